@@ -1,0 +1,112 @@
+//! The one error type: a coarse kind to act on, a message to read, a source to follow.
+
+use std::fmt;
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// What went wrong, in terms of what the caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is out of bounds or contradicts another one; change the call.
+    InvalidArgument,
+    /// The named store, keyspace, shard or partition does not exist.
+    NotFound,
+    /// The name or the directory is taken.
+    AlreadyExists,
+    /// The store is open in another process; close it there first.
+    InUse,
+    /// The store was closed, or the keyspace was dropped, while the call was made.
+    Closed,
+    /// The deadline given to the call has passed; nothing was changed.
+    DeadlineExceeded,
+    /// The engine is busy and refused the call for now; try again.
+    Busy,
+    /// The operating system refused: permissions, a full disk, a path that is not there.
+    Io,
+    /// Data on disk fails its checks; restore the named file from a copy.
+    Damaged,
+    /// The data was written by a version of Annulus that this one cannot read.
+    Incompatible,
+    /// A write may be half applied. Reopening the store completes it; until then it refuses writes.
+    InDoubt,
+    /// A defect in Annulus or its engine; please report it.
+    Internal,
+}
+
+impl ErrorKind {
+    /// A short lower-case name, stable across versions: for logs and for `--json`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "invalid_argument",
+            Self::NotFound => "not_found",
+            Self::AlreadyExists => "already_exists",
+            Self::InUse => "in_use",
+            Self::Closed => "closed",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Busy => "busy",
+            Self::Io => "io",
+            Self::Damaged => "damaged",
+            Self::Incompatible => "incompatible",
+            Self::InDoubt => "in_doubt",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An error with a [kind](ErrorKind) to act on and a message that names the thing and says what
+/// to do.
+///
+/// ```
+/// use annulus::{ErrorKind, placement::RangeMap};
+///
+/// let error = RangeMap::new([b"m", b"c"]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+/// assert!(!error.is_retryable());
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+#[non_exhaustive]
+pub struct Error {
+    kind: ErrorKind,
+    message: Box<str>,
+    #[source]
+    source: Option<Source>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into().into_boxed_str(), source: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed when it is made again, with nothing else changed.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Busy | ErrorKind::DeadlineExceeded)
+    }
+}

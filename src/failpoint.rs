@@ -1,0 +1,40 @@
+//! Places where tests let the process die.
+//!
+//! Built only with the feature `failpoints`. The environment variable `ANNULUS_FAILPOINT` then
+//! names a place, and after `@` how many times it is passed before it kills: `batch-after-part@3`
+//! aborts the process at the third passing, with nothing flushed, dropped or unlocked.
+
+/// Marks a durable step of a protocol.
+#[inline]
+pub(crate) fn hit(place: &str) {
+    #[cfg(feature = "failpoints")]
+    enabled::hit(place);
+    #[cfg(not(feature = "failpoints"))]
+    let _ = place;
+}
+
+#[cfg(feature = "failpoints")]
+mod enabled {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Plan {
+        place: String,
+        passings_left: AtomicU64,
+    }
+
+    static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| {
+        let text = std::env::var("ANNULUS_FAILPOINT").ok()?;
+        let (place, times) = text.split_once('@').unwrap_or((&text, "1"));
+        let passings_left = AtomicU64::new(times.parse().unwrap_or(1));
+        Some(Plan { place: place.to_owned(), passings_left })
+    });
+
+    pub(super) fn hit(place: &str) {
+        if let Some(plan) = PLAN.as_ref().filter(|plan| plan.place == place) {
+            if plan.passings_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                std::process::abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a store can be told: plain data, checked once, never silently corrected.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+/// How far a write has got when it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Handed to the operating system: survives the end of the process, however it ends. A power
+    /// cut may take the last writes of each shard; what remains of a shard is always a prefix of
+    /// what was written to it.
+    #[default]
+    Buffered,
+    /// Synced to the disk: survives a power cut.
+    Synced,
+}
+
+/// How blocks are compressed on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4 on every level: little processor time.
+    Lz4,
+    /// LZ4, and Zstandard on the last level, which holds most of the data.
+    #[default]
+    Lz4ThenZstd,
+}
+
+/// The settings of an open store. They are not stored: each opening may choose others.
+///
+/// ```
+/// use annulus::{Durability, Options};
+///
+/// let options = Options { durability: Durability::Synced, ..Options::default() };
+/// assert!(options.validate().is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Durability of writes that do not choose one. Default: `Buffered`.
+    pub durability: Durability,
+    /// Bytes of uncompressed blocks kept in memory, over all shards. Default: 256 MiB; at least
+    /// 1 MiB.
+    pub cache_bytes: usize,
+    /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds
+    /// how much an opening after a crash must read back: about twice this. Default: 256 MiB; at
+    /// least 4 MiB.
+    pub write_buffer_bytes: usize,
+    /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
+    pub key_bytes_max: usize,
+    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB.
+    pub value_bytes_max: usize,
+    /// Arcs a shard of a new hash keyspace that does not say. Default: 16; 1 to 1,024.
+    pub arcs_per_shard: u32,
+    /// Partitions that a shard may own over all keyspaces; each is a column family, and some
+    /// hundreds of them slow an instance down. Default: 256; 1 to 4,096.
+    pub partitions_per_shard_max: usize,
+    /// Compression on disk. Default: `Lz4ThenZstd`.
+    pub compression: Compression,
+    /// Bits a key of the Bloom filters that save reads of absent keys; 0 for none. Default: 10;
+    /// at most 32.
+    pub bloom_bits_per_key: u8,
+    /// Threads for flushes and compactions, shared by all shards. Default: the number of
+    /// processors; 1 to 256.
+    pub background_threads: usize,
+    /// Open files a shard keeps; `None` keeps all of them open, which is fastest. Default: `None`.
+    pub open_files_per_shard: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            cache_bytes: 256 * MIB,
+            write_buffer_bytes: 256 * MIB,
+            key_bytes_max: 64 * KIB,
+            value_bytes_max: GIB,
+            arcs_per_shard: 16,
+            partitions_per_shard_max: 256,
+            compression: Compression::default(),
+            bloom_bits_per_key: 10,
+            background_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            open_files_per_shard: None,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every field against its bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the first field that is out
+    /// of bounds and the bounds.
+    pub fn validate(&self) -> Result<()> {
+        let arcs = self.arcs_per_shard as usize;
+        let bounds = [
+            ("cache_bytes", self.cache_bytes, MIB, usize::MAX),
+            ("write_buffer_bytes", self.write_buffer_bytes, 4 * MIB, usize::MAX),
+            ("key_bytes_max", self.key_bytes_max, 1, MIB),
+            ("value_bytes_max", self.value_bytes_max, 0, 3 * GIB),
+            ("arcs_per_shard", arcs, 1, 1024),
+            ("partitions_per_shard_max", self.partitions_per_shard_max, 1, 4096),
+            ("bloom_bits_per_key", usize::from(self.bloom_bits_per_key), 0, 32),
+            ("background_threads", self.background_threads, 1, 256),
+        ];
+        for (name, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(Error::invalid(format!(
+                    "option {name} is {value}; it must be from {least} to {most}"
+                )));
+            }
+        }
+        if self.open_files_per_shard.is_some_and(|files| files < 64) {
+            return Err(Error::invalid("option open_files_per_shard must be at least 64, or None"));
+        }
+        Ok(())
+    }
+}
+
+/// How to read: the settings of one get, scan or count.
+///
+/// ```
+/// use annulus::ReadOptions;
+/// use std::time::Duration;
+///
+/// let options = ReadOptions::new().timeout(Duration::from_millis(50));
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Give up with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) after this long. A
+    /// scan's time runs from its creation. Default: never.
+    pub timeout: Option<Duration>,
+    /// Leave the block cache as it is: for scans of data that nobody will ask for again soon.
+    /// Default: false.
+    pub bypass_cache: bool,
+}
+
+impl ReadOptions {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { timeout: None, bypass_cache: false }
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets [`bypass_cache`](Self::bypass_cache).
+    #[must_use]
+    pub const fn bypass_cache(mut self, bypass: bool) -> Self {
+        self.bypass_cache = bypass;
+        self
+    }
+}

@@ -1,0 +1,58 @@
+//! New maps from old ones.
+
+use super::{RangeMap, keys};
+use crate::{Error, ErrorKind, Result};
+
+impl RangeMap {
+    /// This map with one boundary more: the partition that holds `key` becomes two, of which the
+    /// second begins with it. O(boundaries + their bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if the key is empty;
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if a partition begins with it.
+    ///
+    /// ```
+    /// use annulus::placement::RangeMap;
+    ///
+    /// let map = RangeMap::whole().insert("m")?;
+    /// assert_eq!(map, RangeMap::new(["m"])?);
+    /// assert_eq!(map.remove("m")?, RangeMap::whole());
+    /// # Ok::<(), annulus::Error>(())
+    /// ```
+    pub fn insert(&self, key: impl AsRef<[u8]>) -> Result<Self> {
+        let key = key.as_ref();
+        if key.is_empty() {
+            return Err(Error::invalid("the empty key: the first partition begins there already"));
+        }
+        let index = self.find(key);
+        if self.start(index) == Some(key) {
+            let key = key.escape_ascii();
+            let message = format!("a partition begins with \"{key}\" already");
+            return Err(Error::new(ErrorKind::AlreadyExists, message));
+        }
+        let (before, after) = (self.boundaries().take(index), self.boundaries().skip(index));
+        Self::new(before.chain([key]).chain(after))
+    }
+
+    /// This map with one boundary fewer: the partition that begins with `key` becomes part of the
+    /// one before it. O(boundaries + their bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if `key` is no boundary.
+    pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<Self> {
+        let key = key.as_ref();
+        let index = self.find(key);
+        if index == 0 || self.start(index) != Some(key) {
+            let key = key.escape_ascii();
+            let message = format!("\"{key}\" is no boundary: no two partitions meet there");
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let mut keys = keys::Builder::default();
+        for boundary in self.boundaries().filter(|boundary| *boundary != key) {
+            keys.push(boundary)?;
+        }
+        Ok(Self::from_keys(keys.finish()))
+    }
+}

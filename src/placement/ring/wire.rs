@@ -1,0 +1,47 @@
+//! A ring as it is stored.
+
+use super::{Member, Members, Ring};
+use crate::placement::TokenFunction;
+use crate::{Error, Result, ShardId};
+use serde::{Deserialize, Serialize};
+
+/// What a decoded ring is checked from. The table is left out and built again: from `n` bytes
+/// at most `38 n` bytes of ring come to be.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Ring")]
+pub(super) struct Wire {
+    token_function: TokenFunction,
+    arcs_per_shard: u32,
+    members: Vec<Member>,
+    starts: Vec<u64>,
+    owners: Vec<ShardId>,
+}
+
+impl From<Ring> for Wire {
+    fn from(ring: Ring) -> Self {
+        Self {
+            token_function: ring.token_function,
+            arcs_per_shard: ring.arcs_per_shard,
+            members: ring.members.to_vec(),
+            starts: ring.starts.to_vec(),
+            owners: ring.owners.to_vec(),
+        }
+    }
+}
+
+impl TryFrom<Wire> for Ring {
+    type Error = Error;
+
+    fn try_from(wire: Wire) -> Result<Self> {
+        if wire.arcs_per_shard == 0 {
+            return Err(Error::invalid("0 arcs per shard: give at least 1"));
+        }
+        Self::from_parts(
+            Members::new(wire.members)?,
+            wire.token_function,
+            wire.arcs_per_shard,
+            wire.starts,
+            wire.owners,
+        )
+    }
+}

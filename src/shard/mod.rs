@@ -1,0 +1,157 @@
+//! What the store asks of a shard: one trait, and nothing of the engine behind it.
+//!
+//! [`Engine`] names the engine in use. The store's modules call only what [`Shard`] promises, so
+//! another engine takes its place by implementing this file.
+
+mod rocks;
+
+pub(crate) use rocks::{Resources, Rocks as Engine};
+
+use crate::error::Result;
+use crate::options::Durability;
+use crate::topology::PartitionName;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The engine's types, by the names that the store uses.
+pub(crate) type EnginePartition = Arc<<Engine as Shard>::Partition>;
+pub(crate) type EngineValue = <Engine as Shard>::Value;
+pub(crate) type EngineSnapshot = Arc<<Engine as Shard>::Snapshot>;
+pub(crate) type EngineCursor = <Engine as Shard>::Cursor;
+pub(crate) type EngineBatch = <Engine as Shard>::Batch;
+
+/// A half-open interval of keys; no end means no bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct KeyRange {
+    pub(crate) start: Vec<u8>,
+    pub(crate) end: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+}
+
+/// The order in which a cursor goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Direction {
+    #[default]
+    Forward,
+    Reverse,
+}
+
+/// How one read goes about it.
+pub(crate) struct Read<'a, S> {
+    /// The cut to read from; the present state if there is none.
+    pub(crate) at: Option<&'a Arc<S>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) bypass_cache: bool,
+}
+
+impl<S> Read<'_, S> {
+    /// The present state, without a deadline.
+    pub(crate) const PRESENT: Self = Self { at: None, deadline: None, bypass_cache: false };
+}
+
+impl<S> Clone for Read<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Read<'_, S> {}
+
+/// What a partition occupies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) keys_estimated: u64,
+    pub(crate) bytes_on_disk: u64,
+    pub(crate) bytes_in_memory: u64,
+}
+
+/// One shard of a store.
+///
+/// Reads and writes of one partition are linearizable. A batch is atomic, and what survives a
+/// crash is a prefix of the writes to the shard, over all its partitions together: the
+/// exactly-once replay of batches over several shards rests on that.
+pub(crate) trait Shard: Sized + Send + Sync + 'static {
+    /// A handle that keeps its partition readable, even after it is dropped from the shard.
+    type Partition: Send + Sync + 'static;
+    type Snapshot: Send + Sync + 'static;
+    type Value: Deref<Target = [u8]> + Send + Sync + 'static;
+    type Cursor: Cursor;
+    type Batch: Batch<Partition = Self::Partition>;
+
+    /// The partitions on disk.
+    fn partitions(&self) -> Vec<PartitionName>;
+    fn partition(&self, name: PartitionName) -> Option<Arc<Self::Partition>>;
+    /// Creates an empty partition; durable when it returns.
+    fn create_partition(&self, name: PartitionName) -> Result<Arc<Self::Partition>>;
+    /// Removes a partition with its content. Handles that are still held stay readable.
+    fn drop_partition(&self, name: PartitionName) -> Result<()>;
+    /// The place for the store's own records, apart from every partition.
+    fn bookkeeping(&self) -> &Arc<Self::Partition>;
+
+    fn get(
+        &self,
+        partition: &Arc<Self::Partition>,
+        key: &[u8],
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Option<Self::Value>>;
+    /// The values of several keys of one partition, in the order of the keys.
+    fn get_many(
+        &self,
+        partition: &Arc<Self::Partition>,
+        keys: &[&[u8]],
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Vec<Option<Self::Value>>>;
+    /// A cursor that stands on the first row of the range, in its direction.
+    fn cursor(
+        &self,
+        partition: &Arc<Self::Partition>,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Self::Cursor>;
+    fn snapshot(&self) -> Arc<Self::Snapshot>;
+
+    fn put(
+        &self,
+        partition: &Self::Partition,
+        key: &[u8],
+        value: &[u8],
+        durability: Durability,
+    ) -> Result<()>;
+    fn delete(&self, partition: &Self::Partition, key: &[u8], durability: Durability)
+    -> Result<()>;
+    fn write(&self, batch: Self::Batch, durability: Durability) -> Result<()>;
+
+    /// Makes every acknowledged write survive a power cut.
+    fn sync(&self) -> Result<()>;
+    /// Moves what is in memory into files, so that the next opening has nothing to read back.
+    fn flush(&self) -> Result<()>;
+    fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
+    /// Ends background work; reads through handles that are still held go on.
+    fn quiesce(&self);
+}
+
+/// Several writes to one shard that take effect together.
+pub(crate) trait Batch: Default {
+    type Partition;
+    fn put(&mut self, partition: &Self::Partition, key: &[u8], value: &[u8]);
+    fn delete(&mut self, partition: &Self::Partition, key: &[u8]);
+    /// Deletes the keys from `start` up to, and without, `end`.
+    fn delete_range(&mut self, partition: &Self::Partition, start: &[u8], end: &[u8]);
+}
+
+/// A position among the rows of one partition, as they were when it was made.
+pub(crate) trait Cursor: Send + Sync + 'static {
+    /// The row it stands on; none when it has passed the last one.
+    fn row(&self) -> Option<(&[u8], &[u8])>;
+    fn key(&self) -> Option<&[u8]>;
+    fn advance(&mut self);
+    /// Why it ended: because there are no more rows, or because of an error.
+    fn status(&self) -> Result<()>;
+}

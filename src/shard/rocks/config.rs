@@ -1,0 +1,117 @@
+//! Annulus options in RocksDB's terms.
+
+use super::error::context;
+use crate::error::Result;
+use crate::options::{Compression, Options};
+use rocksdb::{
+    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, LogLevel,
+    Options as RocksOptions, WriteBufferManager,
+};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// What all shards of a store share.
+pub(crate) struct Resources {
+    pub(super) cache: Cache,
+    write_buffer: WriteBufferManager,
+    options: Options,
+    shards: usize,
+}
+
+impl Resources {
+    pub(crate) fn new(options: &Options, shards: usize) -> Self {
+        Self {
+            cache: Cache::new_hyper_clock_cache(options.cache_bytes, 0),
+            // Stalling writers is left to each shard's own limits: a budget shared by all of
+            // them must not let a busy shard stop a quiet one.
+            write_buffer: WriteBufferManager::new_write_buffer_manager(
+                options.write_buffer_bytes,
+                false,
+            ),
+            options: options.clone(),
+            shards: shards.max(1),
+        }
+    }
+
+    pub(crate) fn cache_bytes_used(&self) -> usize {
+        self.cache.get_usage()
+    }
+
+    pub(crate) fn write_buffer_bytes_used(&self) -> usize {
+        self.write_buffer.get_usage()
+    }
+
+    /// The options of a shard's database.
+    pub(super) fn database(&self) -> Result<RocksOptions> {
+        // What the crate has no setter for. Recovered writes stay in memory: with many column
+        // families, one file for each of them would make the opening after a crash slow.
+        let mut options = RocksOptions::default()
+            .get_options_from_string("avoid_flush_during_recovery=true")
+            .map_err(context("the engine refused its options"))?;
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_write_buffer_manager(&self.write_buffer);
+        // A damaged or torn record ends the recovery of a write-ahead log: what was written
+        // before it is kept, in order and over all column families.
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_max_total_wal_size(self.wal_bytes_max());
+        options
+            .set_max_background_jobs(i32::try_from(self.options.background_threads).unwrap_or(2));
+        options.set_max_open_files(match self.options.open_files_per_shard {
+            Some(files) => i32::try_from(files).unwrap_or(i32::MAX),
+            None => -1,
+        });
+        options.set_skip_stats_update_on_db_open(true);
+        options.set_log_level(LogLevel::Warn);
+        options.set_keep_log_file_num(4);
+        options.set_stats_dump_period_sec(0);
+        Ok(options)
+    }
+
+    /// The options of a partition's column family.
+    pub(super) fn column_family(&self) -> RocksOptions {
+        let mut options = RocksOptions::default();
+        options.set_write_buffer_size(self.memtable_bytes());
+        // The default, an eighth of the memtable, would let a shard's families claim the whole
+        // budget with blocks that are nearly empty.
+        options.set_arena_block_size(64 * KIB);
+        options.set_level_compaction_dynamic_level_bytes(true);
+        options.set_block_based_table_factory(&self.table());
+        let (upper, last) = match self.options.compression {
+            Compression::None => (DBCompressionType::None, DBCompressionType::None),
+            Compression::Lz4 => (DBCompressionType::Lz4, DBCompressionType::Lz4),
+            Compression::Lz4ThenZstd => (DBCompressionType::Lz4, DBCompressionType::Zstd),
+        };
+        options.set_compression_type(upper);
+        options.set_bottommost_compression_type(last);
+        options
+    }
+
+    fn table(&self) -> BlockBasedOptions {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_format_version(6);
+        // A hash index inside each block spares point reads the binary search.
+        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+        table.set_data_block_hash_ratio(0.75);
+        if self.options.bloom_bits_per_key > 0 {
+            table.set_bloom_filter(f64::from(self.options.bloom_bits_per_key), false);
+            table.set_optimize_filters_for_memory(true);
+        }
+        table
+    }
+
+    /// A memtable may grow to a quarter of the budget: the budget over all of them is what
+    /// decides when to flush.
+    fn memtable_bytes(&self) -> usize {
+        (self.options.write_buffer_bytes / 4).clamp(MIB, 256 * MIB)
+    }
+
+    /// The budget twice over, divided among the shards: it bounds what an opening after a crash
+    /// has to read, and is rarely reached before the budget itself makes a flush.
+    fn wal_bytes_max(&self) -> u64 {
+        (2 * self.options.write_buffer_bytes / self.shards).max(16 * MIB) as u64
+    }
+}

@@ -1,0 +1,20 @@
+//! RocksDB's errors in Annulus' kinds: the only place that looks at them.
+
+use crate::error::{Error, ErrorKind};
+use rocksdb::ErrorKind as Rocks;
+
+fn kind(error: &rocksdb::Error) -> ErrorKind {
+    match error.kind() {
+        Rocks::Corruption => ErrorKind::Damaged,
+        Rocks::IOError => ErrorKind::Io,
+        Rocks::TimedOut => ErrorKind::DeadlineExceeded,
+        Rocks::Busy | Rocks::TryAgain | Rocks::MergeInProgress => ErrorKind::Busy,
+        Rocks::ShutdownInProgress | Rocks::ColumnFamilyDropped => ErrorKind::Closed,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// Adds to an error of the engine what was being done.
+pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
+    move |error| Error::new(kind(&error), format!("{doing}: {error}")).with_source(error)
+}

@@ -1,0 +1,295 @@
+//! A shard on RocksDB: one instance, a column family for each partition, and the default column
+//! family for bookkeeping.
+
+mod config;
+mod cursor;
+mod error;
+mod owned;
+
+pub(crate) use config::Resources;
+
+use super::{Batch, Direction, KeyRange, Read, Shard, Usage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::PartitionId;
+use crate::options::Durability;
+use crate::topology::PartitionName;
+use cursor::RocksCursor;
+use error::context;
+use owned::{ColumnFamily, Db, Pinned, Snapshot};
+use parking_lot::Mutex;
+use rocksdb::{
+    ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteBatch,
+    WriteOptions,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub(crate) struct Rocks {
+    db: Arc<Db>,
+    directory: PathBuf,
+    bookkeeping: Arc<ColumnFamily>,
+    /// Handles of all partitions: the crate's own table does not know imported column families.
+    partitions: Mutex<BTreeMap<PartitionName, Arc<ColumnFamily>>>,
+    family_options: rocksdb::Options,
+    present: ReadOptions,
+    buffered: WriteOptions,
+    synced: WriteOptions,
+}
+
+impl Rocks {
+    /// Opens the database in a directory, with every column family it has; creates it if the
+    /// directory has none.
+    pub(crate) fn open(directory: &Path, resources: &Resources) -> Result<Self> {
+        let options = resources.database()?;
+        let family_options = resources.column_family();
+        let names = if Self::exists(directory) {
+            Db::list_cf(&options, directory).map_err(context(format_args!(
+                "cannot read the database in {}",
+                directory.display()
+            )))?
+        } else {
+            vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]
+        };
+        let families =
+            names.iter().map(|name| ColumnFamilyDescriptor::new(name, family_options.clone()));
+        let db = Db::open_cf_descriptors(&options, directory, families).map_err(context(
+            format_args!("cannot open the database in {}", directory.display()),
+        ))?;
+        let db = Arc::new(db);
+        let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "RocksDB has no default column family")
+        })?;
+        let partitions = names
+            .iter()
+            .filter_map(|name| {
+                Some((parse_family(name)?, Arc::new(ColumnFamily::open(&db, name)?)))
+            })
+            .collect();
+        let mut synced = WriteOptions::default();
+        synced.set_sync(true);
+        Ok(Self {
+            db,
+            directory: directory.to_owned(),
+            bookkeeping: Arc::new(bookkeeping),
+            partitions: Mutex::new(partitions),
+            family_options,
+            present: ReadOptions::default(),
+            buffered: WriteOptions::default(),
+            synced,
+        })
+    }
+
+    /// Whether a directory holds a database.
+    pub(crate) fn exists(directory: &Path) -> bool {
+        directory.join("CURRENT").exists()
+    }
+
+    fn writes(&self, durability: Durability) -> &WriteOptions {
+        match durability {
+            Durability::Buffered => &self.buffered,
+            Durability::Synced => &self.synced,
+        }
+    }
+
+    /// Says, only if the operation fails, what failed and where.
+    fn failed(&self, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
+        move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
+    }
+}
+
+impl Shard for Rocks {
+    type Partition = ColumnFamily;
+    type Snapshot = Snapshot;
+    type Value = Pinned;
+    type Cursor = RocksCursor;
+    type Batch = RocksBatch;
+
+    fn partitions(&self) -> Vec<PartitionName> {
+        self.partitions.lock().keys().copied().collect()
+    }
+
+    fn partition(&self, name: PartitionName) -> Option<Arc<ColumnFamily>> {
+        self.partitions.lock().get(&name).cloned()
+    }
+
+    fn create_partition(&self, name: PartitionName) -> Result<Arc<ColumnFamily>> {
+        let family = family(name);
+        self.db
+            .create_cf(&family, &self.family_options)
+            .map_err(self.failed("creating a partition"))?;
+        let partition = ColumnFamily::open(&self.db, &family).map(Arc::new).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("column family {family} vanished"))
+        })?;
+        self.partitions.lock().insert(name, Arc::clone(&partition));
+        Ok(partition)
+    }
+
+    fn drop_partition(&self, name: PartitionName) -> Result<()> {
+        self.partitions.lock().remove(&name);
+        self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
+    }
+
+    fn bookkeeping(&self) -> &Arc<ColumnFamily> {
+        &self.bookkeeping
+    }
+
+    #[inline]
+    fn get(
+        &self,
+        partition: &Arc<ColumnFamily>,
+        key: &[u8],
+        read: Read<'_, Snapshot>,
+    ) -> Result<Option<Pinned>> {
+        with_options(&self.present, read, |options| Pinned::get(partition, key, options))
+            .map_err(self.failed("a read"))
+    }
+
+    fn get_many(
+        &self,
+        partition: &Arc<ColumnFamily>,
+        keys: &[&[u8]],
+        read: Read<'_, Snapshot>,
+    ) -> Result<Vec<Option<Pinned>>> {
+        with_options(&self.present, read, |options| Pinned::get_many(partition, keys, options))
+            .map_err(self.failed("a read"))
+    }
+
+    fn cursor(
+        &self,
+        partition: &Arc<ColumnFamily>,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, Snapshot>,
+    ) -> Result<RocksCursor> {
+        RocksCursor::open(partition, range, direction, read, limits(read))
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(Snapshot::new(&self.db))
+    }
+
+    #[inline]
+    fn put(
+        &self,
+        partition: &ColumnFamily,
+        key: &[u8],
+        value: &[u8],
+        durability: Durability,
+    ) -> Result<()> {
+        self.db
+            .put_cf_opt(partition.handle(), key, value, self.writes(durability))
+            .map_err(self.failed("a write"))
+    }
+
+    #[inline]
+    fn delete(&self, partition: &ColumnFamily, key: &[u8], durability: Durability) -> Result<()> {
+        self.db
+            .delete_cf_opt(partition.handle(), key, self.writes(durability))
+            .map_err(self.failed("a delete"))
+    }
+
+    fn write(&self, batch: RocksBatch, durability: Durability) -> Result<()> {
+        self.db.write_opt(batch.0, self.writes(durability)).map_err(self.failed("a batch"))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.db.flush_wal(true).map_err(self.failed("syncing the write-ahead log"))
+    }
+
+    fn flush(&self) -> Result<()> {
+        let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
+        let handles: Vec<_> =
+            partitions.iter().chain([&self.bookkeeping]).map(|family| family.handle()).collect();
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.db.flush_cfs_opt(&handles, &options).map_err(self.failed("a flush"))
+    }
+
+    fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
+        let property = |name: &str| -> Result<u64> {
+            let value = self.db.property_int_value_cf(partition.handle(), name);
+            Ok(value.map_err(self.failed("reading a property"))?.unwrap_or(0))
+        };
+        Ok(Usage {
+            keys_estimated: property("rocksdb.estimate-num-keys")?,
+            bytes_on_disk: property("rocksdb.live-sst-files-size")?,
+            bytes_in_memory: property("rocksdb.size-all-mem-tables")?,
+        })
+    }
+
+    fn quiesce(&self) {
+        self.db.cancel_all_background_work(true);
+    }
+}
+
+/// A batch of writes to one RocksDB instance.
+#[derive(Default)]
+pub(crate) struct RocksBatch(WriteBatch);
+
+impl Batch for RocksBatch {
+    type Partition = ColumnFamily;
+
+    fn put(&mut self, partition: &ColumnFamily, key: &[u8], value: &[u8]) {
+        self.0.put_cf(partition.handle(), key, value);
+    }
+
+    fn delete(&mut self, partition: &ColumnFamily, key: &[u8]) {
+        self.0.delete_cf(partition.handle(), key);
+    }
+
+    fn delete_range(&mut self, partition: &ColumnFamily, start: &[u8], end: &[u8]) {
+        self.0.delete_range_cf(partition.handle(), start, end);
+    }
+}
+
+/// The column family of a partition: `p`, its number, `.`, its generation.
+fn family(name: PartitionName) -> String {
+    format!("p{}.{}", name.id, name.generation)
+}
+
+fn parse_family(family: &str) -> Option<PartitionName> {
+    let (id, generation) = family.strip_prefix('p')?.split_once('.')?;
+    let id = PartitionId(id.parse().ok()?);
+    Some(PartitionName { id, generation: generation.parse().ok()? })
+}
+
+/// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
+/// without a limit, use options made once.
+#[inline]
+fn with_options<T>(
+    present: &ReadOptions,
+    read: Read<'_, Snapshot>,
+    run: impl FnOnce(&ReadOptions) -> T,
+) -> T {
+    match read {
+        Read { at: None, deadline: None, bypass_cache: false } => run(present),
+        Read { at: Some(snapshot), deadline: None, bypass_cache: false } => run(snapshot.reads()),
+        _ => {
+            let mut options = limits(read);
+            if let Some(snapshot) = read.at {
+                snapshot.apply_to(&mut options);
+            }
+            run(&options)
+        }
+    }
+}
+
+/// New options with a read's deadline and cache behaviour.
+fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(!read.bypass_cache);
+    if let Some(deadline) = read.deadline {
+        options.set_deadline(unix_micros(deadline));
+    }
+    options
+}
+
+/// RocksDB takes a deadline as microseconds since the Unix epoch. A deadline that has passed
+/// becomes the earliest one that is not zero, since zero means none.
+fn unix_micros(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
+    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,157 @@
+//! Handles of RocksDB that own what they borrow from.
+//!
+//! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow
+//! of the database. A store hands them out to callers who keep them as long as they like, so each
+//! type here holds the counted database next to the borrowing value. All of the library's
+//! `unsafe` code is in this file, and it only ever extends a lifetime, by the same argument:
+//!
+//! 1. the borrow is of a `Db` inside an `Arc`, whose address does not change;
+//! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
+//! 3. it is lent out only under the lifetime of a borrow of the struct itself.
+
+#![expect(unsafe_code, reason = "the quarantine that the module documentation argues for")]
+
+use rocksdb::{
+    AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,
+    DBWithThreadMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
+};
+use std::mem::transmute;
+use std::ops::Deref;
+use std::sync::Arc;
+
+pub(super) type Db = DBWithThreadMode<MultiThreaded>;
+
+/// A column family of a database that it keeps open.
+///
+/// Dropping the column family from the database leaves its content readable through this handle.
+pub(crate) struct ColumnFamily {
+    handle: Arc<BoundColumnFamily<'static>>,
+    db: Arc<Db>,
+}
+
+impl ColumnFamily {
+    pub(super) fn open(db: &Arc<Db>, name: &str) -> Option<Self> {
+        let handle: Arc<BoundColumnFamily<'_>> = db.cf_handle(name)?;
+        // SAFETY: see the module documentation; `handle` borrows from `db`, held beside it.
+        let handle = unsafe {
+            transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
+        };
+        Some(Self { handle, db: Arc::clone(db) })
+    }
+
+    pub(super) fn handle(&self) -> &impl AsColumnFamilyRef {
+        &self.handle
+    }
+}
+
+/// A snapshot of a database that it keeps open, with the options that read from it.
+pub(crate) struct Snapshot {
+    reads: ReadOptions,
+    inner: SnapshotWithThreadMode<'static, Db>,
+    _db: Arc<Db>,
+}
+
+impl Snapshot {
+    pub(super) fn new(db: &Arc<Db>) -> Self {
+        let inner: SnapshotWithThreadMode<'_, Db> = db.snapshot();
+        // SAFETY: see the module documentation; `inner` borrows from `db`, held beside it.
+        let inner = unsafe {
+            transmute::<SnapshotWithThreadMode<'_, Db>, SnapshotWithThreadMode<'static, Db>>(inner)
+        };
+        let mut reads = ReadOptions::default();
+        reads.set_snapshot(&inner);
+        Self { reads, inner, _db: Arc::clone(db) }
+    }
+
+    /// Options that read from this snapshot, to be used while it is held.
+    pub(super) fn reads(&self) -> &ReadOptions {
+        &self.reads
+    }
+
+    pub(super) fn apply_to(&self, options: &mut ReadOptions) {
+        options.set_snapshot(&self.inner);
+    }
+}
+
+/// A value where RocksDB has it, in the block cache or in a buffer of its own.
+pub(crate) struct Pinned {
+    slice: DBPinnableSlice<'static>,
+    _partition: Arc<ColumnFamily>,
+}
+
+impl Pinned {
+    pub(super) fn get(
+        partition: &Arc<ColumnFamily>,
+        key: &[u8],
+        options: &ReadOptions,
+    ) -> Result<Option<Self>, rocksdb::Error> {
+        let slice = partition.db.get_pinned_cf_opt(&partition.handle, key, options)?;
+        Ok(slice.map(|slice| Self::tie(slice, partition)))
+    }
+
+    pub(super) fn get_many(
+        partition: &Arc<ColumnFamily>,
+        keys: &[&[u8]],
+        options: &ReadOptions,
+    ) -> Result<Vec<Option<Self>>, rocksdb::Error> {
+        partition
+            .db
+            .batched_multi_get_cf_opt(&partition.handle, keys.iter().copied(), false, options)
+            .into_iter()
+            .map(|slice| Ok(slice?.map(|slice| Self::tie(slice, partition))))
+            .collect()
+    }
+
+    /// `slice` must come from the database of `partition`; both callers above see to that.
+    fn tie(slice: DBPinnableSlice<'_>, partition: &Arc<ColumnFamily>) -> Self {
+        // SAFETY: see the module documentation; `slice` borrows from the database that
+        // `partition` holds, and `partition` is held beside it.
+        let slice = unsafe { transmute::<DBPinnableSlice<'_>, DBPinnableSlice<'static>>(slice) };
+        Self { slice, _partition: Arc::clone(partition) }
+    }
+}
+
+impl Deref for Pinned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.slice
+    }
+}
+
+/// An iterator that keeps its column family, and the snapshot it reads from.
+pub(super) struct Iter {
+    inner: DBRawIteratorWithThreadMode<'static, Db>,
+    _partition: Arc<ColumnFamily>,
+    _snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Iter {
+    pub(super) fn new(
+        partition: &Arc<ColumnFamily>,
+        mut options: ReadOptions,
+        snapshot: Option<&Arc<Snapshot>>,
+    ) -> Self {
+        if let Some(snapshot) = snapshot {
+            snapshot.apply_to(&mut options);
+        }
+        let inner: DBRawIteratorWithThreadMode<'_, Db> =
+            partition.db.raw_iterator_cf_opt(&partition.handle, options);
+        // SAFETY: see the module documentation; `inner` borrows from the database that
+        // `partition` holds, and `partition` is held beside it.
+        let inner = unsafe {
+            transmute::<DBRawIteratorWithThreadMode<'_, Db>, DBRawIteratorWithThreadMode<'static, Db>>(
+                inner,
+            )
+        };
+        Self { inner, _partition: Arc::clone(partition), _snapshot: snapshot.cloned() }
+    }
+
+    pub(super) fn get(&self) -> &DBRawIteratorWithThreadMode<'_, Db> {
+        &self.inner
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut DBRawIteratorWithThreadMode<'static, Db> {
+        &mut self.inner
+    }
+}

@@ -1,0 +1,331 @@
+//! Batches: several writes, over keyspaces and shards, that take effect together.
+
+use super::bounds::{Bounds, KeyBounds};
+use super::core::Core;
+use super::keyspace::Keyspace;
+use super::latch::{ALL_STRIPES, StripeSet, stripe_set};
+use super::redo::RedoRecord;
+use super::view::{Partition, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyspaceId, ShardId};
+use crate::options::Durability;
+use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
+use crate::topology::PartitionName;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
+const BATCH_BYTES_MAX: usize = 3 << 30;
+
+/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write).
+///
+/// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
+/// store, and holds copies of keys and values until it is committed.
+///
+/// ```
+/// # use annulus::{Batch, Store, topology::KeyspaceSpec};
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let store = Store::open(directory.path().join("store"))?;
+/// let accounts = store.create_keyspace("accounts", KeyspaceSpec::hash())?;
+/// let journal = store.create_keyspace("journal", KeyspaceSpec::range())?;
+///
+/// let mut transfer = Batch::new();
+/// transfer.put(&accounts, "alice", "60");
+/// transfer.put(&accounts, "bob", "40");
+/// transfer.put(&journal, "2026-11-21/0001", "alice -> bob: 40");
+/// store.write(transfer)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub(super) ops: Vec<Op>,
+    bytes: usize,
+    key_bytes_max: usize,
+    value_bytes_max: usize,
+    store: Option<u128>,
+    mixed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Op {
+    pub(super) keyspace: KeyspaceId,
+    pub(super) write: Write,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Write {
+    Put { key: Vec<u8>, value: Vec<u8> },
+    Delete { key: Vec<u8> },
+    DeleteRange { start: Vec<u8>, end: Option<Vec<u8>>, prefix: Vec<u8> },
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a put.
+    pub fn put(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.key_bytes_max = self.key_bytes_max.max(key.len());
+        self.value_bytes_max = self.value_bytes_max.max(value.len());
+        self.add(keyspace, Write::Put { key: key.to_vec(), value: value.to_vec() });
+    }
+
+    /// Adds a delete; the key need not be there.
+    pub fn delete(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>) {
+        let key = key.as_ref();
+        self.key_bytes_max = self.key_bytes_max.max(key.len());
+        self.add(keyspace, Write::Delete { key: key.to_vec() });
+    }
+
+    /// Adds the delete of a range of keys, also of those that earlier operations of this batch put.
+    pub fn delete_range(&mut self, keyspace: &Keyspace, range: impl KeyBounds) {
+        let Bounds { range: KeyRange { start, end }, prefix } = Bounds::of(&range);
+        self.add(keyspace, Write::DeleteRange { start, end, prefix });
+    }
+
+    /// How many operations it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether it holds no operation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    fn add(&mut self, keyspace: &Keyspace, write: Write) {
+        let store = keyspace.store_id();
+        self.mixed |= *self.store.get_or_insert(store) != store;
+        self.bytes += write.bytes();
+        self.ops.push(Op { keyspace: keyspace.id(), write });
+    }
+
+    fn check(&self, core: &Core) -> Result<()> {
+        if self.mixed || self.store.is_some_and(|store| store != core.id) {
+            return Err(Error::invalid(
+                "a batch names keyspaces of another store; use one for each",
+            ));
+        }
+        core.check_key_bytes(self.key_bytes_max)?;
+        core.check_value_bytes(self.value_bytes_max)?;
+        if self.bytes > BATCH_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a batch holds {} bytes, the most is {BATCH_BYTES_MAX}; divide it",
+                self.bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Write {
+    fn bytes(&self) -> usize {
+        // A bookkeeping allowance for each operation: headers here, in the log and in the record.
+        const OVERHEAD_BYTES: usize = 32;
+        OVERHEAD_BYTES
+            + match self {
+                Self::Put { key, value } => key.len() + value.len(),
+                Self::Delete { key } => key.len(),
+                Self::DeleteRange { start, end, .. } => {
+                    start.len() + end.as_ref().map_or(0, Vec::len)
+                }
+            }
+    }
+
+    fn stripes(&self) -> StripeSet {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => stripe_set(key),
+            Self::DeleteRange { .. } => ALL_STRIPES,
+        }
+    }
+}
+
+/// Where the views of a batch's keyspaces come from.
+pub(super) trait Views {
+    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>>;
+}
+
+/// One write, routed.
+struct Routed<'a> {
+    partition: Arc<Partition>,
+    owner: ShardId,
+    write: &'a Write,
+}
+
+/// A batch's writes by shard, with the stripes to take of each partition, in lock order.
+pub(super) struct Routes<'a> {
+    writes: BTreeMap<ShardId, Vec<Routed<'a>>>,
+    stripes: BTreeMap<PartitionName, (Arc<Partition>, StripeSet)>,
+}
+
+impl<'a> Routes<'a> {
+    /// Routes operations; those on a keyspace that is gone are left out if `skip_gone`, and are
+    /// an error otherwise.
+    pub(super) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
+        let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };
+        let mut last: Option<(KeyspaceId, Arc<View>)> = None;
+        for op in ops {
+            let view = match &last {
+                Some((keyspace, view)) if *keyspace == op.keyspace => Arc::clone(view),
+                _ => match views.view(op.keyspace)? {
+                    Some(view) => view,
+                    None if skip_gone => continue,
+                    None => {
+                        return Err(Error::new(
+                            ErrorKind::Closed,
+                            "a keyspace of the batch was dropped; nothing was written",
+                        ));
+                    }
+                },
+            };
+            routes.add(&op.write, &view);
+            last = Some((op.keyspace, view));
+        }
+        Ok(routes)
+    }
+
+    fn add(&mut self, write: &'a Write, view: &View) {
+        let indexes = match write {
+            Write::Put { key, .. } | Write::Delete { key } => {
+                let index = view.index(key);
+                index..index + 1
+            }
+            Write::DeleteRange { start, end, prefix } => {
+                let range = KeyRange { start: start.clone(), end: end.clone() };
+                view.intersecting(&range, prefix)
+            }
+        };
+        for index in indexes {
+            let (Some(partition), Some(owner)) =
+                (view.partitions.get(index), view.keyspace.partitioning().owner(index))
+            else {
+                continue;
+            };
+            let partition = Arc::clone(partition);
+            self.stripes.entry(partition.name).or_insert_with(|| (Arc::clone(&partition), 0)).1 |=
+                write.stripes();
+            self.writes.entry(owner).or_default().push(Routed { partition, owner, write });
+        }
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> {
+        self.writes.keys().copied()
+    }
+
+    /// The part of one shard in the engine's form. Reads the ends of open ranges, so the stripes
+    /// must be held.
+    pub(super) fn part(&self, shard: ShardId) -> Result<Part> {
+        let mut part = Part { shard: None, batch: EngineBatch::default() };
+        let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
+        for Routed { partition, write, owner } in self.writes.get(&shard).into_iter().flatten() {
+            debug_assert_eq!(*owner, shard);
+            let column = &*partition.column;
+            part.shard = Some(Arc::clone(&partition.shard));
+            match write {
+                Write::Put { key, value } => {
+                    let greatest = greatest_put.entry(partition.name).or_insert(key);
+                    *greatest = key.as_slice().max(greatest);
+                    part.batch.put(column, key, value);
+                }
+                Write::Delete { key } => part.batch.delete(column, key),
+                Write::DeleteRange { start, end, .. } => {
+                    let put = greatest_put.get(&partition.name).copied();
+                    if let Some(end) = range_end(partition, start, end.as_deref(), put)? {
+                        part.batch.delete_range(column, start, &end);
+                    }
+                }
+            }
+        }
+        Ok(part)
+    }
+}
+
+/// The exclusive end of a range to delete. RocksDB needs one; a range without an end reaches to
+/// the greatest key that is there, or that the same batch has put. `None`: nothing to delete.
+fn range_end(
+    partition: &Partition,
+    start: &[u8],
+    end: Option<&[u8]>,
+    greatest_put: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>> {
+    if let Some(end) = end {
+        return Ok(Some(end.to_vec()));
+    }
+    let rest = KeyRange { start: start.to_vec(), end: None };
+    let read = Read::PRESENT;
+    let cursor = partition.shard.cursor(&partition.column, &rest, Direction::Reverse, read)?;
+    let greatest = cursor.key().max(greatest_put.filter(|key| *key >= start));
+    Ok(greatest.map(super::bounds::just_after))
+}
+
+/// One shard's part of a batch.
+pub(super) struct Part {
+    pub(super) shard: Option<Arc<Engine>>,
+    pub(super) batch: EngineBatch,
+}
+
+impl Part {
+    pub(super) fn write(self, durability: Durability) -> Result<()> {
+        match self.shard {
+            Some(shard) => shard.write(self.batch, durability),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Commits a batch. The protocol for several shards is argued in `redo.rs`.
+pub(super) fn commit(
+    core: &Core,
+    views: &impl Views,
+    batch: Batch,
+    durability: Durability,
+) -> Result<()> {
+    batch.check(core)?;
+    let gate = core.pass_gate()?;
+    let routes = Routes::of(&batch.ops, views, false)?;
+    let shards: Vec<ShardId> = routes.shards().collect();
+    match shards.as_slice() {
+        [] => Ok(()),
+        [shard] => {
+            let _held: Vec<_> = routes
+                .stripes
+                .values()
+                .flat_map(|(partition, set)| partition.latch.share_set(*set))
+                .collect();
+            routes.check_current()?;
+            routes.part(*shard)?.write(durability)
+        }
+        _ => {
+            // Owned, not shared: batches with a key in common get their numbers in the order in
+            // which they are applied, so that a replay ends with the same value.
+            let held: Vec<_> = routes
+                .stripes
+                .values()
+                .flat_map(|(partition, set)| partition.latch.own_set(*set))
+                .collect();
+            routes.check_current()?;
+            let parts = shards
+                .iter()
+                .map(|shard| Ok((*shard, routes.part(*shard)?)))
+                .collect::<Result<Vec<_>>>()?;
+            core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)?;
+            drop((held, gate));
+            core.redo.settle_if_due(core)
+        }
+    }
+}
+
+impl Routes<'_> {
+    fn check_current(&self) -> Result<()> {
+        self.stripes.values().try_for_each(|(partition, _)| partition.check_current())
+    }
+}

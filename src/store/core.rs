@@ -1,0 +1,129 @@
+//! What every handle of a store shares.
+
+use super::directory::DirectoryLock;
+use super::latch::Gate;
+use super::metadata::Metadata;
+use super::redo::Redo;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::options::Options;
+use crate::shard::{Engine, Resources};
+use crossbeam::sync::ShardedLockReadGuard;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Whether the store takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Condition {
+    Open = 0,
+    InDoubt = 1,
+    Closed = 2,
+}
+
+pub(crate) struct Core {
+    /// The store's number, the same in its directory's and its shards' identity files.
+    pub(crate) id: u128,
+    pub(crate) path: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) gate: Gate,
+    pub(crate) redo: Redo,
+    pub(crate) shards: BTreeMap<ShardId, Arc<Engine>>,
+    pub(crate) metadata: Metadata,
+    pub(crate) resources: Resources,
+    condition: AtomicU8,
+    /// Last, so that it is released after everything above is closed.
+    _lock: DirectoryLock,
+}
+
+impl Core {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the opening")]
+    pub(super) fn new(
+        id: u128,
+        path: PathBuf,
+        options: Options,
+        shards: BTreeMap<ShardId, Arc<Engine>>,
+        metadata: Metadata,
+        resources: Resources,
+        lock: DirectoryLock,
+    ) -> Self {
+        Self {
+            id,
+            path,
+            options,
+            gate: Gate::default(),
+            redo: Redo::default(),
+            shards,
+            metadata,
+            resources,
+            condition: AtomicU8::new(Condition::Open as u8),
+            _lock: lock,
+        }
+    }
+
+    /// Passes the commit gate, unless the store takes no writes.
+    #[inline]
+    pub(crate) fn pass_gate(&self) -> Result<ShardedLockReadGuard<'_, ()>> {
+        let gate = self.gate.pass();
+        if self.condition.load(Ordering::Acquire) != Condition::Open as u8 {
+            return Err(self.refusal());
+        }
+        Ok(gate)
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        if self.is_closed() {
+            return Error::new(ErrorKind::Closed, "the store is closed; open it again");
+        }
+        Error::new(
+            ErrorKind::InDoubt,
+            "an earlier batch may be half applied, so the store takes no writes; open it anew to \
+             complete the batch",
+        )
+    }
+
+    /// From now on the store refuses writes: one may be half applied.
+    pub(super) fn doubt(&self) {
+        let (open, doubt) = (Condition::Open as u8, Condition::InDoubt as u8);
+        // Closing stays closing.
+        let _ = self.condition.compare_exchange(open, doubt, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Marks the store closed; whether it was not before.
+    pub(super) fn mark_closed(&self) -> bool {
+        self.condition.swap(Condition::Closed as u8, Ordering::AcqRel) != Condition::Closed as u8
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.condition.load(Ordering::Acquire) == Condition::Closed as u8
+    }
+
+    #[inline]
+    pub(crate) fn check_key_bytes(&self, bytes: usize) -> Result<()> {
+        let most = self.options.key_bytes_max;
+        if bytes > most {
+            return Err(too_long("key", bytes, most));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn check_value_bytes(&self, bytes: usize) -> Result<()> {
+        let most = self.options.value_bytes_max;
+        if bytes > most {
+            return Err(too_long("value", bytes, most));
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn too_long(what: &str, bytes: usize, most: usize) -> Error {
+    Error::invalid(format!(
+        "a {what} of {bytes} bytes is longer than the {most} that option {what}_bytes_max allows; \
+         nothing was written"
+    ))
+}

@@ -1,0 +1,189 @@
+//! Directories: the lock at the store's top, and the files that say whose a directory is.
+//!
+//! ```text
+//! <store>/STORE            identity of the store; written last, so it marks a complete creation
+//! <store>/STORE.new        the same while the creation is under way
+//! <store>/LOCK             locked while the store is open; names the process
+//! <store>/metadata/        an engine instance: topology, redo records
+//! <shard>/SHARD            identity of the shard: which store, which number
+//! <shard>/data/            an engine instance: the partitions
+//! ```
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+/// The format of the store's directory as a whole.
+const FORMAT: u32 = 1;
+
+/// Adds to an error of the operating system what was being done to which path.
+pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Io,
+        };
+        Error::new(kind, format!("cannot {doing} {}: {error}", path.display())).with_source(error)
+    }
+}
+
+/// Excludes other processes from a store for as long as it lives.
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    pub(super) fn take(store: &Path) -> Result<Self> {
+        let path = store.join("LOCK");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open the lock file", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(store, &mut file)),
+            Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+        }
+        let holder = std::process::id().to_string();
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn in_use(store: &Path, lock: &mut File) -> Error {
+    let mut holder = String::new();
+    let holder = match lock.read_to_string(&mut holder) {
+        Ok(_) if !holder.is_empty() => format!("process {}", holder.trim()),
+        _ => "another process".to_owned(),
+    };
+    Error::new(
+        ErrorKind::InUse,
+        format!("the store {} is open in {holder}; close it there first", store.display()),
+    )
+}
+
+/// What an identity file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) store: u128,
+    /// None in the store's own file.
+    pub(super) shard: Option<ShardId>,
+}
+
+impl Identity {
+    fn text(&self) -> String {
+        let shard = self.shard.map_or_else(|| "-".to_owned(), |shard| shard.to_string());
+        let body = format!("annulus {FORMAT}\nstore {:032x}\nshard {shard}\n", self.store);
+        let checksum = crc32fast::hash(body.as_bytes());
+        format!("{body}check {checksum:08x}\n")
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, Misread> {
+        // The version comes first: the rest of another version's file may look quite different.
+        let format = text.strip_prefix("annulus ").and_then(|rest| rest.lines().next());
+        let format: u32 = format.and_then(|format| format.parse().ok()).ok_or(Misread::Damaged)?;
+        if format != FORMAT {
+            return Err(Misread::Format(format));
+        }
+        let (body, checksum) = text.split_once("check ").ok_or(Misread::Damaged)?;
+        let checksum =
+            u32::from_str_radix(checksum.trim_end(), 16).map_err(|_| Misread::Damaged)?;
+        if crc32fast::hash(body.as_bytes()) != checksum {
+            return Err(Misread::Damaged);
+        }
+        let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name));
+        let store = field("store ").and_then(|id| u128::from_str_radix(id, 16).ok());
+        let shard = match field("shard ") {
+            Some("-") => None,
+            Some(number) => Some(number.parse().map_err(|_| Misread::Damaged)?),
+            None => return Err(Misread::Damaged),
+        };
+        Ok(Self { store: store.ok_or(Misread::Damaged)?, shard })
+    }
+
+    /// The identity in a file; none if the file is not there.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io("read", path)(error)),
+        };
+        let path = path.display();
+        Self::parse(&text).map(Some).map_err(|misread| match misread {
+            Misread::Damaged => Error::new(
+                ErrorKind::Damaged,
+                format!("the identity file {path} is damaged; restore it from a copy"),
+            ),
+            Misread::Format(format) => Error::new(
+                ErrorKind::Incompatible,
+                format!(
+                    "{path} has format {format}, this version reads format {FORMAT}; open the \
+                     store with the version of Annulus that wrote it"
+                ),
+            ),
+        })
+    }
+
+    /// Writes the file so that after a crash it is there whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let temporary = path.with_extension("tmp");
+        let mut file = File::create(&temporary).map_err(io("create", &temporary))?;
+        file.write_all(self.text().as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io("write", &temporary))?;
+        rename(&temporary, path)
+    }
+}
+
+enum Misread {
+    Damaged,
+    Format(u32),
+}
+
+/// Renames durably.
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(io("rename", from))?;
+    sync_parent(to)
+}
+
+/// Creates a directory durably, unless it is there. The one above it must be there.
+pub(super) fn create(directory: &Path) -> Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => {
+            Ok(())
+        }
+        Err(error) => Err(io("create the directory", directory)(error)),
+        Ok(()) => sync_parent(directory),
+    }
+}
+
+/// Creates a directory and what is missing above it.
+pub(super) fn create_all(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(io("create the directory", directory))?;
+    sync_parent(directory)
+}
+
+fn sync_parent(path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(io("sync", parent))
+}
+
+/// Whether a directory has entries; one that is not there has none.
+pub(super) fn is_empty(directory: &Path) -> Result<bool> {
+    match fs::read_dir(directory) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(io("read the directory", directory)(error)),
+    }
+}

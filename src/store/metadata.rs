@@ -1,0 +1,61 @@
+//! The store's metadata: a small engine instance that holds the topology and the redo records.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Durability, Options};
+use crate::shard::{Engine, Read, Resources, Shard};
+use crate::topology::{Topology, decode_topology, encode_topology};
+use std::path::{Path, PathBuf};
+
+const TOPOLOGY_KEY: &[u8] = b"topology";
+
+pub(crate) struct Metadata {
+    pub(crate) engine: Engine,
+    directory: PathBuf,
+}
+
+impl Metadata {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        // A topology is some kilobytes, and settling bounds the redo records.
+        let small =
+            Options { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 20, ..Options::default() };
+        let engine = Engine::open(directory, &Resources::new(&small, 1))
+            .map_err(|error| describe(error, format_args!("the store's metadata")))?;
+        Ok(Self { engine, directory: directory.to_owned() })
+    }
+
+    pub(super) fn topology(&self) -> Result<Topology> {
+        let place = self.directory.display();
+        let record = self
+            .engine
+            .get(self.engine.bookkeeping(), TOPOLOGY_KEY, Read::PRESENT)?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Damaged,
+                    format!("the metadata in {place} has no topology; restore it from a copy"),
+                )
+            })?;
+        decode_topology(&record)
+            .map_err(|error| describe(error, format_args!("the metadata in {place}")))
+    }
+
+    /// Makes a topology the present one: durable when it returns.
+    ///
+    /// The record is synced in the write-ahead log first, which commits it, and then moved into a
+    /// file. IMPORTANT: the second step is what makes damage to the log safe. The log's recovery
+    /// takes a damaged record for the end of the log; were the topology only there, an older one
+    /// would come back and the partitions it does not know would be dropped as orphans.
+    pub(super) fn commit(&self, topology: &Topology) -> Result<()> {
+        let record = encode_topology(topology)?;
+        self.engine.put(self.engine.bookkeeping(), TOPOLOGY_KEY, &record, Durability::Synced)?;
+        crate::failpoint::hit("topology-after-commit");
+        self.engine.flush()
+    }
+}
+
+fn describe(error: Error, what: std::fmt::Arguments<'_>) -> Error {
+    let message = match error.kind() {
+        ErrorKind::Damaged => format!("{what} is damaged: {error}; restore it from a copy"),
+        _ => format!("{what}: {error}"),
+    };
+    Error::new(error.kind(), message).with_source(error)
+}

@@ -1,0 +1,263 @@
+//! Batches over several shards: atomic through a crash, applied exactly once.
+//!
+//! Each shard makes its own part atomic; a redo record makes the parts one. A batch goes through
+//! these steps, and this is what an opening finds if the process dies after each:
+//!
+//! | step | on disk | the opening |
+//! |---|---|---|
+//! | – | nothing | nothing happened |
+//! | 1. the redo record, in the metadata | the record | applies every part |
+//! | 2. each shard's part, with a marker, in one atomic write | the record, some parts with markers | applies the parts that have no marker |
+//! | 3. the caller is told | the record, all parts | finds all markers, applies nothing |
+//! | 4. settling: every shard is synced | the same | the same |
+//! | 5. settling: the record goes, synced | markers | nothing |
+//! | 6. settling: the markers go | nothing, or some markers | nothing |
+//!
+//! Why a replay never overwrites a later write: what survives of a shard is a prefix of what was
+//! written to it. If a write that came after the part survived, the part and its marker did too,
+//! and the replay skips it. If the marker is missing, everything after it is missing as well.
+//! Markers go only after the record is gone for good (5 before 6), and the record goes only
+//! after all parts are on disk (4 before 5).
+//!
+//! Why a replay ends with the same value where two batches wrote one key: batches own their keys'
+//! stripes from the number to the last part, so numbers and parts have one order.
+//!
+//! Durability. `Synced` syncs the record before it answers, and only that: one sync, however many
+//! shards. `Buffered` syncs nothing: after a crash of the process the batch is whole; a power cut
+//! may lose the record and some of the parts, and so cut the batch.
+//!
+//! An error from step 1 on leaves the batch in doubt: the record may be on disk. The store then
+//! refuses writes, since a write after a lost part would be overwritten by the replay; opening it
+//! anew completes the batch.
+
+use super::batch::{Op, Part, Routes, Views};
+use super::core::Core;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::options::Durability;
+use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
+use crate::topology::{decode, encode};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const RECORD_PREFIX: &[u8] = b"redo/";
+
+/// Settling waits for this many batches, or this many bytes of records: its syncs are shared by
+/// all of them, and the opening after a crash has at most so much to look at.
+const SETTLE_RECORDS: u64 = 4096;
+const SETTLE_BYTES: usize = 16 << 20;
+
+/// What a replay needs: the operations, to be routed again.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RedoRecord<'a> {
+    ops: Cow<'a, [Op]>,
+}
+
+impl<'a> RedoRecord<'a> {
+    pub(super) fn of(ops: &'a [Op]) -> Self {
+        Self { ops: Cow::Borrowed(ops) }
+    }
+}
+
+/// The numbers of batches over several shards.
+#[derive(Default)]
+pub(crate) struct Redo {
+    state: Mutex<State>,
+    settling: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of the next batch.
+    next: u64,
+    /// Batches between steps 1 and 3.
+    running: BTreeSet<u64>,
+    unsettled: u64,
+    unsettled_bytes: usize,
+}
+
+impl State {
+    /// All batches below this number are complete.
+    fn complete_below(&self) -> u64 {
+        self.running.first().copied().unwrap_or(self.next)
+    }
+}
+
+impl Redo {
+    /// Steps 1 to 3. The caller owns the stripes of every key.
+    pub(super) fn commit(
+        &self,
+        core: &Core,
+        record: &RedoRecord<'_>,
+        parts: Vec<(ShardId, Part)>,
+        durability: Durability,
+    ) -> Result<()> {
+        let record = encode("a redo record", record)?;
+        let number = self.begin(record.len());
+        let done = write_steps(core, number, &record, parts, durability);
+        if let Err(error) = done {
+            // The number stays among the running ones, so settling never passes it.
+            core.doubt();
+            return Err(Error::new(
+                ErrorKind::InDoubt,
+                format!("batch {number} may be half applied; open the store anew to complete it ({error})"),
+            )
+            .with_source(error));
+        }
+        self.state.lock().running.remove(&number);
+        Ok(())
+    }
+
+    fn begin(&self, bytes: usize) -> u64 {
+        let mut state = self.state.lock();
+        let number = state.next;
+        state.next += 1;
+        state.running.insert(number);
+        state.unsettled += 1;
+        state.unsettled_bytes += bytes;
+        number
+    }
+
+    /// Settles when enough has gathered, unless another thread is at it.
+    pub(super) fn settle_if_due(&self, core: &Core) -> Result<()> {
+        let due = {
+            let state = self.state.lock();
+            state.unsettled >= SETTLE_RECORDS || state.unsettled_bytes >= SETTLE_BYTES
+        };
+        match self.settling.try_lock() {
+            Some(_settling) if due => self.settle_locked(core),
+            _ => Ok(()),
+        }
+    }
+
+    /// Steps 4 to 6 for every batch that is complete.
+    pub(crate) fn settle(&self, core: &Core) -> Result<()> {
+        let _settling = self.settling.lock();
+        self.settle_locked(core)
+    }
+
+    fn settle_locked(&self, core: &Core) -> Result<()> {
+        let below = {
+            let mut state = self.state.lock();
+            if state.unsettled == 0 {
+                return Ok(());
+            }
+            state.unsettled = state.running.len() as u64;
+            state.unsettled_bytes = 0;
+            state.complete_below()
+        };
+        settle_below(&core.metadata.engine, &core.shards, below)
+    }
+
+    /// Completes what a crash interrupted. Runs before anybody else can write.
+    pub(super) fn replay(&self, core: &Core, views: &impl Views) -> Result<usize> {
+        let records = read_records(&core.metadata.engine)?;
+        let mut next = records.last().map_or(1, |(number, _)| number + 1);
+        for shard in core.shards.values() {
+            next = next.max(last_marker(shard)?.map_or(0, |number| number + 1));
+        }
+        self.state.lock().next = next;
+        for (number, record) in &records {
+            replay_one(views, *number, record)?;
+        }
+        if !records.is_empty() {
+            settle_below(&core.metadata.engine, &core.shards, next)?;
+        }
+        Ok(records.len())
+    }
+}
+
+fn write_steps(
+    core: &Core,
+    number: u64,
+    record: &[u8],
+    parts: Vec<(ShardId, Part)>,
+    durability: Durability,
+) -> Result<()> {
+    let metadata = &core.metadata.engine;
+    metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
+    crate::failpoint::hit("batch-after-record");
+    for (_, mut part) in parts {
+        mark(&mut part, number);
+        part.write(Durability::Buffered)?;
+        crate::failpoint::hit("batch-after-part");
+    }
+    Ok(())
+}
+
+fn mark(part: &mut Part, number: u64) {
+    if let Some(shard) = &part.shard {
+        part.batch.put(shard.bookkeeping(), &number.to_be_bytes(), &[]);
+    }
+}
+
+fn settle_below(
+    metadata: &Engine,
+    shards: &BTreeMap<ShardId, Arc<Engine>>,
+    below: u64,
+) -> Result<()> {
+    for shard in shards.values() {
+        shard.sync()?;
+    }
+    crate::failpoint::hit("settle-after-sync");
+    let mut records = EngineBatch::default();
+    records.delete_range(metadata.bookkeeping(), &record_key(0), &record_key(below));
+    metadata.write(records, Durability::Synced)?;
+    crate::failpoint::hit("settle-after-records");
+    for shard in shards.values() {
+        let mut markers = EngineBatch::default();
+        markers.delete_range(shard.bookkeeping(), &0_u64.to_be_bytes(), &below.to_be_bytes());
+        shard.write(markers, Durability::Buffered)?;
+    }
+    Ok(())
+}
+
+fn replay_one(views: &impl Views, number: u64, record: &[u8]) -> Result<()> {
+    let record: RedoRecord<'_> = decode(&format!("redo record {number} in the metadata"), record)?;
+    let routes = Routes::of(&record.ops, views, true)?;
+    for shard in routes.shards() {
+        let mut part = routes.part(shard)?;
+        let Some(engine) = &part.shard else { continue };
+        if engine.get(engine.bookkeeping(), &number.to_be_bytes(), Read::PRESENT)?.is_some() {
+            continue;
+        }
+        mark(&mut part, number);
+        part.write(Durability::Buffered)?;
+        tracing::info!(batch = number, %shard, "completed the part of a batch that a crash interrupted");
+    }
+    Ok(())
+}
+
+fn record_key(number: u64) -> Vec<u8> {
+    [RECORD_PREFIX, &number.to_be_bytes()].concat()
+}
+
+fn read_records(metadata: &Engine) -> Result<Vec<(u64, Vec<u8>)>> {
+    let range = KeyRange { start: record_key(0), end: Some(record_key(u64::MAX)) };
+    let mut cursor =
+        metadata.cursor(metadata.bookkeeping(), &range, Direction::Forward, Read::PRESENT)?;
+    let mut records = Vec::new();
+    while let Some((key, record)) = cursor.row() {
+        let number = key.strip_prefix(RECORD_PREFIX).and_then(parse_number).ok_or_else(|| {
+            let key = key.escape_ascii();
+            Error::new(ErrorKind::Damaged, format!("the metadata holds a misnamed record `{key}`"))
+        })?;
+        records.push((number, record.to_vec()));
+        cursor.advance();
+    }
+    cursor.status()?;
+    Ok(records)
+}
+
+fn last_marker(shard: &Engine) -> Result<Option<u64>> {
+    let all = KeyRange::default();
+    let cursor = shard.cursor(shard.bookkeeping(), &all, Direction::Reverse, Read::PRESENT)?;
+    Ok(cursor.key().and_then(parse_number))
+}
+
+fn parse_number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}

@@ -1,0 +1,295 @@
+//! Scans: rows in key order, over one partition, over ranges in turn, or merged over arcs.
+
+use super::bounds::Bounds;
+use super::merge::Merge;
+use super::view::View;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::options::ReadOptions;
+use crate::shard::{Cursor, Direction, EngineCursor, EngineSnapshot, KeyRange, Read, Shard};
+use crate::topology::Partitioning;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Asking the clock costs about as much as a row, so a scan asks it once in this many rows.
+const ROWS_PER_CLOCK: u32 = 32;
+
+/// The cut that a scan reads from: one snapshot of each shard.
+pub(super) type Cut = Arc<BTreeMap<ShardId, EngineSnapshot>>;
+
+/// How to scan: [`ReadOptions`] and what only scans have.
+///
+/// ```
+/// use annulus::ScanOptions;
+///
+/// let newest_ten = ScanOptions::new().reverse().limit(10);
+/// # let _ = newest_ten;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ScanOptions {
+    /// From the last row to the first. Default: false.
+    pub reverse: bool,
+    /// End after this many rows. Default: no limit.
+    pub limit: Option<u64>,
+    /// Timeout and cache behaviour.
+    pub read: ReadOptions,
+}
+
+impl ScanOptions {
+    /// The defaults: forward, without limits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { reverse: false, limit: None, read: ReadOptions::new() }
+    }
+
+    /// From the last row to the first.
+    #[must_use]
+    pub const fn reverse(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// Ends after this many rows.
+    #[must_use]
+    pub const fn limit(mut self, rows: u64) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
+    /// Sets timeout and cache behaviour.
+    #[must_use]
+    pub const fn read(mut self, read: ReadOptions) -> Self {
+        self.read = read;
+        self
+    }
+
+    fn direction(self) -> Direction {
+        if self.reverse { Direction::Reverse } else { Direction::Forward }
+    }
+}
+
+/// Rows in key order. It owns what it reads from: it may outlive the store's handles, and stays
+/// valid while the store changes.
+///
+/// As an [`Iterator`] it gives a copy of each key and value. [`next_row`](Self::next_row) lends
+/// them instead, without copying.
+///
+/// What it sees: each partition as it was when the scan came to it, and nothing older than the
+/// start of the scan. The partitions of a hash keyspace are all opened at the start. For one cut
+/// over everything, scan a [`Snapshot`](crate::Snapshot).
+pub struct Scan {
+    rows: Rows,
+    /// Whether the row in front was given out already.
+    given: bool,
+    left: u64,
+    deadline: Option<Instant>,
+    until_clock: u32,
+    failed: bool,
+}
+
+enum Rows {
+    /// Disjoint partitions in key order, one open at a time.
+    Chain(Chain),
+    /// Partitions whose keys interleave, all open.
+    Merge(Merge<EngineCursor>),
+}
+
+impl Scan {
+    pub(super) fn open(
+        view: Arc<View>,
+        bounds: Bounds,
+        options: ScanOptions,
+        cut: Option<Cut>,
+    ) -> Result<Self> {
+        let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let indexes = view.intersecting(&bounds.range, &bounds.prefix);
+        let source = Source {
+            view,
+            cut,
+            range: bounds.range,
+            direction: options.direction(),
+            deadline,
+            bypass_cache: options.read.bypass_cache,
+        };
+        let interleaved = matches!(
+            source.view.keyspace.partitioning(),
+            Partitioning::Hash { .. } if indexes.len() > 1
+        );
+        let rows = if interleaved {
+            let direction = source.direction;
+            let cursors = indexes.map(|index| source.cursor(index)).collect::<Result<Vec<_>>>()?;
+            Rows::Merge(Merge::new(cursors, direction))
+        } else {
+            Rows::Chain(Chain::start(source, indexes)?)
+        };
+        let left = options.limit.unwrap_or(u64::MAX);
+        Ok(Self { rows, given: false, left, deadline, until_clock: 0, failed: false })
+    }
+
+    /// The next row, lent until the next call. `None` at the end, and after an error.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// # words.put("one", "1")?;
+    /// let mut bytes = 0;
+    /// let mut scan = words.scan(..)?;
+    /// while let Some((key, value)) = scan.next_row()? {
+    ///     bytes += key.len() + value.len();
+    /// }
+    /// assert_eq!(bytes, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) when the scan's time is up;
+    /// [`Io`](ErrorKind::Io) or [`Damaged`](ErrorKind::Damaged) when the shard cannot be read. A
+    /// scan that fails gives no more rows: it never ends early without saying so.
+    pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        if self.failed || self.left == 0 {
+            return Ok(None);
+        }
+        let moved = self.check_clock().and_then(|()| self.advance());
+        if let Err(error) = moved {
+            self.failed = true;
+            return Err(error);
+        }
+        self.left -= 1;
+        Ok(match &self.rows {
+            Rows::Chain(chain) => chain.row(),
+            Rows::Merge(merge) => merge.row(),
+        })
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if !std::mem::replace(&mut self.given, true) {
+            return Ok(());
+        }
+        match &mut self.rows {
+            Rows::Chain(chain) => chain.advance(),
+            Rows::Merge(merge) => merge.advance(),
+        }
+    }
+
+    fn check_clock(&mut self) -> Result<()> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        if self.until_clock == 0 {
+            self.until_clock = ROWS_PER_CLOCK;
+            if Instant::now() >= deadline {
+                return Err(deadline_exceeded("scan"));
+            }
+        }
+        self.until_clock -= 1;
+        Ok(())
+    }
+}
+
+/// The error of a read whose time is up.
+#[cold]
+pub(super) fn deadline_exceeded(what: &str) -> Error {
+    Error::new(
+        ErrorKind::DeadlineExceeded,
+        format!("the {what}'s time is up; allow more, or ask for less"),
+    )
+}
+
+impl Iterator for Scan {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_row()
+            .map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+            .transpose()
+    }
+}
+
+impl std::iter::FusedIterator for Scan {}
+
+impl std::fmt::Debug for Scan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scan").field("rows_left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// What cursors are opened from.
+struct Source {
+    view: Arc<View>,
+    cut: Option<Cut>,
+    range: KeyRange,
+    direction: Direction,
+    deadline: Option<Instant>,
+    bypass_cache: bool,
+}
+
+impl Source {
+    fn cursor(&self, index: usize) -> Result<EngineCursor> {
+        let partition = self.view.partition(index)?;
+        let at = match &self.cut {
+            Some(cut) => Some(cut.get(&self.view.owner(index)?).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
+            })?),
+            None => {
+                partition.check_current()?;
+                None
+            }
+        };
+        let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
+        partition.shard.cursor(&partition.column, &self.range, self.direction, read)
+    }
+}
+
+struct Chain {
+    source: Source,
+    /// Partitions still to come.
+    indexes: Range<usize>,
+    cursor: Option<EngineCursor>,
+}
+
+impl Chain {
+    fn start(source: Source, indexes: Range<usize>) -> Result<Self> {
+        let mut chain = Self { source, indexes, cursor: None };
+        chain.skip_to_row()?;
+        Ok(chain)
+    }
+
+    fn row(&self) -> Option<(&[u8], &[u8])> {
+        self.cursor.as_ref()?.row()
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.advance();
+            self.skip_to_row()?;
+        }
+        Ok(())
+    }
+
+    /// Opens partitions until one has a row.
+    fn skip_to_row(&mut self) -> Result<()> {
+        loop {
+            if let Some(cursor) = &self.cursor {
+                if cursor.key().is_some() {
+                    return Ok(());
+                }
+                cursor.status()?;
+            }
+            let next = match self.source.direction {
+                Direction::Forward => self.indexes.next(),
+                Direction::Reverse => self.indexes.next_back(),
+            };
+            let Some(index) = next else {
+                self.cursor = None;
+                return Ok(());
+            };
+            self.cursor = Some(self.source.cursor(index)?);
+        }
+    }
+}

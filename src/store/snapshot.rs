@@ -1,0 +1,141 @@
+//! Snapshots: one cut over all shards.
+
+use super::bounds::{Bounds, KeyBounds};
+use super::core::Core;
+use super::keyspace::{Keyspace, Value};
+use super::scan::{Cut, Scan, ScanOptions};
+use super::view::View;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::KeyspaceId;
+use crate::options::ReadOptions;
+use crate::shard::{Read, Shard};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Everything in the store as it was at one moment; made by
+/// [`Store::snapshot`](crate::Store::snapshot).
+///
+/// A write that was acknowledged before the snapshot was taken is in it; one that began after is
+/// not; a batch is in it whole or not at all, over all keyspaces and shards. Cheap to clone.
+/// While it is held, the shards keep the old versions of what it sees.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: u128,
+    views: BTreeMap<KeyspaceId, Arc<View>>,
+    cut: Cut,
+}
+
+impl Snapshot {
+    /// Closes the commit gate for as long as the engines need to note a sequence number each.
+    pub(super) fn take(
+        core: &Core,
+        views: impl FnOnce() -> BTreeMap<KeyspaceId, Arc<View>>,
+    ) -> Self {
+        let _closed = core.gate.close();
+        let cut = core.shards.iter().map(|(id, shard)| (*id, shard.snapshot())).collect();
+        Self { inner: Arc::new(Inner { store: core.id, views: views(), cut: Arc::new(cut) }) }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) for a keyspace that was created after the snapshot;
+    /// otherwise those of [`Keyspace::get`].
+    pub fn get(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.get_with(keyspace, key, ReadOptions::new())
+    }
+
+    /// The value of a key, read as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), and [`DeadlineExceeded`](ErrorKind::DeadlineExceeded).
+    pub fn get_with(
+        &self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        options: ReadOptions,
+    ) -> Result<Option<Value>> {
+        let (view, key) = (self.view(keyspace)?, key.as_ref());
+        let index = view.index(key);
+        let partition = view.partition(index)?;
+        let at = self.inner.cut.get(&view.owner(index)?);
+        let read = Read { at, ..super::keyspace::read(options, "get")? };
+        Ok(partition.shard.get(&partition.column, key, read)?.map(Value::new))
+    }
+
+    /// The rows of a range of keys, in order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn scan(&self, keyspace: &Keyspace, range: impl KeyBounds) -> Result<Scan> {
+        self.scan_with(keyspace, range, ScanOptions::new())
+    }
+
+    /// The rows of a range of keys, as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn scan_with(
+        &self,
+        keyspace: &Keyspace,
+        range: impl KeyBounds,
+        options: ScanOptions,
+    ) -> Result<Scan> {
+        let view = Arc::clone(self.view(keyspace)?);
+        Scan::open(view, Bounds::of(&range), options, Some(Arc::clone(&self.inner.cut)))
+    }
+
+    /// The rows whose keys begin with a prefix, as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn prefix_with(
+        &self,
+        keyspace: &Keyspace,
+        prefix: impl AsRef<[u8]>,
+        options: ScanOptions,
+    ) -> Result<Scan> {
+        let view = Arc::clone(self.view(keyspace)?);
+        let bounds = Bounds::of_prefix(prefix.as_ref());
+        Scan::open(view, bounds, options, Some(Arc::clone(&self.inner.cut)))
+    }
+
+    pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.inner.views.values()
+    }
+
+    pub(super) fn cut(&self) -> &Cut {
+        &self.inner.cut
+    }
+
+    fn view(&self, keyspace: &Keyspace) -> Result<&Arc<View>> {
+        let view = self.inner.views.get(&keyspace.id());
+        view.filter(|_| keyspace.store_id() == self.inner.store).ok_or_else(|| {
+            let name = keyspace.name();
+            Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "the snapshot has no keyspace `{name}`: it was created later, or elsewhere"
+                ),
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("keyspaces", &self.inner.views.len())
+            .finish_non_exhaustive()
+    }
+}

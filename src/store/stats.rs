@@ -1,0 +1,95 @@
+//! What a store occupies, as plain values.
+
+use super::view::View;
+use crate::error::Result;
+use crate::id::{Epoch, PartitionId, ShardId};
+use crate::placement::Span;
+use crate::shard::Shard;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What a partition occupies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PartitionStats {
+    /// Its number.
+    pub id: PartitionId,
+    /// The shard that holds it.
+    pub owner: ShardId,
+    /// The tokens or keys that belong to it.
+    pub span: Span,
+    /// About how many keys it has.
+    pub keys_estimated: u64,
+    /// Bytes of its files.
+    pub bytes_on_disk: u64,
+    /// Bytes of its write buffers.
+    pub bytes_in_memory: u64,
+}
+
+/// What a shard occupies, over all keyspaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ShardStats {
+    /// Its number.
+    pub id: ShardId,
+    /// Where it is.
+    pub directory: PathBuf,
+    /// Its share of hash keyspaces, relative to the others.
+    pub weight: u32,
+    /// Its zone.
+    pub zone: Option<String>,
+    /// How many partitions it owns.
+    pub partitions: usize,
+    /// About how many keys they have.
+    pub keys_estimated: u64,
+    /// Bytes of their files.
+    pub bytes_on_disk: u64,
+    /// Bytes of their write buffers.
+    pub bytes_in_memory: u64,
+}
+
+/// What a keyspace occupies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeyspaceStats {
+    /// Its name.
+    pub name: String,
+    /// `hash` or `range`.
+    pub partitioning: &'static str,
+    /// Its partitions, in the order of tokens or keys.
+    pub partitions: Vec<PartitionStats>,
+}
+
+/// What a store occupies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// The version of the topology.
+    pub epoch: Epoch,
+    /// Its shards.
+    pub shards: Vec<ShardStats>,
+    /// Its keyspaces.
+    pub keyspaces: Vec<KeyspaceStats>,
+    /// Bytes in the block cache.
+    pub cache_bytes: usize,
+    /// Bytes in write buffers, over all shards.
+    pub write_buffer_bytes: usize,
+}
+
+pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
+    view.keyspace
+        .partitions()
+        .zip(&view.partitions)
+        .map(|(described, open)| {
+            let usage = open.shard.usage(&open.column)?;
+            Ok(PartitionStats {
+                id: described.id,
+                owner: described.owner,
+                span: described.span,
+                keys_estimated: usage.keys_estimated,
+                bytes_on_disk: usage.bytes_on_disk,
+                bytes_in_memory: usage.bytes_in_memory,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! A keyspace as readers and writers see it: the partitions of one topology with their handles.
+
+use super::latch::Latch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::shard::{Engine, EnginePartition, KeyRange};
+use crate::topology::{self, PartitionName, Partitioning};
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A partition that is open: where it is, and the latch that its writers share.
+pub(crate) struct Partition {
+    pub(crate) name: PartitionName,
+    pub(crate) shard: Arc<Engine>,
+    pub(crate) column: EnginePartition,
+    pub(crate) latch: Latch,
+    /// Set under all stripes of the latch, when the keyspace is dropped or the store closed.
+    retired: AtomicBool,
+}
+
+impl Partition {
+    pub(crate) fn new(name: PartitionName, shard: Arc<Engine>, column: EnginePartition) -> Self {
+        let retired = AtomicBool::new(false);
+        Self { name, shard, column, latch: Latch::default(), retired }
+    }
+
+    /// Ends writes: waits for those under way, and refuses those that come later.
+    pub(crate) fn retire(&self) {
+        let _sealed: Vec<_> = self.latch.own_set(super::latch::ALL_STRIPES).collect();
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether what was read from this partition, or is about to be written to it, counts.
+    #[inline]
+    pub(crate) fn check_current(&self) -> Result<()> {
+        if self.retired.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::Closed,
+                "the keyspace was dropped or its store closed; open it again",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The partitions of a keyspace at one topology.
+pub(crate) struct View {
+    pub(crate) keyspace: Arc<topology::Keyspace>,
+    pub(crate) partitions: Box<[Arc<Partition>]>,
+}
+
+impl View {
+    /// The index of the partition that a key belongs to.
+    #[inline]
+    pub(crate) fn index(&self, key: &[u8]) -> usize {
+        self.keyspace.partitioning().find(key)
+    }
+
+    /// The partition that a key belongs to.
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a view has one partition for each span, which the topology's invariants and \
+                  the opening of the store make sure of"
+    )]
+    pub(crate) fn route(&self, key: &[u8]) -> &Arc<Partition> {
+        &self.partitions[self.index(key)]
+    }
+
+    pub(crate) fn partition(&self, index: usize) -> Result<&Arc<Partition>> {
+        self.partitions.get(index).ok_or_else(no_such_index)
+    }
+
+    pub(crate) fn owner(&self, index: usize) -> Result<ShardId> {
+        self.keyspace.partitioning().owner(index).ok_or_else(no_such_index)
+    }
+
+    /// The indexes of the partitions that may hold keys of a range. `prefix` is what all keys of
+    /// the range begin with.
+    pub(crate) fn intersecting(&self, range: &KeyRange, prefix: &[u8]) -> Range<usize> {
+        if range.is_empty() {
+            return 0..0;
+        }
+        match self.keyspace.partitioning() {
+            Partitioning::Hash { ring, hashed } => match hashed.fixed_by_prefix(prefix) {
+                Some(part) => {
+                    let arc = ring.arc_of(ring.token_function().token(part));
+                    arc..arc + 1
+                }
+                None => 0..self.partitions.len(),
+            },
+            Partitioning::Range { map, .. } => {
+                let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                map.intersecting::<[u8], _>((Bound::Included(range.start.as_slice()), end))
+            }
+        }
+    }
+}
+
+#[cold]
+fn no_such_index() -> Error {
+    Error::new(ErrorKind::Internal, "a keyspace has fewer partitions than its topology says")
+}

@@ -1,0 +1,250 @@
+//! Changes: each makes the next topology from the present one, or says why it cannot.
+
+use super::keyspace::{Keyspace, PartitionName, Partitioning};
+use super::{ShardInfo, Topology};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
+use crate::placement::{HashedPart, Member, RangeMap, Ring};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The longest name of a keyspace, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// How a keyspace is to be partitioned.
+///
+/// ```
+/// use annulus::placement::HashedPart;
+/// use annulus::topology::KeyspaceSpec;
+///
+/// // Keys like `user0042/orders/7`: all of one user in one partition, in order.
+/// let by_user = KeyspaceSpec::hash().hashed(HashedPart::Prefix { bytes: 8 });
+/// // Ordered, in three ranges from the start.
+/// let ordered = KeyspaceSpec::range().split_at(["h", "q"]);
+/// # let _: [KeyspaceSpec; 2] = [by_user.into(), ordered.into()];
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum KeyspaceSpec {
+    /// By hash: even load whatever the keys; an ordered scan asks every partition.
+    Hash(HashSpec),
+    /// By range: an ordered scan asks only the partitions that it crosses.
+    Range(RangeSpec),
+}
+
+impl KeyspaceSpec {
+    /// Partitioned by the hash of the whole key, with the store's number of arcs a shard.
+    #[must_use]
+    pub const fn hash() -> HashSpec {
+        HashSpec { hashed: HashedPart::Whole, arcs_per_shard: None }
+    }
+
+    /// Partitioned by the key itself, at first in a single partition.
+    #[must_use]
+    pub const fn range() -> RangeSpec {
+        RangeSpec { boundaries: Vec::new() }
+    }
+
+    /// Fills in what the caller left open.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn or_arcs_per_shard(mut self, default: u32) -> Self {
+        if let Self::Hash(spec) = &mut self {
+            spec.arcs_per_shard.get_or_insert(default);
+        }
+        self
+    }
+}
+
+/// The partitioning of a hash keyspace; made by [`KeyspaceSpec::hash`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashSpec {
+    hashed: HashedPart,
+    arcs_per_shard: Option<u32>,
+}
+
+impl HashSpec {
+    /// Hashes only a part of each key: keys that share it stay in one partition, in order.
+    #[must_use]
+    pub const fn hashed(mut self, part: HashedPart) -> Self {
+        self.hashed = part;
+        self
+    }
+
+    /// How many arcs each shard gets. Every arc is a column family, with buffers of its own: more
+    /// arcs spread a growing store more finely, and cost memory and ordered scans.
+    #[must_use]
+    pub const fn arcs_per_shard(mut self, arcs: u32) -> Self {
+        self.arcs_per_shard = Some(arcs);
+        self
+    }
+}
+
+impl From<HashSpec> for KeyspaceSpec {
+    fn from(spec: HashSpec) -> Self {
+        Self::Hash(spec)
+    }
+}
+
+/// The partitioning of a range keyspace; made by [`KeyspaceSpec::range`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeSpec {
+    boundaries: Vec<Vec<u8>>,
+}
+
+impl RangeSpec {
+    /// The keys at which partitions begin, ascending: n keys make n + 1 partitions. They are dealt
+    /// out to the shards in proportion to their weights, neighbours together.
+    #[must_use]
+    pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.boundaries = keys.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl From<RangeSpec> for KeyspaceSpec {
+    fn from(spec: RangeSpec) -> Self {
+        Self::Range(spec)
+    }
+}
+
+/// A change of the topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Change {
+    /// A new keyspace.
+    CreateKeyspace {
+        /// Its name: 1 to 255 bytes, without control characters, not taken yet.
+        name: String,
+        /// Its partitioning.
+        spec: KeyspaceSpec,
+    },
+    /// The end of a keyspace and of all its keys.
+    DropKeyspace {
+        /// Its number.
+        id: KeyspaceId,
+    },
+}
+
+impl Topology {
+    /// The topology after a change, one epoch later. Linear in the size of what changes, plus the
+    /// check of the invariants.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name that is taken,
+    /// [`NotFound`](ErrorKind::NotFound) for a keyspace that is not there,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points or too
+    /// many arcs. The present topology is untouched.
+    pub fn apply(&self, change: &Change) -> Result<Self> {
+        let mut next = self.clone();
+        next.epoch = Epoch(next_number(self.epoch.0, "epochs")?);
+        match change {
+            Change::CreateKeyspace { name, spec } => next.create_keyspace(name, spec)?,
+            Change::DropKeyspace { id } => {
+                next.keyspaces.remove(id).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::NotFound,
+                        format!("there is no keyspace with number {id}"),
+                    )
+                })?;
+            }
+        }
+        next.check()?;
+        Ok(next)
+    }
+
+    fn create_keyspace(&mut self, name: &str, spec: &KeyspaceSpec) -> Result<()> {
+        check_name(name)?;
+        if self.keyspace_named(name).is_some() {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("keyspace `{name}` exists already; open it, or choose another name"),
+            ));
+        }
+        let partitioning = self.partition(spec)?;
+        let count = partitioning.len() as u64;
+        let first = self.next_partition.0;
+        let end = first.checked_add(count).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the store has used up its partition numbers")
+        })?;
+        let id = self.next_keyspace;
+        let partitions =
+            (first..end).map(|id| PartitionName { id: PartitionId(id), generation: 0 }).collect();
+        self.next_keyspace = KeyspaceId(id.0.checked_add(1).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the store has used up its keyspace numbers")
+        })?);
+        self.next_partition = PartitionId(end);
+        let keyspace = Keyspace { id, name: name.to_owned(), partitioning, partitions };
+        self.keyspaces.insert(id, Arc::new(keyspace));
+        Ok(())
+    }
+
+    fn partition(&self, spec: &KeyspaceSpec) -> Result<Partitioning> {
+        match spec {
+            KeyspaceSpec::Hash(HashSpec { hashed, arcs_per_shard }) => {
+                let mut ring = Ring::builder();
+                if let Some(arcs) = arcs_per_shard {
+                    ring = ring.arcs_per_shard(*arcs);
+                }
+                for shard in self.shards.values() {
+                    ring = ring.shard(member(shard));
+                }
+                Ok(Partitioning::Hash { ring: ring.build()?, hashed: *hashed })
+            }
+            KeyspaceSpec::Range(RangeSpec { boundaries }) => {
+                let map = RangeMap::new(boundaries)?;
+                let owners = self.deal(map.len());
+                Ok(Partitioning::Range { map, owners })
+            }
+        }
+    }
+
+    /// Owners for `count` ranges in key order: each shard gets a run of neighbours in proportion
+    /// to its weight. A keyspace with fewer ranges than shards begins at the shard that owns the
+    /// fewest partitions, so that small keyspaces do not pile up on the first shard.
+    fn deal(&self, count: usize) -> Vec<ShardId> {
+        let mut order: Vec<&ShardInfo> = self.shards.values().collect();
+        if count < order.len() {
+            order.sort_by_key(|shard| (self.partitions_of(shard.id), shard.id));
+            return order.iter().take(count).map(|shard| shard.id).collect();
+        }
+        let total: u128 = order.iter().map(|shard| u128::from(shard.weight)).sum();
+        let mut owners = Vec::with_capacity(count);
+        let mut weight_so_far = 0;
+        for shard in order {
+            weight_so_far += u128::from(shard.weight);
+            let end = (count as u128 * weight_so_far / total.max(1)) as usize;
+            owners.resize(end.max(owners.len()), shard.id);
+        }
+        owners
+    }
+}
+
+fn member(shard: &ShardInfo) -> Member {
+    let member = Member::new(shard.id).weight(shard.weight);
+    match &shard.zone {
+        Some(zone) => member.zone(zone.as_str()),
+        None => member,
+    }
+}
+
+fn next_number(number: u64, what: &str) -> Result<u64> {
+    number
+        .checked_add(1)
+        .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the store has used up its {what}")))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "a keyspace's name has 1 to {NAME_BYTES_MAX} bytes, this one has {}",
+            name.len()
+        )));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "the keyspace name {name:?} contains a control character; leave it out"
+        )));
+    }
+    Ok(())
+}

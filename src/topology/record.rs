@@ -1,0 +1,84 @@
+//! Durable records: a format version and a checksum around an encoded value.
+//!
+//! ```text
+//! offset  bytes
+//!      0      2  format version, little-endian
+//!      2      4  CRC-32 (IEEE) of everything after it, little-endian
+//!      6      …  the value in postcard's encoding
+//! ```
+
+use super::Topology;
+use crate::error::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The format this version writes, and the only one it reads.
+pub(crate) const FORMAT: u16 = 1;
+
+const HEADER_BYTES: usize = 6;
+
+/// A value as a record.
+pub(crate) fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>> {
+    let payload = postcard::to_stdvec(value).map_err(|error| {
+        Error::new(ErrorKind::Internal, format!("{what} cannot be encoded")).with_source(error)
+    })?;
+    let mut record = Vec::with_capacity(HEADER_BYTES + payload.len());
+    record.extend_from_slice(&FORMAT.to_le_bytes());
+    record.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+    record.extend_from_slice(&payload);
+    Ok(record)
+}
+
+/// The value of a record; `what` names it in errors.
+pub(crate) fn decode<T: DeserializeOwned>(what: &str, record: &[u8]) -> Result<T> {
+    let damaged = |why: &str| Error::new(ErrorKind::Damaged, format!("{what} is damaged: {why}"));
+    let Some((header, payload)) = record.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(damaged("it is shorter than its header; restore it from a copy"));
+    };
+    let [v0, v1, checksum @ ..] = *header;
+    let format = u16::from_le_bytes([v0, v1]);
+    if format != FORMAT {
+        return Err(Error::new(
+            ErrorKind::Incompatible,
+            format!(
+                "{what} has format {format}, this version reads format {FORMAT}; \
+                 open it with the version of Annulus that wrote it"
+            ),
+        ));
+    }
+    if crc32fast::hash(payload) != u32::from_le_bytes(checksum) {
+        return Err(damaged("its checksum does not match; restore it from a copy"));
+    }
+    let (value, rest) = postcard::take_from_bytes(payload)
+        .map_err(|error| damaged("its content cannot be decoded").with_source(error))?;
+    if !rest.is_empty() {
+        return Err(damaged("it is longer than its content"));
+    }
+    Ok(value)
+}
+
+/// A topology as a record with format version and checksum.
+///
+/// # Errors
+///
+/// [`Internal`](ErrorKind::Internal) if it cannot be encoded, which no valid topology causes.
+pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
+    encode("the topology", topology)
+}
+
+/// The topology of a record. Any bytes may be given: they are decoded without panics, and
+/// without allocating much more than their length.
+///
+/// # Errors
+///
+/// [`Incompatible`](ErrorKind::Incompatible) for another format version,
+/// [`Damaged`](ErrorKind::Damaged) for a wrong checksum, an undecodable content, or a content
+/// that breaks an invariant.
+pub fn decode_topology(record: &[u8]) -> Result<Topology> {
+    let topology: Topology = decode("the topology", record)?;
+    topology.check().map_err(|error| {
+        Error::new(ErrorKind::Damaged, format!("the topology is damaged: {error}"))
+            .with_source(error)
+    })?;
+    Ok(topology)
+}
