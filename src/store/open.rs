@@ -226,8 +226,9 @@ impl StoreBuilder {
             }
         };
         let topology = self.first_topology()?;
+        let resources = Resources::new(&self.options, topology.shards().len());
         for shard in topology.shards() {
-            create_shard(&self.path, shard, identity)?;
+            create_shard(&self.path, shard, identity, &resources)?;
         }
         Metadata::open(&self.path.join("metadata"))?.commit(&topology)?;
         directory::rename(&unfinished, identity_file)?;
@@ -251,29 +252,35 @@ fn only_a_lock(path: &Path) -> Result<bool> {
     }
 }
 
-fn create_shard(store: &Path, shard: &ShardInfo, identity: Identity) -> Result<()> {
+/// Creates a shard's directory, identity and empty engine. What an interrupted creation has done
+/// of it is taken over.
+fn create_shard(
+    store: &Path,
+    shard: &ShardInfo,
+    identity: Identity,
+    resources: &Resources,
+) -> Result<()> {
     let directory = store.join(&shard.directory);
     let mine = Identity { shard: Some(shard.id), ..identity };
     let file = directory.join("SHARD");
-    match Identity::read(&file)? {
-        Some(found) if found == mine => return Ok(()),
-        None if directory::is_empty(&directory)? => {}
-        _ => {
-            return Err(Error::new(
-                ErrorKind::AlreadyExists,
-                format!(
-                    "the directory {} for shard {} is not empty; choose another",
-                    directory.display(),
-                    shard.id
-                ),
-            ));
+    let found = Identity::read(&file)?;
+    if found.is_none() && directory::is_empty(&directory)? {
+        if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
+            directory::create_all(parent)?;
         }
+        directory::create(&directory)?;
+        mine.write(&file)?;
+    } else if found != Some(mine) {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "the directory {} for shard {} is not empty; choose another",
+                directory.display(),
+                shard.id
+            ),
+        ));
     }
-    if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
-        directory::create_all(parent)?;
-    }
-    directory::create(&directory)?;
-    mine.write(&file)
+    Engine::open(&directory.join("data"), resources).map(drop)
 }
 
 /// Opens a store whose directory is complete and locked.
@@ -329,8 +336,6 @@ fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
             "the directory {place} should be shard {number} but is shard {found}; put them back in place"
         )),
         Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data")) => Ok(()),
-        // A shard whose creation was cut short is empty, and its engine is created by the opening.
-        Some(Identity { shard: Some(_), .. }) if !directory.join("data").exists() => Ok(()),
         Some(Identity { shard: Some(_), .. }) => damaged(format!(
             "shard {number} has no database in {place}/data; restore it from a copy"
         )),

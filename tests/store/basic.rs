@@ -27,7 +27,7 @@ pub(crate) fn reopen(directory: &TempDir) -> Store {
 }
 
 /// One keyspace of each kind.
-fn both(store: &Store) -> [annulus::Keyspace; 2] {
+pub(crate) fn both(store: &Store) -> [annulus::Keyspace; 2] {
     [
         store.keyspace_or_create("hash", KeyspaceSpec::hash()).unwrap(),
         store.keyspace_or_create("range", KeyspaceSpec::range().split_at(["d", "m"])).unwrap(),

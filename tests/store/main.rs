@@ -1,10 +1,16 @@
 //! The store from outside: one binary, since each links RocksDB.
+//!
+//! `cargo test --release --features failpoints --test store`
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "tests"
+    reason = "a test that fails panics"
 )]
 
+mod bank;
 mod basic;
+mod crash;
+mod damage;
+mod model;

@@ -1,0 +1,167 @@
+//! Goal: whatever the moment at which the process dies, every acknowledged write is there after
+//! the next opening, and every batch is there whole or not at all.
+//! Method: a child process writes rounds and notes each acknowledged one in a file outside the
+//! store; it dies at a chosen step (feature `failpoints`) or is killed at a random moment; the
+//! parent opens the store and compares. The random delays come from a seed that is printed;
+//! `ANNULUS_SEED` sets it.
+
+use crate::basic::{both, reopen, small};
+use annulus::topology::KeyspaceSpec;
+use annulus::{Batch, ReadOptions, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const DIRECTORY: &str = "ANNULUS_TEST_CRASH_DIRECTORY";
+const WRITERS: usize = 3;
+/// Keys a batch writes in each keyspace: enough to be on every shard.
+const KEYS: usize = 12;
+
+/// Starts this test binary again, to run only the child below.
+fn start(directory: &Path, failpoint: Option<&str>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "crash::child", "--nocapture", "--test-threads=1"]);
+    command.env(DIRECTORY, directory).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(place) = failpoint {
+        command.env("ANNULUS_FAILPOINT", place);
+    }
+    command.spawn().unwrap()
+}
+
+fn key(writer: usize, n: usize) -> String {
+    format!("{n:02}/{writer}")
+}
+
+fn note(directory: &Path, writer: usize) -> PathBuf {
+    directory.join(format!("acknowledged-{writer}"))
+}
+
+fn acknowledged(directory: &Path, writer: usize) -> u64 {
+    let bytes = fs::read(note(directory, writer)).unwrap_or_default();
+    bytes.chunks_exact(8).next_back().map_or(0, |last| u64::from_le_bytes(last.try_into().unwrap()))
+}
+
+/// Not a test of its own: the process that dies. Each writer writes round after round to its own
+/// keys of both keyspaces, in one batch, and then a plain put; keyspaces come and go meanwhile.
+#[test]
+fn child() {
+    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+    let store = Store::builder(directory.join("store")).shards(3).options(small()).open().unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (store, directory) = (&store, &directory);
+            scope.spawn(move || write_rounds(store, directory, writer));
+        }
+        for n in 0_u64.. {
+            let name = format!("passing-{n}");
+            let _ = store.create_keyspace(&name, KeyspaceSpec::hash().arcs_per_shard(1));
+            let _ = store.drop_keyspace(&name);
+            for keyspace in store.keyspaces() {
+                // Those that an earlier child left behind.
+                if keyspace.name().starts_with("passing") {
+                    store.drop_keyspace(keyspace.name()).unwrap();
+                }
+            }
+        }
+    });
+}
+
+fn write_rounds(store: &Store, directory: &Path, writer: usize) {
+    use std::io::Write as _;
+    let keyspaces = both(store);
+    let mut notes =
+        fs::OpenOptions::new().create(true).append(true).open(note(directory, writer)).unwrap();
+    // Large enough that settling comes due every some dozens of rounds.
+    let padding = vec![b'.'; 8 << 10];
+    for round in acknowledged(directory, writer) + 1.. {
+        let value = [&round.to_le_bytes(), &padding[..]].concat();
+        let mut batch = Batch::new();
+        for keyspace in &keyspaces {
+            (0..KEYS).for_each(|n| batch.put(keyspace, key(writer, n), &value));
+        }
+        store.write(batch).unwrap();
+        keyspaces[0].put(format!("plain/{writer}"), round.to_le_bytes()).unwrap();
+        notes.write_all(&round.to_le_bytes()).unwrap();
+    }
+}
+
+fn round(value: &[u8]) -> u64 {
+    u64::from_le_bytes(value[..8].try_into().unwrap())
+}
+
+/// Opens the store after a crash and compares it with the notes.
+fn check(directory: &TempDir) {
+    let store = reopen(directory);
+    let keyspaces = both(&store);
+    for writer in 0..WRITERS {
+        let noted = acknowledged(directory.path(), writer);
+        let present: Vec<u64> = keyspaces
+            .iter()
+            .flat_map(|keyspace| {
+                (0..KEYS).map(|n| keyspace.get(key(writer, n)).unwrap().map_or(0, |v| round(&v)))
+            })
+            .collect();
+        let first = present[0];
+        assert!(present.iter().all(|round| *round == first), "cut: {present:?}, noted {noted}");
+        assert!(first == noted || first == noted + 1, "round {first}, noted {noted}");
+        let plain = keyspaces[0].get(format!("plain/{writer}")).unwrap().map_or(0, |v| round(&v));
+        assert!(plain == noted || plain == noted + 1, "plain {plain}, noted {noted}");
+    }
+    let report = store.verify().unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
+    for keyspace in store.keyspaces() {
+        keyspace.count(ReadOptions::new()).unwrap();
+    }
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn dies_at_every_step() {
+    // A place, and how often it is passed before it kills.
+    let places = [
+        "batch-after-record@1",
+        "batch-after-record@40",
+        "batch-after-part@1",
+        "batch-after-part@2",
+        "batch-after-part@3",
+        "batch-after-part@50",
+        "batch-after-part@51",
+        "settle-after-sync",
+        "settle-after-records",
+        "settle-after-records@2",
+        "keyspace-after-partitions@2",
+        "topology-after-commit@5",
+        "topology-after-commit@6",
+        "drop-after-commit@1",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    both(&reopen(&directory));
+    for place in places {
+        let status = start(directory.path(), Some(place)).wait().unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(6),
+            "{place}: {status}"
+        );
+        check(&directory);
+    }
+}
+
+#[test]
+fn killed_at_random_moments() {
+    let seed = std::env::var("ANNULUS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("ANNULUS_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let directory = tempfile::tempdir().unwrap();
+    both(&reopen(&directory));
+    for _ in 0..8 {
+        let mut child = start(directory.path(), None);
+        std::thread::sleep(Duration::from_millis(random.u64(20..400)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        check(&directory);
+    }
+}

@@ -1,0 +1,241 @@
+//! Goal: what is missing, swapped, damaged or lost is refused by name or put right, and nothing
+//! else is touched. Method: a store is made, dropped, changed on disk, and opened.
+
+use crate::basic::{both, reopen, small, store};
+use annulus::{Batch, Creation, Durability, ErrorKind, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn open(path: &Path) -> annulus::Error {
+    Store::builder(path).create(Creation::Never).options(small()).open().unwrap_err()
+}
+
+fn closed() -> (TempDir, PathBuf) {
+    let (directory, store) = store();
+    for keyspace in both(&store) {
+        (0..100).for_each(|n| keyspace.put(n.to_string(), "v").unwrap());
+    }
+    store.close().unwrap();
+    let path = directory.path().join("store");
+    (directory, path)
+}
+
+/// The error has this kind and names all of these; the store opens again once `mend` is done.
+fn refused(path: &Path, kind: ErrorKind, names: &[&str], mend: impl FnOnce()) {
+    let error = open(path);
+    assert_eq!(error.kind(), kind, "{error}");
+    for name in names {
+        assert!(error.to_string().contains(name), "`{name}` is not in: {error}");
+    }
+    mend();
+    let store = Store::open(path).unwrap();
+    assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));
+}
+
+#[test]
+fn a_second_opening_is_refused() {
+    let (directory, store) = store();
+    let error = open(&directory.path().join("store"));
+    assert_eq!(error.kind(), ErrorKind::InUse);
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    drop(store);
+    reopen(&directory);
+}
+
+#[test]
+fn a_missing_store_and_a_foreign_directory_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("nothing");
+    assert_eq!(open(&missing).kind(), ErrorKind::NotFound);
+    assert!(!missing.exists());
+    let too_deep = Store::open(missing.join("below")).unwrap_err();
+    assert_eq!(too_deep.kind(), ErrorKind::NotFound, "{too_deep}");
+    assert!(!missing.exists());
+    fs::write(directory.path().join("letter.txt"), "dear").unwrap();
+    let foreign = Store::open(directory.path()).unwrap_err();
+    assert_eq!(foreign.kind(), ErrorKind::AlreadyExists, "{foreign}");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    let (_directory, path) = closed();
+    let again = Store::builder(&path).create(Creation::New).open().unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::AlreadyExists, "{again}");
+}
+
+#[test]
+fn a_creation_that_was_interrupted_is_taken_up_again() {
+    let (_directory, path) = closed();
+    // As it is just before the last step.
+    fs::rename(path.join("STORE"), path.join("STORE.new")).unwrap();
+    let store = Store::builder(&path).shards(3).open().unwrap();
+    both(&store)[0].put("k", "v").unwrap();
+}
+
+#[test]
+fn a_missing_shard_is_named() {
+    let (directory, path) = closed();
+    let (shard, aside) = (path.join("shards/1"), directory.path().join("aside"));
+    fs::rename(&shard, &aside).unwrap();
+    refused(&path, ErrorKind::NotFound, &["shard 1", "shards/1", "missing"], || {
+        fs::rename(&aside, &shard).unwrap();
+    });
+    let (data, aside) = (path.join("shards/2/data"), directory.path().join("data"));
+    fs::rename(&data, &aside).unwrap();
+    refused(&path, ErrorKind::Damaged, &["shard 2", "shards/2"], || {
+        fs::rename(&aside, &data).unwrap();
+    });
+}
+
+#[test]
+fn swapped_and_foreign_shards_are_named() {
+    let (directory, path) = closed();
+    let aside = directory.path().join("aside");
+    let swap = |a: &Path, b: &Path| {
+        fs::rename(a, &aside).unwrap();
+        fs::rename(b, a).unwrap();
+        fs::rename(&aside, b).unwrap();
+    };
+    let (first, second) = (path.join("shards/0"), path.join("shards/1"));
+    swap(&first, &second);
+    refused(&path, ErrorKind::Damaged, &["should be shard 0 but is shard 1"], || {
+        swap(&first, &second);
+    });
+    let (_other_directory, other) = closed();
+    let foreign = other.join("shards/0");
+    swap(&first, &foreign);
+    refused(&path, ErrorKind::Damaged, &["shard 0", "another store"], || swap(&first, &foreign));
+}
+
+#[test]
+fn a_damaged_identity_is_named() {
+    let (_directory, path) = closed();
+    for file in ["STORE", "shards/2/SHARD"] {
+        let file = path.join(file);
+        let good = fs::read(&file).unwrap();
+        let mut bad = good.clone();
+        bad[20] ^= 1;
+        fs::write(&file, bad).unwrap();
+        let name = file.to_str().unwrap();
+        refused(&path, ErrorKind::Damaged, &[name], || fs::write(&file, &good).unwrap());
+        let newer = String::from_utf8(good.clone()).unwrap().replacen("annulus 1", "annulus 2", 1);
+        fs::write(&file, newer).unwrap();
+        let names = [name, "format 2"];
+        refused(&path, ErrorKind::Incompatible, &names, || fs::write(&file, &good).unwrap());
+    }
+}
+
+/// Every file of the metadata, damaged in the middle, is refused or was of no consequence; no
+/// opening loses a keyspace or a key.
+#[test]
+fn damaged_metadata_is_named_and_nothing_is_lost() {
+    let (_directory, path) = closed();
+    let files: Vec<PathBuf> = fs::read_dir(path.join("metadata"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            name.ends_with(".sst") || name.starts_with("MANIFEST") || name == "CURRENT"
+        })
+        .collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let good = fs::read(&file).unwrap();
+        let mut bad = good.clone();
+        let middle = if file.extension().is_some() { good.len() / 4 } else { good.len() / 2 };
+        bad[middle] ^= 0x55;
+        fs::write(&file, &bad).unwrap();
+        let error = open(&path);
+        assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io), "{file:?}: {error}");
+        assert!(error.to_string().contains("metadata"), "{file:?}: {error}");
+        fs::write(&file, &good).unwrap();
+    }
+    let store = Store::open(&path).unwrap();
+    assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));
+}
+
+/// The story: the record of a committed topology stood only in the metadata's write-ahead log,
+/// whose recovery takes a damaged record for the end. The opening then saw an older topology and
+/// dropped the newest keyspace's partitions as orphans. A commit therefore flushes.
+#[test]
+fn a_damaged_log_of_the_metadata_loses_no_keyspace() {
+    let (directory, store) = store();
+    for keyspace in both(&store) {
+        keyspace.put("7", "v").unwrap();
+    }
+    store.sync().unwrap();
+    drop(store);
+    let path = directory.path().join("store");
+    for entry in fs::read_dir(path.join("metadata")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "log") {
+            let damaged = vec![0x55; usize::try_from(fs::metadata(&file).unwrap().len()).unwrap()];
+            fs::write(&file, damaged).unwrap();
+        }
+    }
+    let store = reopen(&directory);
+    assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));
+    assert!(store.recovery().orphans.is_empty());
+}
+
+/// A replay applies each part once: it must not bring back what a batch wrote over a later write.
+#[test]
+fn a_replay_never_overwrites_a_later_write() {
+    let (directory, store) = store();
+    let keyspaces = both(&store);
+    let mut batch = Batch::new();
+    for n in 0..20 {
+        keyspaces.iter().for_each(|keyspace| batch.put(keyspace, n.to_string(), "batch"));
+    }
+    store.write(batch).unwrap();
+    keyspaces[0].put("3", "later").unwrap();
+    keyspaces[1].delete("4").unwrap();
+    // Not closed: the redo record stays, as it does in a crash.
+    drop((store, keyspaces));
+    let store = reopen(&directory);
+    assert_eq!(store.recovery().batches, 1);
+    let keyspaces = both(&store);
+    assert_eq!(keyspaces[0].get("3").unwrap().unwrap(), "later");
+    assert!(keyspaces[1].get("4").unwrap().is_none());
+    assert_eq!(keyspaces[1].get("5").unwrap().unwrap(), "batch");
+    drop((store, keyspaces));
+    assert_eq!(reopen(&directory).recovery().batches, 0);
+}
+
+/// A power cut: one shard loses the end of its log, and with it its part of a synced batch; the
+/// other keeps its part and a later write. Opening applies the lost part, and only that.
+#[test]
+fn a_part_that_a_power_cut_took_is_applied_again() {
+    let (directory, store) = store();
+    let keyspaces = both(&store);
+    store.sync().unwrap();
+    let log = |shard: u32| {
+        let data = directory.path().join(format!("store/shards/{shard}/data"));
+        let logs = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+        logs.filter(|file| file.extension().is_some_and(|e| e == "log")).max().unwrap()
+    };
+    let kept = fs::metadata(log(1)).unwrap().len();
+    let mut batch = Batch::new();
+    for n in 0..50 {
+        keyspaces.iter().for_each(|keyspace| batch.put(keyspace, n.to_string(), "batch"));
+    }
+    store.write_with(batch, Durability::Synced).unwrap();
+    let placement = keyspaces[0].placement();
+    let on_first = (0..50)
+        .map(|n: u32| n.to_string())
+        .find(|key| {
+            let index = placement.partitioning().find(key.as_bytes());
+            placement.partition(index).unwrap().owner == annulus::ShardId(0)
+        })
+        .unwrap();
+    keyspaces[0].put(&on_first, "later").unwrap();
+    drop((store, keyspaces));
+    fs::OpenOptions::new().write(true).open(log(1)).unwrap().set_len(kept).unwrap();
+    let store = reopen(&directory);
+    for keyspace in both(&store) {
+        for n in 0..50 {
+            let key = n.to_string();
+            let later = keyspace.name() == "hash" && key == on_first;
+            let expected = if later { "later" } else { "batch" };
+            assert_eq!(keyspace.get(&key).unwrap().unwrap(), expected, "{key}");
+        }
+    }
+}
