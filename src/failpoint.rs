@@ -31,10 +31,9 @@ mod enabled {
     });
 
     pub(super) fn hit(place: &str) {
-        if let Some(plan) = PLAN.as_ref().filter(|plan| plan.place == place) {
-            if plan.passings_left.fetch_sub(1, Ordering::SeqCst) == 1 {
-                std::process::abort();
-            }
+        let plan = PLAN.as_ref().filter(|plan| plan.place == place);
+        if plan.is_some_and(|plan| plan.passings_left.fetch_sub(1, Ordering::SeqCst) == 1) {
+            std::process::abort();
         }
     }
 }

@@ -1,4 +1,70 @@
-//! Annulus.
+//! Annulus: an embedded, sharded key-value store on RocksDB.
+//!
+//! A [`Store`] is a directory of metadata and a number of shards, each a RocksDB instance in a
+//! directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards by hash (a
+//! consistent-hash [ring](placement::Ring)) or by [range](placement::RangeMap).
+//!
+//! ```
+//! use annulus::{Batch, Store, topology::KeyspaceSpec};
+//!
+//! # fn main() -> annulus::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("store");
+//! let store = Store::open(path)?;
+//! let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+//! let log = store.create_keyspace("log", KeyspaceSpec::range().split_at(["2026-07"]))?;
+//!
+//! // Over keyspaces and shards: all or nothing, through a crash too.
+//! let mut batch = Batch::new();
+//! batch.put(&users, "ada", "countess");
+//! batch.put(&log, "2026-11-21/ada", "joined");
+//! store.write(batch)?;
+//!
+//! // One moment over everything.
+//! let snapshot = store.snapshot()?;
+//! users.delete("ada")?;
+//! assert!(snapshot.get(&users, "ada")?.is_some());
+//! for row in log.scan("2026-11".."2026-12")? {
+//!     let (key, _) = row?;
+//!     assert!(key.ends_with(b"ada"));
+//! }
+//! store.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
+//! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
+//! * [`topology`]: the immutable value that says who owns what, and its invariants.
+//! * [`Error`]: one type; [`ErrorKind`] says what to do.
+//!
+//! # What it promises
+//!
+//! * Reads and writes of a key are linearizable; readers take no lock.
+//! * An acknowledged write survives the end of the process; a [`Synced`](Durability::Synced) one
+//!   survives a power cut.
+//! * A batch takes effect whole or not at all, over any keyspaces and shards.
+//! * A snapshot is one cut over all shards.
+//! * Nothing is guessed: a damaged, swapped or foreign file is refused by name.
+//!
+//! # What it is not
+//!
+//! It is not a server, not replicated, and has no transactions beyond batches and
+//! [compare-and-swap](Keyspace::compare_and_swap).
+//!
+//! # Features
+//!
+//! * `rocksdb` (default): the store. Without it the crate is [`placement`] and [`topology`], and
+//!   builds in seconds.
+//! * `failpoints`: for the crate's own crash tests.
+
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "rocksdb"),
+    allow(rustdoc::broken_intra_doc_links, reason = "half of it is missing")
+)]
 
 mod error;
 #[cfg(feature = "rocksdb")]
@@ -26,3 +92,8 @@ pub use store::{
 };
 #[cfg(feature = "rocksdb")]
 pub use verify::{KeyspaceVerification, Verification};
+
+/// The example of README.md.
+#[cfg(all(doctest, feature = "rocksdb"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,7 +39,6 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the opening")]
     pub(super) fn new(
         id: u128,
         path: PathBuf,

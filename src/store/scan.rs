@@ -92,7 +92,7 @@ pub struct Scan {
 
 enum Rows {
     /// Disjoint partitions in key order, one open at a time.
-    Chain(Chain),
+    Chain(Box<Chain>),
     /// Partitions whose keys interleave, all open.
     Merge(Merge<EngineCursor>),
 }
@@ -123,7 +123,7 @@ impl Scan {
             let cursors = indexes.map(|index| source.cursor(index)).collect::<Result<Vec<_>>>()?;
             Rows::Merge(Merge::new(cursors, direction))
         } else {
-            Rows::Chain(Chain::start(source, indexes)?)
+            Rows::Chain(Box::new(Chain::start(source, indexes)?))
         };
         let left = options.limit.unwrap_or(u64::MAX);
         Ok(Self { rows, given: false, left, deadline, until_clock: 0, failed: false })

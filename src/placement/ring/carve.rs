@@ -29,7 +29,7 @@ pub(super) fn carve(
         surplus: ledger.surpluses(),
         segments: segments.iter().map(|&segment| Cut::new(segment, ledger)).collect(),
     };
-    let mut sites = Sites::new(&untouched);
+    let mut sites = Sites::new(&untouched, ledger);
     let mut cuts = untouched.clone();
     // Cuts from left to right come out a little different from those tried in order of size, so a
     // few more sites may be needed.
@@ -77,24 +77,32 @@ impl Cuts {
         surplus.copied().unwrap_or(0)
     }
 
+    /// Whether a segment's owner has something to give, and it fits into this segment.
+    fn can_give_all(&self, index: usize) -> bool {
+        let surplus = self.surplus_at(index);
+        surplus > 0 && self.segments.get(index).is_some_and(|cut| surplus <= cut.room)
+    }
+
     /// Whether so little is not worth an arc of its own.
     fn is_short(&self, tokens: u128) -> bool {
         tokens < self.chunk - self.chunk / 4
     }
 
-    /// Makes a new arc at the end of the segment `site`, if that can give anything.
-    fn cut(&mut self, site: usize) {
-        let surplus = self.surplus_at(site);
+    /// Makes a new arc at a site, if that can give anything.
+    fn cut(&mut self, site: Site) {
+        let surplus = self.surplus_at(site.index);
         let pieces = ((surplus + self.chunk / 2) / self.chunk).max(1);
-        let tail = self.take(site, surplus.div_ceil(pieces));
-        if let Some(cut) = self.segments.get_mut(site) {
+        let tail = self.take(site.index, surplus.div_ceil(pieces));
+        if let Some(cut) = self.segments.get_mut(site.index) {
             cut.tail += tail;
         }
-        if tail > 0 && self.is_short(tail) && self.surplus_at(site) == 0 {
-            let surplus = self.surplus_at(site + 1);
+        if site.is_pair && tail > 0 && self.surplus_at(site.index) == 0 {
+            let next = site.index + 1;
+            let surplus = self.surplus_at(next);
             let all = tail + surplus <= self.chunk + self.chunk / 2;
-            let head = self.take(site + 1, if all { surplus } else { self.chunk - tail });
-            if let Some(cut) = self.segments.get_mut(site + 1) {
+            let rest = self.chunk.saturating_sub(tail);
+            let head = self.take(next, if all { surplus } else { rest });
+            if let Some(cut) = self.segments.get_mut(next) {
                 cut.head += head;
             }
         }
@@ -128,25 +136,37 @@ impl Cuts {
     }
 }
 
-/// The segments after which new arcs are put.
+/// Where a new arc is put: at the end of the segment `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Site {
+    index: usize,
+    /// Whether the new arc goes on into the next segment.
+    is_pair: bool,
+}
+
+/// By size, then first in token order.
+type BySize = BinaryHeap<(u128, Reverse<usize>)>;
+
 struct Sites {
     /// In token order.
-    chosen: Vec<usize>,
-    /// By length, then first in token order.
-    by_size: BinaryHeap<(u128, Reverse<usize>)>,
-    /// Passed over because the arc would be short and its right neighbour has nothing to add.
-    /// In order of size.
-    alone: Vec<usize>,
+    chosen: Vec<Site>,
+    /// Two donors who both have little to give, by the smaller one of the two segments.
+    pairs: BySize,
+    singles: BySize,
 }
 
 impl Sites {
-    fn new(cuts: &Cuts) -> Self {
-        let segments = cuts.segments.iter().enumerate();
-        let donors = segments.filter(|(_, cut)| cut.room > 0);
+    fn new(cuts: &Cuts, ledger: &Ledger) -> Self {
+        let sizes: Vec<u128> = cuts.segments.iter().map(|cut| relative_size(cut, ledger)).collect();
+        let next = sizes.iter().skip(1).chain(&[0]);
+        let sites = sizes.iter().zip(next).enumerate();
+        let pairs = sites.clone().filter(|(index, _)| cuts.is_short(cuts.surplus_at(*index)));
+        let pairs = pairs.map(|(index, (&size, &next))| (size.min(next), Reverse(index)));
+        let singles = sites.map(|(index, (&size, _))| (size, Reverse(index)));
         Self {
             chosen: Vec::new(),
-            by_size: donors.map(|(index, cut)| (cut.segment.len, Reverse(index))).collect(),
-            alone: Vec::new(),
+            pairs: pairs.filter(|(size, _)| *size > 0).collect(),
+            singles: singles.filter(|(size, _)| *size > 0).collect(),
         }
     }
 
@@ -154,36 +174,36 @@ impl Sites {
     /// `cuts` to see what is left.
     fn choose_more(&mut self, cuts: &mut Cuts) -> bool {
         let before = self.chosen.len();
-        while cuts.missing > 0 {
-            let Some((_, Reverse(site))) = self.by_size.pop() else {
-                break;
-            };
-            let surplus = cuts.surplus_at(site);
-            let neighbour = cuts.surplus_at(site + 1);
-            let same = |cuts: &Cuts| owner(cuts, site) == owner(cuts, site + 1);
-            if cuts.is_short(surplus) && (neighbour == 0 || same(cuts)) {
-                self.alone.push(site);
-            } else {
-                self.choose(site, cuts);
+        while cuts.missing > 0
+            && let Some((_, Reverse(index))) = self.pairs.pop()
+        {
+            if cuts.can_give_all(index) && cuts.can_give_all(index + 1) {
+                self.choose(Site { index, is_pair: true }, cuts);
             }
         }
-        for site in std::mem::take(&mut self.alone) {
-            if cuts.missing > 0 && cuts.surplus_at(site) > 0 {
-                self.choose(site, cuts);
-            } else {
-                self.alone.push(site);
+        while cuts.missing > 0
+            && let Some((_, Reverse(index))) = self.singles.pop()
+        {
+            if cuts.surplus_at(index) > 0 {
+                self.choose(Site { index, is_pair: false }, cuts);
             }
         }
         self.chosen.sort_unstable();
         self.chosen.len() > before
     }
 
-    fn choose(&mut self, site: usize, cuts: &mut Cuts) {
+    fn choose(&mut self, site: Site, cuts: &mut Cuts) {
         cuts.cut(site);
         self.chosen.push(site);
     }
 }
 
-fn owner(cuts: &Cuts, index: usize) -> Option<usize> {
-    cuts.segments.get(index).map(|cut| cut.segment.owner)
+/// The length of a segment in relation to the others of its owner; 0 if nothing can be cut from it.
+fn relative_size(cut: &Cut, ledger: &Ledger) -> u128 {
+    if cut.room == 0 {
+        return 0;
+    }
+    let account = ledger.account(cut.segment.owner);
+    // 2^64 tokens times 2^24 arcs leave 40 bits.
+    ((cut.segment.len * account.arcs as u128) << 32) / account.owned.max(1)
 }

@@ -11,7 +11,7 @@ pub(super) struct Ledger {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Account {
-    owned: u128,
+    pub(super) owned: u128,
     target: u128,
     pub(super) surplus: u128,
     pub(super) deficit: u128,

@@ -1,0 +1,174 @@
+//! Creating, finding and dropping keyspaces: the changes of a store's topology.
+
+use super::core::Core;
+use super::lifecycle::in_parallel;
+use super::{Keyspace, Store, open};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyspaceId, ShardId};
+use crate::shard::{Engine, Shard};
+use crate::topology::{self, Change, KeyspaceSpec, Topology};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Store {
+    /// Creates a keyspace: durable when it returns, there whole or not at all after a crash.
+    ///
+    /// Cost: a column family for each partition, some milliseconds each; shards work in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if the name is taken;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name or specification, or if a
+    /// shard would own more partitions than
+    /// [`partitions_per_shard_max`](crate::Options::partitions_per_shard_max);
+    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    pub fn create_keyspace(&self, name: &str, spec: impl Into<KeyspaceSpec>) -> Result<Keyspace> {
+        let spec = spec.into().or_arcs_per_shard(self.inner.core.options.arcs_per_shard);
+        let changing = self.inner.changing.lock();
+        let change = Change::CreateKeyspace { name: name.to_owned(), spec };
+        let next = self.topology().apply(&change)?;
+        let created = next.keyspace_named(name).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("keyspace `{name}` was not created"))
+        })?;
+        let core = &self.inner.core;
+        self.check_room(&next)?;
+        drop(core.pass_gate()?);
+        create_partitions(core, created)?;
+        crate::failpoint::hit("keyspace-after-partitions");
+        self.commit(&next)?;
+        let keyspace = Keyspace::new(Arc::clone(core), open::open_view(core, created)?);
+        self.publish(next, |keyspaces| {
+            keyspaces.insert(keyspace.id(), keyspace.clone());
+        });
+        drop(changing);
+        Ok(keyspace)
+    }
+
+    /// The keyspace with a name, created if there is none; the specification matters only then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_keyspace`](Self::create_keyspace), except for a name that is taken.
+    pub fn keyspace_or_create(
+        &self,
+        name: &str,
+        spec: impl Into<KeyspaceSpec>,
+    ) -> Result<Keyspace> {
+        match self.keyspace(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found,
+        }
+        match self.create_keyspace(name, spec) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.keyspace(name),
+            created => created,
+        }
+    }
+
+    /// The keyspace with a name.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is none.
+    pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
+        let keyspaces = self.inner.keyspaces.load();
+        keyspaces.values().find(|keyspace| keyspace.name() == name).cloned().ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("there is no keyspace `{name}`; create it, or list those there are"),
+            )
+        })
+    }
+
+    /// All keyspaces, in the order of their creation.
+    #[must_use]
+    pub fn keyspaces(&self) -> Vec<Keyspace> {
+        self.inner.keyspaces.load().values().cloned().collect()
+    }
+
+    /// Drops a keyspace with all its keys: durable when it returns. Writes through handles that
+    /// are still held fail from then on; scans and snapshots that are under way stay valid.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is none; [`Closed`](ErrorKind::Closed),
+    /// [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    pub fn drop_keyspace(&self, name: &str) -> Result<()> {
+        let _changing = self.inner.changing.lock();
+        let keyspace = self.keyspace(name)?;
+        let next = self.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
+        drop(self.inner.core.pass_gate()?);
+        let view = keyspace.view();
+        // Before the commit, so that no write is acknowledged that the drop then takes away.
+        for partition in &view.partitions {
+            partition.retire();
+        }
+        self.commit(&next)?;
+        crate::failpoint::hit("drop-after-commit");
+        self.publish(next, |keyspaces| {
+            keyspaces.remove(&keyspace.id());
+        });
+        view.partitions
+            .iter()
+            .try_for_each(|partition| partition.shard.drop_partition(partition.name))
+    }
+
+    /// Shows a committed topology to everybody. `changing` is held.
+    fn publish(&self, next: Topology, edit: impl FnOnce(&mut BTreeMap<KeyspaceId, Keyspace>)) {
+        let mut keyspaces = BTreeMap::clone(&self.inner.keyspaces.load());
+        edit(&mut keyspaces);
+        self.inner.keyspaces.store(Arc::new(keyspaces));
+        self.inner.topology.store(Arc::new(next));
+    }
+
+    fn check_room(&self, next: &Topology) -> Result<()> {
+        let most = self.inner.core.options.partitions_per_shard_max;
+        for shard in next.shards() {
+            let count = next.partitions_of(shard.id);
+            if count > most {
+                return Err(Error::invalid(format!(
+                    "shard {} would own {count} partitions, more than the {most} that option \
+                     partitions_per_shard_max allows; use fewer arcs or split points",
+                    shard.id
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a topology. After an error nobody knows which one is on disk, so the store takes
+    /// no more writes; the opening finds out.
+    fn commit(&self, next: &Topology) -> Result<()> {
+        let core = &self.inner.core;
+        core.metadata.commit(next).map_err(|error| {
+            core.doubt();
+            Error::new(
+                ErrorKind::InDoubt,
+                format!("a change of the topology may or may not be on disk; open the store anew ({error})"),
+            )
+            .with_source(error)
+        })
+    }
+}
+
+/// Creates the partitions of a keyspace, the shards in parallel. If one fails, those that were
+/// created are removed; what cannot be removed is an orphan, which the next opening removes.
+fn create_partitions(core: &Core, keyspace: &topology::Keyspace) -> Result<()> {
+    let create = |(id, shard): (&ShardId, &Engine)| {
+        keyspace
+            .names()
+            .filter(|(_, owner)| owner == id)
+            .try_for_each(|(name, _)| shard.create_partition(name).map(drop))
+    };
+    let created = in_parallel(core, create);
+    if created.is_err() {
+        for (name, owner) in keyspace.names() {
+            let shard = core.shards.get(&owner);
+            if let Some(shard) = shard.filter(|shard| shard.partition(name).is_some())
+                && let Err(error) = shard.drop_partition(name)
+            {
+                tracing::warn!(partition = %name.id, %error, "left behind by a failed change");
+            }
+        }
+    }
+    created
+}

@@ -1,0 +1,162 @@
+//! What concerns the store as a whole: syncing, flushing, statistics, verification, closing.
+
+use super::core::Core;
+use super::{KeyspaceStats, ShardStats, Store, StoreStats};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::shard::{Engine, Shard};
+use crate::topology;
+use crate::verify::Verification;
+
+impl Store {
+    /// Makes every write that was acknowledged survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) if a shard cannot be synced; [`Closed`](ErrorKind::Closed).
+    pub fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        on_every_shard(&self.inner.core, Shard::sync)?;
+        self.inner.core.metadata.engine.sync()
+    }
+
+    /// Moves what is in write buffers into files, so that the next opening has nothing to read
+    /// back.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed).
+    pub fn flush(&self) -> Result<()> {
+        self.check_open()?;
+        on_every_shard(&self.inner.core, Shard::flush)
+    }
+
+    /// What the store occupies.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) if a shard cannot say.
+    pub fn stats(&self) -> Result<StoreStats> {
+        let topology = self.topology();
+        let keyspaces = self
+            .keyspaces()
+            .iter()
+            .map(|keyspace| {
+                Ok(KeyspaceStats {
+                    name: keyspace.name().to_owned(),
+                    partitioning: keyspace.placement().partitioning().name(),
+                    partitions: keyspace.stats()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let core = &self.inner.core;
+        let shards = topology.shards().map(|shard| shard_stats(core, shard, &keyspaces)).collect();
+        Ok(StoreStats {
+            epoch: topology.epoch(),
+            shards,
+            keyspaces,
+            cache_bytes: core.resources.cache_bytes_used(),
+            write_buffer_bytes: core.resources.write_buffer_bytes_used(),
+        })
+    }
+
+    /// Reads the whole store, as of one moment, and checks it: the invariants of the topology,
+    /// that each key stands in the partition that routing names, in order, and every checksum on
+    /// the way. Reads and writes go on meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](ErrorKind::Closed) after the store was closed. What is wrong with the data is
+    /// in the report, not an error.
+    pub fn verify(&self) -> Result<Verification> {
+        let snapshot = self.snapshot()?;
+        let mut report = Verification::default();
+        if let Err(violation) = self.topology().check() {
+            report.problems.push(violation.to_string());
+        }
+        for view in snapshot.views() {
+            let cut = |shard| snapshot.cut().get(&shard).cloned();
+            let keyspace = crate::verify::keyspace(view, cut, &mut report.problems);
+            report.keyspaces.push(keyspace);
+        }
+        report.recovered.clone_from(&self.recovery().orphans);
+        Ok(report)
+    }
+
+    /// Ends all writes, then flushes and syncs everything, so that the next opening is fast and
+    /// nothing is lost to a power cut. A store that is only dropped loses no acknowledged write
+    /// either, as far as its durability goes, but the next opening reads it back from the logs.
+    ///
+    /// The directory can be opened again when the last handle is gone: stores, keyspaces, scans,
+    /// snapshots and values. Closing twice does no harm.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a shard; the others are closed all the same.
+    pub fn close(&self) -> Result<()> {
+        let core = &self.inner.core;
+        if !core.mark_closed() {
+            return Ok(());
+        }
+        // Waits for the writes that passed before the mark.
+        drop(core.gate.close());
+        for keyspace in self.keyspaces() {
+            keyspace.view().partitions.iter().for_each(|partition| partition.retire());
+        }
+        let settled = core.redo.settle(core);
+        let flushed = on_every_shard(core, Shard::flush);
+        let synced = on_every_shard(core, Shard::sync);
+        let metadata = core.metadata.engine.flush();
+        core.shards.values().for_each(|shard| shard.quiesce());
+        core.metadata.engine.quiesce();
+        settled.and(flushed).and(synced).and(metadata)
+    }
+}
+
+fn shard_stats(
+    core: &Core,
+    shard: &topology::ShardInfo,
+    keyspaces: &[KeyspaceStats],
+) -> ShardStats {
+    let mut stats = ShardStats {
+        id: shard.id,
+        directory: core.path.join(&shard.directory),
+        weight: shard.weight,
+        zone: shard.zone.clone(),
+        partitions: 0,
+        keys_estimated: 0,
+        bytes_on_disk: 0,
+        bytes_in_memory: 0,
+    };
+    let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);
+    for partition in partitions.filter(|partition| partition.owner == shard.id) {
+        stats.partitions += 1;
+        stats.keys_estimated += partition.keys_estimated;
+        stats.bytes_on_disk += partition.bytes_on_disk;
+        stats.bytes_in_memory += partition.bytes_in_memory;
+    }
+    stats
+}
+
+fn on_every_shard(core: &Core, job: impl Fn(&Engine) -> Result<()> + Sync) -> Result<()> {
+    in_parallel(core, |(_, shard)| job(shard))
+}
+
+/// Runs a job for every shard, in parallel, to the end even if one fails; gives the first error.
+pub(super) fn in_parallel(
+    core: &Core,
+    job: impl Fn((&ShardId, &Engine)) -> Result<()> + Sync,
+) -> Result<()> {
+    let job = &job;
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            core.shards.iter().map(|(id, shard)| scope.spawn(move || job((id, shard)))).collect();
+        running
+            .into_iter()
+            .map(|thread| {
+                let panicked = || Error::new(ErrorKind::Internal, "a shard's worker panicked");
+                thread.join().unwrap_or_else(|_| Err(panicked()))
+            })
+            .fold(Ok(()), Result::and)
+    })
+}
