@@ -1,0 +1,76 @@
+//! The command line as a whole. Each command's own arguments stand with the command.
+
+use crate::commands::{
+    delete, demo, export, get, init, keyspace, load, map, put, scan, stats, verify,
+};
+use crate::exit::{EXIT_CODES, Exit, Outcome};
+use crate::output::Output;
+use clap::{Parser, Subcommand};
+
+/// Create, fill, read, draw and check Annulus stores.
+///
+/// A store is a directory of metadata and its shards, each a RocksDB instance, often on a disk of
+/// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. One
+/// process at a time has a store open.
+#[derive(Debug, Parser)]
+#[command(version, after_help = help(), arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Print JSON: one object, or one object a row for commands that stream rows. Errors become
+    /// `{"error":{"kind":…,"message":…}}` on the standard error.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::Args),
+    Keyspace(keyspace::Args),
+    Put(put::Args),
+    Get(get::Args),
+    Delete(delete::Args),
+    Scan(scan::Args),
+    Load(load::Args),
+    Export(export::Args),
+    Map(map::Args),
+    Stats(stats::Args),
+    Verify(verify::Args),
+    Demo(demo::Args),
+}
+
+impl Command {
+    pub(crate) fn run(self, output: &mut Output) -> Outcome<Exit> {
+        match self {
+            Self::Init(args) => init::run(&args, output),
+            Self::Keyspace(args) => keyspace::run(&args, output),
+            Self::Put(args) => put::run(&args, output),
+            Self::Get(args) => get::run(&args, output),
+            Self::Delete(args) => delete::run(&args, output),
+            Self::Scan(args) => scan::run(&args, output),
+            Self::Load(args) => load::run(&args, output),
+            Self::Export(args) => export::run(&args, output),
+            Self::Map(args) => map::run(&args, output),
+            Self::Stats(args) => stats::run(&args, output),
+            Self::Verify(args) => verify::run(&args, output),
+            Self::Demo(args) => demo::run(&args, output),
+        }
+    }
+}
+
+fn help() -> String {
+    format!(
+        "Examples:
+  annulus demo
+  annulus init -s /data/store --shards 4
+  annulus keyspace create users --hash -s /data/store
+  annulus put users ada countess -s /data/store
+  export ANNULUS_STORE=/data/store
+  annulus get users ada
+  annulus load users --from users.tsv
+  annulus map
+
+{EXIT_CODES}"
+    )
+}

@@ -1,0 +1,125 @@
+//! What the demo found.
+
+use crate::exit::Outcome;
+use crate::human;
+use crate::output::Output;
+use crate::picture::{Picture, Style, draw};
+use crate::table::Table;
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What was found of a keyspace.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct KeyspaceSummary {
+    pub(super) name: String,
+    pub(super) partitions: usize,
+    pub(super) wrong_reads: u64,
+    pub(super) lost: u64,
+    /// Rows that came differently in a scan, forward and in reverse.
+    pub(super) wrong_scans: u64,
+    pub(super) load_ops_per_s: f64,
+    pub(super) read_ops_per_s: f64,
+    pub(super) scan_rows_per_s: f64,
+    pub(super) keys_by_shard: Vec<u64>,
+    pub(super) max_over_mean: f64,
+}
+
+/// What was found of all.
+pub(super) struct Summary {
+    pub(super) rows: u64,
+    pub(super) seed: Option<u64>,
+    pub(super) shards: u32,
+    pub(super) threads: usize,
+    /// The hash keyspace, then the range keyspace.
+    pub(super) keyspaces: [KeyspaceSummary; 2],
+    pub(super) problems: Vec<String>,
+    pub(super) malformed: u64,
+    pub(super) seconds: f64,
+    pub(super) kept: Option<PathBuf>,
+    pub(super) picture: Picture,
+}
+
+impl Summary {
+    fn sum(&self, of: impl Fn(&KeyspaceSummary) -> u64) -> u64 {
+        self.keyspaces.iter().map(of).sum()
+    }
+
+    /// The rate over all keyspaces, one after the other.
+    fn rate(&self, of: impl Fn(&KeyspaceSummary) -> f64) -> f64 {
+        let seconds_a_row: f64 = self.keyspaces.iter().map(|keyspace| 1.0 / of(keyspace)).sum();
+        self.keyspaces.len() as f64 / seconds_a_row
+    }
+
+    /// Whether everything was as it should be.
+    pub(super) fn is_fine(&self) -> bool {
+        let wrong = self.sum(|k| k.wrong_reads + k.lost + k.wrong_scans) + self.malformed;
+        wrong == 0 && self.problems.is_empty()
+    }
+}
+
+pub(super) fn report(summary: &Summary, output: &mut Output) -> Outcome<()> {
+    if output.json() { object(summary, output) } else { text(summary, output) }
+}
+
+fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
+    let [hash, range] = &summary.keyspaces;
+    output.object(&json!({
+        "ok": summary.is_fine(),
+        "rows": summary.rows,
+        "seed": summary.seed,
+        "shards": summary.shards,
+        "threads": summary.threads,
+        "wrong_reads": summary.sum(|keyspace| keyspace.wrong_reads),
+        "lost": summary.sum(|keyspace| keyspace.lost),
+        "wrong_scans": summary.sum(|keyspace| keyspace.wrong_scans),
+        "problems": summary.problems,
+        "malformed": summary.malformed,
+        "load_ops_per_s": summary.rate(|keyspace| keyspace.load_ops_per_s).round(),
+        "read_ops_per_s": summary.rate(|keyspace| keyspace.read_ops_per_s).round(),
+        "scan_rows_per_s": summary.rate(|keyspace| keyspace.scan_rows_per_s).round(),
+        "max_over_mean": hash.max_over_mean,
+        "max_over_mean_range": range.max_over_mean,
+        "seconds": summary.seconds,
+        "store": summary.kept,
+        "keyspaces": summary.keyspaces,
+    }))
+}
+
+fn text(summary: &Summary, output: &mut Output) -> Outcome<()> {
+    let style = Style::detect(output.is_terminal(), false);
+    output.text(format_args!("{}\n", draw(&summary.picture, style)))?;
+    let head =
+        ["keyspace", "keys by shard", "max/mean", "loads", "reads", "scanned", "wrong", "lost"];
+    let mut table = Table::new(2, head);
+    for keyspace in &summary.keyspaces {
+        let keys = keyspace.keys_by_shard.iter().map(|keys| human::count(*keys));
+        table.row([
+            keyspace.name.clone(),
+            keys.collect::<Vec<_>>().join("  "),
+            format!("{:.4}", keyspace.max_over_mean),
+            human::rate(keyspace.load_ops_per_s),
+            human::rate(keyspace.read_ops_per_s),
+            human::rate(keyspace.scan_rows_per_s),
+            human::count(keyspace.wrong_reads + keyspace.wrong_scans),
+            human::count(keyspace.lost),
+        ]);
+    }
+    output.text(format_args!("{table}\n"))?;
+    for problem in &summary.problems {
+        output.line(format_args!("problem: {problem}"))?;
+    }
+    if let Some(kept) = &summary.kept {
+        output.line(format_args!("the store is kept in {}", kept.display()))?;
+    }
+    let rows = human::count(summary.rows);
+    let verdict = if summary.is_fine() {
+        format!("fine: {rows} rows in two keyspaces on {} shards, every read right", summary.shards)
+    } else {
+        let wrong = human::count(summary.sum(|k| k.wrong_reads + k.wrong_scans));
+        let lost = human::count(summary.sum(|k| k.lost));
+        let problems = summary.problems.len() as u64 + summary.malformed;
+        format!("NOT fine: {wrong} wrong, {lost} lost, {problems} problems among {rows} rows")
+    };
+    output.line(format_args!("{verdict} ({:.1} s)", summary.seconds))
+}

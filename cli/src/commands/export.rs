@@ -1,0 +1,192 @@
+//! `annulus export`
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::human;
+use crate::open::StoreArgs;
+use crate::output::Output;
+use crate::progress;
+use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
+use crate::select::SelectArgs;
+use crate::text;
+use annulus::{Keyspace, ReadOptions, Scan, ScanOptions};
+use clap::ArgGroup;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Write rows in key order to a TSV or CSV file
+///
+/// The value of a row is taken for its other columns, as `load` stores them, and the key is put
+/// back in its place. With `--like FILE`, a file that was sorted by its key comes out as it went
+/// in, byte for byte; only quotes around CSV keys that need none are not kept.
+///
+/// A row that the format cannot hold is reported and left out, and the command ends with 1.
+/// To the standard output, --json writes an object a row: `{"key":…,"value":…}`, where bytes that
+/// are not UTF-8 come as `key_hex` or `value_hex`.
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("heading").multiple(false),
+    after_help = "Examples:
+  annulus export users --like users.tsv -o copy.tsv -s /data/store
+  annulus export users --header 'name\\tborn\\tcity' -s /data/store > users.tsv
+  annulus export users --format csv --key-column 2 --prefix a -s /data/store
+  annulus export users --json -s /data/store | gzip > users.jsonl.gz"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// The keyspace
+    keyspace: String,
+
+    /// The file to write, `-` for the standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+
+    /// Take format, number of columns, header and line ends from the first line of this file
+    #[arg(long, value_name = "FILE", group = "heading")]
+    like: Option<PathBuf>,
+
+    /// Write this line first; `\t` stands for a tab
+    #[arg(long, value_name = "TEXT", group = "heading")]
+    header: Option<String>,
+
+    #[command(flatten)]
+    rows: RowsArgs,
+
+    #[command(flatten)]
+    select: SelectArgs,
+
+    /// KEYs of --from, --to and --prefix are hexadecimal digits
+    #[arg(long)]
+    hex: bool,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Progress {
+    rows: u64,
+    bytes: u64,
+    complaints: Complaints,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
+    let layout = layout(args)?;
+    let store = args.store.open()?;
+    let keyspace = store.keyspace(&args.keyspace)?;
+    let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
+    let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
+    let mut progress = Progress::default();
+    if args.output != Path::new("-") {
+        to_file(args, &layout, &keyspace, &mut scan, &mut progress, output)?;
+        report(args, &progress, output)?;
+    } else if output.json() {
+        while let Some((key, value)) = scan.next_row()? {
+            output.object(&text::row(key, Some(value), args.hex))?;
+        }
+    } else {
+        let write = |bytes: &[u8], output: &mut Output| output.bytes(bytes);
+        rows(&layout, &mut scan, &mut progress, output, write)?;
+    }
+    if let Some(summary) = progress.complaints.summary() {
+        output.note(summary);
+    }
+    Ok(Exit::fine_if(progress.complaints.count == 0))
+}
+
+/// The layout of the rows to write.
+fn layout(args: &Args) -> Outcome<Layout> {
+    let RowsArgs { format, key_column, no_header } = &args.rows;
+    if let Some(like) = &args.like {
+        let reader = Reader::open(like, &args.rows, &args.store.memory.options())?;
+        return reader.layout().cloned().ok_or_else(|| {
+            Failure::usage(format!("{} is empty: it shows no columns", like.display()))
+        });
+    }
+    let format = format.unwrap_or_else(|| Format::of(&args.output));
+    if let Some(header) = &args.header {
+        let line = header.replace("\\t", "\t");
+        return Layout::of_first_line(format, line.as_bytes(), key_column, !no_header);
+    }
+    let KeyColumn::Number(number @ 1..) = key_column else {
+        return Err(Failure::usage("to find the key column, give --like, --header or its number"));
+    };
+    Ok(Layout { format, columns: None, key: number - 1, header: None, carriage_return: false })
+}
+
+fn to_file(
+    args: &Args,
+    layout: &Layout,
+    keyspace: &Keyspace,
+    scan: &mut Scan,
+    progress: &mut Progress,
+    output: &mut Output,
+) -> Outcome<()> {
+    let path = &args.output;
+    let file = File::create(path).map_err(Failure::io("create", path))?;
+    let mut file = BufWriter::with_capacity(1 << 18, file);
+    let bar = progress::rows(!output.json(), "export", keyspace.count_estimated()?);
+    let mut unseen = 0;
+    let written = rows(layout, scan, progress, output, |bytes, _| {
+        unseen += 1;
+        if unseen == 1_000 {
+            bar.inc(std::mem::take(&mut unseen));
+        }
+        file.write_all(bytes).map_err(Failure::io("write", path))
+    });
+    bar.finish_and_clear();
+    // Synced, so that a full disk shows here and not when the file is missed.
+    let mut flushed = || file.flush().and_then(|()| file.get_ref().sync_all());
+    written
+        .and_then(|()| flushed().map_err(Failure::io("write", path)))
+        .map_err(|failure| failure.note(format!("{} is incomplete", path.display())))
+}
+
+/// Writes header and rows, in one piece each.
+fn rows(
+    layout: &Layout,
+    scan: &mut Scan,
+    progress: &mut Progress,
+    output: &mut Output,
+    mut write: impl FnMut(&[u8], &mut Output) -> Outcome<()>,
+) -> Outcome<()> {
+    if let Some(header) = &layout.header {
+        write(&[header, layout.line_end()].concat(), output)?;
+    }
+    let mut row = Vec::new();
+    let mut number = 0;
+    while let Some((key, value)) = scan.next_row()? {
+        number += 1;
+        match layout.row_of(key, value, &mut row) {
+            Ok(()) => {
+                row.extend_from_slice(layout.line_end());
+                progress.rows += 1;
+                progress.bytes += row.len() as u64;
+                write(&row, output)?;
+            }
+            Err(problem) => {
+                let key = text::shorten(&text::escape(key), 60).into_owned();
+                let problem = format!("the row of key `{key}` is left out: {problem}");
+                let malformed = Malformed { line: number, problem };
+                progress.complaints.add(malformed, |malformed| output.note(&malformed.problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn report(args: &Args, progress: &Progress, output: &mut Output) -> Outcome<()> {
+    let Progress { rows, bytes, complaints } = progress;
+    let object = json!({
+        "keyspace": args.keyspace,
+        "file": args.output,
+        "rows": rows,
+        "bytes": bytes,
+        "left_out": complaints.count,
+        "problems": complaints.first,
+    });
+    let (rows, bytes) = (human::count(*rows), human::bytes(*bytes));
+    let text = format!("exported {rows} rows, {bytes}, to {}", args.output.display());
+    output.either(&object, text)
+}

@@ -1,0 +1,167 @@
+//! `annulus load`
+
+use super::durability;
+use crate::exit::{Exit, Outcome};
+use crate::human;
+use crate::loader::Loader;
+use crate::open::StoreArgs;
+use crate::output::Output;
+use crate::progress;
+use crate::rows::{Complaints, Reader, RowsArgs};
+use crate::text;
+use annulus::Store;
+use indicatif::ProgressBar;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Load a TSV or CSV file
+///
+/// One column is the key; the value is the rest of the line as it stands, so that `export` puts
+/// the same line together again, byte for byte. Bytes need not be UTF-8. The first line is the
+/// header: it tells the number of columns, and is not loaded (see --no-header).
+///
+/// A line that is no row is reported as `FILE:LINE: what is wrong`, the others are loaded, and the
+/// command ends with 1. Such are lines with more or fewer columns than the first, an empty key, a
+/// key or value that is too long, and CSV quotes that do not fit.
+///
+/// Loading the same file again does no harm: every row is put to the same place. After an
+/// interruption do that, or go on with --from-line, which the error message names. When the command
+/// reports success, the rows survive a power cut.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  annulus load users --from users.tsv -s /data/store
+  annulus load users --from users.csv --key-column email -s /data/store
+  annulus load words --from /usr/share/dict/words --no-header -s /data/store
+  zcat users.tsv.gz | annulus load users --from - -s /data/store
+  annulus load users --from users.tsv --from-line 120001 -s /data/store")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// The keyspace
+    keyspace: String,
+
+    /// The file, or `-` for the standard input
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+
+    #[command(flatten)]
+    rows: RowsArgs,
+
+    /// Skip the lines before this one; the first line still tells the columns
+    #[arg(long, value_name = "LINE")]
+    from_line: Option<u64>,
+
+    /// Sync each batch of rows to the disk, not only the last one
+    #[arg(long)]
+    synced: bool,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Progress {
+    rows: u64,
+    /// The last line whose row is in the store, with all before it.
+    line_done: u64,
+    complaints: Complaints,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
+    let store = args.store.open()?;
+    // Before the file is looked at: the standard input might have to be waited for.
+    let keyspace = store.keyspace(&args.keyspace)?;
+    let mut reader = Reader::open(&args.from, &args.rows, &args.store.memory.options())?;
+    let started = Instant::now();
+    let mut progress = Progress::default();
+    let bar = progress::file(!output.json(), reader.length());
+    let mut loader = Loader::new(&store, &keyspace, durability(args.synced));
+    let loaded = load(args, &mut reader, &mut loader, &mut progress, &bar, output);
+    bar.finish_and_clear();
+    loaded.and_then(|()| Ok(finish(&store)?)).map_err(|failure| match progress.line_done {
+        0 => failure.note("nothing is known to be loaded; repeat the command"),
+        line => failure.note(format!(
+            "the rows up to line {line} are loaded; repeat the command, which does no harm, or \
+             add --from-line {}",
+            line + 1
+        )),
+    })?;
+    report(args, &reader, &progress, started.elapsed().as_secs_f64(), output)?;
+    Ok(Exit::fine_if(progress.complaints.count == 0))
+}
+
+fn load(
+    args: &Args,
+    reader: &mut Reader,
+    loader: &mut Loader<'_>,
+    progress: &mut Progress,
+    bar: &ProgressBar,
+    output: &Output,
+) -> Outcome<()> {
+    if let Some(line) = args.from_line {
+        reader.skip_to(line)?;
+    }
+    let mut line = 0;
+    while let Some(row) = reader.next()? {
+        match row {
+            Ok(row) => {
+                progress.rows += 1;
+                line = row.line;
+                if loader.put(&row.key, &row.value)? {
+                    progress.line_done = line;
+                    bar.set_position(reader.bytes_read());
+                    let rate = progress.rows as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+                    let rows = human::count(progress.rows);
+                    bar.set_message(format!("{rows} rows  {}", human::rate(rate)));
+                }
+            }
+            Err(malformed) => progress.complaints.add(malformed, |malformed| {
+                let place = reader.path().display();
+                let told = format!("{place}:{}: {}", malformed.line, malformed.problem);
+                bar.suspend(|| output.note(told));
+            }),
+        }
+    }
+    loader.commit()?;
+    progress.line_done = line;
+    Ok(())
+}
+
+/// Makes what was loaded survive a power cut, and the next opening fast.
+fn finish(store: &Store) -> annulus::Result<()> {
+    store.sync()?;
+    store.close()
+}
+
+fn report(
+    args: &Args,
+    reader: &Reader,
+    progress: &Progress,
+    seconds: f64,
+    output: &mut Output,
+) -> Outcome<()> {
+    let Progress { rows, complaints, .. } = progress;
+    let per_second = *rows as f64 / seconds.max(1e-9);
+    let header = reader.layout().and_then(|layout| layout.header.as_deref());
+    if output.json() {
+        return output.object(&json!({
+            "keyspace": args.keyspace,
+            "file": reader.path(),
+            "header": header.map(String::from_utf8_lossy),
+            "rows": rows,
+            "malformed": complaints.count,
+            "problems": complaints.first,
+            "seconds": seconds,
+            "rows_per_s": per_second,
+        }));
+    }
+    if let Some(header) = header {
+        output.line(format_args!("header, not loaded: {}", text::escape(header)))?;
+    }
+    let (rows, rate) = (human::count(*rows), human::rate(per_second));
+    output.line(format_args!("loaded {rows} rows in {seconds:.2} s, {rate}"))?;
+    if let Some(summary) = complaints.summary() {
+        output.note(summary);
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The commands, a file each: its arguments, with help and examples, and what it does.
+
+pub(crate) mod delete;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod get;
+pub(crate) mod init;
+pub(crate) mod keyspace;
+pub(crate) mod load;
+pub(crate) mod map;
+pub(crate) mod put;
+pub(crate) mod scan;
+pub(crate) mod stats;
+pub(crate) mod verify;
+
+use annulus::Durability;
+
+/// The durability that `--synced` asks for.
+const fn durability(synced: bool) -> Durability {
+    if synced { Durability::Synced } else { Durability::Buffered }
+}

@@ -1,0 +1,89 @@
+//! `annulus put`
+
+use super::durability;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::open::StoreArgs;
+use crate::output::Output;
+use crate::text;
+use annulus::Swap;
+use serde_json::{Map, Value};
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Put a value, over the one that may be there
+///
+/// Ends with 1 if --if-absent finds the key there; nothing is changed then.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  annulus put users ada countess -s /data/store
+  printf %s \"$TOKEN\" | annulus put secrets token --synced -s /data/store
+  annulus put photos cat.jpg - -s /data/store < cat.jpg
+  annulus put leases leader node-1 --if-absent -s /data/store
+  annulus put blobs 00ff cafe --hex -s /data/store")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// The keyspace
+    keyspace: String,
+
+    /// The key
+    key: OsString,
+
+    /// The value; without it, or if it is `-`, the standard input to its end, as it is
+    value: Option<OsString>,
+
+    /// KEY and VALUE are hexadecimal digits
+    #[arg(long)]
+    hex: bool,
+
+    /// Only if the key is not there yet
+    #[arg(long)]
+    if_absent: bool,
+
+    /// Sync to the disk before it is reported done, to survive a power cut
+    #[arg(long)]
+    synced: bool,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
+    let key = text::parse(&args.key, args.hex)?;
+    let value = match args.value.as_deref().filter(|value| *value != "-") {
+        Some(value) => text::parse(value, args.hex)?,
+        None => standard_input()?,
+    };
+    let store = args.store.open()?;
+    let keyspace = store.keyspace(&args.keyspace)?;
+    let durability = durability(args.synced);
+    let found = if args.if_absent {
+        match keyspace.compare_and_swap_with(&key, None, Some(&value), durability)? {
+            Swap::Swapped => None,
+            Swap::Found(found) => found,
+        }
+    } else {
+        keyspace.put_with(&key, &value, durability)?;
+        None
+    };
+    if output.json() {
+        let mut object = Map::new();
+        text::insert(&mut object, "key", &key, args.hex);
+        object.insert("put".into(), Value::Bool(found.is_none()));
+        if let Some(found) = &found {
+            text::insert(&mut object, "found", found, args.hex);
+        }
+        output.object(&object)?;
+    } else if found.is_some() {
+        output.note("the key is there already; nothing was changed");
+    }
+    Ok(Exit::fine_if(found.is_none()))
+}
+
+fn standard_input() -> Outcome<Vec<u8>> {
+    let mut value = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut value)
+        .map_err(Failure::io("read", Path::new("the standard input")))?;
+    Ok(value)
+}

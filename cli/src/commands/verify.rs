@@ -1,0 +1,77 @@
+//! `annulus verify`
+
+use crate::exit::{Exit, Outcome};
+use crate::human;
+use crate::open::StoreArgs;
+use crate::output::Output;
+use crate::table::Table;
+use annulus::Verification;
+use serde::Serialize;
+use std::time::Instant;
+
+/// Check the whole store
+///
+/// Reads every row, with every checksum on the way, and checks that the partitions of each keyspace
+/// tile its whole space, that each is owned by one shard that exists, that each key stands in the
+/// partition that routing names, and that keys are in order. Ends with 1 if there is a problem.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  annulus verify -s /data/store
+  annulus verify -s /data/store --json")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
+    let store = args.store.open()?;
+    let started = Instant::now();
+    let report = store.verify()?;
+    let seconds = started.elapsed().as_secs_f64();
+    if output.json() {
+        #[derive(Serialize)]
+        struct Object<'r> {
+            sound: bool,
+            seconds: f64,
+            #[serde(flatten)]
+            report: &'r Verification,
+        }
+        output.object(&Object { sound: report.is_sound(), seconds, report: &report })?;
+    } else {
+        print(&report, seconds, output)?;
+    }
+    Ok(Exit::fine_if(report.is_sound()))
+}
+
+fn print(report: &Verification, seconds: f64, output: &mut Output) -> Outcome<()> {
+    output.line("checked: partitions tile each keyspace and have one owner; keys stand where")?;
+    output.line("routing looks for them, in order; checksums of all data")?;
+    if !report.keyspaces.is_empty() {
+        let head = ["keyspace", "keys by shard", "partitions", "keys", "bytes", "misplaced"];
+        let mut table = Table::new(2, head);
+        for keyspace in &report.keyspaces {
+            let by_shard = keyspace.keys_by_shard.iter();
+            let by_shard =
+                by_shard.map(|(shard, keys)| format!("{shard}: {}", human::count(*keys)));
+            table.row([
+                keyspace.name.clone(),
+                by_shard.collect::<Vec<_>>().join("  "),
+                keyspace.partitions.to_string(),
+                human::count(keyspace.keys),
+                human::bytes(keyspace.bytes),
+                human::count(keyspace.misplaced),
+            ]);
+        }
+        output.text(format_args!("\n{table}\n"))?;
+    }
+    for recovered in &report.recovered {
+        output.line(format_args!("put right by this opening: removed {recovered}"))?;
+    }
+    for problem in &report.problems {
+        output.line(format_args!("problem: {problem}"))?;
+    }
+    match report.problems.len() {
+        0 => output.line(format_args!("no problems, {seconds:.2} s")),
+        problems => output.line(format_args!("{problems} problems, {seconds:.2} s")),
+    }
+}

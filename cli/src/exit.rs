@@ -1,0 +1,160 @@
+//! How the process ends: exit codes, and errors as the user reads them.
+
+use annulus::ErrorKind;
+use serde::Serialize;
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The result of a command, or of a part of one.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// For the help: what each code of [`Exit`] means.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+   0  fine; also when the reader of a pipe has had enough
+   1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
+      is there, `verify` a problem, `load` or `export` a row that it left out, `demo` a wrong read
+   2  the command line is wrong, or a value in it is out of bounds
+   3  not found: a store, keyspace, shard directory or file
+   4  the store is open in another process
+   5  data on disk is damaged, another store's, or of another version
+   6  the operating system refused: permissions, a full disk
+   7  what should be created is there already
+   8  refused for now: the same command may succeed later
+   9  a write may be half applied; opening the store again completes it
+  70  a defect in annulus";
+
+/// The exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Fine = 0,
+    Wrong = 1,
+    Usage = 2,
+    NotFound = 3,
+    InUse = 4,
+    Damaged = 5,
+    Io = 6,
+    Exists = 7,
+    Later = 8,
+    InDoubt = 9,
+    Defect = 70,
+}
+
+impl Exit {
+    /// Fine if nothing is wrong.
+    pub(crate) const fn fine_if(fine: bool) -> Self {
+        if fine { Self::Fine } else { Self::Wrong }
+    }
+
+    const fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::InvalidArgument => Self::Usage,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::AlreadyExists => Self::Exists,
+            ErrorKind::InUse => Self::InUse,
+            ErrorKind::Closed | ErrorKind::DeadlineExceeded | ErrorKind::Busy => Self::Later,
+            ErrorKind::Io => Self::Io,
+            ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,
+            ErrorKind::InDoubt => Self::InDoubt,
+            _ => Self::Defect,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command cannot go on.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    kind: &'static str,
+    message: String,
+    note: Option<String>,
+}
+
+impl Failure {
+    /// The command line is wrong in a way that clap cannot see.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        let kind = ErrorKind::InvalidArgument;
+        Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
+    }
+
+    /// A call of the operating system failed while `doing` something to a file.
+    pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => ErrorKind::NotFound,
+                _ => ErrorKind::Io,
+            };
+            let message = format!("cannot {doing} {}: {error}", path.display());
+            Self { exit: Exit::of(kind), kind: kind.name(), message, note: None }
+        }
+    }
+
+    /// The standard output cannot be written. That its reader has gone, as `head` does, is no
+    /// error: the command ends there, without a word.
+    pub(crate) fn standard_output(error: io::Error) -> Self {
+        let gone = error.kind() == io::ErrorKind::BrokenPipe;
+        let failure = Self::io("write to", Path::new("the standard output"))(error);
+        if gone { Self { exit: Exit::Fine, ..failure } } else { failure }
+    }
+
+    /// Adds what the user should know beside the error.
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+
+    /// Prints the failure and gives the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        #[derive(Serialize)]
+        struct Report<'a> {
+            error: Body<'a>,
+        }
+        #[derive(Serialize)]
+        struct Body<'a> {
+            kind: &'a str,
+            message: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            note: Option<&'a str>,
+        }
+        let Self { kind, message, note, exit } = self;
+        if *exit == Exit::Fine {
+            return ExitCode::from(*exit);
+        }
+        if json {
+            let error = Body { kind, message, note: note.as_deref() };
+            eprintln!("{}", serde_json::to_string(&Report { error }).unwrap_or_default());
+        } else {
+            eprintln!("error: {message}");
+            if let Some(note) = note {
+                eprintln!("note: {note}");
+            }
+        }
+        ExitCode::from(*exit)
+    }
+}
+
+impl From<annulus::Error> for Failure {
+    fn from(error: annulus::Error) -> Self {
+        let kind = error.kind();
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // Most messages quote their source already.
+            let text = cause.to_string();
+            if !message.contains(&text) {
+                let _ = write!(message, ": {text}");
+            }
+            source = cause.source();
+        }
+        Self { exit: Exit::of(kind), kind: kind.name(), message, note: None }
+    }
+}

@@ -1,0 +1,71 @@
+//! The standard output: text for people, or JSON for machines.
+
+use crate::exit::{Failure, Outcome};
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
+
+/// What a command prints its result to. Notes and progress go to the standard error instead.
+pub(crate) struct Output {
+    json: bool,
+    writer: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, writer: BufWriter::with_capacity(1 << 16, io::stdout()) }
+    }
+
+    /// Whether JSON is wanted.
+    pub(crate) const fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person looks at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
+    /// A line of text.
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Outcome<()> {
+        writeln!(self.writer, "{line}").map_err(Failure::standard_output)
+    }
+
+    /// Text that brings its own line ends.
+    pub(crate) fn text(&mut self, text: impl fmt::Display) -> Outcome<()> {
+        write!(self.writer, "{text}").map_err(Failure::standard_output)
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.writer.write_all(bytes).map_err(Failure::standard_output)
+    }
+
+    /// An object on a line of its own.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> Outcome<()> {
+        serde_json::to_writer(&mut self.writer, object)
+            .map_err(|error| Failure::standard_output(error.into()))?;
+        self.bytes(b"\n")
+    }
+
+    /// An object if JSON is wanted, otherwise text.
+    pub(crate) fn either(
+        &mut self,
+        object: &impl Serialize,
+        text: impl fmt::Display,
+    ) -> Outcome<()> {
+        if self.json { self.object(object) } else { self.line(text) }
+    }
+
+    /// Tells a person something beside the result.
+    pub(crate) fn note(&self, note: impl fmt::Display) {
+        if !self.json {
+            eprintln!("{note}");
+        }
+    }
+
+    /// Hands everything to the operating system.
+    pub(crate) fn finish(&mut self) -> Outcome<()> {
+        self.writer.flush().map_err(Failure::standard_output)
+    }
+}

@@ -1,0 +1,37 @@
+//! Progress bars on the standard error; nothing if nobody looks.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// How often a bar is drawn anew, at most.
+const TICK: Duration = Duration::from_millis(200);
+
+fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(length, target);
+    // A template that cannot be read is a defect, but no reason not to do the work.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if shown && !bar.is_hidden() {
+        bar.enable_steady_tick(TICK);
+    }
+    bar
+}
+
+/// Counts rows of an amount that is known.
+pub(crate) fn rows(shown: bool, what: impl Into<Cow<'static, str>>, rows: u64) -> ProgressBar {
+    let template = "{prefix:>14} {bar:30} {human_pos}/{human_len} rows  {per_sec}  ETA {eta}";
+    bar(shown, Some(rows), template).with_prefix(what)
+}
+
+/// Follows the bytes of a file; the message may tell rows and their rate. Without a length, there
+/// is neither bar nor ETA.
+pub(crate) fn file(shown: bool, length: Option<u64>) -> ProgressBar {
+    let template = match length {
+        Some(_) => "{bar:30} {bytes}/{total_bytes}  {msg}  ETA {eta}",
+        None => "{spinner} {bytes}  {msg}",
+    };
+    bar(shown, length, template)
+}

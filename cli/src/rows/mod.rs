@@ -1,0 +1,14 @@
+//! Rows of delimited files: a key column, and everything else as the value.
+//!
+//! The value is the row's text without its key column, byte for byte, so that a row can be put
+//! together again exactly. Lines that are no rows are reported one by one and stop nothing.
+
+mod fields;
+mod layout;
+mod lines;
+mod reader;
+mod sample;
+
+pub(crate) use layout::{Format, KeyColumn, Layout};
+pub(crate) use reader::{Complaints, Malformed, Reader, RowsArgs};
+pub(crate) use sample::sample_keys;

@@ -1,0 +1,110 @@
+//! Keys and values as text, both ways. They are bytes: nothing may be lost or made up on the way.
+
+use crate::exit::{Failure, Outcome};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+
+/// A key or value of the command line: the argument as it stands, or hexadecimal digits.
+pub(crate) fn parse(argument: &OsStr, hex: bool) -> Outcome<Vec<u8>> {
+    let bytes = argument.as_encoded_bytes();
+    if !hex {
+        return Ok(bytes.to_vec());
+    }
+    unhex(bytes).ok_or_else(|| {
+        let shown = argument.to_string_lossy();
+        Failure::usage(format!("`{shown}` is not an even number of hexadecimal digits"))
+    })
+}
+
+fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    pairs.iter().map(|[high, low]| u8::try_from(value(*high)? * 16 + value(*low)?).ok()).collect()
+}
+
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Bytes on one line of text: printable UTF-8 as it is, everything else and the backslash as
+/// `\t`, `\n`, `\r`, `\\`, `\x1b`; or hexadecimal digits.
+pub(crate) fn show(bytes: &[u8], as_hex: bool) -> Cow<'_, str> {
+    if as_hex { Cow::Owned(hex(bytes)) } else { escape(bytes) }
+}
+
+/// Bytes on one line of text, escaped where they must be.
+pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
+    let plain = |text: &&str| !text.chars().any(|c| c == '\\' || c.is_control());
+    if let Some(text) = std::str::from_utf8(bytes).ok().filter(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c == '\\' || c.is_control() {
+                let mut buffer = [0; 4];
+                let _ = write!(escaped, "{}", c.encode_utf8(&mut buffer).as_bytes().escape_ascii());
+            } else {
+                escaped.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(escaped, "\\x{byte:02x}");
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// At most `width` characters, with an ellipsis where something is missing.
+pub(crate) fn shorten(text: &str, width: usize) -> Cow<'_, str> {
+    if text.chars().count() <= width {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    Cow::Owned(kept + "…")
+}
+
+/// Adds bytes to a JSON object: `"name": "text"`, or `"name_hex": "…"` if they are not UTF-8 or
+/// hexadecimal digits are wanted.
+pub(crate) fn insert(object: &mut Map<String, Value>, name: &str, bytes: &[u8], as_hex: bool) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !as_hex => object.insert(name.to_owned(), text.into()),
+        _ => object.insert(format!("{name}_hex"), hex(bytes).into()),
+    };
+}
+
+/// A row as a JSON object.
+pub(crate) fn row(key: &[u8], value: Option<&[u8]>, as_hex: bool) -> Value {
+    let mut object = Map::new();
+    insert(&mut object, "key", key, as_hex);
+    if let Some(value) = value {
+        insert(&mut object, "value", value, as_hex);
+    }
+    Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_only_where_it_must_be() {
+        assert_eq!(escape("süß 7".as_bytes()), "süß 7");
+        assert_eq!(escape(b"a\tb\\c\n\x1b[2J\xffz"), r"a\tb\\c\n\x1b[2J\xffz");
+    }
+
+    #[test]
+    fn hexadecimal_digits_go_both_ways() {
+        assert_eq!(unhex(b"00fFa1"), Some(vec![0, 255, 161]));
+        assert_eq!(hex(&[0, 255, 161]), "00ffa1");
+        for bad in ["0", "zz", "+1", "0x00"] {
+            assert_eq!(unhex(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
