@@ -74,11 +74,14 @@ mod id;
 mod options;
 pub mod placement;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod shard;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod store;
 pub mod topology;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod verify;
 
 pub use error::{Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bounds;
+mod builder;
 mod core;
 mod directory;
 mod keyspace;
@@ -15,14 +16,17 @@ mod redo;
 mod scan;
 mod snapshot;
 mod stats;
+mod value;
 mod view;
 
 pub use batch::Batch;
 pub use bounds::KeyBounds;
-pub use keyspace::{Keyspace, Swap, Value};
-pub use open::{Creation, Recovery, ShardSpec, StoreBuilder};
+pub use builder::{Creation, ShardSpec, StoreBuilder};
+pub use keyspace::{Keyspace, Swap};
+pub use open::Recovery;
 pub use scan::{Scan, ScanOptions};
 pub use snapshot::Snapshot;
+pub use value::Value;
 pub(crate) use view::View;
 
 pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};

@@ -2,8 +2,9 @@
 
 use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
-use super::keyspace::{Keyspace, Value};
+use super::keyspace::Keyspace;
 use super::scan::{Cut, Scan, ScanOptions};
+use super::value::Value;
 use super::view::View;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;

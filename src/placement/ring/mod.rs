@@ -105,8 +105,7 @@ impl Ring {
     #[inline]
     #[must_use]
     pub fn owner(&self, token: Token) -> ShardId {
-        // The default stands for an arc out of range, which `arc_of` never returns.
-        self.owners.get(self.arc_of(token)).copied().unwrap_or_default()
+        self.table.owner(&self.starts, &self.owners, token.0)
     }
 
     /// The shard that owns the token of `bytes`, which is a whole key or the
@@ -183,7 +182,7 @@ impl Ring {
     ) -> Result<Self> {
         check_arcs(&members, &starts, &owners)?;
         Ok(Self {
-            table: BucketTable::new(&starts),
+            table: BucketTable::new(&starts, &owners),
             starts: starts.into(),
             owners: owners.into(),
             members,

@@ -1,7 +1,7 @@
 //! The table that finds an arc with one load.
 
 use crate::placement::Token;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, ShardId};
 use std::sync::Arc;
 
 /// Which arc each part of the token space begins in.
@@ -25,7 +25,14 @@ use std::sync::Arc;
 pub(super) struct BucketTable {
     /// From 2 to 27.
     bits: u32,
-    buckets: Arc<[u64]>,
+    buckets: Arc<[Bucket]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(16))]
+struct Bucket {
+    cut: u64,
+    owners: [ShardId; 2],
 }
 
 const MANY: u64 = 1;
@@ -34,7 +41,7 @@ const BUCKETS_PER_ARC_MIN: usize = 4;
 
 impl BucketTable {
     /// `starts` are the boundaries, strictly ascending from 0. O(arcs).
-    pub(super) fn new(starts: &[u64]) -> Self {
+    pub(super) fn new(starts: &[u64], owners: &[ShardId]) -> Self {
         let count = (starts.len() * BUCKETS_PER_ARC_MIN).next_power_of_two();
         let bits = count.trailing_zeros();
         let mask = count as u64 - 1;
@@ -49,8 +56,10 @@ impl BucketTable {
                 inside += 1;
             }
             let first = arc << 1 | if inside > 1 { MANY } else { 0 };
+            let owner = |arc: u64| owners.get(arc as usize).copied().unwrap_or_default();
+            let owners = [owner(arc), owner(arc + inside)];
             arc += inside;
-            cut | first
+            Bucket { cut: cut | first, owners }
         };
         Self { bits, buckets: (0..count as u64).map(bucket).collect() }
     }
@@ -65,17 +74,32 @@ impl BucketTable {
         let Some(&bucket) = self.buckets.get(index) else {
             return 0;
         };
-        if bucket & MANY != 0 {
+        if bucket.cut & MANY != 0 {
             return self.search(starts, token, index);
         }
-        ((bucket & mask) >> 1) as usize + usize::from(turned & !mask > bucket)
+        ((bucket.cut & mask) >> 1) as usize + usize::from(turned & !mask > bucket.cut)
+    }
+
+    #[inline]
+    pub(super) fn owner(&self, starts: &[u64], owners: &[ShardId], token: u64) -> ShardId {
+        let turned = token.rotate_left(self.bits);
+        let mask = (self.buckets.len() as u64).wrapping_sub(1);
+        let index = (turned & mask) as usize;
+        let Some(&bucket) = self.buckets.get(index) else {
+            return ShardId(0);
+        };
+        if bucket.cut & MANY != 0 {
+            return owners.get(self.search(starts, token, index)).copied().unwrap_or_default();
+        }
+        let [low, high] = bucket.owners;
+        if turned & !mask > bucket.cut { high } else { low }
     }
 
     /// A binary search among the arcs of one bucket. Not inlined, to keep the usual way small.
     #[inline(never)]
     fn search(&self, starts: &[u64], token: u64, index: usize) -> usize {
         let mask = (self.buckets.len() as u64).wrapping_sub(1);
-        let arc = |index| self.buckets.get(index).map(|bucket| ((bucket & mask) >> 1) as usize);
+        let arc = |index| self.buckets.get(index).map(|bucket| ((bucket.cut & mask) >> 1) as usize);
         let first = arc(index).unwrap_or(0);
         // The next bucket begins in the last arc of this one, or in the one after it.
         let end = arc(index + 1).map_or(starts.len(), |next| (next + 1).min(starts.len()));

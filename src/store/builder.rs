@@ -1,0 +1,271 @@
+//! How to open a store, and creating one.
+//!
+//! A creation is under way while `STORE.new` is there and complete when it has become `STORE`.
+//! One that was interrupted is taken up again by the next: the identities are the same, so each
+//! of its steps may be done twice.
+
+use super::Store;
+use super::directory::{self, DirectoryLock, Identity, io};
+use super::metadata::Metadata;
+use super::open::load;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::options::Options;
+use crate::shard::{Engine, Resources};
+use crate::topology::{ShardInfo, Topology};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Shards of a store that is created without saying how many.
+const SHARDS_DEFAULT: u32 = 4;
+
+/// Whether opening may create a store, or must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Creation {
+    /// Open the store; create it if the directory is missing or empty.
+    #[default]
+    IfMissing,
+    /// Create the store; refuse if there is one.
+    New,
+    /// Open the store; refuse if there is none.
+    Never,
+}
+
+/// A shard of a store that is about to be created.
+///
+/// ```
+/// use annulus::ShardSpec;
+///
+/// let fast = ShardSpec::new("/disks/nvme0/annulus").weight(2).zone("controller 0");
+/// # let _ = fast;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardSpec {
+    directory: PathBuf,
+    weight: u32,
+    zone: Option<String>,
+}
+
+impl ShardSpec {
+    /// A shard in a directory, often on a disk of its own. A relative path is taken from the
+    /// store's directory. The directory is created, the one above it must be there: so a disk
+    /// that is not mounted is noticed.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), weight: 1, zone: None }
+    }
+
+    /// Its share of hash keyspaces, relative to the other shards. Default: 1.
+    #[must_use]
+    pub const fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// What fails together with it. Default: not known.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    fn info(&self, id: ShardId) -> ShardInfo {
+        let info = ShardInfo::new(id, &self.directory).weight(self.weight);
+        match &self.zone {
+            Some(zone) => info.zone(zone),
+            None => info,
+        }
+    }
+}
+
+/// How to open a store; made by [`Store::builder`].
+///
+/// ```
+/// use annulus::{Creation, Durability, Options, ShardSpec, Store};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("store");
+/// let store = Store::builder(path)
+///     .create(Creation::IfMissing)
+///     .shard(ShardSpec::new("fast").weight(2))
+///     .shard(ShardSpec::new("slow"))
+///     .options(Options { durability: Durability::Synced, ..Options::default() })
+///     .open()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it opens"]
+pub struct StoreBuilder {
+    path: PathBuf,
+    options: Options,
+    creation: Creation,
+    shards: Vec<ShardSpec>,
+}
+
+impl StoreBuilder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            options: Options::default(),
+            creation: Creation::default(),
+            shards: Vec::new(),
+        }
+    }
+
+    /// Sets the options. Default: [`Options::default`].
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets whether opening may create the store. Default: [`Creation::IfMissing`].
+    pub const fn create(mut self, creation: Creation) -> Self {
+        self.creation = creation;
+        self
+    }
+
+    /// Adds a shard to a store that is about to be created. Without effect on one that exists.
+    pub fn shard(mut self, shard: ShardSpec) -> Self {
+        self.shards.push(shard);
+        self
+    }
+
+    /// Adds shards below the store's directory. Without effect on a store that exists. Default: 4,
+    /// if no shard is named otherwise.
+    pub fn shards(mut self, count: u32) -> Self {
+        for _ in 0..count {
+            let number = self.shards.len();
+            self.shards.push(ShardSpec::new(format!("shards/{number}")));
+        }
+        self
+    }
+
+    /// Opens the store: its shards in parallel.
+    ///
+    /// # Errors
+    ///
+    /// * [`InUse`](ErrorKind::InUse): another process has it open.
+    /// * [`NotFound`](ErrorKind::NotFound): there is none and it may not be created, or a
+    ///   directory is missing.
+    /// * [`AlreadyExists`](ErrorKind::AlreadyExists): it was to be created new, or the directory
+    ///   holds something else.
+    /// * [`InvalidArgument`](ErrorKind::InvalidArgument): an option or a shard is out of bounds.
+    /// * [`Damaged`](ErrorKind::Damaged), [`Incompatible`](ErrorKind::Incompatible): the named
+    ///   file is damaged, of another version, or another shard's.
+    /// * [`Io`](ErrorKind::Io): the operating system refused.
+    pub fn open(self) -> Result<Store> {
+        self.options.validate()?;
+        let started = Instant::now();
+        let identity_file = self.path.join("STORE");
+        self.check_place(&identity_file)?;
+        let lock = DirectoryLock::take(&self.path)?;
+        let identity = match Identity::read(&identity_file)? {
+            Some(_) if self.creation == Creation::New => return Err(self.exists()),
+            Some(identity) => identity,
+            None => self.create_store(&identity_file)?,
+        };
+        let store = load(self.path, self.options, identity.store, lock)?;
+        tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
+        Ok(store)
+    }
+
+    /// Checks, before anything is touched, whether there is a store to open, or room for one.
+    fn check_place(&self, identity_file: &Path) -> Result<()> {
+        let place = self.path.display();
+        if identity_file.exists() {
+            return Ok(());
+        }
+        if self.creation == Creation::Never {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no store in {place}; create one, or check the path"),
+            ));
+        }
+        let unfinished = self.path.join("STORE.new").exists();
+        if !unfinished && !only_a_lock(&self.path)? {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{place} is not a store and not empty; choose another directory"),
+            ));
+        }
+        directory::create(&self.path)
+    }
+
+    fn exists(&self) -> Error {
+        Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "there is a store in {} already; open it, or choose another directory",
+                self.path.display()
+            ),
+        )
+    }
+
+    fn create_store(&self, identity_file: &Path) -> Result<Identity> {
+        let unfinished = self.path.join("STORE.new");
+        let identity = match Identity::read(&unfinished)? {
+            Some(identity) => identity,
+            None => {
+                let identity = Identity { store: uuid::Uuid::new_v4().as_u128(), shard: None };
+                identity.write(&unfinished)?;
+                identity
+            }
+        };
+        let topology = self.first_topology()?;
+        let resources = Resources::new(&self.options, topology.shards().len());
+        for shard in topology.shards() {
+            create_shard(&self.path, shard, identity, &resources)?;
+        }
+        Metadata::open(&self.path.join("metadata"))?.commit(&topology)?;
+        directory::rename(&unfinished, identity_file)?;
+        tracing::info!(path = %self.path.display(), shards = topology.shards().len(), "created a store");
+        Ok(identity)
+    }
+
+    fn first_topology(&self) -> Result<Topology> {
+        let default = self.clone().shards(SHARDS_DEFAULT).shards;
+        let specs = if self.shards.is_empty() { &default } else { &self.shards };
+        Topology::new((0..).zip(specs).map(|(number, spec)| spec.info(ShardId(number))))
+    }
+}
+
+/// Whether a directory is missing, empty, or holds nothing but a lock file.
+fn only_a_lock(path: &Path) -> Result<bool> {
+    match std::fs::read_dir(path) {
+        Ok(entries) => Ok(entries.flatten().all(|entry| entry.file_name() == "LOCK")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(io("read the directory", path)(error)),
+    }
+}
+
+/// Creates a shard's directory, identity and empty engine. What an interrupted creation has done
+/// of it is taken over.
+fn create_shard(
+    store: &Path,
+    shard: &ShardInfo,
+    identity: Identity,
+    resources: &Resources,
+) -> Result<()> {
+    let directory = store.join(&shard.directory);
+    let mine = Identity { shard: Some(shard.id), ..identity };
+    let file = directory.join("SHARD");
+    let found = Identity::read(&file)?;
+    if found.is_none() && directory::is_empty(&directory)? {
+        if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
+            directory::create_all(parent)?;
+        }
+        directory::create(&directory)?;
+        mine.write(&file)?;
+    } else if found != Some(mine) {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "the directory {} for shard {} is not empty; choose another",
+                directory.display(),
+                shard.id
+            ),
+        ));
+    }
+    Engine::open(&directory.join("data"), resources).map(drop)
+}

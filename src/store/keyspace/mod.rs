@@ -1,0 +1,104 @@
+//! A keyspace's handle; what it can do is in `read.rs` and `write.rs`.
+
+mod read;
+mod write;
+
+pub(super) use read::read;
+pub use write::Swap;
+
+use super::batch;
+use super::core::Core;
+use super::scan::Scan;
+use super::value::Value;
+use super::view::View;
+use crate::error::Result;
+use crate::id::KeyspaceId;
+use crate::shard::EngineSnapshot;
+use crate::topology;
+use arc_swap::ArcSwap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The handle of a keyspace. Cheap to clone; every method may be called from any thread.
+///
+/// Reads and writes of one key are linearizable. Writes have the store's default
+/// [durability](crate::Options::durability); `…_with` methods take another.
+///
+/// ```
+/// use annulus::{Store, topology::KeyspaceSpec};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// let store = Store::open(directory.path().join("store"))?;
+/// let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+/// users.put("ada", "countess")?;
+/// assert_eq!(users.get("ada")?.as_deref(), Some(&b"countess"[..]));
+/// assert!(users.get("bob")?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Keyspace {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    core: Arc<Core>,
+    id: KeyspaceId,
+    name: Box<str>,
+    view: ArcSwap<View>,
+}
+
+impl Keyspace {
+    pub(super) fn new(core: Arc<Core>, view: View) -> Self {
+        let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
+        Self { inner: Arc::new(Inner { core, id, name, view: ArcSwap::from_pointee(view) }) }
+    }
+
+    /// Its number in the store.
+    #[must_use]
+    pub fn id(&self) -> KeyspaceId {
+        self.inner.id
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// How its keys are placed now: partitioning, partitions, owners.
+    #[must_use]
+    pub fn placement(&self) -> Arc<topology::Keyspace> {
+        Arc::clone(&self.inner.view.load().keyspace)
+    }
+
+    pub(super) fn store_id(&self) -> u128 {
+        self.inner.core.id
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.inner.view.load_full()
+    }
+}
+
+impl batch::Views for Keyspace {
+    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
+        Ok((keyspace == self.id()).then(|| self.view()))
+    }
+}
+
+impl fmt::Debug for Keyspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyspace").field("id", &self.id()).field("name", &self.name()).finish()
+    }
+}
+
+/// The snapshots of an engine are shared, never copied.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<EngineSnapshot>();
+    shared::<Keyspace>();
+    shared::<Value>();
+    shared::<Scan>();
+};

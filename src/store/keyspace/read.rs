@@ -1,0 +1,214 @@
+//! Reading a keyspace: keys, several keys, ranges, counts.
+
+use super::Keyspace;
+use crate::error::Result;
+use crate::options::ReadOptions;
+use crate::shard::{Engine, Read, Shard};
+use crate::store::bounds::{Bounds, KeyBounds};
+use crate::store::scan::{Scan, ScanOptions, deadline_exceeded};
+use crate::store::value::Value;
+use crate::store::{PartitionStats, stats};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A read of the present state, as the options say; an error if its time is up already.
+pub(in crate::store) fn read(
+    options: ReadOptions,
+    what: &str,
+) -> Result<Read<'static, <Engine as Shard>::Snapshot>> {
+    if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(deadline_exceeded(what));
+    }
+    let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    Ok(Read { at: None, deadline, bypass_cache: options.bypass_cache })
+}
+
+impl Keyspace {
+    /// The value of a key, or `None`. It waits for no writer.
+    ///
+    /// Cost: routing, a few nanoseconds for a hash keyspace, and one read of one shard.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
+    /// [`Io`](crate::ErrorKind::Io) or [`Damaged`](crate::ErrorKind::Damaged) if the shard cannot
+    /// be read.
+    #[inline]
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.get_from(key.as_ref(), Read::PRESENT)
+    }
+
+    /// The value of a key, read as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), and
+    /// [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) when its time is up. A value in
+    /// memory may be given a little after the deadline; a read of a disk is given up.
+    pub fn get_with(&self, key: impl AsRef<[u8]>, options: ReadOptions) -> Result<Option<Value>> {
+        self.get_from(key.as_ref(), read(options, "get")?)
+    }
+
+    #[inline]
+    fn get_from(
+        &self,
+        key: &[u8],
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+    ) -> Result<Option<Value>> {
+        let view = self.inner.view.load();
+        let partition = view.route(key);
+        let value = partition.shard.get(&partition.column, key, read)?;
+        // After the read: only then is it sure that the partition was current while it was read.
+        partition.check_current()?;
+        Ok(value.map(Value::new))
+    }
+
+    /// The values of several keys, in their order. Keys of one partition are read in one call to
+    /// its shard, which is faster than one by one when blocks must come from disk.
+    ///
+    /// Each key is read at some moment during the call; for one moment, use a
+    /// [`Snapshot`](crate::Snapshot).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Value>>> {
+        self.get_many_with(keys, ReadOptions::new())
+    }
+
+    /// The values of several keys, read as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_with`](Self::get_with).
+    pub fn get_many_with<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        options: ReadOptions,
+    ) -> Result<Vec<Option<Value>>> {
+        let read = read(options, "get_many")?;
+        let keys: Vec<K> = keys.into_iter().collect();
+        let view = self.inner.view.load();
+        let mut by_partition: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (position, key) in keys.iter().enumerate() {
+            by_partition.entry(view.index(key.as_ref())).or_default().push(position);
+        }
+        let mut values: Vec<Option<Value>> =
+            std::iter::repeat_with(|| None).take(keys.len()).collect();
+        for (index, positions) in by_partition {
+            let partition = view.partition(index)?;
+            let asked: Vec<&[u8]> = positions
+                .iter()
+                .filter_map(|position| Some(keys.get(*position)?.as_ref()))
+                .collect();
+            let found = partition.shard.get_many(&partition.column, &asked, read)?;
+            partition.check_current()?;
+            for (position, value) in positions.into_iter().zip(found) {
+                if let Some(slot) = values.get_mut(position) {
+                    *slot = value.map(Value::new);
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get(key)?.is_some())
+    }
+
+    /// The rows of a range of keys, in order.
+    ///
+    /// A range keyspace opens the partitions that the range crosses, one after the other. A hash
+    /// keyspace opens every partition and merges them, except where the range fixes the part of
+    /// the key that is hashed: then it opens one. [`Scan`] says what a scan sees.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// for word in ["ant", "bee", "cat"] {
+    ///     words.put(word, "")?;
+    /// }
+    /// let keys: Vec<_> = words.scan("b"..)?.map(|row| Ok(row?.0)).collect::<annulus::Result<_>>()?;
+    /// assert_eq!(keys, [b"bee", b"cat"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn scan(&self, range: impl KeyBounds) -> Result<Scan> {
+        self.scan_with(range, ScanOptions::new())
+    }
+
+    /// The rows of a range of keys, as the options say: also in reverse, or a few only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
+        Scan::open(self.view(), Bounds::of(&range), options, None)
+    }
+
+    /// The rows whose keys begin with a prefix, in order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
+        self.prefix_with(prefix, ScanOptions::new())
+    }
+
+    /// The rows whose keys begin with a prefix, as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn prefix_with(&self, prefix: impl AsRef<[u8]>, options: ScanOptions) -> Result<Scan> {
+        Scan::open(self.view(), Bounds::of_prefix(prefix.as_ref()), options, None)
+    }
+
+    /// How many keys there are, by counting them: it reads everything.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_with`](Self::get_with).
+    pub fn count(&self, options: ReadOptions) -> Result<u64> {
+        let read = ReadOptions { bypass_cache: true, ..options };
+        let mut scan = self.scan_with(.., ScanOptions::new().read(read))?;
+        let mut keys = 0;
+        while scan.next_row()?.is_some() {
+            keys += 1;
+        }
+        Ok(keys)
+    }
+
+    /// About how many keys there are. Fast; overwritten and deleted keys count until compaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot say.
+    pub fn count_estimated(&self) -> Result<u64> {
+        Ok(self.stats()?.iter().map(|partition| partition.keys_estimated).sum())
+    }
+
+    /// What each partition occupies, in the order of tokens or keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot say.
+    pub fn stats(&self) -> Result<Vec<PartitionStats>> {
+        stats::partitions(&self.view())
+    }
+}

@@ -1,0 +1,197 @@
+//! Writing a keyspace: puts, deletes, compare-and-swap.
+
+use super::Keyspace;
+use crate::error::Result;
+use crate::options::Durability;
+use crate::shard::{Read, Shard};
+use crate::store::batch::{self, Batch};
+use crate::store::bounds::KeyBounds;
+use crate::store::value::Value;
+use crate::store::view::Partition;
+
+/// What [`Keyspace::compare_and_swap`] did.
+#[derive(Debug)]
+#[must_use = "the swap may not have been made"]
+pub enum Swap {
+    /// The key had the expected value, and has the new one now.
+    Swapped,
+    /// The key had another value, given here; nothing was changed.
+    Found(Option<Value>),
+}
+
+impl Swap {
+    /// Whether the swap was made.
+    #[must_use]
+    pub const fn is_swapped(&self) -> bool {
+        matches!(self, Self::Swapped)
+    }
+}
+
+impl Keyspace {
+    /// Puts a value, over the one that may be there.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key or value that is longer
+    /// than the store's options allow, before anything is written;
+    /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
+    /// [`InDoubt`](crate::ErrorKind::InDoubt) while the store refuses writes;
+    /// [`Io`](crate::ErrorKind::Io) if the shard cannot be written.
+    #[inline]
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.put_with(key, value, self.inner.core.options.durability)
+    }
+
+    /// Puts a value with a durability of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    #[inline]
+    pub fn put_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.inner.core.check_value_bytes(value.len())?;
+        self.write(key, |partition| partition.shard.put(&partition.column, key, value, durability))
+    }
+
+    /// Deletes a key, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.delete_with(key, self.inner.core.options.durability)
+    }
+
+    /// Deletes a key with a durability of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
+        let key = key.as_ref();
+        self.write(key, |partition| partition.shard.delete(&partition.column, key, durability))
+    }
+
+    /// Passes the gate, takes the key's stripe of the latch, writes.
+    #[inline]
+    fn write(&self, key: &[u8], write: impl FnOnce(&Partition) -> Result<()>) -> Result<()> {
+        self.inner.core.check_key_bytes(key.len())?;
+        let _gate = self.inner.core.pass_gate()?;
+        let view = self.inner.view.load();
+        let partition = view.route(key);
+        let _stripe = partition.latch.share(key);
+        partition.check_current()?;
+        write(partition)
+    }
+
+    /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone a
+    /// partition, not a write a key; the space comes back with compaction.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.delete_range(self, range);
+        batch::commit(&self.inner.core, self, batch, self.inner.core.options.durability)
+    }
+
+    /// Puts a value if the key is absent. Gives the value that is there otherwise, and `None` if
+    /// the new one was put.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let leases = store.create_keyspace("leases", KeyspaceSpec::hash())?;
+    /// assert!(leases.put_if_absent("leader", "node 1")?.is_none());
+    /// let holder = leases.put_if_absent("leader", "node 2")?;
+    /// assert_eq!(holder.as_deref(), Some(&b"node 1"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn put_if_absent(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Value>> {
+        match self.compare_and_swap(key, None, Some(value.as_ref()))? {
+            Swap::Swapped => Ok(None),
+            Swap::Found(found) => Ok(found),
+        }
+    }
+
+    /// Replaces a value if it is the expected one; `None` stands for absence on both sides. No
+    /// other write of the key comes between the comparison and the swap.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let counters = store.create_keyspace("counters", KeyspaceSpec::hash())?;
+    /// counters.put("visits", "1")?;
+    /// assert!(counters.compare_and_swap("visits", Some(b"1"), Some(b"2"))?.is_swapped());
+    /// assert!(!counters.compare_and_swap("visits", Some(b"1"), Some(b"3"))?.is_swapped());
+    /// assert!(counters.compare_and_swap("visits", Some(b"2"), None)?.is_swapped());
+    /// assert!(!counters.contains("visits")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put) and [`get`](Self::get).
+    pub fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Swap> {
+        self.compare_and_swap_with(key, expected, new, self.inner.core.options.durability)
+    }
+
+    /// Replaces a value if it is the expected one, with a durability of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compare_and_swap`](Self::compare_and_swap).
+    pub fn compare_and_swap_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<Swap> {
+        let (core, key) = (&self.inner.core, key.as_ref());
+        core.check_key_bytes(key.len())?;
+        core.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        let _gate = core.pass_gate()?;
+        let view = self.inner.view.load();
+        let partition = view.route(key);
+        let _stripe = partition.latch.own(key);
+        partition.check_current()?;
+        let (shard, column) = (&partition.shard, &partition.column);
+        let found = shard.get(column, key, Read::PRESENT)?;
+        if found.as_deref() != expected {
+            return Ok(Swap::Found(found.map(Value::new)));
+        }
+        match new {
+            Some(value) => shard.put(column, key, value, durability)?,
+            None if found.is_some() => shard.delete(column, key, durability)?,
+            None => {}
+        }
+        Ok(Swap::Swapped)
+    }
+}
