@@ -61,6 +61,11 @@ pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// Bytes as [`escape`] shows them, between quotes.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    format!("\"{}\"", escape(bytes).replace('"', "\\\""))
+}
+
 /// At most `width` characters, with an ellipsis where something is missing.
 pub(crate) fn shorten(text: &str, width: usize) -> Cow<'_, str> {
     if text.chars().count() <= width {

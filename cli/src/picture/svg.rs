@@ -11,11 +11,11 @@ const WIDTH: f64 = 920.0;
 const MARGIN: f64 = 30.0;
 
 /// Outer and inner radius of a ring.
-const OUTER: f64 = 150.0;
-const INNER: f64 = 96.0;
+const OUTER: f64 = 170.0;
+const INNER: f64 = 112.0;
 
 /// Where the legend begins beside a ring.
-const LEGEND_X: f64 = 390.0;
+const LEGEND_X: f64 = 420.0;
 const LEGEND_LINE: f64 = 24.0;
 
 /// Width of a character of a boundary's label.
@@ -102,10 +102,18 @@ fn write_ring(
             sector(x, middle, from, to),
             escape(&title)
         )?;
-        if (to - from) * TAU * OUTER > 13.0 {
-            let (tx, ty) = at(x, middle, (OUTER + INNER) / 2.0, (from + to) / 2.0);
-            let sign = picture.sign(arc.shard);
-            writeln!(f, r#"<text x="{tx:.1}" y="{:.1}" class="c">{sign}</text>"#, ty + 4.5)?;
+        // Narrow arcs have their letter near the rim, where there is most room; without one, the
+        // titles tell.
+        let room = (to - from) * TAU * (OUTER - 9.0);
+        let (size, radius) =
+            if room > 14.0 { (13.0, (OUTER + INNER) / 2.0) } else { (9.0, OUTER - 9.0) };
+        if room > 7.0 {
+            let (tx, ty) = at(x, middle, radius, f64::midpoint(from, to));
+            let (sign, base) = (picture.sign(arc.shard), ty + size * 0.35);
+            writeln!(
+                f,
+                r#"<text x="{tx:.1}" y="{base:.1}" font-size="{size}" class="c">{sign}</text>"#
+            )?;
         }
     }
     let top = middle - OUTER;
@@ -202,17 +210,13 @@ fn write_ranges(
     f: &mut impl Write,
 ) -> Result<f64, fmt::Error> {
     const HEIGHT: f64 = 44.0;
-    let mut labels = Labels::default();
+    let mut boundaries = Vec::new();
     let mut x = MARGIN;
     for (range, width) in ranges.iter().zip(widths(ranges)) {
-        let start = text::escape(&range.span.start);
-        let end = range
-            .span
-            .end
-            .as_deref()
-            .map_or_else(String::new, |end| format!("\"{}\"", text::escape(end)));
+        let start = text::quoted(&range.span.start);
+        let end = range.span.end.as_deref().map_or_else(String::new, text::quoted);
         let title = format!(
-            "{}: \"{start}\"..{end}, about {} keys, {}",
+            "{}: {start}..{end}, about {} keys, {}",
             shard_name(picture, range.shard),
             human::count(range.keys),
             human::bytes(range.bytes)
@@ -229,11 +233,12 @@ fn write_ranges(
             writeln!(f, r#"<text x="{middle:.1}" y="{base}" class="c">{sign}</text>"#)?;
         }
         if !range.span.start.is_empty() {
-            labels.write(&start, x, y + HEIGHT, f)?;
+            boundaries.push((x, start));
         }
         x += width;
     }
-    let below = y + HEIGHT + 14.0 + labels.lines() as f64 * LABEL_LINE;
+    let lines = write_labels(&boundaries, y + HEIGHT, f)?;
+    let below = y + HEIGHT + 20.0 + lines as f64 * LABEL_LINE;
     write_legend(picture, keyspace, MARGIN, below, f)
 }
 
@@ -248,44 +253,34 @@ fn widths(ranges: &[Part<KeyRange>]) -> impl Iterator<Item = f64> {
     })
 }
 
-/// Labels below a bar, in lines, so that none covers another.
-#[derive(Default)]
-struct Labels {
-    /// Where the last label of each line ends.
-    ends: Vec<f64>,
-}
-
-impl Labels {
-    fn lines(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Writes a label in the first line that has room; leaves it out if none has.
-    fn write(&mut self, label: &str, x: f64, y: f64, f: &mut impl Write) -> fmt::Result {
-        let label = format!("\"{}\"", text::shorten(label, LABEL_CHARACTERS));
-        let width = (label.chars().count() + 1) as f64 * LABEL_CHARACTER;
-        let to_the_left = x + width > WIDTH - 5.0;
-        let (from, to) = if to_the_left { (x - width, x) } else { (x, x + width) };
-        let free = self.ends.iter().position(|end| *end < from);
-        let line = free.unwrap_or(self.ends.len());
-        if line >= LABEL_LINES {
-            return Ok(());
-        }
-        if let Some(end) = self.ends.get_mut(line) {
-            *end = to;
-        } else {
-            self.ends.push(to);
-        }
-        let base = y + 14.0 + (line as f64 + 0.6) * LABEL_LINE;
-        let (class, shift) = if to_the_left { ("m n", -4.0) } else { ("m", 4.0) };
+/// Labels below a bar, each with a tick down to it, so that none covers another or is crossed by
+/// a tick. Those that find no room are left out. Gives how many lines they take.
+fn write_labels(
+    boundaries: &[(f64, String)],
+    y: f64,
+    f: &mut impl Write,
+) -> Result<usize, fmt::Error> {
+    // How far to the left each line is taken already, by a label or by the tick of a lower one.
+    // From right to left, because a label stands to the right of its tick.
+    let mut taken = [WIDTH - 5.0; LABEL_LINES];
+    let mut lines = 0;
+    for (x, label) in boundaries.iter().rev() {
+        let to_the_edge = ((WIDTH - 10.0 - x) / LABEL_CHARACTER) as usize;
+        let label = text::shorten(label, LABEL_CHARACTERS.min(to_the_edge));
+        let end = x + 4.0 + label.chars().count() as f64 * LABEL_CHARACTER;
+        let Some(line) = taken.iter().position(|taken| end < *taken) else { continue };
+        taken.iter_mut().take(line + 1).for_each(|taken| *taken = *x);
+        lines = lines.max(line + 1);
+        let base = y + (line as f64 + 1.4) * LABEL_LINE;
         writeln!(
             f,
-            r##"<path d="M{x:.2} {y}V{:.1}" stroke="#999"/><text x="{:.2}" y="{base:.1}" class="{class}">{}</text>"##,
+            r##"<path d="M{x:.2} {y}V{:.1}" stroke="#999"/><text x="{:.2}" y="{base:.1}" class="m">{}</text>"##,
             base + 1.0,
-            x + shift,
+            x + 4.0,
             escape(&label)
-        )
+        )?;
     }
+    Ok(lines)
 }
 
 fn shard_name(picture: &Picture, shard: usize) -> String {

@@ -194,7 +194,7 @@ fn write_ranges(
     for line in legend(picture, keyspace, style, style.width - 2) {
         writeln!(f, "  {}", line.trim_end())?;
     }
-    let quoted = |key: &[u8]| text::shorten(&format!("\"{}\"", text::escape(key)), 32).into_owned();
+    let quoted = |key: &[u8]| text::shorten(&text::quoted(key), 32).into_owned();
     let column = |names: &dyn Fn(&Part<KeyRange>) -> String| {
         ranges.iter().take(LISTED_MAX).map(|range| names(range).chars().count()).max().unwrap_or(0)
     };
