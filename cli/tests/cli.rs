@@ -98,6 +98,12 @@ impl Place {
         assert!(!error["error"]["message"].as_str().unwrap().is_empty());
     }
 
+    /// Loads lines `key TAB value` into a keyspace.
+    fn fill(&self, keyspace: &str, lines: &str) {
+        let load = ["load", keyspace, "--from", "-", "--no-header"];
+        self.command(&load).write_stdin(lines).assert().success();
+    }
+
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).unwrap();
         name.to_owned()

@@ -191,13 +191,14 @@ pub(crate) fn how(keyspace: &Keyspace) -> String {
 
 fn describe(keyspace: &Keyspace) -> Value {
     let placement = keyspace.placement();
-    let mut object = json!({
+    let hashed = match placement.partitioning() {
+        Partitioning::Hash { hashed, .. } => Some(hashed.to_string()),
+        _ => None,
+    };
+    json!({
         "name": keyspace.name(),
         "partitioning": placement.partitioning().name(),
         "partitions": placement.partition_count(),
-    });
-    if let Partitioning::Hash { hashed, .. } = placement.partitioning() {
-        object["hashed"] = json!(hashed.to_string());
-    }
-    object
+        "hashed": hashed,
+    })
 }

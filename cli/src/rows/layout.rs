@@ -73,10 +73,12 @@ impl Layout {
             Some(text) => (text, true),
             None => (line, false),
         };
-        let names: Vec<Cow<'_, [u8]>> = match fields::split(format, text) {
+        // Some programs begin a file with a byte order mark, which is no part of a name.
+        let names = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let names: Vec<Cow<'_, [u8]>> = match fields::split(format, names) {
             Split::Row(places) => places
                 .into_iter()
-                .map(|place| fields::unquote(format, text.get(place).unwrap_or_default()))
+                .map(|place| fields::unquote(format, names.get(place).unwrap_or_default()))
                 .collect(),
             Split::Open => return Err(unreadable("a quote is not closed in this line")),
             Split::Bad(why) => return Err(unreadable(why)),

@@ -22,16 +22,16 @@ const COMPLAINTS_MAX: usize = 20;
 /// How to read a file's rows.
 #[derive(Debug, Args)]
 pub(crate) struct RowsArgs {
-    /// Format of FILE [default: csv if its name ends so, otherwise tsv]
-    #[arg(long, value_enum)]
+    /// The format [default: csv if FILE's name ends so, otherwise tsv]
+    #[arg(long, value_enum, help_heading = "Layout of FILE")]
     pub(crate) format: Option<Format>,
 
     /// The column that is the key: its number from 1, or its name in the header
-    #[arg(long, value_name = "COLUMN", default_value = "1")]
+    #[arg(long, value_name = "COLUMN", default_value = "1", help_heading = "Layout of FILE")]
     pub(crate) key_column: KeyColumn,
 
     /// The first line is a row like the others; without this, it is a header and not loaded
-    #[arg(long)]
+    #[arg(long, help_heading = "Layout of FILE")]
     pub(crate) no_header: bool,
 }
 

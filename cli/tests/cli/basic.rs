@@ -78,9 +78,7 @@ fn bytes_go_in_and_out_unchanged() {
 fn scans_select_rows_in_order() {
     let place = Place::new();
     for keyspace in ["h", "r"] {
-        for n in 0..30 {
-            place.run(&["put", keyspace, &format!("key-{n:02}"), &n.to_string()]).success();
-        }
+        place.fill(keyspace, &(0..30).map(|n| format!("key-{n:02}\t{n}\n")).collect::<String>());
         let keys = |arguments: &[&str]| {
             let fixed = ["scan", keyspace, "--keys-only"];
             place.text(&[&fixed[..], arguments].concat()).replace("key-", "").replace('\n', " ")
@@ -106,9 +104,7 @@ fn scans_select_rows_in_order() {
 #[test]
 fn stats_and_verify_see_the_rows() {
     let place = Place::new();
-    for n in 0..20 {
-        place.run(&["put", "h", &n.to_string(), "x"]).success();
-    }
+    place.fill("h", &(0..20).map(|n| format!("{n}\tx\n")).collect::<String>());
     let stats = place.json(&["stats"]);
     assert_eq!(stats["shards"].as_array().unwrap().len(), 3);
     assert_eq!(stats["keyspaces"][0]["partitions"].as_array().unwrap().len(), 9);

@@ -122,8 +122,7 @@ fn shard_directories_must_be_there_and_the_right_ones() {
 fn a_closed_pipe_is_no_error() {
     let place = Place::new();
     let rows: String = (0..50_000).map(|n| format!("{n}\tsome value\n")).collect();
-    let load = ["load", "h", "--from", "-", "--no-header"];
-    place.command(&load).write_stdin(rows).assert().success();
+    place.fill("h", &rows);
     for arguments in [&["scan", "h"][..], &["scan", "h", "--json"], &["export", "h"]] {
         let mut child = Command::new(env!("CARGO_BIN_EXE_annulus"))
             .args(arguments)

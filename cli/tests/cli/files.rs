@@ -111,6 +111,16 @@ fn malformed_lines_are_reported_and_the_rest_is_loaded() {
     assert_eq!(numbers, [3, 5, 6, 7, 8]);
 }
 
+/// Spreadsheets begin files with a byte order mark; it is kept, but it is no part of a name.
+#[test]
+fn a_byte_order_mark_does_not_hide_a_column() {
+    let place = Place::new();
+    let file = "\u{feff}\"id\",name\r\n1,one\r\n";
+    place.write("bom.csv", file);
+    place.run(&["load", "h", "--from", "bom.csv", "--key-column", "id"]).success();
+    assert_eq!(place.text(&["export", "h", "--like", "bom.csv"]), file);
+}
+
 /// A quote that is never closed costs its own line, not the rest of the file.
 #[test]
 fn malformed_csv_loses_its_own_line_only() {

@@ -5,9 +5,7 @@ use super::Place;
 #[test]
 fn the_map_names_every_owner() {
     let place = Place::new();
-    for n in 0..30 {
-        place.run(&["put", "r", &format!("key-{n}"), "x"]).success();
-    }
+    place.fill("r", &(0..30).map(|n| format!("key-{n}\tx\n")).collect::<String>());
     let map = place.text(&["map", "--ascii"]);
     assert!(map.is_ascii(), "{map}");
     assert!(map.contains("keyspace h, by hash, 9 arcs, max/mean 1.000"), "{map}");
