@@ -1,145 +1,288 @@
 //! The search for a key among the boundaries.
 
-use super::keys::Keys;
+use super::keys::{Keys, common_prefix};
+use std::collections::VecDeque;
+use std::hint::select_unpredictable;
 use std::sync::Arc;
 
-/// A static tree over the boundaries that compares eight bytes at a time.
+/// A static tree over the boundaries that compares eight bytes with one instruction.
+///
+/// A node has keys that begin alike. Their common prefix is compared once and left out (prefix
+/// truncation; Graefe 2011, Modern B-Tree Techniques, section 3.5); of what follows, the first
+/// eight bytes are a key's *head*, a number that compares like them (poor man's normalized
+/// keys, section 3.6). Heads of one node lie side by side, sorted, each once. A head that several
+/// keys share leads to a child node that looks at what follows it, so long common prefixes cost one
+/// step and not one comparison of whole keys for each halving. A head of one key has the
+/// following eight bytes beside it, which mostly decide without a look at the key itself.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Heads {
+    /// The first one is the root. None if there are no keys.
     nodes: Arc<[Node]>,
     heads: Arc<[u64]>,
+    /// As many as heads.
     entries: Arc<[Entry]>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Node {
-    /// The ranks of its keys.
+    /// The ranks of its first key and of the key after its last one.
     first: u32,
     end: u32,
     heads_first: u32,
     heads_end: u32,
+    /// What all of its keys have after what its parents have compared.
     prefix_len: usize,
+    /// The prefix's head.
+    prefix: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What belongs to a head.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Entry {
+    /// The rank of the first key with this head.
     first: u32,
-    child: u32,
+    /// The length of the only key with this head, or [`SIMILAR`], or [`CHILD`] and the index of a
+    /// node.
+    next: u32,
+    /// The head of what the only key with this head has after it.
+    tail: u64,
 }
 
-const LEAF: u32 = u32::MAX;
+const CHILD: u32 = 1 << 31;
+/// Several keys share this head, and some of them end with it: they differ in zeros at the end,
+/// which a head does not tell.
+const SIMILAR: u32 = CHILD - 1;
+/// This, or more.
+const LEN_MAX: u32 = SIMILAR - 1;
+const HEAD: usize = 8;
 
 impl Heads {
+    /// O(bytes of all keys).
     pub(super) fn new(keys: &Keys) -> Self {
-        let mut nodes: Vec<Node> = Vec::new();
-        let mut heads = Vec::new();
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut work = std::collections::VecDeque::new();
+        let mut builder = Builder {
+            keys,
+            nodes: Vec::new(),
+            heads: Vec::new(),
+            entries: Vec::new(),
+            groups: VecDeque::new(),
+            node_count: 0,
+        };
         if keys.len() > 0 {
-            work.push_back((0, keys.len(), 0));
+            builder.plan(0, keys.len(), 0);
         }
-        let mut children = work.len();
-        while let Some((first, end, depth)) = work.pop_front() {
-            let tail = |index| keys.get(index).and_then(|key| key.get(depth..)).unwrap_or_default();
-            let prefix_len =
-                if end - first > 1 { common_prefix(tail(first), tail(end - 1)) } else { 0 };
-            let heads_first = heads.len() as u32;
-            let mut index = first;
-            while index < end {
-                let head = head_of(tail(index), prefix_len);
-                let group = index;
-                while index < end && head_of(tail(index), prefix_len) == head {
-                    index += 1;
-                }
-                let below = depth + prefix_len + 8;
-                let child =
-                    if index - group > 1 && keys.get(group).is_some_and(|key| key.len() >= below) {
-                        work.push_back((group, index, below));
-                        children += 1;
-                        children as u32 - 1
-                    } else {
-                        LEAF
-                    };
-                heads.push(head);
-                entries.push(Entry { first: group as u32, child });
-            }
-            nodes.push(Node {
-                first: first as u32,
-                end: end as u32,
-                heads_first,
-                heads_end: heads.len() as u32,
-                prefix_len,
-            });
+        while let Some(group) = builder.groups.pop_front() {
+            builder.add_node(&group);
         }
-        Self { nodes: nodes.into(), heads: heads.into(), entries: entries.into() }
+        Self {
+            nodes: builder.nodes.into(),
+            heads: builder.heads.into(),
+            entries: builder.entries.into(),
+        }
     }
 
+    /// How many keys are not greater than `key`.
     #[inline]
     pub(super) fn rank(&self, keys: &Keys, key: &[u8]) -> usize {
         let mut index = 0;
         let mut depth = 0;
         while let Some(node) = self.nodes.get(index) {
-            let Some(rest) = key.get(depth..) else {
-                return node.first as usize;
+            if node.prefix_len > 0 && let Some(rank) = node.leave_out_prefix(keys, key, depth) {
+                return rank as usize;
+            }
+            depth += node.prefix_len;
+            let (head, tail) = (head_at(key, depth), head_at(key, depth + HEAD));
+            depth += HEAD;
+            let range = node.heads_first as usize..node.heads_end as usize;
+            let heads = self.heads.get(range.clone()).unwrap_or_default();
+            let entries = self.entries.get(range).unwrap_or_default();
+            let below = lower_bound(heads, head);
+            let (Some(&found), Some(entry)) = (heads.get(below), entries.get(below)) else {
+                return node.end as usize;
             };
-            if node.prefix_len > 0 {
-                let prefix = keys
-                    .get(node.first as usize)
-                    .and_then(|key| key.get(depth..depth + node.prefix_len))
-                    .unwrap_or_default();
-                if !rest.starts_with(prefix) {
-                    return if rest < prefix { node.first } else { node.end } as usize;
-                }
+            // Either the head found is greater, or it is equal and the rest decides.
+            let is_equal = found == head;
+            if !is_equal || entry.decides(tail, depth) {
+                let is_less = is_equal & entry.is_not_greater(tail, key.len());
+                return entry.first as usize + usize::from(is_less);
             }
-            let head = head_of(rest, node.prefix_len);
-            let heads = self
-                .heads
-                .get(node.heads_first as usize..node.heads_end as usize)
-                .unwrap_or_default();
-            let below = heads.partition_point(|&other| other < head);
-            let entry = |below| self.entries.get(node.heads_first as usize + below).copied();
-            let end = if below + 1 < heads.len() {
-                entry(below + 1).map_or(node.end, |entry| entry.first)
-            } else {
-                node.end
-            };
-            if heads.get(below) != Some(&head) {
-                return if below < heads.len() {
-                    entry(below).map_or(node.end, |entry| entry.first)
-                } else {
-                    node.end
-                } as usize;
+            if entry.next < CHILD {
+                return entry.rank_by_key(keys, key);
             }
-            let Some(entry) = entry(below) else { break };
-            if entry.child == LEAF {
-                return keys.rank_among(entry.first as usize, end as usize, key);
+            if key.len() < depth {
+                // The key ends within the head, and was filled up with the zeros that the others
+                // have there.
+                return entry.first as usize;
             }
-            index = entry.child as usize;
-            depth += node.prefix_len + 8;
+            index = (entry.next ^ CHILD) as usize;
         }
         0
     }
 }
 
-/// The eight bytes after `skip` as a number that compares like them, filled up with zeros.
-#[inline]
-fn head_of(key: &[u8], skip: usize) -> u64 {
-    let key = key.get(skip..).unwrap_or_default();
-    match key.first_chunk::<8>() {
-        Some(head) => u64::from_be_bytes(*head),
-        None => short_head(key),
+impl Node {
+    /// The rank of `key` if it does not have the prefix.
+    #[inline]
+    fn leave_out_prefix(&self, keys: &Keys, key: &[u8], depth: usize) -> Option<u32> {
+        let bits = 64 - 8 * self.prefix_len.min(HEAD) as u32;
+        let head = head_at(key, depth) >> bits << bits;
+        if head != self.prefix {
+            return Some(if head < self.prefix { self.first } else { self.end });
+        }
+        if key.len() < depth + self.prefix_len {
+            return Some(if self.prefix_len <= HEAD { self.first } else { self.rank_of_other(keys, key, depth) });
+        }
+        if self.prefix_len > HEAD {
+            let prefix = self.prefix(keys, depth);
+            let found = key.get(depth..depth + self.prefix_len).unwrap_or_default();
+            if found != prefix {
+                return Some(if found < prefix { self.first } else { self.end });
+            }
+        }
+        None
+    }
+
+    fn rank_of_other(&self, keys: &Keys, key: &[u8], depth: usize) -> u32 {
+        let rest = key.get(depth..).unwrap_or_default();
+        if rest < self.prefix(keys, depth) { self.first } else { self.end }
+    }
+
+    fn prefix<'k>(&self, keys: &'k Keys, depth: usize) -> &'k [u8] {
+        let key = keys.get(self.first as usize).unwrap_or_default();
+        key.get(depth..depth + self.prefix_len).unwrap_or_default()
     }
 }
 
+impl Entry {
+    /// Whether a key with this head and this tail, which begins at `depth`, can be compared without
+    /// a look at the key that belongs to this entry.
+    #[inline]
+    fn decides(&self, tail: u64, depth: usize) -> bool {
+        (self.next < SIMILAR) & ((self.tail != tail) | (self.next as usize <= depth + HEAD))
+    }
+
+    /// Compares a key with this head and tail and this length, if the entry decides.
+    #[inline]
+    fn is_not_greater(&self, tail: u64, len: usize) -> bool {
+        // When all bytes are equal, one of the two may still have zeros that the other has not.
+        (self.tail < tail) | ((self.tail == tail) & (self.next as usize <= len))
+    }
+
+    fn rank_by_key(&self, keys: &Keys, key: &[u8]) -> usize {
+        let first = self.first as usize;
+        let end = if self.next == SIMILAR { keys.len() } else { first + 1 };
+        keys.rank_among(first, end, key)
+    }
+}
+
+/// Keys that become a node.
+struct Group {
+    first: usize,
+    end: usize,
+    depth: usize,
+}
+
+struct Builder<'k> {
+    keys: &'k Keys,
+    nodes: Vec<Node>,
+    heads: Vec<u64>,
+    entries: Vec<Entry>,
+    groups: VecDeque<Group>,
+    /// Nodes there are and will be.
+    node_count: u32,
+}
+
+impl Builder<'_> {
+    fn key(&self, index: usize) -> &[u8] {
+        self.keys.get(index).unwrap_or_default()
+    }
+
+    /// Gives keys a node; returns its index.
+    fn plan(&mut self, first: usize, end: usize, depth: usize) -> u32 {
+        self.groups.push_back(Group { first, end, depth });
+        self.node_count += 1;
+        self.node_count - 1
+    }
+
+    fn add_node(&mut self, group: &Group) {
+        let Group { first, end, depth } = *group;
+        let tail = |index| self.key(index).get(depth..).unwrap_or_default();
+        let prefix_len = if end - first > 1 { common_prefix(tail(first), tail(end - 1)) } else { 0 };
+        let prefix = head_at(tail(first).get(..prefix_len).unwrap_or_default(), 0);
+        let heads_first = self.heads.len() as u32;
+        let mut index = first;
+        while index < end {
+            index = self.add_head(index, end, depth + prefix_len);
+        }
+        self.nodes.push(Node {
+            first: first as u32,
+            end: end as u32,
+            heads_first,
+            heads_end: self.heads.len() as u32,
+            prefix_len,
+            prefix,
+        });
+    }
+
+    /// Adds the head at `depth` of the key `first` and returns the first key with another one.
+    fn add_head(&mut self, first: usize, end: usize, depth: usize) -> usize {
+        let head = head_at(self.key(first), depth);
+        let same = (first..end).take_while(|&index| head_at(self.key(index), depth) == head).count();
+        let after = depth + HEAD;
+        let len = self.key(first).len();
+        let next = if same == 1 {
+            len.min(LEN_MAX as usize) as u32
+        } else if len < after {
+            SIMILAR
+        } else {
+            CHILD | self.plan(first, first + same, after)
+        };
+        let tail = head_at(self.key(first), after);
+        self.heads.push(head);
+        self.entries.push(Entry { first: first as u32, next, tail });
+        first + same
+    }
+}
+
+/// How many of `heads`, which ascend, are less than `head`. Each step keeps a quarter, after three
+/// loads that do not wait for each other, and has no branch that depends on them.
 #[inline]
-fn short_head(key: &[u8]) -> u64 {
-    let mut head = [0; 8];
-    for (to, from) in head.iter_mut().zip(key) {
+fn lower_bound(heads: &[u64], head: u64) -> usize {
+    let is_less = |index: usize| heads.get(index).is_some_and(|&other| other < head);
+    let (mut base, mut len) = (0, heads.len());
+    while len >= 4 {
+        let quarter = len / 4;
+        let [one, two, three] = [base + quarter, base + 2 * quarter, base + 3 * quarter];
+        let low = select_unpredictable(is_less(one - 1), one, base);
+        let high = select_unpredictable(is_less(three - 1), three, two);
+        base = select_unpredictable(is_less(two - 1), high, low);
+        // More than a quarter if `len` is not divided evenly.
+        len -= 3 * quarter;
+    }
+    base + (base..base + len).map(|index| usize::from(is_less(index))).sum::<usize>()
+}
+
+/// The eight bytes of `key` from `at` on as a number that compares like them, with zeros after the
+/// end of the key.
+#[inline]
+fn head_at(key: &[u8], at: usize) -> u64 {
+    // The last eight bytes, shifted, do for a head that the key does not fill: no branch depends
+    // on where the key ends.
+    let start = at.min(key.len().wrapping_sub(HEAD));
+    match key.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => {
+            let missing = at - start;
+            let shifted = u64::from_be_bytes(*chunk) << (8 * (missing % HEAD));
+            if missing < HEAD { shifted } else { 0 }
+        }
+        None => short_head(key, at),
+    }
+}
+
+/// The head of a key of less than eight bytes.
+fn short_head(key: &[u8], at: usize) -> u64 {
+    let mut head = [0; HEAD];
+    for (to, from) in head.iter_mut().zip(key.iter().skip(at)) {
         *to = *from;
     }
     u64::from_be_bytes(head)
-}
-
-fn common_prefix(one: &[u8], other: &[u8]) -> usize {
-    one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }

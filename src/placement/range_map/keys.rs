@@ -54,6 +54,11 @@ impl Keys {
     }
 }
 
+/// How many bytes two keys have in common from the start.
+pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
+}
+
 /// Takes keys in order and checks that they are.
 #[derive(Default)]
 pub(super) struct Builder {

@@ -1,6 +1,7 @@
 //! Boundaries for keys that are not divided yet.
 
 use super::RangeMap;
+use super::keys::common_prefix;
 
 impl RangeMap {
     /// Up to `parts - 1` boundaries that divide `samples` into `parts` partitions of as equal
@@ -55,6 +56,5 @@ fn pair_near<K: AsRef<[u8]>>(samples: &[K], at: usize) -> Option<(&[u8], &[u8])>
 
 /// The shortest key that is greater than `one` and not greater than `other`.
 fn separator<'k>(one: &[u8], other: &'k [u8]) -> &'k [u8] {
-    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
-    other.get(..=same).unwrap_or(other)
+    other.get(..=common_prefix(one, other)).unwrap_or(other)
 }

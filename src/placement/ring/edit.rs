@@ -158,7 +158,7 @@ impl Ring {
         self.with(self.members.clone(), starts, owners)
     }
 
-    /// This ring with another owner for the arc `index`. O(members + arcs).
+    /// This ring with another owner for the arc `index`. O(arcs).
     ///
     /// # Errors
     ///

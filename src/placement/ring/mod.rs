@@ -98,10 +98,10 @@ impl Ring {
     #[inline]
     #[must_use]
     pub fn arc_of(&self, token: Token) -> usize {
-        self.table.locate(&self.starts, token.0)
+        self.table.arc(&self.starts, token.0)
     }
 
-    /// The shard that owns `token`: [`arc_of`](Self::arc_of) and one load more.
+    /// The shard that owns `token`. Costs the same as [`arc_of`](Self::arc_of).
     #[inline]
     #[must_use]
     pub fn owner(&self, token: Token) -> ShardId {
@@ -210,7 +210,7 @@ impl Ring {
     pub fn check(&self) -> Result<()> {
         self.members.check()?;
         check_arcs(&self.members, &self.starts, &self.owners)?;
-        self.table.check(&self.starts)
+        self.table.check(&self.starts, &self.owners)
     }
 }
 

@@ -1,52 +1,64 @@
-//! The table that finds an arc with one load.
+//! The table that finds an arc or its owner with one load.
 
 use crate::placement::Token;
 use crate::{Error, ErrorKind, Result, ShardId};
 use std::sync::Arc;
 
-/// Which arc each part of the token space begins in.
+/// Which arc, and which shard, each part of the token space begins with.
 ///
-/// The top `bits` of a token choose a bucket. There are 4 to 8 times as many buckets as arcs, so
-/// that nearly all of them have at most one boundary inside, and one comparison with it decides. A
-/// bucket is one `u64`:
-///
-/// | bits | what |
-/// |---|---|
-/// | the upper `64 - bits` | one less than those of the boundary inside, or all ones without one |
-/// | the lower `bits`, but the last | the arc that holds the bucket's first token |
-/// | the last one | set if there is more than one boundary inside |
-///
-/// A boundary shares its top bits with its bucket, so what is kept of it is all there is to compare,
-/// and an arc's index always fits into the rest. The comparison adds 0 or 1 to the index,
-/// which compiles to no branch: a branch would be mispredicted for about as many tokens as
-/// there are buckets with a boundary. Only in a bucket with several boundaries a binary search among
-/// them follows.
+/// The top `bits` of a token choose a [`Bucket`]. There are 2 to 4 times as many as arcs, or 8 to
+/// 16 times for a small ring, so that most have at most one boundary inside, and one comparison
+/// with it decides. In a large ring, more buckets would need fewer searches but fall out of the
+/// processor's nearer caches, which costs more.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct BucketTable {
-    /// From 2 to 27.
+    /// From 1 to 26.
     bits: u32,
     buckets: Arc<[Bucket]>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// All there is to know about a part of the token space, in a quarter of a cache line.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(16))]
 struct Bucket {
+    /// | bits | what |
+    /// |---|---|
+    /// | the upper `64 - bits` | one less than those of the boundary inside, or all ones without one |
+    /// | the lower `bits`, but the last | the arc that holds the bucket's first token |
+    /// | the last one | set if there is more than one boundary inside |
+    ///
+    /// A boundary shares its top bits with its bucket, so what is kept of it is all there is to
+    /// compare; an arc's index always fits into the rest.
     cut: u64,
+    /// The shards before and after the boundary inside.
     owners: [ShardId; 2],
 }
 
 const MANY: u64 = 1;
 /// At least 2, so that the index of an arc and a flag fit into as many bits as a bucket's number.
-const BUCKETS_PER_ARC_MIN: usize = 4;
+const BUCKETS_PER_ARC: usize = 2;
+const BUCKETS_PER_ARC_SMALL: usize = 8;
+/// A table of this size, 16 KB, leaves half of a processor's nearest cache to others.
+const BUCKETS_SMALL: usize = 1024;
+
+/// What a bucket says about a token.
+enum Found<'t> {
+    /// The token lies after the boundary inside, or before it or without one.
+    Here { bucket: &'t Bucket, after: bool },
+    /// There are several boundaries in the bucket of this index.
+    Many(usize),
+}
 
 impl BucketTable {
-    /// `starts` are the boundaries, strictly ascending from 0. O(arcs).
+    /// `starts` are the boundaries, strictly ascending from 0, and `owners` the shards after them.
+    /// O(arcs).
     pub(super) fn new(starts: &[u64], owners: &[ShardId]) -> Self {
-        let count = (starts.len() * BUCKETS_PER_ARC_MIN).next_power_of_two();
+        let count = bucket_count(starts.len());
         let bits = count.trailing_zeros();
         let mask = count as u64 - 1;
         let mut boundaries = starts.iter().copied().skip(1).peekable();
         let mut arc = 0;
+        let owner = |arc: u64| owners.get(arc as usize).copied().unwrap_or_default();
         let bucket = |bucket: u64| {
             // A boundary that the bucket begins with is not inside: its arc holds the first token.
             arc += u64::from(boundaries.next_if_eq(&(bucket << (64 - bits))).is_some());
@@ -56,50 +68,73 @@ impl BucketTable {
                 inside += 1;
             }
             let first = arc << 1 | if inside > 1 { MANY } else { 0 };
-            let owner = |arc: u64| owners.get(arc as usize).copied().unwrap_or_default();
             let owners = [owner(arc), owner(arc + inside)];
             arc += inside;
-            Bucket { cut: cut | first, owners }
+            Bucket {
+                cut: cut | first,
+                owners,
+            }
         };
-        Self { bits, buckets: (0..count as u64).map(bucket).collect() }
+        Self {
+            bits,
+            buckets: (0..count as u64).map(bucket).collect(),
+        }
     }
 
     /// The index of the last of `starts` that is not greater than `token`.
     #[inline]
-    pub(super) fn locate(&self, starts: &[u64], token: u64) -> usize {
-        // Turned so, the bucket's bits come last and the bits that follow them come first.
-        let turned = token.rotate_left(self.bits);
-        let mask = (self.buckets.len() as u64).wrapping_sub(1);
-        let index = (turned & mask) as usize;
-        let Some(&bucket) = self.buckets.get(index) else {
-            return 0;
-        };
-        if bucket.cut & MANY != 0 {
-            return self.search(starts, token, index);
+    pub(super) fn arc(&self, starts: &[u64], token: u64) -> usize {
+        match self.find(token) {
+            // Adding the comparison's result compiles to no branch. A branch would be mispredicted
+            // for about as many tokens as there are buckets with a boundary.
+            Found::Here { bucket, after } => self.first_arc(bucket) + usize::from(after),
+            Found::Many(index) => self.search(starts, token, index),
         }
-        ((bucket.cut & mask) >> 1) as usize + usize::from(turned & !mask > bucket.cut)
+    }
+
+    /// The owner of [`arc`](Self::arc), without another load.
+    #[inline]
+    pub(super) fn owner(&self, starts: &[u64], owners: &[ShardId], token: u64) -> ShardId {
+        match self.find(token) {
+            // An index and not `if`, for the same reason.
+            Found::Here { bucket, after } => {
+                bucket.owners.get(usize::from(after)).copied().unwrap_or_default()
+            }
+            Found::Many(index) => {
+                let arc = self.search(starts, token, index);
+                owners.get(arc).copied().unwrap_or_default()
+            }
+        }
     }
 
     #[inline]
-    pub(super) fn owner(&self, starts: &[u64], owners: &[ShardId], token: u64) -> ShardId {
+    fn find(&self, token: u64) -> Found<'_> {
+        // Turned so, the bucket's bits come last and the bits that follow them come first.
         let turned = token.rotate_left(self.bits);
-        let mask = (self.buckets.len() as u64).wrapping_sub(1);
-        let index = (turned & mask) as usize;
-        let Some(&bucket) = self.buckets.get(index) else {
-            return ShardId(0);
-        };
-        if bucket.cut & MANY != 0 {
-            return owners.get(self.search(starts, token, index)).copied().unwrap_or_default();
+        let index = (turned & self.mask()) as usize;
+        match self.buckets.get(index) {
+            Some(bucket) if bucket.cut & MANY == 0 => {
+                let after = turned & !self.mask() > bucket.cut;
+                Found::Here { bucket, after }
+            }
+            _ => Found::Many(index),
         }
-        let [low, high] = bucket.owners;
-        if turned & !mask > bucket.cut { high } else { low }
+    }
+
+    #[inline]
+    fn mask(&self) -> u64 {
+        (self.buckets.len() as u64).wrapping_sub(1)
+    }
+
+    #[inline]
+    fn first_arc(&self, bucket: &Bucket) -> usize {
+        ((bucket.cut & self.mask()) >> 1) as usize
     }
 
     /// A binary search among the arcs of one bucket. Not inlined, to keep the usual way small.
     #[inline(never)]
     fn search(&self, starts: &[u64], token: u64, index: usize) -> usize {
-        let mask = (self.buckets.len() as u64).wrapping_sub(1);
-        let arc = |index| self.buckets.get(index).map(|bucket| ((bucket.cut & mask) >> 1) as usize);
+        let arc = |index| self.buckets.get(index).map(|bucket| self.first_arc(bucket));
         let first = arc(index).unwrap_or(0);
         // The next bucket begins in the last arc of this one, or in the one after it.
         let end = arc(index + 1).map_or(starts.len(), |next| (next + 1).min(starts.len()));
@@ -108,20 +143,60 @@ impl BucketTable {
         (first + found).saturating_sub(1)
     }
 
-    /// Compares [`locate`](Self::locate) with a plain binary search around every boundary.
-    pub(super) fn check(&self, starts: &[u64]) -> Result<()> {
-        for (index, &start) in starts.iter().enumerate() {
-            let last = starts.get(index + 1).map_or(u64::MAX, |next| next - 1);
+    /// Compares [`arc`](Self::arc) and [`owner`](Self::owner) with what they should return, at the
+    /// first and last token of every arc.
+    pub(super) fn check(&self, starts: &[u64], owners: &[ShardId]) -> Result<()> {
+        for (arc, (&start, &owner)) in starts.iter().zip(owners).enumerate() {
+            let last = starts.get(arc + 1).map_or(u64::MAX, |next| next - 1);
             for token in [start, last] {
-                let found = self.locate(starts, token);
-                if found != index {
-                    let token = Token(token);
-                    let message =
-                        format!("the table puts token {token} of arc {index} in arc {found}");
-                    return Err(Error::new(ErrorKind::Internal, message));
+                let found = (self.arc(starts, token), self.owner(starts, owners, token));
+                if found != (arc, owner) {
+                    let (token, (found, shard)) = (Token(token), found);
+                    return Err(Error::new(
+                        ErrorKind::Internal,
+                        format!("token {token} of arc {arc} is looked for in arc {found} on shard {shard}"),
+                    ));
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn bucket_count(arcs: usize) -> usize {
+    let large = (arcs * BUCKETS_PER_ARC).next_power_of_two();
+    let small = (arcs * BUCKETS_PER_ARC_SMALL).next_power_of_two();
+    small.clamp(large, large.max(BUCKETS_SMALL))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_a_quarter_of_a_cache_line() {
+        assert_eq!(size_of::<Bucket>(), 16);
+    }
+
+    /// Boundaries around the edges of buckets, on their own and many in one.
+    #[test]
+    fn agrees_with_a_binary_search() {
+        let edges = [1_u64 << 60, 1 << 61, (1 << 61) + (1 << 60), 1 << 62, 1 << 63, u64::MAX];
+        let around = edges.iter().flat_map(|&edge| [edge - 1, edge, edge.saturating_add(1)]);
+        let many = (0..100).map(|step| 5 << 59 | step);
+        let mut all: Vec<u64> = around.chain(many).chain([0, 1, 2]).collect();
+        all.sort_unstable();
+        all.dedup();
+        for keep in 1..all.len() {
+            let starts: Vec<u64> = all.iter().copied().step_by(keep).collect();
+            let owners: Vec<ShardId> = (0..starts.len() as u32).map(ShardId).collect();
+            let table = BucketTable::new(&starts, &owners);
+            table.check(&starts, &owners).unwrap();
+            for &token in &all {
+                let arc = starts.partition_point(|&start| start <= token) - 1;
+                assert_eq!(table.arc(&starts, token), arc);
+            }
+        }
     }
 }
