@@ -25,7 +25,9 @@ fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if json && error.use_stderr() => {
-            return Failure::usage(error.to_string().trim_end()).report(json);
+            let message = error.to_string();
+            let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
+            return Failure::usage(message).report(json);
         }
         Err(error) => {
             // What cannot be printed, because nobody listens, is no reason to fail.

@@ -1,7 +1,9 @@
 //! Progress bars on the standard error; nothing if nobody looks.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::human;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// How often a bar is drawn anew, at most.
@@ -12,7 +14,11 @@ fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(length, target);
     // A template that cannot be read is a defect, but no reason not to do the work.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // What cannot be drawn is left out.
+            let _ = text.write_str(&human::rate(state.per_sec()));
+        };
+        bar.set_style(style.with_key("rate", rate));
     }
     if shown && !bar.is_hidden() {
         bar.enable_steady_tick(TICK);
@@ -22,7 +28,7 @@ fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
 
 /// Counts rows of an amount that is known.
 pub(crate) fn rows(shown: bool, what: impl Into<Cow<'static, str>>, rows: u64) -> ProgressBar {
-    let template = "{prefix:>14} {bar:30} {human_pos}/{human_len} rows  {per_sec}  ETA {eta}";
+    let template = "{prefix:>14} {bar:30} {human_pos}/{human_len} rows  {rate}  ETA {eta}";
     bar(shown, Some(rows), template).with_prefix(what)
 }
 

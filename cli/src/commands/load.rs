@@ -106,7 +106,7 @@ fn load(
         match row {
             Ok(row) => {
                 progress.rows += 1;
-                line = row.line;
+                line = row.last_line;
                 if loader.put(&row.key, &row.value)? {
                     progress.line_done = line;
                     bar.set_position(reader.bytes_read());

@@ -35,9 +35,9 @@ pub(crate) struct RowsArgs {
     pub(crate) no_header: bool,
 }
 
-/// A row; `line` is the number of its first line.
+/// A row, and the number of its last line: a row of CSV may have several.
 pub(crate) struct Row {
-    pub(crate) line: u64,
+    pub(crate) last_line: u64,
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
 }
@@ -143,7 +143,8 @@ impl Reader {
             match fields::split(layout.format, without_end(layout, &text)) {
                 Split::Bad(why) => break Err(why.to_owned()),
                 Split::Row(places) => {
-                    break self.row(layout, number, without_end(layout, &text), &places);
+                    let last_line = number + more.len() as u64;
+                    break self.row(layout, last_line, without_end(layout, &text), &places);
                 }
                 Split::Open => {}
             }
@@ -165,7 +166,7 @@ impl Reader {
     fn row(
         &self,
         layout: &Layout,
-        line: u64,
+        last_line: u64,
         text: &[u8],
         places: &[std::ops::Range<usize>],
     ) -> Result<Row, String> {
@@ -188,7 +189,7 @@ impl Reader {
                 return Err(format!("the {what} has {bytes} bytes, the most is {most}"));
             }
         }
-        Ok(Row { line, key, value })
+        Ok(Row { last_line, key, value })
     }
 
     fn next_line(&mut self) -> Outcome<Option<Line>> {
