@@ -1,14 +1,15 @@
 //! Annulus against one plain RocksDB with the same cache and write buffer: ratios.
 //!
 //! ```text
-//! cargo bench --bench versus                    everything, about six minutes
-//! cargo bench --bench versus -- get put         only the comparisons whose names contain these
+//! cargo bench --bench versus                    everything, about eight minutes
+//! cargo bench --bench versus -- get load        only the comparisons whose names contain these
 //! cargo bench --bench versus -- --quick         few rows and short rounds: does it run?
 //! ```
 //!
-//! Both sides are prepared alike and run in turns, A B A B …, in one process; each round gives
-//! one ratio, so that a slow moment of the machine hits both sides. Printed is the median of the
-//! ratios with the least and the greatest. Above 1 Annulus is faster.
+//! Both sides are prepared alike and run in turns, A B B A …, in one process; each round gives
+//! one ratio, so that a slow moment of the machine hits both sides. Where one side's flushes and
+//! compactions would run into the other's turn, each turn has a store of its own and nothing else
+//! is open. Printed is the median of the ratios with the quartiles. Above 1 Annulus is faster.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,8 +33,11 @@ use tempfile::TempDir;
 
 struct Settings {
     rows: u64,
-    round: Duration,
-    rounds: usize,
+    /// A turn of reads. Many short ones average a noisy machine better than a few long ones.
+    turn: Duration,
+    turns: usize,
+    /// Comparisons whose turns make a store of their own.
+    loads: usize,
     wal_bytes: u64,
     filters: Vec<String>,
 }
@@ -44,11 +48,11 @@ impl Settings {
         let quick = arguments.iter().any(|a| a == "--quick" || a == "--test");
         let filters = arguments.into_iter().filter(|a| !a.starts_with("--")).collect();
         if quick {
-            let round = Duration::from_millis(50);
-            return Self { rows: 20_000, round, rounds: 3, wal_bytes: 4 << 20, filters };
+            let turn = Duration::from_millis(20);
+            return Self { rows: 20_000, turn, turns: 4, loads: 2, wal_bytes: 4 << 20, filters };
         }
-        let round = Duration::from_millis(1500);
-        Self { rows: 1_000_000, round, rounds: 9, wal_bytes: 256 << 20, filters }
+        let turn = Duration::from_millis(200);
+        Self { rows: 1_000_000, turn, turns: 40, loads: 9, wal_bytes: 256 << 20, filters }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -57,8 +61,14 @@ impl Settings {
 }
 
 /// Operations a second of `threads` threads that repeat `operation` with row numbers of their own
-/// random sequence for one round.
-fn rate(settings: &Settings, threads: u64, seed: u64, operation: impl Fn(u64) + Sync) -> f64 {
+/// random sequence for some time.
+fn rate(
+    settings: &Settings,
+    time: Duration,
+    threads: u64,
+    seed: usize,
+    operation: impl Fn(u64) + Sync,
+) -> f64 {
     let (operation, done) = (&operation, AtomicBool::new(false));
     let total = AtomicU64::new(0);
     let started = Instant::now();
@@ -66,7 +76,7 @@ fn rate(settings: &Settings, threads: u64, seed: u64, operation: impl Fn(u64) + 
         for thread in 0..threads {
             let (done, total, rows) = (&done, &total, settings.rows);
             scope.spawn(move || {
-                let mut random = fastrand::Rng::with_seed(seed * 31 + thread);
+                let mut random = fastrand::Rng::with_seed(seed as u64 * 31 + thread);
                 let mut operations = 0;
                 while !done.load(Ordering::Relaxed) {
                     // Synced writes take milliseconds: look at the flag often.
@@ -78,37 +88,65 @@ fn rate(settings: &Settings, threads: u64, seed: u64, operation: impl Fn(u64) + 
                 total.fetch_add(operations, Ordering::Relaxed);
             });
         }
-        std::thread::sleep(settings.round);
+        std::thread::sleep(time);
         done.store(true, Ordering::Relaxed);
     });
     total.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Operations a second of `threads` threads that share out all rows, each once.
+fn rate_of_all(settings: &Settings, threads: u64, operation: impl Fn(u64) + Sync) -> f64 {
+    let operation = &operation;
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                (thread..settings.rows).step_by(threads as usize).for_each(operation)
+            });
+        }
+    });
+    settings.rows as f64 / started.elapsed().as_secs_f64()
 }
 
 /// Runs both sides in turns and prints the ratio of their results, larger being better.
-fn compare(settings: &Settings, name: &str, unit: &str, mut sides: impl FnMut(usize) -> [f64; 2]) {
+fn compare(
+    settings: &Settings,
+    turns: usize,
+    name: &str,
+    unit: &str,
+    mut annulus: impl FnMut(usize) -> f64,
+    mut plain: impl FnMut(usize) -> f64,
+) {
     if !settings.wants(name) {
         return;
     }
-    let mut results: Vec<[f64; 2]> = (0..settings.rounds).map(&mut sides).collect();
-    // The first round warms caches up.
-    if results.len() > 3 {
-        results.remove(0);
-    }
-    let mut ratios: Vec<f64> = results.iter().map(|[annulus, plain]| annulus / plain).collect();
-    let [mut annulus, mut plain]: [Vec<f64>; 2] =
-        [0, 1].map(|side| results.iter().map(|result| result[side]).collect());
-    let ratio = median(&mut ratios);
+    // The first turn warms caches up, and does not count.
+    let results: Vec<[f64; 2]> = (0..=turns)
+        .map(|turn| {
+            if turn % 2 == 0 {
+                let first = annulus(turn);
+                [first, plain(turn)]
+            } else {
+                let first = plain(turn);
+                [annulus(turn), first]
+            }
+        })
+        .skip(1)
+        .collect();
+    let sorted = |value: &dyn Fn(&[f64; 2]) -> f64| {
+        let mut values: Vec<f64> = results.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let quartile = |values: &[f64], of: usize| values[(values.len() - 1) * of / 4];
+    let ratios = sorted(&|[annulus, plain]| annulus / plain);
     println!(
-        "{name:<34} {ratio:>6.3}  [{:.3} … {:.3}]   {:>10.0} against {:>10.0} {unit}",
-        ratios[0],
-        ratios[ratios.len() - 1],
-        median(&mut annulus),
-        median(&mut plain),
+        "{name:<34} {:>6.3}  [{:.3} … {:.3}]   {:>10.0} against {:>10.0} {unit}",
+        quartile(&ratios, 2),
+        quartile(&ratios, 1),
+        quartile(&ratios, 3),
+        quartile(&sorted(&|[annulus, _]| *annulus), 2),
+        quartile(&sorted(&|[_, plain]| *plain), 2),
     );
 }
 
@@ -122,56 +160,108 @@ fn plain_get(db: &DB, n: u64) {
     assert!(found.is_some_and(|found| found.len() == support::VALUE_BYTES));
 }
 
-fn store_against_plain(settings: &Settings) {
+/// Loading all rows into an empty store, and overwriting them for a while.
+fn writes(settings: &Settings) {
+    let options = support::options;
+    for threads in [1, 2] {
+        compare(
+            settings,
+            settings.loads,
+            &format!("load, {threads} threads"),
+            "op/s",
+            |_| {
+                let directory = TempDir::new().unwrap();
+                let (_store, rows) =
+                    support::annulus(&directory.path().join("s"), 4, 16, options());
+                rate_of_all(settings, threads, |n| rows.put(key(n), value(n)).unwrap())
+            },
+            |_| {
+                let directory = TempDir::new().unwrap();
+                let db = support::plain(directory.path(), support::WRITE_BUFFER_BYTES);
+                rate_of_all(settings, threads, |n| db.put(key(n), value(n)).unwrap())
+            },
+        );
+    }
+    // Long enough for flushes and compactions to be part of it.
+    let time = 20 * settings.turn;
+    for threads in [1, 2] {
+        compare(
+            settings,
+            settings.loads.div_ceil(2),
+            &format!("overwrite, {threads} threads"),
+            "op/s",
+            |turn| {
+                let directory = TempDir::new().unwrap();
+                let (_store, rows) =
+                    support::annulus(&directory.path().join("s"), 4, 16, options());
+                rate_of_all(settings, 2, |n| rows.put(key(n), value(n)).unwrap());
+                rate(settings, time, threads, turn, |n| rows.put(key(n), value(n ^ 1)).unwrap())
+            },
+            |turn| {
+                let directory = TempDir::new().unwrap();
+                let db = support::plain(directory.path(), support::WRITE_BUFFER_BYTES);
+                rate_of_all(settings, 2, |n| db.put(key(n), value(n)).unwrap());
+                rate(settings, time, threads, turn, |n| db.put(key(n), value(n ^ 1)).unwrap())
+            },
+        );
+    }
+}
+
+fn reads_and_synced_writes(settings: &Settings) {
+    if !settings.wants("get") && !settings.wants("synced") {
+        return;
+    }
     let directory = TempDir::new().unwrap();
     let (store, rows) =
         support::annulus(&directory.path().join("annulus"), 4, 16, support::options());
     let db = support::plain(&directory.path().join("plain"), support::WRITE_BUFFER_BYTES);
-    for n in 0..settings.rows {
-        rows.put(key(n), value(n)).unwrap();
-        db.put(key(n), value(n)).unwrap();
-    }
-    for threads in [1, 2] {
-        compare(settings, &format!("put, {threads} threads"), "op/s", |round| {
-            [
-                rate(settings, threads, round as u64, |n| rows.put(key(n), value(n ^ 1)).unwrap()),
-                rate(settings, threads, round as u64, |n| db.put(key(n), value(n ^ 1)).unwrap()),
-            ]
-        });
-    }
-    let both_get = |settings: &Settings, threads: u64, round: usize| {
-        [
-            rate(settings, threads, round as u64, |n| get(&rows, n)),
-            rate(settings, threads, round as u64, |n| plain_get(&db, n)),
-        ]
+    rate_of_all(settings, 2, |n| rows.put(key(n), value(n)).unwrap());
+    rate_of_all(settings, 2, |n| db.put(key(n), value(n)).unwrap());
+    let gets = |threads: u64, what: &str| {
+        compare(
+            settings,
+            settings.turns,
+            &format!("get, {threads} threads, {what}"),
+            "op/s",
+            |turn| rate(settings, settings.turn, threads, turn, |n| get(&rows, n)),
+            |turn| rate(settings, settings.turn, threads, turn, |n| plain_get(&db, n)),
+        );
     };
-    for threads in [1, 2] {
-        let name = format!("get, {threads} threads, as written");
-        compare(settings, &name, "op/s", |round| both_get(settings, threads, round));
-    }
+    // Compactions that the load left behind.
+    std::thread::sleep(15 * settings.turn);
+    gets(1, "as written");
+    gets(2, "as written");
     store.flush().unwrap();
     db.flush().unwrap();
-    db.compact_range::<&[u8], &[u8]>(None, None);
-    std::thread::sleep(settings.round);
-    for threads in [1, 2] {
-        let name = format!("get, {threads} threads, block cache");
-        compare(settings, &name, "op/s", |round| both_get(settings, threads, round));
-    }
+    std::thread::sleep(15 * settings.turn);
+    gets(1, "from files");
+    gets(2, "from files");
     let synced = support::synced();
-    compare(settings, "put synced, 8 threads", "op/s", |round| {
-        [
-            rate(settings, 8, round as u64, |n| {
+    compare(
+        settings,
+        settings.turns / 2,
+        "put synced, 8 threads",
+        "op/s",
+        |turn| {
+            rate(settings, 2 * settings.turn, 8, turn, |n| {
                 rows.put_with(key(n), value(n), Durability::Synced).unwrap();
-            }),
-            rate(settings, 8, round as u64, |n| db.put_opt(key(n), value(n), &synced).unwrap()),
-        ]
-    });
+            })
+        },
+        |turn| {
+            rate(settings, 2 * settings.turn, 8, turn, |n| {
+                db.put_opt(key(n), value(n), &synced).unwrap();
+            })
+        },
+    );
 }
 
 /// One shard of one arc is one RocksDB column family: what differs is routing and bookkeeping.
 fn overhead(settings: &Settings) {
+    if !settings.wants("overhead") {
+        return;
+    }
     let directory = TempDir::new().unwrap();
-    let (_store, rows) =
+    let (store, rows) =
         support::annulus(&directory.path().join("annulus"), 1, 1, support::options());
     let db = support::plain(&directory.path().join("plain"), support::WRITE_BUFFER_BYTES);
     let count = settings.rows / 10;
@@ -179,18 +269,26 @@ fn overhead(settings: &Settings) {
         rows.put(key(n), value(n)).unwrap();
         db.put(key(n), value(n)).unwrap();
     }
-    compare(settings, "overhead of a get, 1 thread", "op/s", |round| {
-        [
-            rate(settings, 1, round as u64, |n| get(&rows, n % count)),
-            rate(settings, 1, round as u64, |n| plain_get(&db, n % count)),
-        ]
-    });
-    compare(settings, "overhead of a put, 1 thread", "op/s", |round| {
-        [
-            rate(settings, 1, round as u64, |n| rows.put(key(n), value(n)).unwrap()),
-            rate(settings, 1, round as u64, |n| db.put(key(n), value(n)).unwrap()),
-        ]
-    });
+    store.flush().unwrap();
+    db.flush().unwrap();
+    compare(
+        settings,
+        2 * settings.turns,
+        "overhead of a cached get",
+        "op/s",
+        |turn| rate(settings, settings.turn, 1, turn, |n| get(&rows, n % count)),
+        |turn| rate(settings, settings.turn, 1, turn, |n| plain_get(&db, n % count)),
+    );
+    compare(
+        settings,
+        settings.turns,
+        "overhead of a put",
+        "op/s",
+        |turn| {
+            rate(settings, settings.turn, 1, turn, |n| rows.put(key(n % 1000), value(1)).unwrap())
+        },
+        |turn| rate(settings, settings.turn, 1, turn, |n| db.put(key(n % 1000), value(1)).unwrap()),
+    );
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -214,34 +312,41 @@ fn opening(settings: &Settings) {
         rows.put(key(n), value(n)).unwrap();
         db.put(key(n), value(n)).unwrap();
     }
-    let open_both = |image: &Path, round: usize| {
-        let crashed = directory.path().join(format!("round-{round}"));
-        copy(image, &crashed);
+    // Seconds to open a fresh copy of an image, as a rate, so that larger is better.
+    let timed = |image: &str, open: &dyn Fn(&Path)| {
+        let copied = directory.path().join("copy");
+        copy(&live.join(image), &copied);
         let started = Instant::now();
-        let opened = support::annulus(&crashed.join("annulus"), 4, 16, options.clone());
-        let annulus = started.elapsed();
-        let started = Instant::now();
-        let plain = support::plain(&crashed.join("plain"), large);
-        let plain_took = started.elapsed();
-        get(&opened.1, 5);
-        plain_get(&plain, 5);
-        drop((opened, plain));
-        std::fs::remove_dir_all(crashed).unwrap();
-        // A rate, so that larger is better.
-        [1.0 / annulus.as_secs_f64(), 1.0 / plain_took.as_secs_f64()]
+        open(&copied);
+        let rate = 1.0 / started.elapsed().as_secs_f64();
+        std::fs::remove_dir_all(copied).unwrap();
+        rate
     };
-    compare(settings, "open after a crash", "opens/s", |round| open_both(&live, round));
+    let annulus = |path: &Path| get(&support::annulus(path, 4, 16, options.clone()).1, 5);
+    let plain = |path: &Path| plain_get(&support::plain(path, large), 5);
+    let both = |name: &str| {
+        compare(
+            settings,
+            settings.loads,
+            name,
+            "opens/s",
+            |_| timed("annulus", &annulus),
+            |_| timed("plain", &plain),
+        );
+    };
+    both("open after a crash");
     store.close().unwrap();
     drop((store, rows));
     db.flush().unwrap();
     drop(db);
-    compare(settings, "open after a close", "opens/s", |round| open_both(&live, round));
+    both("open after a close");
 }
 
 fn main() {
     let settings = Settings::from_arguments();
-    println!("{:<34} {:>6}  [least … greatest]   medians", "annulus / plain RocksDB", "median");
-    store_against_plain(&settings);
+    println!("{:<34} {:>6}  [quartiles]         medians", "annulus / plain RocksDB", "median");
     overhead(&settings);
+    reads_and_synced_writes(&settings);
+    writes(&settings);
     opening(&settings);
 }

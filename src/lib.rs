@@ -90,7 +90,7 @@ pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 pub use options::{Compression, Durability, Options, ReadOptions};
 #[cfg(feature = "rocksdb")]
 pub use store::{
-    Batch, Creation, KeyBounds, Keyspace, KeyspaceStats, PartitionStats, Recovery, Scan,
+    Batch, Creation, KeyBounds, Keyspace, KeyspaceStats, PartitionStats, Prefix, Recovery, Scan,
     ScanOptions, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Swap, Value,
 };
 #[cfg(feature = "rocksdb")]

@@ -2,7 +2,7 @@
 
 use crate::exit::Outcome;
 use crate::text;
-use annulus::{Keyspace, Scan, ScanOptions};
+use annulus::{Batch, Keyspace, Prefix, Scan, ScanOptions};
 use clap::Args;
 use std::ffi::OsString;
 use std::ops::Bound;
@@ -50,26 +50,15 @@ impl Selection {
     pub(crate) fn scan(self, keyspace: &Keyspace, options: ScanOptions) -> annulus::Result<Scan> {
         match self {
             Self::Between(from, to) => keyspace.scan_with((from, to), options),
-            Self::Prefix(prefix) => keyspace.prefix_with(prefix, options),
+            Self::Prefix(prefix) => keyspace.scan_with(Prefix::new(prefix), options),
         }
     }
 
-    /// The same keys as bounds.
-    pub(crate) fn bounds(self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    /// Adds the delete of the selected keys to a batch.
+    pub(crate) fn delete(self, batch: &mut Batch, keyspace: &Keyspace) {
         match self {
-            Self::Between(from, to) => (from, to),
-            Self::Prefix(prefix) => {
-                let end = after_prefix(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
-                (Bound::Included(prefix), end)
-            }
+            Self::Between(from, to) => batch.delete_range(keyspace, (from, to)),
+            Self::Prefix(prefix) => batch.delete_range(keyspace, Prefix::new(prefix)),
         }
     }
-}
-
-/// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix.get(..=kept)?.to_vec();
-    *end.last_mut()? += 1;
-    Some(end)
 }

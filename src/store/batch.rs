@@ -23,6 +23,10 @@ const BATCH_BYTES_MAX: usize = 3 << 30;
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
 ///
+/// A batch that concerns one shard is one write; one over several shards writes a record besides.
+/// To load much data whose rows need not appear together, make a batch for each shard:
+/// [`Keyspace::placement`] tells the owner of a key.
+///
 /// ```
 /// # use annulus::{Batch, Store, topology::KeyspaceSpec};
 /// # fn main() -> annulus::Result<()> {

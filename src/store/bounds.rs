@@ -24,6 +24,58 @@ pub trait KeyBounds {
     fn start(&self) -> Bound<&[u8]>;
     /// The upper bound.
     fn end(&self) -> Bound<&[u8]>;
+    /// What every key within the bounds begins with, as far as the bounds know it beyond what
+    /// they have in common. Only [`Prefix`] does.
+    fn prefix(&self) -> &[u8] {
+        &[]
+    }
+}
+
+/// All keys that begin with a prefix, as bounds.
+///
+/// ```
+/// # use annulus::{Prefix, ScanOptions, Store, topology::KeyspaceSpec};
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let store = Store::open(directory.path().join("store"))?;
+/// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+/// for word in ["ant", "bee", "beetle", "cat"] {
+///     words.put(word, "")?;
+/// }
+/// let mut last = words.scan_with(Prefix::new("bee"), ScanOptions::new().reverse().limit(1))?;
+/// assert_eq!(last.next_row()?, Some((&b"beetle"[..], &b""[..])));
+/// words.delete_range(Prefix::new("bee"))?;
+/// assert_eq!(words.scan(..)?.count(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    prefix: Vec<u8>,
+    end: Option<Vec<u8>>,
+}
+
+impl Prefix {
+    /// The keys that begin with `prefix`.
+    pub fn new(prefix: impl Into<Vec<u8>>) -> Self {
+        let prefix = prefix.into();
+        let end = after_prefix(&prefix);
+        Self { prefix, end }
+    }
+}
+
+impl KeyBounds for Prefix {
+    fn start(&self) -> Bound<&[u8]> {
+        Bound::Included(&self.prefix)
+    }
+
+    fn end(&self) -> Bound<&[u8]> {
+        self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
+    }
+
+    fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
 }
 
 impl KeyBounds for RangeFull {
@@ -80,13 +132,11 @@ impl Bounds {
         };
         // Keys between two keys begin with what the two have in common.
         let shared = start.iter().zip(end.iter().flatten()).take_while(|(a, b)| a == b).count();
-        let prefix = start.iter().copied().take(shared).collect();
+        let prefix = match bounds.prefix() {
+            [] => start.iter().copied().take(shared).collect(),
+            known => known.to_vec(),
+        };
         Self { range: KeyRange { start, end }, prefix }
-    }
-
-    pub(crate) fn of_prefix(prefix: &[u8]) -> Self {
-        let range = KeyRange { start: prefix.to_vec(), end: after_prefix(prefix) };
-        Self { range, prefix: prefix.to_vec() }
     }
 }
 

@@ -105,7 +105,7 @@ impl<C: Cursor> Merge<C> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
 mod tests {
     //! Goal: merging gives the rows in order, whatever the cursors hold. Method: cursors over
     //! vectors against a sorted vector, for random divisions of random keys.

@@ -20,7 +20,7 @@ mod value;
 mod view;
 
 pub use batch::Batch;
-pub use bounds::KeyBounds;
+pub use bounds::{KeyBounds, Prefix};
 pub use builder::{Creation, ShardSpec, StoreBuilder};
 pub use keyspace::{Keyspace, Swap};
 pub use open::Recovery;
@@ -34,7 +34,7 @@ pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 use self::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
-use crate::options::Durability;
+use crate::options::{Durability, Options};
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -122,6 +122,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.core.path
+    }
+
+    /// The options it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.inner.core.options
     }
 
     /// Who owns what, now: an immutable value. Later changes make a new one.

@@ -95,22 +95,6 @@ impl Snapshot {
         Scan::open(view, Bounds::of(&range), options, Some(Arc::clone(&self.inner.cut)))
     }
 
-    /// The rows whose keys begin with a prefix, as the options say.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn prefix_with(
-        &self,
-        keyspace: &Keyspace,
-        prefix: impl AsRef<[u8]>,
-        options: ScanOptions,
-    ) -> Result<Scan> {
-        let view = Arc::clone(self.view(keyspace)?);
-        let bounds = Bounds::of_prefix(prefix.as_ref());
-        Scan::open(view, bounds, options, Some(Arc::clone(&self.inner.cut)))
-    }
-
     pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {
         self.inner.views.values()
     }

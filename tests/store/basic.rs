@@ -307,7 +307,7 @@ fn a_closed_store_says_so() {
 
 #[test]
 fn stats_and_verification_see_every_key() {
-    let (_directory, store) = store();
+    let (directory, store) = store();
     let [hash, range] = both(&store);
     for n in 0..1000 {
         hash.put(n.to_string(), "x").unwrap();
@@ -320,4 +320,9 @@ fn stats_and_verification_see_every_key() {
     let report = store.verify().unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
     assert!(report.keyspaces.iter().all(|keyspace| keyspace.keys == 1000));
+    // Estimates were zero after an opening that skipped the statistics of the files.
+    store.close().unwrap();
+    drop((store, hash, range));
+    let stats = reopen(&directory).stats().unwrap();
+    assert_eq!(stats.shards.iter().map(|shard| shard.keys_estimated).sum::<u64>(), 2000);
 }

@@ -5,7 +5,7 @@
 use crate::basic::reopen;
 use annulus::placement::HashedPart;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Keyspace, ReadOptions, ScanOptions, Store};
+use annulus::{Batch, Keyspace, Prefix, ReadOptions, ScanOptions, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -162,7 +162,8 @@ impl Pair {
             Op::Prefix(ks, prefix, reverse) => {
                 let rows = self.models[ks].iter().filter(|(key, _)| key.starts_with(&prefix));
                 let expected = ordered(rows, reverse, None);
-                let scan = self.keyspaces[ks].prefix_with(&prefix, options(reverse, None));
+                let scan = self.keyspaces[ks]
+                    .scan_with(Prefix::new(prefix.clone()), options(reverse, None));
                 assert_eq!(collected(scan.unwrap()), expected);
             }
             Op::Snapshot => self.snapshot(),

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let keyspace = store.keyspace(&args.keyspace)?;
     let mut batch = Batch::new();
     if by_range {
-        batch.delete_range(&keyspace, args.select.selection(args.hex)?.bounds());
+        args.select.selection(args.hex)?.delete(&mut batch, &keyspace);
     }
     for key in &args.keys {
         batch.delete(&keyspace, text::parse(key, args.hex)?);

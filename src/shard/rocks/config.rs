@@ -66,7 +66,6 @@ impl Resources {
         // By default each column family starts 16 threads to open its files: a thousand for a
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);
-        options.set_skip_stats_update_on_db_open(true);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);

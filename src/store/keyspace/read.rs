@@ -4,7 +4,7 @@ use super::Keyspace;
 use crate::error::Result;
 use crate::options::ReadOptions;
 use crate::shard::{Engine, Read, Shard};
-use crate::store::bounds::{Bounds, KeyBounds};
+use crate::store::bounds::{Bounds, KeyBounds, Prefix};
 use crate::store::scan::{Scan, ScanOptions, deadline_exceeded};
 use crate::store::value::Value;
 use crate::store::{PartitionStats, stats};
@@ -161,22 +161,13 @@ impl Keyspace {
         Scan::open(self.view(), Bounds::of(&range), options, None)
     }
 
-    /// The rows whose keys begin with a prefix, in order.
+    /// The rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
     ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
-        self.prefix_with(prefix, ScanOptions::new())
-    }
-
-    /// The rows whose keys begin with a prefix, as the options say.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn prefix_with(&self, prefix: impl AsRef<[u8]>, options: ScanOptions) -> Result<Scan> {
-        Scan::open(self.view(), Bounds::of_prefix(prefix.as_ref()), options, None)
+        self.scan(Prefix::new(prefix.as_ref()))
     }
 
     /// How many keys there are, by counting them: it reads everything.

@@ -97,9 +97,18 @@ impl Keyspace {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
+        self.delete_range_with(range, self.inner.core.options.durability)
+    }
+
+    /// Deletes all keys of a range, with a durability of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn delete_range_with(&self, range: impl KeyBounds, durability: Durability) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete_range(self, range);
-        batch::commit(&self.inner.core, self, batch, self.inner.core.options.durability)
+        batch::commit(&self.inner.core, self, batch, durability)
     }
 
     /// Puts a value if the key is absent. Gives the value that is there otherwise, and `None` if
@@ -126,7 +135,21 @@ impl Keyspace {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<Option<Value>> {
-        match self.compare_and_swap(key, None, Some(value.as_ref()))? {
+        self.put_if_absent_with(key, value, self.inner.core.options.durability)
+    }
+
+    /// Puts a value if the key is absent, with a durability of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn put_if_absent_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<Option<Value>> {
+        match self.compare_and_swap_with(key, None, Some(value.as_ref()), durability)? {
             Swap::Swapped => Ok(None),
             Swap::Found(found) => Ok(found),
         }
