@@ -15,6 +15,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     missing_docs,
     reason = "a bench"
 )]
@@ -183,11 +184,11 @@ fn writes(settings: &Settings) {
         );
     }
     // Long enough for flushes and compactions to be part of it.
-    let time = 20 * settings.turn;
+    let time = 15 * settings.turn;
     for threads in [1, 2] {
         compare(
             settings,
-            settings.loads.div_ceil(2),
+            settings.loads.div_ceil(3),
             &format!("overwrite, {threads} threads"),
             "op/s",
             |turn| {

@@ -4,7 +4,8 @@
 //! directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards by hash (a
 //! consistent-hash [ring](placement::Ring)) or by [range](placement::RangeMap).
 //!
-//! ```
+#![cfg_attr(feature = "rocksdb", doc = "```")]
+#![cfg_attr(not(feature = "rocksdb"), doc = "```ignore")]
 //! use annulus::{Batch, Store, topology::KeyspaceSpec};
 //!
 //! # fn main() -> annulus::Result<()> {

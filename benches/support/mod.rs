@@ -54,7 +54,9 @@ pub fn annulus(path: &Path, shards: u32, arcs: u32, options: Options) -> (Store,
     (store, keyspace)
 }
 
-/// One RocksDB with the cache, write buffer, compression, filters and threads of [`options`].
+/// One RocksDB with the cache, compression, filters and threads of [`options`], and with the same
+/// write buffer: a budget that decides when to flush, whatever the size of a single memtable. A
+/// smaller memtable would be faster to insert into, on both sides.
 pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&Cache::new_hyper_clock_cache(CACHE_BYTES, 0));
@@ -66,8 +68,7 @@ pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
     let mut options = rocksdb::Options::default();
     options.create_if_missing(true);
     options.set_block_based_table_factory(&table);
-    options.set_write_buffer_size(write_buffer_bytes / 2);
-    options.set_max_write_buffer_number(2);
+    options.set_write_buffer_size(write_buffer_bytes);
     options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager(
         write_buffer_bytes,
         false,

@@ -209,3 +209,34 @@ impl fmt::Display for Span {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(start: u64, end: impl Into<Option<u64>>) -> TokenSpan {
+        TokenSpan::new(Token(start), end.into().map(Token))
+    }
+
+    #[test]
+    fn token_spans() {
+        assert_eq!(tokens(u64::MAX, None).width(), 1);
+        assert_eq!(tokens(5, 5).width(), 0);
+        assert_eq!(tokens(5, 3).width(), 0);
+        assert!(tokens(5, 3).is_empty() && !tokens(5, 3).contains(Token(4)));
+        assert!(tokens(0, 5).intersects(&tokens(4, None)));
+        assert!(!tokens(0, 5).intersects(&tokens(5, None)));
+        assert!(!tokens(5, 3).intersects(&TokenSpan::WHOLE));
+        assert!(!TokenSpan::WHOLE.intersects(&tokens(5, 5)));
+    }
+
+    #[test]
+    fn key_spans() {
+        assert!(KeySpan::new("a", Some("a")).is_empty());
+        assert!(KeySpan::new("b", Some("a")).is_empty());
+        assert!(!KeySpan::new("b", Some("a")).intersects(&KeySpan::whole()));
+        assert!(KeySpan::new("a", Some("c")).intersects(&KeySpan::new("b", None)));
+        assert!(!KeySpan::new("a", Some("b")).intersects(&KeySpan::new("b", None)));
+        assert_eq!(KeySpan::new(&b"\xff\n\""[..], None).to_string(), r#""\xff\n\"".."#);
+    }
+}

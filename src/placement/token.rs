@@ -220,4 +220,68 @@ fn parse_byte(text: &str) -> Option<u8> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+
+    /// Stores on disk depend on these. Computed with xxHash 0.8 itself, the library in C.
+    #[test]
+    fn tokens_never_change() {
+        let long: Vec<u8> = (0..=255).collect();
+        let golden: [(u64, &[u8], u64); 8] = [
+            (0, b"", 0x2d06_8005_38d3_94c2),
+            (0, b"a", 0xe6c6_32b6_1e96_4e1f),
+            (0, b"user:42", 0x9fc1_e605_fa71_74aa),
+            (0, b"0123456789abcdef", 0x6443_9946_d8fa_212d),
+            (0, b"0123456789abcdef0", 0xc92e_2385_daf3_6034),
+            (0, &long, 0x9408_a443_3b95_2d71),
+            (1, b"", 0x4dc5_b0cc_826f_6703),
+            (0x0123_4567_89ab_cdef, b"user:42", 0xde4d_133e_17a5_b650),
+        ];
+        for (seed, bytes, token) in golden {
+            let found = TokenFunction::Xxh3 { seed }.token(bytes);
+            assert_eq!(found, Token(token), "seed {seed}, {}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn tokens_read_back_from_sixteen_digits_only() {
+        for token in [0, 1, 0x0123_4567_89ab_cdef, u64::MAX].map(Token) {
+            assert_eq!(token.to_string().parse::<Token>().unwrap(), token);
+        }
+        for text in ["", "0", "+00000000000000f", "00000000000000000", "000000000000000g"] {
+            assert!(text.parse::<Token>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hashed_parts() {
+        let part = |text: &str, key: &str| {
+            let part: HashedPart = text.parse().unwrap();
+            String::from_utf8(part.of(key.as_bytes()).to_vec()).unwrap()
+        };
+        assert_eq!(part("whole", "a/b"), "a/b");
+        assert_eq!(part("prefix:2", "abc"), "ab");
+        assert_eq!(part("prefix:2", "a"), "a");
+        assert_eq!(part("prefix:0", "a"), "");
+        assert_eq!(part("up-to:/", "a/b/c"), "a");
+        assert_eq!(part("up-to:/", "/b"), "");
+        assert_eq!(part("up-to:0x2f", "abc"), "abc");
+        assert_eq!(part("up-to::", "a:b"), "a");
+        assert_eq!(part("tag", "a{b}c{d}"), "b");
+        assert_eq!(part("tag", "a{b{c}d"), "b{c");
+        assert_eq!(part("tag", "a}b{c}"), "c");
+        // As in Redis Cluster, a later tag does not count.
+        assert_eq!(part("tag", "a{}b{c}"), "a{}b{c}");
+        assert_eq!(part("tag", "a{b"), "a{b");
+    }
+
+    #[test]
+    fn hashed_parts_refuse_other_texts() {
+        for text in
+            ["", "all", "whole:1", "prefix", "prefix:-1", "prefix:70000", "up-to:", "up-to:ab"]
+        {
+            let error = text.parse::<HashedPart>().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument, "{text}");
+        }
+        assert!("up-to:0xf".parse::<HashedPart>().is_err());
+        assert!("up-to:é".parse::<HashedPart>().is_err());
+    }
 }

@@ -30,10 +30,8 @@ struct Node {
     end: u32,
     heads_first: u32,
     heads_end: u32,
-    /// What all of its keys have after what its parents have compared.
+    /// The length of what all of its keys have after what its parents have compared: whole heads.
     prefix_len: usize,
-    /// The prefix's head.
-    prefix: u64,
 }
 
 /// What belongs to a head.
@@ -52,8 +50,6 @@ const CHILD: u32 = 1 << 31;
 /// Several keys share this head, and some of them end with it: they differ in zeros at the end,
 /// which a head does not tell.
 const SIMILAR: u32 = CHILD - 1;
-/// This, or more.
-const LEN_MAX: u32 = SIMILAR - 1;
 const HEAD: usize = 8;
 
 impl Heads {
@@ -86,24 +82,27 @@ impl Heads {
         let mut index = 0;
         let mut depth = 0;
         while let Some(node) = self.nodes.get(index) {
-            if node.prefix_len > 0 && let Some(rank) = node.leave_out_prefix(keys, key, depth) {
-                return rank as usize;
+            if node.prefix_len > 0 {
+                if let Some(rank) = node.leave_out_prefix(keys, key, depth) {
+                    return rank as usize;
+                }
+                depth += node.prefix_len;
             }
-            depth += node.prefix_len;
-            let (head, tail) = (head_at(key, depth), head_at(key, depth + HEAD));
+            let head = head_at(key, depth);
             depth += HEAD;
             let range = node.heads_first as usize..node.heads_end as usize;
             let heads = self.heads.get(range.clone()).unwrap_or_default();
-            let entries = self.entries.get(range).unwrap_or_default();
             let below = lower_bound(heads, head);
+            let entries = self.entries.get(range).unwrap_or_default();
             let (Some(&found), Some(entry)) = (heads.get(below), entries.get(below)) else {
                 return node.end as usize;
             };
-            // Either the head found is greater, or it is equal and the rest decides.
-            let is_equal = found == head;
-            if !is_equal || entry.decides(tail, depth) {
-                let is_less = is_equal & entry.is_not_greater(tail, key.len());
-                return entry.first as usize + usize::from(is_less);
+            if found != head {
+                return entry.first as usize;
+            }
+            let tail = head_at(key, depth);
+            if entry.decides(tail, depth) {
+                return entry.first as usize + usize::from(entry.is_not_greater(tail, key.len()));
             }
             if entry.next < CHILD {
                 return entry.rank_by_key(keys, key);
@@ -121,34 +120,15 @@ impl Heads {
 
 impl Node {
     /// The rank of `key` if it does not have the prefix.
-    #[inline]
+    #[inline(never)]
     fn leave_out_prefix(&self, keys: &Keys, key: &[u8], depth: usize) -> Option<u32> {
-        let bits = 64 - 8 * self.prefix_len.min(HEAD) as u32;
-        let head = head_at(key, depth) >> bits << bits;
-        if head != self.prefix {
-            return Some(if head < self.prefix { self.first } else { self.end });
-        }
-        if key.len() < depth + self.prefix_len {
-            return Some(if self.prefix_len <= HEAD { self.first } else { self.rank_of_other(keys, key, depth) });
-        }
-        if self.prefix_len > HEAD {
-            let prefix = self.prefix(keys, depth);
-            let found = key.get(depth..depth + self.prefix_len).unwrap_or_default();
-            if found != prefix {
-                return Some(if found < prefix { self.first } else { self.end });
-            }
-        }
-        None
-    }
-
-    fn rank_of_other(&self, keys: &Keys, key: &[u8], depth: usize) -> u32 {
+        let first = keys.get(self.first as usize).unwrap_or_default();
+        let prefix = first.get(depth..depth + self.prefix_len).unwrap_or_default();
         let rest = key.get(depth..).unwrap_or_default();
-        if rest < self.prefix(keys, depth) { self.first } else { self.end }
-    }
-
-    fn prefix<'k>(&self, keys: &'k Keys, depth: usize) -> &'k [u8] {
-        let key = keys.get(self.first as usize).unwrap_or_default();
-        key.get(depth..depth + self.prefix_len).unwrap_or_default()
+        if rest.starts_with(prefix) {
+            return None;
+        }
+        Some(if rest < prefix { self.first } else { self.end })
     }
 }
 
@@ -206,8 +186,9 @@ impl Builder<'_> {
     fn add_node(&mut self, group: &Group) {
         let Group { first, end, depth } = *group;
         let tail = |index| self.key(index).get(depth..).unwrap_or_default();
-        let prefix_len = if end - first > 1 { common_prefix(tail(first), tail(end - 1)) } else { 0 };
-        let prefix = head_at(tail(first).get(..prefix_len).unwrap_or_default(), 0);
+        let prefix_len =
+            if end - first > 1 { common_prefix(tail(first), tail(end - 1)) } else { 0 };
+        let prefix_len = prefix_len - prefix_len % HEAD;
         let heads_first = self.heads.len() as u32;
         let mut index = first;
         while index < end {
@@ -219,18 +200,18 @@ impl Builder<'_> {
             heads_first,
             heads_end: self.heads.len() as u32,
             prefix_len,
-            prefix,
         });
     }
 
     /// Adds the head at `depth` of the key `first` and returns the first key with another one.
     fn add_head(&mut self, first: usize, end: usize, depth: usize) -> usize {
         let head = head_at(self.key(first), depth);
-        let same = (first..end).take_while(|&index| head_at(self.key(index), depth) == head).count();
+        let same =
+            (first..end).take_while(|&index| head_at(self.key(index), depth) == head).count();
         let after = depth + HEAD;
         let len = self.key(first).len();
         let next = if same == 1 {
-            len.min(LEN_MAX as usize) as u32
+            len as u32
         } else if len < after {
             SIMILAR
         } else {
@@ -246,19 +227,24 @@ impl Builder<'_> {
 /// How many of `heads`, which ascend, are less than `head`. Each step keeps a quarter, after three
 /// loads that do not wait for each other, and has no branch that depends on them.
 #[inline]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "base + len never exceeds the number of heads, and `get` compiles to branches on them"
+)]
 fn lower_bound(heads: &[u64], head: u64) -> usize {
-    let is_less = |index: usize| heads.get(index).is_some_and(|&other| other < head);
     let (mut base, mut len) = (0, heads.len());
     while len >= 4 {
         let quarter = len / 4;
         let [one, two, three] = [base + quarter, base + 2 * quarter, base + 3 * quarter];
-        let low = select_unpredictable(is_less(one - 1), one, base);
-        let high = select_unpredictable(is_less(three - 1), three, two);
-        base = select_unpredictable(is_less(two - 1), high, low);
+        let less = [heads[one - 1] < head, heads[two - 1] < head, heads[three - 1] < head];
+        let low = select_unpredictable(less[0], one, base);
+        let high = select_unpredictable(less[2], three, two);
+        base = select_unpredictable(less[1], high, low);
         // More than a quarter if `len` is not divided evenly.
         len -= 3 * quarter;
     }
-    base + (base..base + len).map(|index| usize::from(is_less(index))).sum::<usize>()
+    let last = &heads[base..base + len];
+    base + last.iter().map(|&other| usize::from(other < head)).sum::<usize>()
 }
 
 /// The eight bytes of `key` from `at` on as a number that compares like them, with zeros after the

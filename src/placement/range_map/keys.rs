@@ -3,6 +3,10 @@
 use crate::{Error, Result};
 use std::sync::Arc;
 
+/// The most keys, and the most bytes of one. The search tree counts in 32 bits, with some to spare.
+const COUNT_MAX: usize = 1 << 30;
+const LEN_MAX: usize = 1 << 30;
+
 /// Keys that ascend strictly, none of them empty.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Keys {
@@ -81,10 +85,10 @@ impl Builder {
                 format!("boundary {number}, \"{key}\", is not greater than \"{last}\" before it")
             }));
         }
-        if u32::try_from(number).is_err() {
+        if number > COUNT_MAX || key.len() > LEN_MAX {
+            let len = key.len();
             return Err(Error::invalid(format!(
-                "boundary {number}: at most {} are possible",
-                u32::MAX
+                "boundary {number} of {len} bytes: at most {COUNT_MAX} of {LEN_MAX} bytes are possible"
             )));
         }
         self.last = self.bytes.len();

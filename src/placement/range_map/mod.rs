@@ -22,7 +22,7 @@ use std::fmt;
 /// # Cost
 ///
 /// A lookup takes O(key length + log boundaries), whatever prefixes the boundaries share. Memory is
-/// the bytes of the boundaries and at most 64 bytes for each. An edit copies the map:
+/// the bytes of the boundaries and 32 to 80 bytes for each. An edit copies the map:
 /// O(boundaries + their bytes).
 ///
 /// ```
@@ -49,8 +49,8 @@ impl RangeMap {
     /// # Errors
     ///
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), with a message that names the
-    /// boundary, if one is empty or not greater than the one before it, or if there are
-    /// 2^32 or more.
+    /// boundary, if one is empty or not greater than the one before it, or if there are more
+    /// than 2^30 or one has more than 2^30 bytes.
     pub fn new(boundaries: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<Self> {
         let mut keys = keys::Builder::default();
         for boundary in boundaries {

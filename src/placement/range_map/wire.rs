@@ -4,8 +4,8 @@ use super::{RangeMap, keys};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What a decoded map is checked from. The search tree is left out and built again: from `n` bytes
-/// at most `64 n` bytes of map come to be.
+/// What a decoded map is checked from. The search tree is left out and built again. A
+/// boundary has at least two bytes here, so from `n` bytes at most `42 n` bytes of map come to be.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "RangeMap")]
 pub(super) struct Wire {

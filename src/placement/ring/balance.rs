@@ -42,17 +42,19 @@ fn shift(segments: Vec<Segment>, ledger: &mut Ledger) -> Vec<Segment> {
     let mut shifted: Vec<Segment> = Vec::with_capacity(segments.len() + segments.len() / 4);
     let mut rest = segments.into_iter().peekable();
     while let Some(mut segment) = rest.next() {
-        let mut room = ledger.room(segment);
-        let mut give = |neighbour: Option<&mut Segment>| {
-            if let Some(neighbour) = neighbour {
-                let tokens = ledger.pass(segment.owner, neighbour.owner, room);
+        let owner = segment.owner;
+        let is_receiver = |neighbour: Option<&Segment>| {
+            neighbour.is_some_and(|neighbour| ledger.deficit(neighbour.owner) > 0)
+        };
+        if ledger.surplus(owner) > 0 && (is_receiver(shifted.last()) || is_receiver(rest.peek())) {
+            let mut room = ledger.room(segment);
+            for neighbour in [shifted.last_mut(), rest.peek_mut()].into_iter().flatten() {
+                let tokens = ledger.pass(owner, neighbour.owner, room);
                 neighbour.len += tokens;
                 segment.len -= tokens;
                 room -= tokens;
             }
-        };
-        give(shifted.last_mut());
-        give(rest.peek_mut());
+        }
         if segment.len > 0 {
             shifted.push(segment);
         }

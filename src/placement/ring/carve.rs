@@ -13,7 +13,7 @@
 use super::ledger::Ledger;
 use super::segments::{Joiner, Segment};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Gives `receiver` what it lacks, in about `pieces` new arcs.
 pub(super) fn carve(
@@ -22,14 +22,8 @@ pub(super) fn carve(
     receiver: usize,
     pieces: usize,
 ) -> Vec<Segment> {
-    let missing = ledger.deficit(receiver);
-    let untouched = Cuts {
-        missing,
-        chunk: missing.div_ceil(pieces.max(1) as u128).max(1),
-        surplus: ledger.surpluses(),
-        segments: segments.iter().map(|&segment| Cut::new(segment, ledger)).collect(),
-    };
-    let mut sites = Sites::new(&untouched, ledger);
+    let untouched = Cuts::new(&segments, ledger, receiver, pieces);
+    let mut sites = Sites::new(&untouched);
     let mut cuts = untouched.clone();
     // Cuts from left to right come out a little different from those tried in order of size, so a
     // few more sites may be needed.
@@ -37,50 +31,67 @@ pub(super) fn carve(
         cuts = untouched.clone();
         sites.chosen.iter().for_each(|&site| cuts.cut(site));
     }
-    for cut in &cuts.segments {
-        ledger.pass(cut.segment.owner, receiver, cut.head + cut.tail);
+    let taken = cuts.taken;
+    for (&index, cut) in &taken {
+        if let Some(segment) = segments.get(index) {
+            ledger.pass(segment.owner, receiver, cut.head + cut.tail);
+        }
     }
-    cuts.apply(receiver)
+    apply(segments, &taken, receiver)
 }
 
+/// What is taken from a segment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cut {
+    head: u128,
+    tail: u128,
+}
+
+/// Cuts that are tried before the segments are changed.
 #[derive(Debug, Clone)]
-struct Cuts {
+struct Cuts<'s> {
+    segments: &'s [Segment],
+    ledger: &'s Ledger,
     /// What the receiver still lacks.
     missing: u128,
     /// What a new arc should have.
     chunk: u128,
     /// What each member can still give.
     surplus: Vec<u128>,
-    segments: Vec<Cut>,
+    /// By segment.
+    taken: BTreeMap<usize, Cut>,
 }
 
-/// A segment and what is taken from it.
-#[derive(Debug, Clone, Copy)]
-struct Cut {
-    segment: Segment,
-    /// How much more can be taken.
-    room: u128,
-    head: u128,
-    tail: u128,
-}
-
-impl Cut {
-    fn new(segment: Segment, ledger: &Ledger) -> Self {
-        Self { segment, room: ledger.room(segment), head: 0, tail: 0 }
+impl<'s> Cuts<'s> {
+    fn new(segments: &'s [Segment], ledger: &'s Ledger, receiver: usize, pieces: usize) -> Self {
+        let missing = ledger.deficit(receiver);
+        Self {
+            segments,
+            ledger,
+            missing,
+            chunk: missing.div_ceil(pieces.max(1) as u128).max(1),
+            surplus: ledger.surpluses(),
+            taken: BTreeMap::new(),
+        }
     }
-}
 
-impl Cuts {
+    /// What the owner of a segment can still give.
     fn surplus_at(&self, index: usize) -> u128 {
-        let cut = self.segments.get(index);
-        let surplus = cut.and_then(|cut| self.surplus.get(cut.segment.owner));
+        let surplus = self.segments.get(index).and_then(|segment| self.surplus.get(segment.owner));
         surplus.copied().unwrap_or(0)
     }
 
-    /// Whether a segment's owner has something to give, and it fits into this segment.
+    /// How much more can be taken from a segment.
+    fn room_at(&self, index: usize) -> u128 {
+        let room = self.segments.get(index).map_or(0, |&segment| self.ledger.room(segment));
+        let cut = self.taken.get(&index).copied().unwrap_or_default();
+        room.saturating_sub(cut.head + cut.tail)
+    }
+
+    /// Whether a segment's owner has something to give, and all of it fits into this segment.
     fn can_give_all(&self, index: usize) -> bool {
         let surplus = self.surplus_at(index);
-        surplus > 0 && self.segments.get(index).is_some_and(|cut| surplus <= cut.room)
+        surplus > 0 && surplus <= self.room_at(index)
     }
 
     /// Whether so little is not worth an arc of its own.
@@ -93,47 +104,45 @@ impl Cuts {
         let surplus = self.surplus_at(site.index);
         let pieces = ((surplus + self.chunk / 2) / self.chunk).max(1);
         let tail = self.take(site.index, surplus.div_ceil(pieces));
-        if let Some(cut) = self.segments.get_mut(site.index) {
-            cut.tail += tail;
-        }
+        self.taken.entry(site.index).or_default().tail += tail;
         if site.is_pair && tail > 0 && self.surplus_at(site.index) == 0 {
             let next = site.index + 1;
             let surplus = self.surplus_at(next);
             let all = tail + surplus <= self.chunk + self.chunk / 2;
             let rest = self.chunk.saturating_sub(tail);
             let head = self.take(next, if all { surplus } else { rest });
-            if let Some(cut) = self.segments.get_mut(next) {
-                cut.head += head;
-            }
+            self.taken.entry(next).or_default().head += head;
         }
     }
 
     /// Takes `most` tokens from a segment, or as many as can be given and are still missing.
     fn take(&mut self, index: usize, most: u128) -> u128 {
-        let Some(cut) = self.segments.get_mut(index) else {
+        let room = self.room_at(index);
+        let owner = self.segments.get(index).map(|segment| segment.owner);
+        let Some(surplus) = owner.and_then(|owner| self.surplus.get_mut(owner)) else {
             return 0;
         };
-        let Some(surplus) = self.surplus.get_mut(cut.segment.owner) else {
-            return 0;
-        };
-        let tokens = most.min(*surplus).min(cut.room).min(self.missing);
+        let tokens = most.min(*surplus).min(room).min(self.missing);
         *surplus -= tokens;
-        cut.room -= tokens;
         self.missing -= tokens;
         tokens
     }
+}
 
-    fn apply(self, receiver: usize) -> Vec<Segment> {
-        let mut joiner = Joiner::new(self.segments.len() * 2);
-        for Cut { segment, head, tail, .. } in self.segments {
-            let piece = |len| Segment { owner: receiver, len };
-            let len = segment.len - head - tail;
-            joiner.insert(piece(head));
-            joiner.keep(Segment { len, ..segment });
-            joiner.insert(piece(tail));
-        }
-        joiner.finish()
+fn apply(segments: Vec<Segment>, taken: &BTreeMap<usize, Cut>, receiver: usize) -> Vec<Segment> {
+    let mut joiner = Joiner::new(segments.len() + taken.len());
+    let mut taken = taken.iter().peekable();
+    for (index, segment) in segments.into_iter().enumerate() {
+        let Some((_, cut)) = taken.next_if(|(of, _)| **of == index) else {
+            joiner.keep(segment);
+            continue;
+        };
+        let len = segment.len - cut.head - cut.tail;
+        joiner.insert(Segment { owner: receiver, len: cut.head });
+        joiner.keep(Segment { len, ..segment });
+        joiner.insert(Segment { owner: receiver, len: cut.tail });
     }
+    joiner.finish()
 }
 
 /// Where a new arc is put: at the end of the segment `index`.
@@ -145,34 +154,32 @@ struct Site {
 }
 
 /// By size, then first in token order.
-type BySize = BinaryHeap<(u128, Reverse<usize>)>;
+type BySize = BinaryHeap<(u64, Reverse<usize>)>;
 
 struct Sites {
     /// In token order.
     chosen: Vec<Site>,
     /// Two donors who both have little to give, by the smaller one of the two segments.
     pairs: BySize,
-    singles: BySize,
+    /// Made when no pair is left.
+    singles: Option<BySize>,
 }
 
 impl Sites {
-    fn new(cuts: &Cuts, ledger: &Ledger) -> Self {
-        let sizes: Vec<u128> = cuts.segments.iter().map(|cut| relative_size(cut, ledger)).collect();
-        let next = sizes.iter().skip(1).chain(&[0]);
+    fn new(cuts: &Cuts<'_>) -> Self {
+        let sizes: Vec<u64> = relative_sizes(cuts).collect();
+        let next = sizes.iter().skip(1);
         let sites = sizes.iter().zip(next).enumerate();
-        let pairs = sites.clone().filter(|(index, _)| cuts.is_short(cuts.surplus_at(*index)));
+        let pairs = sites.filter(|(index, (size, next))| {
+            **size > 0 && **next > 0 && cuts.is_short(cuts.surplus_at(*index))
+        });
         let pairs = pairs.map(|(index, (&size, &next))| (size.min(next), Reverse(index)));
-        let singles = sites.map(|(index, (&size, _))| (size, Reverse(index)));
-        Self {
-            chosen: Vec::new(),
-            pairs: pairs.filter(|(size, _)| *size > 0).collect(),
-            singles: singles.filter(|(size, _)| *size > 0).collect(),
-        }
+        Self { chosen: Vec::new(), pairs: pairs.collect(), singles: None }
     }
 
     /// Chooses sites until `cuts` has nothing missing; whether any was found. Makes the cuts in
     /// `cuts` to see what is left.
-    fn choose_more(&mut self, cuts: &mut Cuts) -> bool {
+    fn choose_more(&mut self, cuts: &mut Cuts<'_>) -> bool {
         let before = self.chosen.len();
         while cuts.missing > 0
             && let Some((_, Reverse(index))) = self.pairs.pop()
@@ -181,29 +188,45 @@ impl Sites {
                 self.choose(Site { index, is_pair: true }, cuts);
             }
         }
-        while cuts.missing > 0
-            && let Some((_, Reverse(index))) = self.singles.pop()
-        {
-            if cuts.surplus_at(index) > 0 {
-                self.choose(Site { index, is_pair: false }, cuts);
-            }
+        if cuts.missing > 0 {
+            self.choose_singles(cuts);
         }
         self.chosen.sort_unstable();
         self.chosen.len() > before
     }
 
-    fn choose(&mut self, site: Site, cuts: &mut Cuts) {
+    fn choose_singles(&mut self, cuts: &mut Cuts<'_>) {
+        let mut singles = self.singles.take().unwrap_or_else(|| {
+            let sizes = relative_sizes(cuts).enumerate().filter(|(_, size)| *size > 0);
+            sizes.map(|(index, size)| (size, Reverse(index))).collect()
+        });
+        while cuts.missing > 0
+            && let Some((_, Reverse(index))) = singles.pop()
+        {
+            if cuts.surplus_at(index) > 0 {
+                self.choose(Site { index, is_pair: false }, cuts);
+            }
+        }
+        self.singles = Some(singles);
+    }
+
+    fn choose(&mut self, site: Site, cuts: &mut Cuts<'_>) {
         cuts.cut(site);
         self.chosen.push(site);
     }
 }
 
-/// The length of a segment in relation to the others of its owner; 0 if nothing can be cut from it.
-fn relative_size(cut: &Cut, ledger: &Ledger) -> u128 {
-    if cut.room == 0 {
-        return 0;
-    }
-    let account = ledger.account(cut.segment.owner);
-    // 2^64 tokens times 2^24 arcs leave 40 bits.
-    ((cut.segment.len * account.arcs as u128) << 32) / account.owned.max(1)
+/// The length of each segment in relation to the others of its owner, in millionths; 0 if its owner
+/// has nothing to give.
+fn relative_sizes(cuts: &Cuts<'_>) -> impl Iterator<Item = u64> {
+    let scale = |(owner, &surplus): (usize, &u128)| {
+        let account = cuts.ledger.account(owner);
+        if surplus == 0 { 0.0 } else { 1e6 * account.arcs as f64 / account.owned as f64 }
+    };
+    let scales: Vec<f64> = cuts.surplus.iter().enumerate().map(scale).collect();
+    // These operations on floats give the same on every machine.
+    cuts.segments.iter().map(move |segment| {
+        let scale = scales.get(segment.owner).copied().unwrap_or(0.0);
+        (segment.len as f64 * scale) as u64
+    })
 }

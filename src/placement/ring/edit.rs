@@ -171,7 +171,6 @@ impl Ring {
             return Err(Error::new(ErrorKind::NotFound, message));
         };
         *owner = shard;
-        // The boundaries are the same, so the table is, too.
-        Ok(Self { owners: owners.into(), ..self.clone() })
+        self.with(self.members.clone(), self.starts.to_vec(), owners)
     }
 }

@@ -75,6 +75,8 @@ impl Member {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Members {
     list: Arc<[Member]>,
+    /// Of the list; apart, so that searches for an id stay within a few cache lines.
+    ids: Arc<[ShardId]>,
     zones: usize,
 }
 
@@ -86,7 +88,8 @@ impl Members {
             members.iter().filter_map(|member| member.zone.as_deref()).collect();
         let alone = members.iter().filter(|member| member.zone.is_none()).count();
         let zones = named.len() + alone;
-        let members = Self { list: members.into(), zones };
+        let ids = members.iter().map(|member| member.id).collect();
+        let members = Self { list: members.into(), ids, zones };
         members.check()?;
         Ok(members)
     }
@@ -109,7 +112,7 @@ impl Members {
     }
 
     pub(super) fn index_of(&self, shard: ShardId) -> Option<usize> {
-        self.list.binary_search_by_key(&shard, |member| member.id).ok()
+        self.ids.binary_search(&shard).ok()
     }
 
     /// Like [`index_of`](Self::index_of).
@@ -124,7 +127,7 @@ impl Members {
     }
 
     pub(super) fn id(&self, index: usize) -> ShardId {
-        self.list.get(index).map(|member| member.id).unwrap_or_default()
+        self.ids.get(index).copied().unwrap_or_default()
     }
 }
 

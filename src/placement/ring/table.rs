@@ -2,6 +2,7 @@
 
 use crate::placement::Token;
 use crate::{Error, ErrorKind, Result, ShardId};
+use std::hint::select_unpredictable;
 use std::sync::Arc;
 
 /// Which arc, and which shard, each part of the token space begins with.
@@ -70,15 +71,9 @@ impl BucketTable {
             let first = arc << 1 | if inside > 1 { MANY } else { 0 };
             let owners = [owner(arc), owner(arc + inside)];
             arc += inside;
-            Bucket {
-                cut: cut | first,
-                owners,
-            }
+            Bucket { cut: cut | first, owners }
         };
-        Self {
-            bits,
-            buckets: (0..count as u64).map(bucket).collect(),
-        }
+        Self { bits, buckets: (0..count as u64).map(bucket).collect() }
     }
 
     /// The index of the last of `starts` that is not greater than `token`.
@@ -96,9 +91,10 @@ impl BucketTable {
     #[inline]
     pub(super) fn owner(&self, starts: &[u64], owners: &[ShardId], token: u64) -> ShardId {
         match self.find(token) {
-            // An index and not `if`, for the same reason.
+            // Nor is there a branch here.
             Found::Here { bucket, after } => {
-                bucket.owners.get(usize::from(after)).copied().unwrap_or_default()
+                let [before_cut, after_cut] = bucket.owners;
+                select_unpredictable(after, after_cut, before_cut)
             }
             Found::Many(index) => {
                 let arc = self.search(starts, token, index);
@@ -154,7 +150,9 @@ impl BucketTable {
                     let (token, (found, shard)) = (Token(token), found);
                     return Err(Error::new(
                         ErrorKind::Internal,
-                        format!("token {token} of arc {arc} is looked for in arc {found} on shard {shard}"),
+                        format!(
+                            "token {token} of arc {arc} is looked for in arc {found} on shard {shard}"
+                        ),
                     ));
                 }
             }

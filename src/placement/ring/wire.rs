@@ -5,8 +5,8 @@ use crate::placement::TokenFunction;
 use crate::{Error, Result, ShardId};
 use serde::{Deserialize, Serialize};
 
-/// What a decoded ring is checked from. The table is left out and built again: from `n` bytes
-/// at most `38 n` bytes of ring come to be.
+/// What a decoded ring is checked from. The table is left out and built again. An arc has at
+/// least two bytes here, so from `n` bytes at most `38 n` bytes of ring come to be, or 16 KB.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Ring")]
 pub(super) struct Wire {
