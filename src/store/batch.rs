@@ -11,8 +11,10 @@ use crate::id::{KeyspaceId, ShardId};
 use crate::options::Durability;
 use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
 use crate::topology::PartitionName;
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
@@ -90,6 +92,11 @@ impl Batch {
 
     /// Adds the delete of a range of keys, also of those that earlier operations of this batch put.
     pub fn delete_range(&mut self, keyspace: &Keyspace, range: impl KeyBounds) {
+        for bound in [range.start(), range.end()] {
+            if let Bound::Included(key) | Bound::Excluded(key) = bound {
+                self.key_bytes_max = self.key_bytes_max.max(key.len());
+            }
+        }
         let Bounds { range: KeyRange { start, end }, prefix } = Bounds::of(&range);
         self.add(keyspace, Write::DeleteRange { start, end, prefix });
     }
@@ -168,7 +175,33 @@ struct Routed<'a> {
 /// A batch's writes by shard, with the stripes to take of each partition, in lock order.
 pub(super) struct Routes<'a> {
     writes: BTreeMap<ShardId, Vec<Routed<'a>>>,
-    stripes: BTreeMap<PartitionName, (Arc<Partition>, StripeSet)>,
+    stripes: BTreeMap<PartitionName, Stripes>,
+}
+
+/// What a batch takes of one partition's latch.
+struct Stripes {
+    partition: Arc<Partition>,
+    set: StripeSet,
+    /// A delete without an end looks for the greatest key first: nobody may write meanwhile.
+    own: bool,
+}
+
+/// A stripe that a batch holds, either way.
+enum Held<'a> {
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Owned { _guard: RwLockWriteGuard<'a, ()> },
+}
+
+impl Stripes {
+    /// Takes the stripes, in order.
+    fn take(&self, own: bool) -> Vec<Held<'_>> {
+        let latch = &self.partition.latch;
+        if own || self.own {
+            latch.own_set(self.set).map(|guard| Held::Owned { _guard: guard }).collect()
+        } else {
+            latch.share_set(self.set).map(|guard| Held::Shared { _guard: guard }).collect()
+        }
+    }
 }
 
 impl<'a> Routes<'a> {
@@ -215,8 +248,13 @@ impl<'a> Routes<'a> {
                 continue;
             };
             let partition = Arc::clone(partition);
-            self.stripes.entry(partition.name).or_insert_with(|| (Arc::clone(&partition), 0)).1 |=
-                write.stripes();
+            let stripes = self.stripes.entry(partition.name).or_insert_with(|| Stripes {
+                partition: Arc::clone(&partition),
+                set: 0,
+                own: false,
+            });
+            stripes.set |= write.stripes();
+            stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
             self.writes.entry(owner).or_default().push(Routed { partition, owner, write });
         }
     }
@@ -226,7 +264,7 @@ impl<'a> Routes<'a> {
     }
 
     /// The part of one shard in the engine's form. Reads the ends of open ranges, so the stripes
-    /// must be held.
+    /// of their partitions must be owned.
     pub(super) fn part(&self, shard: ShardId) -> Result<Part> {
         let mut part = Part { shard: None, batch: EngineBatch::default() };
         let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
@@ -294,42 +332,25 @@ pub(super) fn commit(
     durability: Durability,
 ) -> Result<()> {
     batch.check(core)?;
-    let gate = core.pass_gate()?;
+    let gate = core.gate.pass();
     let routes = Routes::of(&batch.ops, views, false)?;
     let shards: Vec<ShardId> = routes.shards().collect();
-    match shards.as_slice() {
-        [] => Ok(()),
-        [shard] => {
-            let _held: Vec<_> = routes
-                .stripes
-                .values()
-                .flat_map(|(partition, set)| partition.latch.share_set(*set))
-                .collect();
-            routes.check_current()?;
-            routes.part(*shard)?.write(durability)
-        }
-        _ => {
-            // Owned, not shared: batches with a key in common get their numbers in the order in
-            // which they are applied, so that a replay ends with the same value.
-            let held: Vec<_> = routes
-                .stripes
-                .values()
-                .flat_map(|(partition, set)| partition.latch.own_set(*set))
-                .collect();
-            routes.check_current()?;
-            let parts = shards
-                .iter()
-                .map(|shard| Ok((*shard, routes.part(*shard)?)))
-                .collect::<Result<Vec<_>>>()?;
-            core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)?;
-            drop((held, gate));
-            core.redo.settle_if_due(core)
-        }
+    let several = shards.len() > 1;
+    // Owned, not shared: batches with a key in common get their numbers in the order in which they
+    // are applied, so that a replay ends with the same value.
+    let held: Vec<Held<'_>> =
+        routes.stripes.values().flat_map(|stripes| stripes.take(several)).collect();
+    core.check_writable()?;
+    routes.stripes.values().try_for_each(|stripes| stripes.partition.check_current())?;
+    let parts = shards
+        .iter()
+        .map(|shard| Ok((*shard, routes.part(*shard)?)))
+        .collect::<Result<Vec<_>>>()?;
+    if !several {
+        return parts.into_iter().try_for_each(|(_, part)| part.write(durability));
     }
-}
-
-impl Routes<'_> {
-    fn check_current(&self) -> Result<()> {
-        self.stripes.values().try_for_each(|(partition, _)| partition.check_current())
-    }
+    core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)?;
+    drop((held, gate));
+    core.redo.settle_if_due(core);
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::shard::{Engine, Resources};
 use crate::topology::{ShardInfo, Topology};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Shards of a store that is created without saying how many.
@@ -159,7 +160,7 @@ impl StoreBuilder {
         let started = Instant::now();
         let identity_file = self.path.join("STORE");
         self.check_place(&identity_file)?;
-        let lock = DirectoryLock::take(&self.path)?;
+        let lock = Arc::new(DirectoryLock::take(&self.path)?);
         let identity = match Identity::read(&identity_file)? {
             Some(_) if self.creation == Creation::New => return Err(self.exists()),
             Some(identity) => identity,
@@ -173,7 +174,7 @@ impl StoreBuilder {
     /// Checks, before anything is touched, whether there is a store to open, or room for one.
     fn check_place(&self, identity_file: &Path) -> Result<()> {
         let place = self.path.display();
-        if identity_file.exists() {
+        if identity_file.try_exists().map_err(io("look into", &self.path))? {
             return Ok(());
         }
         if self.creation == Creation::Never {
@@ -183,7 +184,8 @@ impl StoreBuilder {
             ));
         }
         let unfinished = self.path.join("STORE.new").exists();
-        if !unfinished && !only_a_lock(&self.path)? {
+        // A creation that died earlier still has left a lock, and perhaps a temporary file.
+        if !unfinished && !directory::holds_only(&self.path, &["LOCK", "STORE.tmp"])? {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!("{place} is not a store and not empty; choose another directory"),
@@ -217,7 +219,8 @@ impl StoreBuilder {
         for shard in topology.shards() {
             create_shard(&self.path, shard, identity, &resources)?;
         }
-        Metadata::open(&self.path.join("metadata"))?.commit(&topology)?;
+        Metadata::create(&self.path.join("metadata"), identity.store, &topology)?;
+        directory::sync(&self.path)?;
         directory::rename(&unfinished, identity_file)?;
         tracing::info!(path = %self.path.display(), shards = topology.shards().len(), "created a store");
         Ok(identity)
@@ -227,15 +230,6 @@ impl StoreBuilder {
         let default = self.clone().shards(SHARDS_DEFAULT).shards;
         let specs = if self.shards.is_empty() { &default } else { &self.shards };
         Topology::new((0..).zip(specs).map(|(number, spec)| spec.info(ShardId(number))))
-    }
-}
-
-/// Whether a directory is missing, empty, or holds nothing but a lock file.
-fn only_a_lock(path: &Path) -> Result<bool> {
-    match std::fs::read_dir(path) {
-        Ok(entries) => Ok(entries.flatten().all(|entry| entry.file_name() == "LOCK")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(io("read the directory", path)(error)),
     }
 }
 
@@ -251,9 +245,9 @@ fn create_shard(
     let mine = Identity { shard: Some(shard.id), ..identity };
     let file = directory.join("SHARD");
     let found = Identity::read(&file)?;
-    if found.is_none() && directory::is_empty(&directory)? {
+    if found.is_none() && directory::holds_only(&directory, &["SHARD.tmp"])? {
         if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
-            directory::create_all(parent)?;
+            directory::create_below(store, parent)?;
         }
         directory::create(&directory)?;
         mine.write(&file)?;
@@ -267,5 +261,7 @@ fn create_shard(
             ),
         ));
     }
-    Engine::open(&directory.join("data"), resources).map(drop)
+    Engine::open(&directory.join("data"), resources, None)?;
+    // RocksDB syncs what is in its directory, not the entry of the directory itself.
+    directory::sync(&directory)
 }

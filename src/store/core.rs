@@ -8,7 +8,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
 use crate::shard::{Engine, Resources};
-use crossbeam::sync::ShardedLockReadGuard;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,8 +33,8 @@ pub(crate) struct Core {
     pub(crate) metadata: Metadata,
     pub(crate) resources: Resources,
     condition: AtomicU8,
-    /// Last, so that it is released after everything above is closed.
-    _lock: DirectoryLock,
+    /// Every engine keeps it too, for the values and scans that outlive this.
+    _lock: Arc<DirectoryLock>,
 }
 
 impl Core {
@@ -46,7 +45,7 @@ impl Core {
         shards: BTreeMap<ShardId, Arc<Engine>>,
         metadata: Metadata,
         resources: Resources,
-        lock: DirectoryLock,
+        lock: Arc<DirectoryLock>,
     ) -> Self {
         Self {
             id,
@@ -62,14 +61,17 @@ impl Core {
         }
     }
 
-    /// Passes the commit gate, unless the store takes no writes.
+    /// Refuses writes to a store that takes none.
+    ///
+    /// IMPORTANT: a writer asks after it has its stripes. A batch that fails half way sets the
+    /// condition before it lets go of its stripes, so nobody writes a key of it any more; whoever
+    /// asked earlier could, and the replay would overwrite that.
     #[inline]
-    pub(crate) fn pass_gate(&self) -> Result<ShardedLockReadGuard<'_, ()>> {
-        let gate = self.gate.pass();
+    pub(crate) fn check_writable(&self) -> Result<()> {
         if self.condition.load(Ordering::Acquire) != Condition::Open as u8 {
             return Err(self.refusal());
         }
-        Ok(gate)
+        Ok(())
     }
 
     #[cold]
@@ -79,8 +81,8 @@ impl Core {
         }
         Error::new(
             ErrorKind::InDoubt,
-            "an earlier batch may be half applied, so the store takes no writes; open it anew to \
-             complete the batch",
+            "an earlier batch or change may be half done, so the store takes no writes; open it \
+             anew to complete it",
         )
     }
 

@@ -165,10 +165,20 @@ pub(super) fn create(directory: &Path) -> Result<()> {
     }
 }
 
-/// Creates a directory and what is missing above it.
-pub(super) fn create_all(directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory).map_err(io("create the directory", directory))?;
-    sync_parent(directory)
+/// Creates a directory below `top` and what is missing between the two, durably.
+pub(super) fn create_below(top: &Path, directory: &Path) -> Result<()> {
+    if directory == top || directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        create_below(top, parent)?;
+    }
+    create(directory)
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync(directory: &Path) -> Result<()> {
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync", directory))
 }
 
 fn sync_parent(path: &Path) -> Result<()> {
@@ -176,13 +186,15 @@ fn sync_parent(path: &Path) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    File::open(parent).and_then(|directory| directory.sync_all()).map_err(io("sync", parent))
+    sync(parent)
 }
 
-/// Whether a directory has entries; one that is not there has none.
-pub(super) fn is_empty(directory: &Path) -> Result<bool> {
+/// Whether a directory is missing, or holds nothing but these entries.
+pub(super) fn holds_only(directory: &Path, names: &[&str]) -> Result<bool> {
     match fs::read_dir(directory) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
+        Ok(mut entries) => Ok(entries.all(|entry| {
+            entry.is_ok_and(|entry| names.iter().any(|name| entry.file_name() == *name))
+        })),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(io("read the directory", directory)(error)),
     }

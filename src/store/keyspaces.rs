@@ -6,7 +6,7 @@ use super::{Keyspace, Store, open};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::shard::{Engine, Shard};
-use crate::topology::{self, Change, KeyspaceSpec, Topology};
+use crate::topology::{self, Change, KeyspaceSpec, PartitionName, Topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,8 +32,12 @@ impl Store {
         })?;
         let core = &self.inner.core;
         self.check_room(&next)?;
-        drop(core.pass_gate()?);
-        create_partitions(core, created)?;
+        core.check_writable()?;
+        if let Err(error) = create_partitions(core, created) {
+            // What could not be removed again keeps its numbers: the next keyspace takes others.
+            self.inner.topology.store(Arc::new(self.topology().with_numbers_of(&next)));
+            return Err(error);
+        }
         crate::failpoint::hit("keyspace-after-partitions");
         self.commit(&next)?;
         let keyspace = Keyspace::new(Arc::clone(core), open::open_view(core, created)?);
@@ -96,7 +100,7 @@ impl Store {
         let _changing = self.inner.changing.lock();
         let keyspace = self.keyspace(name)?;
         let next = self.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
-        drop(self.inner.core.pass_gate()?);
+        self.inner.core.check_writable()?;
         let view = keyspace.view();
         // Before the commit, so that no write is acknowledged that the drop then takes away.
         for partition in &view.partitions {
@@ -107,9 +111,10 @@ impl Store {
         self.publish(next, |keyspaces| {
             keyspaces.remove(&keyspace.id());
         });
-        view.partitions
-            .iter()
-            .try_for_each(|partition| partition.shard.drop_partition(partition.name))
+        for partition in &view.partitions {
+            remove_leftover(&partition.shard, partition.name);
+        }
+        Ok(())
     }
 
     /// Shows a committed topology to everybody. `changing` is held.
@@ -163,12 +168,18 @@ fn create_partitions(core: &Core, keyspace: &topology::Keyspace) -> Result<()> {
     if created.is_err() {
         for (name, owner) in keyspace.names() {
             let shard = core.shards.get(&owner);
-            if let Some(shard) = shard.filter(|shard| shard.partition(name).is_some())
-                && let Err(error) = shard.drop_partition(name)
-            {
-                tracing::warn!(partition = %name.id, %error, "left behind by a failed change");
+            if let Some(shard) = shard.filter(|shard| shard.partition(name).is_some()) {
+                remove_leftover(shard, name);
             }
         }
     }
     created
+}
+
+/// Drops a partition that the topology does not know any more, or not yet. What cannot be dropped
+/// is an orphan, which the next opening drops.
+fn remove_leftover(shard: &Engine, name: PartitionName) {
+    if let Err(error) = shard.drop_partition(name) {
+        tracing::warn!(partition = %name.id, %error, "left a partition behind");
+    }
 }

@@ -27,6 +27,8 @@ impl Store {
     ///
     /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed).
     pub fn flush(&self) -> Result<()> {
+        // RocksDB ends a flush at the first column family that was dropped meanwhile.
+        let _changing = self.inner.changing.lock();
         self.check_open()?;
         on_every_shard(&self.inner.core, Shard::flush)
     }
@@ -61,8 +63,8 @@ impl Store {
     }
 
     /// Reads the whole store, as of one moment, and checks it: the invariants of the topology,
-    /// that each key stands in the partition that routing names, in order, and every checksum on
-    /// the way. Reads and writes go on meanwhile.
+    /// that each key stands in the partition that routing names, in order, and the checksum of every
+    /// block that comes from disk. Reads and writes go on meanwhile.
     ///
     /// # Errors
     ///
@@ -94,6 +96,8 @@ impl Store {
     ///
     /// The first error of a shard; the others are closed all the same.
     pub fn close(&self) -> Result<()> {
+        // So that no change of the topology comes between, and a second closing waits for this one.
+        let _changing = self.inner.changing.lock();
         let core = &self.inner.core;
         if !core.mark_closed() {
             return Ok(());

@@ -2,11 +2,12 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, Options};
-use crate::shard::{Engine, Read, Resources, Shard};
+use crate::shard::{Engine, Keep, Read, Resources, Shard};
 use crate::topology::{Topology, decode_topology, encode_topology};
 use std::path::{Path, PathBuf};
 
 const TOPOLOGY_KEY: &[u8] = b"topology";
+const STORE_KEY: &[u8] = b"store";
 
 pub(crate) struct Metadata {
     pub(crate) engine: Engine,
@@ -14,17 +15,35 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    pub(super) fn open(directory: &Path) -> Result<Self> {
+    /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
+    pub(super) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
+        let metadata = Self::open(directory, None)?;
+        let (engine, id) = (&metadata.engine, store.to_be_bytes());
+        engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
+        metadata.commit(topology)
+    }
+
+    pub(super) fn open(directory: &Path, keep: Keep) -> Result<Self> {
         // A topology is some kilobytes, and settling bounds the redo records.
         let small =
             Options { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 20, ..Options::default() };
-        let engine = Engine::open(directory, &Resources::new(&small, 1))
+        let engine = Engine::open(directory, &Resources::new(&small, 1), keep)
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
         Ok(Self { engine, directory: directory.to_owned() })
     }
 
-    pub(super) fn topology(&self) -> Result<Topology> {
+    /// The present topology, of the store with this number.
+    pub(super) fn topology(&self, store: u128) -> Result<Topology> {
         let place = self.directory.display();
+        let owner = self.engine.get(self.engine.bookkeeping(), STORE_KEY, Read::PRESENT)?;
+        if owner.as_deref() != Some(&store.to_be_bytes()) {
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                format!(
+                    "the metadata in {place} belongs to another store; put the right one there"
+                ),
+            ));
+        }
         let record = self
             .engine
             .get(self.engine.bookkeeping(), TOPOLOGY_KEY, Read::PRESENT)?

@@ -173,7 +173,8 @@ impl Store {
 
     /// Everything as it is now, for as long as the snapshot is held.
     ///
-    /// Cost: writers wait for some microseconds, and it waits for the writes under way.
+    /// Cost: it waits for the writes under way, and writes that come meanwhile wait with it: some
+    /// microseconds, or as long as the slowest of them, which may be a sync.
     ///
     /// # Errors
     ///

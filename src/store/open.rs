@@ -8,8 +8,8 @@ use super::{Keyspace, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
-use crate::shard::{Engine, Resources, Shard};
-use crate::topology::{self, ShardInfo, Topology};
+use crate::shard::{Cursor, Direction, Engine, Keep, KeyRange, Read, Resources, Shard};
+use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,10 +29,10 @@ pub(super) fn load(
     path: PathBuf,
     options: Options,
     id: u128,
-    lock: DirectoryLock,
+    lock: Arc<DirectoryLock>,
 ) -> Result<Store> {
     let directory = path.join("metadata");
-    if !Engine::exists(&directory) {
+    if !Engine::exists(&directory)? {
         return Err(Error::new(
             ErrorKind::Damaged,
             format!(
@@ -41,14 +41,15 @@ pub(super) fn load(
             ),
         ));
     }
-    let metadata = Metadata::open(&directory)?;
-    let topology = metadata.topology()?;
+    let keep: Keep = Some(Arc::clone(&lock) as Arc<dyn Send + Sync>);
+    let metadata = Metadata::open(&directory, keep.clone())?;
+    let topology = metadata.topology(id)?;
     // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
     for shard in topology.shards() {
         check_shard(&path, shard, id)?;
     }
     let resources = Resources::new(&options, topology.shards().len());
-    let shards = open_shards(&path, &topology, &resources)?;
+    let shards = open_shards(&path, &topology, &resources, &keep)?;
     let mut recovery = Recovery::default();
     check_partitions(&topology, &shards, &mut recovery)?;
     let core = Arc::new(Core::new(id, path, options, shards, metadata, resources, lock));
@@ -81,7 +82,7 @@ fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
         Some(Identity { shard: Some(found), .. }) if found != number => damaged(format!(
             "the directory {place} should be shard {number} but is shard {found}; put them back in place"
         )),
-        Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data")) => Ok(()),
+        Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data"))? => Ok(()),
         Some(Identity { shard: Some(_), .. }) => damaged(format!(
             "shard {number} has no database in {place}/data; restore it from a copy"
         )),
@@ -95,13 +96,14 @@ fn open_shards(
     store: &Path,
     topology: &Topology,
     resources: &Resources,
+    keep: &Keep,
 ) -> Result<BTreeMap<ShardId, Arc<Engine>>> {
     std::thread::scope(|scope| {
         let opening: Vec<_> = topology
             .shards()
             .map(|shard| {
                 let directory = store.join(&shard.directory).join("data");
-                (shard.id, scope.spawn(move || Engine::open(&directory, resources)))
+                (shard.id, scope.spawn(move || Engine::open(&directory, resources, keep.clone())))
             })
             .collect();
         opening
@@ -120,38 +122,79 @@ fn open_shards(
 }
 
 /// Every partition of the topology must be there; others are leftovers of a change that a crash
-/// interrupted, and go.
+/// interrupted, and go. All shards are looked at before anything goes.
 fn check_partitions(
     topology: &Topology,
     shards: &BTreeMap<ShardId, Arc<Engine>>,
     recovery: &mut Recovery,
 ) -> Result<()> {
+    let mut orphans = Vec::new();
     for (id, shard) in shards {
         let there: BTreeSet<_> = shard.partitions().into_iter().collect();
-        let mut wanted = BTreeSet::new();
-        for keyspace in topology.keyspaces() {
-            for (name, _) in keyspace.names().filter(|(_, owner)| owner == id) {
-                if !there.contains(&name) {
-                    return Err(Error::new(
-                        ErrorKind::Damaged,
-                        format!(
-                            "shard {id} lacks partition {} of keyspace `{}`; restore the shard from a copy",
-                            name.id,
-                            keyspace.name()
-                        ),
-                    ));
-                }
-                wanted.insert(name);
-            }
-        }
+        let wanted = wanted_partitions(topology, *id, &there)?;
         for orphan in there.difference(&wanted) {
-            shard.drop_partition(*orphan)?;
-            let described = format!("partition {} on shard {id}", orphan.id);
-            tracing::warn!(shard = %id, partition = %orphan.id, "removed the leftover of an interrupted change");
-            recovery.orphans.push(described);
+            check_orphan(topology, *id, shard, *orphan)?;
+            orphans.push((*id, shard, *orphan));
         }
     }
+    for (id, shard, orphan) in orphans {
+        shard.drop_partition(orphan)?;
+        tracing::warn!(shard = %id, partition = %orphan.id, "removed the leftover of an interrupted change");
+        recovery.orphans.push(format!("partition {} on shard {id}", orphan.id));
+    }
     Ok(())
+}
+
+/// The partitions that a shard owns, all of which are there.
+fn wanted_partitions(
+    topology: &Topology,
+    shard: ShardId,
+    there: &BTreeSet<PartitionName>,
+) -> Result<BTreeSet<PartitionName>> {
+    let mut wanted = BTreeSet::new();
+    for keyspace in topology.keyspaces() {
+        for (name, _) in keyspace.names().filter(|(_, owner)| *owner == shard) {
+            if !there.contains(&name) {
+                return Err(Error::new(
+                    ErrorKind::Damaged,
+                    format!(
+                        "shard {shard} lacks partition {} of keyspace `{}`; restore the shard from a copy",
+                        name.id,
+                        keyspace.name()
+                    ),
+                ));
+            }
+            wanted.insert(name);
+        }
+    }
+    Ok(wanted)
+}
+
+/// A partition with a number that the topology has never given is left by a creation that was
+/// interrupted, and so is empty. If it is not, the metadata is older than the shard, and dropping
+/// it would lose data.
+fn check_orphan(
+    topology: &Topology,
+    id: ShardId,
+    shard: &Engine,
+    orphan: PartitionName,
+) -> Result<()> {
+    if topology.has_given(orphan.id) {
+        return Ok(());
+    }
+    let Some(partition) = shard.partition(orphan) else { return Ok(()) };
+    let all = KeyRange::default();
+    if shard.cursor(&partition, &all, Direction::Forward, Read::PRESENT)?.key().is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "shard {id} holds data in partition {}, which the store's metadata does not know: the \
+             metadata is older than the shard; restore its newest copy",
+            orphan.id
+        ),
+    ))
 }
 
 /// The view of a keyspace whose partitions are all there.

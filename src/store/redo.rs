@@ -121,15 +121,17 @@ impl Redo {
         number
     }
 
-    /// Settles when enough has gathered, unless another thread is at it.
-    pub(super) fn settle_if_due(&self, core: &Core) -> Result<()> {
+    /// Settles when enough has gathered, unless another thread is at it. A failure is not the
+    /// caller's, whose batch is whole: it is logged, and tried again with the next batch.
+    pub(super) fn settle_if_due(&self, core: &Core) {
         let due = {
             let state = self.state.lock();
             state.unsettled >= SETTLE_RECORDS || state.unsettled_bytes >= SETTLE_BYTES
         };
-        match self.settling.try_lock() {
-            Some(_settling) if due => self.settle_locked(core),
-            _ => Ok(()),
+        if let Some(_settling) = due.then(|| self.settling.try_lock()).flatten()
+            && let Err(error) = self.settle_locked(core)
+        {
+            tracing::warn!(%error, "cannot settle batches yet");
         }
     }
 
@@ -140,16 +142,19 @@ impl Redo {
     }
 
     fn settle_locked(&self, core: &Core) -> Result<()> {
-        let below = {
-            let mut state = self.state.lock();
-            if state.unsettled == 0 {
-                return Ok(());
-            }
-            state.unsettled = state.running.len() as u64;
-            state.unsettled_bytes = 0;
-            state.complete_below()
+        let (below, records, bytes, running) = {
+            let state = self.state.lock();
+            let running = state.running.len() as u64;
+            (state.complete_below(), state.unsettled, state.unsettled_bytes, running)
         };
-        settle_below(&core.metadata.engine, &core.shards, below)
+        if records == 0 {
+            return Ok(());
+        }
+        settle_below(&core.metadata.engine, &core.shards, below)?;
+        let mut state = self.state.lock();
+        state.unsettled = state.unsettled - records + running;
+        state.unsettled_bytes -= bytes;
+        Ok(())
     }
 
     /// Completes what a crash interrupted. Runs before anybody else can write.

@@ -106,6 +106,10 @@ impl Scan {
     ) -> Result<Self> {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let indexes = view.intersecting(&bounds.range, &bounds.prefix);
+        if cut.is_none() {
+            // Once: what is dropped later stays readable for a scan that is under way.
+            indexes.clone().try_for_each(|index| view.partition(index)?.check_current())?;
+        }
         let source = Source {
             view,
             cut,
@@ -236,10 +240,7 @@ impl Source {
             Some(cut) => Some(cut.get(&self.view.owner(index)?).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
             })?),
-            None => {
-                partition.check_current()?;
-                None
-            }
+            None => None,
         };
         let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
         partition.shard.cursor(&partition.column, &self.range, self.direction, read)

@@ -118,6 +118,20 @@ impl Topology {
         Ok(topology)
     }
 
+    /// This topology, which from now on gives the numbers that `other` would give: for after a
+    /// change that came to nothing but may have left its numbers on a disk.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn with_numbers_of(&self, other: &Self) -> Self {
+        let (next_keyspace, next_partition) = (other.next_keyspace, other.next_partition);
+        Self { next_keyspace, next_partition, ..self.clone() }
+    }
+
+    /// Whether a partition's number was ever given, in this topology or an earlier one.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn has_given(&self, id: PartitionId) -> bool {
+        id < self.next_partition
+    }
+
     /// The version of this topology.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {

@@ -123,6 +123,22 @@ fn a_scan_outlives_the_store_and_its_changes() {
     assert_eq!(held, "old");
 }
 
+/// The story: a scan of ranges opened each partition only if its keyspace was still there, and so
+/// failed half way when the keyspace was dropped.
+#[test]
+fn a_scan_over_ranges_goes_on_after_a_drop() {
+    let (_directory, store) = store();
+    let [_, range] = both(&store);
+    for key in ["a", "e", "z"] {
+        range.put(key, "").unwrap();
+    }
+    let mut scan = range.scan(..).unwrap();
+    assert!(scan.next_row().unwrap().is_some());
+    store.drop_keyspace("range").unwrap();
+    assert_eq!(keys(scan), ["e", "z"]);
+    assert_eq!(range.scan(..).unwrap_err().kind(), ErrorKind::Closed);
+}
+
 #[test]
 fn delete_range_takes_what_it_names_and_no_more() {
     let (_directory, store) = store();
@@ -250,7 +266,11 @@ fn limits_are_kept_before_anything_is_written() {
     let (_directory, store) = store();
     let [hash, range] = both(&store);
     let long = vec![b'k'; 64 * 1024 + 1];
-    for error in [hash.put(&long, "").unwrap_err(), range.delete(&long).unwrap_err()] {
+    for error in [
+        hash.put(&long, "").unwrap_err(),
+        range.delete(&long).unwrap_err(),
+        range.delete_range(&long..).unwrap_err(),
+    ] {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.to_string().contains("65537 bytes"), "{error}");
     }
@@ -274,6 +294,10 @@ fn deadlines_end_reads_and_scans() {
     let ample = ReadOptions::new().timeout(Duration::from_secs(60));
     assert_eq!(hash.get_with("k", none).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     assert_eq!(hash.get_with("k", ample).unwrap().unwrap(), "v");
+    // The story: a deadline beyond what RocksDB can count became one that had passed.
+    store.flush().unwrap();
+    let endless = ReadOptions::new().timeout(Duration::from_millis(u64::MAX)).bypass_cache(true);
+    assert_eq!(hash.get_with("k", endless).unwrap().unwrap(), "v");
     for keyspace in [hash, range] {
         let late = keyspace
             .scan_with(.., ScanOptions::new().read(none))

@@ -63,11 +63,81 @@ fn a_missing_store_and_a_foreign_directory_are_refused() {
 
 #[test]
 fn a_creation_that_was_interrupted_is_taken_up_again() {
-    let (_directory, path) = closed();
+    let (directory, store) = store();
+    drop(store);
+    let path = directory.path().join("store");
     // As it is just before the last step.
     fs::rename(path.join("STORE"), path.join("STORE.new")).unwrap();
     let store = Store::builder(&path).shards(3).open().unwrap();
     both(&store)[0].put("k", "v").unwrap();
+}
+
+/// The story: a creation that died between making a temporary file and renaming it left a
+/// directory that was neither empty nor under way, and was refused for ever.
+#[test]
+fn a_creation_that_died_early_is_taken_up_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    fs::create_dir_all(path.join("shards/1")).unwrap();
+    fs::write(path.join("STORE.tmp"), "annu").unwrap();
+    fs::write(path.join("LOCK"), "1").unwrap();
+    let refused = Store::builder(&path).shards(3).open().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists, "shards are not part of so early a death");
+    fs::remove_dir_all(path.join("shards")).unwrap();
+    drop(Store::builder(&path).shards(3).open().unwrap());
+    fs::rename(path.join("STORE"), path.join("STORE.new")).unwrap();
+    fs::remove_dir_all(path.join("shards/1")).unwrap();
+    fs::create_dir(path.join("shards/1")).unwrap();
+    fs::write(path.join("shards/1/SHARD.tmp"), "annu").unwrap();
+    let store = Store::builder(&path).shards(3).open().unwrap();
+    both(&store)[0].put("k", "v").unwrap();
+}
+
+/// The story: an older copy of the metadata knew nothing of the newest keyspace, and the opening
+/// dropped that keyspace's partitions as leftovers of an interrupted creation.
+#[test]
+fn metadata_older_than_the_shards_is_refused_and_nothing_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    Store::builder(&path).shards(3).options(small()).open().unwrap().close().unwrap();
+    let (metadata, old) = (path.join("metadata"), directory.path().join("old"));
+    let newest = directory.path().join("newest");
+    let copied = std::process::Command::new("cp").arg("-r").arg(&metadata).arg(&old).status();
+    assert!(copied.unwrap().success());
+    let store = Store::builder(&path).options(small()).open().unwrap();
+    for keyspace in both(&store) {
+        (0..100).for_each(|n| keyspace.put(n.to_string(), "v").unwrap());
+    }
+    store.close().unwrap();
+    drop(store);
+    fs::rename(&metadata, &newest).unwrap();
+    fs::rename(&old, &metadata).unwrap();
+    refused(&path, ErrorKind::Damaged, &["older than the shard"], || {
+        fs::remove_dir_all(&metadata).unwrap();
+        fs::rename(&newest, &metadata).unwrap();
+    });
+    let (_other_directory, other) = closed();
+    let foreign = other.join("metadata");
+    fs::rename(&metadata, &newest).unwrap();
+    fs::rename(&foreign, &metadata).unwrap();
+    refused(&path, ErrorKind::Damaged, &["metadata", "another store"], || {
+        fs::rename(&metadata, &foreign).unwrap();
+        fs::rename(&newest, &metadata).unwrap();
+    });
+}
+
+/// The story: the lock went with the last handle of the store while a value still kept a shard
+/// open, so that a second opening got as far as that shard and met an error of the engine.
+#[test]
+fn a_value_keeps_the_store_locked() {
+    let (directory, store) = store();
+    let [hash, _] = both(&store);
+    hash.put("k", "v").unwrap();
+    let value = hash.get("k").unwrap();
+    drop((store, hash));
+    assert_eq!(open(&directory.path().join("store")).kind(), ErrorKind::InUse);
+    drop(value);
+    reopen(&directory);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl RangeMap {
     }
 
     /// How many partitions there are: one more than boundaries.
-    #[allow(clippy::len_without_is_empty, reason = "there is always a partition")]
+    #[expect(clippy::len_without_is_empty, reason = "there is always a partition")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len() + 1

@@ -130,7 +130,7 @@ impl Ring {
     }
 
     /// How many arcs there are; at least one.
-    #[allow(clippy::len_without_is_empty, reason = "a ring is never empty")]
+    #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.starts.len()

@@ -78,7 +78,7 @@ impl BucketTable {
 
     /// The index of the last of `starts` that is not greater than `token`.
     #[inline]
-    pub(super) fn arc(&self, starts: &[u64], token: u64) -> usize {
+    pub(super) fn arc(&self, starts: &Arc<[u64]>, token: u64) -> usize {
         match self.find(token) {
             // Adding the comparison's result compiles to no branch. A branch would be mispredicted
             // for about as many tokens as there are buckets with a boundary.
@@ -89,7 +89,12 @@ impl BucketTable {
 
     /// The owner of [`arc`](Self::arc), without another load.
     #[inline]
-    pub(super) fn owner(&self, starts: &[u64], owners: &[ShardId], token: u64) -> ShardId {
+    pub(super) fn owner(
+        &self,
+        starts: &Arc<[u64]>,
+        owners: &Arc<[ShardId]>,
+        token: u64,
+    ) -> ShardId {
         match self.find(token) {
             // Nor is there a branch here.
             Found::Here { bucket, after } => {
@@ -127,9 +132,10 @@ impl BucketTable {
         ((bucket.cut & self.mask()) >> 1) as usize
     }
 
-    /// A binary search among the arcs of one bucket. Not inlined, to keep the usual way small.
+    /// A binary search among the arcs of one bucket. Not inlined, and given a pointer to the starts
+    /// that only it follows, to keep the usual way small.
     #[inline(never)]
-    fn search(&self, starts: &[u64], token: u64, index: usize) -> usize {
+    fn search(&self, starts: &Arc<[u64]>, token: u64, index: usize) -> usize {
         let arc = |index| self.buckets.get(index).map(|bucket| self.first_arc(bucket));
         let first = arc(index).unwrap_or(0);
         // The next bucket begins in the last arc of this one, or in the one after it.
@@ -141,8 +147,8 @@ impl BucketTable {
 
     /// Compares [`arc`](Self::arc) and [`owner`](Self::owner) with what they should return, at the
     /// first and last token of every arc.
-    pub(super) fn check(&self, starts: &[u64], owners: &[ShardId]) -> Result<()> {
-        for (arc, (&start, &owner)) in starts.iter().zip(owners).enumerate() {
+    pub(super) fn check(&self, starts: &Arc<[u64]>, owners: &Arc<[ShardId]>) -> Result<()> {
+        for (arc, (&start, &owner)) in starts.iter().zip(owners.iter()).enumerate() {
             let last = starts.get(arc + 1).map_or(u64::MAX, |next| next - 1);
             for token in [start, last] {
                 let found = (self.arc(starts, token), self.owner(starts, owners, token));
@@ -187,8 +193,8 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         for keep in 1..all.len() {
-            let starts: Vec<u64> = all.iter().copied().step_by(keep).collect();
-            let owners: Vec<ShardId> = (0..starts.len() as u32).map(ShardId).collect();
+            let starts: Arc<[u64]> = all.iter().copied().step_by(keep).collect();
+            let owners: Arc<[ShardId]> = (0..starts.len() as u32).map(ShardId).collect();
             let table = BucketTable::new(&starts, &owners);
             table.check(&starts, &owners).unwrap();
             for &token in &all {

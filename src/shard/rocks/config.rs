@@ -114,6 +114,6 @@ impl Resources {
     /// The budget twice over, divided among the shards: it bounds what an opening after a crash
     /// has to read, and is rarely reached before the budget itself makes a flush.
     fn wal_bytes_max(&self) -> u64 {
-        (2 * self.options.write_buffer_bytes / self.shards).max(16 * MIB) as u64
+        (self.options.write_buffer_bytes.saturating_mul(2) / self.shards).max(16 * MIB) as u64
     }
 }

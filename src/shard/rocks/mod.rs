@@ -7,6 +7,7 @@ mod error;
 mod owned;
 
 pub(crate) use config::Resources;
+pub(crate) use owned::Keep;
 
 use super::{Batch, Direction, KeyRange, Read, Shard, Usage};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,19 +16,20 @@ use crate::options::Durability;
 use crate::topology::PartitionName;
 use cursor::RocksCursor;
 use error::context;
-use owned::{ColumnFamily, Db, Pinned, Snapshot};
+use owned::{ColumnFamily, Db, OpenDb, Pinned, Snapshot};
 use parking_lot::Mutex;
 use rocksdb::{
     ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteBatch,
     WriteOptions,
 };
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) struct Rocks {
-    db: Arc<Db>,
+    db: Arc<OpenDb>,
     directory: PathBuf,
     bookkeeping: Arc<ColumnFamily>,
     /// Handles of all partitions: the crate's own table does not know imported column families.
@@ -41,10 +43,16 @@ pub(crate) struct Rocks {
 impl Rocks {
     /// Opens the database in a directory, with every column family it has; creates it if the
     /// directory has none.
-    pub(crate) fn open(directory: &Path, resources: &Resources) -> Result<Self> {
+    ///
+    /// IMPORTANT: the logs are synced before RocksDB sees them. It keeps what it recovers from them
+    /// in memory and never syncs them itself: a write that is synced later, or a file that is
+    /// flushed later, would survive a power cut that takes the end of an older log, and what is
+    /// left would not be a prefix.
+    pub(crate) fn open(directory: &Path, resources: &Resources, keep: Keep) -> Result<Self> {
+        sync_logs(directory)?;
         let options = resources.database()?;
         let family_options = resources.column_family();
-        let names = if Self::exists(directory) {
+        let names = if Self::exists(directory)? {
             Db::list_cf(&options, directory).map_err(context(format_args!(
                 "cannot read the database in {}",
                 directory.display()
@@ -57,7 +65,7 @@ impl Rocks {
         let db = Db::open_cf_descriptors(&options, directory, families).map_err(context(
             format_args!("cannot open the database in {}", directory.display()),
         ))?;
-        let db = Arc::new(db);
+        let db = OpenDb::new(db, keep);
         let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "RocksDB has no default column family")
         })?;
@@ -82,8 +90,15 @@ impl Rocks {
     }
 
     /// Whether a directory holds a database.
-    pub(crate) fn exists(directory: &Path) -> bool {
-        directory.join("CURRENT").exists()
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the operating system does not let it look.
+    pub(crate) fn exists(directory: &Path) -> Result<bool> {
+        directory
+            .join("CURRENT")
+            .try_exists()
+            .map_err(|error| cannot("look into", directory, error))
     }
 
     fn writes(&self, durability: Durability) -> &WriteOptions {
@@ -127,8 +142,9 @@ impl Shard for Rocks {
     }
 
     fn drop_partition(&self, name: PartitionName) -> Result<()> {
+        self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))?;
         self.partitions.lock().remove(&name);
-        self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
+        Ok(())
     }
 
     fn bookkeeping(&self) -> &Arc<ColumnFamily> {
@@ -244,6 +260,29 @@ impl Batch for RocksBatch {
     }
 }
 
+/// Syncs the write-ahead logs that an earlier process left, and the directory that names them.
+fn sync_logs(directory: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(cannot("read", directory, error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| cannot("read", directory, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let synced = File::open(&path).and_then(|log| log.sync_all());
+            synced.map_err(|error| cannot("sync", &path, error))?;
+        }
+    }
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| cannot("sync", directory, error))
+}
+
+fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}", path.display()))
+        .with_source(error)
+}
+
 /// The column family of a partition: `p`, its number, `.`, its generation.
 fn family(name: PartitionName) -> String {
     format!("p{}.{}", name.id, name.generation)
@@ -280,16 +319,18 @@ fn with_options<T>(
 fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.fill_cache(!read.bypass_cache);
-    if let Some(deadline) = read.deadline {
-        options.set_deadline(unix_micros(deadline));
+    if let Some(micros) = read.deadline.and_then(unix_micros) {
+        options.set_deadline(micros);
     }
     options
 }
 
-/// RocksDB takes a deadline as microseconds since the Unix epoch. A deadline that has passed
-/// becomes the earliest one that is not zero, since zero means none.
-fn unix_micros(deadline: Instant) -> u64 {
+/// RocksDB takes a deadline as microseconds since the Unix epoch, in 63 bits. A deadline that has
+/// passed becomes the earliest one that is not zero, since zero means none; one beyond the 63 bits
+/// is none.
+fn unix_micros(deadline: Instant) -> Option<u64> {
     let left = deadline.saturating_duration_since(Instant::now());
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
-    u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX).max(1)
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since_epoch.checked_add(left)?.as_micros()).ok()?;
+    u64::try_from(micros.max(1)).ok()
 }

@@ -5,7 +5,7 @@
 //! type here holds the counted database next to the borrowing value. All of the library's
 //! `unsafe` code is in this file, and it only ever extends a lifetime, by the same argument:
 //!
-//! 1. the borrow is of a `Db` inside an `Arc`, whose address does not change;
+//! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
 //! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
 //! 3. it is lent out only under the lifetime of a borrow of the struct itself.
 
@@ -21,16 +21,40 @@ use std::sync::Arc;
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
+/// A database and what must outlive it: whoever holds a value, a scan or a snapshot of a store
+/// keeps the store's directory locked.
+pub(super) struct OpenDb {
+    db: Db,
+    _keep: Keep,
+}
+
+/// Something that is only held.
+pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
+
+impl OpenDb {
+    pub(super) fn new(db: Db, keep: Keep) -> Arc<Self> {
+        Arc::new(Self { db, _keep: keep })
+    }
+}
+
+impl Deref for OpenDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
 /// A column family of a database that it keeps open.
 ///
 /// Dropping the column family from the database leaves its content readable through this handle.
 pub(crate) struct ColumnFamily {
     handle: Arc<BoundColumnFamily<'static>>,
-    db: Arc<Db>,
+    db: Arc<OpenDb>,
 }
 
 impl ColumnFamily {
-    pub(super) fn open(db: &Arc<Db>, name: &str) -> Option<Self> {
+    pub(super) fn open(db: &Arc<OpenDb>, name: &str) -> Option<Self> {
         let handle: Arc<BoundColumnFamily<'_>> = db.cf_handle(name)?;
         // SAFETY: see the module documentation; `handle` borrows from `db`, held beside it.
         let handle = unsafe {
@@ -48,11 +72,11 @@ impl ColumnFamily {
 pub(crate) struct Snapshot {
     reads: ReadOptions,
     inner: SnapshotWithThreadMode<'static, Db>,
-    _db: Arc<Db>,
+    _db: Arc<OpenDb>,
 }
 
 impl Snapshot {
-    pub(super) fn new(db: &Arc<Db>) -> Self {
+    pub(super) fn new(db: &Arc<OpenDb>) -> Self {
         let inner: SnapshotWithThreadMode<'_, Db> = db.snapshot();
         // SAFETY: see the module documentation; `inner` borrows from `db`, held beside it.
         let inner = unsafe {

@@ -82,10 +82,11 @@ impl Keyspace {
     #[inline]
     fn write(&self, key: &[u8], write: impl FnOnce(&Partition) -> Result<()>) -> Result<()> {
         self.inner.core.check_key_bytes(key.len())?;
-        let _gate = self.inner.core.pass_gate()?;
+        let _gate = self.inner.core.gate.pass();
         let view = self.inner.view.load();
         let partition = view.route(key);
         let _stripe = partition.latch.share(key);
+        self.inner.core.check_writable()?;
         partition.check_current()?;
         write(partition)
     }
@@ -200,10 +201,11 @@ impl Keyspace {
         let (core, key) = (&self.inner.core, key.as_ref());
         core.check_key_bytes(key.len())?;
         core.check_value_bytes(new.map_or(0, <[u8]>::len))?;
-        let _gate = core.pass_gate()?;
+        let _gate = core.gate.pass();
         let view = self.inner.view.load();
         let partition = view.route(key);
         let _stripe = partition.latch.own(key);
+        core.check_writable()?;
         partition.check_current()?;
         let (shard, column) = (&partition.shard, &partition.column);
         let found = shard.get(column, key, Read::PRESENT)?;
