@@ -142,7 +142,7 @@ fn compare(
     let quartile = |values: &[f64], of: usize| values[(values.len() - 1) * of / 4];
     let ratios = sorted(&|[annulus, plain]| annulus / plain);
     println!(
-        "{name:<34} {:>6.3}  [{:.3} … {:.3}]   {:>10.0} against {:>10.0} {unit}",
+        "{name:<34} {:>6.3}  [{:.3} … {:.3}]   {:>10.1} against {:>10.1} {unit}",
         quartile(&ratios, 2),
         quartile(&ratios, 1),
         quartile(&ratios, 3),
