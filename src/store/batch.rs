@@ -168,7 +168,6 @@ pub(super) trait Views {
 /// One write, routed.
 struct Routed<'a> {
     partition: Arc<Partition>,
-    owner: ShardId,
     write: &'a Write,
 }
 
@@ -255,7 +254,7 @@ impl<'a> Routes<'a> {
             });
             stripes.set |= write.stripes();
             stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
-            self.writes.entry(owner).or_default().push(Routed { partition, owner, write });
+            self.writes.entry(owner).or_default().push(Routed { partition, write });
         }
     }
 
@@ -268,8 +267,7 @@ impl<'a> Routes<'a> {
     pub(super) fn part(&self, shard: ShardId) -> Result<Part> {
         let mut part = Part { shard: None, batch: EngineBatch::default() };
         let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
-        for Routed { partition, write, owner } in self.writes.get(&shard).into_iter().flatten() {
-            debug_assert_eq!(*owner, shard);
+        for Routed { partition, write } in self.writes.get(&shard).into_iter().flatten() {
             let column = &*partition.column;
             part.shard = Some(Arc::clone(&partition.shard));
             match write {
@@ -334,20 +332,16 @@ pub(super) fn commit(
     batch.check(core)?;
     let gate = core.gate.pass();
     let routes = Routes::of(&batch.ops, views, false)?;
-    let shards: Vec<ShardId> = routes.shards().collect();
-    let several = shards.len() > 1;
+    let several = routes.writes.len() > 1;
     // Owned, not shared: batches with a key in common get their numbers in the order in which they
     // are applied, so that a replay ends with the same value.
     let held: Vec<Held<'_>> =
         routes.stripes.values().flat_map(|stripes| stripes.take(several)).collect();
     core.check_writable()?;
     routes.stripes.values().try_for_each(|stripes| stripes.partition.check_current())?;
-    let parts = shards
-        .iter()
-        .map(|shard| Ok((*shard, routes.part(*shard)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let parts = routes.shards().map(|shard| routes.part(shard)).collect::<Result<Vec<_>>>()?;
     if !several {
-        return parts.into_iter().try_for_each(|(_, part)| part.write(durability));
+        return parts.into_iter().try_for_each(|part| part.write(durability));
     }
     core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)?;
     drop((held, gate));

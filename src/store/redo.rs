@@ -75,7 +75,9 @@ struct State {
     next: u64,
     /// Batches between steps 1 and 3.
     running: BTreeSet<u64>,
-    unsettled: u64,
+    /// All batches below this number are settled.
+    settled: u64,
+    /// Bytes of the records since.
     unsettled_bytes: usize,
 }
 
@@ -92,7 +94,7 @@ impl Redo {
         &self,
         core: &Core,
         record: &RedoRecord<'_>,
-        parts: Vec<(ShardId, Part)>,
+        parts: Vec<Part>,
         durability: Durability,
     ) -> Result<()> {
         let record = encode("a redo record", record)?;
@@ -116,7 +118,6 @@ impl Redo {
         let number = state.next;
         state.next += 1;
         state.running.insert(number);
-        state.unsettled += 1;
         state.unsettled_bytes += bytes;
         number
     }
@@ -126,7 +127,7 @@ impl Redo {
     pub(super) fn settle_if_due(&self, core: &Core) {
         let due = {
             let state = self.state.lock();
-            state.unsettled >= SETTLE_RECORDS || state.unsettled_bytes >= SETTLE_BYTES
+            state.next - state.settled >= SETTLE_RECORDS || state.unsettled_bytes >= SETTLE_BYTES
         };
         if let Some(_settling) = due.then(|| self.settling.try_lock()).flatten()
             && let Err(error) = self.settle_locked(core)
@@ -142,17 +143,16 @@ impl Redo {
     }
 
     fn settle_locked(&self, core: &Core) -> Result<()> {
-        let (below, records, bytes, running) = {
+        let (below, bytes) = {
             let state = self.state.lock();
-            let running = state.running.len() as u64;
-            (state.complete_below(), state.unsettled, state.unsettled_bytes, running)
+            if state.complete_below() == state.settled {
+                return Ok(());
+            }
+            (state.complete_below(), state.unsettled_bytes)
         };
-        if records == 0 {
-            return Ok(());
-        }
         settle_below(&core.metadata.engine, &core.shards, below)?;
         let mut state = self.state.lock();
-        state.unsettled = state.unsettled - records + running;
+        state.settled = below;
         state.unsettled_bytes -= bytes;
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Redo {
         for shard in core.shards.values() {
             next = next.max(last_marker(shard)?.map_or(0, |number| number + 1));
         }
-        self.state.lock().next = next;
+        *self.state.lock() = State { next, settled: next, ..State::default() };
         for (number, record) in &records {
             replay_one(views, *number, record)?;
         }
@@ -179,13 +179,13 @@ fn write_steps(
     core: &Core,
     number: u64,
     record: &[u8],
-    parts: Vec<(ShardId, Part)>,
+    parts: Vec<Part>,
     durability: Durability,
 ) -> Result<()> {
     let metadata = &core.metadata.engine;
     metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
     crate::failpoint::hit("batch-after-record");
-    for (_, mut part) in parts {
+    for mut part in parts {
         mark(&mut part, number);
         part.write(Durability::Buffered)?;
         crate::failpoint::hit("batch-after-part");

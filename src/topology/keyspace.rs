@@ -87,15 +87,6 @@ impl Partitioning {
             Self::Range { map, .. } => map.span(index).map(Span::Keys),
         }
     }
-
-    /// Whether a span of this keyspace contains the key.
-    #[must_use]
-    pub fn contains(&self, span: &Span, key: &[u8]) -> bool {
-        match span {
-            Span::Tokens(tokens) => self.token(key).is_some_and(|token| tokens.contains(token)),
-            Span::Keys(keys) => keys.contains(key),
-        }
-    }
 }
 
 /// The identity of a partition; its span and owner follow from its place in the keyspace.

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 /// Check the whole store
 ///
-/// Reads every row, with every checksum on the way, and checks that the partitions of each keyspace
-/// tile its whole space, that each is owned by one shard that exists, that each key stands in the
+/// Reads every row, with the checksum of every block that comes from disk, and checks that the
+/// partitions of each keyspace tile its whole space, that each is owned by one shard that exists, that each key stands in the
 /// partition that routing names, and that keys are in order. Ends with 1 if there is a problem.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
