@@ -1,10 +1,12 @@
 //! Changes: each makes the next topology from the present one, or says why it cannot.
 
 use super::keyspace::{Keyspace, PartitionName, Partitioning};
+use super::reshape::ReshapeSpec;
+use super::shards::member;
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
-use crate::placement::{HashedPart, Member, RangeMap, Ring};
+use crate::placement::{HashedPart, RangeMap, Ring};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -123,6 +125,41 @@ pub enum Change {
         /// Its number.
         id: KeyspaceId,
     },
+    /// Some neighbouring partitions become others that cover the same. The topology may be later
+    /// than the one that named the targets, as long as the sources are still there and the owners
+    /// exist. A source that has moved in between counts as still there, unless this is a move too:
+    /// whoever copies the data makes sure that nobody else reshapes the same partitions meanwhile.
+    Reshape {
+        /// What becomes of what.
+        spec: ReshapeSpec,
+        /// The targets' names, from [`Topology::name_targets`].
+        targets: Vec<PartitionName>,
+    },
+    /// A new shard, which owns nothing yet.
+    AddShard {
+        /// The shard; its number is [`Topology::next_shard`].
+        shard: ShardInfo,
+    },
+    /// The beginning or the end of a shard's way out: a draining shard gets no partition of a new
+    /// keyspace.
+    DrainShard {
+        /// Its number.
+        id: ShardId,
+        /// Whether it drains from now on.
+        draining: bool,
+    },
+    /// The end of a shard that owns nothing.
+    RemoveShard {
+        /// Its number.
+        id: ShardId,
+    },
+    /// Another weight for a shard. Nothing moves by itself.
+    SetWeight {
+        /// Its number.
+        id: ShardId,
+        /// Its weight, at least 1.
+        weight: u32,
+    },
 }
 
 impl Topology {
@@ -131,10 +168,12 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name that is taken,
-    /// [`NotFound`](ErrorKind::NotFound) for a keyspace that is not there,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points or too
-    /// many arcs. The present topology is untouched.
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name, a shard's number or a directory that
+    /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that is
+    /// not there, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
+    /// or too many arcs, for a reshape that [does not fit](Topology::target_spans), a shard number
+    /// that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
+    /// the last. The present topology is untouched.
     pub fn apply(&self, change: &Change) -> Result<Self> {
         let mut next = self.clone();
         next.epoch = Epoch(next_number(self.epoch.0, "epochs")?);
@@ -148,6 +187,11 @@ impl Topology {
                     )
                 })?;
             }
+            Change::Reshape { spec, targets } => next.reshape(spec, targets)?,
+            Change::AddShard { shard } => next.add_shard(shard)?,
+            Change::DrainShard { id, draining } => next.drain_shard(*id, *draining)?,
+            Change::RemoveShard { id } => next.remove_shard(*id)?,
+            Change::SetWeight { id, weight } => next.set_weight(*id, *weight)?,
         }
         next.check()?;
         Ok(next)
@@ -180,16 +224,25 @@ impl Topology {
     }
 
     fn partition(&self, spec: &KeyspaceSpec) -> Result<Partitioning> {
+        if self.shards.values().all(|shard| shard.draining) {
+            return Err(Error::invalid(
+                "every shard is draining, so none takes a new keyspace: add a shard, or stop \
+                 draining one",
+            ));
+        }
         match spec {
             KeyspaceSpec::Hash(HashSpec { hashed, arcs_per_shard }) => {
                 let mut ring = Ring::builder();
                 if let Some(arcs) = arcs_per_shard {
                     ring = ring.arcs_per_shard(*arcs);
                 }
-                for shard in self.shards.values() {
-                    ring = ring.shard(member(shard));
+                let (draining, staying): (Vec<_>, Vec<_>) =
+                    self.shards.values().partition(|shard| shard.draining);
+                let mut ring = ring.shards(staying.into_iter().map(member)).build()?;
+                for shard in draining {
+                    ring = ring.join(member(shard))?;
                 }
-                Ok(Partitioning::Hash { ring: ring.build()?, hashed: *hashed })
+                Ok(Partitioning::Hash { ring, hashed: *hashed })
             }
             KeyspaceSpec::Range(RangeSpec { boundaries }) => {
                 let map = RangeMap::new(boundaries)?;
@@ -199,11 +252,12 @@ impl Topology {
         }
     }
 
-    /// Owners for `count` ranges in key order: each shard gets a run of neighbours in proportion
+    /// Owners for `count` ranges in key order: each shard that is not draining gets a run of neighbours in proportion
     /// to its weight. A keyspace with fewer ranges than shards begins at the shard that owns the
     /// fewest partitions, so that small keyspaces do not pile up on the first shard.
     fn deal(&self, count: usize) -> Vec<ShardId> {
-        let mut order: Vec<&ShardInfo> = self.shards.values().collect();
+        let mut order: Vec<&ShardInfo> =
+            self.shards.values().filter(|shard| !shard.draining).collect();
         if count < order.len() {
             order.sort_by_key(|shard| (self.partitions_of(shard.id), shard.id));
             return order.iter().take(count).map(|shard| shard.id).collect();
@@ -217,14 +271,6 @@ impl Topology {
             owners.resize(end.max(owners.len()), shard.id);
         }
         owners
-    }
-}
-
-fn member(shard: &ShardInfo) -> Member {
-    let member = Member::new(shard.id).weight(shard.weight);
-    match &shard.zone {
-        Some(zone) => member.zone(zone.as_str()),
-        None => member,
     }
 }
 

@@ -22,6 +22,7 @@ impl Topology {
             }
             partitions_tile_the_space(keyspace)?;
             owners_exist(self, keyspace)?;
+            members_are_the_shards(self, keyspace)?;
         }
         names_are_distinct(self)?;
         numbers_are_used_once(self)
@@ -98,6 +99,19 @@ fn owners_exist(topology: &Topology, keyspace: &Keyspace) -> Result<()> {
     Ok(())
 }
 
+/// Every shard is a member of every ring, with its weight, whether or not it owns an arc.
+fn members_are_the_shards(topology: &Topology, keyspace: &Keyspace) -> Result<()> {
+    let Partitioning::Hash { ring, .. } = &keyspace.partitioning else { return Ok(()) };
+    let members = ring.members().iter().map(|member| (member.id, member.weight));
+    if !members.eq(topology.shards().map(|shard| (shard.id, shard.weight))) {
+        return violated(format!(
+            "the members of the ring of keyspace `{}` are not the shards, or weigh otherwise",
+            keyspace.name
+        ));
+    }
+    Ok(())
+}
+
 fn names_are_distinct(topology: &Topology) -> Result<()> {
     let mut names = BTreeSet::new();
     match topology.keyspaces().find(|keyspace| !names.insert(keyspace.name())) {
@@ -108,6 +122,9 @@ fn names_are_distinct(topology: &Topology) -> Result<()> {
 
 /// Numbers are unique and below the next one to be given.
 fn numbers_are_used_once(topology: &Topology) -> Result<()> {
+    if let Some((id, _)) = topology.shards.range(topology.next_shard..).next() {
+        return violated(format!("shard number {id} was never given"));
+    }
     let mut partitions = BTreeSet::new();
     for keyspace in topology.keyspaces() {
         if keyspace.id >= topology.next_keyspace {

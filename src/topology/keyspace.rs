@@ -3,6 +3,7 @@
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::placement::{HashedPart, RangeMap, Ring, Span, Token};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How a keyspace's keys find their partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,11 +90,20 @@ impl Partitioning {
     }
 }
 
-/// The identity of a partition; its span and owner follow from its place in the keyspace.
+/// The identity of a partition; its span and owner follow from its place in the keyspace. Shown as
+/// `5.2`: number 5, generation 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct PartitionName {
-    pub(crate) id: PartitionId,
-    pub(crate) generation: u32,
+pub struct PartitionName {
+    /// Its number.
+    pub id: PartitionId,
+    /// How often it has moved under this number.
+    pub generation: u32,
+}
+
+impl fmt::Display for PartitionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.id, self.generation)
+    }
 }
 
 /// A partition: what it holds and who owns it.

@@ -24,17 +24,20 @@
 //! ```
 
 mod change;
+mod cut;
 mod invariants;
 mod keyspace;
 mod record;
+mod reshape;
+mod shards;
 
 pub use change::{Change, HashSpec, KeyspaceSpec, RangeSpec};
-#[cfg(feature = "rocksdb")]
-pub(crate) use keyspace::PartitionName;
-pub use keyspace::{Keyspace, Partition, Partitioning};
+pub use cut::Cut;
+pub use keyspace::{Keyspace, Partition, PartitionName, Partitioning};
 #[cfg(feature = "rocksdb")]
 pub(crate) use record::{decode, encode};
 pub use record::{decode_topology, encode_topology};
+pub use reshape::{ReshapeKind, ReshapeSpec};
 
 use crate::error::Result;
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
@@ -55,12 +58,14 @@ pub struct ShardInfo {
     pub weight: u32,
     /// What fails together with it (a disk, a controller), if that is known.
     pub zone: Option<String>,
+    /// Whether it is on its way out: it keeps what it has, and gets no partition of a new keyspace.
+    pub draining: bool,
 }
 
 impl ShardInfo {
-    /// A shard of weight 1, in no zone.
+    /// A shard of weight 1, in no zone, not draining.
     pub fn new(id: ShardId, directory: impl Into<PathBuf>) -> Self {
-        Self { id, directory: directory.into(), weight: 1, zone: None }
+        Self { id, directory: directory.into(), weight: 1, zone: None, draining: false }
     }
 
     /// The same shard with another weight.
@@ -88,6 +93,7 @@ pub struct Topology {
     pub(super) keyspaces: BTreeMap<KeyspaceId, Arc<Keyspace>>,
     pub(super) next_keyspace: KeyspaceId,
     pub(super) next_partition: PartitionId,
+    pub(super) next_shard: ShardId,
 }
 
 impl Topology {
@@ -97,9 +103,9 @@ impl Topology {
     ///
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if there is no shard, if two have
     /// the same number or directory, or if a weight is zero.
-    pub fn new(shards: impl IntoIterator<Item = ShardInfo>) -> Result<Self> {
+    pub fn new(infos: impl IntoIterator<Item = ShardInfo>) -> Result<Self> {
         let mut by_id = BTreeMap::new();
-        for shard in shards {
+        for shard in infos {
             let id = shard.id;
             if by_id.insert(id, shard).is_some() {
                 return Err(crate::Error::invalid(format!(
@@ -107,12 +113,17 @@ impl Topology {
                 )));
             }
         }
+        let next_shard = match by_id.last_key_value() {
+            Some((id, _)) => shards::next_shard_after(*id)?,
+            None => ShardId(0),
+        };
         let topology = Self {
             epoch: Epoch(1),
             shards: by_id,
             keyspaces: BTreeMap::new(),
             next_keyspace: KeyspaceId(1),
             next_partition: PartitionId(1),
+            next_shard,
         };
         topology.check()?;
         Ok(topology)
@@ -122,8 +133,12 @@ impl Topology {
     /// change that came to nothing but may have left its numbers on a disk.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn with_numbers_of(&self, other: &Self) -> Self {
-        let (next_keyspace, next_partition) = (other.next_keyspace, other.next_partition);
-        Self { next_keyspace, next_partition, ..self.clone() }
+        Self {
+            next_keyspace: other.next_keyspace,
+            next_partition: other.next_partition,
+            next_shard: other.next_shard,
+            ..self.clone()
+        }
     }
 
     /// Whether a partition's number was ever given, in this topology or an earlier one.
@@ -147,6 +162,12 @@ impl Topology {
     #[must_use]
     pub fn shard(&self, id: ShardId) -> Option<&ShardInfo> {
         self.shards.get(&id)
+    }
+
+    /// The number that the next shard gets. Numbers of removed shards are never given again.
+    #[must_use]
+    pub const fn next_shard(&self) -> ShardId {
+        self.next_shard
     }
 
     /// The keyspaces, in the order of their creation.

@@ -55,4 +55,43 @@ impl RangeMap {
         }
         Ok(Self::from_keys(keys.finish()))
     }
+
+    /// This map with the `count` partitions from `first` on replaced by one more than `cuts`,
+    /// which begin where the first of them did and at each of `cuts`.
+    /// O(boundaries + their bytes), however many are replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there are no such partitions;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, or the cuts do not ascend
+    /// strictly inside the partitions.
+    ///
+    /// ```
+    /// use annulus::placement::RangeMap;
+    ///
+    /// let map = RangeMap::new(["g", "p"])?;
+    /// assert_eq!(map.replace(1, 1, ["k", "m"])?, RangeMap::new(["g", "k", "m", "p"])?);
+    /// assert_eq!(map.replace(0, 3, [""; 0])?, RangeMap::whole());
+    /// # Ok::<(), annulus::Error>(())
+    /// ```
+    pub fn replace<K: AsRef<[u8]>>(
+        &self,
+        first: usize,
+        count: usize,
+        cuts: impl IntoIterator<Item = K>,
+    ) -> Result<Self> {
+        let end = first.saturating_add(count);
+        if count == 0 {
+            return Err(Error::invalid("no partition to replace: give at least one"));
+        }
+        if end > self.len() {
+            let message = format!("partitions {first} to {} of {}", end - 1, self.len());
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let mut keys = keys::Builder::default();
+        self.boundaries().take(first).try_for_each(|boundary| keys.push(boundary))?;
+        cuts.into_iter().try_for_each(|cut| keys.push(cut.as_ref()))?;
+        self.boundaries().skip(end - 1).try_for_each(|boundary| keys.push(boundary))?;
+        Ok(Self::from_keys(keys.finish()))
+    }
 }

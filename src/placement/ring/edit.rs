@@ -1,9 +1,6 @@
 //! New rings from old ones.
 
-use super::balance::balance;
 use super::build::targets;
-use super::member::Members;
-use super::segments;
 use super::{Member, Ring};
 use crate::placement::Token;
 use crate::{Error, ErrorKind, Result, ShardId};
@@ -36,14 +33,7 @@ impl Ring {
     /// # Ok::<(), annulus::Error>(())
     /// ```
     pub fn add_shard(&self, member: Member) -> Result<Self> {
-        let id = member.id;
-        if self.member(id).is_some() {
-            let message = format!("shard {id} is already in the ring");
-            return Err(Error::new(ErrorKind::AlreadyExists, message));
-        }
-        let mut members = self.members.to_vec();
-        members.push(member);
-        let members = Members::new(members)?;
+        let members = self.members_with(member)?;
         let targets = targets(&members);
         self.rebalance(&members, &targets, members.clone())
     }
@@ -59,15 +49,7 @@ impl Ring {
     /// [`NotFound`](ErrorKind::NotFound) if the shard is not in the ring;
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it is the last one.
     pub fn remove_shard(&self, shard: ShardId) -> Result<Self> {
-        let index = self.members.require(shard)?;
-        let mut members = self.members.to_vec();
-        members.remove(index);
-        if members.is_empty() {
-            let message =
-                format!("shard {shard} is the last one of the ring: add another one first");
-            return Err(Error::invalid(message));
-        }
-        let members = Members::new(members)?;
+        let (index, members) = self.members_without(shard)?;
         let mut targets = targets(&members);
         targets.insert(index, 0);
         self.rebalance(&self.members, &targets, members)
@@ -81,23 +63,7 @@ impl Ring {
     /// [`NotFound`](ErrorKind::NotFound) if the shard is not in the ring;
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) if the weight is 0.
     pub fn set_weight(&self, shard: ShardId, weight: u32) -> Result<Self> {
-        let index = self.members.require(shard)?;
-        let mut members = self.members.to_vec();
-        if let Some(member) = members.get_mut(index) {
-            member.weight = weight;
-        }
-        let members = Members::new(members)?;
-        let targets = targets(&members);
-        self.rebalance(&members, &targets, members.clone())
-    }
-
-    /// Moves to `targets`, one for each of `all`, who include this ring's members.
-    fn rebalance(&self, all: &Members, targets: &[u128], members: Members) -> Result<Self> {
-        let wanted = |member: &Member| member.arcs.unwrap_or(self.arcs_per_shard);
-        let wanted: Vec<u32> = all.iter().map(wanted).collect();
-        let segments = balance(segments::from_ring(self, all), targets, &wanted);
-        let (starts, owners) = segments::into_arcs(segments, all);
-        self.with(members, starts, owners)
+        self.reweigh(shard, weight)?.balanced()
     }
 
     /// This ring with a boundary at `at`, so that an arc becomes two of the same owner. O(arcs).
@@ -172,5 +138,58 @@ impl Ring {
         };
         *owner = shard;
         self.with(self.members.clone(), self.starts.to_vec(), owners)
+    }
+
+    /// This ring with the `count` arcs from `first` on replaced by one more than `cuts`, which
+    /// begin where the first of them did and at each of `cuts`, and belong to `owners`. O(arcs),
+    /// however many are replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there are no such arcs, or an owner is not in the ring;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, the cuts do not ascend
+    /// strictly inside the arcs, there is not one owner for each new arc, or the ring would have
+    /// more than [`ARCS_MAX`](super::ARCS_MAX) arcs.
+    ///
+    /// ```
+    /// use annulus::ShardId;
+    /// use annulus::placement::{Member, Ring, Token};
+    ///
+    /// let ring = Ring::builder()
+    ///     .arcs_per_shard(1)
+    ///     .shards([0, 1].map(|id| Member::new(ShardId(id))))
+    ///     .build()?;
+    /// let reshaped = ring.reshape(0, 1, &[Token(10), Token(20)], &[0, 1, 0].map(ShardId))?;
+    /// assert_eq!(reshaped.owner(Token(15)), ShardId(1));
+    /// assert_eq!(reshaped.reshape(0, 3, &[], &[ShardId(0)])?, ring);
+    /// # Ok::<(), annulus::Error>(())
+    /// ```
+    pub fn reshape(
+        &self,
+        first: usize,
+        count: usize,
+        cuts: &[Token],
+        owners: &[ShardId],
+    ) -> Result<Self> {
+        let end = first.saturating_add(count);
+        if count == 0 {
+            return Err(Error::invalid("no arc to reshape: give at least one"));
+        }
+        if end > self.len() {
+            let message = format!("arcs {first} to {} of a ring of {}", end - 1, self.len());
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        if owners.len() != cuts.len() + 1 {
+            let (cuts, owners) = (cuts.len(), owners.len());
+            return Err(Error::invalid(format!(
+                "{cuts} cuts and {owners} owners: give one owner more than cuts"
+            )));
+        }
+        owners.iter().try_for_each(|owner| self.members.require(*owner).map(drop))?;
+        let (mut starts, mut all_owners) = (self.starts.to_vec(), self.owners.to_vec());
+        starts.splice(first + 1..end, cuts.iter().map(|cut| cut.0));
+        all_owners.splice(first..end, owners.iter().copied());
+        // Cuts that do not ascend strictly inside the arcs are found by the check of the starts.
+        self.with(self.members.clone(), starts, all_owners)
     }
 }

@@ -8,6 +8,7 @@ mod diff;
 mod edit;
 mod ledger;
 mod member;
+mod membership;
 mod preference;
 mod segments;
 mod share;

@@ -1,0 +1,102 @@
+//! Changes of the shards: they come without partitions and go without partitions. Between, and
+//! one after the other, reshapes move data.
+
+use super::keyspace::{Keyspace, Partitioning};
+use super::{ShardInfo, Topology};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::placement::{Member, Ring};
+use std::sync::Arc;
+
+impl Topology {
+    pub(super) fn add_shard(&mut self, shard: &ShardInfo) -> Result<()> {
+        let (id, next) = (shard.id, self.next_shard);
+        if self.shards.contains_key(&id) {
+            let message = format!("there is a shard {id} already; the next number is {next}");
+            return Err(Error::new(ErrorKind::AlreadyExists, message));
+        }
+        if id != next {
+            return Err(Error::invalid(format!(
+                "the next shard has number {next}, not {id}: numbers are given in order, and never \
+                 twice"
+            )));
+        }
+        if let Some(other) = self.shards.values().find(|other| other.directory == shard.directory) {
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!(
+                    "shard {} is in the directory {} already; choose another one",
+                    other.id,
+                    shard.directory.display()
+                ),
+            ));
+        }
+        self.next_shard = next_shard_after(id)?;
+        let member = member(shard);
+        self.edit_rings(|ring| ring.join(member.clone()))?;
+        self.shards.insert(id, shard.clone());
+        Ok(())
+    }
+
+    pub(super) fn drain_shard(&mut self, id: ShardId, draining: bool) -> Result<()> {
+        let mut shard = self.require_shard(id)?.clone();
+        shard.draining = draining;
+        self.shards.insert(id, shard);
+        Ok(())
+    }
+
+    pub(super) fn remove_shard(&mut self, id: ShardId) -> Result<()> {
+        self.require_shard(id)?;
+        if self.shards.len() == 1 {
+            return Err(Error::invalid(format!(
+                "shard {id} is the last one: add another one first"
+            )));
+        }
+        let owned = self.partitions_of(id);
+        if owned > 0 {
+            return Err(Error::invalid(format!(
+                "shard {id} still owns {owned} partitions: move them to other shards first"
+            )));
+        }
+        self.shards.remove(&id);
+        self.edit_rings(|ring| ring.leave(id))
+    }
+
+    pub(super) fn set_weight(&mut self, id: ShardId, weight: u32) -> Result<()> {
+        let mut shard = self.require_shard(id)?.clone();
+        if weight == 0 {
+            return Err(Error::invalid(format!(
+                "shard {id} cannot have weight 0: give at least 1, or remove the shard"
+            )));
+        }
+        shard.weight = weight;
+        self.shards.insert(id, shard);
+        self.edit_rings(|ring| ring.reweigh(id, weight))
+    }
+
+    /// Changes the members of every ring. The arcs stay, and so do the partitions.
+    fn edit_rings(&mut self, edit: impl Fn(&Ring) -> Result<Ring>) -> Result<()> {
+        for keyspace in self.keyspaces.values_mut() {
+            let Partitioning::Hash { ring, hashed } = &keyspace.partitioning else { continue };
+            let partitioning = Partitioning::Hash { ring: edit(ring)?, hashed: *hashed };
+            *keyspace = Arc::new(Keyspace { partitioning, ..Keyspace::clone(keyspace) });
+        }
+        Ok(())
+    }
+}
+
+/// A shard as its rings see it.
+pub(super) fn member(shard: &ShardInfo) -> Member {
+    let member = Member::new(shard.id).weight(shard.weight);
+    match &shard.zone {
+        Some(zone) => member.zone(zone.as_str()),
+        None => member,
+    }
+}
+
+/// The number that is given after `id`.
+pub(super) fn next_shard_after(id: ShardId) -> Result<ShardId> {
+    id.0.checked_add(1).map(ShardId).ok_or_else(|| {
+        Error::invalid(format!("shard number {id} is the last there is; give a lower one"))
+    })
+}

@@ -1,0 +1,186 @@
+//! What is refused, with which kind, and that the message names it.
+
+use super::{create, shard, shards};
+use annulus::placement::Token;
+use annulus::topology::{
+    Change, Cut, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, ShardInfo, Topology,
+    encode_topology,
+};
+use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
+
+const HASH: u32 = 1;
+const RANGE: u32 = 2;
+
+/// Keyspace 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
+fn topology() -> Topology {
+    let topology = create(&shards(3), "users", KeyspaceSpec::hash().arcs_per_shard(2));
+    create(&topology, "log", KeyspaceSpec::range().split_at(["g", "p"]))
+}
+
+fn spec(keyspace: u32, sources: &[u64], cuts: &[Cut], owners: &[u32]) -> ReshapeSpec {
+    ReshapeSpec {
+        keyspace: KeyspaceId(keyspace),
+        sources: sources.iter().copied().map(PartitionId).collect(),
+        cuts: cuts.to_vec(),
+        owners: owners.iter().copied().map(ShardId).collect(),
+    }
+}
+
+fn key(key: &str) -> Cut {
+    Cut::Key(key.as_bytes().into())
+}
+
+#[test]
+fn a_reshape_is_refused_with_a_reason() {
+    use ErrorKind::{InvalidArgument, NotFound};
+    let token = |at| Cut::Token(Token(at));
+    let refused = [
+        (spec(9, &[1], &[], &[0]), NotFound, "keyspace with number 9"),
+        (spec(HASH, &[7], &[], &[0]), NotFound, "no partition 7"),
+        (spec(HASH, &[1, 7], &[], &[0]), NotFound, "no partition 7"),
+        (spec(HASH, &[1], &[], &[9]), NotFound, "no shard 9"),
+        (spec(HASH, &[], &[], &[0]), InvalidArgument, "without partitions"),
+        (spec(HASH, &[1], &[], &[]), InvalidArgument, "0 owners"),
+        (spec(HASH, &[1], &[token(9)], &[0]), InvalidArgument, "2 targets and 1 owners"),
+        (spec(HASH, &[1, 2], &[token(9)], &[0, 0]), InvalidArgument, "merge them first"),
+        (spec(HASH, &[1, 1], &[], &[0]), InvalidArgument, "partition 1 is named twice"),
+        (spec(HASH, &[2, 1], &[], &[0]), InvalidArgument, "partition 1 does not follow"),
+        (spec(HASH, &[1, 3], &[], &[0]), InvalidArgument, "partition 3 does not follow"),
+        (spec(HASH, &[6, 1], &[], &[0]), InvalidArgument, "partition 1 does not follow"),
+        (spec(HASH, &[1], &[token(0)], &[0, 1]), InvalidArgument, "cut after its start"),
+        (spec(HASH, &[1], &[token(u64::MAX)], &[0, 1]), InvalidArgument, "not inside"),
+        (spec(HASH, &[1], &[token(9), token(9)], &[0, 1, 0]), InvalidArgument, "does not come"),
+        (spec(HASH, &[1], &[key("a")], &[0, 1]), InvalidArgument, "cut at a token"),
+        (spec(RANGE, &[8], &[token(9)], &[0, 1]), InvalidArgument, "cut at a key"),
+        (spec(RANGE, &[8], &[key("g")], &[0, 1]), InvalidArgument, "\"g\" is not inside"),
+        (spec(RANGE, &[8], &[key("p")], &[0, 1]), InvalidArgument, "\"p\" is not inside"),
+        (spec(RANGE, &[7], &[key("")], &[0, 1]), InvalidArgument, "not inside"),
+        (spec(RANGE, &[8], &[key("k"), key("i")], &[0, 1, 0]), InvalidArgument, "\"i\" does not"),
+    ];
+    let topology = topology();
+    for (spec, kind, words) in refused {
+        let error = topology.name_targets(&spec).unwrap_err();
+        assert_eq!(error.kind(), kind, "{spec:?}: {error}");
+        assert!(error.to_string().contains(words), "{spec:?}: {error}");
+        let again = topology.target_spans(&spec).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+        let targets = vec![PartitionName { id: PartitionId(1), generation: 1 }];
+        let again = topology.apply(&Change::Reshape { spec, targets }).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+    }
+}
+
+#[test]
+fn targets_have_the_names_they_were_given() {
+    let topology = topology();
+    let name = |id, generation| PartitionName { id: PartitionId(id), generation };
+    let moves = spec(RANGE, &[8], &[], &[0]);
+    let splits = spec(RANGE, &[8], &[key("k")], &[0, 2]);
+    assert_eq!(topology.name_targets(&moves).unwrap(), (vec![name(8, 1)], topology.clone()));
+    assert_eq!(topology.name_targets(&splits).unwrap().0, [name(10, 0), name(11, 0)]);
+    let refused = [
+        (&moves, vec![]),
+        (&moves, vec![name(8, 0)]),
+        (&moves, vec![name(8, 2)]),
+        (&moves, vec![name(10, 0)]),
+        (&splits, vec![name(10, 0)]),
+        (&splits, vec![name(10, 0), name(10, 0)]),
+        (&splits, vec![name(8, 1), name(10, 0)]),
+        (&splits, vec![name(1, 0), name(10, 0)]),
+        (&splits, vec![name(10, 0), name(11, 1)]),
+    ];
+    for (spec, targets) in refused {
+        let error = topology.apply(&Change::Reshape { spec: spec.clone(), targets }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    }
+    // A number that somebody else was given in between leaves a gap, which is never filled.
+    let targets = vec![name(40, 0), name(12, 0)];
+    let split = topology.apply(&Change::Reshape { spec: splits, targets }).unwrap();
+    let merges = spec(RANGE, &[40, 12], &[], &[1]);
+    assert_eq!(split.name_targets(&merges).unwrap().0, [name(41, 0)]);
+    assert_eq!(name(5, 2).to_string(), "5.2");
+}
+
+#[test]
+fn kinds_have_names() {
+    let kinds = [
+        (spec(RANGE, &[8], &[], &[0]), ReshapeKind::Move, "move"),
+        (spec(RANGE, &[8], &[key("k")], &[0, 1]), ReshapeKind::Split, "split"),
+        (spec(RANGE, &[8, 9], &[], &[0]), ReshapeKind::Merge, "merge"),
+    ];
+    for (spec, kind, name) in kinds {
+        assert_eq!(spec.kind(), kind);
+        assert_eq!(kind.to_string(), name);
+        assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{name}\""));
+    }
+}
+
+#[test]
+fn changes_of_shards_are_refused_with_a_reason() {
+    use ErrorKind::{AlreadyExists, InvalidArgument, NotFound};
+    let add = |shard| Change::AddShard { shard };
+    let refused = [
+        (add(shard(2)), AlreadyExists, "shard 2 already"),
+        (add(shard(4)), InvalidArgument, "number 3, not 4"),
+        (add(ShardInfo::new(ShardId(3), "shards/0")), AlreadyExists, "directory shards/0"),
+        (add(shard(3).weight(0)), InvalidArgument, "weight 0"),
+        (Change::RemoveShard { id: ShardId(7) }, NotFound, "no shard 7"),
+        (Change::RemoveShard { id: ShardId(1) }, InvalidArgument, "still owns 3 partitions"),
+        (Change::SetWeight { id: ShardId(7), weight: 1 }, NotFound, "no shard 7"),
+        (Change::SetWeight { id: ShardId(1), weight: 0 }, InvalidArgument, "weight 0"),
+        (Change::DrainShard { id: ShardId(7), draining: true }, NotFound, "no shard 7"),
+    ];
+    let topology = topology();
+    for (change, kind, words) in refused {
+        let error = topology.apply(&change).unwrap_err();
+        assert_eq!(error.kind(), kind, "{change:?}: {error}");
+        assert!(error.to_string().contains(words), "{change:?}: {error}");
+    }
+    let last = shards(1).apply(&Change::RemoveShard { id: ShardId(0) }).unwrap_err();
+    assert!(last.to_string().contains("the last one"), "{last}");
+    let highest = Topology::new([shard(u32::MAX)]).unwrap_err();
+    assert_eq!(highest.kind(), InvalidArgument);
+}
+
+#[test]
+fn numbers_of_removed_shards_are_not_given_again() {
+    let grown = topology().apply(&Change::AddShard { shard: shard(3) }).unwrap();
+    let shrunk = grown.apply(&Change::RemoveShard { id: ShardId(3) }).unwrap();
+    assert_eq!(shrunk.next_shard(), ShardId(4));
+    let error = shrunk.apply(&Change::AddShard { shard: shard(3) }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(shrunk.apply(&Change::AddShard { shard: shard(4) }).is_ok());
+}
+
+#[test]
+fn a_draining_shard_gets_nothing_new_and_can_come_back() {
+    let drain = |topology: &Topology, id, draining| {
+        topology.apply(&Change::DrainShard { id: ShardId(id), draining }).unwrap()
+    };
+    let drained = drain(&shards(3), 1, true);
+    let topology = create(&drained, "users", KeyspaceSpec::hash().arcs_per_shard(2));
+    let topology = create(&topology, "log", KeyspaceSpec::range().split_at(["d", "g", "k", "p"]));
+    let topology = create(&topology, "small", KeyspaceSpec::range());
+    assert_eq!(topology.partitions_of(ShardId(1)), 0);
+    assert_eq!(topology.partitions_of(ShardId(0)) + topology.partitions_of(ShardId(2)), 10);
+    // It is a member all the same, so that a partition can be moved to it later.
+    let back = drain(&topology, 1, false);
+    let moves = spec(1, &[1], &[], &[1]);
+    let (targets, numbered) = back.name_targets(&moves).unwrap();
+    let moved = numbered.apply(&Change::Reshape { spec: moves, targets }).unwrap();
+    assert_eq!(moved.partitions_of(ShardId(1)), 1);
+
+    let all = [0, 1, 2].into_iter().fold(shards(3), |topology, id| drain(&topology, id, true));
+    for spec in [KeyspaceSpec::hash().into(), KeyspaceSpec::range().into()] {
+        let change = Change::CreateKeyspace { name: "none".into(), spec };
+        let error = all.apply(&change).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("draining"), "{error}");
+    }
+}
+
+#[test]
+fn records_have_format_2() {
+    let record = encode_topology(&topology()).unwrap();
+    assert_eq!(record[..2], [2, 0]);
+}
