@@ -39,6 +39,7 @@
 //! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
+//! * [`balance`]: plans: what to move, split and merge when shards come, go or change weight.
 //! * [`Error`]: one type; [`ErrorKind`] says what to do.
 //!
 //! # What it promises
@@ -57,8 +58,8 @@
 //!
 //! # Features
 //!
-//! * `rocksdb` (default): the store. Without it the crate is [`placement`] and [`topology`], and
-//!   builds in seconds.
+//! * `rocksdb` (default): the store. Without it the crate is [`placement`], [`topology`] and
+//!   [`balance`], and builds in seconds.
 //! * `failpoints`: for the crate's own crash tests.
 
 #![deny(unsafe_code)]
@@ -67,6 +68,7 @@
     allow(rustdoc::broken_intra_doc_links, reason = "half of it is missing")
 )]
 
+pub mod balance;
 mod error;
 #[cfg(feature = "rocksdb")]
 mod failpoint;

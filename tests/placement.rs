@@ -31,6 +31,10 @@ enum Edit {
     Split(u64),
     Merge(Index),
     Assign(Index, Index),
+    Reshape(Index, usize, Vec<u64>, [Index; 3]),
+    Join(Member),
+    Leave(Index),
+    Reweigh(Index, u32),
 }
 
 fn any_member() -> impl Strategy<Value = Member> {
@@ -59,7 +63,31 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         1 => any::<u64>().prop_map(Edit::Split),
         1 => any::<Index>().prop_map(Edit::Merge),
         1 => (any::<Index>(), any::<Index>()).prop_map(|(arc, member)| Edit::Assign(arc, member)),
+        2 => any_reshape(),
+        1 => any_member().prop_map(Edit::Join),
+        1 => any::<Index>().prop_map(Edit::Leave),
+        1 => (any::<Index>(), 1..9_u32).prop_map(|(member, weight)| Edit::Reweigh(member, weight)),
     ]
+}
+
+/// Some arcs become others; the cuts lie as far into the first of them as the numbers say.
+fn any_reshape() -> impl Strategy<Value = Edit> {
+    let cuts = prop::collection::btree_set(any::<u64>(), 0..3);
+    (any::<Index>(), 1..4_usize, cuts, any::<[Index; 3]>()).prop_map(
+        |(first, count, cuts, owners)| {
+            Edit::Reshape(first, count, cuts.into_iter().collect(), owners)
+        },
+    )
+}
+
+fn reshape(ring: &Ring, edit: (&Index, usize, &[u64], &[Index])) -> annulus::Result<Ring> {
+    let (first, count, cuts, owners) = edit;
+    let first = first.index(ring.len());
+    let span = ring.arc(first).unwrap().span;
+    let cut = |cut: &u64| Token(span.start.0 + ((u128::from(*cut) * span.width()) >> 64) as u64);
+    let cuts: Vec<Token> = cuts.iter().map(cut).collect();
+    let owners: Vec<ShardId> = owners.iter().map(|owner| owner.get(ring.members()).id).collect();
+    ring.reshape(first, count, &cuts, owners.get(..=cuts.len()).unwrap())
 }
 
 /// What the edit makes of the ring, or the ring itself if the edit is refused.
@@ -72,6 +100,10 @@ fn apply(ring: &Ring, edit: &Edit) -> Ring {
         Edit::Split(at) => ring.split_arc(Token(*at)),
         Edit::Merge(arc) => ring.merge_arcs(arc.index(ring.len())),
         Edit::Assign(arc, member) => ring.assign(arc.index(ring.len()), member.get(members).id),
+        Edit::Reshape(first, count, cuts, owners) => reshape(ring, (first, *count, cuts, owners)),
+        Edit::Join(member) => ring.join(member.clone()),
+        Edit::Leave(member) => ring.leave(member.get(members).id),
+        Edit::Reweigh(member, weight) => ring.reweigh(member.get(members).id, *weight),
     };
     result.unwrap_or_else(|_| ring.clone())
 }
@@ -147,6 +179,48 @@ proptest! {
         };
         let moved = ring.diff(&changed);
         prop_assert_eq!(moved_tokens(&moved), owned(&ring).iter().map(surplus).sum::<u128>());
+    }
+
+    /// The two halves of a change of the members are the change.
+    #[test]
+    fn members_change_first_and_arcs_later(ring in any_ring(), member in any_member(), weight in 1..9_u32) {
+        let mut member = member;
+        member.id = ShardId(99);
+        let joined = ring.join(member.clone()).unwrap();
+        joined.check().unwrap();
+        prop_assert!(ring.diff(&joined).is_empty());
+        prop_assert_eq!(joined.balanced().unwrap(), ring.add_shard(member).unwrap());
+        prop_assert_eq!(joined.leave(ShardId(99)).unwrap(), ring.clone());
+        let shard = ring.members()[0].id;
+        let reweighed = ring.reweigh(shard, weight).unwrap();
+        prop_assert!(ring.diff(&reweighed).is_empty());
+        prop_assert_eq!(reweighed.balanced().unwrap(), ring.set_weight(shard, weight).unwrap());
+        let balanced = ring.balanced().unwrap();
+        prop_assert!(is_exact(&balanced));
+        prop_assert_eq!(&balanced.balanced().unwrap(), &balanced);
+        let leaves = ring.leave(shard);
+        let may_leave = owned(&ring)[&shard] == 0 && ring.members().len() > 1;
+        prop_assert_eq!(leaves.is_ok(), may_leave);
+    }
+
+    /// A reshape is its splits, merges and assignments, one after the other.
+    #[test]
+    fn a_reshape_is_many_edits(ring in any_ring(), edit in any_reshape()) {
+        let Edit::Reshape(first, count, cuts, owners) = &edit else { unreachable!() };
+        let result = reshape(&ring, (first, *count, cuts, owners));
+        let first = first.index(ring.len());
+        prop_assert!(result.is_ok() || first + count > ring.len() || !cuts.is_empty());
+        let Ok(reshaped) = result else { return Ok(()) };
+        reshaped.check().unwrap();
+        let (old, new) = (starts(&ring), starts(&reshaped));
+        let start = ring.arc(first).unwrap().span.start.0;
+        let end = ring.arc(first + count).map_or(u64::MAX, |arc| arc.span.start.0);
+        let is_outside = |(at, _): &(&u64, &ShardId)| **at < start || **at >= end && first + count < ring.len();
+        prop_assert!(old.iter().filter(is_outside).eq(new.iter().filter(is_outside)));
+        prop_assert_eq!(reshaped.len(), ring.len() - count + cuts.len() + 1);
+        for (index, owner) in owners.iter().take(cuts.len() + 1).enumerate() {
+            prop_assert_eq!(reshaped.arc(first + index).unwrap().owner, owner.get(ring.members()).id);
+        }
     }
 
     /// In balance, that is: only to the new shard and only from the removed one.
@@ -324,7 +398,27 @@ fn a_ring_refuses_what_it_cannot_be() {
     assert_eq!(ring.merge_arcs(usize::MAX).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(ring.assign(4, ShardId(0)).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(ring.assign(0, ShardId(2)).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(ring.join(member(1)).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(ring.join(member(2).weight(0)).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(ring.leave(ShardId(2)).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(ring.leave(ShardId(1)).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(ring.reweigh(ShardId(2), 1).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(ring.reweigh(ShardId(1), 0).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let refused = |first, count, cuts: &[u64], owners: &[u32]| {
+        let cuts: Vec<Token> = cuts.iter().copied().map(Token).collect();
+        let owners: Vec<ShardId> = owners.iter().copied().map(ShardId).collect();
+        ring.reshape(first, count, &cuts, &owners).unwrap_err().kind()
+    };
+    assert_eq!(refused(0, 0, &[], &[0]), ErrorKind::InvalidArgument);
+    assert_eq!(refused(0, 5, &[], &[0]), ErrorKind::NotFound);
+    assert_eq!(refused(usize::MAX, 2, &[], &[0]), ErrorKind::NotFound);
+    assert_eq!(refused(0, 1, &[], &[2]), ErrorKind::NotFound);
+    assert_eq!(refused(0, 1, &[5], &[0]), ErrorKind::InvalidArgument);
+    assert_eq!(refused(0, 1, &[0], &[0, 1]), ErrorKind::InvalidArgument);
+    assert_eq!(refused(0, 1, &[1 << 62], &[0, 1]), ErrorKind::InvalidArgument);
+    assert_eq!(refused(0, 1, &[7, 7], &[0, 1, 0]), ErrorKind::InvalidArgument);
     let alone = ring.remove_shard(ShardId(0)).unwrap();
+    assert_eq!(alone.leave(ShardId(1)).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(alone.remove_shard(ShardId(1)).unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
@@ -393,6 +487,29 @@ proptest! {
                 prop_assert!(!is_new);
                 prop_assert_eq!(error.kind(), ErrorKind::AlreadyExists);
             }
+        }
+    }
+
+    /// Whatever was there between two boundaries, afterwards there is what was asked for.
+    #[test]
+    fn a_replacement_is_between_its_ends(
+        boundaries in any_keys(40),
+        cuts in any_keys(4),
+        first: Index,
+        count in 1..4_usize,
+    ) {
+        let map = RangeMap::new(&boundaries).unwrap();
+        let first = first.index(map.len());
+        let all: Vec<&Vec<u8>> = boundaries.iter().collect();
+        let expected = all.get(first + count - 1..).map(|after| {
+            let before = all[..first].iter().copied();
+            RangeMap::new(before.chain(&cuts).chain(after.iter().copied()))
+        });
+        match (map.replace(first, count, &cuts), expected) {
+            (Ok(replaced), Some(Ok(expected))) => prop_assert_eq!(replaced, expected),
+            (Err(error), None) => prop_assert_eq!(error.kind(), ErrorKind::NotFound),
+            (Err(error), Some(Err(_))) => prop_assert_eq!(error.kind(), ErrorKind::InvalidArgument),
+            (found, expected) => prop_assert!(false, "{found:?} {expected:?}"),
         }
     }
 

@@ -35,6 +35,7 @@ mod span;
 mod token;
 
 pub use range_map::RangeMap;
+pub(crate) use ring::Goal;
 pub use ring::{ARCS_MAX, ARCS_PER_SHARD, Member, Moved, Ring, RingArc, RingBuilder, Share};
 pub use span::{KeySpan, Span, TokenSpan};
 pub use token::{HashedPart, Token, TokenFunction};

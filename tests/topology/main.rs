@@ -16,6 +16,7 @@
 )]
 
 mod changes;
+mod plans;
 mod refusals;
 
 use annulus::ShardId;

@@ -6,6 +6,7 @@ mod build;
 mod carve;
 mod diff;
 mod edit;
+mod goal;
 mod ledger;
 mod member;
 mod membership;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use build::{ARCS_PER_SHARD, RingBuilder};
 pub use diff::Moved;
+pub(crate) use goal::Goal;
 pub use member::Member;
 pub use share::Share;
 
