@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Closed,
     /// The deadline given to the call has passed; nothing was changed.
     DeadlineExceeded,
+    /// The work was ended by a call that asked for it; what it concerns is as it was before.
+    Aborted,
     /// The engine is busy and refused the call for now; try again.
     Busy,
     /// The operating system refused: permissions, a full disk, a path that is not there.
@@ -48,6 +50,7 @@ impl ErrorKind {
             Self::InUse => "in_use",
             Self::Closed => "closed",
             Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Aborted => "aborted",
             Self::Busy => "busy",
             Self::Io => "io",
             Self::Damaged => "damaged",
@@ -96,6 +99,12 @@ impl Error {
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same error, to be told twice; without what it came from.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { kind: self.kind, message: self.message.clone(), source: None }
     }
 
     /// What the caller can do about it.

@@ -68,6 +68,8 @@
     allow(rustdoc::broken_intra_doc_links, reason = "half of it is missing")
 )]
 
+#[cfg(any(feature = "rocksdb", annulus_shuttle))]
+mod access;
 pub mod balance;
 mod error;
 #[cfg(feature = "rocksdb")]
@@ -76,6 +78,9 @@ mod id;
 #[cfg(feature = "rocksdb")]
 mod options;
 pub mod placement;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod reshape;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod shard;
@@ -91,6 +96,11 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
 pub use options::{Compression, Durability, Options, ReadOptions};
+#[cfg(feature = "rocksdb")]
+pub use reshape::{
+    Check, Event, Job, Outcome, Phase, PlannedStep, Progress, ReshapeOptions, ReshapePlan,
+    ReshapeStats, Throttle, Transport,
+};
 #[cfg(feature = "rocksdb")]
 pub use store::{
     Batch, Creation, KeyBounds, Keyspace, KeyspaceStats, PartitionStats, Prefix, Recovery, Scan,

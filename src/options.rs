@@ -1,6 +1,7 @@
 //! What a store can be told: plain data, checked once, never silently corrected.
 
 use crate::error::{Error, Result};
+use crate::reshape::ReshapeOptions;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -71,6 +72,8 @@ pub struct Options {
     /// Threads for flushes and compactions, shared by all shards. Default: the number of
     /// processors; 1 to 256.
     pub background_threads: usize,
+    /// How partitions are moved, split and merged.
+    pub reshape: ReshapeOptions,
     /// Open files a shard keeps; `None` keeps all of them open, which is fastest. Default: `None`.
     pub open_files_per_shard: Option<u32>,
 }
@@ -88,6 +91,7 @@ impl Default for Options {
             compression: Compression::default(),
             bloom_bits_per_key: 10,
             background_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            reshape: ReshapeOptions::default(),
             open_files_per_shard: None,
         }
     }
@@ -122,7 +126,7 @@ impl Options {
         if self.open_files_per_shard.is_some_and(|files| files < 64) {
             return Err(Error::invalid("option open_files_per_shard must be at least 64, or None"));
         }
-        Ok(())
+        self.reshape.validate()
     }
 }
 

@@ -42,6 +42,9 @@ pub struct KeyspaceVerification {
     pub keys: u64,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
+    /// Keys of other partitions in shared files, which are no problem and go when they are
+    /// trimmed.
+    pub foreign: u64,
     /// Keys that stand in another partition than the one that routing names.
     pub misplaced: u64,
     /// Keys by shard.
@@ -53,6 +56,7 @@ pub struct KeyspaceVerification {
 struct Tally {
     keys: u64,
     bytes: u64,
+    foreign: u64,
     misplaced: u64,
     problems: Vec<String>,
 }
@@ -95,6 +99,7 @@ pub(crate) fn keyspace(
     for (shard, tally) in tallies {
         report.keys += tally.keys;
         report.bytes += tally.bytes;
+        report.foreign += tally.foreign;
         report.misplaced += tally.misplaced;
         report.keys_by_shard.push((shard, tally.keys));
         problems.extend(tally.problems);
@@ -129,9 +134,13 @@ fn of_partition(
     let mut cursor = partition.shard.cursor(&partition.column, &all, Direction::Forward, read)?;
     let mut last: Option<Vec<u8>> = None;
     while let Some((key, value)) = cursor.row() {
-        tally.keys += 1;
-        tally.bytes += (key.len() + value.len()) as u64;
-        if view.index(key) != index {
+        let bytes = (key.len() + value.len()) as u64;
+        if view.index(key) == index {
+            tally.keys += 1;
+            tally.bytes += bytes;
+        } else if partition.foreign_permille > 0 {
+            tally.foreign += 1;
+        } else {
             tally.misplaced += 1;
             if tally.problems.len() < EXAMPLES_MAX {
                 tally.problems.push(misplaced(view, index, key));

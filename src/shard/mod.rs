@@ -63,6 +63,9 @@ impl<S> Clone for Read<'_, S> {
 
 impl<S> Copy for Read<'_, S> {}
 
+/// Takes the next row of a partition that is loaded.
+pub(crate) type PutRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
 /// What a partition occupies.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
@@ -128,11 +131,39 @@ pub(crate) trait Shard: Sized + Send + Sync + 'static {
     -> Result<()>;
     fn write(&self, batch: Self::Batch, durability: Durability) -> Result<()>;
 
+    /// Whether partitions of another shard can be linked into this one.
+    fn can_link(&self, source: &Self) -> bool;
+    /// Makes a partition that shares the files of one of another shard: it holds what that one
+    /// held at some moment during the call, in files that survive a power cut. Costs a flush of
+    /// the source, and time in proportion to the number of files.
+    fn link_partition(
+        &self,
+        name: PartitionName,
+        source: &Self::Partition,
+    ) -> Result<Arc<Self::Partition>>;
+    /// Makes a partition of rows that `fill` gives in strictly ascending order of keys, written
+    /// as files that survive a power cut. Gives the bytes of those files, too.
+    fn load_partition(
+        &self,
+        name: PartitionName,
+        fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
+    ) -> Result<(Arc<Self::Partition>, u64)>;
+    /// About how many bytes of files hold the keys of a range.
+    fn bytes_in(&self, partition: &Self::Partition, range: &KeyRange) -> Result<u64>;
+    /// Some keys of a partition, ascending and spread over its files; none if it has few.
+    fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>>;
+    /// Bytes that the disk of this shard has left; none if that cannot be known.
+    fn bytes_free(&self) -> Option<u64>;
+
     /// Makes every acknowledged write survive a power cut.
     fn sync(&self) -> Result<()>;
     /// Moves what is in memory into files, so that the next opening has nothing to read back.
     fn flush(&self) -> Result<()>;
+    /// The same for one partition.
+    fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
     fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
+    /// Its files go when nobody holds anything of it any more.
+    fn retire(&self);
     /// Ends background work; reads through handles that are still held go on.
     fn quiesce(&self);
 }

@@ -3,12 +3,14 @@
 use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
 use super::keyspace::Keyspace;
-use super::latch::{ALL_STRIPES, StripeSet, stripe_set};
+use super::keyspace::slow_down;
 use super::redo::RedoRecord;
 use super::view::{Partition, View};
+use crate::access::{ALL_STRIPES, StripeSet, stripe_set};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::options::Durability;
+use crate::placement::KeySpan;
 use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
 use crate::topology::PartitionName;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 const BATCH_BYTES_MAX: usize = 3 << 30;
@@ -194,7 +197,7 @@ enum Held<'a> {
 impl Stripes {
     /// Takes the stripes, in order.
     fn take(&self, own: bool) -> Vec<Held<'_>> {
-        let latch = &self.partition.latch;
+        let latch = &self.partition.access.latch;
         if own || self.own {
             latch.own_set(self.set).map(|guard| Held::Owned { _guard: guard }).collect()
         } else {
@@ -241,12 +244,7 @@ impl<'a> Routes<'a> {
             }
         };
         for index in indexes {
-            let (Some(partition), Some(owner)) =
-                (view.partitions.get(index), view.keyspace.partitioning().owner(index))
-            else {
-                continue;
-            };
-            let partition = Arc::clone(partition);
+            let Some(partition) = view.partitions.get(index).map(Arc::clone) else { continue };
             let stripes = self.stripes.entry(partition.name).or_insert_with(|| Stripes {
                 partition: Arc::clone(&partition),
                 set: 0,
@@ -254,8 +252,37 @@ impl<'a> Routes<'a> {
             });
             stripes.set |= write.stripes();
             stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
-            self.writes.entry(owner).or_default().push(Routed { partition, write });
+            self.writes.entry(partition.owner).or_default().push(Routed { partition, write });
         }
+    }
+
+    /// Leaves out the writes to some partitions.
+    pub(super) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
+        for writes in self.writes.values_mut() {
+            writes.retain(|routed| !partition(routed.partition.name));
+        }
+    }
+
+    /// Whether all partitions are current.
+    fn are_current(&self) -> Result<bool> {
+        for stripes in self.stripes.values() {
+            if !stripes.partition.is_current()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Records the writes, after them, for the reshapes of their partitions. Gives how long to
+    /// wait when nothing is held any more.
+    fn record(&self) -> Option<Duration> {
+        let record = |Routed { partition, write }: &Routed<'_>| match write {
+            Write::Put { key, .. } | Write::Delete { key } => partition.access.record(key),
+            Write::DeleteRange { start, end, .. } => {
+                partition.access.record_range(|| KeySpan::new(start, end.as_ref()))
+            }
+        };
+        self.writes.values().flatten().filter_map(record).max()
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> {
@@ -330,6 +357,23 @@ pub(super) fn commit(
     durability: Durability,
 ) -> Result<()> {
     batch.check(core)?;
+    loop {
+        if let Some(delay) = try_commit(core, views, &batch, durability)? {
+            core.redo.settle_if_due(core);
+            slow_down(delay);
+            return Ok(());
+        }
+    }
+}
+
+/// Commits a batch, unless a partition was superseded since it was routed; gives how long the
+/// writer should wait.
+fn try_commit(
+    core: &Core,
+    views: &impl Views,
+    batch: &Batch,
+    durability: Durability,
+) -> Result<Option<Option<Duration>>> {
     let gate = core.gate.pass();
     let routes = Routes::of(&batch.ops, views, false)?;
     let several = routes.writes.len() > 1;
@@ -338,13 +382,16 @@ pub(super) fn commit(
     let held: Vec<Held<'_>> =
         routes.stripes.values().flat_map(|stripes| stripes.take(several)).collect();
     core.check_writable()?;
-    routes.stripes.values().try_for_each(|stripes| stripes.partition.check_current())?;
-    let parts = routes.shards().map(|shard| routes.part(shard)).collect::<Result<Vec<_>>>()?;
-    if !several {
-        return parts.into_iter().try_for_each(|part| part.write(durability));
+    if !routes.are_current()? {
+        return Ok(None);
     }
-    core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)?;
+    let parts = routes.shards().map(|shard| routes.part(shard)).collect::<Result<Vec<_>>>()?;
+    let written = if several {
+        core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)
+    } else {
+        parts.into_iter().try_for_each(|part| part.write(durability))
+    };
+    let delay = routes.record();
     drop((held, gate));
-    core.redo.settle_if_due(core);
-    Ok(())
+    written.map(|()| Some(delay))
 }

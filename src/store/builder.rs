@@ -5,12 +5,14 @@
 //! of its steps may be done twice.
 
 use super::Store;
+use super::core::Opening;
 use super::directory::{self, DirectoryLock, Identity, io};
 use super::metadata::Metadata;
 use super::open::load;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
+use crate::reshape::{Event, Listener};
 use crate::shard::{Engine, Resources};
 use crate::topology::{ShardInfo, Topology};
 use std::path::{Path, PathBuf};
@@ -69,7 +71,7 @@ impl ShardSpec {
         self
     }
 
-    fn info(&self, id: ShardId) -> ShardInfo {
+    pub(super) fn info(&self, id: ShardId) -> ShardInfo {
         let info = ShardInfo::new(id, &self.directory).weight(self.weight);
         match &self.zone {
             Some(zone) => info.zone(zone),
@@ -102,6 +104,7 @@ pub struct StoreBuilder {
     options: Options,
     creation: Creation,
     shards: Vec<ShardSpec>,
+    listener: Option<Listener>,
 }
 
 impl StoreBuilder {
@@ -111,6 +114,7 @@ impl StoreBuilder {
             options: Options::default(),
             creation: Creation::default(),
             shards: Vec::new(),
+            listener: None,
         }
     }
 
@@ -123,6 +127,12 @@ impl StoreBuilder {
     /// Sets whether opening may create the store. Default: [`Creation::IfMissing`].
     pub const fn create(mut self, creation: Creation) -> Self {
         self.creation = creation;
+        self
+    }
+
+    /// Sets who is told of [events](Event), on the thread that makes them: it should be quick.
+    pub fn listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Listener(Arc::new(listener)));
         self
     }
 
@@ -166,7 +176,9 @@ impl StoreBuilder {
             Some(identity) => identity,
             None => self.create_store(&identity_file)?,
         };
-        let store = load(self.path, self.options, identity.store, lock)?;
+        let (id, path) = (identity.store, self.path);
+        let (options, listener) = (self.options, self.listener);
+        let store = load(Opening { id, path, options, lock, listener })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
     }
@@ -235,7 +247,7 @@ impl StoreBuilder {
 
 /// Creates a shard's directory, identity and empty engine. What an interrupted creation has done
 /// of it is taken over.
-fn create_shard(
+pub(super) fn create_shard(
     store: &Path,
     shard: &ShardInfo,
     identity: Identity,

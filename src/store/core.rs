@@ -1,13 +1,15 @@
 //! What every handle of a store shares.
 
 use super::directory::DirectoryLock;
-use super::latch::Gate;
+use super::gate::Gate;
 use super::metadata::Metadata;
 use super::redo::Redo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
-use crate::shard::{Engine, Resources};
+use crate::reshape::{Listener, Registry};
+use crate::shard::{Engine, Keep, Resources};
+use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ enum Condition {
     Closed = 2,
 }
 
+pub(crate) type Shards = BTreeMap<ShardId, Arc<Engine>>;
+
 pub(crate) struct Core {
     /// The store's number, the same in its directory's and its shards' identity files.
     pub(crate) id: u128,
@@ -29,36 +33,65 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) gate: Gate,
     pub(crate) redo: Redo,
-    pub(crate) shards: BTreeMap<ShardId, Arc<Engine>>,
+    /// The open shards. A shard is here from before it owns a partition until after it owns none.
+    pub(crate) shards: ArcSwap<Shards>,
     pub(crate) metadata: Metadata,
     pub(crate) resources: Resources,
+    pub(crate) reshapes: Arc<Registry>,
     condition: AtomicU8,
     /// Every engine keeps it too, for the values and scans that outlive this.
-    _lock: Arc<DirectoryLock>,
+    lock: Arc<DirectoryLock>,
+}
+
+/// What is known of a store before its engines are open.
+pub(super) struct Opening {
+    pub(super) id: u128,
+    pub(super) path: PathBuf,
+    pub(super) options: Options,
+    pub(super) lock: Arc<DirectoryLock>,
+    pub(super) listener: Option<Listener>,
 }
 
 impl Core {
     pub(super) fn new(
-        id: u128,
-        path: PathBuf,
-        options: Options,
-        shards: BTreeMap<ShardId, Arc<Engine>>,
+        opening: Opening,
+        shards: Shards,
         metadata: Metadata,
         resources: Resources,
-        lock: Arc<DirectoryLock>,
     ) -> Self {
+        let Opening { id, path, options, lock, listener } = opening;
         Self {
+            reshapes: Arc::new(Registry::new(options.reshape, listener)),
             id,
             path,
             options,
             gate: Gate::default(),
             redo: Redo::default(),
-            shards,
+            shards: ArcSwap::from_pointee(shards),
             metadata,
             resources,
             condition: AtomicU8::new(Condition::Open as u8),
-            _lock: lock,
+            lock,
         }
+    }
+
+    /// What keeps the directory locked, for an engine.
+    pub(super) fn keep(&self) -> Keep {
+        Some(Arc::clone(&self.lock) as Arc<dyn Send + Sync>)
+    }
+
+    /// Changes the list of open shards. `changing` is held.
+    pub(super) fn edit_shards(&self, edit: impl FnOnce(&mut Shards)) {
+        let mut shards = Shards::clone(&self.shards.load());
+        edit(&mut shards);
+        self.shards.store(Arc::new(shards));
+    }
+
+    /// An open shard.
+    pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<Engine>> {
+        self.shards.load().get(&id).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no shard {id}; list those there are"))
+        })
     }
 
     /// Refuses writes to a store that takes none.
@@ -87,7 +120,7 @@ impl Core {
     }
 
     /// From now on the store refuses writes: one may be half applied.
-    pub(super) fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         let (open, doubt) = (Condition::Open as u8, Condition::InDoubt as u8);
         // Closing stays closing.
         let _ = self.condition.compare_exchange(open, doubt, Ordering::AcqRel, Ordering::Acquire);

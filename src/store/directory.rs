@@ -14,9 +14,15 @@ use crate::id::ShardId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 /// The format of the store's directory as a whole.
 const FORMAT: u32 = 1;
+
+/// A lock that was let go may be held a moment longer: by a child process that was just being
+/// started, until it has closed what it inherited.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Adds to an error of the operating system what was being done to which path.
 pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -44,7 +50,15 @@ impl DirectoryLock {
             .truncate(false)
             .open(&path)
             .map_err(io("open the lock file", &path))?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 0..LOCK_TRIES {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(store, &mut file)),
             Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),

@@ -97,14 +97,24 @@ impl Store {
     /// [`NotFound`](ErrorKind::NotFound) if there is none; [`Closed`](ErrorKind::Closed),
     /// [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
     pub fn drop_keyspace(&self, name: &str) -> Result<()> {
-        let _changing = self.inner.changing.lock();
         let keyspace = self.keyspace(name)?;
+        // Before the lock, which a reshape needs to come to its end.
+        self.reshapes().close_keyspace(keyspace.id());
+        let dropped = self.drop_closed(&keyspace);
+        if dropped.is_err() {
+            self.reshapes().reopen_keyspace(keyspace.id());
+        }
+        dropped
+    }
+
+    fn drop_closed(&self, keyspace: &Keyspace) -> Result<()> {
+        let _changing = self.inner.changing.lock();
         let next = self.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
         self.inner.core.check_writable()?;
         let view = keyspace.view();
         // Before the commit, so that no write is acknowledged that the drop then takes away.
         for partition in &view.partitions {
-            partition.retire();
+            partition.access.close();
         }
         self.commit(&next)?;
         crate::failpoint::hit("drop-after-commit");
@@ -118,14 +128,18 @@ impl Store {
     }
 
     /// Shows a committed topology to everybody. `changing` is held.
-    fn publish(&self, next: Topology, edit: impl FnOnce(&mut BTreeMap<KeyspaceId, Keyspace>)) {
+    pub(super) fn publish(
+        &self,
+        next: Topology,
+        edit: impl FnOnce(&mut BTreeMap<KeyspaceId, Keyspace>),
+    ) {
         let mut keyspaces = BTreeMap::clone(&self.inner.keyspaces.load());
         edit(&mut keyspaces);
         self.inner.keyspaces.store(Arc::new(keyspaces));
         self.inner.topology.store(Arc::new(next));
     }
 
-    fn check_room(&self, next: &Topology) -> Result<()> {
+    pub(crate) fn check_room(&self, next: &Topology) -> Result<()> {
         let most = self.inner.core.options.partitions_per_shard_max;
         for shard in next.shards() {
             let count = next.partitions_of(shard.id);
@@ -142,16 +156,20 @@ impl Store {
 
     /// Commits a topology. After an error nobody knows which one is on disk, so the store takes
     /// no more writes; the opening finds out.
-    fn commit(&self, next: &Topology) -> Result<()> {
+    pub(super) fn commit(&self, next: &Topology) -> Result<()> {
         let core = &self.inner.core;
-        core.metadata.commit(next).map_err(|error| {
-            core.doubt();
-            Error::new(
-                ErrorKind::InDoubt,
-                format!("a change of the topology may or may not be on disk; open the store anew ({error})"),
-            )
-            .with_source(error)
-        })
+        core.metadata.commit(next).map_err(|error| self.in_doubt(error))
+    }
+
+    pub(super) fn in_doubt(&self, error: Error) -> Error {
+        self.inner.core.doubt();
+        Error::new(
+            ErrorKind::InDoubt,
+            format!(
+                "a change of the topology may or may not be on disk; open the store anew ({error})"
+            ),
+        )
+        .with_source(error)
     }
 }
 
@@ -167,8 +185,7 @@ fn create_partitions(core: &Core, keyspace: &topology::Keyspace) -> Result<()> {
     let created = in_parallel(core, create);
     if created.is_err() {
         for (name, owner) in keyspace.names() {
-            let shard = core.shards.get(&owner);
-            if let Some(shard) = shard.filter(|shard| shard.partition(name).is_some()) {
+            if let Some(shard) = core.shards.load().get(&owner) {
                 remove_leftover(shard, name);
             }
         }
@@ -178,7 +195,7 @@ fn create_partitions(core: &Core, keyspace: &topology::Keyspace) -> Result<()> {
 
 /// Drops a partition that the topology does not know any more, or not yet. What cannot be dropped
 /// is an orphan, which the next opening drops.
-fn remove_leftover(shard: &Engine, name: PartitionName) {
+pub(crate) fn remove_leftover(shard: &Engine, name: PartitionName) {
     if let Err(error) = shard.drop_partition(name) {
         tracing::warn!(partition = %name.id, %error, "left a partition behind");
     }

@@ -27,8 +27,6 @@ impl Store {
     ///
     /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed).
     pub fn flush(&self) -> Result<()> {
-        // RocksDB ends a flush at the first column family that was dropped meanwhile.
-        let _changing = self.inner.changing.lock();
         self.check_open()?;
         on_every_shard(&self.inner.core, Shard::flush)
     }
@@ -57,6 +55,7 @@ impl Store {
             epoch: topology.epoch(),
             shards,
             keyspaces,
+            reshapes: self.reshape_stats(),
             cache_bytes: core.resources.cache_bytes_used(),
             write_buffer_bytes: core.resources.write_buffer_bytes_used(),
         })
@@ -81,7 +80,9 @@ impl Store {
             let keyspace = crate::verify::keyspace(view, cut, &mut report.problems);
             report.keyspaces.push(keyspace);
         }
-        report.recovered.clone_from(&self.recovery().orphans);
+        let recovery = self.recovery();
+        report.recovered.clone_from(&recovery.orphans);
+        report.recovered.extend(recovery.rolled_back.iter().cloned());
         Ok(report)
     }
 
@@ -96,6 +97,9 @@ impl Store {
     ///
     /// The first error of a shard; the others are closed all the same.
     pub fn close(&self) -> Result<()> {
+        // Reshapes end, those that are not committed by a rollback.
+        self.reshapes().stop();
+        self.reshapes().wait_until_idle();
         // So that no change of the topology comes between, and a second closing waits for this one.
         let _changing = self.inner.changing.lock();
         let core = &self.inner.core;
@@ -105,13 +109,13 @@ impl Store {
         // Waits for the writes that passed before the mark.
         drop(core.gate.close());
         for keyspace in self.keyspaces() {
-            keyspace.view().partitions.iter().for_each(|partition| partition.retire());
+            keyspace.view().partitions.iter().for_each(|partition| partition.access.close());
         }
         let settled = core.redo.settle(core);
         let flushed = on_every_shard(core, Shard::flush);
         let synced = on_every_shard(core, Shard::sync);
         let metadata = core.metadata.engine.flush();
-        core.shards.values().for_each(|shard| shard.quiesce());
+        core.shards.load().values().for_each(|shard| shard.quiesce());
         core.metadata.engine.quiesce();
         settled.and(flushed).and(synced).and(metadata)
     }
@@ -131,6 +135,8 @@ fn shard_stats(
         keys_estimated: 0,
         bytes_on_disk: 0,
         bytes_in_memory: 0,
+        foreign_bytes: 0,
+        draining: shard.draining,
     };
     let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);
     for partition in partitions.filter(|partition| partition.owner == shard.id) {
@@ -138,6 +144,7 @@ fn shard_stats(
         stats.keys_estimated += partition.keys_estimated;
         stats.bytes_on_disk += partition.bytes_on_disk;
         stats.bytes_in_memory += partition.bytes_in_memory;
+        stats.foreign_bytes += partition.foreign_bytes;
     }
     stats
 }
@@ -152,9 +159,10 @@ pub(super) fn in_parallel(
     job: impl Fn((&ShardId, &Engine)) -> Result<()> + Sync,
 ) -> Result<()> {
     let job = &job;
+    let shards = core.shards.load_full();
     std::thread::scope(|scope| {
         let running: Vec<_> =
-            core.shards.iter().map(|(id, shard)| scope.spawn(move || job((id, shard)))).collect();
+            shards.iter().map(|(id, shard)| scope.spawn(move || job((id, shard)))).collect();
         running
             .into_iter()
             .map(|thread| {

@@ -42,14 +42,14 @@ fn head(key: &[u8]) -> u64 {
 }
 
 /// A merge of cursors whose keys are disjoint.
-pub(super) struct Merge<C> {
+pub(crate) struct Merge<C> {
     /// A heap: no entry precedes its parent, which is at half its position.
     heap: Vec<Entry<C>>,
     direction: Direction,
 }
 
 impl<C: Cursor> Merge<C> {
-    pub(super) fn new(cursors: impl IntoIterator<Item = C>, direction: Direction) -> Self {
+    pub(crate) fn new(cursors: impl IntoIterator<Item = C>, direction: Direction) -> Self {
         let heap = cursors.into_iter().filter_map(Entry::of).collect();
         let mut merge = Self { heap, direction };
         for position in (0..merge.heap.len() / 2).rev() {
@@ -60,12 +60,12 @@ impl<C: Cursor> Merge<C> {
 
     /// The row that comes next.
     #[inline]
-    pub(super) fn row(&self) -> Option<(&[u8], &[u8])> {
+    pub(crate) fn row(&self) -> Option<(&[u8], &[u8])> {
         self.heap.first()?.cursor.row()
     }
 
     /// Goes past it.
-    pub(super) fn advance(&mut self) -> Result<()> {
+    pub(crate) fn advance(&mut self) -> Result<()> {
         let Some(top) = self.heap.first_mut() else { return Ok(()) };
         top.cursor.advance();
         match top.cursor.key() {

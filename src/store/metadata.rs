@@ -1,8 +1,11 @@
 //! The store's metadata: a small engine instance that holds the topology and the redo records.
 
+use super::bounds::{Bounds, Prefix};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, Options};
-use crate::shard::{Engine, Keep, Read, Resources, Shard};
+use crate::shard::{
+    Batch as _, Cursor, Direction, Engine, EngineBatch, Keep, Read, Resources, Shard,
+};
 use crate::topology::{Topology, decode_topology, encode_topology};
 use std::path::{Path, PathBuf};
 
@@ -64,10 +67,32 @@ impl Metadata {
     /// takes a damaged record for the end of the log; were the topology only there, an older one
     /// would come back and the partitions it does not know would be dropped as orphans.
     pub(super) fn commit(&self, topology: &Topology) -> Result<()> {
-        let record = encode_topology(topology)?;
-        self.engine.put(self.engine.bookkeeping(), TOPOLOGY_KEY, &record, Durability::Synced)?;
+        self.record(&encode_topology(topology)?, EngineBatch::default())?;
         crate::failpoint::hit("topology-after-commit");
         self.engine.flush()
+    }
+
+    /// The first step of [`commit`](Self::commit) alone, together with other records: for a commit
+    /// during which writers wait. IMPORTANT: the second step must follow before anything is
+    /// removed that an older topology knows.
+    pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
+        others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
+        self.engine.write(others, Durability::Synced)
+    }
+
+    /// The records whose keys begin with a prefix, in order.
+    pub(crate) fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let range = Bounds::of(&Prefix::new(prefix)).range;
+        let mut records = Vec::new();
+        let read = Read::PRESENT;
+        let mut cursor =
+            self.engine.cursor(self.engine.bookkeeping(), &range, Direction::Forward, read)?;
+        while let Some((key, record)) = cursor.row() {
+            records.push((key.to_vec(), record.to_vec()));
+            cursor.advance();
+        }
+        cursor.status()?;
+        Ok(records)
     }
 }
 

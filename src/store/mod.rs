@@ -5,33 +5,42 @@ mod bounds;
 mod builder;
 mod core;
 mod directory;
+mod gate;
 mod keyspace;
 mod keyspaces;
-mod latch;
 mod lifecycle;
 mod merge;
 mod metadata;
 mod open;
 mod redo;
+mod reshape;
+mod rows;
 mod scan;
+mod shards;
 mod snapshot;
 mod stats;
 mod value;
 mod view;
 
+pub(crate) use self::core::Core;
 pub use batch::Batch;
+pub(crate) use bounds::just_after;
 pub use bounds::{KeyBounds, Prefix};
 pub use builder::{Creation, ShardSpec, StoreBuilder};
 pub use keyspace::{Keyspace, Swap};
+pub(crate) use keyspaces::remove_leftover;
+pub(crate) use merge::Merge;
+pub(crate) use metadata::Metadata;
 pub use open::Recovery;
+pub(crate) use reshape::WeakStore;
+pub(crate) use rows::{RowCursor, RowFilter};
 pub use scan::{Scan, ScanOptions};
 pub use snapshot::Snapshot;
 pub use value::Value;
-pub(crate) use view::View;
+pub(crate) use view::{Partition, View};
 
 pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 
-use self::core::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::options::{Durability, Options};
@@ -69,6 +78,17 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// The application's handles; the workers of reshapes have none.
+    _alive: Option<Arc<Alive>>,
+}
+
+/// When the last handle of the application goes, reshapes end.
+struct Alive(Arc<Core>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.reshapes.stop();
+    }
 }
 
 struct Inner {
@@ -93,6 +113,7 @@ impl Store {
         keyspaces: BTreeMap<KeyspaceId, Keyspace>,
         recovery: Recovery,
     ) -> Self {
+        let alive = Arc::new(Alive(Arc::clone(&core)));
         let inner = Inner {
             core,
             topology: ArcSwap::from_pointee(topology),
@@ -100,7 +121,7 @@ impl Store {
             changing: Mutex::new(()),
             recovery,
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), _alive: Some(alive) }
     }
 
     /// Opens the store in a directory with the default options, or creates it there with four

@@ -1,17 +1,22 @@
 //! Opening a store that is there: everything is checked before anything is changed.
 
-use super::core::Core;
-use super::directory::{DirectoryLock, Identity};
+use super::core::{Core, Opening};
+use super::directory::Identity;
 use super::metadata::Metadata;
+use super::shards::finish_retiring;
 use super::view::{Partition, View};
 use super::{Keyspace, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::options::Options;
-use crate::shard::{Cursor, Direction, Engine, Keep, KeyRange, Read, Resources, Shard};
+use crate::options::Durability;
+use crate::reshape;
+use crate::reshape::journal::{self, Intent};
+use crate::shard::{
+    Cursor, Direction, Engine, EngineBatch, Keep, KeyRange, Read, Resources, Shard,
+};
 use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the opening found to put right.
@@ -22,15 +27,16 @@ pub struct Recovery {
     pub batches: usize,
     /// Leftovers of interrupted changes that were removed, described.
     pub orphans: Vec<String>,
+    /// Reshapes that were not committed, and were rolled back, described.
+    pub rolled_back: Vec<String>,
+    /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
+    /// goes on with it.
+    pub draining: Vec<ShardId>,
 }
 
 /// Opens a store whose directory is complete and locked.
-pub(super) fn load(
-    path: PathBuf,
-    options: Options,
-    id: u128,
-    lock: Arc<DirectoryLock>,
-) -> Result<Store> {
+pub(super) fn load(opening: Opening) -> Result<Store> {
+    let (id, path) = (opening.id, &opening.path);
     let directory = path.join("metadata");
     if !Engine::exists(&directory)? {
         return Err(Error::new(
@@ -41,18 +47,22 @@ pub(super) fn load(
             ),
         ));
     }
-    let keep: Keep = Some(Arc::clone(&lock) as Arc<dyn Send + Sync>);
+    let keep: Keep = Some(Arc::clone(&opening.lock) as Arc<dyn Send + Sync>);
     let metadata = Metadata::open(&directory, keep.clone())?;
     let topology = metadata.topology(id)?;
     // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
     for shard in topology.shards() {
-        check_shard(&path, shard, id)?;
+        check_shard(path, shard, id)?;
     }
-    let resources = Resources::new(&options, topology.shards().len());
-    let shards = open_shards(&path, &topology, &resources, &keep)?;
+    let resources = Resources::new(&opening.options, topology.shards().len());
+    let shards = open_shards(path, &topology, &resources, &keep)?;
     let mut recovery = Recovery::default();
-    check_partitions(&topology, &shards, &mut recovery)?;
-    let core = Arc::new(Core::new(id, path, options, shards, metadata, resources, lock));
+    let intents = journal::intents(&metadata)?;
+    check_partitions(&topology, &shards, &intents, &mut recovery)?;
+    roll_back(&metadata, &intents, &mut recovery)?;
+    let core = Core::new(opening, shards, metadata, resources);
+    finish_retiring(&core, &mut recovery.orphans)?;
+    let core = Arc::new(core);
     let keyspaces = topology
         .keyspaces()
         .map(|keyspace| {
@@ -60,7 +70,14 @@ pub(super) fn load(
         })
         .collect::<Result<BTreeMap<_, _>>>()?;
     recovery.batches = core.redo.replay(&core, &keyspaces)?;
-    Ok(Store::new(core, topology, keyspaces, recovery))
+    recovery.draining =
+        topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect();
+    let past = journal::history(&core.metadata)?.last().map_or(0, |(number, _)| *number);
+    let interrupted = intents.last().map_or(0, |(number, _)| *number);
+    core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
+    let store = Store::new(core, topology, keyspaces, recovery);
+    store.trim_leftovers();
+    Ok(store)
 }
 
 fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
@@ -92,6 +109,16 @@ fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
     }
 }
 
+/// Opens the engine of a shard.
+pub(super) fn open_shard(
+    store: &Path,
+    shard: &ShardInfo,
+    resources: &Resources,
+    keep: &Keep,
+) -> Result<Engine> {
+    Engine::open(&store.join(&shard.directory).join("data"), resources, keep.clone())
+}
+
 fn open_shards(
     store: &Path,
     topology: &Topology,
@@ -101,10 +128,7 @@ fn open_shards(
     std::thread::scope(|scope| {
         let opening: Vec<_> = topology
             .shards()
-            .map(|shard| {
-                let directory = store.join(&shard.directory).join("data");
-                (shard.id, scope.spawn(move || Engine::open(&directory, resources, keep.clone())))
-            })
+            .map(|shard| (shard.id, scope.spawn(move || open_shard(store, shard, resources, keep))))
             .collect();
         opening
             .into_iter()
@@ -126,6 +150,7 @@ fn open_shards(
 fn check_partitions(
     topology: &Topology,
     shards: &BTreeMap<ShardId, Arc<Engine>>,
+    intents: &[(u64, Intent)],
     recovery: &mut Recovery,
 ) -> Result<()> {
     let mut orphans = Vec::new();
@@ -133,7 +158,9 @@ fn check_partitions(
         let there: BTreeSet<_> = shard.partitions().into_iter().collect();
         let wanted = wanted_partitions(topology, *id, &there)?;
         for orphan in there.difference(&wanted) {
-            check_orphan(topology, *id, shard, *orphan)?;
+            if !is_intended(intents, *id, *orphan) {
+                check_orphan(topology, *id, shard, *orphan)?;
+            }
             orphans.push((*id, shard, *orphan));
         }
     }
@@ -143,6 +170,28 @@ fn check_partitions(
         recovery.orphans.push(format!("partition {} on shard {id}", orphan.id));
     }
     Ok(())
+}
+
+/// Whether a partition is the target of a reshape that was not committed: its sources have
+/// everything that it has.
+fn is_intended(intents: &[(u64, Intent)], shard: ShardId, name: PartitionName) -> bool {
+    intents.iter().any(|(_, intent)| intent.targets.contains(&(name, shard)))
+}
+
+/// Ends reshapes that were not committed, after their targets are gone.
+fn roll_back(
+    metadata: &Metadata,
+    intents: &[(u64, Intent)],
+    recovery: &mut Recovery,
+) -> Result<()> {
+    let mut batch = EngineBatch::default();
+    for (number, intent) in intents {
+        journal::end(metadata, &mut batch, *number);
+        let what = format!("reshape {number}, a {}", intent.describe());
+        tracing::warn!("rolled back {what}, which was interrupted");
+        recovery.rolled_back.push(what);
+    }
+    metadata.engine.write(batch, Durability::Synced)
 }
 
 /// The partitions that a shard owns, all of which are there.
@@ -199,16 +248,40 @@ fn check_orphan(
 
 /// The view of a keyspace whose partitions are all there.
 pub(super) fn open_view(core: &Core, keyspace: &Arc<topology::Keyspace>) -> Result<View> {
+    let foreign = journal::foreign(&core.metadata)?;
+    let shards = core.shards.load();
     let partitions = keyspace
         .names()
         .map(|(name, owner)| {
-            let shard = core.shards.get(&owner);
+            let shard = shards.get(&owner);
             let opened = shard.and_then(|shard| Some((shard, shard.partition(name)?)));
             let (shard, column) = opened.ok_or_else(|| {
                 Error::new(ErrorKind::Internal, format!("partition {} is not open", name.id))
             })?;
-            Ok(Arc::new(Partition::new(name, Arc::clone(shard), column)))
+            let permille = foreign.get(&name).copied().unwrap_or(0);
+            let partition = Partition::new(name, owner, Arc::clone(shard), column);
+            Ok(Arc::new(partition.with_foreign(permille)))
         })
         .collect::<Result<_>>()?;
     Ok(View { keyspace: Arc::clone(keyspace), partitions })
+}
+
+impl Store {
+    /// Notes what shares files since before this opening, to be trimmed.
+    fn trim_leftovers(&self) {
+        if !self.options().reshape.trim {
+            return;
+        }
+        let mut any = false;
+        for keyspace in self.keyspaces() {
+            let view = keyspace.view();
+            for partition in view.partitions.iter().filter(|p| p.foreign_permille > 0) {
+                self.reshapes().trim_later(partition.name);
+                any = true;
+            }
+        }
+        if any {
+            reshape::start_trimming(self);
+        }
+    }
 }

@@ -26,6 +26,13 @@
 //! shards. `Buffered` syncs nothing: after a crash of the process the batch is whole; a power cut
 //! may lose the record and some of the parts, and so cut the batch.
 //!
+//! Reshapes. A part's marker is on the shard that owned its partition when it was written; a
+//! replay looks for it on the present owner. So the commit of a reshape leaves a *fence* with each
+//! target: the number that the next batch will get. Batches with lower numbers that concern the
+//! target were complete when its sources were sealed, since they own stripes until then, and
+//! what they wrote was synced on the target before the commit; a replay leaves it alone. Fences
+//! go when an opening has replayed everything, because numbers may then begin anew.
+//!
 //! An error from step 1 on leaves the batch in doubt: the record may be on disk. The store then
 //! refuses writes, since a write after a lost part would be overwritten by the replay; opening it
 //! anew completes the batch.
@@ -33,10 +40,10 @@
 use super::batch::{Op, Part, Routes, Views};
 use super::core::Core;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
+use crate::id::{PartitionId, ShardId};
 use crate::options::Durability;
 use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
-use crate::topology::{decode, encode};
+use crate::topology::{PartitionName, decode, encode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -44,6 +51,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const RECORD_PREFIX: &[u8] = b"redo/";
+const FENCE_PREFIX: &[u8] = b"fence/";
+/// The first key after all fences.
+const FENCE_END: &[u8] = b"fence0";
 
 /// Settling waits for this many batches, or this many bytes of records: its syncs are shared by
 /// all of them, and the opening after a crash has at most so much to look at.
@@ -113,6 +123,18 @@ impl Redo {
         Ok(())
     }
 
+    /// Adds to the commit of a reshape, whose sources are sealed, that batches up to now have
+    /// reached this target: see the module's documentation.
+    pub(crate) fn add_fence(
+        &self,
+        commit: &mut EngineBatch,
+        metadata: &Engine,
+        target: PartitionName,
+    ) {
+        let next = self.state.lock().next;
+        commit.put(metadata.bookkeeping(), &fence_key(target), &next.to_be_bytes());
+    }
+
     fn begin(&self, bytes: usize) -> u64 {
         let mut state = self.state.lock();
         let number = state.next;
@@ -150,7 +172,7 @@ impl Redo {
             }
             (state.complete_below(), state.unsettled_bytes)
         };
-        settle_below(&core.metadata.engine, &core.shards, below)?;
+        settle_below(&core.metadata.engine, &core.shards.load(), below)?;
         let mut state = self.state.lock();
         state.settled = below;
         state.unsettled_bytes -= bytes;
@@ -160,16 +182,23 @@ impl Redo {
     /// Completes what a crash interrupted. Runs before anybody else can write.
     pub(super) fn replay(&self, core: &Core, views: &impl Views) -> Result<usize> {
         let records = read_records(&core.metadata.engine)?;
+        let fences = read_fences(&core.metadata.engine)?;
         let mut next = records.last().map_or(1, |(number, _)| number + 1);
-        for shard in core.shards.values() {
+        for shard in core.shards.load().values() {
             next = next.max(last_marker(shard)?.map_or(0, |number| number + 1));
         }
         *self.state.lock() = State { next, settled: next, ..State::default() };
         for (number, record) in &records {
-            replay_one(views, *number, record)?;
+            replay_one(views, &fences, *number, record)?;
         }
         if !records.is_empty() {
-            settle_below(&core.metadata.engine, &core.shards, next)?;
+            settle_below(&core.metadata.engine, &core.shards.load(), next)?;
+        }
+        if !fences.is_empty() {
+            // Numbers may begin anew now.
+            let mut gone = EngineBatch::default();
+            gone.delete_range(core.metadata.engine.bookkeeping(), FENCE_PREFIX, FENCE_END);
+            core.metadata.engine.write(gone, Durability::Synced)?;
         }
         Ok(records.len())
     }
@@ -220,9 +249,15 @@ fn settle_below(
     Ok(())
 }
 
-fn replay_one(views: &impl Views, number: u64, record: &[u8]) -> Result<()> {
+fn replay_one(
+    views: &impl Views,
+    fences: &BTreeMap<PartitionName, u64>,
+    number: u64,
+    record: &[u8],
+) -> Result<()> {
     let record: RedoRecord<'_> = decode(&format!("redo record {number} in the metadata"), record)?;
-    let routes = Routes::of(&record.ops, views, true)?;
+    let mut routes = Routes::of(&record.ops, views, true)?;
+    routes.leave_out(|partition| fences.get(&partition).is_some_and(|fence| number < *fence));
     for shard in routes.shards() {
         let mut part = routes.part(shard)?;
         let Some(engine) = &part.shard else { continue };
@@ -255,6 +290,33 @@ fn read_records(metadata: &Engine) -> Result<Vec<(u64, Vec<u8>)>> {
     }
     cursor.status()?;
     Ok(records)
+}
+
+fn fence_key(target: PartitionName) -> Vec<u8> {
+    [FENCE_PREFIX, &target.id.0.to_be_bytes(), &target.generation.to_be_bytes()].concat()
+}
+
+fn read_fences(metadata: &Engine) -> Result<BTreeMap<PartitionName, u64>> {
+    let range = KeyRange { start: FENCE_PREFIX.to_vec(), end: Some(FENCE_END.to_vec()) };
+    let mut cursor =
+        metadata.cursor(metadata.bookkeeping(), &range, Direction::Forward, Read::PRESENT)?;
+    let mut fences = BTreeMap::new();
+    while let Some((key, number)) = cursor.row() {
+        let parsed = (|| {
+            let (id, generation) = key.strip_prefix(FENCE_PREFIX)?.split_first_chunk::<8>()?;
+            let generation = u32::from_be_bytes(generation.try_into().ok()?);
+            let id = PartitionId(u64::from_be_bytes(*id));
+            Some((PartitionName { id, generation }, parse_number(number)?))
+        })();
+        let (name, number) = parsed.ok_or_else(|| {
+            let key = key.escape_ascii();
+            Error::new(ErrorKind::Damaged, format!("the metadata holds a misnamed fence `{key}`"))
+        })?;
+        fences.insert(name, number);
+        cursor.advance();
+    }
+    cursor.status()?;
+    Ok(fences)
 }
 
 fn last_marker(shard: &Engine) -> Result<Option<u64>> {

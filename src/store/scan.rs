@@ -2,14 +2,14 @@
 
 use super::bounds::Bounds;
 use super::merge::Merge;
-use super::view::View;
+use super::rows::{RowCursor, RowFilter};
+use super::view::{Partition, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::ReadOptions;
-use crate::shard::{Cursor, Direction, EngineCursor, EngineSnapshot, KeyRange, Read, Shard};
+use crate::shard::{Cursor, Direction, EngineSnapshot, KeyRange, Read};
 use crate::topology::Partitioning;
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -94,43 +94,52 @@ enum Rows {
     /// Disjoint partitions in key order, one open at a time.
     Chain(Box<Chain>),
     /// Partitions whose keys interleave, all open.
-    Merge(Merge<EngineCursor>),
+    Merge(Merge<RowCursor>),
 }
 
 impl Scan {
+    /// None if a partition was superseded since the view was taken.
     pub(super) fn open(
-        view: Arc<View>,
-        bounds: Bounds,
+        view: &Arc<View>,
+        bounds: &Bounds,
         options: ScanOptions,
         cut: Option<Cut>,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let indexes = view.intersecting(&bounds.range, &bounds.prefix);
-        if cut.is_none() {
-            // Once: what is dropped later stays readable for a scan that is under way.
-            indexes.clone().try_for_each(|index| view.partition(index)?.check_current())?;
+        let mut partitions = VecDeque::with_capacity(indexes.len());
+        for index in indexes {
+            let partition = view.partition(index)?;
+            // Once: what is superseded or dropped later stays readable, as it was at that moment,
+            // for a scan that is under way.
+            if cut.is_none() && !partition.is_current()? {
+                return Ok(None);
+            }
+            partitions.push_back((Arc::clone(partition), RowFilter::of(view, index)?));
         }
         let source = Source {
-            view,
             cut,
-            range: bounds.range,
+            range: bounds.range.clone(),
             direction: options.direction(),
             deadline,
             bypass_cache: options.read.bypass_cache,
         };
         let interleaved = matches!(
-            source.view.keyspace.partitioning(),
-            Partitioning::Hash { .. } if indexes.len() > 1
+            view.keyspace.partitioning(),
+            Partitioning::Hash { .. } if partitions.len() > 1
         );
         let rows = if interleaved {
             let direction = source.direction;
-            let cursors = indexes.map(|index| source.cursor(index)).collect::<Result<Vec<_>>>()?;
+            let cursors = partitions
+                .into_iter()
+                .map(|(partition, filter)| source.cursor(&partition, filter))
+                .collect::<Result<Vec<_>>>()?;
             Rows::Merge(Merge::new(cursors, direction))
         } else {
-            Rows::Chain(Box::new(Chain::start(source, indexes)?))
+            Rows::Chain(Box::new(Chain::start(source, partitions)?))
         };
         let left = options.limit.unwrap_or(u64::MAX);
-        Ok(Self { rows, given: false, left, deadline, until_clock: 0, failed: false })
+        Ok(Some(Self { rows, given: false, left, deadline, until_clock: 0, failed: false }))
     }
 
     /// The next row, lent until the next call. `None` at the end, and after an error.
@@ -225,7 +234,6 @@ impl std::fmt::Debug for Scan {
 
 /// What cursors are opened from.
 struct Source {
-    view: Arc<View>,
     cut: Option<Cut>,
     range: KeyRange,
     direction: Direction,
@@ -234,29 +242,28 @@ struct Source {
 }
 
 impl Source {
-    fn cursor(&self, index: usize) -> Result<EngineCursor> {
-        let partition = self.view.partition(index)?;
+    fn cursor(&self, partition: &Partition, filter: RowFilter) -> Result<RowCursor> {
         let at = match &self.cut {
-            Some(cut) => Some(cut.get(&self.view.owner(index)?).ok_or_else(|| {
+            Some(cut) => Some(cut.get(&partition.owner).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
             })?),
             None => None,
         };
         let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
-        partition.shard.cursor(&partition.column, &self.range, self.direction, read)
+        RowCursor::open(partition, filter, &self.range, self.direction, read)
     }
 }
 
 struct Chain {
     source: Source,
-    /// Partitions still to come.
-    indexes: Range<usize>,
-    cursor: Option<EngineCursor>,
+    /// Partitions still to come: those that it has passed are let go.
+    partitions: VecDeque<(Arc<Partition>, RowFilter)>,
+    cursor: Option<RowCursor>,
 }
 
 impl Chain {
-    fn start(source: Source, indexes: Range<usize>) -> Result<Self> {
-        let mut chain = Self { source, indexes, cursor: None };
+    fn start(source: Source, partitions: VecDeque<(Arc<Partition>, RowFilter)>) -> Result<Self> {
+        let mut chain = Self { source, partitions, cursor: None };
         chain.skip_to_row()?;
         Ok(chain)
     }
@@ -283,14 +290,14 @@ impl Chain {
                 cursor.status()?;
             }
             let next = match self.source.direction {
-                Direction::Forward => self.indexes.next(),
-                Direction::Reverse => self.indexes.next_back(),
+                Direction::Forward => self.partitions.pop_front(),
+                Direction::Reverse => self.partitions.pop_back(),
             };
-            let Some(index) = next else {
+            let Some((partition, filter)) = next else {
                 self.cursor = None;
                 return Ok(());
             };
-            self.cursor = Some(self.source.cursor(index)?);
+            self.cursor = Some(self.source.cursor(&partition, filter)?);
         }
     }
 }

@@ -38,8 +38,15 @@ impl Snapshot {
         views: impl FnOnce() -> BTreeMap<KeyspaceId, Arc<View>>,
     ) -> Self {
         let _closed = core.gate.close();
-        let cut = core.shards.iter().map(|(id, shard)| (*id, shard.snapshot())).collect();
-        Self { inner: Arc::new(Inner { store: core.id, views: views(), cut: Arc::new(cut) }) }
+        // IMPORTANT: views before cuts. No write is under way, so the partitions of a view hold
+        // everything that was acknowledged, even if a reshape supersedes them meanwhile; a target
+        // that a view shows was complete before it was shown.
+        let views = views();
+        let mut cut = BTreeMap::new();
+        for partition in views.values().flat_map(|view| view.partitions.iter()) {
+            cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+        }
+        Self { inner: Arc::new(Inner { store: core.id, views, cut: Arc::new(cut) }) }
     }
 
     /// The value of a key.
@@ -66,7 +73,7 @@ impl Snapshot {
         let (view, key) = (self.view(keyspace)?, key.as_ref());
         let index = view.index(key);
         let partition = view.partition(index)?;
-        let at = self.inner.cut.get(&view.owner(index)?);
+        let at = self.inner.cut.get(&partition.owner);
         let read = Read { at, ..super::keyspace::read(options, "get")? };
         Ok(partition.shard.get(&partition.column, key, read)?.map(Value::new))
     }
@@ -91,8 +98,10 @@ impl Snapshot {
         range: impl KeyBounds,
         options: ScanOptions,
     ) -> Result<Scan> {
-        let view = Arc::clone(self.view(keyspace)?);
-        Scan::open(view, Bounds::of(&range), options, Some(Arc::clone(&self.inner.cut)))
+        let cut = Some(Arc::clone(&self.inner.cut));
+        Scan::open(self.view(keyspace)?, &Bounds::of(&range), options, cut)?.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
+        })
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {

@@ -4,6 +4,7 @@ use super::view::View;
 use crate::error::Result;
 use crate::id::{Epoch, PartitionId, ShardId};
 use crate::placement::Span;
+use crate::reshape::ReshapeStats;
 use crate::shard::Shard;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ pub struct PartitionStats {
     pub bytes_on_disk: u64,
     /// Bytes of its write buffers.
     pub bytes_in_memory: u64,
+    /// Bytes of its files, about, that belong to none of its keys: it was made by linking the
+    /// files of a partition that was split, and is to be trimmed.
+    pub foreign_bytes: u64,
 }
 
 /// What a shard occupies, over all keyspaces.
@@ -46,6 +50,10 @@ pub struct ShardStats {
     pub bytes_on_disk: u64,
     /// Bytes of their write buffers.
     pub bytes_in_memory: u64,
+    /// Bytes of their files that belong to none of their keys, until they are trimmed.
+    pub foreign_bytes: u64,
+    /// Whether it is being removed: it is given nothing new.
+    pub draining: bool,
 }
 
 /// What a keyspace occupies.
@@ -61,7 +69,7 @@ pub struct KeyspaceStats {
 }
 
 /// What a store occupies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StoreStats {
     /// The version of the topology.
@@ -70,6 +78,8 @@ pub struct StoreStats {
     pub shards: Vec<ShardStats>,
     /// Its keyspaces.
     pub keyspaces: Vec<KeyspaceStats>,
+    /// What reshapes came to since the store was opened.
+    pub reshapes: ReshapeStats,
     /// Bytes in the block cache.
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
@@ -82,11 +92,13 @@ pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
         .zip(&view.partitions)
         .map(|(described, open)| {
             let usage = open.shard.usage(&open.column)?;
+            let foreign = |whole: u64| whole / 1000 * u64::from(open.foreign_permille);
             Ok(PartitionStats {
                 id: described.id,
                 owner: described.owner,
                 span: described.span,
-                keys_estimated: usage.keys_estimated,
+                keys_estimated: usage.keys_estimated - foreign(usage.keys_estimated),
+                foreign_bytes: foreign(usage.bytes_on_disk),
                 bytes_on_disk: usage.bytes_on_disk,
                 bytes_in_memory: usage.bytes_in_memory,
             })

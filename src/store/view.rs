@@ -1,46 +1,53 @@
 //! A keyspace as readers and writers see it: the partitions of one topology with their handles.
 
-use super::latch::Latch;
+use crate::access::{Access, Standing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::shard::{Engine, EnginePartition, KeyRange};
 use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A partition that is open: where it is, and the latch that its writers share.
+/// A partition that is open: where it is, and the way in.
 pub(crate) struct Partition {
     pub(crate) name: PartitionName,
+    pub(crate) owner: ShardId,
     pub(crate) shard: Arc<Engine>,
     pub(crate) column: EnginePartition,
-    pub(crate) latch: Latch,
-    /// Set under all stripes of the latch, when the keyspace is dropped or the store closed.
-    retired: AtomicBool,
+    pub(crate) access: Access,
+    /// How much of its files, about, lies outside its span: files that it shares, or shared, with
+    /// others. Not zero: rows outside the span must be expected, and passed over.
+    pub(crate) foreign_permille: u32,
 }
 
 impl Partition {
-    pub(crate) fn new(name: PartitionName, shard: Arc<Engine>, column: EnginePartition) -> Self {
-        let retired = AtomicBool::new(false);
-        Self { name, shard, column, latch: Latch::default(), retired }
+    pub(crate) fn new(
+        name: PartitionName,
+        owner: ShardId,
+        shard: Arc<Engine>,
+        column: EnginePartition,
+    ) -> Self {
+        Self { name, owner, shard, column, access: Access::default(), foreign_permille: 0 }
     }
 
-    /// Ends writes: waits for those under way, and refuses those that come later.
-    pub(crate) fn retire(&self) {
-        let _sealed: Vec<_> = self.latch.own_set(super::latch::ALL_STRIPES).collect();
-        self.retired.store(true, Ordering::Release);
+    /// The same, of which about so much of the files lies outside its span.
+    pub(crate) fn with_foreign(mut self, permille: u32) -> Self {
+        self.foreign_permille = permille;
+        self
     }
 
-    /// Whether what was read from this partition, or is about to be written to it, counts.
+    /// Whether what was read from this partition, or is about to be written to it, counts. If
+    /// not, the present view has another in its place.
     #[inline]
-    pub(crate) fn check_current(&self) -> Result<()> {
-        if self.retired.load(Ordering::Acquire) {
-            return Err(Error::new(
+    pub(crate) fn is_current(&self) -> Result<bool> {
+        match self.access.standing() {
+            Standing::Current => Ok(true),
+            Standing::Superseded => Ok(false),
+            Standing::Closed => Err(Error::new(
                 ErrorKind::Closed,
                 "the keyspace was dropped or its store closed; open it again",
-            ));
+            )),
         }
-        Ok(())
     }
 }
 
@@ -70,10 +77,6 @@ impl View {
 
     pub(crate) fn partition(&self, index: usize) -> Result<&Arc<Partition>> {
         self.partitions.get(index).ok_or_else(no_such_index)
-    }
-
-    pub(crate) fn owner(&self, index: usize) -> Result<ShardId> {
-        self.keyspace.partitioning().owner(index).ok_or_else(no_such_index)
     }
 
     /// The indexes of the partitions that may hold keys of a range. `prefix` is what all keys of

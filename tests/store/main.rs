@@ -15,3 +15,4 @@ mod basic;
 mod crash;
 mod damage;
 mod model;
+mod reshape;

@@ -18,3 +18,15 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
 pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
     move |error| Error::new(kind(&error), format!("{doing}: {error}")).with_source(error)
 }
+
+/// The error of a call of the C interface, which gives only a message.
+pub(super) fn from_message(message: String) -> Error {
+    let kind = match message.split(':').next() {
+        Some("Corruption") => ErrorKind::Damaged,
+        Some("IO error") => ErrorKind::Io,
+        Some("Resource busy" | "Operation failed. Try again.") => ErrorKind::Busy,
+        Some("Shutdown in progress" | "Column family dropped") => ErrorKind::Closed,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, message)
+}

@@ -4,20 +4,23 @@
 mod config;
 mod cursor;
 mod error;
+mod link;
+mod load;
 mod owned;
+mod sizes;
 
 pub(crate) use config::Resources;
 pub(crate) use owned::Keep;
 
-use super::{Batch, Direction, KeyRange, Read, Shard, Usage};
+use super::{Batch, Direction, KeyRange, PutRow, Read, Shard, Usage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::PartitionId;
 use crate::options::Durability;
 use crate::topology::PartitionName;
 use cursor::RocksCursor;
 use error::context;
-use owned::{ColumnFamily, Db, OpenDb, Pinned, Snapshot};
-use parking_lot::Mutex;
+use owned::{ColumnFamily, Db, Handle, OpenDb, Pinned, Snapshot};
+use parking_lot::{Mutex, RwLock};
 use rocksdb::{
     ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteBatch,
     WriteOptions,
@@ -31,9 +34,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub(crate) struct Rocks {
     db: Arc<OpenDb>,
     directory: PathBuf,
+    /// Files on their way in, in a directory for each partition. Nothing here is of value.
+    scratch: PathBuf,
     bookkeeping: Arc<ColumnFamily>,
     /// Handles of all partitions: the crate's own table does not know imported column families.
     partitions: Mutex<BTreeMap<PartitionName, Arc<ColumnFamily>>>,
+    /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at
+    /// the first that is dropped meanwhile.
+    dropping: RwLock<()>,
     family_options: rocksdb::Options,
     present: ReadOptions,
     buffered: WriteOptions,
@@ -50,6 +58,8 @@ impl Rocks {
     /// left would not be a prefix.
     pub(crate) fn open(directory: &Path, resources: &Resources, keep: Keep) -> Result<Self> {
         sync_logs(directory)?;
+        let scratch = directory.with_file_name("scratch");
+        remove_all(&scratch)?;
         let options = resources.database()?;
         let family_options = resources.column_family();
         let names = if Self::exists(directory)? {
@@ -65,7 +75,7 @@ impl Rocks {
         let db = Db::open_cf_descriptors(&options, directory, families).map_err(context(
             format_args!("cannot open the database in {}", directory.display()),
         ))?;
-        let db = OpenDb::new(db, keep);
+        let db = OpenDb::new(db, directory, keep);
         let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "RocksDB has no default column family")
         })?;
@@ -80,8 +90,10 @@ impl Rocks {
         Ok(Self {
             db,
             directory: directory.to_owned(),
+            scratch,
             bookkeeping: Arc::new(bookkeeping),
             partitions: Mutex::new(partitions),
+            dropping: RwLock::new(()),
             family_options,
             present: ReadOptions::default(),
             buffered: WriteOptions::default(),
@@ -99,6 +111,17 @@ impl Rocks {
             .join("CURRENT")
             .try_exists()
             .map_err(|error| cannot("look into", directory, error))
+    }
+
+    /// Whether files can be linked from one directory to the other.
+    pub(crate) fn same_filesystem(one: &Path, other: &Path) -> bool {
+        load::same_filesystem(one, other)
+    }
+
+    /// Removes a database that is not open, with what belongs to it.
+    pub(crate) fn remove(directory: &Path) -> Result<()> {
+        remove_all(directory)?;
+        remove_all(&directory.with_file_name("scratch"))
     }
 
     fn writes(&self, durability: Durability) -> &WriteOptions {
@@ -142,7 +165,14 @@ impl Shard for Rocks {
     }
 
     fn drop_partition(&self, name: PartitionName) -> Result<()> {
-        self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))?;
+        let _dropping = self.dropping.write();
+        let Some(partition) = self.partition(name) else { return Ok(()) };
+        match partition.handle() {
+            Handle::Named(_) => {
+                self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))?;
+            }
+            Handle::Imported(imported) => link::drop_family(&self.db, imported)?,
+        }
         self.partitions.lock().remove(&name);
         Ok(())
     }
@@ -210,17 +240,75 @@ impl Shard for Rocks {
         self.db.write_opt(batch.0, self.writes(durability)).map_err(self.failed("a batch"))
     }
 
+    fn can_link(&self, source: &Self) -> bool {
+        load::same_filesystem(&self.directory, &source.directory)
+    }
+
+    fn link_partition(
+        &self,
+        name: PartitionName,
+        source: &ColumnFamily,
+    ) -> Result<Arc<ColumnFamily>> {
+        let scratch = load::Scratch::claim(&self.scratch, name)?;
+        let export = source.export(scratch.path())?;
+        crate::failpoint::hit("link-after-export");
+        let imported = link::import(&self.db, &self.family_options, &family(name), &export)?;
+        let partition = Arc::new(ColumnFamily::imported(&self.db, imported));
+        self.partitions.lock().insert(name, Arc::clone(&partition));
+        // RocksDB syncs its manifest, but after an import not the directory with the new names.
+        load::sync_directory(&self.directory)?;
+        Ok(partition)
+    }
+
+    fn load_partition(
+        &self,
+        name: PartitionName,
+        fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
+    ) -> Result<(Arc<ColumnFamily>, u64)> {
+        let scratch = load::Scratch::claim(&self.scratch, name)?;
+        let (files, bytes) = load::write_files(&self.family_options, scratch.path(), fill)?;
+        crate::failpoint::hit("load-after-files");
+        let partition = self.create_partition(name)?;
+        crate::failpoint::hit("load-after-create");
+        if !files.is_empty() {
+            self.db
+                .ingest_external_file_cf_opts(partition.handle(), &load::ingestion(), files)
+                .map_err(self.failed("taking over files"))?;
+        }
+        load::sync_directory(&self.directory)?;
+        Ok((partition, bytes))
+    }
+
+    fn bytes_in(&self, partition: &ColumnFamily, range: &KeyRange) -> Result<u64> {
+        sizes::bytes_in(&self.db, partition, range)
+    }
+
+    fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>> {
+        sizes::file_boundaries(&self.db, &family(name)).map_err(self.failed("listing files"))
+    }
+
+    fn bytes_free(&self) -> Option<u64> {
+        load::bytes_free(&self.directory)
+    }
+
     fn sync(&self) -> Result<()> {
         self.db.flush_wal(true).map_err(self.failed("syncing the write-ahead log"))
     }
 
     fn flush(&self) -> Result<()> {
+        let _none_dropped = self.dropping.read();
         let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
         let handles: Vec<_> =
             partitions.iter().chain([&self.bookkeeping]).map(|family| family.handle()).collect();
         let mut options = FlushOptions::default();
         options.set_wait(true);
         self.db.flush_cfs_opt(&handles, &options).map_err(self.failed("a flush"))
+    }
+
+    fn flush_partition(&self, partition: &ColumnFamily) -> Result<()> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.db.flush_cf_opt(partition.handle(), &options).map_err(self.failed("a flush"))
     }
 
     fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
@@ -233,6 +321,10 @@ impl Shard for Rocks {
             bytes_on_disk: property("rocksdb.live-sst-files-size")?,
             bytes_in_memory: property("rocksdb.size-all-mem-tables")?,
         })
+    }
+
+    fn retire(&self) {
+        self.db.retire();
     }
 
     fn quiesce(&self) {
@@ -276,6 +368,16 @@ fn sync_logs(directory: &Path) -> Result<()> {
     }
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|error| cannot("sync", directory, error))
+}
+
+/// Removes a directory with what is in it, if it is there.
+fn remove_all(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(cannot("remove", directory, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {

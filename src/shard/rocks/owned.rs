@@ -2,8 +2,9 @@
 //!
 //! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow
 //! of the database. A store hands them out to callers who keep them as long as they like, so each
-//! type here holds the counted database next to the borrowing value. All of the library's
-//! `unsafe` code is in this file, and it only ever extends a lifetime, by the same argument:
+//! type here holds the counted database next to the borrowing value. The `unsafe` code of this file
+//! only ever extends a lifetime, by the same argument (that of `link.rs` calls RocksDB's C
+//! interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
 //! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
@@ -11,13 +12,18 @@
 
 #![expect(unsafe_code, reason = "the quarantine that the module documentation argues for")]
 
+use super::link::{self, ImportedFamily};
+use crate::error::Result as Outcome;
+use librocksdb_sys as ffi;
 use rocksdb::{
     AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,
     DBWithThreadMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
 };
 use std::mem::transmute;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -25,15 +31,39 @@ pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 /// keeps the store's directory locked.
 pub(super) struct OpenDb {
     db: Db,
+    /// After the database, which it may remove.
+    remains: Remains,
     _keep: Keep,
+}
+
+/// What a database leaves when it is closed: nothing, if it was retired.
+struct Remains {
+    directory: PathBuf,
+    retired: AtomicBool,
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Acquire)
+            && let Err(error) = super::Rocks::remove(&self.directory)
+        {
+            tracing::warn!(%error, "left files of a removed shard, which the next opening removes");
+        }
+    }
 }
 
 /// Something that is only held.
 pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 
 impl OpenDb {
-    pub(super) fn new(db: Db, keep: Keep) -> Arc<Self> {
-        Arc::new(Self { db, _keep: keep })
+    pub(super) fn new(db: Db, directory: &Path, keep: Keep) -> Arc<Self> {
+        let remains = Remains { directory: directory.to_owned(), retired: AtomicBool::new(false) };
+        Arc::new(Self { db, remains, _keep: keep })
+    }
+
+    /// Its files go when it is closed.
+    pub(super) fn retire(&self) {
+        self.remains.retired.store(true, Ordering::Release);
     }
 }
 
@@ -49,8 +79,25 @@ impl Deref for OpenDb {
 ///
 /// Dropping the column family from the database leaves its content readable through this handle.
 pub(crate) struct ColumnFamily {
-    handle: Arc<BoundColumnFamily<'static>>,
+    handle: Handle,
     db: Arc<OpenDb>,
+}
+
+/// Where a column family's handle comes from.
+pub(super) enum Handle {
+    /// The crate's table, which knows the families that it created or opened.
+    Named(Arc<BoundColumnFamily<'static>>),
+    Imported(ImportedFamily),
+}
+
+impl AsColumnFamilyRef for Handle {
+    #[inline]
+    fn inner(&self) -> *mut ffi::rocksdb_column_family_handle_t {
+        match self {
+            Self::Named(family) => family.inner(),
+            Self::Imported(family) => family.inner(),
+        }
+    }
 }
 
 impl ColumnFamily {
@@ -60,11 +107,22 @@ impl ColumnFamily {
         let handle = unsafe {
             transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
         };
-        Some(Self { handle, db: Arc::clone(db) })
+        Some(Self { handle: Handle::Named(handle), db: Arc::clone(db) })
     }
 
-    pub(super) fn handle(&self) -> &impl AsColumnFamilyRef {
+    /// A family whose handle an import has given; `handle` must belong to `db`.
+    pub(super) fn imported(db: &Arc<OpenDb>, handle: ImportedFamily) -> Self {
+        Self { handle: Handle::Imported(handle), db: Arc::clone(db) }
+    }
+
+    #[inline]
+    pub(super) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Flushes the family and links its files into a directory that does not exist yet.
+    pub(super) fn export(&self, directory: &Path) -> Outcome<link::Export> {
+        link::export(&self.db, &self.handle, directory)
     }
 }
 

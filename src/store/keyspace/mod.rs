@@ -5,6 +5,7 @@ mod write;
 
 pub(super) use read::read;
 pub use write::Swap;
+pub(super) use write::slow_down;
 
 use super::batch;
 use super::core::Core;
@@ -77,8 +78,13 @@ impl Keyspace {
         self.inner.core.id
     }
 
-    pub(super) fn view(&self) -> Arc<View> {
+    pub(crate) fn view(&self) -> Arc<View> {
         self.inner.view.load_full()
+    }
+
+    /// Shows another view from now on. The store's `changing` is held.
+    pub(super) fn publish(&self, view: View) {
+        self.inner.view.store(Arc::new(view));
     }
 }
 

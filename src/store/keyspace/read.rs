@@ -55,12 +55,18 @@ impl Keyspace {
         key: &[u8],
         read: Read<'_, <Engine as Shard>::Snapshot>,
     ) -> Result<Option<Value>> {
-        let view = self.inner.view.load();
-        let partition = view.route(key);
-        let value = partition.shard.get(&partition.column, key, read)?;
-        // After the read: only then is it sure that the partition was current while it was read.
-        partition.check_current()?;
-        Ok(value.map(Value::new))
+        let timer = self.inner.core.reshapes.foreground.begin();
+        loop {
+            let view = self.inner.view.load();
+            let partition = view.route(key);
+            let value = partition.shard.get(&partition.column, key, read)?;
+            // After the read: only then is it sure that the partition was current while it was
+            // read.
+            if partition.is_current()? {
+                self.inner.core.reshapes.foreground.end(timer);
+                return Ok(value.map(Value::new));
+            }
+        }
     }
 
     /// The values of several keys, in their order. Keys of one partition are read in one call to
@@ -91,28 +97,44 @@ impl Keyspace {
     ) -> Result<Vec<Option<Value>>> {
         let read = read(options, "get_many")?;
         let keys: Vec<K> = keys.into_iter().collect();
-        let view = self.inner.view.load();
-        let mut by_partition: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (position, key) in keys.iter().enumerate() {
-            by_partition.entry(view.index(key.as_ref())).or_default().push(position);
-        }
         let mut values: Vec<Option<Value>> =
             std::iter::repeat_with(|| None).take(keys.len()).collect();
-        for (index, positions) in by_partition {
+        let mut left: Vec<usize> = (0..keys.len()).collect();
+        while !left.is_empty() {
+            left = self.get_positions(&keys, &left, read, &mut values)?;
+        }
+        Ok(values)
+    }
+
+    /// Reads the keys at some positions. Gives those whose partition was superseded meanwhile,
+    /// which are to be read again.
+    fn get_positions<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        positions: &[usize],
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+        values: &mut [Option<Value>],
+    ) -> Result<Vec<usize>> {
+        let view = self.inner.view.load();
+        let mut by_partition: BTreeMap<usize, Vec<(usize, &[u8])>> = BTreeMap::new();
+        for position in positions {
+            let Some(key) = keys.get(*position).map(AsRef::as_ref) else { continue };
+            by_partition.entry(view.index(key)).or_default().push((*position, key));
+        }
+        let mut again = Vec::new();
+        for (index, asked) in by_partition {
             let partition = view.partition(index)?;
-            let asked: Vec<&[u8]> = positions
-                .iter()
-                .filter_map(|position| Some(keys.get(*position)?.as_ref()))
-                .collect();
-            let found = partition.shard.get_many(&partition.column, &asked, read)?;
-            partition.check_current()?;
-            for (position, value) in positions.into_iter().zip(found) {
-                if let Some(slot) = values.get_mut(position) {
-                    *slot = value.map(Value::new);
+            let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
+            let found = partition.shard.get_many(&partition.column, &asked_keys, read)?;
+            let current = partition.is_current()?;
+            for ((position, _), value) in asked.into_iter().zip(found) {
+                match values.get_mut(position) {
+                    Some(slot) if current => *slot = value.map(Value::new),
+                    _ => again.push(position),
                 }
             }
         }
-        Ok(values)
+        Ok(again)
     }
 
     /// Whether a key is there.
@@ -158,7 +180,12 @@ impl Keyspace {
     ///
     /// Those of [`get`](Self::get).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
-        Scan::open(self.view(), Bounds::of(&range), options, None)
+        let bounds = Bounds::of(&range);
+        loop {
+            if let Some(scan) = Scan::open(&self.view(), &bounds, options, None)? {
+                return Ok(scan);
+            }
+        }
     }
 
     /// The rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].

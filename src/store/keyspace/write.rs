@@ -8,6 +8,7 @@ use crate::store::batch::{self, Batch};
 use crate::store::bounds::KeyBounds;
 use crate::store::value::Value;
 use crate::store::view::Partition;
+use std::time::Duration;
 
 /// What [`Keyspace::compare_and_swap`] did.
 #[derive(Debug)]
@@ -24,6 +25,14 @@ impl Swap {
     #[must_use]
     pub const fn is_swapped(&self) -> bool {
         matches!(self, Self::Swapped)
+    }
+}
+
+/// Lets a reshape keep up with its writers: after the write, with nothing held.
+#[inline]
+pub(in crate::store) fn slow_down(delay: Option<Duration>) {
+    if let Some(delay) = delay {
+        std::thread::sleep(delay);
     }
 }
 
@@ -80,15 +89,25 @@ impl Keyspace {
 
     /// Passes the gate, takes the key's stripe of the latch, writes.
     #[inline]
-    fn write(&self, key: &[u8], write: impl FnOnce(&Partition) -> Result<()>) -> Result<()> {
-        self.inner.core.check_key_bytes(key.len())?;
-        let _gate = self.inner.core.gate.pass();
-        let view = self.inner.view.load();
-        let partition = view.route(key);
-        let _stripe = partition.latch.share(key);
-        self.inner.core.check_writable()?;
-        partition.check_current()?;
-        write(partition)
+    fn write(&self, key: &[u8], write: impl Fn(&Partition) -> Result<()>) -> Result<()> {
+        let core = &self.inner.core;
+        core.check_key_bytes(key.len())?;
+        let timer = core.reshapes.foreground.begin();
+        loop {
+            let gate = core.gate.pass();
+            let view = self.inner.view.load();
+            let partition = view.route(key);
+            let stripe = partition.access.latch.share(key);
+            core.check_writable()?;
+            if partition.is_current()? {
+                let written = write(partition);
+                let delay = partition.access.record(key);
+                drop((stripe, gate));
+                core.reshapes.foreground.end(timer);
+                slow_down(delay);
+                return written;
+            }
+        }
     }
 
     /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone a
@@ -201,22 +220,29 @@ impl Keyspace {
         let (core, key) = (&self.inner.core, key.as_ref());
         core.check_key_bytes(key.len())?;
         core.check_value_bytes(new.map_or(0, <[u8]>::len))?;
-        let _gate = core.gate.pass();
-        let view = self.inner.view.load();
-        let partition = view.route(key);
-        let _stripe = partition.latch.own(key);
-        core.check_writable()?;
-        partition.check_current()?;
-        let (shard, column) = (&partition.shard, &partition.column);
-        let found = shard.get(column, key, Read::PRESENT)?;
-        if found.as_deref() != expected {
-            return Ok(Swap::Found(found.map(Value::new)));
+        loop {
+            let gate = core.gate.pass();
+            let view = self.inner.view.load();
+            let partition = view.route(key);
+            let stripe = partition.access.latch.own(key);
+            core.check_writable()?;
+            if !partition.is_current()? {
+                continue;
+            }
+            let (shard, column) = (&partition.shard, &partition.column);
+            let found = shard.get(column, key, Read::PRESENT)?;
+            if found.as_deref() != expected {
+                return Ok(Swap::Found(found.map(Value::new)));
+            }
+            let written = match new {
+                Some(value) => shard.put(column, key, value, durability),
+                None if found.is_some() => shard.delete(column, key, durability),
+                None => Ok(()),
+            };
+            let delay = partition.access.record(key);
+            drop((stripe, gate));
+            slow_down(delay);
+            return written.map(|()| Swap::Swapped);
         }
-        match new {
-            Some(value) => shard.put(column, key, value, durability)?,
-            None if found.is_some() => shard.delete(column, key, durability)?,
-            None => {}
-        }
-        Ok(Swap::Swapped)
     }
 }

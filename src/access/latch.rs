@@ -1,42 +1,17 @@
-//! What a writer holds while it writes: the commit gate, then its key's stripe of the
-//! partition's latch. That is also the lock order; partitions go by number, stripes by index.
-//!
-//! Readers hold neither.
+//! A partition's latch, striped by key.
 
-use crossbeam::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
+use super::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, write_until};
 use crossbeam::utils::CachePadded;
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::sync::PoisonError;
+use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The store's commit gate. Every write passes through it; a snapshot closes it for the
-/// microseconds that it takes to cut all shards at one point.
-///
-/// A lock sharded by thread: writers on different processors share no cache line.
-#[derive(Default)]
-pub(crate) struct Gate(ShardedLock<()>);
-
-impl Gate {
-    #[inline]
-    pub(crate) fn pass(&self) -> ShardedLockReadGuard<'_, ()> {
-        // The lock guards no data, so a panic under it leaves nothing half done.
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn close(&self) -> ShardedLockWriteGuard<'_, ()> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-const STRIPES: usize = 16;
+pub(super) const STRIPES: usize = 16;
 
 /// A set of a latch's stripes, as bits.
 pub(crate) type StripeSet = u16;
 
 pub(crate) const ALL_STRIPES: StripeSet = StripeSet::MAX;
 
-/// A partition's latch, striped by key.
-///
 /// A plain write shares its stripe: the engine orders it against others. A read-modify-write owns
 /// its stripe, and so excludes writes of the same key. Owning all stripes seals the partition.
 pub(crate) struct Latch {
@@ -80,6 +55,19 @@ impl Latch {
         self.chosen(set).map(|stripe| stripe.write())
     }
 
+    /// All stripes, or none of them if that takes longer than to the deadline.
+    pub(crate) fn own_all(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Option<Vec<RwLockWriteGuard<'_, ()>>> {
+        self.stripes.iter().map(|stripe| write_until(stripe, deadline)).collect()
+    }
+
+    /// Waits until every write that was under way has ended.
+    pub(crate) fn drain(&self) {
+        self.stripes.iter().for_each(|stripe| drop(stripe.write()));
+    }
+
     fn chosen(&self, set: StripeSet) -> impl Iterator<Item = &RwLock<()>> {
         self.stripes
             .iter()
@@ -90,7 +78,7 @@ impl Latch {
 }
 
 #[inline]
-fn stripe_index(key: &[u8]) -> usize {
+pub(super) fn stripe_index(key: &[u8]) -> usize {
     // The top bits of another hash than the token's would do as well; the low bits of the same
     // one do because a partition is an interval of tokens, which the high bits decide.
     xxh3_64(key) as usize % STRIPES

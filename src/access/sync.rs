@@ -1,0 +1,68 @@
+//! The locks and atomics of this module, which a schedule explorer can take the place of.
+//!
+//! `RUSTFLAGS="--cfg annulus_shuttle"` builds the module on `shuttle`, which then runs the tests in
+//! `model.rs` under many schedules.
+
+#[cfg(not(annulus_shuttle))]
+mod plain {
+    pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    /// Waits for a lock until the deadline; for as long as it takes if there is none.
+    pub(crate) fn write_until<T>(
+        lock: &RwLock<T>,
+        deadline: Option<Instant>,
+    ) -> Option<RwLockWriteGuard<'_, T>> {
+        match deadline {
+            Some(deadline) => lock.try_write_until(deadline),
+            None => Some(lock.write()),
+        }
+    }
+}
+
+#[cfg(annulus_shuttle)]
+mod explored {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
+    use std::time::Instant;
+
+    #[derive(Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> shuttle::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    #[derive(Default)]
+    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    /// A model has no clock: it waits for the lock.
+    pub(crate) fn write_until<T>(
+        lock: &RwLock<T>,
+        _deadline: Option<Instant>,
+    ) -> Option<RwLockWriteGuard<'_, T>> {
+        Some(lock.write())
+    }
+}
+
+#[cfg(annulus_shuttle)]
+pub(crate) use explored::*;
+#[cfg(not(annulus_shuttle))]
+pub(crate) use plain::*;

@@ -1,0 +1,153 @@
+//! Copying to the targets what was written to the sources meanwhile.
+
+use crate::access::Changes;
+use crate::error::Result;
+use crate::id::ShardId;
+use crate::options::Durability;
+use crate::placement::KeySpan;
+use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
+use crate::store::{Partition, RowCursor, RowFilter};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many keys are read and written at once.
+const KEYS_PER_BATCH: usize = 256;
+
+/// A range is copied in batches of this size.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A partition that a reshape reads or writes, and the rows that belong to it.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) filter: RowFilter,
+}
+
+/// The sources and the targets of a reshape. Both sides tile the same span.
+pub(crate) struct Sides {
+    pub(crate) sources: Vec<Side>,
+    pub(crate) targets: Vec<Side>,
+}
+
+fn side_of<'a>(sides: &'a [Side], key: &[u8]) -> Option<&'a Side> {
+    match sides {
+        [only] => Some(only),
+        several => several.iter().find(|side| side.filter.has(key)),
+    }
+}
+
+/// Keys and bytes that were copied.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Copied {
+    pub(crate) keys: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Sides {
+    /// The shards of the targets.
+    pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<Engine>> {
+        self.targets.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
+    }
+
+    /// Brings the targets to the present state of the sources, as far as the changes reach. Doing
+    /// it twice does no harm.
+    pub(crate) fn apply(&self, changes: Changes) -> Result<Copied> {
+        let mut copied = Copied::default();
+        for range in &changes.ranges {
+            self.apply_range(range, &mut copied)?;
+        }
+        let mut keys = changes.keys;
+        keys.sort_unstable();
+        for keys in keys.chunks(KEYS_PER_BATCH) {
+            self.apply_keys(keys, &mut copied)?;
+        }
+        Ok(copied)
+    }
+
+    fn apply_keys(&self, keys: &[Box<[u8]>], copied: &mut Copied) -> Result<()> {
+        let mut batches: BTreeMap<ShardId, EngineBatch> = BTreeMap::new();
+        for source in &self.sources {
+            let whole = self.sources.len() == 1;
+            let mine = keys.iter().map(AsRef::as_ref).filter(|key| whole || source.filter.has(key));
+            let mine: Vec<&[u8]> = mine.collect();
+            let Partition { shard, column, .. } = &*source.partition;
+            let values = shard.get_many(column, &mine, Read::PRESENT)?;
+            for (key, value) in mine.into_iter().zip(values) {
+                let Some(target) = side_of(&self.targets, key) else { continue };
+                let batch = batches.entry(target.partition.owner).or_default();
+                match &value {
+                    Some(value) => batch.put(&target.partition.column, key, value),
+                    None => batch.delete(&target.partition.column, key),
+                }
+                copied.keys += 1;
+                copied.bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
+            }
+        }
+        for (owner, shard) in self.target_shards() {
+            if let Some(batch) = batches.remove(&owner) {
+                shard.write(batch, Durability::Buffered)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A deleted range: whatever the targets have there goes, and what the sources have there now
+    /// is put.
+    fn apply_range(&self, range: &KeySpan, copied: &mut Copied) -> Result<()> {
+        let range =
+            KeyRange { start: range.start.to_vec(), end: range.end.as_deref().map(<[u8]>::to_vec) };
+        for target in &self.targets {
+            clear(&target.partition, &range)?;
+        }
+        for source in &self.sources {
+            let mut cursor = RowCursor::open(
+                &source.partition,
+                source.filter.clone(),
+                &range,
+                Direction::Forward,
+                Read::PRESENT,
+            )?;
+            loop {
+                let mut batches: BTreeMap<ShardId, EngineBatch> = BTreeMap::new();
+                let mut bytes = 0;
+                while let Some((key, value)) = cursor.row().filter(|_| bytes < BATCH_BYTES) {
+                    if let Some(target) = side_of(&self.targets, key) {
+                        let batch = batches.entry(target.partition.owner).or_default();
+                        batch.put(&target.partition.column, key, value);
+                        copied.keys += 1;
+                        bytes += key.len() + value.len();
+                    }
+                    cursor.advance();
+                }
+                cursor.status()?;
+                copied.bytes += bytes as u64;
+                if batches.is_empty() {
+                    break;
+                }
+                for (owner, shard) in self.target_shards() {
+                    if let Some(batch) = batches.remove(&owner) {
+                        shard.write(batch, Durability::Buffered)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a range of a target, which nobody else writes to.
+fn clear(target: &Partition, range: &KeyRange) -> Result<()> {
+    let end = match &range.end {
+        Some(end) => end.clone(),
+        None => {
+            let read = Read::PRESENT;
+            let last = target.shard.cursor(&target.column, range, Direction::Reverse, read)?;
+            last.status()?;
+            let Some(key) = last.key() else { return Ok(()) };
+            crate::store::just_after(key)
+        }
+    };
+    let mut batch = EngineBatch::default();
+    batch.delete_range(&target.column, &range.start, &end);
+    target.shard.write(batch, Durability::Buffered)
+}

@@ -1,0 +1,205 @@
+//! Whether the targets hold what the sources hold: compared before a reshape is committed.
+//!
+//! Writers go on meanwhile, so both sides are compared as of one cut. For the microseconds of the
+//! cut the sources are sealed; what was written and not yet copied at that moment is known, and
+//! left out on both sides. Everything else must be equal.
+
+use super::catch_up::{Side, Sides};
+use super::options::Check;
+use crate::access::{Changes, Dirty};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::shard::{Direction, EngineSnapshot, KeyRange, Read, Shard};
+use crate::store::{Merge, RowCursor, just_after};
+use std::collections::{BTreeMap, HashSet};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
+
+/// A sampled check reads so many rows at so many places; a partition with fewer keys is read
+/// whole.
+const ROWS_PER_SAMPLE: usize = 128;
+const SAMPLES: usize = 32;
+
+/// Rows, summed so that their order makes no difference: the sum over the rows of a hash of key
+/// and value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Digest {
+    rows: u64,
+    sum: u128,
+}
+
+impl Digest {
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(xxh3_128_with_seed(value, xxh3_64(key)));
+    }
+}
+
+/// One moment of both sides.
+struct Moment {
+    snapshots: BTreeMap<ShardId, EngineSnapshot>,
+    /// Written, and not yet copied.
+    pending: Changes,
+    pending_keys: HashSet<Box<[u8]>>,
+}
+
+impl Moment {
+    fn is_pending(&self, key: &[u8]) -> bool {
+        self.pending_keys.contains(key)
+            || self.pending.ranges.iter().any(|range| range.contains(key))
+    }
+}
+
+/// Compares both sides. Gives what was written before the cut and is still to be copied. `pace` is
+/// told of the rows that were read, and may end the comparison with an error.
+///
+/// # Errors
+///
+/// `Damaged` with what differs.
+pub(crate) fn compare(
+    sides: &Sides,
+    dirty: &Dirty,
+    check: Check,
+    mut pace: impl FnMut(u64) -> Result<()>,
+) -> Result<Changes> {
+    let moment = take(sides, dirty);
+    let ranges = match check {
+        Check::None => Vec::new(),
+        Check::Full => vec![KeyRange::default()],
+        Check::Sampled => samples(sides, &moment)?,
+    };
+    for range in &ranges {
+        let sources = digest(&sides.sources, range, &moment, &mut pace)?;
+        let targets = digest(&sides.targets, range, &moment, &mut pace)?;
+        if sources != targets {
+            return Err(mismatch(sides, range, &moment, sources, targets));
+        }
+    }
+    Ok(moment.pending)
+}
+
+fn take(sides: &Sides, dirty: &Dirty) -> Moment {
+    let _sealed: Vec<_> =
+        sides.sources.iter().map(|side| side.partition.access.seal(None)).collect();
+    let mut snapshots = BTreeMap::new();
+    for Side { partition, .. } in sides.sources.iter().chain(&sides.targets) {
+        snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+    }
+    let pending = dirty.take();
+    let pending_keys = pending.keys.iter().cloned().collect();
+    Moment { snapshots, pending, pending_keys }
+}
+
+/// The rows of one side in a range, as of the moment, in order.
+fn rows(side: &[Side], range: &KeyRange, moment: &Moment) -> Result<Merge<RowCursor>> {
+    let cursors = side.iter().map(|Side { partition, filter }| {
+        let at = moment.snapshots.get(&partition.owner);
+        let read = Read { at, deadline: None, bypass_cache: true };
+        RowCursor::open(partition, filter.clone(), range, Direction::Forward, read)
+    });
+    Ok(Merge::new(cursors.collect::<Result<Vec<_>>>()?, Direction::Forward))
+}
+
+fn digest(
+    side: &[Side],
+    range: &KeyRange,
+    moment: &Moment,
+    pace: &mut impl FnMut(u64) -> Result<()>,
+) -> Result<Digest> {
+    const PACE_BYTES: u64 = 1 << 20;
+    let mut digest = Digest::default();
+    let mut bytes = 0;
+    let mut rows = rows(side, range, moment)?;
+    while let Some((key, value)) = rows.row() {
+        if !moment.is_pending(key) {
+            digest.add(key, value);
+        }
+        bytes += (key.len() + value.len()) as u64;
+        if bytes >= PACE_BYTES {
+            pace(std::mem::take(&mut bytes))?;
+        }
+        rows.advance()?;
+    }
+    pace(bytes)?;
+    Ok(digest)
+}
+
+/// Ranges of some rows each, spread over the files of the sources; one of everything for a
+/// partition that is small.
+fn samples(sides: &Sides, moment: &Moment) -> Result<Vec<KeyRange>> {
+    let mut keys = 0;
+    let mut places = Vec::new();
+    for Side { partition, .. } in &sides.sources {
+        keys += partition.shard.usage(&partition.column)?.keys_estimated;
+        places.extend(partition.shard.sample_keys(partition.name)?);
+    }
+    if keys < (SAMPLES * ROWS_PER_SAMPLE) as u64 || places.is_empty() {
+        return Ok(vec![KeyRange::default()]);
+    }
+    places.sort_unstable();
+    let step = places.len().div_ceil(SAMPLES);
+    let mut ranges = Vec::with_capacity(SAMPLES);
+    for start in places.into_iter().step_by(step) {
+        let open = KeyRange { start, end: None };
+        let mut rows = rows(&sides.sources, &open, moment)?;
+        let mut last = None;
+        for _ in 0..ROWS_PER_SAMPLE {
+            let Some((key, _)) = rows.row() else { break };
+            last = Some(just_after(key));
+            rows.advance()?;
+        }
+        ranges.push(KeyRange { end: last, ..open });
+    }
+    Ok(ranges)
+}
+
+#[cold]
+fn mismatch(
+    sides: &Sides,
+    range: &KeyRange,
+    moment: &Moment,
+    sources: Digest,
+    targets: Digest,
+) -> Error {
+    let first = match first_difference(sides, range, moment) {
+        Ok(Some(difference)) => difference,
+        Ok(None) => "no single key that differs was found".to_owned(),
+        Err(error) => format!("looking for the first difference failed: {error}"),
+    };
+    Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "the copy differs from its source: {} rows with digest {:032x} there, {} with {:032x} \
+             in the copy; {first}; the source was kept",
+            sources.rows, sources.sum, targets.rows, targets.sum
+        ),
+    )
+}
+
+fn first_difference(sides: &Sides, range: &KeyRange, moment: &Moment) -> Result<Option<String>> {
+    let mut sources = rows(&sides.sources, range, moment)?;
+    let mut targets = rows(&sides.targets, range, moment)?;
+    loop {
+        while sources.row().is_some_and(|(key, _)| moment.is_pending(key)) {
+            sources.advance()?;
+        }
+        while targets.row().is_some_and(|(key, _)| moment.is_pending(key)) {
+            targets.advance()?;
+        }
+        let name = |key: &[u8]| key.escape_ascii().to_string();
+        let missing = |key: &[u8]| format!("key `{}` is missing in the copy", name(key));
+        let surplus = |key: &[u8]| format!("key `{}` is only in the copy", name(key));
+        match (sources.row(), targets.row()) {
+            (None, None) => return Ok(None),
+            (Some((key, _)), None) => return Ok(Some(missing(key))),
+            (None, Some((key, _))) => return Ok(Some(surplus(key))),
+            (Some((one, _)), Some((other, _))) if one < other => return Ok(Some(missing(one))),
+            (Some((one, _)), Some((other, _))) if one > other => return Ok(Some(surplus(other))),
+            (Some((key, one)), Some((_, other))) if one != other => {
+                return Ok(Some(format!("key `{}` has another value in the copy", name(key))));
+            }
+            _ => {}
+        }
+        sources.advance()?;
+        targets.advance()?;
+    }
+}

@@ -1,0 +1,119 @@
+//! What a job's handle and its workers share: where it stands, and whether it may go on.
+
+use super::phase::Phase;
+use crate::error::{Error, ErrorKind, Result};
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// The state of a job.
+pub(crate) struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+    pub(crate) started: Instant,
+    pub(crate) bytes_total: AtomicU64,
+    pub(crate) bytes_done: AtomicU64,
+    pub(crate) keys_done: AtomicU64,
+    pub(crate) dirty_keys: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    paused: bool,
+    aborted: Option<&'static str>,
+    /// The phase of each step.
+    phases: Vec<Phase>,
+    ended: bool,
+}
+
+impl Control {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self {
+            state: Mutex::new(State { phases: vec![Phase::Queued; steps], ..State::default() }),
+            changed: Condvar::new(),
+            started: Instant::now(),
+            bytes_total: AtomicU64::new(0),
+            bytes_done: AtomicU64::new(0),
+            keys_done: AtomicU64::new(0),
+            dirty_keys: AtomicUsize::new(0),
+        }
+    }
+
+    /// Waits while the job is paused.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` if it was aborted.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        while state.paused && state.aborted.is_none() {
+            self.changed.wait(&mut state);
+        }
+        match state.aborted {
+            Some(why) => Err(Error::new(ErrorKind::Aborted, why)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.state.lock().paused = paused;
+        self.changed.notify_all();
+    }
+
+    /// Asks the job to end; the first reason counts.
+    pub(crate) fn abort(&self, why: &'static str) {
+        self.state.lock().aborted.get_or_insert(why);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state.lock().paused
+    }
+
+    pub(crate) fn set_phase(&self, step: usize, phase: Phase) {
+        let mut state = self.state.lock();
+        if let Some(present) = state.phases.get_mut(step) {
+            debug_assert!(present.may_become(phase), "{present} → {phase}");
+            *present = phase;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The phases of all steps.
+    pub(crate) fn phases(&self) -> Vec<Phase> {
+        self.state.lock().phases.clone()
+    }
+
+    /// From now on nothing changes any more.
+    pub(crate) fn end(&self) {
+        self.state.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
+    /// Waits for the end; whether it came in time.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.state.lock();
+        while !state.ended {
+            match deadline {
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut state, deadline).timed_out() {
+                        return state.ended;
+                    }
+                }
+                None => self.changed.wait(&mut state),
+            }
+        }
+        true
+    }
+
+    pub(crate) fn add_done(&self, keys: u64, bytes: u64) {
+        self.keys_done.fetch_add(keys, Ordering::Relaxed);
+        self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

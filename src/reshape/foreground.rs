@@ -1,0 +1,162 @@
+//! How long the application's reads and writes take: one in some is timed.
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// One operation in so many is timed, by each thread.
+const SAMPLE_EVERY: u32 = 64;
+
+/// Latencies above this count as this.
+const NANOS_MAX: u64 = 60_000_000_000;
+
+/// A p99 of fewer samples says nothing.
+const SAMPLES_MIN: u64 = 100;
+
+/// While nothing is reshaped, the usual latency is taken anew so often.
+const USUAL_EVERY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static UNTIL_SAMPLE: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Latencies of the application's operations, now and when nothing was reshaped.
+#[derive(Default)]
+pub(crate) struct Foreground {
+    window: Mutex<Option<Window>>,
+    /// How many reshapes run.
+    reshapes: AtomicUsize,
+}
+
+struct Window {
+    nanos: Histogram<u32>,
+    since: Instant,
+    /// The p99 while nothing was reshaped, and the last while something was.
+    usual: Option<u64>,
+    present: Option<u64>,
+}
+
+/// A reshape that runs: latencies meanwhile are not the usual ones.
+pub(crate) struct Disturbance<'a>(&'a Foreground);
+
+impl Drop for Disturbance<'_> {
+    fn drop(&mut self) {
+        self.0.close_window();
+        self.0.reshapes.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Foreground {
+    /// When the operation that begins here did, if it is one to be timed.
+    #[inline]
+    pub(crate) fn begin(&self) -> Option<Instant> {
+        UNTIL_SAMPLE.with(|left| match left.get().checked_sub(1) {
+            Some(fewer) => {
+                left.set(fewer);
+                None
+            }
+            None => {
+                left.set(SAMPLE_EVERY - 1);
+                Some(Instant::now())
+            }
+        })
+    }
+
+    #[inline]
+    pub(crate) fn end(&self, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.record(begun.elapsed());
+        }
+    }
+
+    #[cold]
+    fn record(&self, latency: Duration) {
+        // A sample is not worth waiting for.
+        let Some(mut window) = self.window.try_lock() else { return };
+        if window.is_none() {
+            *window = Window::new();
+        }
+        let Some(window) = window.as_mut() else { return };
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(NANOS_MAX).clamp(1, NANOS_MAX);
+        window.nanos.saturating_record(nanos);
+        if self.reshapes.load(Ordering::Acquire) == 0 && window.since.elapsed() >= USUAL_EVERY {
+            window.close(false);
+        }
+    }
+
+    /// From now on, until it is dropped, latencies are those of an application that is disturbed.
+    pub(crate) fn disturb(&self) -> Disturbance<'_> {
+        self.close_window();
+        self.reshapes.fetch_add(1, Ordering::AcqRel);
+        Disturbance(self)
+    }
+
+    fn close_window(&self) {
+        let disturbed = self.reshapes.load(Ordering::Acquire) > 0;
+        if let Some(window) = self.window.lock().as_mut() {
+            window.close(disturbed);
+        }
+    }
+
+    /// The p99 since the last call, in times of the usual one; none if too little is known.
+    pub(crate) fn rise(&self) -> Option<f64> {
+        let mut window = self.window.lock();
+        let window = window.as_mut()?;
+        window.close(true);
+        Some(window.present? as f64 / window.usual? as f64)
+    }
+}
+
+impl Window {
+    fn new() -> Option<Self> {
+        let nanos = Histogram::new_with_bounds(1, NANOS_MAX, 2).ok()?;
+        Some(Self { nanos, since: Instant::now(), usual: None, present: None })
+    }
+
+    /// Takes the p99 of the samples, if they are enough, and begins anew; few are kept.
+    fn close(&mut self, disturbed: bool) {
+        if self.nanos.len() < SAMPLES_MIN {
+            return;
+        }
+        let p99 = Some(self.nanos.value_at_quantile(0.99).max(1));
+        if disturbed {
+            self.present = p99;
+        } else {
+            self.usual = p99;
+        }
+        self.nanos.reset();
+        self.since = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rise_compares_with_the_time_before() {
+        let foreground = Foreground::default();
+        let record = |micros, times| {
+            for _ in 0..times {
+                foreground.record(Duration::from_micros(micros));
+            }
+        };
+        record(10, SAMPLES_MIN);
+        assert_eq!(foreground.rise(), None, "nothing is known of the time before");
+        let foreground = Foreground::default();
+        let record = |micros, times| {
+            for _ in 0..times {
+                foreground.record(Duration::from_micros(micros));
+            }
+        };
+        record(10, SAMPLES_MIN);
+        let _disturbance = foreground.disturb();
+        record(30, SAMPLES_MIN);
+        let rise = foreground.rise().unwrap();
+        assert!((2.9..=3.1).contains(&rise), "{rise}");
+        record(10, SAMPLES_MIN / 2);
+        assert_eq!(foreground.rise(), Some(rise), "too few samples change nothing");
+    }
+}

@@ -1,0 +1,48 @@
+//! Reshapes: n partitions become m others with the same tokens or keys, while the application
+//! reads and writes. A move is 1 → 1, a split 1 → m, a merge n → 1; any target may be on any shard.
+//!
+//! One protocol for all of them (the case by case argument is in `docs/design.md`):
+//!
+//! | phase | what happens | on disk after it |
+//! |---|---|---|
+//! | [`Prepared`](Phase::Prepared) | the intent is synced | intent |
+//! | [`Seeding`](Phase::Seeding) | writers record their keys from now on; targets are made, by link or copy | intent, targets |
+//! | [`CatchingUp`](Phase::CatchingUp) | rounds copy what was recorded; both sides are compared | the same |
+//! | [`Sealed`](Phase::Sealed) | writers wait; the last keys are copied; the targets are synced | the same |
+//! | [`Committed`](Phase::Committed) | one synced record: new topology, no intent | new topology |
+//! | [`Cleaned`](Phase::Cleaned) | sources are dropped | the same |
+//!
+//! Up to the commit the sources have everything, and the opening drops the targets that an intent
+//! names. From the commit on the targets have everything, and the opening drops the sources,
+//! which the topology no longer knows. Readers never wait.
+
+mod catch_up;
+mod compare;
+mod control;
+mod event;
+mod foreground;
+mod job;
+pub(crate) mod journal;
+mod middle;
+mod options;
+mod phase;
+mod plan;
+mod registry;
+mod run;
+mod seal;
+mod throttle;
+mod transport;
+mod trim;
+
+pub use event::Event;
+pub use job::{Job, Outcome, Progress};
+pub use options::{Check, ReshapeOptions, Throttle, Transport};
+pub use phase::Phase;
+pub use plan::{PlannedStep, ReshapePlan};
+pub use registry::ReshapeStats;
+
+pub(crate) use event::Listener;
+pub(crate) use job::{Finish, start};
+pub(crate) use plan::annotate;
+pub(crate) use registry::Registry;
+pub(crate) use trim::start as start_trimming;

@@ -1,0 +1,132 @@
+//! What a reshape can be told.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How partitions get to their new place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Transport {
+    /// Hard links to the source's files: time in proportion to their number. Needs one source on
+    /// the filesystem of the target.
+    Link,
+    /// Rows, read from a snapshot and written as new files: time in proportion to the bytes.
+    Copy,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Link => "link",
+            Self::Copy => "copy",
+        })
+    }
+}
+
+/// How much of the targets is compared with the sources before a reshape is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Nothing beyond the engine's checksums.
+    None,
+    /// Some thousands of rows, spread over the files.
+    #[default]
+    Sampled,
+    /// Every row.
+    Full,
+}
+
+/// How much reshapes may disturb the application. Can be changed while they run:
+/// [`Store::set_throttle`](crate::Store::set_throttle).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Throttle {
+    /// The most bytes a second that all reshapes together copy. Default: no limit.
+    pub bytes_per_second: Option<u64>,
+    /// How many times what it was before the p99 latency of reads and writes may be: 1.5 lets it
+    /// rise by half. While it is above, the rate of copying is halved again and again; while it is
+    /// below, the rate grows in small steps. Default: no limit; at least 1.
+    pub latency_rise_max: Option<f64>,
+}
+
+/// How reshapes go about it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReshapeOptions {
+    /// The transport; `None` takes links wherever they are possible. Default: `None`.
+    pub transport: Option<Transport>,
+    /// What is compared before the commit. Default: `Sampled`.
+    pub check: Check,
+    /// How long writes may have to wait while a partition is handed over, in milliseconds: if
+    /// what is left to copy would take longer, another round is made first. One sync of the
+    /// target and one of the metadata are part of it, whatever they take. Default: 5; 1 to 60,000.
+    pub pause_ms_target: u32,
+    /// Bytes of keys that may be written and not yet copied, before writers are slowed down by
+    /// some milliseconds a write. Default: 64 MiB; at least 64 KiB.
+    pub dirty_bytes_max: usize,
+    /// Whether partitions that share files after a split are rewritten in the background, so
+    /// that each has its own rows only. Default: true.
+    pub trim: bool,
+    /// How many reshapes a shard takes part in at once. Default: 2; 1 to 64.
+    pub per_shard_max: usize,
+    /// How much they may disturb the application. Default: no limit.
+    pub throttle: Throttle,
+}
+
+impl Default for ReshapeOptions {
+    fn default() -> Self {
+        Self {
+            transport: None,
+            check: Check::default(),
+            pause_ms_target: 5,
+            dirty_bytes_max: 64 << 20,
+            trim: true,
+            per_shard_max: 2,
+            throttle: Throttle::default(),
+        }
+    }
+}
+
+impl ReshapeOptions {
+    /// Checks every field against its bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field and the bounds.
+    pub fn validate(&self) -> Result<()> {
+        let bounds = [
+            ("reshape.pause_ms_target", self.pause_ms_target as usize, 1, 60_000),
+            ("reshape.dirty_bytes_max", self.dirty_bytes_max, 64 << 10, usize::MAX),
+            ("reshape.per_shard_max", self.per_shard_max, 1, 64),
+        ];
+        for (name, value, least, most) in bounds {
+            if !(least..=most).contains(&value) {
+                return Err(Error::invalid(format!(
+                    "option {name} is {value}; it must be from {least} to {most}"
+                )));
+            }
+        }
+        self.throttle.validate()
+    }
+}
+
+impl Throttle {
+    /// Checks every field against its bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field and the bounds.
+    pub fn validate(&self) -> Result<()> {
+        if self.bytes_per_second == Some(0) {
+            return Err(Error::invalid(
+                "option bytes_per_second is 0; give at least 1, or pause the job instead",
+            ));
+        }
+        if self.latency_rise_max.is_some_and(|rise| rise.is_nan() || rise < 1.0) {
+            return Err(Error::invalid("option latency_rise_max must be at least 1"));
+        }
+        Ok(())
+    }
+}

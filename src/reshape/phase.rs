@@ -1,0 +1,79 @@
+//! The phases of a reshape, and which may follow which.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where a reshape stands.
+///
+/// ```text
+/// Queued → Prepared → Seeding → CatchingUp ⇄ Sealed → Committed → Cleaned
+///    └─────────┴──────────┴───────────┴─────────┴→ RolledBack
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// It waits for its partitions and for a place on its shards. Nothing is on disk.
+    Queued,
+    /// The intent is in the metadata, so that whatever follows can be undone.
+    Prepared,
+    /// Writes to the sources are recorded, and the targets are made, by link or by copy.
+    Seeding,
+    /// Round by round, what was written meanwhile is copied too.
+    CatchingUp,
+    /// Writes wait; the last keys are copied and synced.
+    Sealed,
+    /// The new topology is on disk and in use.
+    Committed,
+    /// The sources are gone.
+    Cleaned,
+    /// It ended before it was committed: the sources serve as before, the targets are gone.
+    RolledBack,
+}
+
+impl Phase {
+    /// The table of legal transitions.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use Phase::{
+            CatchingUp, Cleaned, Committed, Prepared, Queued, RolledBack, Sealed, Seeding,
+        };
+        matches!(
+            (self, next),
+            (Queued, Prepared | RolledBack)
+                | (Prepared, Seeding | RolledBack)
+                | (Seeding, CatchingUp | RolledBack)
+                | (CatchingUp, Sealed | RolledBack)
+                // Unsealed again, when sealing took too long.
+                | (Sealed, CatchingUp | Committed | RolledBack)
+                | (Committed, Cleaned)
+        )
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_last(self) -> bool {
+        matches!(self, Self::Cleaned | Self::RolledBack)
+    }
+
+    /// A short name, stable across versions.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Prepared => "prepared",
+            Self::Seeding => "seeding",
+            Self::CatchingUp => "catching_up",
+            Self::Sealed => "sealed",
+            Self::Committed => "committed",
+            Self::Cleaned => "cleaned",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

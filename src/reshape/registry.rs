@@ -1,0 +1,371 @@
+//! The reshapes of a store: which partitions take part in one, how many each shard bears, what
+//! they came to.
+
+use super::control::Control;
+use super::event::{Event, Listener};
+use super::foreground::Foreground;
+use super::job::Job;
+use super::options::ReshapeOptions;
+use super::throttle::Pacer;
+use super::{Outcome, Phase, Transport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyspaceId, PartitionId, ShardId};
+use crate::topology::PartitionName;
+use hdrhistogram::Histogram;
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a reshape that waits looks whether it was aborted.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How many jobs that have ended are listed.
+const ENDED_JOBS_MAX: usize = 64;
+
+pub(crate) struct Registry {
+    pub(crate) options: ReshapeOptions,
+    pub(crate) pacer: Pacer,
+    pub(crate) foreground: Foreground,
+    listener: Option<Listener>,
+    state: Mutex<State>,
+    changed: Condvar,
+    next_number: AtomicU64,
+    next_job: AtomicU64,
+    /// Whether the thread that trims runs.
+    pub(super) trimming: AtomicBool,
+    totals: Mutex<Totals>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Partitions that take part in a reshape.
+    claims: BTreeMap<PartitionId, Claim>,
+    /// How many reshapes each shard takes part in.
+    shards: BTreeMap<ShardId, usize>,
+    /// Keyspaces that are being dropped.
+    closing: BTreeSet<KeyspaceId>,
+    stopping: bool,
+    /// Threads that run jobs.
+    threads: usize,
+    jobs: VecDeque<Job>,
+    /// Partitions to trim, once nobody else wants them.
+    to_trim: VecDeque<PartitionName>,
+}
+
+struct Claim {
+    keyspace: KeyspaceId,
+    /// Of a trim, which gives way to everybody else.
+    yields: Option<Arc<Control>>,
+}
+
+struct Totals {
+    stats: ReshapeStats,
+    pauses_us: Option<Histogram<u64>>,
+}
+
+/// What reshapes came to, since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
+#[non_exhaustive]
+pub struct ReshapeStats {
+    /// How many were committed, without those that only trimmed a partition.
+    pub committed: u64,
+    /// How many partitions were trimmed.
+    pub trimmed: u64,
+    /// How many were rolled back: aborted, or ended by an error.
+    pub rolled_back: u64,
+    /// How many run or wait now.
+    pub running: usize,
+    /// Bytes of files that were linked instead of copied.
+    pub linked_bytes: u64,
+    /// Bytes of rows that were copied.
+    pub copied_bytes: u64,
+    /// How long writes to a partition had to wait while it was handed over: the median, over all
+    /// that were committed, in milliseconds.
+    pub pause_ms_p50: f64,
+    /// The same, 99.9 % of them were shorter.
+    pub pause_ms_p999: f64,
+    /// The same, the longest.
+    pub pause_ms_max: f64,
+}
+
+/// Partitions and places on shards that are taken for one reshape.
+pub(crate) struct Claimed<'a> {
+    registry: &'a Registry,
+    partitions: Vec<PartitionId>,
+    shards: BTreeSet<ShardId>,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let mut state = self.registry.state.lock();
+        for partition in &self.partitions {
+            state.claims.remove(partition);
+        }
+        for shard in &self.shards {
+            if let Some(count) = state.shards.get_mut(shard) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        drop(state);
+        self.registry.changed.notify_all();
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(options: ReshapeOptions, listener: Option<Listener>) -> Self {
+        Self {
+            options,
+            pacer: Pacer::new(options.throttle),
+            foreground: Foreground::default(),
+            listener,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            next_number: AtomicU64::new(1),
+            next_job: AtomicU64::new(1),
+            trimming: AtomicBool::new(false),
+            totals: Mutex::new(Totals {
+                stats: ReshapeStats::default(),
+                pauses_us: Histogram::new(3).ok(),
+            }),
+        }
+    }
+
+    /// The next reshape gets this number, or a higher one.
+    pub(crate) fn begin_numbers_at(&self, number: u64) {
+        self.next_number.fetch_max(number, Ordering::AcqRel);
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::AcqRel)
+    }
+
+    pub(crate) fn job_number(&self) -> u64 {
+        self.next_job.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// Takes partitions and a place on each shard, and waits until they are free. `yields` says
+    /// that others may take them back by aborting it.
+    pub(crate) fn claim(
+        &self,
+        keyspace: KeyspaceId,
+        partitions: &[PartitionId],
+        shards: BTreeSet<ShardId>,
+        control: &Control,
+        yields: Option<Arc<Control>>,
+    ) -> Result<Claimed<'_>> {
+        loop {
+            control.checkpoint()?;
+            let mut state = self.state.lock();
+            state.check(keyspace)?;
+            let mut free = true;
+            for claim in partitions.iter().filter_map(|id| state.claims.get(id)) {
+                free = false;
+                if let Some(other) = &claim.yields {
+                    other.abort("another reshape wants the partition");
+                }
+            }
+            let most = self.options.per_shard_max;
+            free &= shards.iter().all(|id| state.shards.get(id).is_none_or(|count| *count < most));
+            if free {
+                for id in partitions {
+                    state.claims.insert(*id, Claim { keyspace, yields: yields.clone() });
+                }
+                for id in &shards {
+                    *state.shards.entry(*id).or_default() += 1;
+                }
+                return Ok(Claimed { registry: self, partitions: partitions.to_vec(), shards });
+            }
+            self.changed.wait_for(&mut state, LOOK_EVERY);
+        }
+    }
+
+    /// Whether reshapes of a keyspace may go on.
+    pub(crate) fn check(&self, keyspace: KeyspaceId) -> Result<()> {
+        self.state.lock().check(keyspace)
+    }
+
+    /// Ends the reshapes of a keyspace, and lets no more begin.
+    pub(crate) fn close_keyspace(&self, keyspace: KeyspaceId) {
+        let mut state = self.state.lock();
+        state.closing.insert(keyspace);
+        while state.claims.values().any(|claim| claim.keyspace == keyspace) {
+            self.changed.wait_for(&mut state, LOOK_EVERY);
+        }
+    }
+
+    /// Lets reshapes of a keyspace begin again, which could not be dropped.
+    pub(crate) fn reopen_keyspace(&self, keyspace: KeyspaceId) {
+        self.state.lock().closing.remove(&keyspace);
+    }
+
+    /// Aborts all jobs and lets no more begin.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopping = true;
+        for job in &state.jobs {
+            job.control().abort("the store was closed");
+        }
+        for claim in state.claims.values() {
+            if let Some(control) = &claim.yields {
+                control.abort("the store was closed");
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until no job runs; after [`stop`](Self::stop).
+    pub(crate) fn wait_until_idle(&self) {
+        let mut state = self.state.lock();
+        while state.threads > 0 || !state.claims.is_empty() {
+            self.changed.wait_for(&mut state, LOOK_EVERY);
+        }
+    }
+
+    /// Adds a job whose thread is about to start.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` if its only reshape is of a partition that another job is to reshape; one of several
+    /// reshapes waits for it. `Closed` if the store is being closed.
+    pub(crate) fn add(&self, job: Job) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.stopping {
+            return Err(closed());
+        }
+        if job.has_one_step()
+            && let Some(id) = job.sources().iter().find(|id| state.planned(**id))
+        {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!("partition {id} takes part in a reshape; wait for its end, or abort it"),
+            ));
+        }
+        state.threads += 1;
+        state.jobs.push_back(job);
+        while state.jobs.len() > ENDED_JOBS_MAX {
+            let Some(ended) = state.jobs.iter().position(Job::has_ended) else { break };
+            state.jobs.remove(ended);
+        }
+        Ok(())
+    }
+
+    /// IMPORTANT: a thread has let go of its store before it says so. Who waits for it may open the
+    /// directory anew.
+    pub(crate) fn thread_ended(&self) {
+        self.state.lock().threads -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Counts a thread that is no job's; whether it may start.
+    pub(crate) fn thread_started(&self) -> bool {
+        let mut state = self.state.lock();
+        if !state.stopping {
+            state.threads += 1;
+        }
+        !state.stopping
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        self.state.lock().jobs.iter().cloned().collect()
+    }
+
+    /// Notes that a partition shares files with others.
+    pub(crate) fn trim_later(&self, name: PartitionName) {
+        self.state.lock().to_trim.push_back(name);
+        self.changed.notify_all();
+    }
+
+    /// The next partition to trim, after a wait for one; none if there is none yet.
+    pub(crate) fn next_to_trim(&self, wait: Duration) -> Result<Option<PartitionName>> {
+        let mut state = self.state.lock();
+        if state.to_trim.is_empty() && !state.stopping {
+            self.changed.wait_for(&mut state, wait);
+        }
+        if state.stopping {
+            return Err(closed());
+        }
+        Ok(state.to_trim.pop_front())
+    }
+
+    pub(crate) fn has_to_trim(&self) -> bool {
+        let state = self.state.lock();
+        !state.stopping && !state.to_trim.is_empty()
+    }
+
+    /// Tells the listener. One that panics is not told less the next time.
+    pub(crate) fn tell(&self, event: &Event) {
+        if let Some(listener) = &self.listener
+            && catch_unwind(AssertUnwindSafe(|| listener.0(event))).is_err()
+        {
+            tracing::error!("the listener panicked");
+        }
+    }
+
+    /// Counts an outcome.
+    pub(crate) fn count(&self, outcome: &Outcome) {
+        let mut totals = self.totals.lock();
+        let stats = &mut totals.stats;
+        if outcome.phase == Phase::RolledBack {
+            stats.rolled_back += 1;
+            return;
+        }
+        if outcome.trim {
+            stats.trimmed += 1;
+        } else {
+            stats.committed += 1;
+        }
+        match outcome.transport {
+            Transport::Link => stats.linked_bytes += outcome.bytes,
+            Transport::Copy => stats.copied_bytes += outcome.bytes,
+        }
+        if let Some(pauses) = &mut totals.pauses_us {
+            pauses.saturating_record((outcome.pause_ms * 1000.0) as u64);
+        }
+    }
+
+    pub(crate) fn stats(&self) -> ReshapeStats {
+        let running = {
+            let state = self.state.lock();
+            state.jobs.iter().filter(|job| !job.has_ended()).count()
+        };
+        let totals = self.totals.lock();
+        let pause = |quantile| {
+            let pauses = totals.pauses_us.as_ref();
+            pauses.map_or(0.0, |pauses| pauses.value_at_quantile(quantile) as f64 / 1000.0)
+        };
+        let pauses = (pause(0.5), pause(0.999), pause(1.0));
+        ReshapeStats {
+            running,
+            pause_ms_p50: pauses.0,
+            pause_ms_p999: pauses.1,
+            pause_ms_max: pauses.2,
+            ..totals.stats
+        }
+    }
+}
+
+impl State {
+    /// Whether a job that has not ended is to reshape a partition.
+    fn planned(&self, id: PartitionId) -> bool {
+        self.jobs.iter().any(|job| !job.has_ended() && job.sources().contains(&id))
+    }
+
+    fn check(&self, keyspace: KeyspaceId) -> Result<()> {
+        if self.stopping {
+            return Err(closed());
+        }
+        if self.closing.contains(&keyspace) {
+            return Err(Error::new(ErrorKind::Closed, "the keyspace was dropped"));
+        }
+        Ok(())
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store is closed; open it again")
+}

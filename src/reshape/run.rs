@@ -1,0 +1,407 @@
+//! One reshape, from its intent to its end.
+
+use super::catch_up::{Copied, Side, Sides};
+use super::compare::compare;
+use super::control::Control;
+use super::event::Event;
+use super::job::publish;
+use super::journal::{self, Intent};
+use super::options::{Check, ReshapeOptions, Transport};
+use super::transport::{self, Blank};
+use super::{Outcome, Phase, middle};
+use crate::access::Dirty;
+use crate::balance::{Step, StepCut};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PartitionId, ShardId};
+use crate::options::Durability;
+use crate::placement::Span;
+use crate::shard::{EngineBatch, Shard};
+use crate::store::{Partition, RowFilter, Store};
+use crate::topology::{Change, Cut, PartitionName, ReshapeSpec};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A reshape that is under way: what its phases share.
+pub(super) struct Reshape<'a> {
+    pub(super) store: &'a Store,
+    pub(super) options: ReshapeOptions,
+    control: &'a Control,
+    step: usize,
+    pub(super) number: u64,
+    pub(super) spec: ReshapeSpec,
+    pub(super) transport: Transport,
+    pub(super) sources: Vec<Side>,
+    source_span: Span,
+    blanks: Vec<Blank>,
+    pub(super) dirty: Arc<Dirty>,
+}
+
+/// What was counted on the way.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) bytes: u64,
+    pub(super) caught_up: Copied,
+    pub(super) rounds: u32,
+    pub(super) pause_ms: f64,
+}
+
+/// How a step ended.
+pub(super) struct Ended {
+    /// None if nothing was begun.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) error: Option<Error>,
+}
+
+/// Runs a step of a job to its end.
+pub(super) fn run(
+    store: &Store,
+    step: &Step,
+    options: ReshapeOptions,
+    control: &Control,
+    index: usize,
+) -> Ended {
+    let begun = Instant::now();
+    let registry = store.reshapes();
+    let shards = step_shards(store, step);
+    let begin = || {
+        let claimed = registry.claim(step.keyspace, &step.sources, shards, control, None)?;
+        let disturbance = registry.foreground.disturb();
+        let reshape = Reshape::prepare(store, step, options, control, index)?;
+        Ok((claimed, disturbance, reshape))
+    };
+    match begin() {
+        Ok((_claimed, _disturbance, reshape)) => reshape.finish(begun, false),
+        Err(error) => {
+            control.set_phase(index, Phase::RolledBack);
+            Ended { outcome: None, error: Some(error) }
+        }
+    }
+}
+
+/// The shards that a step reads or writes.
+fn step_shards(store: &Store, step: &Step) -> BTreeSet<ShardId> {
+    let topology = store.topology();
+    let owners = topology.keyspace(step.keyspace).into_iter().flat_map(|keyspace| {
+        let mine = |id: &PartitionId| step.sources.contains(id);
+        keyspace.partitions().filter(move |partition| mine(&partition.id)).map(|p| p.owner)
+    });
+    owners.chain(step.owners.iter().copied()).collect()
+}
+
+impl<'a> Reshape<'a> {
+    /// Makes the intent durable. What a step leaves open is found out first.
+    pub(super) fn prepare(
+        store: &'a Store,
+        step: &Step,
+        options: ReshapeOptions,
+        control: &'a Control,
+        index: usize,
+    ) -> Result<Self> {
+        let spec = resolve(store, step)?;
+        let core = store.core();
+        let _changing = store.changing();
+        core.check_writable()?;
+        let present = store.topology();
+        let (names, numbered) = present.name_targets(&spec)?;
+        let spans = present.target_spans(&spec)?;
+        let next =
+            numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
+        store.check_room(&next)?;
+        let view = store.keyspace_with(spec.keyspace)?.view();
+        let mut sources = Vec::with_capacity(spec.sources.len());
+        for id in &spec.sources {
+            let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
+            let filter = match view.keyspace.partitioning().span(at) {
+                Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
+                _ => RowFilter::of(&view, at)?,
+            };
+            sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
+        }
+        let single = ReshapeSpec {
+            cuts: Vec::new(),
+            owners: spec.owners.iter().take(1).copied().collect(),
+            ..spec.clone()
+        };
+        let source_span = present
+            .target_spans(&single)?
+            .into_iter()
+            .next()
+            .ok_or_else(|| gone(PartitionId(0)))?;
+        let clean = sources.iter().all(|side| side.partition.foreign_permille == 0);
+        let blanks = names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
+            let filter = if clean && spec.owners.len() == 1 {
+                RowFilter::All
+            } else {
+                RowFilter::of_span(&view.keyspace, span.clone())
+            };
+            Ok(Blank { name: *name, owner: *owner, shard: core.shard(*owner)?, span, filter })
+        });
+        let blanks = blanks.collect::<Result<Vec<_>>>()?;
+        let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
+        let engines: Vec<_> = blanks.iter().map(|blank| Arc::clone(&blank.shard)).collect();
+        let transport = transport::choose(options.transport, &partitions, &engines)?;
+        if transport == Transport::Copy {
+            check_disks(&partitions, &blanks)?;
+        }
+        let number = store.reshapes().number();
+        let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
+        journal::begin(&core.metadata, number, &Intent { spec: spec.clone(), targets })?;
+        crate::failpoint::hit("reshape-after-intent");
+        store.set_numbers(numbered);
+        let dirty = Arc::new(Dirty::new(options.dirty_bytes_max));
+        let reshape = Self {
+            store,
+            options,
+            control,
+            step: index,
+            number,
+            spec,
+            transport,
+            sources,
+            source_span,
+            blanks,
+            dirty,
+        };
+        reshape.set_phase(Phase::Prepared);
+        Ok(reshape)
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.control.set_phase(self.step, phase);
+        self.store.reshapes().tell(&Event::Phase { reshape: self.number, phase });
+    }
+
+    /// Whether to go on: waits while the job is paused.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        self.store.reshapes().check(self.spec.keyspace)?;
+        self.control.checkpoint()
+    }
+
+    fn pace(&self, bytes: u64) -> Result<()> {
+        let registry = self.store.reshapes();
+        registry.pacer.took(bytes, &registry.foreground, &|| self.checkpoint())
+    }
+
+    /// Everything after the intent. Whatever happens, the sources serve or the targets do.
+    pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
+        let mut tally = Tally::default();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
+        self.sources.iter().for_each(|side| side.partition.access.untrack());
+        let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let error = match ended {
+            Ok(()) => {
+                self.clean();
+                None
+            }
+            Err(error) => {
+                self.roll_back(&error);
+                Some(error)
+            }
+        };
+        let outcome = self.outcome(&tally, error.as_ref(), begun, trim);
+        publish(self.store, &outcome);
+        Ended { outcome: Some(outcome), error }
+    }
+
+    fn copy_and_commit(&self, tally: &mut Tally) -> Result<()> {
+        self.set_phase(Phase::Seeding);
+        for side in &self.sources {
+            side.partition.access.track(Arc::clone(&self.dirty));
+        }
+        let targets = self.seed(tally)?;
+        let sides = Sides { sources: self.sources.clone(), targets };
+        self.set_phase(Phase::CatchingUp);
+        self.catch_up_once(&sides, tally)?;
+        if self.options.check != Check::None {
+            let pending = compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
+            self.add(sides.apply(pending)?, tally);
+        }
+        crate::failpoint::hit("reshape-caught-up");
+        self.seal_and_commit(&sides, tally)
+    }
+
+    /// Makes the targets, with what the sources hold at some moment.
+    fn seed(&self, tally: &mut Tally) -> Result<Vec<Side>> {
+        let mut targets = Vec::with_capacity(self.blanks.len());
+        for blank in &self.blanks {
+            self.checkpoint()?;
+            // What an earlier attempt under this name could not remove.
+            blank.shard.drop_partition(blank.name)?;
+            let (column, foreign) = match (self.transport, self.sources.as_slice()) {
+                (Transport::Link, [source, ..]) => {
+                    let column = transport::link(&source.partition, blank)?;
+                    let bytes = blank.shard.usage(&column)?.bytes_on_disk;
+                    self.count(tally, 0, bytes);
+                    let source = &source.partition;
+                    (column, transport::foreign_permille(source, &self.source_span, blank)?)
+                }
+                _ => {
+                    let mut rows = (0, 0);
+                    let pace = |keys, bytes| {
+                        rows = (rows.0 + keys, rows.1 + bytes);
+                        self.control.add_done(keys, bytes);
+                        self.pace(bytes)
+                    };
+                    let (column, _) = transport::copy(&self.sources, blank, pace)?;
+                    tally.bytes += rows.1;
+                    (column, 0)
+                }
+            };
+            crate::failpoint::hit("reshape-after-target");
+            let shard = Arc::clone(&blank.shard);
+            let partition = Partition::new(blank.name, blank.owner, shard, column);
+            let partition = Arc::new(partition.with_foreign(foreign));
+            targets.push(Side { partition, filter: blank.filter.clone() });
+        }
+        Ok(targets)
+    }
+
+    fn count(&self, tally: &mut Tally, keys: u64, bytes: u64) {
+        tally.bytes += bytes;
+        self.control.add_done(keys, bytes);
+    }
+
+    fn add(&self, copied: Copied, tally: &mut Tally) {
+        tally.caught_up.keys += copied.keys;
+        tally.caught_up.bytes += copied.bytes;
+    }
+
+    /// One round: copies what has been written since the last.
+    pub(super) fn catch_up_once(&self, sides: &Sides, tally: &mut Tally) -> Result<Copied> {
+        self.checkpoint()?;
+        let changes = self.dirty.take();
+        self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
+        let copied = sides.apply(changes)?;
+        self.add(copied, tally);
+        self.control.dirty_keys.store(self.dirty.len(), Ordering::Relaxed);
+        self.pace(copied.bytes)?;
+        Ok(copied)
+    }
+
+    /// After the commit: the commit goes into a file, and then the sources go.
+    fn clean(&self) {
+        let cleaned = self.store.core().metadata.engine.flush();
+        crate::failpoint::hit("reshape-after-flush");
+        match cleaned {
+            Ok(()) => {
+                for Side { partition, .. } in &self.sources {
+                    crate::store::remove_leftover(&partition.shard, partition.name);
+                    crate::failpoint::hit("reshape-after-drop");
+                }
+            }
+            // An older topology must not come back to find its partitions gone.
+            Err(error) => tracing::warn!(%error, "left the sources of a reshape behind"),
+        }
+        self.set_phase(Phase::Cleaned);
+    }
+
+    /// Before the commit: the targets go, then the intent. What cannot be undone now, the next
+    /// opening undoes.
+    fn roll_back(&self, why: &Error) {
+        // In doubt, nobody knows whether the targets are what the next opening will need.
+        if why.kind() != ErrorKind::InDoubt
+            && let Err(error) = self.undo()
+        {
+            tracing::warn!(reshape = self.number, %error, "a rollback is left to the next opening");
+        }
+        self.set_phase(Phase::RolledBack);
+    }
+
+    fn undo(&self) -> Result<()> {
+        for blank in &self.blanks {
+            blank.shard.drop_partition(blank.name)?;
+        }
+        let metadata = &self.store.core().metadata;
+        let mut batch = EngineBatch::default();
+        journal::end(metadata, &mut batch, self.number);
+        metadata.engine.write(batch, Durability::Buffered)
+    }
+
+    fn outcome(&self, tally: &Tally, error: Option<&Error>, begun: Instant, trim: bool) -> Outcome {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Outcome {
+            reshape: self.number,
+            kind: self.spec.kind(),
+            trim,
+            keyspace: self.spec.keyspace,
+            sources: self.spec.sources.clone(),
+            from: self.sources.iter().map(|side| side.partition.owner).collect(),
+            targets: self.blanks.iter().map(|blank| blank.name.id).collect(),
+            to: self.spec.owners.clone(),
+            transport: self.transport,
+            phase: if error.is_none() { Phase::Cleaned } else { Phase::RolledBack },
+            error: error.map(ToString::to_string),
+            bytes: tally.bytes,
+            keys_caught_up: tally.caught_up.keys,
+            rounds: tally.rounds,
+            pause_ms: tally.pause_ms,
+            elapsed_ms: begun.elapsed().as_secs_f64() * 1e3,
+            unix_seconds: now.as_secs(),
+        }
+    }
+}
+
+/// A step with its cuts found out.
+fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
+    let mut cuts = Vec::with_capacity(step.cuts.len());
+    for cut in &step.cuts {
+        cuts.push(match cut {
+            StepCut::At(cut) => cut.clone(),
+            StepCut::Bytes { permille } => Cut::Key(key_at(store, step, *permille)?.into()),
+        });
+    }
+    Ok(ReshapeSpec {
+        keyspace: step.keyspace,
+        sources: step.sources.clone(),
+        cuts,
+        owners: step.owners.clone(),
+    })
+}
+
+fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
+    let id = step.sources.first().copied().unwrap_or_default();
+    let view = store.keyspace_with(step.keyspace)?.view();
+    let at = view.partitions.iter().position(|partition| partition.name.id == id);
+    let at = at.ok_or_else(|| gone(id))?;
+    let Some(Span::Keys(span)) = view.keyspace.partitioning().span(at) else {
+        return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
+    };
+    middle::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
+        Error::invalid(format!(
+            "partition {id} has too few keys to be split; name a key to split at"
+        ))
+    })
+}
+
+fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
+    let mut bytes = 0;
+    for source in sources {
+        let usage = source.shard.usage(&source.column)?;
+        bytes += usage.bytes_on_disk + usage.bytes_in_memory;
+    }
+    targets.iter().try_for_each(|target| transport::check_room(&target.shard, target.owner, bytes))
+}
+
+fn gone(id: PartitionId) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("partition {id} is gone: it was split, merged or dropped; list those there are"),
+    )
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Error::new(ErrorKind::Internal, format!("the reshape panicked: {what}"))
+}
+
+/// The names of partitions, for the metadata.
+pub(super) fn names(sides: &[Side]) -> impl Iterator<Item = PartitionName> + '_ {
+    sides.iter().map(|side| side.partition.name)
+}

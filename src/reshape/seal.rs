@@ -1,0 +1,199 @@
+//! The end of a reshape: rounds until little is left, then the seal and the commit.
+
+use super::Phase;
+use super::catch_up::Sides;
+use super::journal;
+use super::run::{Reshape, Tally, names};
+use crate::access::{Changes, hand_over};
+use crate::error::{Error, ErrorKind, Result};
+use crate::shard::{EngineBatch, Shard};
+use crate::store::{Core, Store};
+use crate::topology::{Change, encode_topology};
+use std::time::{Duration, Instant};
+
+/// After so many rounds writers are slowed down, ever more, so that the copy can keep up.
+const PATIENCE: u32 = 8;
+
+/// After so many it is given up.
+const ROUNDS_MAX: u32 = 1000;
+
+/// How long things take, as far as was seen.
+struct Estimate {
+    per_key: Duration,
+    sync: Duration,
+}
+
+impl Estimate {
+    /// Whether so many keys, and the syncs, fit into the pause. A disk whose syncs take longer
+    /// than the pause leaves a quarter of it for keys: waiting makes no sync shorter.
+    fn fits(&self, keys: usize, pause: Duration) -> bool {
+        let syncs = self.sync.saturating_mul(2);
+        let left = pause.saturating_sub(syncs).max(pause / 4);
+        self.per_key.saturating_mul(u32::try_from(keys).unwrap_or(u32::MAX)) <= left
+    }
+}
+
+/// What came of an attempt to seal.
+enum Attempt {
+    Committed,
+    /// It would have taken too long.
+    TooMuch,
+}
+
+/// If the process unwinds between the commit's write and its publication, memory and disk tell
+/// different topologies.
+struct DoubtOnUnwind<'a>(&'a Core);
+
+impl Drop for DoubtOnUnwind<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.doubt();
+        }
+    }
+}
+
+impl Reshape<'_> {
+    fn pause_target(&self) -> Duration {
+        Duration::from_millis(u64::from(self.options.pause_ms_target))
+    }
+
+    /// Rounds, until what is left fits into the pause; then the commit.
+    pub(super) fn seal_and_commit(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
+        let mut estimate = Estimate { per_key: Duration::from_micros(20), sync: Duration::ZERO };
+        loop {
+            let begun = Instant::now();
+            let copied = self.catch_up_once(sides, tally)?;
+            if let Ok(keys @ 64..) = u32::try_from(copied.keys) {
+                estimate.per_key = begun.elapsed() / keys;
+            }
+            let begun = Instant::now();
+            // So that the sync under the seal finds little to do.
+            for shard in sides.target_shards().values() {
+                shard.sync()?;
+            }
+            estimate.sync = begun.elapsed();
+            tally.rounds += 1;
+            if estimate.fits(self.dirty.len(), self.pause_target())
+                && let Attempt::Committed = self.try_commit(sides, &estimate, tally)?
+            {
+                return Ok(());
+            }
+            self.insist(tally.rounds)?;
+        }
+    }
+
+    /// Slows writers down when round after round did not suffice.
+    fn insist(&self, rounds: u32) -> Result<()> {
+        if rounds >= ROUNDS_MAX {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "after {rounds} rounds there is still more written to the partition than can be \
+                     copied in {} ms; raise pause_ms_target, or try again when less is written",
+                    self.options.pause_ms_target
+                ),
+            ));
+        }
+        if let Some(doublings) = rounds.checked_sub(PATIENCE) {
+            self.dirty.set_bound(self.options.dirty_bytes_max >> (doublings + 4).min(63));
+        }
+        Ok(())
+    }
+
+    fn try_commit(&self, sides: &Sides, estimate: &Estimate, tally: &mut Tally) -> Result<Attempt> {
+        let core = self.store.core();
+        // Everything that can be done before, so that the seal is short.
+        let changing = self.store.changing();
+        let targets = names(&sides.targets).collect();
+        let next =
+            self.store.topology().apply(&Change::Reshape { spec: self.spec.clone(), targets })?;
+        let record = encode_topology(&next)?;
+        let keyspace = self.store.keyspace_with(self.spec.keyspace)?;
+        let made = sides.targets.iter().map(|side| &side.partition);
+        let view = keyspace.view().with_reshaped(&next, self.spec.keyspace, made)?;
+        let mut batch = self.commit_batch(sides)?;
+
+        self.set_phase(Phase::Sealed);
+        let begun = Instant::now();
+        let deadline = begun + self.pause_target();
+        let seals: Option<Vec<_>> =
+            self.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
+        let changes = match &seals {
+            None => Changes::default(),
+            Some(_) => self.dirty.take(),
+        };
+        if seals.is_none() || !estimate.fits(changes.len(), self.pause_target()) {
+            drop((seals, changing));
+            self.set_phase(Phase::CatchingUp);
+            let copied = sides.apply(changes)?;
+            tally.caught_up.keys += copied.keys;
+            return Ok(Attempt::TooMuch);
+        }
+        // Under the seal: a batch in doubt says so before it lets go of its stripes.
+        core.check_writable()?;
+        let copied = sides.apply(changes)?;
+        tally.caught_up.keys += copied.keys;
+        for shard in sides.target_shards().values() {
+            shard.sync()?;
+        }
+        crate::failpoint::hit("reshape-sealed");
+        for target in names(&sides.targets) {
+            core.redo.add_fence(&mut batch, &core.metadata.engine, target);
+        }
+        let doubt = DoubtOnUnwind(core);
+        core.metadata.record(&record, batch).map_err(|error| in_doubt(core, error))?;
+        crate::failpoint::hit("reshape-after-commit");
+        hand_over(
+            sides.sources.iter().map(|side| &side.partition.access),
+            sides.targets.iter().map(|side| &side.partition.access),
+            || self.store.publish_view(next, &keyspace, view),
+        );
+        drop((seals, doubt));
+        tally.pause_ms = begun.elapsed().as_secs_f64() * 1e3;
+        drop(changing);
+        self.set_phase(Phase::Committed);
+        self.note_foreign(sides);
+        Ok(Attempt::Committed)
+    }
+
+    /// What the commit records beside the topology.
+    fn commit_batch(&self, sides: &Sides) -> Result<EngineBatch> {
+        let metadata = &self.store.core().metadata;
+        let mut batch = EngineBatch::default();
+        journal::end(metadata, &mut batch, self.number);
+        for source in names(&sides.sources) {
+            journal::forget_foreign(metadata, &mut batch, source);
+        }
+        for target in &sides.targets {
+            let Some(permille) = Some(target.partition.foreign_permille) else { continue };
+            journal::set_foreign(metadata, &mut batch, target.partition.name, permille)?;
+        }
+        Ok(batch)
+    }
+
+    /// Targets that share files are trimmed when there is time.
+    fn note_foreign(&self, sides: &Sides) {
+        if !self.options.trim {
+            return;
+        }
+        for target in sides.targets.iter().filter(|side| side.partition.foreign_permille > 0) {
+            self.store.reshapes().trim_later(target.partition.name);
+        }
+        super::start_trimming(self.store);
+    }
+}
+
+fn in_doubt(core: &Core, error: Error) -> Error {
+    core.doubt();
+    Error::new(
+        ErrorKind::InDoubt,
+        format!("the commit of a reshape may or may not be on disk; open the store anew ({error})"),
+    )
+    .with_source(error)
+}
+
+/// The compiler's assurance that a store can be used from the threads of its jobs.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Store>();
+};

@@ -1,0 +1,97 @@
+//! Trimming: a partition that shares files with others is written anew, with its own rows only.
+//!
+//! A trim is a move of the partition to its own shard by the copying transport, and so needs no
+//! protocol of its own. It gives way to any other reshape of its partition.
+
+use super::control::Control;
+use super::options::{ReshapeOptions, Transport};
+use super::run::Reshape;
+use crate::balance::Step;
+use crate::error::{ErrorKind, Result};
+use crate::store::{Store, WeakStore};
+use crate::topology::{PartitionName, ReshapeKind};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A store that was just opened, or just reshaped, is left alone for so long.
+const REST: Duration = Duration::from_millis(500);
+
+/// The thread ends when there has been nothing to do for so long.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// Starts the thread that trims, unless it runs.
+pub(crate) fn start(store: &Store) {
+    let registry = Arc::clone(store.reshapes());
+    if registry.trimming.swap(true, Ordering::AcqRel) || !registry.thread_started() {
+        return;
+    }
+    let (weak, mine) = (store.downgrade(), Arc::clone(&registry));
+    let spawned = std::thread::Builder::new().name("annulus-trim".into()).spawn(move || {
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&weak)));
+        mine.trimming.store(false, Ordering::Release);
+        if mine.has_to_trim()
+            && let Some(store) = weak.upgrade()
+        {
+            start(&store);
+        }
+        mine.thread_ended();
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "cannot start the thread that trims");
+        registry.trimming.store(false, Ordering::Release);
+        registry.thread_ended();
+    }
+}
+
+fn work(weak: &WeakStore) {
+    let mut idle = Duration::ZERO;
+    while idle < IDLE_MAX {
+        let Some(store) = weak.upgrade() else { return };
+        match store.reshapes().next_to_trim(REST) {
+            Ok(Some(name)) => {
+                idle = Duration::ZERO;
+                match trim(&store, name) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == ErrorKind::Closed => return,
+                    // It gave way to another reshape, whose targets are trimmed in their turn.
+                    Err(error) => tracing::debug!(partition = %name.id, %error, "not trimmed"),
+                }
+            }
+            Ok(None) => idle += REST,
+            Err(_) => return,
+        }
+    }
+}
+
+/// Writes a partition anew, if it is still there under this name.
+fn trim(store: &Store, name: PartitionName) -> Result<()> {
+    let topology = store.topology();
+    let Some((keyspace, index)) = topology.find_partition(name.id) else { return Ok(()) };
+    let partition = topology.keyspace(keyspace).and_then(|keyspace| keyspace.partition(index));
+    let Some(partition) = partition.filter(|there| there.generation == name.generation) else {
+        return Ok(());
+    };
+    let step = Step {
+        keyspace,
+        sources: vec![name.id],
+        cuts: Vec::new(),
+        owners: vec![partition.owner],
+        kind: ReshapeKind::Move,
+        moved_bytes: 0,
+        bytes: 0,
+        reason: "it shares files with other partitions".into(),
+    };
+    let begun = Instant::now();
+    let registry = store.reshapes();
+    let control = Arc::new(Control::new(1));
+    let yields = Some(Arc::clone(&control));
+    // Takes no place on its shard: there is one trim at a time.
+    let shards = BTreeSet::new();
+    let _claimed = registry.claim(keyspace, &step.sources, shards, &control, yields)?;
+    let _disturbance = registry.foreground.disturb();
+    let options = ReshapeOptions { transport: Some(Transport::Copy), ..registry.options };
+    let reshape = Reshape::prepare(store, &step, options, &control, 0)?;
+    reshape.finish(begun, true).error.map_or(Ok(()), Err)
+}

@@ -1,0 +1,139 @@
+//! Column families that move between instances as files: export by hard link, import by rename.
+//!
+//! The crate `rocksdb` has no safe call for either, so this file speaks to RocksDB's C interface.
+//! Each object of that interface is owned by one value here, which destroys it once.
+
+#![expect(unsafe_code, reason = "calls of the C interface, each with its argument")]
+
+use super::error::from_message;
+use super::owned::Db;
+use crate::error::{Error, ErrorKind, Result};
+use librocksdb_sys as ffi;
+use rocksdb::{AsColumnFamilyRef, AsRawPtr};
+use std::ffi::{CStr, CString, c_char};
+use std::path::Path;
+use std::ptr::{NonNull, null_mut};
+
+/// A column family that was imported: the crate's own table of names does not know it.
+pub(super) struct ImportedFamily(NonNull<ffi::rocksdb_column_family_handle_t>);
+
+// SAFETY: RocksDB's column family handles may be used from, and destroyed on, any thread.
+unsafe impl Send for ImportedFamily {}
+// SAFETY: as above; concurrent use of a handle is RocksDB's normal case.
+unsafe impl Sync for ImportedFamily {}
+
+impl AsColumnFamilyRef for ImportedFamily {
+    fn inner(&self) -> *mut ffi::rocksdb_column_family_handle_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for ImportedFamily {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from an import, is destroyed only here, and its database is
+        // still open: `ColumnFamily` drops the handle before the database it holds.
+        unsafe { ffi::rocksdb_column_family_handle_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// The files of an exported column family, and what RocksDB needs to know to import them.
+pub(super) struct Export(NonNull<ffi::rocksdb_export_import_files_metadata_t>);
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from an export and is destroyed only here.
+        unsafe { ffi::rocksdb_export_import_files_metadata_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Flushes a column family and links its files into a directory, which must not exist yet.
+pub(super) fn export(db: &Db, family: &impl AsColumnFamilyRef, directory: &Path) -> Result<Export> {
+    let directory = c_path(directory)?;
+    let mut error = null_mut();
+    // SAFETY: the database is open for as long as `db` is borrowed; `error` is a valid place for
+    // the message, which `check` frees.
+    let checkpoint = unsafe { ffi::rocksdb_checkpoint_object_create(raw(db), &raw mut error) };
+    check(error)?;
+    let mut error = null_mut();
+    // SAFETY: `checkpoint` was just made, `family` is a family of this database that its owner
+    // keeps alive, `directory` is a C string that lives through the call.
+    let metadata = unsafe {
+        ffi::rocksdb_checkpoint_export_column_family(
+            checkpoint,
+            family.inner(),
+            directory.as_ptr(),
+            &raw mut error,
+        )
+    };
+    // SAFETY: `checkpoint` is not used after this.
+    unsafe { ffi::rocksdb_checkpoint_object_destroy(checkpoint) };
+    check(error)?;
+    NonNull::new(metadata).map(Export).ok_or_else(no_answer)
+}
+
+/// Makes a column family of exported files, which move into the database.
+///
+/// IMPORTANT: an import that failed half way may leave the column family behind in the database.
+pub(super) fn import(
+    db: &Db,
+    options: &rocksdb::Options,
+    name: &str,
+    export: &Export,
+) -> Result<ImportedFamily> {
+    let name = CString::new(name).map_err(|_| no_answer())?;
+    let mut error = null_mut();
+    // SAFETY: the import options are made, used and destroyed here; database, options and export
+    // are borrowed for the call, which copies what it keeps.
+    let handle = unsafe {
+        let import = ffi::rocksdb_import_column_family_options_create();
+        ffi::rocksdb_import_column_family_options_set_move_files(import, 1);
+        let handle = ffi::rocksdb_create_column_family_with_import(
+            raw(db),
+            AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options),
+            name.as_ptr(),
+            import,
+            export.0.as_ptr(),
+            &raw mut error,
+        );
+        ffi::rocksdb_import_column_family_options_destroy(import);
+        handle
+    };
+    check(error)?;
+    NonNull::new(handle).map(ImportedFamily).ok_or_else(no_answer)
+}
+
+/// Drops a column family by its handle, which stays readable until it is dropped too.
+pub(super) fn drop_family(db: &Db, family: &ImportedFamily) -> Result<()> {
+    let mut error = null_mut();
+    // SAFETY: database and handle are open for the call, and belong together.
+    unsafe { ffi::rocksdb_drop_column_family(raw(db), family.0.as_ptr(), &raw mut error) };
+    check(error)
+}
+
+fn raw(db: &Db) -> *mut ffi::rocksdb_t {
+    // SAFETY: the pointer is used only within a call that borrows `db`.
+    unsafe { AsRawPtr::<ffi::rocksdb_t>::as_raw_ptr(db) }
+}
+
+/// Takes over, and frees, the message that a failed call has left.
+fn check(error: *mut c_char) -> Result<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: RocksDB leaves a C string that it allocated, and that the caller must free once.
+    let message = unsafe {
+        let message = CStr::from_ptr(error).to_string_lossy().into_owned();
+        ffi::rocksdb_free(error.cast());
+        message
+    };
+    Err(from_message(message))
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|_| Error::invalid(format!("the path {} contains a zero byte", path.display())))
+}
+
+fn no_answer() -> Error {
+    Error::new(ErrorKind::Internal, "RocksDB gave neither a result nor an error")
+}

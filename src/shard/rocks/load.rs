@@ -1,0 +1,145 @@
+//! Files on their way into an instance: written from rows, taken over by ingestion.
+
+use super::error::context;
+use super::{cannot, family, remove_all};
+use crate::error::Result;
+use crate::shard::PutRow;
+use crate::topology::PartitionName;
+use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
+use std::fs::{File, create_dir_all};
+use std::path::{Path, PathBuf};
+
+/// A file is closed when it has this size, as compaction does.
+const FILE_BYTES: u64 = 64 << 20;
+
+/// How many rows are written between two looks at the size of the file.
+const ROWS_PER_LOOK: u32 = 256;
+
+/// A directory's name for files on their way in; they are gone when this is dropped.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A name under which there is nothing. What an earlier attempt left there is removed.
+    pub(super) fn claim(parent: &Path, name: PartitionName) -> Result<Self> {
+        let path = parent.join(family(name));
+        remove_all(&path)?;
+        create_dir_all(parent).map_err(|error| cannot("create", parent, error))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.0) {
+            tracing::warn!(%error, "left files behind, which the next opening removes");
+        }
+    }
+}
+
+/// Writes rows, which `fill` gives in ascending order of keys, to files in a new directory; each
+/// is synced. Gives their paths and the bytes of them all.
+pub(super) fn write_files(
+    options: &Options,
+    directory: &Path,
+    fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
+) -> Result<(Vec<PathBuf>, u64)> {
+    create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
+    let mut files = Files { options, directory, open: None, finished: Vec::new(), bytes: 0 };
+    fill(&mut |key, value| files.put(key, value))?;
+    files.finish()?;
+    Ok((files.finished, files.bytes))
+}
+
+struct Files<'a> {
+    options: &'a Options,
+    directory: &'a Path,
+    open: Option<OpenFile<'a>>,
+    finished: Vec<PathBuf>,
+    bytes: u64,
+}
+
+struct OpenFile<'a> {
+    path: PathBuf,
+    writer: SstFileWriter<'a>,
+    until_look: u32,
+}
+
+impl<'a> Files<'a> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let mut file = match self.open.take() {
+            Some(file) => file,
+            None => self.create()?,
+        };
+        if let Err(error) = file.writer.put(key, value) {
+            return Err(context(format_args!("writing {} failed", file.path.display()))(error));
+        }
+        file.until_look -= 1;
+        let mut full = false;
+        if file.until_look == 0 {
+            file.until_look = ROWS_PER_LOOK;
+            full = file.writer.file_size() >= FILE_BYTES;
+        }
+        self.open = Some(file);
+        if full { self.finish() } else { Ok(()) }
+    }
+
+    fn create(&self) -> Result<OpenFile<'a>> {
+        let path = self.directory.join(format!("{}.sst", self.finished.len()));
+        let writer = SstFileWriter::create(self.options);
+        writer.open(&path).map_err(context(format_args!("creating {} failed", path.display())))?;
+        Ok(OpenFile { path, writer, until_look: ROWS_PER_LOOK })
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let Some(mut file) = self.open.take() else { return Ok(()) };
+        let place = file.path.display();
+        file.writer.finish().map_err(context(format_args!("writing {place} failed")))?;
+        self.bytes += file.writer.file_size();
+        self.finished.push(file.path);
+        Ok(())
+    }
+}
+
+/// The partition is new and has no reader: the files move in without a flush.
+pub(super) fn ingestion() -> IngestExternalFileOptions {
+    let mut options = IngestExternalFileOptions::default();
+    options.set_move_files(true);
+    options.set_snapshot_consistency(false);
+    options.set_allow_blocking_flush(false);
+    options
+}
+
+/// Makes the entries of a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<()> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| cannot("sync", directory, error))
+}
+
+/// Whether files can be linked from one directory to the other.
+#[cfg(unix)]
+pub(super) fn same_filesystem(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+    matches!((device(one), device(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(not(unix))]
+pub(super) fn same_filesystem(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Bytes that a directory's filesystem has left for this process.
+#[cfg(unix)]
+pub(super) fn bytes_free(directory: &Path) -> Option<u64> {
+    let free = rustix::fs::statvfs(directory).ok()?;
+    free.f_bavail.checked_mul(free.f_frsize)
+}
+
+#[cfg(not(unix))]
+pub(super) fn bytes_free(_: &Path) -> Option<u64> {
+    None
+}

@@ -1,0 +1,28 @@
+//! Where in a column family its bytes lie.
+
+use super::owned::{ColumnFamily, Db};
+use crate::error::Result;
+use crate::shard::KeyRange;
+use rocksdb::Range;
+
+/// Greater than any key that a store accepts, whose length is bounded.
+const BEYOND_ALL_KEYS: &[u8] = &[0xff; 64];
+
+/// About how many bytes of files hold the keys of a range. RocksDB counts by blocks; a memtable
+/// counts nothing.
+pub(super) fn bytes_in(db: &Db, family: &ColumnFamily, range: &KeyRange) -> Result<u64> {
+    let end = range.end.as_deref().unwrap_or(BEYOND_ALL_KEYS);
+    let sizes = db.get_approximate_sizes_cf(family.handle(), &[Range::new(&range.start, end)]);
+    Ok(sizes.first().copied().unwrap_or(0))
+}
+
+/// The first and last keys of a column family's files, ascending.
+pub(super) fn file_boundaries(db: &Db, family: &str) -> Result<Vec<Vec<u8>>, rocksdb::Error> {
+    let files = db.live_files()?;
+    let mine = files.into_iter().filter(|file| file.column_family_name == family);
+    let mut keys: Vec<Vec<u8>> =
+        mine.flat_map(|file| [file.start_key, file.end_key]).flatten().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}

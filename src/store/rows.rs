@@ -1,0 +1,126 @@
+//! The rows of a partition: those of its column that lie in its span.
+//!
+//! A partition that was made by linking files may hold rows of its neighbours, until it is
+//! trimmed. Point reads never ask for those; cursors pass over them here.
+
+use super::view::{Partition, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::placement::{KeySpan, Span, TokenSpan};
+use crate::shard::{Cursor, Direction, Engine, EngineCursor, KeyRange, Read, Shard};
+use crate::topology;
+use std::sync::Arc;
+
+/// Which rows of a column belong to its partition.
+#[derive(Clone)]
+pub(crate) enum RowFilter {
+    All,
+    /// The cursor's bounds see to it.
+    Keys(KeySpan),
+    /// The token of each row must be looked at.
+    Tokens(TokenSpan, Arc<topology::Keyspace>),
+}
+
+impl RowFilter {
+    /// The filter of the partition with this index.
+    pub(crate) fn of(view: &View, index: usize) -> Result<Self> {
+        if view.partition(index)?.foreign_permille == 0 {
+            return Ok(Self::All);
+        }
+        let span = view.keyspace.partitioning().span(index).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a keyspace has fewer spans than partitions")
+        })?;
+        Ok(Self::of_span(&view.keyspace, span))
+    }
+
+    /// A filter for the rows of a span of a keyspace.
+    pub(crate) fn of_span(keyspace: &Arc<topology::Keyspace>, span: Span) -> Self {
+        match span {
+            Span::Keys(span) => Self::Keys(span),
+            Span::Tokens(span) => Self::Tokens(span, Arc::clone(keyspace)),
+        }
+    }
+
+    /// Whether a row belongs to the partition.
+    #[inline]
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Keys(span) => span.contains(key),
+            Self::Tokens(span, keyspace) => {
+                keyspace.partitioning().token(key).is_some_and(|token| span.contains(token))
+            }
+        }
+    }
+
+    /// The part of a range in which rows of the partition can be.
+    fn clip(&self, range: &KeyRange) -> KeyRange {
+        let Self::Keys(span) = self else { return range.clone() };
+        let start = range.start.as_slice().max(&span.start).to_vec();
+        let ends = [range.end.as_deref(), span.end.as_deref()];
+        KeyRange { start, end: ends.into_iter().flatten().min().map(<[u8]>::to_vec) }
+    }
+}
+
+/// A cursor over the rows of a partition.
+pub(crate) struct RowCursor {
+    inner: EngineCursor,
+    filter: RowFilter,
+}
+
+impl RowCursor {
+    pub(crate) fn open(
+        partition: &Partition,
+        filter: RowFilter,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+    ) -> Result<Self> {
+        let (shard, column) = (&partition.shard, &partition.column);
+        let inner = match &filter {
+            RowFilter::Keys(_) => {
+                let mut clipped = filter.clip(range);
+                if clipped.is_empty() {
+                    // A cursor's bounds must not cross.
+                    clipped.end = Some(clipped.start.clone());
+                }
+                shard.cursor(column, &clipped, direction, read)?
+            }
+            _ => shard.cursor(column, range, direction, read)?,
+        };
+        let mut cursor = Self { inner, filter };
+        cursor.skip_foreign();
+        // Passing over rows may have ended at an error, which must not look like the end.
+        cursor.status()?;
+        Ok(cursor)
+    }
+
+    fn skip_foreign(&mut self) {
+        if let RowFilter::Tokens(..) = self.filter {
+            while self.inner.key().is_some_and(|key| !self.filter.has(key)) {
+                self.inner.advance();
+            }
+        }
+    }
+}
+
+impl Cursor for RowCursor {
+    #[inline]
+    fn row(&self) -> Option<(&[u8], &[u8])> {
+        self.inner.row()
+    }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        self.inner.key()
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.inner.advance();
+        self.skip_foreign();
+    }
+
+    fn status(&self) -> Result<()> {
+        self.inner.status()
+    }
+}

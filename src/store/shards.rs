@@ -1,0 +1,211 @@
+//! Adding, removing and weighing shards.
+//!
+//! A shard is added empty, by one commit, and then gets partitions by reshapes; one that is to be
+//! removed is marked as draining, by one commit, gives its partitions away by reshapes, and is
+//! removed by another commit when it owns nothing. Each of these is durable by itself: after a
+//! crash the reshapes that were under way are rolled back, those that were committed stay.
+//!
+//! | step | on disk after it | if the process dies here, the opening |
+//! |---|---|---|
+//! | add 1. directory, identity, empty engine | a directory that no topology names | ignores it; adding it again takes it over |
+//! | add 2. commit | the shard, empty | has it; [`Store::set_weight`] gives it its share |
+//! | remove 1. commit: draining | the shard, draining | reports it; removing it again goes on |
+//! | remove 2. commit: gone, with a record of its directory | files that no topology names | removes them |
+//! | remove 3. files, when nobody reads them any more | the record | removes the record |
+
+use super::Store;
+use super::builder::{ShardSpec, create_shard};
+use super::directory::{Identity, io};
+use super::open::open_shard;
+use crate::balance::{Plan, Request, plan};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::id::ShardId;
+use crate::reshape::{self, Finish, Job, ReshapeOptions, journal};
+use crate::shard::{Engine, EngineBatch, Shard};
+use crate::topology::{Change, ShardInfo, Topology, encode_topology};
+use std::path::Path;
+use std::sync::Arc;
+
+impl Store {
+    /// Adds a shard while the application runs, and moves its share of every keyspace to it.
+    ///
+    /// When this returns, the shard is there, durably, and empty; the [job](Job) fills it: in a
+    /// hash keyspace with exactly its share of the tokens, in a range keyspace with about its
+    /// share of the bytes. Aborting the job leaves the shard with what it has.
+    ///
+    /// ```
+    /// # use annulus::{ShardSpec, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let store = Store::open(directory.path().join("store"))?;
+    /// store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// store.add_shard(ShardSpec::new("shards/4"))?.wait()?;
+    /// assert_eq!(store.topology().shards().len(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if the directory is not empty;
+    /// [`NotFound`](ErrorKind::NotFound) if the one above it is missing;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a weight of 0 or the directory of
+    /// another shard; [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt),
+    /// [`Io`](ErrorKind::Io). Then nothing was changed.
+    pub fn add_shard(&self, spec: ShardSpec) -> Result<Job> {
+        self.start(&self.add_shard_request(spec))
+    }
+
+    /// The request for a new shard, with the number that it will have.
+    #[must_use]
+    pub fn add_shard_request(&self, spec: ShardSpec) -> Request {
+        Request::AddShard(spec.info(self.topology().next_shard()))
+    }
+
+    /// Removes a shard while the application runs: it is given nothing new, its partitions are
+    /// moved to the others, and when it owns nothing it leaves the store and its files go. The
+    /// [job](Job) ends after that. Aborting the job, or an error, keeps the shard, with the
+    /// partitions that it still has.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such shard;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for the last one;
+    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    pub fn remove_shard(&self, shard: ShardId) -> Result<Job> {
+        self.start(&Request::RemoveShard(shard))
+    }
+
+    /// Gives a shard another weight, and moves what it is to get or to give. With the weight that
+    /// it has, it moves what is missing to its share.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such shard;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a weight of 0;
+    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    pub fn set_weight(&self, shard: ShardId, weight: u32) -> Result<Job> {
+        self.start(&Request::SetWeight { shard, weight })
+    }
+
+    pub(super) fn start_adding(&self, shard: &ShardInfo, options: ReshapeOptions) -> Result<Job> {
+        let sizes = self.sizes()?;
+        let changing = self.changing();
+        let present = self.topology();
+        let info = ShardInfo { id: present.next_shard(), ..shard.clone() };
+        let Plan { steps, .. } = plan(&present, &sizes, &Request::AddShard(info.clone()))?;
+        let next = present.apply(&Change::AddShard { shard: info.clone() })?;
+        let core = self.core();
+        let identity = Identity { store: core.id, shard: None };
+        create_shard(&core.path, &info, identity, &core.resources)?;
+        crate::failpoint::hit("shard-after-create");
+        let engine = Arc::new(open_shard(&core.path, &info, &core.resources, &core.keep())?);
+        core.edit_shards(|shards| {
+            shards.insert(info.id, Arc::clone(&engine));
+        });
+        self.commit(&next)?;
+        crate::failpoint::hit("shard-after-commit");
+        self.publish_shards(next)?;
+        drop(changing);
+        reshape::start(self, format!("add shard {}", info.id), steps, options, Finish::Nothing)
+    }
+
+    pub(super) fn start_removing(&self, shard: ShardId, options: ReshapeOptions) -> Result<Job> {
+        let sizes = self.sizes()?;
+        let request = Request::RemoveShard(shard);
+        // Refused before anything is changed, if it is to be refused.
+        plan(&self.topology(), &sizes, &request)?;
+        self.set_draining(shard, true)?;
+        let Plan { steps, .. } = plan(&self.topology(), &sizes, &request)?;
+        let finish = Finish::RemoveShard(shard);
+        reshape::start(self, format!("remove shard {shard}"), steps, options, finish)
+    }
+
+    pub(super) fn start_weighing(
+        &self,
+        shard: ShardId,
+        weight: u32,
+        options: ReshapeOptions,
+    ) -> Result<Job> {
+        let sizes = self.sizes()?;
+        let request = Request::SetWeight { shard, weight };
+        let changing = self.changing();
+        let present = self.topology();
+        let Plan { steps, .. } = plan(&present, &sizes, &request)?;
+        self.commit_shards(present.apply(&Change::SetWeight { id: shard, weight })?)?;
+        drop(changing);
+        let title = format!("weight {weight} for shard {shard}");
+        reshape::start(self, title, steps, options, Finish::Nothing)
+    }
+
+    /// Marks a shard as being removed, or not.
+    pub(crate) fn set_draining(&self, shard: ShardId, draining: bool) -> Result<()> {
+        let _changing = self.changing();
+        self.core().check_writable()?;
+        let present = self.topology();
+        if present.shard(shard).is_some_and(|info| info.draining == draining) {
+            return Ok(());
+        }
+        self.commit_shards(present.apply(&Change::DrainShard { id: shard, draining })?)
+    }
+
+    fn commit_shards(&self, next: Topology) -> Result<()> {
+        self.commit(&next)?;
+        self.publish_shards(next)
+    }
+
+    /// Takes a shard that owns nothing out of the store. Its files go when nobody reads them any
+    /// more.
+    pub(crate) fn retire_shard(&self, shard: ShardId) -> Result<()> {
+        let _changing = self.changing();
+        let core = self.core();
+        core.check_writable()?;
+        let present = self.topology();
+        let next = present.apply(&Change::RemoveShard { id: shard })?;
+        let directory = match present.shard(shard) {
+            Some(info) => core.path.join(&info.directory),
+            None => return Ok(()),
+        };
+        let mut batch = EngineBatch::default();
+        journal::retire(&core.metadata, &mut batch, shard, &directory)?;
+        let recorded = core.metadata.record(&encode_topology(&next)?, batch);
+        let committed = recorded.and_then(|()| core.metadata.engine.flush());
+        committed.map_err(|error| self.in_doubt(error))?;
+        crate::failpoint::hit("retire-after-commit");
+        self.publish_shards(next)?;
+        let engine = core.shard(shard)?;
+        core.edit_shards(|shards| {
+            shards.remove(&shard);
+        });
+        if let Err(error) = remove_identity(&directory) {
+            tracing::warn!(%shard, %error, "left a file of a removed shard behind");
+        }
+        engine.retire();
+        Ok(())
+    }
+}
+
+/// After this the directory is nobody's.
+fn remove_identity(directory: &Path) -> Result<()> {
+    let identity = directory.join("SHARD");
+    match std::fs::remove_file(&identity) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("remove", &identity)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the files of shards that were removed in an earlier opening.
+pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -> Result<()> {
+    for (shard, directory) in journal::retired(&core.metadata)? {
+        Engine::remove(&directory.join("data"))?;
+        remove_identity(&directory)?;
+        journal::forget_retired(&core.metadata, shard)?;
+        tracing::info!(shard, directory = %directory.display(), "removed the files of a removed shard");
+        recovered.push(format!("the files of removed shard {shard} in {}", directory.display()));
+    }
+    Ok(())
+}
