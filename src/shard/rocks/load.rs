@@ -40,6 +40,12 @@ impl Drop for Scratch {
     }
 }
 
+/// Whether nothing is in a directory.
+pub(super) fn is_empty(directory: &Path) -> Result<bool> {
+    let entries = directory.read_dir().map_err(|error| cannot("read", directory, error))?;
+    Ok(entries.take(1).count() == 0)
+}
+
 /// Writes rows, which `fill` gives in ascending order of keys, to files in a new directory; each
 /// is synced. Gives their paths and the bytes of them all.
 pub(super) fn write_files(

@@ -252,6 +252,10 @@ impl Shard for Rocks {
         let scratch = load::Scratch::claim(&self.scratch, name)?;
         let export = source.export(scratch.path())?;
         crate::failpoint::hit("link-after-export");
+        if load::is_empty(scratch.path())? {
+            // RocksDB refuses to import nothing.
+            return self.create_partition(name);
+        }
         let imported = link::import(&self.db, &self.family_options, &family(name), &export)?;
         let partition = Arc::new(ColumnFamily::imported(&self.db, imported));
         self.partitions.lock().insert(name, Arc::clone(&partition));
