@@ -55,6 +55,18 @@ impl Control {
         }
     }
 
+    /// The same, but waits no longer than this; whether the job may go on.
+    pub(crate) fn checkpoint_within(&self, timeout: Duration) -> Result<bool> {
+        let mut state = self.state.lock();
+        if state.paused && state.aborted.is_none() {
+            self.changed.wait_for(&mut state, timeout);
+        }
+        match state.aborted {
+            Some(why) => Err(Error::new(ErrorKind::Aborted, why)),
+            None => Ok(!state.paused),
+        }
+    }
+
     pub(crate) fn set_paused(&self, paused: bool) {
         self.state.lock().paused = paused;
         self.changed.notify_all();

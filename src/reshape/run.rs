@@ -22,7 +22,10 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often a reshape that is paused looks whether its keyspace is being dropped.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A reshape that is under way: what its phases share.
 pub(super) struct Reshape<'a> {
@@ -176,8 +179,12 @@ impl<'a> Reshape<'a> {
 
     /// Whether to go on: waits while the job is paused.
     pub(super) fn checkpoint(&self) -> Result<()> {
-        self.store.reshapes().check(self.spec.keyspace)?;
-        self.control.checkpoint()
+        loop {
+            self.store.reshapes().check(self.spec.keyspace)?;
+            if self.control.checkpoint_within(LOOK_EVERY)? {
+                return Ok(());
+            }
+        }
     }
 
     fn pace(&self, bytes: u64) -> Result<()> {
@@ -212,7 +219,10 @@ impl<'a> Reshape<'a> {
             side.partition.access.track(Arc::clone(&self.dirty));
         }
         let targets = self.seed(tally)?;
-        let sides = Sides { sources: self.sources.clone(), targets };
+        let mut sources = self.sources.clone();
+        // IMPORTANT: the order in which batches take latches, for whoever seals them all.
+        sources.sort_by_key(|side| side.partition.name);
+        let sides = Sides { sources, targets };
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {

@@ -201,6 +201,12 @@ fn remove_identity(directory: &Path) -> Result<()> {
 /// Removes the files of shards that were removed in an earlier opening.
 pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -> Result<()> {
     for (shard, directory) in journal::retired(&core.metadata)? {
+        let mine = Identity { store: core.id, shard: u32::try_from(shard).ok().map(ShardId) };
+        if Identity::read(&directory.join("SHARD"))?.is_some_and(|found| found != mine) {
+            // Its files were gone, and the directory has been given to another shard since.
+            journal::forget_retired(&core.metadata, shard)?;
+            continue;
+        }
         Engine::remove(&directory.join("data"))?;
         remove_identity(&directory)?;
         journal::forget_retired(&core.metadata, shard)?;

@@ -14,5 +14,7 @@ mod bank;
 mod basic;
 mod crash;
 mod damage;
+mod linear;
 mod model;
 mod reshape;
+mod reshape_faults;

@@ -1,0 +1,263 @@
+//! Goal: a reshape that goes wrong, or comes at a bad moment, harms nothing and blocks nobody.
+//! Method: bad moments made on purpose, each with what must hold afterwards. Where something may
+//! hang, the test waits in vain for at most `PATIENCE` and then says so.
+
+use crate::basic::{both, reopen, store};
+use crate::reshape::{fill, rows};
+use annulus::balance::{Request, SplitAt};
+use annulus::topology::KeyspaceSpec;
+use annulus::{
+    Batch, Check, ErrorKind, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec, Store,
+    Throttle, Transport,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn with(transport: Transport) -> ReshapeOptions {
+    let transport = Some(transport);
+    ReshapeOptions { transport, check: Check::Full, trim: false, ..ReshapeOptions::default() }
+}
+
+fn move_to(store: &Store, partition: PartitionId, to: ShardId, transport: Transport) {
+    let request = Request::Move { partition, to };
+    store.start_with(&request, with(transport)).unwrap().wait().unwrap();
+}
+
+fn elsewhere(shard: ShardId) -> ShardId {
+    ShardId((shard.0 + 1) % 3)
+}
+
+fn assert_sound(store: &Store) {
+    let report = store.verify().unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
+}
+
+/// Runs something that may hang on a thread of its own, and says so if it does.
+fn within_patience<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waiting) = mpsc::channel();
+    std::thread::spawn(move || done.send(run()));
+    waiting.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("hangs: {what}"))
+}
+
+/// The story: the record of a removed shard's directory stayed in the metadata until the next
+/// opening, which then removed what was in that directory: by then the database of a shard that
+/// had been added there since.
+#[test]
+fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
+    let (directory, store) = store();
+    let keyspaces = both(&store);
+    for keyspace in &keyspaces {
+        fill(&store, keyspace);
+    }
+    let before: Vec<_> = keyspaces.iter().map(rows).collect();
+    store.remove_shard(ShardId(1)).unwrap().wait().unwrap();
+    store.add_shard(ShardSpec::new("shards/1")).unwrap().wait().unwrap();
+    assert!(store.topology().partitions_of(ShardId(3)) > 0);
+    store.close().unwrap();
+    drop((keyspaces, store));
+    let store = reopen(&directory);
+    assert_eq!(both(&store).iter().map(rows).collect::<Vec<_>>(), before);
+    assert_sound(&store);
+    drop(store);
+    let store = reopen(&directory);
+    assert_eq!(both(&store).iter().map(rows).collect::<Vec<_>>(), before);
+    assert!(store.recovery().orphans.is_empty(), "{:?}", store.recovery());
+}
+
+/// The story: a merge sealed its sources in the order of their keys, a batch takes stripes in the
+/// order of the partitions' numbers. With a left neighbour of the higher number each waited for
+/// the other, without a deadline while both sides were compared.
+#[test]
+fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
+    let (_directory, store) = store();
+    let spec = KeyspaceSpec::range().split_at(["m"]);
+    let keyspace = store.create_keyspace("pair", spec).unwrap();
+    for n in 0..200 {
+        keyspace.put(format!("a{n:03}"), "").unwrap();
+        keyspace.put(format!("z{n:03}"), "").unwrap();
+    }
+    let done = AtomicBool::new(false);
+    let ids = || -> Vec<PartitionId> {
+        keyspace.stats().unwrap().iter().map(|partition| partition.id).collect()
+    };
+    let merge = |left, right| {
+        let job = store.merge(left, right).unwrap();
+        // A panic would wait for the writers, who wait for the merge.
+        job.wait_timeout(PATIENCE).unwrap_or_else(|| std::process::abort()).unwrap();
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (store, keyspace, done) = (&store, &keyspace, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Acquire) {
+                    let mut batch = Batch::new();
+                    for key in 0..16 {
+                        batch.put(keyspace, format!("a{key:03}/{writer}"), "");
+                        batch.put(keyspace, format!("z{key:03}/{writer}"), "");
+                    }
+                    store.write(batch).unwrap();
+                }
+            });
+        }
+        for round in 0..20 {
+            // Splitting the first gives its right part a higher number than its neighbour has.
+            let key = SplitAt::Key(format!("a{round:03}").into_bytes());
+            store.split(ids()[0], key).unwrap().wait().unwrap();
+            let [_, left, right] = ids()[..] else { unreachable!() };
+            assert!(left > right);
+            merge(left, right);
+            let [left, right] = ids()[..] else { unreachable!() };
+            merge(left, right);
+            store.split(ids()[0], SplitAt::Key(b"m".to_vec())).unwrap().wait().unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_sound(&store);
+}
+
+/// The story: dropping a keyspace waited for the end of its reshapes, and a reshape that was
+/// paused waited to be resumed.
+#[test]
+fn a_keyspace_can_be_dropped_while_its_reshape_is_paused() {
+    let (_directory, store) = store();
+    let [hash, _] = both(&store);
+    fill(&store, &hash);
+    // Slow, so that it is in the middle of the copy when it is paused.
+    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    store.set_throttle(slow).unwrap();
+    let partition = hash.stats().unwrap()[0].clone();
+    let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
+    let job = store.start_with(&moving, with(Transport::Copy)).unwrap();
+    while job.progress().phase != Phase::Seeding {
+        std::thread::yield_now();
+    }
+    job.pause();
+    std::thread::sleep(Duration::from_millis(100));
+    let dropping = store.clone();
+    within_patience("a drop of a keyspace whose reshape is paused", move || {
+        dropping.drop_keyspace("hash").unwrap();
+    });
+    assert_eq!(job.wait().unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// The story looked for: a store that was only dropped is let go by its workers a moment later,
+/// and whoever opens it at once finds it locked.
+#[test]
+#[ignore = "fails now and then: dropping a store does not wait for its workers"]
+fn a_store_can_be_opened_anew_at_once_after_it_was_dropped_amid_a_reshape() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut expected = None;
+    for round in 0..6 {
+        let store = reopen(&directory);
+        let keyspaces = both(&store);
+        let before = expected.get_or_insert_with(|| {
+            keyspaces.each_ref().map(|keyspace| {
+                fill(&store, keyspace);
+                rows(keyspace)
+            })
+        });
+        assert_eq!(&keyspaces.each_ref().map(rows), before);
+        let partition = keyspaces[round % 2].stats().unwrap()[0].clone();
+        let options = ReshapeOptions { trim: true, ..ReshapeOptions::default() };
+        let at = SplitAt::Middle;
+        let split = Request::Split { partition: partition.id, at, to: None };
+        let job = store.start_with(&split, options).unwrap();
+        if round % 3 > 0 {
+            // The trimming is under way, or about to be.
+            job.wait().unwrap();
+            std::thread::sleep(Duration::from_millis(10 * round as u64));
+        }
+    }
+}
+
+/// Goal: sequence numbers of the source's files do not stand above those of the target's writes.
+/// Method: a source with many writes moves to a shard with none, by link; then overwrites.
+#[test]
+fn what_is_written_after_a_link_from_a_busy_shard_wins() {
+    let (directory, store) = store();
+    let spec = KeyspaceSpec::range().split_at(["m"]);
+    let keyspace = store.create_keyspace("one", spec).unwrap();
+    for n in 0..50_000_u32 {
+        keyspace.put((n % 100).to_be_bytes(), n.to_be_bytes()).unwrap();
+    }
+    let snapshot = store.snapshot().unwrap();
+    let partition = keyspace.stats().unwrap()[0].clone();
+    move_to(&store, partition.id, ShardId(2), Transport::Link);
+    let after = store.snapshot().unwrap();
+    let old = |n: u32| (49_900 + n).to_be_bytes();
+    for n in 0..100_u32 {
+        assert_eq!(keyspace.get(n.to_be_bytes()).unwrap().unwrap()[..], old(n));
+        assert_eq!(after.get(&keyspace, n.to_be_bytes()).unwrap().unwrap()[..], old(n));
+        keyspace.put(n.to_be_bytes(), "new").unwrap();
+        assert_eq!(keyspace.get(n.to_be_bytes()).unwrap().unwrap(), "new");
+        assert_eq!(after.get(&keyspace, n.to_be_bytes()).unwrap().unwrap()[..], old(n));
+        assert_eq!(snapshot.get(&keyspace, n.to_be_bytes()).unwrap().unwrap()[..], old(n));
+    }
+    keyspace.delete_range(..50_u32.to_be_bytes()).unwrap();
+    drop((keyspace, snapshot, after, store));
+    for _ in 0..2 {
+        let store = reopen(&directory);
+        let rows: Vec<_> = store.keyspace("one").unwrap().scan(..).unwrap().collect();
+        assert_eq!(rows.len(), 50);
+        assert!(rows.into_iter().all(|row| row.unwrap().1 == b"new"));
+    }
+}
+
+/// The story looked for: a partition on its way to a shard arrives after the removal of the shard
+/// was planned, and one that it has was divided.
+#[test]
+#[ignore = "fails: a removal does not plan again for what has changed"]
+fn a_shard_is_removed_although_a_partition_is_on_its_way_to_it() {
+    let (_directory, store) = store();
+    let [hash, range] = both(&store);
+    fill(&store, &hash);
+    let before = rows(&hash);
+    let slow = Throttle { bytes_per_second: Some(100_000), ..Throttle::default() };
+    store.set_throttle(slow).unwrap();
+    let on = |shard: u32| {
+        let all = hash.stats().unwrap();
+        all.into_iter().find(|partition| partition.owner == ShardId(shard)).unwrap().id
+    };
+    let moving = Request::Move { partition: on(0), to: ShardId(1) };
+    let arriving = store.start_with(&moving, with(Transport::Copy)).unwrap();
+    let splitting = Request::Split { partition: on(1), at: SplitAt::Middle, to: None };
+    let dividing = store.start_with(&splitting, with(Transport::Copy)).unwrap();
+    while arriving.progress().phase == Phase::Queued || dividing.progress().phase == Phase::Queued {
+        std::thread::yield_now();
+    }
+    let removing = store.remove_shard(ShardId(1)).unwrap();
+    store.set_throttle(Throttle::default()).unwrap();
+    println!("{:?} {:?}", arriving.wait(), dividing.wait());
+    let removed = removing.wait();
+    assert_eq!(rows(&hash), before);
+    assert_sound(&store);
+    drop(range);
+    removed.unwrap();
+    assert!(store.topology().shard(ShardId(1)).is_none());
+}
+
+/// The story looked for: a split of a partition without bytes may send its right part to a shard
+/// that is being removed.
+#[test]
+fn a_shard_that_is_being_removed_gets_no_part_of_an_empty_partition() {
+    let (_directory, store) = store();
+    let [hash, range] = both(&store);
+    fill(&store, &range);
+    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    store.set_throttle(slow).unwrap();
+    let options = ReshapeOptions { transport: Some(Transport::Copy), ..ReshapeOptions::default() };
+    let job = store.start_with(&Request::RemoveShard(ShardId(1)), options).unwrap();
+    let all = hash.stats().unwrap();
+    let empty = all.into_iter().find(|partition| partition.owner == ShardId(0)).unwrap();
+    let to = Some(ShardId(1));
+    let split = Request::Split { partition: empty.id, at: SplitAt::Middle, to };
+    let started = store.start(&split);
+    store.set_throttle(Throttle::default()).unwrap();
+    let removed = job.wait();
+    assert_eq!(started.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    removed.unwrap();
+}
