@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How often a reshape that waits looks whether it was aborted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// A longer pause counts as this: ten minutes.
+const PAUSE_US_MAX: u64 = 600_000_000;
+
 /// How many jobs that have ended are listed.
 const ENDED_JOBS_MAX: usize = 64;
 
@@ -129,7 +132,7 @@ impl Registry {
             trimming: AtomicBool::new(false),
             totals: Mutex::new(Totals {
                 stats: ReshapeStats::default(),
-                pauses_us: Histogram::new(3).ok(),
+                pauses_us: Histogram::new_with_bounds(1, PAUSE_US_MAX, 3).ok(),
             }),
         }
     }
@@ -324,7 +327,7 @@ impl Registry {
             Transport::Copy => stats.copied_bytes += outcome.bytes,
         }
         if let Some(pauses) = &mut totals.pauses_us {
-            pauses.saturating_record((outcome.pause_ms * 1000.0) as u64);
+            pauses.saturating_record(((outcome.pause_ms * 1000.0) as u64).max(1));
         }
     }
 

@@ -117,7 +117,7 @@ impl Reshape<'_> {
         let begun = Instant::now();
         let deadline = begun + self.pause_target();
         let seals: Option<Vec<_>> =
-            self.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
+            sides.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
         let changes = match &seals {
             None => Changes::default(),
             Some(_) => self.dirty.take(),

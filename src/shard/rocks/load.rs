@@ -2,9 +2,10 @@
 
 use super::error::context;
 use super::{cannot, family, remove_all};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::shard::PutRow;
 use crate::topology::PartitionName;
+use crossbeam::channel::{Sender, bounded};
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
 use std::fs::{File, create_dir_all};
 use std::path::{Path, PathBuf};
@@ -48,24 +49,39 @@ pub(super) fn is_empty(directory: &Path) -> Result<bool> {
 
 /// Writes rows, which `fill` gives in ascending order of keys, to files in a new directory; each
 /// is synced. Gives their paths and the bytes of them all.
+///
+/// A second thread finishes each file, which syncs it, while the next one is written: half of the
+/// time of a copy is the disk's.
 pub(super) fn write_files(
     options: &Options,
     directory: &Path,
     fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
 ) -> Result<(Vec<PathBuf>, u64)> {
     create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
-    let mut files = Files { options, directory, open: None, finished: Vec::new(), bytes: 0 };
-    fill(&mut |key, value| files.put(key, value))?;
-    files.finish()?;
-    Ok((files.finished, files.bytes))
+    std::thread::scope(|scope| {
+        // One file waits while another is synced: no more of them are dirty in memory.
+        let (finisher, written) = bounded::<OpenFile<'_>>(1);
+        let finishing = scope.spawn(move || written.iter().map(OpenFile::finish).collect());
+        let mut files = Files { options, directory, open: None, begun: 0, finisher };
+        let filled = fill(&mut |key, value| files.put(key, value));
+        files.close();
+        drop(files);
+        let finished: Result<Vec<(PathBuf, u64)>> = finishing.join().unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
+        });
+        filled?;
+        let finished = finished?;
+        let bytes = finished.iter().map(|(_, bytes)| bytes).sum();
+        Ok((finished.into_iter().map(|(path, _)| path).collect(), bytes))
+    })
 }
 
 struct Files<'a> {
     options: &'a Options,
     directory: &'a Path,
     open: Option<OpenFile<'a>>,
-    finished: Vec<PathBuf>,
-    bytes: u64,
+    begun: usize,
+    finisher: Sender<OpenFile<'a>>,
 }
 
 struct OpenFile<'a> {
@@ -90,23 +106,33 @@ impl<'a> Files<'a> {
             full = file.writer.file_size() >= FILE_BYTES;
         }
         self.open = Some(file);
-        if full { self.finish() } else { Ok(()) }
+        if full {
+            self.close();
+        }
+        Ok(())
     }
 
-    fn create(&self) -> Result<OpenFile<'a>> {
-        let path = self.directory.join(format!("{}.sst", self.finished.len()));
+    fn create(&mut self) -> Result<OpenFile<'a>> {
+        let path = self.directory.join(format!("{}.sst", self.begun));
+        self.begun += 1;
         let writer = SstFileWriter::create(self.options);
         writer.open(&path).map_err(context(format_args!("creating {} failed", path.display())))?;
         Ok(OpenFile { path, writer, until_look: ROWS_PER_LOOK })
     }
 
-    fn finish(&mut self) -> Result<()> {
-        let Some(mut file) = self.open.take() else { return Ok(()) };
-        let place = file.path.display();
-        file.writer.finish().map_err(context(format_args!("writing {place} failed")))?;
-        self.bytes += file.writer.file_size();
-        self.finished.push(file.path);
-        Ok(())
+    /// Gives the file to the other thread. If that has ended, it has an error to tell.
+    fn close(&mut self) {
+        if let Some(file) = self.open.take() {
+            let _ = self.finisher.send(file);
+        }
+    }
+}
+
+impl OpenFile<'_> {
+    fn finish(mut self) -> Result<(PathBuf, u64)> {
+        let place = self.path.display();
+        self.writer.finish().map_err(context(format_args!("writing {place} failed")))?;
+        Ok((self.path, self.writer.file_size()))
     }
 }
 
