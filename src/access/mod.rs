@@ -2,7 +2,7 @@
 //! record of what they write while it is being reshaped, and whether it is current.
 //!
 //! Nothing here knows an engine, so that the whole of it runs under a schedule explorer
-//! (`model.rs`). The rules, on which a reshape rests:
+//! (`model/`). The rules, on which a reshape rests:
 //!
 //! * A **reader** finds the partition in the present view, reads it, and then asks whether the
 //!   partition is still current; if not, it reads again from the view that has replaced it.

@@ -1,10 +1,11 @@
 //! The locks and atomics of this module, which a schedule explorer can take the place of.
 //!
 //! `RUSTFLAGS="--cfg annulus_shuttle"` builds the module on `shuttle`, which then runs the tests in
-//! `model.rs` under many schedules.
+//! `model/` under many schedules.
 
 #[cfg(not(annulus_shuttle))]
 mod plain {
+    pub(crate) use crossbeam::utils::CachePadded;
     pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
     use std::time::Instant;
@@ -26,6 +27,9 @@ mod explored {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
     pub(crate) use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
     use std::time::Instant;
+
+    /// One thread runs at a time: there are no caches to keep apart.
+    pub(crate) type CachePadded<T> = Box<T>;
 
     #[derive(Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
