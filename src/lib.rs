@@ -37,6 +37,9 @@
 //! # Where to look
 //!
 //! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
+//! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
+//!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
+//!   the application reads and writes; each gives a [`Job`]. [`Store::plan`] says what would happen.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`balance`]: plans: what to move, split and merge when shards come, go or change weight.
@@ -49,6 +52,8 @@
 //!   survives a power cut.
 //! * A batch takes effect whole or not at all, over any keyspaces and shards.
 //! * A snapshot is one cut over all shards.
+//! * All of this holds while partitions move, split and merge: reads never wait for that, writes
+//!   to a partition wait about as long as two syncs when it is handed over.
 //! * Nothing is guessed: a damaged, swapped or foreign file is refused by name.
 //!
 //! # What it is not

@@ -12,6 +12,7 @@ use crate::id::ShardId;
 use crate::shard::{Direction, EngineSnapshot, KeyRange, Read, Shard};
 use crate::store::{Merge, RowCursor, just_after};
 use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// A sampled check reads so many rows at so many places; a partition with fewer keys is read
@@ -49,7 +50,15 @@ impl Moment {
     }
 }
 
-/// Compares both sides. Gives what was written before the cut and is still to be copied. `pace` is
+/// What a comparison that found no difference leaves to be done.
+pub(crate) struct Compared {
+    /// What was written before the cut and is still to be copied.
+    pub(crate) pending: Changes,
+    /// How long writes had to wait for the cut.
+    pub(crate) sealed: Duration,
+}
+
+/// Compares both sides. `pace` is
 /// told of the rows that were read, and may end the comparison with an error.
 ///
 /// # Errors
@@ -60,8 +69,10 @@ pub(crate) fn compare(
     dirty: &Dirty,
     check: Check,
     mut pace: impl FnMut(u64) -> Result<()>,
-) -> Result<Changes> {
+) -> Result<Compared> {
+    let begun = Instant::now();
     let moment = take(sides, dirty);
+    let sealed = begun.elapsed();
     let ranges = match check {
         Check::None => Vec::new(),
         Check::Full => vec![KeyRange::default()],
@@ -74,7 +85,7 @@ pub(crate) fn compare(
             return Err(mismatch(sides, range, &moment, sources, targets));
         }
     }
-    Ok(moment.pending)
+    Ok(Compared { pending: moment.pending, sealed })
 }
 
 fn take(sides: &Sides, dirty: &Dirty) -> Moment {

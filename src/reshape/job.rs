@@ -54,7 +54,8 @@ pub struct Outcome {
     pub keys_caught_up: u64,
     /// How often it was tried to seal the sources.
     pub rounds: u32,
-    /// How long writes had to wait, in milliseconds; 0 if it was rolled back.
+    /// The longest that writes had to wait at once, in milliseconds: for the commit, or for the cut
+    /// at which both sides are compared.
     pub pause_ms: f64,
     /// How long all of it took, in milliseconds.
     pub elapsed_ms: f64,

@@ -226,8 +226,10 @@ impl<'a> Reshape<'a> {
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {
-            let pending = compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
-            self.add(sides.apply(pending)?, tally);
+            let compared = compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
+            // Writes waited for that, too.
+            tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
+            self.add(sides.apply(compared.pending)?, tally);
         }
         crate::failpoint::hit("reshape-caught-up");
         self.seal_and_commit(&sides, tally)
@@ -311,8 +313,11 @@ impl<'a> Reshape<'a> {
     /// Before the commit: the targets go, then the intent. What cannot be undone now, the next
     /// opening undoes.
     fn roll_back(&self, why: &Error) {
-        // In doubt, nobody knows whether the targets are what the next opening will need.
-        if why.kind() != ErrorKind::InDoubt
+        // In doubt, nobody knows whether the targets are what the next opening will need: neither
+        // after an error of the commit, nor after a panic in it.
+        let in_doubt = why.kind() == ErrorKind::InDoubt;
+        if !in_doubt
+            && self.store.core().check_writable().is_ok()
             && let Err(error) = self.undo()
         {
             tracing::warn!(reshape = self.number, %error, "a rollback is left to the next opening");

@@ -149,7 +149,7 @@ impl Reshape<'_> {
             || self.store.publish_view(next, &keyspace, view),
         );
         drop((seals, doubt));
-        tally.pause_ms = begun.elapsed().as_secs_f64() * 1e3;
+        tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
         drop(changing);
         self.set_phase(Phase::Committed);
         self.note_foreign(sides);

@@ -34,7 +34,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub(crate) struct Rocks {
     db: Arc<OpenDb>,
     directory: PathBuf,
-    /// Files on their way in, in a directory for each partition. Nothing here is of value.
+    /// Files on their way in, below the database's own directory, which is Annulus' alone.
+    /// Nothing here is of value.
     scratch: PathBuf,
     bookkeeping: Arc<ColumnFamily>,
     /// Handles of all partitions: the crate's own table does not know imported column families.
@@ -58,7 +59,7 @@ impl Rocks {
     /// left would not be a prefix.
     pub(crate) fn open(directory: &Path, resources: &Resources, keep: Keep) -> Result<Self> {
         sync_logs(directory)?;
-        let scratch = directory.with_file_name("scratch");
+        let scratch = directory.join("scratch");
         remove_all(&scratch)?;
         let options = resources.database()?;
         let family_options = resources.column_family();
@@ -120,8 +121,7 @@ impl Rocks {
 
     /// Removes a database that is not open, with what belongs to it.
     pub(crate) fn remove(directory: &Path) -> Result<()> {
-        remove_all(directory)?;
-        remove_all(&directory.with_file_name("scratch"))
+        remove_all(directory)
     }
 
     fn writes(&self, durability: Durability) -> &WriteOptions {
