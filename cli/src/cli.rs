@@ -1,13 +1,14 @@
 //! The command line as a whole. Each command's own arguments stand with the command.
 
 use crate::commands::{
-    delete, demo, export, get, init, keyspace, load, map, put, scan, stats, verify,
+    delete, demo, export, get, init, keyspace, load, map, migrations, partition, plan, put, scan,
+    shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
 use clap::{Parser, Subcommand};
 
-/// Create, fill, read, draw and check Annulus stores.
+/// Create, fill, read, reshape, draw and check Annulus stores.
 ///
 /// A store is a directory of metadata and its shards, each a RocksDB instance, often on a disk of
 /// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. One
@@ -35,6 +36,10 @@ pub(crate) enum Command {
     Load(load::Args),
     Export(export::Args),
     Map(map::Args),
+    Shard(shard::Args),
+    Partition(partition::Args),
+    Plan(plan::Args),
+    Migrations(migrations::Args),
     Stats(stats::Args),
     Verify(verify::Args),
     Demo(demo::Args),
@@ -52,6 +57,10 @@ impl Command {
             Self::Load(args) => load::run(&args, output),
             Self::Export(args) => export::run(&args, output),
             Self::Map(args) => map::run(&args, output),
+            Self::Shard(args) => shard::run(&args, output),
+            Self::Partition(args) => partition::run(&args, output),
+            Self::Plan(args) => plan::run(&args, output),
+            Self::Migrations(args) => migrations::run(&args, output),
             Self::Stats(args) => stats::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
@@ -70,6 +79,8 @@ fn help() -> String {
   annulus get users ada
   annulus load users --from users.tsv
   annulus map
+  annulus plan add-shard /disk4/annulus
+  annulus shard add /disk4/annulus
 
 {EXIT_CODES}"
     )

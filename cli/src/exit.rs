@@ -17,13 +17,14 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
       is there, `verify` a problem, `load` or `export` a row that it left out, `demo` a wrong read
    2  the command line is wrong, or a value in it is out of bounds
-   3  not found: a store, keyspace, shard directory or file
+   3  not found: a store, keyspace, partition, shard, shard directory or file
    4  the store is open in another process
    5  data on disk is damaged, another store's, or of another version
    6  the operating system refused: permissions, a full disk
    7  what should be created is there already
    8  refused for now: the same command may succeed later
    9  a write may be half applied; opening the store again completes it
+  10  a reshape was aborted, by Ctrl-C for example; what was not committed was rolled back
   70  a defect in annulus";
 
 /// The exit code.
@@ -40,6 +41,7 @@ pub(crate) enum Exit {
     Exists = 7,
     Later = 8,
     InDoubt = 9,
+    Aborted = 10,
     Defect = 70,
 }
 
@@ -59,6 +61,7 @@ impl Exit {
             ErrorKind::Io => Self::Io,
             ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,
             ErrorKind::InDoubt => Self::InDoubt,
+            ErrorKind::Aborted => Self::Aborted,
             _ => Self::Defect,
         }
     }

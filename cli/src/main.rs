@@ -1,4 +1,4 @@
-//! `annulus`: creates, fills, reads, draws and checks Annulus stores from a shell.
+//! `annulus`: creates, fills, reads, reshapes, draws and checks Annulus stores from a shell.
 
 mod cli;
 mod commands;
@@ -9,6 +9,7 @@ mod open;
 mod output;
 mod picture;
 mod progress;
+mod reshape;
 mod rows;
 mod select;
 mod table;

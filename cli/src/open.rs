@@ -31,6 +31,9 @@ pub(crate) struct MemoryArgs {
 impl MemoryArgs {
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::default();
+        // Trimming is work for a process that stays; one that ends soon would only begin it. The
+        // commands that reshape ask for it.
+        options.reshape.trim = false;
         let bytes = |mib: usize| mib.saturating_mul(1 << 20);
         if let Some(mib) = self.cache_mib {
             options.cache_bytes = bytes(mib);

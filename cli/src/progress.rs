@@ -41,3 +41,9 @@ pub(crate) fn file(shown: bool, length: Option<u64>) -> ProgressBar {
     };
     bar(shown, length, template)
 }
+
+/// Follows the bytes of a reshape; the message tells the rest.
+pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {msg}";
+    bar(shown, Some(0), template).with_prefix(what)
+}

@@ -17,6 +17,8 @@ mod failures;
 mod files;
 #[path = "cli/pictures.rs"]
 mod pictures;
+#[path = "cli/reshape.rs"]
+mod reshape;
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -8,8 +8,12 @@ pub(crate) mod init;
 pub(crate) mod keyspace;
 pub(crate) mod load;
 pub(crate) mod map;
+pub(crate) mod migrations;
+pub(crate) mod partition;
+pub(crate) mod plan;
 pub(crate) mod put;
 pub(crate) mod scan;
+pub(crate) mod shard;
 pub(crate) mod stats;
 pub(crate) mod verify;
 

@@ -5,12 +5,16 @@ use crate::exit::{Exit, Outcome};
 use crate::human;
 use crate::open::StoreArgs;
 use crate::output::Output;
+use crate::reshape::{Totals, totals};
 use crate::table::Table;
 use annulus::{KeyspaceStats, ShardStats, Store, StoreStats};
+use serde::Serialize;
 
 /// Show what the store occupies, by shard and by keyspace
 ///
 /// Numbers of keys are estimates: keys that were overwritten or deleted count until compaction.
+/// Foreign bytes are those of partitions that share files since a split or a move by links, until
+/// they are trimmed. Of reshapes, the totals are over those that `annulus migrations` lists.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus stats -s /data/store
@@ -23,8 +27,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open()?;
     let stats = store.stats()?;
+    let history = totals(&store.reshape_history()?);
     if output.json() {
-        output.object(&stats)?;
+        #[derive(Serialize)]
+        struct Object<'s> {
+            #[serde(flatten)]
+            stats: &'s StoreStats,
+            reshape_history: Totals,
+        }
+        output.object(&Object { stats: &stats, reshape_history: history })?;
         return Ok(Exit::Fine);
     }
     let place = store.path().display();
@@ -33,14 +44,33 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     if !stats.keyspaces.is_empty() {
         output.text(format_args!("\n{}", keyspaces(&store, &stats)))?;
     }
+    if history != Totals::default() {
+        let Totals { committed, trimmed, rolled_back, pause_ms_max, .. } = history;
+        output.line(format_args!(
+            "\nreshapes: {committed} committed, {trimmed} trims, {rolled_back} rolled back; {} \
+             linked, {} copied; writes paused {} at most",
+            human::bytes(history.linked_bytes),
+            human::bytes(history.copied_bytes),
+            human::milliseconds(pause_ms_max),
+        ))?;
+    }
     Ok(Exit::Fine)
 }
 
-fn shards(shards: &[ShardStats]) -> Table {
-    let mut table = Table::new(
-        2,
-        ["shard", "directory", "weight", "partitions", "keys (about)", "on disk", "in memory"],
-    );
+/// A table of shards.
+pub(crate) fn shards(shards: &[ShardStats]) -> Table {
+    let head = [
+        "shard",
+        "directory",
+        "weight",
+        "partitions",
+        "keys (about)",
+        "on disk",
+        "in memory",
+        "foreign",
+        "state",
+    ];
+    let mut table = Table::new(2, head);
     for shard in shards {
         table.row([
             shard.id.to_string(),
@@ -50,6 +80,8 @@ fn shards(shards: &[ShardStats]) -> Table {
             human::count(shard.keys_estimated),
             human::bytes(shard.bytes_on_disk),
             human::bytes(shard.bytes_in_memory),
+            human::bytes(shard.foreign_bytes),
+            if shard.draining { "being removed".into() } else { String::new() },
         ]);
     }
     table
@@ -58,7 +90,15 @@ fn shards(shards: &[ShardStats]) -> Table {
 fn keyspaces(store: &Store, stats: &StoreStats) -> Table {
     let mut table = Table::new(
         2,
-        ["keyspace", "partitioned by", "partitions", "keys (about)", "on disk", "in memory"],
+        [
+            "keyspace",
+            "partitioned by",
+            "partitions",
+            "keys (about)",
+            "on disk",
+            "in memory",
+            "foreign",
+        ],
     );
     for keyspace in &stats.keyspaces {
         let KeyspaceStats { name, partitioning, partitions, .. } = keyspace;
@@ -70,6 +110,7 @@ fn keyspaces(store: &Store, stats: &StoreStats) -> Table {
             human::count(partitions.iter().map(|partition| partition.keys_estimated).sum()),
             human::bytes(partitions.iter().map(|partition| partition.bytes_on_disk).sum()),
             human::bytes(partitions.iter().map(|partition| partition.bytes_in_memory).sum()),
+            human::bytes(partitions.iter().map(|partition| partition.foreign_bytes).sum()),
         ]);
     }
     table

@@ -1,19 +1,23 @@
 //! `annulus verify`
 
+use super::migrations::recovered;
 use crate::exit::{Exit, Outcome};
 use crate::human;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::Verification;
+use annulus::{Recovery, ShardId, Store, Verification};
 use serde::Serialize;
 use std::time::Instant;
 
 /// Check the whole store
 ///
 /// Reads every row, with the checksum of every block that comes from disk, and checks that the
-/// partitions of each keyspace tile its whole space, that each is owned by one shard that exists, that each key stands in the
-/// partition that routing names, and that keys are in order. Ends with 1 if there is a problem.
+/// partitions of each keyspace tile its whole space, that each is owned by one shard that exists,
+/// that each key stands in the partition that routing names, and that keys are in order. Ends with
+/// 1 if there is a problem. Foreign keys are none: partitions that were split by links share files
+/// until they are trimmed. Also tells what this opening of the store put right, because a process
+/// was killed: leftovers that it removed, reshapes that it rolled back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus verify -s /data/store
@@ -35,19 +39,24 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
             seconds: f64,
             #[serde(flatten)]
             report: &'r Verification,
+            rolled_back: &'r [String],
+            draining: &'r [ShardId],
         }
-        output.object(&Object { sound: report.is_sound(), seconds, report: &report })?;
+        let Recovery { rolled_back, draining, .. } = store.recovery();
+        let sound = report.is_sound();
+        output.object(&Object { sound, seconds, report: &report, rolled_back, draining })?;
     } else {
-        print(&report, seconds, output)?;
+        print(&store, &report, seconds, output)?;
     }
     Ok(Exit::fine_if(report.is_sound()))
 }
 
-fn print(report: &Verification, seconds: f64, output: &mut Output) -> Outcome<()> {
+fn print(store: &Store, report: &Verification, seconds: f64, output: &mut Output) -> Outcome<()> {
     output.line("checked: partitions tile each keyspace and have one owner; keys stand where")?;
     output.line("routing looks for them, in order; checksums of all data")?;
     if !report.keyspaces.is_empty() {
-        let head = ["keyspace", "keys by shard", "partitions", "keys", "bytes", "misplaced"];
+        let head =
+            ["keyspace", "keys by shard", "partitions", "keys", "bytes", "foreign", "misplaced"];
         let mut table = Table::new(2, head);
         for keyspace in &report.keyspaces {
             let by_shard = keyspace.keys_by_shard.iter();
@@ -59,14 +68,16 @@ fn print(report: &Verification, seconds: f64, output: &mut Output) -> Outcome<()
                 keyspace.partitions.to_string(),
                 human::count(keyspace.keys),
                 human::bytes(keyspace.bytes),
+                human::count(keyspace.foreign),
                 human::count(keyspace.misplaced),
             ]);
         }
         output.text(format_args!("\n{table}\n"))?;
     }
-    for recovered in &report.recovered {
-        output.line(format_args!("put right by this opening: removed {recovered}"))?;
+    for orphan in &store.recovery().orphans {
+        output.line(format_args!("put right by this opening: removed {orphan}"))?;
     }
+    recovered(store, output)?;
     for problem in &report.problems {
         output.line(format_args!("problem: {problem}"))?;
     }

@@ -3,6 +3,85 @@
 use super::Row;
 use annulus::{Keyspace, ReadOptions, ScanOptions};
 use indicatif::ProgressBar;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// How often the row in the same place was overwritten. Before a write the first number is raised
+/// and after its acknowledgement the second: a read that lies between must give a version between.
+#[derive(Debug, Default)]
+pub(super) struct Version {
+    begun: AtomicU32,
+    acknowledged: AtomicU32,
+}
+
+// Sequentially consistent: the order of a write and its number, as others see it, is what is
+// checked.
+impl Version {
+    /// The next version, which is about to be written. One thread writes a row.
+    pub(super) fn begin(&self) -> u32 {
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(super) fn acknowledge(&self, version: u32) {
+        self.acknowledged.store(version, Ordering::SeqCst);
+    }
+
+    /// The last version that was acknowledged by now.
+    pub(super) fn acknowledged(&self) -> u32 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    fn begun(&self) -> u32 {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
+/// The value of a row after it was overwritten so often.
+pub(super) fn value_of(original: &[u8], version: u32) -> Vec<u8> {
+    match version {
+        0 => original.to_vec(),
+        _ => [original, b"#", version.to_string().as_bytes()].concat(),
+    }
+}
+
+/// The version that a value is of its row, if it is one.
+fn version_of(value: &[u8], original: &[u8]) -> Option<u32> {
+    match value.strip_prefix(original)? {
+        [] => Some(0),
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// What a keyspace holds: rows in the order of their keys, and the version of each.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub(super) rows: &'a [Row],
+    pub(super) versions: &'a [Version],
+}
+
+impl<'a> Expected<'a> {
+    pub(super) fn row(self, place: usize) -> Option<(&'a Row, &'a Version)> {
+        Some((self.rows.get(place)?, self.versions.get(place)?))
+    }
+
+    /// The rows that are not as they were loaded.
+    pub(super) fn overwritten(self) -> impl Iterator<Item = (&'a Row, &'a Version)> {
+        self.rows.iter().zip(self.versions).filter(|(_, version)| version.begun() > 0)
+    }
+
+    /// Whether a value may be what a read of this row gives that began when `acknowledged` was.
+    pub(super) fn may_be(self, place: usize, value: &[u8], acknowledged: u32) -> bool {
+        let Some((row, version)) = self.row(place) else { return false };
+        let found = version_of(value, &row.1);
+        found.is_some_and(|found| (acknowledged..=version.begun()).contains(&found))
+    }
+
+    /// Whether a value is what this row has, when nobody writes.
+    fn is(self, place: usize, value: &[u8]) -> bool {
+        let last = self.row(place).map_or(0, |(_, version)| version.acknowledged());
+        self.may_be(place, value, last)
+    }
+}
 
 /// What differed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,42 +99,49 @@ impl std::ops::AddAssign for Differences {
     }
 }
 
-/// Reads each row back.
+/// Reads the rows in these places back.
 pub(super) fn read_back(
     keyspace: &Keyspace,
-    rows: &[Row],
+    expected: Expected<'_>,
+    places: &[usize],
     bar: &ProgressBar,
 ) -> annulus::Result<Differences> {
     const ROWS_A_TICK: usize = 1_000;
     let mut differences = Differences::default();
-    for rows in rows.chunks(ROWS_A_TICK) {
-        for (key, value) in rows {
-            match keyspace.get(key)? {
-                Some(found) if found == *value => {}
+    for places in places.chunks(ROWS_A_TICK) {
+        for place in places {
+            let Some((row, _)) = expected.row(*place) else { continue };
+            match keyspace.get(&row.0)? {
+                Some(found) if expected.is(*place, &found) => {}
                 Some(_) => differences.wrong += 1,
                 None => differences.lost += 1,
             }
         }
-        bar.inc(rows.len() as u64);
+        bar.inc(places.len() as u64);
     }
     Ok(differences)
 }
 
-/// Scans everything, forward or in reverse; `rows` are in the order of their keys. Gives how many
-/// rows differ: other keys, other values, missing or too many.
-pub(super) fn scan(keyspace: &Keyspace, rows: &[Row], reverse: bool) -> annulus::Result<u64> {
+/// Scans everything, forward or in reverse. Gives how many rows differ: other keys, other values,
+/// missing or too many.
+pub(super) fn scan(
+    keyspace: &Keyspace,
+    expected: Expected<'_>,
+    reverse: bool,
+) -> annulus::Result<u64> {
     let mut options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
     options.reverse = reverse;
     let mut scan = keyspace.scan_with(.., options)?;
     let mut different = 0;
-    let forward = rows.iter();
-    let mut expected: Box<dyn Iterator<Item = &Row>> =
+    let forward = 0..expected.rows.len();
+    let mut places: Box<dyn Iterator<Item = usize>> =
         if reverse { Box::new(forward.rev()) } else { Box::new(forward) };
     while let Some((key, value)) = scan.next_row()? {
-        let same = expected.next().is_some_and(|row| row.0 == key && row.1 == value);
-        different += u64::from(!same);
+        let place =
+            places.next().filter(|place| expected.row(*place).is_some_and(|(row, _)| row.0 == key));
+        different += u64::from(!place.is_some_and(|place| expected.is(place, value)));
     }
-    Ok(different + expected.count() as u64)
+    Ok(different + places.count() as u64)
 }
 
 #[cfg(test)]
@@ -73,14 +159,23 @@ mod tests {
         rows.sort();
         for spec in [KeyspaceSpec::hash().into(), KeyspaceSpec::from(KeyspaceSpec::range())] {
             let keyspace = store.create_keyspace("k", spec).unwrap();
+            let versions: Vec<_> = rows.iter().map(|_| Version::default()).collect();
+            let expected = Expected { rows: &rows, versions: &versions };
             for (key, value) in &rows {
                 keyspace.put(key, value).unwrap();
             }
             let check = || {
-                let bar = ProgressBar::hidden();
-                let scans = [false, true].map(|reverse| scan(&keyspace, &rows, reverse).unwrap());
-                (read_back(&keyspace, &rows, &bar).unwrap(), scans)
+                let (bar, places) = (ProgressBar::hidden(), Vec::from_iter(0..rows.len()));
+                let scans =
+                    [false, true].map(|reverse| scan(&keyspace, expected, reverse).unwrap());
+                (read_back(&keyspace, expected, &places, &bar).unwrap(), scans)
             };
+            assert_eq!(check(), (Differences::default(), [0, 0]));
+            // A write that is acknowledged and not there.
+            let (row, version) = expected.row(70).unwrap();
+            version.acknowledge(version.begin());
+            assert_eq!(check(), (Differences { wrong: 1, lost: 0 }, [1, 1]));
+            keyspace.put(&row.0, value_of(&row.1, 1)).unwrap();
             assert_eq!(check(), (Differences::default(), [0, 0]));
             keyspace.put(&rows.get(50).unwrap().0, "changed").unwrap();
             assert_eq!(check(), (Differences { wrong: 1, lost: 0 }, [1, 1]));
@@ -92,5 +187,20 @@ mod tests {
             assert!(check().1.iter().all(|different| *different > 0));
             store.drop_keyspace("k").unwrap();
         }
+    }
+
+    #[test]
+    fn a_read_must_not_be_older_than_what_was_acknowledged_nor_newer_than_what_was_begun() {
+        let rows = [(b"k".to_vec(), b"v#1".to_vec())];
+        let versions = [Version::default()];
+        let expected = Expected { rows: &rows, versions: &versions };
+        let may_be =
+            |version, acknowledged| expected.may_be(0, &value_of(b"v#1", version), acknowledged);
+        assert!(may_be(0, 0) && !may_be(1, 0));
+        assert_eq!(versions[0].begin(), 1);
+        assert!(may_be(0, 0) && may_be(1, 0) && !may_be(2, 0));
+        versions[0].acknowledge(1);
+        assert!(!may_be(0, versions[0].acknowledged()) && may_be(1, 1));
+        assert!(!expected.may_be(0, b"other", 0) && !expected.may_be(1, b"v#1", 0));
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod generate;
+mod live;
 mod report;
 mod run;
 
@@ -13,14 +14,19 @@ use std::path::PathBuf;
 
 /// Show a store at work, and check every read
 ///
-/// Makes a temporary store, loads rows into a hash and a range keyspace, reads every row back from
-/// both and compares it, scans both in both directions and compares order and rows, verifies the
-/// store, and shows the map, the balance and a summary.
+/// Makes a temporary store and loads rows into a hash and a range keyspace. Then four threads read
+/// and write, one row or many, and check what they read: never a version that is older than one
+/// that is known to be acknowledged. Under that load a shard is added, another one removed,
+/// partitions are split and merged. Then reads every row back from both keyspaces and compares it,
+/// scans both in both directions and compares order and rows, verifies the store, and shows the
+/// map, the balance and a summary.
 ///
 /// Ends with 1 if a single read is wrong (`wrong_reads`), a row is missing (`lost`), a scan differs
 /// (`wrong_scans`), the verification finds a problem, or a line of FILE is malformed. With --json
 /// the summary is one object: `rows`, `wrong_reads`, `lost`, `shards`, `load_ops_per_s`,
-/// `read_ops_per_s`, `max_over_mean` (of the keys on each shard, in the hash keyspace) and more.
+/// `read_ops_per_s`, `max_over_mean` (of the keys on each shard, in the hash keyspace), `reshapes`,
+/// `moved_bytes` (linked or copied by reshapes with a target on another shard), `pause_ms_p50` and
+/// `pause_ms_max` (for how long writes to a partition waited when it was handed over) and more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus demo
@@ -53,7 +59,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     file: RowsArgs,
 
-    /// Make the store in this directory and keep it
+    /// Make the store in this directory and keep it, with the rows as they were loaded
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 

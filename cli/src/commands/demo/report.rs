@@ -1,5 +1,6 @@
 //! What the demo found.
 
+use super::live::LiveSummary;
 use crate::exit::Outcome;
 use crate::human;
 use crate::output::Output;
@@ -31,6 +32,7 @@ pub(super) struct Summary {
     pub(super) seed: Option<u64>,
     pub(super) shards: u32,
     pub(super) threads: usize,
+    pub(super) live: LiveSummary,
     /// The hash keyspace, then the range keyspace.
     pub(super) keyspaces: [KeyspaceSummary; 2],
     pub(super) problems: Vec<String>,
@@ -51,9 +53,21 @@ impl Summary {
         self.keyspaces.len() as f64 / seconds_a_row
     }
 
+    fn wrong_reads(&self) -> u64 {
+        self.sum(|keyspace| keyspace.wrong_reads) + self.live.counts.differences.wrong
+    }
+
+    fn lost(&self) -> u64 {
+        self.sum(|keyspace| keyspace.lost) + self.live.counts.differences.lost
+    }
+
+    fn wrong_scans(&self) -> u64 {
+        self.sum(|keyspace| keyspace.wrong_scans) + self.live.counts.wrong_scans
+    }
+
     /// Whether everything was as it should be.
     pub(super) fn is_fine(&self) -> bool {
-        let wrong = self.sum(|k| k.wrong_reads + k.lost + k.wrong_scans) + self.malformed;
+        let wrong = self.wrong_reads() + self.lost() + self.wrong_scans() + self.malformed;
         wrong == 0 && self.problems.is_empty()
     }
 }
@@ -64,15 +78,16 @@ pub(super) fn report(summary: &Summary, output: &mut Output) -> Outcome<()> {
 
 fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
     let [hash, range] = &summary.keyspaces;
+    let LiveSummary { counts, moved, stats, seconds } = &summary.live;
     output.object(&json!({
         "ok": summary.is_fine(),
         "rows": summary.rows,
         "seed": summary.seed,
         "shards": summary.shards,
         "threads": summary.threads,
-        "wrong_reads": summary.sum(|keyspace| keyspace.wrong_reads),
-        "lost": summary.sum(|keyspace| keyspace.lost),
-        "wrong_scans": summary.sum(|keyspace| keyspace.wrong_scans),
+        "wrong_reads": summary.wrong_reads(),
+        "lost": summary.lost(),
+        "wrong_scans": summary.wrong_scans(),
         "problems": summary.problems,
         "malformed": summary.malformed,
         "load_ops_per_s": summary.rate(|keyspace| keyspace.load_ops_per_s).round(),
@@ -80,6 +95,21 @@ fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
         "scan_rows_per_s": summary.rate(|keyspace| keyspace.scan_rows_per_s).round(),
         "max_over_mean": hash.max_over_mean,
         "max_over_mean_range": range.max_over_mean,
+        "reshapes": stats.committed,
+        "moved_bytes": moved.moved_bytes,
+        "linked_bytes": stats.linked_bytes,
+        "copied_bytes": stats.copied_bytes,
+        "trimmed": stats.trimmed,
+        "pause_ms_p50": stats.pause_ms_p50,
+        "pause_ms_max": stats.pause_ms_max,
+        "live": {
+            "seconds": seconds,
+            "reads": counts.reads,
+            "writes": counts.writes,
+            "scans": counts.scans,
+            "slowest_read_ms": counts.slowest_read_ms,
+            "slowest_write_ms": counts.slowest_write_ms,
+        },
         "seconds": summary.seconds,
         "store": summary.kept,
         "keyspaces": summary.keyspaces,
@@ -106,6 +136,7 @@ fn text(summary: &Summary, output: &mut Output) -> Outcome<()> {
         ]);
     }
     output.text(format_args!("{table}\n"))?;
+    live(&summary.live, output)?;
     for problem in &summary.problems {
         output.line(format_args!("problem: {problem}"))?;
     }
@@ -116,10 +147,36 @@ fn text(summary: &Summary, output: &mut Output) -> Outcome<()> {
     let verdict = if summary.is_fine() {
         format!("fine: {rows} rows in two keyspaces on {} shards, every read right", summary.shards)
     } else {
-        let wrong = human::count(summary.sum(|k| k.wrong_reads + k.wrong_scans));
-        let lost = human::count(summary.sum(|k| k.lost));
+        let wrong = human::count(summary.wrong_reads() + summary.wrong_scans());
+        let lost = human::count(summary.lost());
         let problems = summary.problems.len() as u64 + summary.malformed;
         format!("NOT fine: {wrong} wrong, {lost} lost, {problems} problems among {rows} rows")
     };
     output.line(format_args!("{verdict} ({:.1} s)", summary.seconds))
+}
+
+/// What happened under load.
+fn live(live: &LiveSummary, output: &mut Output) -> Outcome<()> {
+    let LiveSummary { counts, moved, stats, seconds } = live;
+    output.line(format_args!(
+        "under load for {seconds:.1} s: a shard added, one removed, one evened out, partitions \
+         split and merged"
+    ))?;
+    let [reads, writes, scans] = [counts.reads, counts.writes, counts.scans].map(human::count);
+    let slowest = [counts.slowest_read_ms, counts.slowest_write_ms].map(human::milliseconds);
+    output.line(format_args!(
+        "  {reads} reads, {writes} writes, {scans} scans; the slowest read or scan {}, write {}",
+        slowest[0], slowest[1]
+    ))?;
+    let [moved, linked, copied] =
+        [moved.moved_bytes, stats.linked_bytes, stats.copied_bytes].map(human::bytes);
+    output.line(format_args!(
+        "  {} reshapes, {} trims: {linked} linked, {copied} copied, {moved} of it to other shards",
+        stats.committed, stats.trimmed
+    ))?;
+    let pauses = [stats.pause_ms_p50, stats.pause_ms_max].map(human::milliseconds);
+    output.line(format_args!(
+        "  writes to a partition paused {} (median), {} at most\n",
+        pauses[0], pauses[1]
+    ))
 }

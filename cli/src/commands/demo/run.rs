@@ -1,6 +1,7 @@
 //! What the demo does, step by step.
 
-use super::check::{self, Differences};
+use super::check::{self, Differences, Expected, Version};
+use super::live::Live;
 use super::report::{KeyspaceSummary, Summary};
 use super::{Args, Row, generate};
 use crate::exit::{Failure, Outcome};
@@ -9,9 +10,10 @@ use crate::loader::Loader;
 use crate::output::Output;
 use crate::picture::Picture;
 use crate::progress;
+use crate::reshape::Trims;
 use crate::rows::{Complaints, Reader};
 use annulus::placement::RangeMap;
-use annulus::topology::KeyspaceSpec;
+use annulus::topology::{KeyspaceSpec, ShardInfo};
 use annulus::{Creation, Durability, Keyspace, KeyspaceVerification, Store};
 use fastrand::Rng;
 use std::path::Path;
@@ -23,19 +25,33 @@ const SAMPLE_EVERY: usize = 16;
 pub(super) fn run(args: &Args, output: &Output) -> Outcome<Summary> {
     let started = Instant::now();
     let mut complaints = Complaints::default();
-    let mut rows = rows(args, &mut complaints, output)?;
+    let rows = rows(args, &mut complaints, output)?;
     let temporary = tempfile::tempdir().map_err(Failure::io("create", &std::env::temp_dir()))?;
     let path = args.keep.clone().unwrap_or_else(|| temporary.path().join("store"));
-    let store = Store::builder(&path)
-        .create(Creation::New)
-        .shards(args.shards)
-        .options(args.memory.options())
-        .open()?;
+    let trims = Trims::default();
+    let store = open(args, &path, &trims)?;
     output.note(format_args!("made a store of {} shards in {}", args.shards, path.display()));
+    let shown = show(args, &store, &trims, rows, output);
+    // Also after an error: the threads of the store must end before the process does.
+    let closed = store.close();
+    let summary =
+        Summary { malformed: complaints.count, seconds: started.elapsed().as_secs_f64(), ..shown? };
+    closed?;
+    Ok(summary)
+}
+
+/// All but making the store and closing it.
+fn show(
+    args: &Args,
+    store: &Store,
+    trims: &Trims,
+    mut rows: Vec<Row>,
+    output: &Output,
+) -> Outcome<Summary> {
     let threads = args
         .threads
         .map_or_else(|| std::thread::available_parallelism().map_or(2, usize::from), usize::from);
-    let work = Work { store: &store, threads, output };
+    let work = Work { store, threads, output };
     let mut summaries = [
         work.keyspace("hash", KeyspaceSpec::hash().into())?,
         work.keyspace("range", KeyspaceSpec::range().split_at(split_points(args, &rows)).into())?,
@@ -44,30 +60,50 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome<Summary> {
         work.load(summary, &rows)?;
     }
     store.sync()?;
-    // In another order than they were written in.
-    Rng::with_seed(args.seed).shuffle(&mut rows);
-    for summary in &mut summaries {
-        work.read(summary, &rows)?;
-    }
     rows.sort_unstable();
-    for summary in &mut summaries {
-        work.scan(summary, &rows)?;
+    let versions = [(); 2].map(|()| rows.iter().map(|_| Version::default()).collect::<Vec<_>>());
+    let expected = versions.each_ref().map(|versions| Expected { rows: &rows, versions });
+    let [(hash, _), (range, _)] = &summaries;
+    let [in_hash, in_range] = expected;
+    let keyspaces = [(hash, in_hash), (range, in_range)];
+    let live = Live { store, keyspaces, seed: args.seed, trims, output }.run()?;
+    // In another order than they were written in.
+    let mut places: Vec<usize> = (0..rows.len()).collect();
+    Rng::with_seed(args.seed).shuffle(&mut places);
+    for (summary, expected) in summaries.iter_mut().zip(expected) {
+        work.read(summary, expected, &places)?;
+    }
+    for (summary, expected) in summaries.iter_mut().zip(expected) {
+        work.scan(summary, expected)?;
     }
     let problems = work.verify(&mut summaries)?;
-    let picture = Picture::of(&store, &store.keyspaces())?;
-    store.close()?;
+    if args.keep.is_some() {
+        for (summary, expected) in summaries.iter().zip(expected) {
+            work.put_back(summary, expected)?;
+        }
+    }
+    let picture = Picture::of(store, &store.keyspaces())?;
     Ok(Summary {
         rows: rows.len() as u64,
         seed: args.from.is_none().then_some(args.seed),
         shards: args.shards,
         threads,
+        live,
         keyspaces: summaries.map(|(_, summary)| summary),
         problems,
-        malformed: complaints.count,
-        seconds: started.elapsed().as_secs_f64(),
+        malformed: 0,
+        seconds: 0.0,
         kept: args.keep.clone(),
         picture,
     })
+}
+
+/// Makes the store. Other than for single commands, what shares files is trimmed.
+fn open(args: &Args, path: &Path, trims: &Trims) -> Outcome<Store> {
+    let mut options = args.memory.options();
+    options.reshape.trim = true;
+    let builder = Store::builder(path).create(Creation::New).shards(args.shards);
+    Ok(builder.options(options).listener(trims.listener()).open()?)
 }
 
 /// The rows to load, each key once.
@@ -141,12 +177,13 @@ impl Work<'_> {
         Ok((keyspace, summary))
     }
 
-    /// Shares the rows among threads. Gives what each made of its part, and the seconds it took.
-    fn share<T: Send>(
+    /// Shares rows, or their places, among threads. Gives what each made of its part, and the
+    /// seconds it took.
+    fn share<R: Sync, T: Send>(
         &self,
         what: String,
-        rows: &[Row],
-        work: impl Fn(&[Row], &indicatif::ProgressBar) -> annulus::Result<T> + Sync,
+        rows: &[R],
+        work: impl Fn(&[R], &indicatif::ProgressBar) -> annulus::Result<T> + Sync,
     ) -> Outcome<(Vec<T>, f64)> {
         let bar = progress::rows(!self.output.json(), what, rows.len() as u64);
         let (started, work, tick) = (Instant::now(), &work, &bar);
@@ -162,9 +199,9 @@ impl Work<'_> {
         Ok((done?, started.elapsed().as_secs_f64()))
     }
 
-    fn told(&self, what: &str, name: &str, rows: &[Row], seconds: f64) -> f64 {
-        let rate = rows.len() as f64 / seconds.max(1e-9);
-        let (number, rate_shown) = (human::count(rows.len() as u64), human::rate(rate));
+    fn told(&self, what: &str, name: &str, rows: usize, seconds: f64) -> f64 {
+        let rate = rows as f64 / seconds.max(1e-9);
+        let (number, rate_shown) = (human::count(rows as u64), human::rate(rate));
         self.output.note(format_args!("{what:<6} {name:<6} {number} rows, {rate_shown}"));
         rate
     }
@@ -181,42 +218,58 @@ impl Work<'_> {
             loader.commit()
         };
         let (_, seconds) = self.share(format!("load {}", summary.name), rows, load)?;
-        summary.load_ops_per_s = self.told("load", &summary.name, rows, seconds);
+        summary.load_ops_per_s = self.told("load", &summary.name, rows.len(), seconds);
         Ok(())
     }
 
-    fn read(&self, (keyspace, summary): &mut Shown, rows: &[Row]) -> Outcome<()> {
-        let read = |rows: &[Row], bar: &_| check::read_back(keyspace, rows, bar);
-        let (parts, seconds) = self.share(format!("read {}", summary.name), rows, read)?;
+    fn read(
+        &self,
+        (keyspace, summary): &mut Shown,
+        expected: Expected<'_>,
+        places: &[usize],
+    ) -> Outcome<()> {
+        let read = |places: &[usize], bar: &_| check::read_back(keyspace, expected, places, bar);
+        let (parts, seconds) = self.share(format!("read {}", summary.name), places, read)?;
         let mut all = Differences::default();
         parts.into_iter().for_each(|part| all += part);
         summary.wrong_reads = all.wrong;
         summary.lost = all.lost;
-        summary.read_ops_per_s = self.told("read", &summary.name, rows, seconds);
+        summary.read_ops_per_s = self.told("read", &summary.name, places.len(), seconds);
         Ok(())
     }
 
-    fn scan(&self, (keyspace, summary): &mut Shown, rows: &[Row]) -> Outcome<()> {
+    fn scan(&self, (keyspace, summary): &mut Shown, expected: Expected<'_>) -> Outcome<()> {
         let started = Instant::now();
-        summary.wrong_scans = check::scan(keyspace, rows, false)?;
+        summary.wrong_scans = check::scan(keyspace, expected, false)?;
         let seconds = started.elapsed().as_secs_f64();
-        summary.wrong_scans += check::scan(keyspace, rows, true)?;
-        summary.scan_rows_per_s = self.told("scan", &summary.name, rows, seconds);
+        summary.wrong_scans += check::scan(keyspace, expected, true)?;
+        summary.scan_rows_per_s = self.told("scan", &summary.name, expected.rows.len(), seconds);
         Ok(())
+    }
+
+    /// Gives the rows that were overwritten under load the values that they were loaded with.
+    fn put_back(&self, (keyspace, _): &Shown, expected: Expected<'_>) -> Outcome<()> {
+        let mut loader = Loader::new(self.store, keyspace, Durability::Buffered);
+        for (row, _) in expected.overwritten() {
+            loader.put(&row.0, &row.1)?;
+        }
+        loader.commit()?;
+        Ok(self.store.sync()?)
     }
 
     /// Verifies the store, and counts the keys of each shard on the way.
     fn verify(&self, summaries: &mut [Shown]) -> Outcome<Vec<String>> {
         let report = self.store.verify()?;
-        let shards = self.store.topology().shards().len();
+        let topology = self.store.topology();
         for (_, summary) in summaries {
             let of = |keyspace: &&KeyspaceVerification| keyspace.name == summary.name;
             let Some(keyspace) = report.keyspaces.iter().find(of) else { continue };
-            let keys = |shard: usize| {
+            let keys = |shard: &ShardInfo| {
                 let mut found = keyspace.keys_by_shard.iter();
-                found.find(|(id, _)| id.0 as usize == shard).map_or(0, |(_, keys)| *keys)
+                found.find(|(id, _)| *id == shard.id).map_or(0, |(_, keys)| *keys)
             };
-            summary.keys_by_shard = (0..shards).map(keys).collect();
+            summary.partitions = keyspace.partitions;
+            summary.keys_by_shard = topology.shards().map(keys).collect();
             summary.max_over_mean = human::max_over_mean(summary.keys_by_shard.iter().copied());
         }
         Ok(report.problems)

@@ -1,0 +1,91 @@
+//! How a reshape is to be done.
+
+use crate::human;
+use annulus::{Check, ReshapeOptions, Transport};
+use clap::{Args, ValueEnum};
+use std::str::FromStr;
+
+/// The options of all commands that reshape.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reshaping")]
+pub(crate) struct HowArgs {
+    /// How partitions get to their new place: hard links to the files of the source, where both
+    /// are on one filesystem, or copies of the rows
+    #[arg(long, value_enum, default_value_t)]
+    transport: TransportArg,
+
+    /// What is compared with the source before a reshape is committed: nothing beyond the
+    /// engine's checksums, some thousands of rows, or every row
+    #[arg(long, value_enum, default_value_t)]
+    check: CheckArg,
+
+    /// The most bytes a second to copy: 50MiB, 200MB, 1.5GiB [default: no limit]
+    #[arg(long, value_name = "BYTES/s")]
+    throttle: Option<Throttle>,
+
+    /// Copy slower while reads or writes take more than X times what they took before
+    #[arg(long, value_name = "X")]
+    latency_rise: Option<f64>,
+
+    /// How long writes to a partition may wait when it is handed over [default: 5]
+    #[arg(long, value_name = "N")]
+    pause_ms: Option<u32>,
+
+    /// Leave files shared that a split or a move by links shares: done sooner, but rows of others
+    /// take space until the next command that reshapes, or an application, trims them
+    #[arg(long)]
+    no_trim: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum TransportArg {
+    /// Links where they are possible
+    #[default]
+    Auto,
+    Link,
+    Copy,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum CheckArg {
+    None,
+    #[default]
+    Sampled,
+    Full,
+}
+
+/// Bytes a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Throttle(pub(crate) u64);
+
+impl FromStr for Throttle {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        human::parse_bytes(text.strip_suffix("/s").unwrap_or(text)).map(Self)
+    }
+}
+
+impl HowArgs {
+    /// The options for the store, which checks their bounds when it is opened.
+    pub(crate) fn options(&self) -> ReshapeOptions {
+        let mut options = ReshapeOptions {
+            transport: match self.transport {
+                TransportArg::Auto => None,
+                TransportArg::Link => Some(Transport::Link),
+                TransportArg::Copy => Some(Transport::Copy),
+            },
+            check: match self.check {
+                CheckArg::None => Check::None,
+                CheckArg::Sampled => Check::Sampled,
+                CheckArg::Full => Check::Full,
+            },
+            trim: !self.no_trim,
+            ..ReshapeOptions::default()
+        };
+        options.pause_ms_target = self.pause_ms.unwrap_or(options.pause_ms_target);
+        options.throttle.bytes_per_second = self.throttle.map(|Throttle(bytes)| bytes);
+        options.throttle.latency_rise_max = self.latency_rise;
+        options
+    }
+}

@@ -1,0 +1,43 @@
+//! Following a job: a bar with phase, bytes, rate, what is left of the time, and dirty keys.
+
+use super::Interrupt;
+use crate::output::Output;
+use crate::{human, progress};
+use annulus::{Job, Progress};
+use indicatif::ProgressBar;
+use std::time::Duration;
+
+/// How often the job is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Shows how far a job is until it has ended, and aborts it when the process is asked to end.
+pub(crate) fn follow(job: &Job, title: String, interrupt: &Interrupt, output: &Output) {
+    let bar = progress::reshape(!output.json(), title);
+    let mut aborted = false;
+    while job.wait_timeout(LOOK_EVERY).is_none() {
+        if interrupt.is_asked() && !aborted {
+            aborted = true;
+            job.abort();
+            bar.suspend(|| output.note("aborting; what is not committed is rolled back"));
+        }
+        show(&bar, &job.progress());
+    }
+    bar.finish_and_clear();
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    bar.set_length(progress.bytes_total);
+    bar.set_position(progress.bytes_done);
+    let mut text = format!("{}/s", human::bytes(progress.bytes_per_second as u64));
+    if let Some(eta) = progress.eta {
+        text += &format!("  ETA {}", human::span(eta));
+    }
+    text += &format!("  {}", progress.phase.name().replace('_', " "));
+    if progress.reshapes > 1 {
+        text += &format!("  {} of {}", progress.reshapes_ended, progress.reshapes);
+    }
+    if progress.dirty_keys > 0 {
+        text += &format!("  {} dirty keys", human::count(progress.dirty_keys as u64));
+    }
+    bar.set_message(text);
+}
