@@ -14,6 +14,7 @@ use crate::topology::PartitionName;
 use hdrhistogram::Histogram;
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,6 +29,10 @@ const PAUSE_US_MAX: u64 = 600_000_000;
 
 /// How many jobs that have ended are listed.
 const ENDED_JOBS_MAX: usize = 64;
+
+thread_local! {
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
 
 pub(crate) struct Registry {
     pub(crate) options: ReshapeOptions,
@@ -302,11 +307,17 @@ impl Registry {
 
     /// Tells the listener. One that panics is not told less the next time.
     pub(crate) fn tell(&self, event: &Event) {
-        if let Some(listener) = &self.listener
-            && catch_unwind(AssertUnwindSafe(|| listener.0(event))).is_err()
-        {
+        let Some(listener) = &self.listener else { return };
+        TELLING.set(true);
+        if catch_unwind(AssertUnwindSafe(|| listener.0(event))).is_err() {
             tracing::error!("the listener panicked");
         }
+        TELLING.set(false);
+    }
+
+    /// Whether this thread is a worker that calls the listener, and so cannot wait for workers.
+    pub(crate) fn is_telling() -> bool {
+        TELLING.get()
     }
 
     /// Counts an outcome.

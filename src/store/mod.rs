@@ -44,6 +44,7 @@ pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::options::{Durability, Options};
+use crate::reshape::Registry;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -82,12 +83,16 @@ pub struct Store {
     _alive: Option<Arc<Alive>>,
 }
 
-/// When the last handle of the application goes, reshapes end.
+/// When the last handle of the application goes, reshapes end. It waits for their threads: one
+/// that still had the store open would be in the way of the next opening, and of the process's end.
 struct Alive(Arc<Core>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
         self.0.reshapes.stop();
+        if !Registry::is_telling() {
+            self.0.reshapes.wait_until_idle();
+        }
     }
 }
 
