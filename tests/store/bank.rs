@@ -1,9 +1,11 @@
 //! Goal: a batch over several shards is seen whole or not at all by every snapshot.
 //! Method: threads transfer money between accounts on different shards and keyspaces; whatever
-//! the moment of a snapshot, the total stays what it was.
+//! the moment of a snapshot, the total stays what it was. The same while every partition is moved,
+//! split and merged and shards come and go.
 
-use crate::basic::{both, store};
-use annulus::{Batch, Keyspace};
+use crate::basic::{both, small, store};
+use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
+use annulus::{Batch, Keyspace, Options, Scan, Snapshot, Store};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const ACCOUNTS: u64 = 20;
@@ -57,4 +59,98 @@ fn totals_stay_constant_in_every_snapshot() {
         });
     });
     assert!(store.verify().unwrap().is_sound());
+}
+
+/// Puts the same amount of money into every account.
+fn endow(banks: &[Keyspace; 2]) -> i64 {
+    for bank in banks {
+        for account in 0..ACCOUNTS {
+            bank.put(name(account), START.to_le_bytes()).unwrap();
+        }
+    }
+    2 * START * i64::try_from(ACCOUNTS).unwrap()
+}
+
+/// Accounts spread over what random splits of a range keyspace divide.
+fn name(account: u64) -> String {
+    format!("{}{account:02}", (b'a' + account as u8) as char)
+}
+
+fn total(scans: impl IntoIterator<Item = Scan>) -> i64 {
+    scans.into_iter().flatten().map(|row| balance(&row.unwrap().1)).sum()
+}
+
+fn scans<'a>(snapshot: &'a Snapshot, banks: &'a [Keyspace]) -> impl Iterator<Item = Scan> + 'a {
+    banks.iter().map(|bank| snapshot.scan(bank, ..).unwrap())
+}
+
+/// Some transfers. One thread makes them all, so that reading and writing a balance needs no lock
+/// of the test.
+fn transfer(store: &Store, banks: &[Keyspace; 2], random: &mut fastrand::Rng) {
+    for _ in 0..20 {
+        let (from, to) = (name(random.u64(..ACCOUNTS)), name(random.u64(..ACCOUNTS)));
+        let amount = random.i64(1..10);
+        let read = |bank: &Keyspace, key: &str| balance(&bank.get(key).unwrap().unwrap());
+        let mut transfer = Batch::new();
+        let (left, right) = (read(&banks[0], &from) - amount, read(&banks[1], &to) + amount);
+        transfer.put(&banks[0], &from, left.to_le_bytes());
+        transfer.put(&banks[1], &to, right.to_le_bytes());
+        store.write(transfer).unwrap();
+    }
+}
+
+#[test]
+fn totals_stay_constant_while_partitions_and_shards_are_reshaped() {
+    let seed = seed();
+    let directory = quick_directory();
+    let options = Options { arcs_per_shard: 1, ..small() };
+    let builder = Store::builder(directory.path().join("store")).shards(3);
+    let store = builder.options(options).open().unwrap();
+    let banks = both(&store);
+    let total_before = endow(&banks);
+    let (stop, enough) = (AtomicBool::new(false), Enough::new());
+    std::thread::scope(|scope| {
+        let (store, banks, stop) = (&store, &banks, &stop);
+        for rival in 0..2 {
+            // Two at once, so that they also get in each other's way.
+            let mut churn = Churn::new(seed ^ rival).among_rivals().shards_percent(8);
+            scope.spawn(move || {
+                let _stop = Stop(stop);
+                churn.run(store, stop);
+            });
+        }
+        scope.spawn(move || {
+            let _stop = Stop(stop);
+            let mut random = fastrand::Rng::with_seed(seed ^ 2);
+            while !stop.load(Ordering::Acquire) {
+                transfer(store, banks, &mut random);
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        });
+        let _stop = Stop(stop);
+        while !enough.is_reached(store.reshape_stats().committed >= 600)
+            && !stop.load(Ordering::Acquire)
+        {
+            let snapshot = store.snapshot().unwrap();
+            // Opened before, read to its end after some reshapes have dropped what it reads.
+            let mut early: Vec<Scan> = scans(&snapshot, banks).collect();
+            let mut plain: Vec<Scan> = banks.iter().map(|bank| bank.scan(..).unwrap()).collect();
+            let firsts: i64 =
+                early.iter_mut().map(|scan| balance(&scan.next().unwrap().unwrap().1)).sum();
+            assert_eq!(total(scans(&snapshot, banks)), total_before);
+            let until = store.reshape_stats().committed + 8;
+            while store.reshape_stats().committed < until && !stop.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            assert_eq!(firsts + total(early), total_before);
+            assert_eq!(total(scans(&snapshot, banks)), total_before);
+            // No cut, but every account once.
+            let count: usize = plain.iter_mut().map(|scan| scan.map(Result::unwrap).count()).sum();
+            assert_eq!(count as u64, 2 * ACCOUNTS);
+        }
+    });
+    println!("{:?}", store.reshape_stats());
+    assert_eq!(total(scans(&store.snapshot().unwrap(), &banks)), total_before);
+    let report = store.verify().unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
 }

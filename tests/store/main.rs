@@ -12,9 +12,11 @@
 
 mod bank;
 mod basic;
+mod churn;
 mod crash;
 mod damage;
 mod linear;
 mod model;
 mod reshape;
+mod reshape_crash;
 mod reshape_faults;

@@ -1,1 +1,322 @@
+//! Goal: reads and writes of a key are linearizable while its partition moves, is split and
+//! merged, and while shards come and go.
+//! Method: threads call everything that reads or writes one key, on few keys, while another
+//! thread reshapes without a pause. Each call is recorded with its times, and the history of each
+//! key is checked ([`checker`]) round by round: between two rounds nobody writes, so each begins
+//! with what the last one left. `ANNULUS_SEED` gives the same calls and requests again, not the
+//! same schedule; `ANNULUS_SOAK_SECONDS` makes it last longer.
+
 mod checker;
+
+use crate::basic::{both, small};
+use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
+use annulus::{Batch, Keyspace, Options, Store, Swap};
+use checker::{Kind, Op, Outcome, Value, check};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const THREADS: u32 = 4;
+const CALLS_PER_ROUND: usize = 2000;
+const RESHAPES: u64 = 2000;
+
+/// Keys of the hash keyspace and of the range keyspace; in the latter they are spread over what
+/// random splits divide.
+const KEYS: [(usize, &str); 16] = [
+    (0, "h0"),
+    (0, "h1"),
+    (0, "h2"),
+    (0, "h3"),
+    (0, "h4"),
+    (0, "h5"),
+    (0, "h6"),
+    (0, "h7"),
+    (1, "a"),
+    (1, "c"),
+    (1, "d"),
+    (1, "f"),
+    (1, "l"),
+    (1, "m"),
+    (1, "n"),
+    (1, "z"),
+];
+
+struct World {
+    store: Store,
+    keyspaces: [Keyspace; 2],
+    clock: Instant,
+    next_value: AtomicU64,
+    /// For each key something that was written lately, so that swaps often succeed.
+    rumours: [AtomicU64; KEYS.len()],
+    /// For each key the last two values that anybody has read; some reads then give the older
+    /// one. Only for the test of this test.
+    plant: Option<[Mutex<[Value; 2]>; KEYS.len()]>,
+    _directory: TempDir,
+}
+
+/// The calls of one thread, with the key that each is of.
+struct Caller<'a> {
+    world: &'a World,
+    thread: u32,
+    random: fastrand::Rng,
+    history: Vec<(usize, Op)>,
+}
+
+fn decode(value: Option<&[u8]>) -> Value {
+    value.map(|value| u64::from_le_bytes(value.try_into().unwrap()))
+}
+
+impl World {
+    fn new(plant: bool) -> Self {
+        let directory = quick_directory();
+        let options = Options { write_buffer_bytes: 4 << 20, arcs_per_shard: 1, ..small() };
+        let path = directory.path().join("store");
+        let store = Store::builder(path).shards(3).options(options).open().unwrap();
+        let keyspaces = both(&store);
+        Self {
+            store,
+            keyspaces,
+            clock: Instant::now(),
+            next_value: AtomicU64::new(1),
+            rumours: Default::default(),
+            plant: plant.then(Default::default),
+            _directory: directory,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_nanos()).unwrap()
+    }
+
+    /// What each key has, while nobody writes.
+    fn settled(&self) -> Vec<Value> {
+        let get = |(keyspace, key): &(usize, &str)| {
+            decode(self.keyspaces[*keyspace].get(key).unwrap().as_deref())
+        };
+        let settled: Vec<Value> = KEYS.iter().map(get).collect();
+        let scanned: Vec<_> =
+            self.keyspaces.iter().flat_map(|k| k.scan(..).unwrap()).map(Result::unwrap).collect();
+        let mut expected = KEYS.iter().zip(&settled).filter(|(_, value)| value.is_some());
+        for (key, value) in scanned {
+            let ((_, name), settled) = expected.next().unwrap();
+            assert_eq!((&key[..], decode(Some(&value))), (name.as_bytes(), *settled));
+        }
+        assert_eq!(expected.next(), None, "a scan lacks rows");
+        settled
+    }
+
+    /// Everybody calls, then everything is checked. Gives what is not linearizable.
+    fn round(&self, seed: u64, initial: &[Value]) -> Result<usize, String> {
+        let mut histories: Vec<Vec<Op>> = vec![Vec::new(); KEYS.len()];
+        let calls: Vec<_> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let random = fastrand::Rng::with_seed(seed ^ u64::from(thread) << 32);
+                    let mut caller = Caller { world: self, thread, random, history: Vec::new() };
+                    scope.spawn(move || {
+                        (0..CALLS_PER_ROUND).for_each(|_| caller.call());
+                        caller.history
+                    })
+                })
+                .collect();
+            callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+        });
+        let end = self.now();
+        for (key, op) in &calls {
+            histories[*key].push(*op);
+        }
+        for (key, value) in self.settled().into_iter().enumerate() {
+            let kind = Kind::Read { value };
+            histories[key].push(Op { thread: THREADS, start: end, end: end + 1, kind });
+        }
+        for ((history, initial), key) in histories.iter().zip(initial).zip(KEYS) {
+            check(*initial, history).map_err(|violation| format!("key {key:?}: {violation}"))?;
+        }
+        Ok(calls.len())
+    }
+}
+
+impl Caller<'_> {
+    fn record(&mut self, key: usize, start: u64, kind: Kind) {
+        let end = self.world.now();
+        self.history.push((key, Op { thread: self.thread, start, end, kind }));
+    }
+
+    fn value(&self, key: usize) -> u64 {
+        let value = self.world.next_value.fetch_add(1, Ordering::Relaxed);
+        self.world.rumours[key].store(value, Ordering::Relaxed);
+        value
+    }
+
+    fn expected(&mut self, key: usize) -> Value {
+        let rumour = self.world.rumours[key].load(Ordering::Relaxed);
+        (self.random.u32(..6) > 0).then_some(rumour)
+    }
+
+    fn call(&mut self) {
+        let key = self.random.usize(..KEYS.len());
+        match self.random.u32(..20) {
+            0..=5 => self.get(key),
+            6..=9 => self.put(key),
+            10 | 11 => self.delete(key),
+            12..=14 => self.swap(key),
+            15 => self.put_if_absent(key),
+            16 => self.get_many(),
+            17 | 18 => self.batch(),
+            _ => self.scan(key),
+        }
+        // Leaves some of the two cores to the reshapes.
+        if self.random.bool() {
+            std::thread::sleep(Duration::from_micros(150));
+        }
+    }
+
+    fn place(&self, key: usize) -> (&Keyspace, &'static str) {
+        (&self.world.keyspaces[KEYS[key].0], KEYS[key].1)
+    }
+
+    fn get(&mut self, key: usize) {
+        let (start, (keyspace, name)) = (self.world.now(), self.place(key));
+        let mut value = decode(keyspace.get(name).unwrap().as_deref());
+        if let Some(plant) = &self.world.plant {
+            let mut seen = plant[key].lock().unwrap();
+            if seen[1] != value {
+                *seen = [seen[1], value];
+            } else if self.random.u32(..200) == 0 {
+                value = seen[0];
+            }
+        }
+        self.record(key, start, Kind::Read { value });
+    }
+
+    fn put(&mut self, key: usize) {
+        let (value, start, (keyspace, name)) = (self.value(key), self.world.now(), self.place(key));
+        keyspace.put(name, value.to_le_bytes()).unwrap();
+        self.record(key, start, Kind::Write { value: Some(value) });
+    }
+
+    fn delete(&mut self, key: usize) {
+        let by_range = self.random.u32(..8) == 0;
+        let (start, (keyspace, name)) = (self.world.now(), self.place(key));
+        match by_range {
+            true => keyspace.delete_range(name..=name).unwrap(),
+            false => keyspace.delete(name).unwrap(),
+        }
+        self.record(key, start, Kind::Write { value: None });
+    }
+
+    fn swap(&mut self, key: usize) {
+        let expected = self.expected(key);
+        let new = (self.random.u32(..5) > 0).then(|| self.value(key));
+        let (start, (keyspace, name)) = (self.world.now(), self.place(key));
+        let [old, next] = [expected, new].map(|value| value.map(u64::to_le_bytes));
+        let (old, next) = (old.as_ref().map(<[u8; 8]>::as_slice), next.as_ref());
+        let swap = keyspace.compare_and_swap(name, old, next.map(<[u8; 8]>::as_slice)).unwrap();
+        let outcome = match swap {
+            Swap::Swapped => Outcome::Swapped,
+            Swap::Found(found) => Outcome::Found(decode(found.as_deref())),
+        };
+        self.record(key, start, Kind::CompareAndSwap { expected, new, outcome });
+    }
+
+    fn put_if_absent(&mut self, key: usize) {
+        let (value, start, (keyspace, name)) = (self.value(key), self.world.now(), self.place(key));
+        let found = keyspace.put_if_absent(name, value.to_le_bytes()).unwrap();
+        let outcome = match found {
+            None => Outcome::Swapped,
+            Some(found) => Outcome::Found(decode(Some(&found))),
+        };
+        let (expected, new) = (None, Some(value));
+        self.record(key, start, Kind::CompareAndSwap { expected, new, outcome });
+    }
+
+    fn get_many(&mut self) {
+        let first = [0, 8][self.random.usize(..2)];
+        let names = KEYS[first..first + 8].iter().map(|(_, name)| name);
+        let (start, (keyspace, _)) = (self.world.now(), self.place(first));
+        let found = keyspace.get_many(names).unwrap();
+        for (key, value) in (first..).zip(&found) {
+            self.record(key, start, Kind::Read { value: decode(value.as_deref()) });
+        }
+    }
+
+    /// Puts and deletes of one key or several, over both keyspaces and so over shards.
+    fn batch(&mut self) {
+        let count = self.random.usize(1..5);
+        let mut keys: Vec<usize> = (0..KEYS.len()).collect();
+        self.random.shuffle(&mut keys);
+        let (mut batch, mut kinds) = (Batch::new(), Vec::new());
+        for key in keys.into_iter().take(count) {
+            let value = (self.random.u32(..5) > 0).then(|| self.value(key));
+            let (keyspace, name) = self.place(key);
+            match value {
+                Some(value) => batch.put(keyspace, name, value.to_le_bytes()),
+                None => batch.delete(keyspace, name),
+            }
+            kinds.push((key, Kind::Write { value }));
+        }
+        let start = self.world.now();
+        self.world.store.write(batch).unwrap();
+        for (key, kind) in kinds {
+            self.record(key, start, kind);
+        }
+    }
+
+    /// All keys of a keyspace by a scan, or one by a snapshot.
+    fn scan(&mut self, key: usize) {
+        let (first, by_snapshot) = ([0, 8][self.random.usize(..2)], self.random.bool());
+        let start = self.world.now();
+        if by_snapshot {
+            let snapshot = self.world.store.snapshot().unwrap();
+            let (keyspace, name) = self.place(key);
+            let value = decode(snapshot.get(keyspace, name).unwrap().as_deref());
+            return self.record(key, start, Kind::Read { value });
+        }
+        let (keyspace, _) = self.place(first);
+        let rows: Vec<_> = keyspace.scan(..).unwrap().map(Result::unwrap).collect();
+        for (key, (_, name)) in KEYS.iter().enumerate().skip(first).take(8) {
+            let row = rows.iter().find(|(found, _)| found == name.as_bytes());
+            let value = decode(row.map(|(_, value)| value.as_slice()));
+            self.record(key, start, Kind::Read { value });
+        }
+    }
+}
+
+#[test]
+fn every_key_stays_linearizable_while_partitions_are_reshaped() {
+    let (seed, world) = (seed(), World::new(false));
+    let (mut random, stop) = (fastrand::Rng::with_seed(seed), AtomicBool::new(false));
+    let (enough, begun, mut calls) = (Enough::new(), Instant::now(), 0);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        let mut churn = Churn::new(random.u64(..));
+        let (world, stop) = (&world, &stop);
+        let churning = scope.spawn(move || {
+            let _stop = Stop(stop);
+            churn.run(&world.store, stop);
+        });
+        let mut initial = world.settled();
+        while !enough.is_reached(world.store.reshape_stats().committed >= RESHAPES)
+            && !stop.load(Ordering::Acquire)
+        {
+            calls += world.round(random.u64(..), &initial).unwrap_or_else(|why| panic!("{why}"));
+            initial = world.settled();
+        }
+        stop.store(true, Ordering::Release);
+        churning.join().unwrap();
+    });
+    let stats = world.store.reshape_stats();
+    println!("{calls} calls in {:?}: {stats:?}", begun.elapsed());
+    let report = world.store.verify().unwrap();
+    assert!(report.is_sound(), "{:?}", report.problems);
+}
+
+/// Goal: the test above would notice. Method: the same, where some reads give an older value.
+#[test]
+fn a_planted_stale_read_is_found() {
+    let (mut random, world) = (fastrand::Rng::with_seed(seed()), World::new(true));
+    let violation = world.round(random.u64(..), &world.settled()).unwrap_err();
+    assert!(violation.contains("not linearizable"), "{violation}");
+    println!("{violation}");
+}
