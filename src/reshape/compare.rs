@@ -214,3 +214,94 @@ fn first_difference(sides: &Sides, range: &KeyRange, moment: &Moment) -> Result<
         targets.advance()?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PartitionId;
+    use crate::options::Durability;
+    use crate::shard::Engine;
+    use crate::store::{Partition, RowFilter, Store};
+    use crate::topology::{KeyspaceSpec, PartitionName};
+    use std::sync::Arc;
+
+    /// A partition with rows, and a copy of it that `spoil` may change; both of them large enough
+    /// to be sampled.
+    fn sides(store: &Store, spoil: impl FnOnce(&Engine, &Partition)) -> Sides {
+        let keyspace = store.create_keyspace("rows", KeyspaceSpec::range()).unwrap();
+        let rows = SAMPLES * ROWS_PER_SAMPLE * 4;
+        for n in 0..rows {
+            keyspace.put(format!("{n:06}"), n.to_string()).unwrap();
+        }
+        store.flush().unwrap();
+        let source = Arc::clone(keyspace.view().partition(0).unwrap());
+        let name = PartitionName { id: PartitionId(999), generation: 0 };
+        let shard = Arc::clone(&source.shard);
+        let column = shard.create_partition(name).unwrap();
+        for n in 0..rows {
+            let (key, value) = (format!("{n:06}"), n.to_string());
+            shard.put(&column, key.as_bytes(), value.as_bytes(), Durability::Buffered).unwrap();
+        }
+        let target = Arc::new(Partition::new(name, source.owner, Arc::clone(&shard), column));
+        spoil(&shard, &target);
+        let side = |partition| vec![Side { partition, filter: RowFilter::All }];
+        Sides { sources: side(source), targets: side(target) }
+    }
+
+    fn compared(
+        check: Check,
+        dirty: &Dirty,
+        spoil: impl FnOnce(&Engine, &Partition),
+    ) -> Result<Changes> {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store")).unwrap();
+        let sides = sides(&store, spoil);
+        compare(&sides, dirty, check, |_| Ok(())).map(|compared| compared.pending)
+    }
+
+    #[test]
+    fn equal_sides_pass_and_a_difference_is_named() {
+        let dirty = Dirty::new(1 << 20);
+        for check in [Check::Full, Check::Sampled] {
+            compared(check, &dirty, |_, _| {}).unwrap();
+        }
+        let put = |key: &'static [u8], value: &'static [u8]| {
+            move |shard: &Engine, target: &Partition| {
+                shard.put(&target.column, key, value, Durability::Buffered).unwrap();
+            }
+        };
+        let delete = |key: &'static [u8]| {
+            move |shard: &Engine, target: &Partition| {
+                shard.delete(&target.column, key, Durability::Buffered).unwrap();
+            }
+        };
+        let named = |error: Error, words: &str| {
+            assert_eq!(error.kind(), ErrorKind::Damaged);
+            assert!(error.to_string().contains(words), "{error}");
+        };
+        let full = |spoil: Box<dyn FnOnce(&Engine, &Partition)>| {
+            compared(Check::Full, &dirty, spoil).err().unwrap()
+        };
+        named(full(Box::new(put(b"000777", b"other"))), "key `000777` has another value");
+        named(full(Box::new(put(b"000777x", b""))), "key `000777x` is only in the copy");
+        named(full(Box::new(delete(b"000777"))), "key `000777` is missing in the copy");
+        // The first key of a file is among the samples.
+        let sampled = compared(Check::Sampled, &dirty, delete(b"000000"));
+        named(sampled.err().unwrap(), "key `000000` is missing");
+    }
+
+    #[test]
+    fn what_is_still_to_be_copied_may_differ() {
+        let dirty = Dirty::new(1 << 20);
+        let access = crate::access::Access::default();
+        let dirty = Arc::new(dirty);
+        access.track(Arc::clone(&dirty));
+        let stripe = access.latch.share(b"000777");
+        access.record(b"000777");
+        drop(stripe);
+        let pending = compared(Check::Full, &dirty, |shard, target| {
+            shard.delete(&target.column, b"000777", Durability::Buffered).unwrap();
+        });
+        assert_eq!(pending.unwrap().keys, [Box::from(&b"000777"[..])]);
+    }
+}

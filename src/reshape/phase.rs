@@ -77,3 +77,23 @@ impl fmt::Display for Phase {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Phase::{self, *};
+
+    const ALL: [Phase; 8] =
+        [Queued, Prepared, Seeding, CatchingUp, Sealed, Committed, Cleaned, RolledBack];
+
+    #[test]
+    fn every_phase_leads_to_an_end_and_none_back_from_the_commit() {
+        for phase in ALL {
+            let next: Vec<Phase> = ALL.into_iter().filter(|next| phase.may_become(*next)).collect();
+            assert_eq!(next.is_empty(), phase.is_last(), "{phase} → {next:?}");
+            // What is committed is never rolled back; what is not, always can be.
+            let rolls_back = !matches!(phase, Committed | Cleaned | RolledBack);
+            assert_eq!(phase.may_become(RolledBack), rolls_back, "{phase}");
+            assert_eq!(phase.may_become(Committed), phase == Sealed, "{phase}");
+        }
+    }
+}
