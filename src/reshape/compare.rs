@@ -259,6 +259,10 @@ mod tests {
         compare(&sides, dirty, check, |_| Ok(())).map(|compared| compared.pending)
     }
 
+    fn full(spoil: impl FnOnce(&Engine, &Partition)) -> Error {
+        compared(Check::Full, &Dirty::new(1 << 20), spoil).err().unwrap()
+    }
+
     #[test]
     fn equal_sides_pass_and_a_difference_is_named() {
         let dirty = Dirty::new(1 << 20);
@@ -279,12 +283,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Damaged);
             assert!(error.to_string().contains(words), "{error}");
         };
-        let full = |spoil: Box<dyn FnOnce(&Engine, &Partition)>| {
-            compared(Check::Full, &dirty, spoil).err().unwrap()
-        };
-        named(full(Box::new(put(b"000777", b"other"))), "key `000777` has another value");
-        named(full(Box::new(put(b"000777x", b""))), "key `000777x` is only in the copy");
-        named(full(Box::new(delete(b"000777"))), "key `000777` is missing in the copy");
+        named(full(put(b"000777", b"other")), "key `000777` has another value");
+        named(full(put(b"000777x", b"")), "key `000777x` is only in the copy");
+        named(full(delete(b"000777")), "key `000777` is missing in the copy");
         // The first key of a file is among the samples.
         let sampled = compared(Check::Sampled, &dirty, delete(b"000000"));
         named(sampled.err().unwrap(), "key `000000` is missing");

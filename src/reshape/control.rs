@@ -92,6 +92,15 @@ impl Control {
         self.changed.notify_all();
     }
 
+    /// Adds steps to a job; gives the index of the first.
+    pub(crate) fn add_steps(&self, steps: usize, bytes: u64) -> usize {
+        self.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+        let phases = &mut self.state.lock().phases;
+        let first = phases.len();
+        phases.resize(first + steps, Phase::Queued);
+        first
+    }
+
     /// The phases of all steps.
     pub(crate) fn phases(&self) -> Vec<Phase> {
         self.state.lock().phases.clone()

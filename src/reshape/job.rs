@@ -2,16 +2,16 @@
 
 use super::control::Control;
 use super::event::Event;
-use super::options::{ReshapeOptions, Transport};
+use super::options::ReshapeOptions;
+use super::outcome::Outcome;
 use super::phase::Phase;
 use super::run::run;
-use crate::balance::Step;
+use crate::balance::{Plan, Request, Step};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{KeyspaceId, PartitionId, ShardId};
+use crate::id::{PartitionId, ShardId};
 use crate::store::Store;
-use crate::topology::ReshapeKind;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,73 +22,8 @@ use std::time::Duration;
 /// How many reshapes of a job run at once, over all shards.
 const WORKERS_MAX: usize = 8;
 
-/// How a reshape ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// The number of the reshape in its store.
-    pub reshape: u64,
-    /// What it did to the number of partitions.
-    pub kind: ReshapeKind,
-    /// Whether it only wrote a partition anew, without the rows of others.
-    pub trim: bool,
-    /// The keyspace.
-    pub keyspace: KeyspaceId,
-    /// The partitions that went.
-    pub sources: Vec<PartitionId>,
-    /// The shards that they were on.
-    pub from: Vec<ShardId>,
-    /// The partitions that came. A partition that only moves keeps its number.
-    pub targets: Vec<PartitionId>,
-    /// The shards that they are on.
-    pub to: Vec<ShardId>,
-    /// How their content got there.
-    pub transport: Transport,
-    /// `Cleaned` or `RolledBack`.
-    pub phase: Phase,
-    /// Why it was rolled back.
-    pub error: Option<String>,
-    /// Bytes of files that were linked, or of rows that were copied.
-    pub bytes: u64,
-    /// Keys that were written meanwhile and copied after the rest.
-    pub keys_caught_up: u64,
-    /// How often it was tried to seal the sources.
-    pub rounds: u32,
-    /// The longest that writes had to wait at once, in milliseconds: for the commit, or for the cut
-    /// at which both sides are compared.
-    pub pause_ms: f64,
-    /// How long all of it took, in milliseconds.
-    pub elapsed_ms: f64,
-    /// When it ended, in seconds since 1970.
-    pub unix_seconds: u64,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |ids: &[PartitionId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-        let shards =
-            |ids: &[ShardId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-        write!(
-            f,
-            "reshape {}: {} of partition {} on shard {} to {} on {} by {}: {}",
-            self.reshape,
-            if self.trim { "trim".to_owned() } else { self.kind.to_string() },
-            list(&self.sources),
-            shards(&self.from),
-            list(&self.targets),
-            shards(&self.to),
-            self.transport,
-            self.phase,
-        )?;
-        match &self.error {
-            Some(error) => write!(f, " ({error})"),
-            None => {
-                write!(f, " in {:.1} ms, writes paused {:.2} ms", self.elapsed_ms, self.pause_ms)
-            }
-        }
-    }
-}
+/// How often a job for a shard plans anew.
+const PLANS_MAX: u32 = 8;
 
 /// How far a job is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -258,10 +193,16 @@ impl fmt::Debug for Job {
     }
 }
 
-/// What follows when all reshapes of a job have ended well, and what if they have not.
-pub(crate) enum Finish {
-    Nothing,
-    RemoveShard(ShardId),
+/// What a job is to bring about. Reshapes of others may come between, so that a step finds its
+/// partition gone; a job for a shard then plans anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its steps.
+    Steps,
+    /// What a shard's weight asks for.
+    Share(ShardId),
+    /// The end of a shard.
+    Removal(ShardId),
 }
 
 /// Starts a job on a thread of its own.
@@ -270,7 +211,7 @@ pub(crate) fn start(
     title: String,
     steps: Vec<Step>,
     options: ReshapeOptions,
-    finish: Finish,
+    purpose: Purpose,
 ) -> Result<Job> {
     let registry = store.reshapes();
     let control = Arc::new(Control::new(steps.len()));
@@ -287,7 +228,7 @@ pub(crate) fn start(
     registry.add(job.clone())?;
     let (worker, mine, counted) = (store.for_worker(), job.clone(), Arc::clone(registry));
     let run = move || {
-        let ended = catch_unwind(AssertUnwindSafe(|| mine.run(&worker, steps, options, finish)));
+        let ended = catch_unwind(AssertUnwindSafe(|| mine.run(&worker, steps, options, purpose)));
         if ended.is_err() {
             mine.fail(Error::new(ErrorKind::Internal, "the job's thread panicked"));
         }
@@ -305,27 +246,88 @@ pub(crate) fn start(
 }
 
 impl Job {
-    fn run(&self, store: &Store, steps: Vec<Step>, options: ReshapeOptions, finish: Finish) {
-        self.run_steps(store, &steps, options);
-        if let Finish::RemoveShard(shard) = finish {
-            let done = self.inner.failure.lock().is_none();
-            let finished =
-                if done { store.retire_shard(shard) } else { store.set_draining(shard, false) };
-            if let Err(error) = finished {
-                self.fail(error);
+    fn run(&self, store: &Store, steps: Vec<Step>, options: ReshapeOptions, purpose: Purpose) {
+        let mut gone = self.run_steps(store, &steps, 0, options, purpose);
+        for _ in 0..PLANS_MAX {
+            match self.run_again(store, options, purpose, gone) {
+                Ok(Some(again)) => gone = again,
+                Ok(None) => break,
+                Err(error) => self.fail(error),
             }
+        }
+        let Purpose::Removal(shard) = purpose else { return };
+        if !self.has_failed()
+            && let Err(error) = store.retire_shard(shard)
+        {
+            self.fail(error);
+        }
+        // In doubt, nothing can be changed any more, and the next opening says where it stands.
+        if self.has_failed()
+            && let Err(error) = store.set_draining(shard, false)
+        {
+            tracing::warn!(%shard, %error, "the shard is still marked as being removed");
         }
     }
 
-    /// Runs the steps, several at once; each is of other partitions.
-    fn run_steps(&self, store: &Store, steps: &[Step], options: ReshapeOptions) {
-        let next = AtomicUsize::new(0);
+    /// Plans anew, where others have changed what the plan was for, and runs that. None if nothing
+    /// is left to be done.
+    fn run_again(
+        &self,
+        store: &Store,
+        options: ReshapeOptions,
+        purpose: Purpose,
+        gone: usize,
+    ) -> Result<Option<usize>> {
+        let topology = store.topology();
+        let request = match purpose {
+            _ if self.has_failed() => return Ok(None),
+            Purpose::Share(shard) if gone > 0 => {
+                let weight = topology.shard(shard).map_or(1, |shard| shard.weight);
+                Request::SetWeight { shard, weight }
+            }
+            Purpose::Removal(shard) if topology.partitions_of(shard) > 0 => {
+                Request::RemoveShard(shard)
+            }
+            _ => return Ok(None),
+        };
+        let Plan { steps, .. } = store.plan_steps(&request)?;
+        let bytes = steps.iter().map(|step| step.bytes).sum();
+        let first = self.inner.control.add_steps(steps.len(), bytes);
+        Ok(Some(self.run_steps(store, &steps, first, options, purpose)))
+    }
+
+    fn has_failed(&self) -> bool {
+        self.inner.failure.lock().is_some()
+    }
+
+    /// Runs the steps, several at once; each is of other partitions. `first` is the index of the
+    /// first of them in the job. Gives how many found their partition gone, where that is no
+    /// failure.
+    fn run_steps(
+        &self,
+        store: &Store,
+        steps: &[Step],
+        first: usize,
+        options: ReshapeOptions,
+        purpose: Purpose,
+    ) -> usize {
+        let (next, gone) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
             while let Some((index, step)) = {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                steps.get(index).map(|step| (index, step))
+                steps.get(index).map(|step| (first + index, step))
             } {
-                self.run_step(store, index, step, options);
+                let ended = run(store, step, options, &self.inner.control, index);
+                self.inner.outcomes.lock().extend(ended.outcome);
+                match ended.error {
+                    Some(error)
+                        if error.kind() == ErrorKind::NotFound && purpose != Purpose::Steps =>
+                    {
+                        gone.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Some(error) => self.fail(error),
+                    None => {}
+                }
             }
         };
         match steps.len().min(WORKERS_MAX) {
@@ -336,14 +338,7 @@ impl Job {
                 }
             }),
         }
-    }
-
-    fn run_step(&self, store: &Store, index: usize, step: &Step, options: ReshapeOptions) {
-        let ended = run(store, step, options, &self.inner.control, index);
-        self.inner.outcomes.lock().extend(ended.outcome);
-        if let Some(error) = ended.error {
-            self.fail(error);
-        }
+        gone.into_inner()
     }
 
     /// Notes why it did not come to its end; the first reason counts.

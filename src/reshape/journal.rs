@@ -7,7 +7,7 @@
 //! "retired/" + shard       the directory of a removed shard, until its files are gone
 //! ```
 
-use super::Outcome;
+use super::{Outcome, Phase, Transport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::options::Durability;
@@ -30,11 +30,37 @@ pub(crate) const HISTORY_MAX: usize = 256;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) spec: ReshapeSpec,
+    /// The owners of the sources.
+    pub(crate) from: Vec<ShardId>,
     /// The targets and the shards on which they are made.
     pub(crate) targets: Vec<(PartitionName, ShardId)>,
+    pub(crate) transport: Transport,
 }
 
 impl Intent {
+    /// How it ended, if its process did.
+    pub(crate) fn interrupted(&self, number: u64, unix_seconds: u64) -> Outcome {
+        Outcome {
+            reshape: number,
+            kind: self.spec.kind(),
+            trim: false,
+            keyspace: self.spec.keyspace,
+            sources: self.spec.sources.clone(),
+            from: self.from.clone(),
+            targets: self.targets.iter().map(|(name, _)| name.id).collect(),
+            to: self.spec.owners.clone(),
+            transport: self.transport,
+            phase: Phase::RolledBack,
+            error: Some("its process ended".to_owned()),
+            bytes: 0,
+            keys_caught_up: 0,
+            rounds: 0,
+            pause_ms: 0.0,
+            elapsed_ms: 0.0,
+            unix_seconds,
+        }
+    }
+
     /// In a few words, for people.
     pub(crate) fn describe(&self) -> String {
         let list = |ids: Vec<String>| ids.join(" and ");

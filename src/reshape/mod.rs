@@ -25,8 +25,10 @@ mod job;
 pub(crate) mod journal;
 mod middle;
 mod options;
+mod outcome;
 mod phase;
 mod plan;
+mod prepare;
 mod registry;
 mod run;
 mod seal;
@@ -35,14 +37,15 @@ mod transport;
 mod trim;
 
 pub use event::Event;
-pub use job::{Job, Outcome, Progress};
+pub use job::{Job, Progress};
 pub use options::{Check, ReshapeOptions, Throttle, Transport};
+pub use outcome::Outcome;
 pub use phase::Phase;
 pub use plan::{PlannedStep, ReshapePlan};
 pub use registry::ReshapeStats;
 
 pub(crate) use event::Listener;
-pub(crate) use job::{Finish, start};
+pub(crate) use job::{Purpose, start};
 pub(crate) use plan::annotate;
 pub(crate) use registry::Registry;
 pub(crate) use trim::start as start_trimming;

@@ -5,19 +5,19 @@ use super::compare::compare;
 use super::control::Control;
 use super::event::Event;
 use super::job::publish;
-use super::journal::{self, Intent};
+use super::journal;
 use super::options::{Check, ReshapeOptions, Transport};
 use super::transport::{self, Blank};
-use super::{Outcome, Phase, middle};
+use super::{Outcome, Phase};
 use crate::access::Dirty;
-use crate::balance::{Step, StepCut};
+use crate::balance::Step;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::options::Durability;
 use crate::placement::Span;
 use crate::shard::{EngineBatch, Shard};
-use crate::store::{Partition, RowFilter, Store};
-use crate::topology::{Change, Cut, PartitionName, ReshapeSpec};
+use crate::store::{Partition, Store};
+use crate::topology::{PartitionName, ReshapeSpec};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,14 +31,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Reshape<'a> {
     pub(super) store: &'a Store,
     pub(super) options: ReshapeOptions,
-    control: &'a Control,
-    step: usize,
+    pub(super) control: &'a Control,
+    pub(super) step: usize,
     pub(super) number: u64,
     pub(super) spec: ReshapeSpec,
     pub(super) transport: Transport,
     pub(super) sources: Vec<Side>,
-    source_span: Span,
-    blanks: Vec<Blank>,
+    pub(super) source_span: Span,
+    pub(super) blanks: Vec<Blank>,
     pub(super) dirty: Arc<Dirty>,
 }
 
@@ -49,6 +49,17 @@ pub(super) struct Tally {
     pub(super) caught_up: Copied,
     pub(super) rounds: u32,
     pub(super) pause_ms: f64,
+    pub(super) commit: Commit,
+}
+
+/// Whether what was done can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Commit {
+    #[default]
+    Ahead,
+    /// Nobody knows whether it is on disk.
+    Begun,
+    Done,
 }
 
 /// How a step ended.
@@ -95,83 +106,6 @@ fn step_shards(store: &Store, step: &Step) -> BTreeSet<ShardId> {
 }
 
 impl<'a> Reshape<'a> {
-    /// Makes the intent durable. What a step leaves open is found out first.
-    pub(super) fn prepare(
-        store: &'a Store,
-        step: &Step,
-        options: ReshapeOptions,
-        control: &'a Control,
-        index: usize,
-    ) -> Result<Self> {
-        let spec = resolve(store, step)?;
-        let core = store.core();
-        let _changing = store.changing();
-        core.check_writable()?;
-        let present = store.topology();
-        let (names, numbered) = present.name_targets(&spec)?;
-        let spans = present.target_spans(&spec)?;
-        let next =
-            numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
-        store.check_room(&next)?;
-        let view = store.keyspace_with(spec.keyspace)?.view();
-        let mut sources = Vec::with_capacity(spec.sources.len());
-        for id in &spec.sources {
-            let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
-            let filter = match view.keyspace.partitioning().span(at) {
-                Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
-                _ => RowFilter::of(&view, at)?,
-            };
-            sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
-        }
-        let single = ReshapeSpec {
-            cuts: Vec::new(),
-            owners: spec.owners.iter().take(1).copied().collect(),
-            ..spec.clone()
-        };
-        let source_span = present
-            .target_spans(&single)?
-            .into_iter()
-            .next()
-            .ok_or_else(|| gone(PartitionId(0)))?;
-        let clean = sources.iter().all(|side| side.partition.foreign_permille == 0);
-        let blanks = names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
-            let filter = if clean && spec.owners.len() == 1 {
-                RowFilter::All
-            } else {
-                RowFilter::of_span(&view.keyspace, span.clone())
-            };
-            Ok(Blank { name: *name, owner: *owner, shard: core.shard(*owner)?, span, filter })
-        });
-        let blanks = blanks.collect::<Result<Vec<_>>>()?;
-        let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
-        let engines: Vec<_> = blanks.iter().map(|blank| Arc::clone(&blank.shard)).collect();
-        let transport = transport::choose(options.transport, &partitions, &engines)?;
-        if transport == Transport::Copy {
-            check_disks(&partitions, &blanks)?;
-        }
-        let number = store.reshapes().number();
-        let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
-        journal::begin(&core.metadata, number, &Intent { spec: spec.clone(), targets })?;
-        crate::failpoint::hit("reshape-after-intent");
-        store.set_numbers(numbered);
-        let dirty = Arc::new(Dirty::new(options.dirty_bytes_max));
-        let reshape = Self {
-            store,
-            options,
-            control,
-            step: index,
-            number,
-            spec,
-            transport,
-            sources,
-            source_span,
-            blanks,
-            dirty,
-        };
-        reshape.set_phase(Phase::Prepared);
-        Ok(reshape)
-    }
-
     pub(super) fn set_phase(&self, phase: Phase) {
         self.control.set_phase(self.step, phase);
         self.store.reshapes().tell(&Event::Phase { reshape: self.number, phase });
@@ -198,16 +132,17 @@ impl<'a> Reshape<'a> {
         let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
         self.sources.iter().for_each(|side| side.partition.access.untrack());
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let error = match ended {
-            Ok(()) => {
-                self.clean();
-                None
-            }
-            Err(error) => {
-                self.roll_back(&error);
-                Some(error)
-            }
+        // Whatever fails after the commit: the targets are what serves now.
+        let error = if tally.commit == Commit::Done {
+            self.clean();
+            None
+        } else {
+            ended.err()
         };
+        if let Some(error) = &error {
+            tracing::debug!(reshape = self.number, %error, "is rolled back");
+            self.roll_back(tally.commit);
+        }
         let outcome = self.outcome(&tally, error.as_ref(), begun, trim);
         publish(self.store, &outcome);
         Ended { outcome: Some(outcome), error }
@@ -226,7 +161,8 @@ impl<'a> Reshape<'a> {
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {
-            let compared = compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
+            let compared =
+                compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
             // Writes waited for that, too.
             tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
             self.add(sides.apply(compared.pending)?, tally);
@@ -247,8 +183,13 @@ impl<'a> Reshape<'a> {
                     let column = transport::link(&source.partition, blank)?;
                     let bytes = blank.shard.usage(&column)?.bytes_on_disk;
                     self.count(tally, 0, bytes);
-                    let source = &source.partition;
-                    (column, transport::foreign_permille(source, &self.source_span, blank)?)
+                    let (source, span) = (&source.partition, &self.source_span);
+                    // A source without files shares none.
+                    let foreign = match bytes {
+                        0 => 0,
+                        _ => transport::foreign_permille(source, span, blank)?,
+                    };
+                    (column, foreign)
                 }
                 _ => {
                     let mut rows = (0, 0);
@@ -312,12 +253,9 @@ impl<'a> Reshape<'a> {
 
     /// Before the commit: the targets go, then the intent. What cannot be undone now, the next
     /// opening undoes.
-    fn roll_back(&self, why: &Error) {
-        // In doubt, nobody knows whether the targets are what the next opening will need: neither
-        // after an error of the commit, nor after a panic in it.
-        let in_doubt = why.kind() == ErrorKind::InDoubt;
-        if !in_doubt
-            && self.store.core().check_writable().is_ok()
+    fn roll_back(&self, commit: Commit) {
+        // In doubt, nobody knows whether the targets are what the next opening will need.
+        if commit == Commit::Ahead
             && let Err(error) = self.undo()
         {
             tracing::warn!(reshape = self.number, %error, "a rollback is left to the next opening");
@@ -357,54 +295,6 @@ impl<'a> Reshape<'a> {
             unix_seconds: now.as_secs(),
         }
     }
-}
-
-/// A step with its cuts found out.
-fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
-    let mut cuts = Vec::with_capacity(step.cuts.len());
-    for cut in &step.cuts {
-        cuts.push(match cut {
-            StepCut::At(cut) => cut.clone(),
-            StepCut::Bytes { permille } => Cut::Key(key_at(store, step, *permille)?.into()),
-        });
-    }
-    Ok(ReshapeSpec {
-        keyspace: step.keyspace,
-        sources: step.sources.clone(),
-        cuts,
-        owners: step.owners.clone(),
-    })
-}
-
-fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
-    let id = step.sources.first().copied().unwrap_or_default();
-    let view = store.keyspace_with(step.keyspace)?.view();
-    let at = view.partitions.iter().position(|partition| partition.name.id == id);
-    let at = at.ok_or_else(|| gone(id))?;
-    let Some(Span::Keys(span)) = view.keyspace.partitioning().span(at) else {
-        return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
-    };
-    middle::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
-        Error::invalid(format!(
-            "partition {id} has too few keys to be split; name a key to split at"
-        ))
-    })
-}
-
-fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
-    let mut bytes = 0;
-    for source in sources {
-        let usage = source.shard.usage(&source.column)?;
-        bytes += usage.bytes_on_disk + usage.bytes_in_memory;
-    }
-    targets.iter().try_for_each(|target| transport::check_room(&target.shard, target.owner, bytes))
-}
-
-fn gone(id: PartitionId) -> Error {
-    Error::new(
-        ErrorKind::NotFound,
-        format!("partition {id} is gone: it was split, merged or dropped; list those there are"),
-    )
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {

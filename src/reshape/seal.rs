@@ -3,7 +3,7 @@
 use super::Phase;
 use super::catch_up::Sides;
 use super::journal;
-use super::run::{Reshape, Tally, names};
+use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shard::{EngineBatch, Shard};
@@ -141,6 +141,7 @@ impl Reshape<'_> {
             core.redo.add_fence(&mut batch, &core.metadata.engine, target);
         }
         let doubt = DoubtOnUnwind(core);
+        tally.commit = Commit::Begun;
         core.metadata.record(&record, batch).map_err(|error| in_doubt(core, error))?;
         crate::failpoint::hit("reshape-after-commit");
         hand_over(
@@ -148,6 +149,7 @@ impl Reshape<'_> {
             sides.targets.iter().map(|side| &side.partition.access),
             || self.store.publish_view(next, &keyspace, view),
         );
+        tally.commit = Commit::Done;
         drop((seals, doubt));
         tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
         drop(changing);

@@ -8,6 +8,7 @@ use super::options::{ReshapeOptions, Transport};
 use super::run::Reshape;
 use crate::balance::Step;
 use crate::error::{ErrorKind, Result};
+use crate::id::{KeyspaceId, ShardId};
 use crate::store::{Store, WeakStore};
 use crate::topology::{PartitionName, ReshapeKind};
 use std::collections::BTreeSet;
@@ -67,31 +68,35 @@ fn work(weak: &WeakStore) {
 
 /// Writes a partition anew, if it is still there under this name.
 fn trim(store: &Store, name: PartitionName) -> Result<()> {
-    let topology = store.topology();
-    let Some((keyspace, index)) = topology.find_partition(name.id) else { return Ok(()) };
-    let partition = topology.keyspace(keyspace).and_then(|keyspace| keyspace.partition(index));
-    let Some(partition) = partition.filter(|there| there.generation == name.generation) else {
-        return Ok(());
-    };
-    let step = Step {
-        keyspace,
-        sources: vec![name.id],
-        cuts: Vec::new(),
-        owners: vec![partition.owner],
-        kind: ReshapeKind::Move,
-        moved_bytes: 0,
-        bytes: 0,
-        reason: "it shares files with other partitions".into(),
-    };
+    let Some((keyspace, _)) = find(store, name) else { return Ok(()) };
     let begun = Instant::now();
     let registry = store.reshapes();
     let control = Arc::new(Control::new(1));
     let yields = Some(Arc::clone(&control));
     // Takes no place on its shard: there is one trim at a time.
-    let shards = BTreeSet::new();
-    let _claimed = registry.claim(keyspace, &step.sources, shards, &control, yields)?;
+    let _claimed = registry.claim(keyspace, &[name.id], BTreeSet::new(), &control, yields)?;
+    // IMPORTANT: only now is it sure where it is. Whoever had claimed it before may have moved it.
+    let Some((_, owner)) = find(store, name) else { return Ok(()) };
+    let step = Step {
+        keyspace,
+        sources: vec![name.id],
+        cuts: Vec::new(),
+        owners: vec![owner],
+        kind: ReshapeKind::Move,
+        moved_bytes: 0,
+        bytes: 0,
+        reason: "it shares files with other partitions".into(),
+    };
     let _disturbance = registry.foreground.disturb();
     let options = ReshapeOptions { transport: Some(Transport::Copy), ..registry.options };
     let reshape = Reshape::prepare(store, &step, options, &control, 0)?;
     reshape.finish(begun, true).error.map_or(Ok(()), Err)
+}
+
+/// The keyspace and the owner of a partition, if it is there in this generation.
+fn find(store: &Store, name: PartitionName) -> Option<(KeyspaceId, ShardId)> {
+    let topology = store.topology();
+    let (keyspace, index) = topology.find_partition(name.id)?;
+    let partition = topology.keyspace(keyspace)?.partition(index)?;
+    (partition.generation == name.generation).then_some((keyspace, partition.owner))
 }

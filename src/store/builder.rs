@@ -130,7 +130,9 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets who is told of [events](Event), on the thread that makes them: it should be quick.
+    /// Sets who is told of [events](Event), on the thread that makes them:
+    /// it should be quick. A reshape may hold what changes of the store wait for, so the listener
+    /// must not ask for any, nor wait for jobs, nor close the store.
     pub fn listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Listener(Arc::new(listener)));
         self

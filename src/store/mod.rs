@@ -53,7 +53,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An open store. Cheap to clone; every method may be called from any thread.
+/// An open store. Cheap to clone; every method may be called from any thread. When the last handle
+/// is dropped, reshapes that are under way are rolled back first.
 ///
 /// A store is one directory of metadata and its shards, each a RocksDB instance in a directory of
 /// its own. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.

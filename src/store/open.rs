@@ -18,6 +18,7 @@ use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the opening found to put right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -191,7 +192,12 @@ fn roll_back(
         tracing::warn!("rolled back {what}, which was interrupted");
         recovery.rolled_back.push(what);
     }
-    metadata.engine.write(batch, Durability::Synced)
+    metadata.engine.write(batch, Durability::Synced)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    for (number, intent) in intents {
+        journal::remember(metadata, *number, &intent.interrupted(*number, now))?;
+    }
+    Ok(())
 }
 
 /// The partitions that a shard owns, all of which are there.

@@ -7,7 +7,7 @@ use crate::balance::{Plan, Request, Sizes, SplitAt, Step, plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::reshape::{
-    self, Finish, Job, Outcome, Registry, ReshapeOptions, ReshapePlan, ReshapeStats, Throttle,
+    self, Job, Outcome, Purpose, Registry, ReshapeOptions, ReshapePlan, ReshapeStats, Throttle,
 };
 use crate::shard::Shard;
 use crate::topology::Topology;
@@ -134,13 +134,13 @@ impl Store {
             Request::RemoveShard(shard) => self.start_removing(*shard, options),
             Request::SetWeight { shard, weight } => self.start_weighing(*shard, *weight, options),
             _ => {
-                let Plan { steps, .. } = plan(&self.topology(), &self.sizes()?, request)?;
+                let Plan { steps, .. } = self.plan_steps(request)?;
                 let [step] = steps.as_slice() else {
                     return Err(Error::invalid("the request asks for nothing"));
                 };
                 self.check_not_draining(step)?;
                 let title = step.reason.clone();
-                reshape::start(self, title, steps, options, Finish::Nothing)
+                reshape::start(self, title, steps, options, Purpose::Steps)
             }
         }
     }
@@ -198,11 +198,17 @@ impl Store {
         Ok(sizes)
     }
 
+    /// The steps of a request, for the present topology.
+    pub(crate) fn plan_steps(&self, request: &Request) -> Result<Plan> {
+        plan(&self.topology(), &self.sizes()?, request)
+    }
+
     fn check_not_draining(&self, step: &Step) -> Result<()> {
         let topology = self.topology();
         let draining = step.owners.iter().filter_map(|id| topology.shard(*id));
         match draining.into_iter().find(|shard| shard.draining) {
-            Some(shard) if step.moved_bytes > 0 || step.cuts.is_empty() => {
+            // A split may leave what is there where it is.
+            Some(shard) if step.cuts.is_empty() || step.owners.iter().any(|id| *id != shard.id) => {
                 Err(Error::invalid(format!(
                     "shard {} is being removed; choose another, or abort its removal",
                     shard.id

@@ -22,7 +22,7 @@ use crate::balance::{Plan, Request, plan};
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::ShardId;
-use crate::reshape::{self, Finish, Job, ReshapeOptions, journal};
+use crate::reshape::{self, Job, Purpose, ReshapeOptions, journal};
 use crate::shard::{Engine, EngineBatch, Shard};
 use crate::topology::{Change, ShardInfo, Topology, encode_topology};
 use std::path::Path;
@@ -109,7 +109,13 @@ impl Store {
         crate::failpoint::hit("shard-after-commit");
         self.publish_shards(next)?;
         drop(changing);
-        reshape::start(self, format!("add shard {}", info.id), steps, options, Finish::Nothing)
+        reshape::start(
+            self,
+            format!("add shard {}", info.id),
+            steps,
+            options,
+            Purpose::Share(info.id),
+        )
     }
 
     pub(super) fn start_removing(&self, shard: ShardId, options: ReshapeOptions) -> Result<Job> {
@@ -119,8 +125,8 @@ impl Store {
         plan(&self.topology(), &sizes, &request)?;
         self.set_draining(shard, true)?;
         let Plan { steps, .. } = plan(&self.topology(), &sizes, &request)?;
-        let finish = Finish::RemoveShard(shard);
-        reshape::start(self, format!("remove shard {shard}"), steps, options, finish)
+        let purpose = Purpose::Removal(shard);
+        reshape::start(self, format!("remove shard {shard}"), steps, options, purpose)
     }
 
     pub(super) fn start_weighing(
@@ -137,7 +143,7 @@ impl Store {
         self.commit_shards(present.apply(&Change::SetWeight { id: shard, weight })?)?;
         drop(changing);
         let title = format!("weight {weight} for shard {shard}");
-        reshape::start(self, title, steps, options, Finish::Nothing)
+        reshape::start(self, title, steps, options, Purpose::Share(shard))
     }
 
     /// Marks a shard as being removed, or not.

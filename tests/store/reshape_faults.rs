@@ -210,7 +210,6 @@ fn what_is_written_after_a_link_from_a_busy_shard_wins() {
 /// The story looked for: a partition on its way to a shard arrives after the removal of the shard
 /// was planned, and one that it has was divided.
 #[test]
-#[ignore = "fails: a removal does not plan again for what has changed"]
 fn a_shard_is_removed_although_a_partition_is_on_its_way_to_it() {
     let (_directory, store) = store();
     let [hash, range] = both(&store);

@@ -1,0 +1,147 @@
+//! The first phase: what is to become of what, found out, checked and made durable.
+
+use super::catch_up::Side;
+use super::control::Control;
+use super::journal::{self, Intent};
+use super::options::{ReshapeOptions, Transport};
+use super::run::Reshape;
+use super::transport::{self, Blank};
+use super::{Phase, middle};
+use crate::access::Dirty;
+use crate::balance::{Step, StepCut};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::PartitionId;
+use crate::placement::Span;
+use crate::shard::Shard;
+use crate::store::{Partition, RowFilter, Store};
+use crate::topology::{Change, Cut, ReshapeSpec};
+use std::sync::Arc;
+
+impl<'a> Reshape<'a> {
+    /// Makes the intent durable. What a step leaves open is found out first.
+    pub(super) fn prepare(
+        store: &'a Store,
+        step: &Step,
+        options: ReshapeOptions,
+        control: &'a Control,
+        index: usize,
+    ) -> Result<Self> {
+        let spec = resolve(store, step)?;
+        let core = store.core();
+        let _changing = store.changing();
+        core.check_writable()?;
+        let present = store.topology();
+        let (names, numbered) = present.name_targets(&spec)?;
+        let spans = present.target_spans(&spec)?;
+        let next =
+            numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
+        store.check_room(&next)?;
+        let view = store.keyspace_with(spec.keyspace)?.view();
+        let mut sources = Vec::with_capacity(spec.sources.len());
+        for id in &spec.sources {
+            let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
+            let filter = match view.keyspace.partitioning().span(at) {
+                Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
+                _ => RowFilter::of(&view, at)?,
+            };
+            sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
+        }
+        let single = ReshapeSpec {
+            cuts: Vec::new(),
+            owners: spec.owners.iter().take(1).copied().collect(),
+            ..spec.clone()
+        };
+        let source_span = present
+            .target_spans(&single)?
+            .into_iter()
+            .next()
+            .ok_or_else(|| gone(PartitionId(0)))?;
+        let clean = sources.iter().all(|side| side.partition.foreign_permille == 0);
+        let blanks = names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
+            let filter = if clean && spec.owners.len() == 1 {
+                RowFilter::All
+            } else {
+                RowFilter::of_span(&view.keyspace, span.clone())
+            };
+            Ok(Blank { name: *name, owner: *owner, shard: core.shard(*owner)?, span, filter })
+        });
+        let blanks = blanks.collect::<Result<Vec<_>>>()?;
+        let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
+        let engines: Vec<_> = blanks.iter().map(|blank| Arc::clone(&blank.shard)).collect();
+        let transport = transport::choose(options.transport, &partitions, &engines)?;
+        if transport == Transport::Copy {
+            check_disks(&partitions, &blanks)?;
+        }
+        let number = store.reshapes().number();
+        let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
+        let from = sources.iter().map(|side| side.partition.owner).collect();
+        let intent = Intent { spec: spec.clone(), from, targets, transport };
+        journal::begin(&core.metadata, number, &intent)?;
+        crate::failpoint::hit("reshape-after-intent");
+        store.set_numbers(numbered);
+        let dirty = Arc::new(Dirty::new(options.dirty_bytes_max));
+        let reshape = Self {
+            store,
+            options,
+            control,
+            step: index,
+            number,
+            spec,
+            transport,
+            sources,
+            source_span,
+            blanks,
+            dirty,
+        };
+        reshape.set_phase(Phase::Prepared);
+        Ok(reshape)
+    }
+}
+
+/// A step with its cuts found out.
+fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
+    let mut cuts = Vec::with_capacity(step.cuts.len());
+    for cut in &step.cuts {
+        cuts.push(match cut {
+            StepCut::At(cut) => cut.clone(),
+            StepCut::Bytes { permille } => Cut::Key(key_at(store, step, *permille)?.into()),
+        });
+    }
+    Ok(ReshapeSpec {
+        keyspace: step.keyspace,
+        sources: step.sources.clone(),
+        cuts,
+        owners: step.owners.clone(),
+    })
+}
+
+fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
+    let id = step.sources.first().copied().unwrap_or_default();
+    let view = store.keyspace_with(step.keyspace)?.view();
+    let at = view.partitions.iter().position(|partition| partition.name.id == id);
+    let at = at.ok_or_else(|| gone(id))?;
+    let Some(Span::Keys(span)) = view.keyspace.partitioning().span(at) else {
+        return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
+    };
+    middle::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
+        Error::invalid(format!(
+            "partition {id} has too few keys to be split; name a key to split at"
+        ))
+    })
+}
+
+fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
+    let mut bytes = 0;
+    for source in sources {
+        let usage = source.shard.usage(&source.column)?;
+        bytes += usage.bytes_on_disk + usage.bytes_in_memory;
+    }
+    targets.iter().try_for_each(|target| transport::check_room(&target.shard, target.owner, bytes))
+}
+
+fn gone(id: PartitionId) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!("partition {id} is gone: it was split, merged or dropped; list those there are"),
+    )
+}
