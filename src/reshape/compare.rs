@@ -20,6 +20,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 const ROWS_PER_SAMPLE: usize = 128;
 const SAMPLES: usize = 32;
 
+/// How often a cut is tried.
+const CUTS_MAX: u32 = 1000;
+
 /// Rows, summed so that their order makes no difference: the sum over the rows of a hash of key
 /// and value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,11 +71,10 @@ pub(crate) fn compare(
     sides: &Sides,
     dirty: &Dirty,
     check: Check,
+    pause: Duration,
     mut pace: impl FnMut(u64) -> Result<()>,
 ) -> Result<Compared> {
-    let begun = Instant::now();
-    let moment = take(sides, dirty);
-    let sealed = begun.elapsed();
+    let (moment, sealed) = take(sides, dirty, pause)?;
     let ranges = match check {
         Check::None => Vec::new(),
         Check::Full => vec![KeyRange::default()],
@@ -88,16 +90,34 @@ pub(crate) fn compare(
     Ok(Compared { pending: moment.pending, sealed })
 }
 
-fn take(sides: &Sides, dirty: &Dirty) -> Moment {
-    let _sealed: Vec<_> =
-        sides.sources.iter().map(|side| side.partition.access.seal(None)).collect();
-    let mut snapshots = BTreeMap::new();
-    for Side { partition, .. } in sides.sources.iter().chain(&sides.targets) {
-        snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+/// Takes the cut, and says how long writes waited for it. Where a writer holds its stripe for
+/// longer than the pause, it lets the others go on and tries again.
+fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Duration)> {
+    let mut longest = Duration::ZERO;
+    for _ in 0..CUTS_MAX {
+        let begun = Instant::now();
+        let deadline = Some(begun + pause);
+        let sealed: Option<Vec<_>> =
+            sides.sources.iter().map(|side| side.partition.access.seal(deadline)).collect();
+        let cut = sealed.map(|sealed| {
+            let mut snapshots = BTreeMap::new();
+            for Side { partition, .. } in sides.sources.iter().chain(&sides.targets) {
+                snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+            }
+            let pending = dirty.take();
+            drop(sealed);
+            (snapshots, pending)
+        });
+        longest = longest.max(begun.elapsed());
+        if let Some((snapshots, pending)) = cut {
+            let pending_keys = pending.keys.iter().cloned().collect();
+            return Ok((Moment { snapshots, pending, pending_keys }, longest));
+        }
     }
-    let pending = dirty.take();
-    let pending_keys = pending.keys.iter().cloned().collect();
-    Moment { snapshots, pending, pending_keys }
+    Err(Error::new(
+        ErrorKind::Busy,
+        "writes to the partition hold it for too long to compare the copy with it; try again later",
+    ))
 }
 
 /// The rows of one side in a range, as of the moment, in order.
@@ -256,7 +276,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("store")).unwrap();
         let sides = sides(&store, spoil);
-        compare(&sides, dirty, check, |_| Ok(())).map(|compared| compared.pending)
+        compare(&sides, dirty, check, Duration::from_secs(1), |_| Ok(()))
+            .map(|compared| compared.pending)
     }
 
     fn full(spoil: impl FnOnce(&Engine, &Partition)) -> Error {

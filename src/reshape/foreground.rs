@@ -105,7 +105,8 @@ impl Foreground {
         let mut window = self.window.lock();
         let window = window.as_mut()?;
         window.close(true);
-        Some(window.present? as f64 / window.usual? as f64)
+        // Once: an application that has gone quiet is not late.
+        Some(window.present.take()? as f64 / window.usual? as f64)
     }
 }
 
@@ -157,6 +158,6 @@ mod tests {
         let rise = foreground.rise().unwrap();
         assert!((2.9..=3.1).contains(&rise), "{rise}");
         record(10, SAMPLES_MIN / 2);
-        assert_eq!(foreground.rise(), Some(rise), "too few samples change nothing");
+        assert_eq!(foreground.rise(), None, "too few samples say nothing");
     }
 }

@@ -29,7 +29,7 @@ const PLANS_MAX: u32 = 8;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The phase of the reshape that is furthest from its end.
+    /// The phase of the first reshape that has not ended.
     pub phase: Phase,
     /// How many reshapes it consists of, and how many of them have ended.
     pub reshapes: usize,

@@ -29,7 +29,7 @@ pub struct Outcome {
     pub to: Vec<ShardId>,
     /// How their content got there.
     pub transport: Transport,
-    /// `Cleaned` or `RolledBack`.
+    /// `Cleaned` or `RolledBack`; `Sealed` if its commit is in doubt.
     pub phase: Phase,
     /// Why it was rolled back.
     pub error: Option<String>,

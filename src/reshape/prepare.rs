@@ -10,11 +10,11 @@ use super::{Phase, middle};
 use crate::access::Dirty;
 use crate::balance::{Step, StepCut};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::PartitionId;
+use crate::id::{PartitionId, ShardId};
 use crate::placement::Span;
 use crate::shard::Shard;
-use crate::store::{Partition, RowFilter, Store};
-use crate::topology::{Change, Cut, ReshapeSpec};
+use crate::store::{Partition, RowFilter, Store, View};
+use crate::topology::{Change, Cut, ReshapeSpec, Topology};
 use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
@@ -28,7 +28,7 @@ impl<'a> Reshape<'a> {
     ) -> Result<Self> {
         let spec = resolve(store, step)?;
         let core = store.core();
-        let _changing = store.changing();
+        let changing = store.changing();
         core.check_writable()?;
         let present = store.topology();
         let (names, numbered) = present.name_targets(&spec)?;
@@ -36,16 +36,9 @@ impl<'a> Reshape<'a> {
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
         store.check_room(&next)?;
+        check_not_draining(&present, &spec)?;
         let view = store.keyspace_with(spec.keyspace)?.view();
-        let mut sources = Vec::with_capacity(spec.sources.len());
-        for id in &spec.sources {
-            let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
-            let filter = match view.keyspace.partitioning().span(at) {
-                Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
-                _ => RowFilter::of(&view, at)?,
-            };
-            sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
-        }
+        let sources = open_sources(&present, &view, &spec)?;
         let single = ReshapeSpec {
             cuts: Vec::new(),
             owners: spec.owners.iter().take(1).copied().collect(),
@@ -93,8 +86,42 @@ impl<'a> Reshape<'a> {
             blanks,
             dirty,
         };
+        drop(changing);
         reshape.set_phase(Phase::Prepared);
         Ok(reshape)
+    }
+}
+
+/// The sources, with their rows.
+fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<Vec<Side>> {
+    let mut sources = Vec::with_capacity(spec.sources.len());
+    for id in &spec.sources {
+        let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
+        let filter = match view.keyspace.partitioning().span(at) {
+            Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
+            _ => RowFilter::of(view, at)?,
+        };
+        sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
+    }
+    Ok(sources)
+}
+
+/// What is on a shard that is being removed may be split or written anew there; nothing comes to
+/// it.
+fn check_not_draining(present: &Topology, spec: &ReshapeSpec) -> Result<()> {
+    let from = |id: &PartitionId| {
+        let (keyspace, index) = present.find_partition(*id)?;
+        present.keyspace(keyspace)?.partitioning().owner(index)
+    };
+    let from: Vec<_> = spec.sources.iter().filter_map(from).collect();
+    let arrives = |id: &&ShardId| {
+        !from.contains(id) && present.shard(**id).is_some_and(|shard| shard.draining)
+    };
+    match spec.owners.iter().find(arrives) {
+        Some(shard) => Err(Error::invalid(format!(
+            "shard {shard} is being removed; choose another, or abort its removal"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -169,16 +169,17 @@ impl Registry {
             control.checkpoint()?;
             let mut state = self.state.lock();
             state.check(keyspace)?;
+            let most = self.options.per_shard_max;
+            let room =
+                shards.iter().all(|id| state.shards.get(id).is_none_or(|count| *count < most));
             let mut free = true;
             for claim in partitions.iter().filter_map(|id| state.claims.get(id)) {
                 free = false;
-                if let Some(other) = &claim.yields {
+                if let (Some(other), true) = (&claim.yields, room) {
                     other.abort("another reshape wants the partition");
                 }
             }
-            let most = self.options.per_shard_max;
-            free &= shards.iter().all(|id| state.shards.get(id).is_none_or(|count| *count < most));
-            if free {
+            if free && room {
                 for id in partitions {
                     state.claims.insert(*id, Claim { keyspace, yields: yields.clone() });
                 }
@@ -324,7 +325,7 @@ impl Registry {
     pub(crate) fn count(&self, outcome: &Outcome) {
         let mut totals = self.totals.lock();
         let stats = &mut totals.stats;
-        if outcome.phase == Phase::RolledBack {
+        if outcome.phase != Phase::Cleaned {
             stats.rolled_back += 1;
             return;
         }

@@ -48,6 +48,8 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) caught_up: Copied,
     pub(super) rounds: u32,
+    /// How long a key took in the last round that had any.
+    pub(super) per_key: Option<Duration>,
     pub(super) pause_ms: f64,
     pub(super) commit: Commit,
 }
@@ -107,7 +109,16 @@ fn step_shards(store: &Store, step: &Step) -> BTreeSet<ShardId> {
 
 impl<'a> Reshape<'a> {
     pub(super) fn set_phase(&self, phase: Phase) {
+        self.note_phase(phase);
+        self.tell_phase(phase);
+    }
+
+    /// Without telling: `changing` is held, which a listener may be waiting for elsewhere.
+    pub(super) fn note_phase(&self, phase: Phase) {
         self.control.set_phase(self.step, phase);
+    }
+
+    pub(super) fn tell_phase(&self, phase: Phase) {
         self.store.reshapes().tell(&Event::Phase { reshape: self.number, phase });
     }
 
@@ -161,8 +172,9 @@ impl<'a> Reshape<'a> {
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {
-            let compared =
-                compare(&sides, &self.dirty, self.options.check, |read| self.pace(read))?;
+            let pause = Duration::from_millis(u64::from(self.options.pause_ms_target));
+            let check = self.options.check;
+            let compared = compare(&sides, &self.dirty, check, pause, |read| self.pace(read))?;
             // Writes waited for that, too.
             tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
             self.add(sides.apply(compared.pending)?, tally);
@@ -227,7 +239,12 @@ impl<'a> Reshape<'a> {
         self.checkpoint()?;
         let changes = self.dirty.take();
         self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
+        let begun = Instant::now();
         let copied = sides.apply(changes)?;
+        if let Ok(keys @ 1..) = u32::try_from(copied.keys) {
+            // The work alone: the throttle, or a pause, says nothing of how long a seal takes.
+            tally.per_key = Some(begun.elapsed() / keys);
+        }
         self.add(copied, tally);
         self.control.dirty_keys.store(self.dirty.len(), Ordering::Relaxed);
         self.pace(copied.bytes)?;
@@ -285,7 +302,11 @@ impl<'a> Reshape<'a> {
             targets: self.blanks.iter().map(|blank| blank.name.id).collect(),
             to: self.spec.owners.clone(),
             transport: self.transport,
-            phase: if error.is_none() { Phase::Cleaned } else { Phase::RolledBack },
+            phase: match tally.commit {
+                Commit::Ahead => Phase::RolledBack,
+                Commit::Begun => Phase::Sealed,
+                Commit::Done => Phase::Cleaned,
+            },
             error: error.map(ToString::to_string),
             bytes: tally.bytes,
             keys_caught_up: tally.caught_up.keys,

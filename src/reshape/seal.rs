@@ -61,20 +61,11 @@ impl Reshape<'_> {
     pub(super) fn seal_and_commit(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
         let mut estimate = Estimate { per_key: Duration::from_micros(20), sync: Duration::ZERO };
         loop {
-            let begun = Instant::now();
-            let copied = self.catch_up_once(sides, tally)?;
-            if let Ok(keys @ 64..) = u32::try_from(copied.keys) {
-                estimate.per_key = begun.elapsed() / keys;
-            }
-            let begun = Instant::now();
-            // So that the sync under the seal finds little to do.
-            for shard in sides.target_shards().values() {
-                shard.sync()?;
-            }
-            estimate.sync = begun.elapsed();
+            self.catch_up_once(sides, tally)?;
+            estimate.per_key = tally.per_key.unwrap_or(estimate.per_key);
             tally.rounds += 1;
             if estimate.fits(self.dirty.len(), self.pause_target())
-                && let Attempt::Committed = self.try_commit(sides, &estimate, tally)?
+                && let Attempt::Committed = self.try_commit(sides, &mut estimate, tally)?
             {
                 return Ok(());
             }
@@ -100,7 +91,12 @@ impl Reshape<'_> {
         Ok(())
     }
 
-    fn try_commit(&self, sides: &Sides, estimate: &Estimate, tally: &mut Tally) -> Result<Attempt> {
+    fn try_commit(
+        &self,
+        sides: &Sides,
+        estimate: &mut Estimate,
+        tally: &mut Tally,
+    ) -> Result<Attempt> {
         let core = self.store.core();
         // Everything that can be done before, so that the seal is short.
         let changing = self.store.changing();
@@ -112,10 +108,15 @@ impl Reshape<'_> {
         let made = sides.targets.iter().map(|side| &side.partition);
         let view = keyspace.view().with_reshaped(&next, self.spec.keyspace, made)?;
         let mut batch = self.commit_batch(sides)?;
-
-        self.set_phase(Phase::Sealed);
+        // So that the sync under the seal finds little to do: other partitions of the shard are
+        // written all the time.
         let begun = Instant::now();
-        let deadline = begun + self.pause_target();
+        sync(sides)?;
+        estimate.sync = begun.elapsed();
+
+        self.note_phase(Phase::Sealed);
+        let begun = Instant::now();
+        let deadline = begun + self.pause_target() / 2;
         let seals: Option<Vec<_>> =
             sides.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
         let changes = match &seals {
@@ -124,6 +125,8 @@ impl Reshape<'_> {
         };
         if seals.is_none() || !estimate.fits(changes.len(), self.pause_target()) {
             drop((seals, changing));
+            tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
+            self.tell_phase(Phase::Sealed);
             self.set_phase(Phase::CatchingUp);
             let copied = sides.apply(changes)?;
             tally.caught_up.keys += copied.keys;
@@ -133,9 +136,7 @@ impl Reshape<'_> {
         core.check_writable()?;
         let copied = sides.apply(changes)?;
         tally.caught_up.keys += copied.keys;
-        for shard in sides.target_shards().values() {
-            shard.sync()?;
-        }
+        sync(sides)?;
         crate::failpoint::hit("reshape-sealed");
         for target in names(&sides.targets) {
             core.redo.add_fence(&mut batch, &core.metadata.engine, target);
@@ -153,6 +154,7 @@ impl Reshape<'_> {
         drop((seals, doubt));
         tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
         drop(changing);
+        self.tell_phase(Phase::Sealed);
         self.set_phase(Phase::Committed);
         self.note_foreign(sides);
         Ok(Attempt::Committed)
@@ -183,6 +185,10 @@ impl Reshape<'_> {
         }
         super::start_trimming(self.store);
     }
+}
+
+fn sync(sides: &Sides) -> Result<()> {
+    sides.target_shards().values().try_for_each(|shard| shard.sync())
 }
 
 fn in_doubt(core: &Core, error: Error) -> Error {

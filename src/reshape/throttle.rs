@@ -104,6 +104,7 @@ impl State {
 fn adapt(rate: f64, rise: Option<f64>, rise_max: f64) -> f64 {
     match rise {
         Some(rise) if rise > rise_max => (rate / 2.0).max(LEAST_BYTES_PER_SECOND),
+        // Also where nothing is known: nobody waits.
         _ => rate + STEP_BYTES_PER_SECOND,
     }
 }

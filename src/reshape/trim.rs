@@ -56,8 +56,15 @@ fn work(weak: &WeakStore) {
                 match trim(&store, name) {
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::Closed => return,
-                    // It gave way to another reshape, whose targets are trimmed in their turn.
-                    Err(error) => tracing::debug!(partition = %name.id, %error, "not trimmed"),
+                    Err(error) => {
+                        tracing::debug!(partition = %name.id, %error, "not trimmed");
+                        // It gave way to another reshape. If that comes to nothing, the
+                        // partition is still there under this name.
+                        if error.kind() == ErrorKind::Aborted {
+                            store.reshapes().trim_later(name);
+                            std::thread::sleep(REST / 10);
+                        }
+                    }
                 }
             }
             Ok(None) => idle += REST,

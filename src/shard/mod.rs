@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::options::Durability;
 use crate::topology::PartitionName;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -162,8 +163,9 @@ pub(crate) trait Shard: Sized + Send + Sync + 'static {
     /// The same for one partition.
     fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
     fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
-    /// Its files go when nobody holds anything of it any more.
-    fn retire(&self);
+    /// Its files go when nobody holds anything of it any more, and after them the file that says
+    /// whose they are.
+    fn retire(&self, identity: &Path);
     /// Ends background work; reads through handles that are still held go on.
     fn quiesce(&self);
 }

@@ -4,6 +4,7 @@ use super::core::Core;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::reshape::Registry;
 use crate::shard::{Engine, Shard};
 use crate::topology;
 use crate::verify::Verification;
@@ -97,6 +98,9 @@ impl Store {
     ///
     /// The first error of a shard; the others are closed all the same.
     pub fn close(&self) -> Result<()> {
+        if Registry::is_telling() {
+            return Err(Error::invalid("a listener cannot close its store; do it elsewhere"));
+        }
         // Reshapes end, those that are not committed by a rollback.
         self.reshapes().stop();
         self.reshapes().wait_until_idle();

@@ -77,8 +77,8 @@ impl ScanOptions {
 /// As an [`Iterator`] it gives a copy of each key and value. [`next_row`](Self::next_row) lends
 /// them instead, without copying.
 ///
-/// What it sees: each partition as it was when the scan came to it, and nothing older than the
-/// start of the scan. The partitions of a hash keyspace are all opened at the start. For one cut
+/// What it sees: each partition as it was when the scan came to it, or when a reshape took its
+/// place before that; and nothing older than the start of the scan. The partitions of a hash keyspace are all opened at the start. For one cut
 /// over everything, scan a [`Snapshot`](crate::Snapshot).
 pub struct Scan {
     rows: Rows,

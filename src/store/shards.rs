@@ -53,7 +53,8 @@ impl Store {
     /// [`NotFound`](ErrorKind::NotFound) if the one above it is missing;
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a weight of 0 or the directory of
     /// another shard; [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt),
-    /// [`Io`](ErrorKind::Io). Then nothing was changed.
+    /// [`Io`](ErrorKind::Io). Then nothing was changed; except that a shard whose job could not be
+    /// started is there, and empty.
     pub fn add_shard(&self, spec: ShardSpec) -> Result<Job> {
         self.start(&self.add_shard_request(spec))
     }
@@ -93,6 +94,7 @@ impl Store {
     pub(super) fn start_adding(&self, shard: &ShardInfo, options: ReshapeOptions) -> Result<Job> {
         let sizes = self.sizes()?;
         let changing = self.changing();
+        self.core().check_writable()?;
         let present = self.topology();
         let info = ShardInfo { id: present.next_shard(), ..shard.clone() };
         let Plan { steps, .. } = plan(&present, &sizes, &Request::AddShard(info.clone()))?;
@@ -124,9 +126,15 @@ impl Store {
         // Refused before anything is changed, if it is to be refused.
         plan(&self.topology(), &sizes, &request)?;
         self.set_draining(shard, true)?;
-        let Plan { steps, .. } = plan(&self.topology(), &sizes, &request)?;
-        let purpose = Purpose::Removal(shard);
-        reshape::start(self, format!("remove shard {shard}"), steps, options, purpose)
+        let started =
+            plan(&self.topology(), &sizes, &request).and_then(|Plan { steps, .. }| {
+                let purpose = Purpose::Removal(shard);
+                reshape::start(self, format!("remove shard {shard}"), steps, options, purpose)
+            });
+        if started.is_err() {
+            self.set_draining(shard, false)?;
+        }
+        started
     }
 
     pub(super) fn start_weighing(
@@ -138,6 +146,7 @@ impl Store {
         let sizes = self.sizes()?;
         let request = Request::SetWeight { shard, weight };
         let changing = self.changing();
+        self.core().check_writable()?;
         let present = self.topology();
         let Plan { steps, .. } = plan(&present, &sizes, &request)?;
         self.commit_shards(present.apply(&Change::SetWeight { id: shard, weight })?)?;
@@ -170,9 +179,8 @@ impl Store {
         core.check_writable()?;
         let present = self.topology();
         let next = present.apply(&Change::RemoveShard { id: shard })?;
-        let directory = match present.shard(shard) {
-            Some(info) => core.path.join(&info.directory),
-            None => return Ok(()),
+        let Some(directory) = present.shard(shard).map(|info| info.directory.clone()) else {
+            return Ok(());
         };
         let mut batch = EngineBatch::default();
         journal::retire(&core.metadata, &mut batch, shard, &directory)?;
@@ -185,39 +193,42 @@ impl Store {
         core.edit_shards(|shards| {
             shards.remove(&shard);
         });
-        if let Err(error) = remove_identity(&directory) {
-            tracing::warn!(%shard, %error, "left a file of a removed shard behind");
-        }
-        engine.retire();
+        // The identity goes last: as long as it is there, the files are this store's to remove.
+        engine.retire(&core.path.join(directory).join("SHARD"));
         Ok(())
     }
 }
 
-/// After this the directory is nobody's.
-fn remove_identity(directory: &Path) -> Result<()> {
-    let identity = directory.join("SHARD");
-    match std::fs::remove_file(&identity) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io("remove", &identity)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Removes the files of shards that were removed in an earlier opening.
+/// Removes the files of shards that were removed in an earlier opening, as far as they are there
+/// and still this store's. What cannot be removed, of a disk that fails perhaps, is tried again by
+/// the next opening: the store does not need it.
 pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -> Result<()> {
     for (shard, directory) in journal::retired(&core.metadata)? {
-        let mine = Identity { store: core.id, shard: u32::try_from(shard).ok().map(ShardId) };
-        if Identity::read(&directory.join("SHARD"))?.is_some_and(|found| found != mine) {
-            // Its files were gone, and the directory has been given to another shard since.
-            journal::forget_retired(&core.metadata, shard)?;
-            continue;
+        let directory = core.path.join(directory);
+        let place = directory.display();
+        match remove_files(core, shard, &directory) {
+            Ok(removed) => {
+                journal::forget_retired(&core.metadata, shard)?;
+                if removed {
+                    tracing::info!(shard, directory = %place, "removed the files of a removed shard");
+                    recovered.push(format!("the files of removed shard {shard} in {place}"));
+                }
+            }
+            Err(error) => tracing::warn!(shard, %error, "left files of a removed shard behind"),
         }
-        Engine::remove(&directory.join("data"))?;
-        remove_identity(&directory)?;
-        journal::forget_retired(&core.metadata, shard)?;
-        tracing::info!(shard, directory = %directory.display(), "removed the files of a removed shard");
-        recovered.push(format!("the files of removed shard {shard} in {}", directory.display()));
     }
     Ok(())
+}
+
+/// Whether there was something of the shard.
+fn remove_files(core: &super::Core, shard: u64, directory: &Path) -> Result<bool> {
+    let identity = directory.join("SHARD");
+    let mine = Identity { store: core.id, shard: u32::try_from(shard).ok().map(ShardId) };
+    // Without its identity, or with another, the directory has been given to somebody else.
+    if Identity::read(&identity)? != Some(mine) {
+        return Ok(false);
+    }
+    Engine::remove(&directory.join("data"))?;
+    std::fs::remove_file(&identity).map_err(io("remove", &identity))?;
+    Ok(true)
 }

@@ -24,6 +24,8 @@ impl Scratch {
     pub(super) fn claim(parent: &Path, name: PartitionName) -> Result<Self> {
         let path = parent.join(family(name));
         remove_all(&path)?;
+        // RocksDB links into a directory of this name first.
+        remove_all(&parent.join(format!("{}.tmp", family(name))))?;
         create_dir_all(parent).map_err(|error| cannot("create", parent, error))?;
         Ok(Self(path))
     }
@@ -63,14 +65,14 @@ pub(super) fn write_files(
         let (finisher, written) = bounded::<OpenFile<'_>>(1);
         let finishing = scope.spawn(move || written.iter().map(OpenFile::finish).collect());
         let mut files = Files { options, directory, open: None, begun: 0, finisher };
-        let filled = fill(&mut |key, value| files.put(key, value));
-        files.close();
+        let filled = fill(&mut |key, value| files.put(key, value)).and_then(|()| files.close());
         drop(files);
         let finished: Result<Vec<(PathBuf, u64)>> = finishing.join().unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
         });
-        filled?;
+        // Its error first: that is why the other came.
         let finished = finished?;
+        filled?;
         let bytes = finished.iter().map(|(_, bytes)| bytes).sum();
         Ok((finished.into_iter().map(|(path, _)| path).collect(), bytes))
     })
@@ -106,10 +108,7 @@ impl<'a> Files<'a> {
             full = file.writer.file_size() >= FILE_BYTES;
         }
         self.open = Some(file);
-        if full {
-            self.close();
-        }
-        Ok(())
+        if full { self.close() } else { Ok(()) }
     }
 
     fn create(&mut self) -> Result<OpenFile<'a>> {
@@ -121,10 +120,11 @@ impl<'a> Files<'a> {
     }
 
     /// Gives the file to the other thread. If that has ended, it has an error to tell.
-    fn close(&mut self) {
-        if let Some(file) = self.open.take() {
-            let _ = self.finisher.send(file);
-        }
+    fn close(&mut self) -> Result<()> {
+        let Some(file) = self.open.take() else { return Ok(()) };
+        self.finisher
+            .send(file)
+            .map_err(|_| Error::new(ErrorKind::Internal, "the thread that syncs files has ended"))
     }
 }
 

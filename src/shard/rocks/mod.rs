@@ -166,15 +166,16 @@ impl Shard for Rocks {
 
     fn drop_partition(&self, name: PartitionName) -> Result<()> {
         let _dropping = self.dropping.write();
-        let Some(partition) = self.partition(name) else { return Ok(()) };
+        // IMPORTANT: out of the list even if this fails. RocksDB drops the family first and then
+        // writes a file of options; an error of the second leaves a dropped family, at which each
+        // flush of all of them would end.
+        let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
         match partition.handle() {
             Handle::Named(_) => {
-                self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))?;
+                self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
             }
-            Handle::Imported(imported) => link::drop_family(&self.db, imported)?,
+            Handle::Imported(imported) => link::drop_family(&self.db, imported),
         }
-        self.partitions.lock().remove(&name);
-        Ok(())
     }
 
     fn bookkeeping(&self) -> &Arc<ColumnFamily> {
@@ -327,8 +328,8 @@ impl Shard for Rocks {
         })
     }
 
-    fn retire(&self) {
-        self.db.retire();
+    fn retire(&self, identity: &Path) {
+        self.db.retire(identity);
     }
 
     fn quiesce(&self) {

@@ -22,8 +22,7 @@ use rocksdb::{
 use std::mem::transmute;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
@@ -39,14 +38,18 @@ pub(super) struct OpenDb {
 /// What a database leaves when it is closed: nothing, if it was retired.
 struct Remains {
     directory: PathBuf,
-    retired: AtomicBool,
+    /// If it is retired, the file that says whose it is.
+    identity: OnceLock<PathBuf>,
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        if self.retired.load(Ordering::Acquire)
-            && let Err(error) = super::Rocks::remove(&self.directory)
-        {
+        let Some(identity) = self.identity.get() else { return };
+        let removed = super::Rocks::remove(&self.directory);
+        let removed = removed.and_then(|()| {
+            std::fs::remove_file(identity).map_err(|error| super::cannot("remove", identity, error))
+        });
+        if let Err(error) = removed {
             tracing::warn!(%error, "left files of a removed shard, which the next opening removes");
         }
     }
@@ -57,13 +60,13 @@ pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 
 impl OpenDb {
     pub(super) fn new(db: Db, directory: &Path, keep: Keep) -> Arc<Self> {
-        let remains = Remains { directory: directory.to_owned(), retired: AtomicBool::new(false) };
+        let remains = Remains { directory: directory.to_owned(), identity: OnceLock::new() };
         Arc::new(Self { db, remains, _keep: keep })
     }
 
     /// Its files go when it is closed.
-    pub(super) fn retire(&self) {
-        self.remains.retired.store(true, Ordering::Release);
+    pub(super) fn retire(&self, identity: &Path) {
+        self.remains.identity.get_or_init(|| identity.to_owned());
     }
 }
 
