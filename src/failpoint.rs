@@ -2,7 +2,8 @@
 //!
 //! Built only with the feature `failpoints`. The environment variable `ANNULUS_FAILPOINT` then
 //! names a place, and after `@` how many times it is passed before it kills: `batch-after-part@3`
-//! aborts the process at the third passing, with nothing flushed, dropped or unlocked.
+//! aborts the process at the third passing, with nothing flushed, dropped or unlocked. With
+//! `panic:` before it, the thread panics there instead.
 
 /// Marks a durable step of a protocol.
 #[inline]
@@ -20,6 +21,7 @@ mod enabled {
 
     struct Plan {
         place: String,
+        panics: bool,
         passings_left: AtomicU64,
     }
 
@@ -27,12 +29,17 @@ mod enabled {
         let text = std::env::var("ANNULUS_FAILPOINT").ok()?;
         let (place, times) = text.split_once('@').unwrap_or((&text, "1"));
         let passings_left = AtomicU64::new(times.parse().unwrap_or(1));
-        Some(Plan { place: place.to_owned(), passings_left })
+        let (panics, place) = match place.strip_prefix("panic:") {
+            Some(place) => (true, place),
+            None => (false, place),
+        };
+        Some(Plan { place: place.to_owned(), panics, passings_left })
     });
 
     pub(super) fn hit(place: &str) {
-        let plan = PLAN.as_ref().filter(|plan| plan.place == place);
-        if plan.is_some_and(|plan| plan.passings_left.fetch_sub(1, Ordering::SeqCst) == 1) {
+        let Some(plan) = PLAN.as_ref().filter(|plan| plan.place == place) else { return };
+        if plan.passings_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            assert!(!plan.panics, "failpoint {place}");
             std::process::abort();
         }
     }

@@ -361,3 +361,58 @@ fn a_copy_is_no_faster_than_the_throttle_allows() {
     let outcome = job.wait().unwrap().remove(0);
     assert!(outcome.bytes > 4 << 20 && looks > 10, "{outcome:?}");
 }
+
+const PANIC_DIRECTORY: &str = "ANNULUS_TEST_PANIC_DIRECTORY";
+
+/// Not a test of its own: a process in which a worker panics at the place that the environment
+/// names. Before the commit the reshape is rolled back, and works the next time; in the commit the
+/// store is in doubt.
+#[cfg(feature = "failpoints")]
+#[test]
+fn panicking_child() {
+    let Some(directory) = std::env::var_os(PANIC_DIRECTORY) else { return };
+    let path = std::path::Path::new(&directory).join("store");
+    let store = Store::builder(path).shards(3).options(crate::basic::small()).open().unwrap();
+    let [hash, _range] = both(&store);
+    fill(&store, &hash);
+    let before = rows(&hash);
+    let partition = hash.stats().unwrap()[0].clone();
+    let to = ShardId((partition.owner.0 + 1) % 3);
+    let moving = Request::Move { partition: partition.id, to };
+    let error = store.start(&moving).unwrap().wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+    assert!(error.to_string().contains("panicked: failpoint"), "{error}");
+    assert_eq!(rows(&hash), before);
+    if std::env::var("ANNULUS_FAILPOINT").unwrap().contains("after-commit") {
+        assert_eq!(hash.put("key", "value").unwrap_err().kind(), ErrorKind::InDoubt);
+        return;
+    }
+    hash.put("key", "value").unwrap();
+    hash.delete("key").unwrap();
+    store.start(&moving).unwrap().wait().unwrap();
+    assert_eq!(rows(&hash), before);
+    assert_sound(&store);
+}
+
+/// The story looked for: a panic in the worker takes the store with it, or what it had committed.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_worker_that_panics_ends_only_its_reshape() {
+    for place in
+        ["reshape-after-target", "reshape-caught-up", "reshape-sealed", "reshape-after-commit"]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "reshape_faults::panicking_child", "--nocapture"])
+            .env(PANIC_DIRECTORY, directory.path())
+            .env("ANNULUS_FAILPOINT", format!("panic:{place}"))
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {log}");
+        let store = reopen(&directory);
+        let [hash, _range] = both(&store);
+        assert!(rows(&hash).len() > 1000);
+        assert_sound(&store);
+    }
+}
