@@ -96,7 +96,7 @@ fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Durati
     let mut longest = Duration::ZERO;
     for _ in 0..CUTS_MAX {
         let begun = Instant::now();
-        let deadline = Some(begun + pause);
+        let deadline = Some(begun + pause / 5);
         let sealed: Option<Vec<_>> =
             sides.sources.iter().map(|side| side.partition.access.seal(deadline)).collect();
         let cut = sealed.map(|sealed| {

@@ -116,7 +116,8 @@ impl Reshape<'_> {
 
         self.note_phase(Phase::Sealed);
         let begun = Instant::now();
-        let deadline = begun + self.pause_target() / 2;
+        // A writer may be stopped with its stripe in hand, by a busy processor: rather again than long.
+        let deadline = begun + self.pause_target() / 5;
         let seals: Option<Vec<_>> =
             sides.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
         let changes = match &seals {

@@ -66,6 +66,10 @@ impl Resources {
         // By default each column family starts 16 threads to open its files: a thousand for a
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);
+        // What is written goes to the disk bit by bit, so that a sync, of which the hand-over of a
+        // partition has two, does not wait behind a flush that was written at once.
+        options.set_bytes_per_sync(MIB as u64);
+        options.set_wal_bytes_per_sync(MIB as u64);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);
