@@ -372,7 +372,7 @@ const PANIC_DIRECTORY: &str = "ANNULUS_TEST_PANIC_DIRECTORY";
 fn panicking_child() {
     let Some(directory) = std::env::var_os(PANIC_DIRECTORY) else { return };
     let path = std::path::Path::new(&directory).join("store");
-    let store = Store::builder(path).shards(3).options(crate::basic::small()).open().unwrap();
+    let store = Store::builder(path).shards(3).options(small()).open().unwrap();
     let [hash, _range] = both(&store);
     fill(&store, &hash);
     let before = rows(&hash);

@@ -1,32 +1,35 @@
 //! A shard on RocksDB: one instance, a column family for each partition, and the default column
 //! family for bookkeeping.
 
+mod batch;
 mod config;
 mod cursor;
 mod error;
 mod link;
 mod load;
+mod logs;
+mod names;
 mod owned;
 mod sizes;
 
 pub(crate) use config::Resources;
 pub(crate) use owned::Keep;
 
-use super::{Batch, Direction, KeyRange, PutRow, Read, Shard, Usage};
+use super::{Direction, KeyRange, PutRow, Read, Shard, Usage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::PartitionId;
 use crate::options::Durability;
 use crate::topology::PartitionName;
+use batch::RocksBatch;
 use cursor::RocksCursor;
 use error::context;
+use logs::sync_logs;
+use names::{family, parse_family};
 use owned::{ColumnFamily, Db, Handle, OpenDb, Pinned, Snapshot};
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteBatch,
-    WriteOptions,
+    ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteOptions,
 };
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -337,44 +340,6 @@ impl Shard for Rocks {
     }
 }
 
-/// A batch of writes to one RocksDB instance.
-#[derive(Default)]
-pub(crate) struct RocksBatch(WriteBatch);
-
-impl Batch for RocksBatch {
-    type Partition = ColumnFamily;
-
-    fn put(&mut self, partition: &ColumnFamily, key: &[u8], value: &[u8]) {
-        self.0.put_cf(partition.handle(), key, value);
-    }
-
-    fn delete(&mut self, partition: &ColumnFamily, key: &[u8]) {
-        self.0.delete_cf(partition.handle(), key);
-    }
-
-    fn delete_range(&mut self, partition: &ColumnFamily, start: &[u8], end: &[u8]) {
-        self.0.delete_range_cf(partition.handle(), start, end);
-    }
-}
-
-/// Syncs the write-ahead logs that an earlier process left, and the directory that names them.
-fn sync_logs(directory: &Path) -> Result<()> {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(cannot("read", directory, error)),
-    };
-    for entry in entries {
-        let path = entry.map_err(|error| cannot("read", directory, error))?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            let synced = File::open(&path).and_then(|log| log.sync_all());
-            synced.map_err(|error| cannot("sync", &path, error))?;
-        }
-    }
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| cannot("sync", directory, error))
-}
-
 /// Removes a directory with what is in it, if it is there.
 fn remove_all(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
@@ -388,17 +353,6 @@ fn remove_all(directory: &Path) -> Result<()> {
 fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}", path.display()))
         .with_source(error)
-}
-
-/// The column family of a partition: `p`, its number, `.`, its generation.
-fn family(name: PartitionName) -> String {
-    format!("p{}.{}", name.id, name.generation)
-}
-
-fn parse_family(family: &str) -> Option<PartitionName> {
-    let (id, generation) = family.strip_prefix('p')?.split_once('.')?;
-    let id = PartitionId(id.parse().ok()?);
-    Some(PartitionName { id, generation: generation.parse().ok()? })
 }
 
 /// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
