@@ -20,10 +20,13 @@
     reason = "a bench"
 )]
 
+#[path = "support/arguments.rs"]
+mod arguments;
 #[path = "support/mod.rs"]
 mod support;
 
 use annulus::{Durability, Keyspace, Options};
+use arguments::Arguments;
 use rocksdb::DB;
 use std::path::Path;
 use std::process::Command;
@@ -40,24 +43,22 @@ struct Settings {
     /// Comparisons whose turns make a store of their own.
     loads: usize,
     wal_bytes: u64,
-    filters: Vec<String>,
+    arguments: Arguments,
 }
 
 impl Settings {
     fn from_arguments() -> Self {
-        let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-        let quick = arguments.iter().any(|a| a == "--quick" || a == "--test");
-        let filters = arguments.into_iter().filter(|a| !a.starts_with("--")).collect();
-        if quick {
+        let arguments = Arguments::read();
+        if arguments.quick {
             let turn = Duration::from_millis(20);
-            return Self { rows: 20_000, turn, turns: 4, loads: 2, wal_bytes: 4 << 20, filters };
+            return Self { rows: 20_000, turn, turns: 4, loads: 2, wal_bytes: 4 << 20, arguments };
         }
         let turn = Duration::from_millis(200);
-        Self { rows: 1_000_000, turn, turns: 40, loads: 9, wal_bytes: 256 << 20, filters }
+        Self { rows: 1_000_000, turn, turns: 40, loads: 9, wal_bytes: 256 << 20, arguments }
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+        self.arguments.wants(name)
     }
 }
 

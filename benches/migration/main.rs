@@ -18,10 +18,14 @@
     reason = "a bench"
 )]
 
+#[path = "../support/arguments.rs"]
+mod arguments;
 mod grow;
 mod load;
 mod pause;
 mod transport;
+
+use arguments::Arguments;
 
 /// How much is done.
 pub(crate) struct Settings {
@@ -31,15 +35,13 @@ pub(crate) struct Settings {
     turns: usize,
     reshapes: usize,
     bytes_grow: u64,
-    filters: Vec<String>,
+    arguments: Arguments,
 }
 
 impl Settings {
     fn from_arguments() -> Self {
-        let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-        let quick = arguments.iter().any(|a| a == "--quick" || a == "--test");
-        let filters = arguments.into_iter().filter(|a| !a.starts_with("--")).collect();
-        if quick {
+        let arguments = Arguments::read();
+        if arguments.quick {
             let (bytes, bytes_large) = (8 << 20, 32 << 20);
             return Self {
                 bytes,
@@ -47,7 +49,7 @@ impl Settings {
                 turns: 2,
                 reshapes: 20,
                 bytes_grow: 32 << 20,
-                filters,
+                arguments,
             };
         }
         Self {
@@ -56,12 +58,12 @@ impl Settings {
             turns: 7,
             reshapes: 1000,
             bytes_grow: 4 << 30,
-            filters,
+            arguments,
         }
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+        self.arguments.wants(name)
     }
 }
 

@@ -83,6 +83,11 @@ impl Sides {
                 copied.bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
             }
         }
+        self.write(batches)
+    }
+
+    /// Writes to each shard of the targets what is for it.
+    fn write(&self, mut batches: BTreeMap<ShardId, EngineBatch>) -> Result<()> {
         for (owner, shard) in self.target_shards() {
             if let Some(batch) = batches.remove(&owner) {
                 shard.write(batch, Durability::Buffered)?;
@@ -124,11 +129,7 @@ impl Sides {
                 if batches.is_empty() {
                     break;
                 }
-                for (owner, shard) in self.target_shards() {
-                    if let Some(batch) = batches.remove(&owner) {
-                        shard.write(batch, Durability::Buffered)?;
-                    }
-                }
+                self.write(batches)?;
             }
         }
         Ok(())

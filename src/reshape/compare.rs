@@ -61,8 +61,8 @@ pub(crate) struct Compared {
     pub(crate) sealed: Duration,
 }
 
-/// Compares both sides. `pace` is
-/// told of the rows that were read, and may end the comparison with an error.
+/// Compares both sides. `pace` is told of the bytes that were read, and may end the comparison
+/// with an error.
 ///
 /// # Errors
 ///

@@ -8,11 +8,12 @@
 //! ```
 
 use super::{Outcome, Phase, Transport};
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{PartitionId, ShardId};
+use crate::error::Result;
+use crate::id::ShardId;
 use crate::options::Durability;
 use crate::shard::{Batch as _, EngineBatch, Shard};
 use crate::store::Metadata;
+use crate::store::record_key::{numbered, of_partition, parse_number, parse_partition};
 use crate::topology::{PartitionName, ReshapeSpec, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,40 +71,15 @@ impl Intent {
     }
 }
 
-fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
-    [prefix, &number.to_be_bytes()].concat()
-}
-
-fn foreign_key(name: PartitionName) -> Vec<u8> {
-    [FOREIGN, &name.id.0.to_be_bytes(), &name.generation.to_be_bytes()].concat()
-}
-
-fn parse_number(suffix: &[u8]) -> Option<u64> {
-    suffix.try_into().ok().map(u64::from_be_bytes)
-}
-
-fn parse_name(suffix: &[u8]) -> Option<PartitionName> {
-    let (id, generation) = suffix.split_first_chunk::<8>()?;
-    let generation = u32::from_be_bytes(generation.try_into().ok()?);
-    Some(PartitionName { id: PartitionId(u64::from_be_bytes(*id)), generation })
-}
-
-/// The records under a prefix, with what their keys say.
+/// The records under a prefix, decoded.
 fn read<K, V: serde::de::DeserializeOwned>(
     metadata: &Metadata,
     prefix: &[u8],
     parse: impl Fn(&[u8]) -> Option<K>,
 ) -> Result<Vec<(K, V)>> {
-    let mut records = Vec::new();
-    for (key, record) in metadata.records(prefix)? {
-        let place = format!("the record `{}` in the metadata", key.escape_ascii());
-        let parsed = key
-            .get(prefix.len()..)
-            .and_then(&parse)
-            .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("{place} is misnamed")))?;
-        records.push((parsed, decode(&place, &record)?));
-    }
-    Ok(records)
+    let what = format!("a record `{}` in the metadata", prefix.escape_ascii());
+    let records = metadata.records(prefix, parse)?.into_iter();
+    records.map(|(key, record)| Ok((key, decode(&what, &record)?))).collect()
 }
 
 /// The intents of reshapes that were not committed, by number.
@@ -132,18 +108,18 @@ pub(crate) fn set_foreign(
 ) -> Result<()> {
     if permille > 0 {
         let record = encode("the foreign share of a partition", &permille)?;
-        batch.put(metadata.engine.bookkeeping(), &foreign_key(name), &record);
+        batch.put(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name), &record);
     }
     Ok(())
 }
 
 pub(crate) fn forget_foreign(metadata: &Metadata, batch: &mut EngineBatch, name: PartitionName) {
-    batch.delete(metadata.engine.bookkeeping(), &foreign_key(name));
+    batch.delete(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name));
 }
 
 /// How much of each partition's files lies outside its span, where that is anything.
 pub(crate) fn foreign(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u32>> {
-    Ok(read(metadata, FOREIGN, parse_name)?.into_iter().collect())
+    Ok(read(metadata, FOREIGN, parse_partition)?.into_iter().collect())
 }
 
 /// Remembers how a reshape ended, and forgets an old one for it. Not synced: it is for people.

@@ -1,6 +1,6 @@
 //! One reshape, from its intent to its end.
 
-use super::catch_up::{Copied, Side, Sides};
+use super::catch_up::{Side, Sides};
 use super::compare::compare;
 use super::control::Control;
 use super::event::Event;
@@ -46,7 +46,7 @@ pub(super) struct Reshape<'a> {
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) bytes: u64,
-    pub(super) caught_up: Copied,
+    pub(super) keys_caught_up: u64,
     pub(super) rounds: u32,
     /// How long a key took in the last round that had any.
     pub(super) per_key: Option<Duration>,
@@ -172,12 +172,11 @@ impl<'a> Reshape<'a> {
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {
-            let pause = Duration::from_millis(u64::from(self.options.pause_ms_target));
-            let check = self.options.check;
+            let (check, pause) = (self.options.check, self.pause_target());
             let compared = compare(&sides, &self.dirty, check, pause, |read| self.pace(read))?;
             // Writes waited for that, too.
             tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
-            self.add(sides.apply(compared.pending)?, tally);
+            tally.keys_caught_up += sides.apply(compared.pending)?.keys;
         }
         crate::failpoint::hit("reshape-caught-up");
         self.seal_and_commit(&sides, tally)
@@ -194,7 +193,8 @@ impl<'a> Reshape<'a> {
                 (Transport::Link, [source, ..]) => {
                     let column = transport::link(&source.partition, blank)?;
                     let bytes = blank.shard.usage(&column)?.bytes_on_disk;
-                    self.count(tally, 0, bytes);
+                    tally.bytes += bytes;
+                    self.control.add_done(0, bytes);
                     let (source, span) = (&source.partition, &self.source_span);
                     // A source without files shares none.
                     let foreign = match bytes {
@@ -204,15 +204,12 @@ impl<'a> Reshape<'a> {
                     (column, foreign)
                 }
                 _ => {
-                    let mut rows = (0, 0);
                     let pace = |keys, bytes| {
-                        rows = (rows.0 + keys, rows.1 + bytes);
+                        tally.bytes += bytes;
                         self.control.add_done(keys, bytes);
                         self.pace(bytes)
                     };
-                    let (column, _) = transport::copy(&self.sources, blank, pace)?;
-                    tally.bytes += rows.1;
-                    (column, 0)
+                    (transport::copy(&self.sources, blank, pace)?, 0)
                 }
             };
             crate::failpoint::hit("reshape-after-target");
@@ -224,18 +221,8 @@ impl<'a> Reshape<'a> {
         Ok(targets)
     }
 
-    fn count(&self, tally: &mut Tally, keys: u64, bytes: u64) {
-        tally.bytes += bytes;
-        self.control.add_done(keys, bytes);
-    }
-
-    fn add(&self, copied: Copied, tally: &mut Tally) {
-        tally.caught_up.keys += copied.keys;
-        tally.caught_up.bytes += copied.bytes;
-    }
-
     /// One round: copies what has been written since the last.
-    pub(super) fn catch_up_once(&self, sides: &Sides, tally: &mut Tally) -> Result<Copied> {
+    pub(super) fn catch_up_once(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
         self.checkpoint()?;
         let changes = self.dirty.take();
         self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
@@ -245,10 +232,9 @@ impl<'a> Reshape<'a> {
             // The work alone: the throttle, or a pause, says nothing of how long a seal takes.
             tally.per_key = Some(begun.elapsed() / keys);
         }
-        self.add(copied, tally);
+        tally.keys_caught_up += copied.keys;
         self.control.dirty_keys.store(self.dirty.len(), Ordering::Relaxed);
-        self.pace(copied.bytes)?;
-        Ok(copied)
+        self.pace(copied.bytes)
     }
 
     /// After the commit: the commit goes into a file, and then the sources go.
@@ -309,7 +295,7 @@ impl<'a> Reshape<'a> {
             },
             error: error.map(ToString::to_string),
             bytes: tally.bytes,
-            keys_caught_up: tally.caught_up.keys,
+            keys_caught_up: tally.keys_caught_up,
             rounds: tally.rounds,
             pause_ms: tally.pause_ms,
             elapsed_ms: begun.elapsed().as_secs_f64() * 1e3,

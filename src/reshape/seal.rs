@@ -7,7 +7,7 @@ use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shard::{EngineBatch, Shard};
-use crate::store::{Core, Store};
+use crate::store::Core;
 use crate::topology::{Change, encode_topology};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ impl Drop for DoubtOnUnwind<'_> {
 }
 
 impl Reshape<'_> {
-    fn pause_target(&self) -> Duration {
+    pub(super) fn pause_target(&self) -> Duration {
         Duration::from_millis(u64::from(self.options.pause_ms_target))
     }
 
@@ -129,14 +129,12 @@ impl Reshape<'_> {
             tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
             self.tell_phase(Phase::Sealed);
             self.set_phase(Phase::CatchingUp);
-            let copied = sides.apply(changes)?;
-            tally.caught_up.keys += copied.keys;
+            tally.keys_caught_up += sides.apply(changes)?.keys;
             return Ok(Attempt::TooMuch);
         }
         // Under the seal: a batch in doubt says so before it lets go of its stripes.
         core.check_writable()?;
-        let copied = sides.apply(changes)?;
-        tally.caught_up.keys += copied.keys;
+        tally.keys_caught_up += sides.apply(changes)?.keys;
         sync(sides)?;
         crate::failpoint::hit("reshape-sealed");
         for target in names(&sides.targets) {
@@ -170,7 +168,7 @@ impl Reshape<'_> {
             journal::forget_foreign(metadata, &mut batch, source);
         }
         for target in &sides.targets {
-            let Some(permille) = Some(target.partition.foreign_permille) else { continue };
+            let permille = target.partition.foreign_permille;
             journal::set_foreign(metadata, &mut batch, target.partition.name, permille)?;
         }
         Ok(batch)
@@ -200,9 +198,3 @@ fn in_doubt(core: &Core, error: Error) -> Error {
     )
     .with_source(error)
 }
-
-/// The compiler's assurance that a store can be used from the threads of its jobs.
-const _: fn() = || {
-    fn shared<T: Send + Sync>() {}
-    shared::<Store>();
-};

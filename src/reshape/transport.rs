@@ -55,13 +55,12 @@ pub(crate) fn link(source: &Partition, target: &Blank) -> Result<EnginePartition
 }
 
 /// Makes a target of the rows of its span, as the sources hold them at one moment each. `pace` is
-/// told of keys and bytes as they are read, and may end the copy with an error. Gives the bytes
-/// that were written.
+/// told of keys and bytes as they are read, and may end the copy with an error.
 pub(crate) fn copy(
     sources: &[Side],
     target: &Blank,
     mut pace: impl FnMut(u64, u64) -> Result<()>,
-) -> Result<(EnginePartition, u64)> {
+) -> Result<EnginePartition> {
     let mut cuts: BTreeMap<ShardId, EngineSnapshot> = BTreeMap::new();
     let mut cursors = Vec::with_capacity(sources.len());
     for Side { partition, filter } in sources {

@@ -143,12 +143,12 @@ pub(crate) trait Shard: Sized + Send + Sync + 'static {
         source: &Self::Partition,
     ) -> Result<Arc<Self::Partition>>;
     /// Makes a partition of rows that `fill` gives in strictly ascending order of keys, written
-    /// as files that survive a power cut. Gives the bytes of those files, too.
+    /// as files that survive a power cut.
     fn load_partition(
         &self,
         name: PartitionName,
         fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
-    ) -> Result<(Arc<Self::Partition>, u64)>;
+    ) -> Result<Arc<Self::Partition>>;
     /// About how many bytes of files hold the keys of a range.
     fn bytes_in(&self, partition: &Self::Partition, range: &KeyRange) -> Result<u64>;
     /// Some keys of a partition, ascending and spread over its files; none if it has few.

@@ -80,15 +80,30 @@ impl Metadata {
         self.engine.write(others, Durability::Synced)
     }
 
-    /// The records whose keys begin with a prefix, in order.
-    pub(crate) fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    /// The records whose keys begin with a prefix, in order, with what the rest of their keys says.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if `parse` makes nothing of a key.
+    pub(crate) fn records<K>(
+        &self,
+        prefix: &[u8],
+        parse: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, Vec<u8>)>> {
         let range = Bounds::of(&Prefix::new(prefix)).range;
         let mut records = Vec::new();
         let read = Read::PRESENT;
         let mut cursor =
             self.engine.cursor(self.engine.bookkeeping(), &range, Direction::Forward, read)?;
         while let Some((key, record)) = cursor.row() {
-            records.push((key.to_vec(), record.to_vec()));
+            let parsed = key.strip_prefix(prefix).and_then(&parse).ok_or_else(|| {
+                let key = key.escape_ascii();
+                Error::new(
+                    ErrorKind::Damaged,
+                    format!("the metadata holds a misnamed record `{key}`"),
+                )
+            })?;
+            records.push((parsed, record.to_vec()));
             cursor.advance();
         }
         cursor.status()?;

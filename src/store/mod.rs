@@ -12,6 +12,7 @@ mod lifecycle;
 mod merge;
 mod metadata;
 mod open;
+pub(crate) mod record_key;
 mod redo;
 mod reshape;
 mod rows;

@@ -39,8 +39,10 @@
 
 use super::batch::{Op, Part, Routes, Views};
 use super::core::Core;
+use super::metadata::Metadata;
+use super::record_key::{self, parse_number};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{PartitionId, ShardId};
+use crate::id::ShardId;
 use crate::options::Durability;
 use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
 use crate::topology::{PartitionName, decode, encode};
@@ -132,7 +134,11 @@ impl Redo {
         target: PartitionName,
     ) {
         let next = self.state.lock().next;
-        commit.put(metadata.bookkeeping(), &fence_key(target), &next.to_be_bytes());
+        commit.put(
+            metadata.bookkeeping(),
+            &record_key::of_partition(FENCE_PREFIX, target),
+            &next.to_be_bytes(),
+        );
     }
 
     fn begin(&self, bytes: usize) -> u64 {
@@ -181,8 +187,8 @@ impl Redo {
 
     /// Completes what a crash interrupted. Runs before anybody else can write.
     pub(super) fn replay(&self, core: &Core, views: &impl Views) -> Result<usize> {
-        let records = read_records(&core.metadata.engine)?;
-        let fences = read_fences(&core.metadata.engine)?;
+        let records = core.metadata.records(RECORD_PREFIX, parse_number)?;
+        let fences = read_fences(&core.metadata)?;
         let mut next = records.last().map_or(1, |(number, _)| number + 1);
         for shard in core.shards.load().values() {
             next = next.max(last_marker(shard)?.map_or(0, |number| number + 1));
@@ -272,59 +278,23 @@ fn replay_one(
 }
 
 fn record_key(number: u64) -> Vec<u8> {
-    [RECORD_PREFIX, &number.to_be_bytes()].concat()
+    record_key::numbered(RECORD_PREFIX, number)
 }
 
-fn read_records(metadata: &Engine) -> Result<Vec<(u64, Vec<u8>)>> {
-    let range = KeyRange { start: record_key(0), end: Some(record_key(u64::MAX)) };
-    let mut cursor =
-        metadata.cursor(metadata.bookkeeping(), &range, Direction::Forward, Read::PRESENT)?;
-    let mut records = Vec::new();
-    while let Some((key, record)) = cursor.row() {
-        let number = key.strip_prefix(RECORD_PREFIX).and_then(parse_number).ok_or_else(|| {
-            let key = key.escape_ascii();
-            Error::new(ErrorKind::Damaged, format!("the metadata holds a misnamed record `{key}`"))
+fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
+    let fences = metadata.records(FENCE_PREFIX, record_key::parse_partition)?;
+    let number = |(name, number): (PartitionName, Vec<u8>)| {
+        let number = parse_number(&number).ok_or_else(|| {
+            let message = format!("the fence of partition {name} in the metadata is no number");
+            Error::new(ErrorKind::Damaged, message)
         })?;
-        records.push((number, record.to_vec()));
-        cursor.advance();
-    }
-    cursor.status()?;
-    Ok(records)
-}
-
-fn fence_key(target: PartitionName) -> Vec<u8> {
-    [FENCE_PREFIX, &target.id.0.to_be_bytes(), &target.generation.to_be_bytes()].concat()
-}
-
-fn read_fences(metadata: &Engine) -> Result<BTreeMap<PartitionName, u64>> {
-    let range = KeyRange { start: FENCE_PREFIX.to_vec(), end: Some(FENCE_END.to_vec()) };
-    let mut cursor =
-        metadata.cursor(metadata.bookkeeping(), &range, Direction::Forward, Read::PRESENT)?;
-    let mut fences = BTreeMap::new();
-    while let Some((key, number)) = cursor.row() {
-        let parsed = (|| {
-            let (id, generation) = key.strip_prefix(FENCE_PREFIX)?.split_first_chunk::<8>()?;
-            let generation = u32::from_be_bytes(generation.try_into().ok()?);
-            let id = PartitionId(u64::from_be_bytes(*id));
-            Some((PartitionName { id, generation }, parse_number(number)?))
-        })();
-        let (name, number) = parsed.ok_or_else(|| {
-            let key = key.escape_ascii();
-            Error::new(ErrorKind::Damaged, format!("the metadata holds a misnamed fence `{key}`"))
-        })?;
-        fences.insert(name, number);
-        cursor.advance();
-    }
-    cursor.status()?;
-    Ok(fences)
+        Ok((name, number))
+    };
+    fences.into_iter().map(number).collect()
 }
 
 fn last_marker(shard: &Engine) -> Result<Option<u64>> {
     let all = KeyRange::default();
     let cursor = shard.cursor(shard.bookkeeping(), &all, Direction::Reverse, Read::PRESENT)?;
     Ok(cursor.key().and_then(parse_number))
-}
-
-fn parse_number(bytes: &[u8]) -> Option<u64> {
-    bytes.try_into().ok().map(u64::from_be_bytes)
 }

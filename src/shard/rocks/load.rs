@@ -50,7 +50,7 @@ pub(super) fn is_empty(directory: &Path) -> Result<bool> {
 }
 
 /// Writes rows, which `fill` gives in ascending order of keys, to files in a new directory; each
-/// is synced. Gives their paths and the bytes of them all.
+/// is synced. Gives their paths.
 ///
 /// A second thread finishes each file, which syncs it, while the next one is written: half of the
 /// time of a copy is the disk's.
@@ -58,7 +58,7 @@ pub(super) fn write_files(
     options: &Options,
     directory: &Path,
     fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
-) -> Result<(Vec<PathBuf>, u64)> {
+) -> Result<Vec<PathBuf>> {
     create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
     std::thread::scope(|scope| {
         // One file waits while another is synced: no more of them are dirty in memory.
@@ -67,14 +67,13 @@ pub(super) fn write_files(
         let mut files = Files { options, directory, open: None, begun: 0, finisher };
         let filled = fill(&mut |key, value| files.put(key, value)).and_then(|()| files.close());
         drop(files);
-        let finished: Result<Vec<(PathBuf, u64)>> = finishing.join().unwrap_or_else(|_| {
+        let finished: Result<Vec<PathBuf>> = finishing.join().unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
         });
         // Its error first: that is why the other came.
         let finished = finished?;
         filled?;
-        let bytes = finished.iter().map(|(_, bytes)| bytes).sum();
-        Ok((finished.into_iter().map(|(path, _)| path).collect(), bytes))
+        Ok(finished)
     })
 }
 
@@ -129,10 +128,10 @@ impl<'a> Files<'a> {
 }
 
 impl OpenFile<'_> {
-    fn finish(mut self) -> Result<(PathBuf, u64)> {
+    fn finish(mut self) -> Result<PathBuf> {
         let place = self.path.display();
         self.writer.finish().map_err(context(format_args!("writing {place} failed")))?;
-        Ok((self.path, self.writer.file_size()))
+        Ok(self.path)
     }
 }
 

@@ -272,9 +272,9 @@ impl Shard for Rocks {
         &self,
         name: PartitionName,
         fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
-    ) -> Result<(Arc<ColumnFamily>, u64)> {
+    ) -> Result<Arc<ColumnFamily>> {
         let scratch = load::Scratch::claim(&self.scratch, name)?;
-        let (files, bytes) = load::write_files(&self.family_options, scratch.path(), fill)?;
+        let files = load::write_files(&self.family_options, scratch.path(), fill)?;
         crate::failpoint::hit("load-after-files");
         let partition = self.create_partition(name)?;
         crate::failpoint::hit("load-after-create");
@@ -284,7 +284,7 @@ impl Shard for Rocks {
                 .map_err(self.failed("taking over files"))?;
         }
         load::sync_directory(&self.directory)?;
-        Ok((partition, bytes))
+        Ok(partition)
     }
 
     fn bytes_in(&self, partition: &ColumnFamily, range: &KeyRange) -> Result<u64> {
