@@ -43,6 +43,7 @@
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`balance`]: plans: what to move, split and merge when shards come, go or change weight.
+//! * [`heat`]: where the load is, and where to split for it.
 //! * [`Error`]: one type; [`ErrorKind`] says what to do.
 //!
 //! # What it promises
@@ -79,6 +80,7 @@ pub mod balance;
 mod error;
 #[cfg(feature = "rocksdb")]
 mod failpoint;
+pub mod heat;
 mod id;
 #[cfg(feature = "rocksdb")]
 mod options;
