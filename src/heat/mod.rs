@@ -2,5 +2,7 @@
 
 pub(crate) mod place;
 mod profile;
+pub(crate) mod split;
 
 pub use profile::{Profile, Sample, ScanSample};
+pub use split::{NoHelp, SplitDecision, SplitOptions, decide};

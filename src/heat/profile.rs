@@ -52,7 +52,7 @@ pub struct Profile {
     weight: f64,
     effective: f64,
     heaviest: Option<usize>,
-    rising: f64,
+    rising: Rising,
     scan_starts: Ends,
     scan_ends: Ends,
 }
@@ -71,6 +71,14 @@ struct Place {
     sample: usize,
     /// The weight of all places before this one.
     before: f64,
+}
+
+/// The weight of the writes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Rising {
+    writes: f64,
+    /// Of those that went beyond everything before them.
+    beyond: f64,
 }
 
 /// The scans by one of their ends, ascending, with the weight up to and with each of them.
@@ -149,8 +157,7 @@ impl Profile {
     /// O(log n).
     #[must_use]
     pub fn share_before(&self, at: &Cut) -> f64 {
-        let place = self.places.partition_point(|place| self.at(place).is_some_and(|it| it < at));
-        self.share_before_place(place)
+        self.share_before_place(self.place_at(at))
     }
 
     /// A place other than the first sampled one, chosen so that the share of the load before it is
@@ -164,8 +171,8 @@ impl Profile {
     /// The place with the most load, the first of equal ones, and its share. O(1).
     #[must_use]
     pub fn heaviest(&self) -> Option<(Cut, f64)> {
-        let place = self.heaviest?;
-        Some((self.place(place)?.clone(), self.place_weight(place) / self.weight))
+        let (place, share) = self.heaviest_place()?;
+        Some((self.place(place)?.clone(), share))
     }
 
     /// The share of the scans that a cut at `at` would cut: those that touch places on both sides.
@@ -183,7 +190,13 @@ impl Profile {
     /// first sample goes beyond nothing. O(1).
     #[must_use]
     pub fn rising_share(&self) -> f64 {
-        self.rising
+        share(self.rising.beyond, self.rising.writes)
+    }
+
+    /// The share of the load that those writes are. O(1).
+    #[must_use]
+    pub fn rising_load_share(&self) -> f64 {
+        share(self.rising.beyond, self.weight)
     }
 
     /// The greatest sampled place. O(1).
@@ -203,6 +216,22 @@ impl Profile {
     /// The samples, in the order in which they arrived.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = &Sample> {
         self.samples.iter()
+    }
+
+    /// The index of the place with the most load, and its share.
+    pub(crate) fn heaviest_place(&self) -> Option<(usize, f64)> {
+        let place = self.heaviest?;
+        Some((place, self.place_weight(place) / self.weight))
+    }
+
+    /// The index of the first place before which there is at least `share` of the load.
+    pub(crate) fn place_at_share(&self, share: f64) -> usize {
+        self.places.partition_point(|place| place.before < share * self.weight)
+    }
+
+    /// The index of the first place that is not before `at`.
+    pub(crate) fn place_at(&self, at: &Cut) -> usize {
+        self.places.partition_point(|place| self.at(place).is_some_and(|it| it < at))
     }
 
     /// The place with this index, in ascending order.
@@ -284,18 +313,22 @@ fn effective(samples: &[Sample]) -> f64 {
     if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 
-fn rising(samples: &[Sample]) -> f64 {
-    let (mut writes, mut rising) = (0.0, 0.0);
+fn rising(samples: &[Sample]) -> Rising {
+    let mut rising = Rising::default();
     let mut greatest: Option<&Cut> = None;
     for sample in samples {
         let beyond = greatest.is_none_or(|greatest| sample.at > *greatest);
         if sample.write {
-            writes += sample.weight;
-            rising += if beyond && greatest.is_some() { sample.weight } else { 0.0 };
+            rising.writes += sample.weight;
+            rising.beyond += if beyond && greatest.is_some() { sample.weight } else { 0.0 };
         }
         greatest = if beyond { Some(&sample.at) } else { greatest };
     }
-    if writes > 0.0 { rising / writes } else { 0.0 }
+    rising
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 fn touches(scan: &ScanSample, span: &Span) -> bool {
