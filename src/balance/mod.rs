@@ -27,6 +27,7 @@ mod asked;
 mod hash;
 mod loads;
 mod range;
+pub mod rebalance;
 mod shift;
 mod text;
 
@@ -37,7 +38,7 @@ use crate::topology::{
     Change, Cut, Partition, Partitioning, ReshapeKind, ReshapeSpec, ShardInfo, Topology,
 };
 use loads::Loads;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How many bytes each partition has; one that is not listed has none.
@@ -99,7 +100,7 @@ pub enum Request {
 }
 
 /// Where a step cuts its source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum StepCut {
     /// Here.
@@ -113,7 +114,7 @@ pub enum StepCut {
 }
 
 /// One reshape of a [`Plan`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Step {
     /// The keyspace of the partitions.
@@ -152,7 +153,7 @@ impl Step {
 }
 
 /// What to do for a [`Request`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
     /// Reshapes that may be carried out in any order or at the same time: no partition is the

@@ -64,7 +64,7 @@ fn list(items: &[impl Display]) -> String {
 }
 
 /// A number of bytes with a unit and one decimal.
-pub(super) fn human(bytes: u128) -> String {
+pub(in crate::balance) fn human(bytes: u128) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -199,6 +199,25 @@ impl Profile {
         share(self.rising.beyond, self.weight)
     }
 
+    /// The shares of the load to come that the parts between `cuts` will have: one more than cuts,
+    /// which must ascend. They are those of the samples, except where most writes go
+    /// [beyond everything](Self::rising_share) and the last cut lies behind all samples: then the
+    /// last part gets the share of those writes. O(cuts × log n).
+    #[must_use]
+    pub fn expected_shares(&self, cuts: &[Cut]) -> Vec<f64> {
+        let behind = cuts.last().is_some_and(|cut| self.place_at(cut) == self.places.len());
+        let rising =
+            if behind && self.rising_share() >= 0.5 { self.rising_load_share() } else { 0.0 };
+        let ends = cuts.iter().map(|cut| self.share_before(cut)).chain([1.0]);
+        let mut before = 0.0;
+        let mut shares: Vec<f64> =
+            ends.map(|end| (1.0 - rising) * (end - std::mem::replace(&mut before, end))).collect();
+        if let Some(last) = shares.last_mut() {
+            *last += rising;
+        }
+        shares
+    }
+
     /// The greatest sampled place. O(1).
     #[must_use]
     pub fn last_place(&self) -> Option<&Cut> {

@@ -171,7 +171,7 @@ impl Keyspace {
         (0..self.partitions.len()).filter_map(|index| self.partition(index))
     }
 
-    #[cfg(feature = "rocksdb")]
+    /// The names of its partitions and their owners, without their spans.
     pub(crate) fn names(&self) -> impl Iterator<Item = (PartitionName, ShardId)> {
         self.partitions
             .iter()
