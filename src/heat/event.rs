@@ -1,0 +1,63 @@
+//! What becomes hot, and what cools.
+
+use crate::id::{KeyspaceId, PartitionId, ShardId};
+use serde::{Deserialize, Serialize};
+
+/// Reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessKind {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+}
+
+/// Something became hot or cooled. A key or a partition is hot once, until it has cooled; a
+/// partition that is split or merged away is forgotten without an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HeatEvent {
+    /// A key takes more than [`hot_key_share`](super::HeatOptions::hot_key_share), even if its
+    /// count is too high by all of its error and by three standard errors of the sampling.
+    KeyHot(KeyEvent),
+    /// A hot key takes less than half of that share.
+    KeyCooled(KeyEvent),
+    /// A partition takes more than
+    /// [`hot_partition_share`](super::HeatOptions::hot_partition_share), even if its load is too
+    /// high by three standard errors of the sampling.
+    PartitionHot(PartitionEvent),
+    /// A hot partition takes less than 70 % of that share.
+    PartitionCooled(PartitionEvent),
+}
+
+/// A key, and what it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyEvent {
+    /// The keyspace.
+    pub keyspace: KeyspaceId,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Whether it is read or written.
+    pub kind: AccessKind,
+    /// Its share of the keyspace's reads, or writes, over the last window.
+    pub share: f64,
+    /// How often a second.
+    pub per_second: f64,
+}
+
+/// A partition, and what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PartitionEvent {
+    /// The keyspace.
+    pub keyspace: KeyspaceId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The shard that holds it.
+    pub owner: ShardId,
+    /// Its load, over the short half-life.
+    pub load: f64,
+    /// The load as a share of what is fair for the owner: the total by the weights of the shards.
+    pub share: f64,
+}

@@ -1,0 +1,37 @@
+//! What a tracker is told.
+
+use crate::id::KeyspaceId;
+
+/// A sampled access.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation<'o> {
+    /// The keyspace.
+    pub keyspace: KeyspaceId,
+    /// The key; of a scan the first one that it touched.
+    pub key: &'o [u8],
+    /// What was done.
+    pub kind: Access<'o>,
+    /// How many bytes of keys and values were read or written.
+    pub bytes: u64,
+    /// How long it took, if that was measured. What is known of some accesses is taken for all.
+    pub nanos: Option<u64>,
+    /// How many accesses this one stands for: 100 if one in a hundred is sampled.
+    pub weight: f64,
+}
+
+/// What was done to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access<'o> {
+    /// A read of a key, present or not.
+    Read,
+    /// A write or a delete of a key.
+    Write,
+    /// A scan, as far as it ran in one partition; of one that crosses several, each is told by
+    /// itself.
+    Scan {
+        /// The last key that it touched, in the partition of the first one.
+        last: &'o [u8],
+        /// How many rows it gave.
+        rows: u64,
+    },
+}

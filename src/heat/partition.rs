@@ -1,0 +1,187 @@
+//! What is known of a partition that has been touched.
+
+use super::place::lies_in;
+use super::profile::{Profile, Sample, ScanSample};
+use super::random::Random;
+use super::rates::{Amounts, Rates, Sum, Windows};
+use super::reservoir::Reservoir;
+use super::{Access, HeatOptions, Observation};
+use crate::placement::{Span, Token};
+use crate::topology::{Cut, Partitioning};
+use std::time::Duration;
+
+/// The rates of a partition, and samples of what it is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct PartitionHeat {
+    pub(super) rates: Rates,
+    /// The load, over the short half-life, to tell a hot partition from a lucky draw of samples.
+    pub(super) load: Sum,
+    pub(super) samples: Reservoir<Place>,
+    pub(super) scans: Reservoir<Ends>,
+    /// Its index in the keyspace.
+    pub(super) index: usize,
+    /// Whether it was touched since the last tick.
+    pub(super) stirred: bool,
+}
+
+/// The place of a sampled access.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Place {
+    pub(super) at: Cut,
+    pub(super) write: bool,
+}
+
+/// The places between which a scan ran.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ends {
+    pub(super) from: Cut,
+    pub(super) to: Cut,
+}
+
+/// A sampled observation, and all that a partition needs to take it in.
+pub(super) struct Touch<'o> {
+    pub(super) now: Duration,
+    pub(super) partitioning: &'o Partitioning,
+    pub(super) observation: &'o Observation<'o>,
+    pub(super) key_bytes_max: usize,
+    pub(super) half_lives: Windows<f64>,
+    /// The logarithm of an exponential number, which decides what is sampled.
+    pub(super) ln_draw: f64,
+}
+
+impl PartitionHeat {
+    pub(super) fn new(options: &HeatOptions) -> Self {
+        Self {
+            rates: Rates::default(),
+            load: Sum::default(),
+            samples: Reservoir::new(options.samples_per_partition),
+            scans: Reservoir::new(options.scans_per_partition()),
+            index: 0,
+            stirred: false,
+        }
+    }
+
+    /// Takes in an access.
+    pub(super) fn touch(&mut self, touch: &Touch<'_>, amounts: &Amounts, random: &mut Random) {
+        let load = amounts.load();
+        self.rates.add(&touch.half_lives, touch.now, amounts);
+        self.load.add(touch.half_lives.short, touch.now, load);
+        let at = touch.now.as_secs_f64() / touch.half_lives.medium;
+        if let Access::Scan { last, .. } = touch.observation.kind {
+            // A scan's load lies between its ends. Of what lies there nothing is known, so half
+            // of the scans count at one end and half at the other.
+            let end = if random.next() & 1 == 0 { touch.observation.key } else { last };
+            self.samples.offer(at, load, touch.ln_draw, || touch.place(end));
+            self.scans.offer(at, load, random.ln_exponential(), || touch.ends(last));
+        } else {
+            let key = touch.observation.key;
+            self.samples.offer(at, load, touch.ln_draw, || touch.place(key));
+        }
+    }
+
+    /// The samples as a profile, worth what they are at the last of them.
+    pub(super) fn profile(&self, span: &Span) -> Profile {
+        let (samples, scans) = self.export(self.samples.last_at(), span);
+        Profile::new(samples, scans)
+    }
+
+    /// The samples, worth what they are at `at`, in half-lives.
+    pub(super) fn export(&self, at: f64, span: &Span) -> (Vec<Sample>, Vec<ScanSample>) {
+        let samples = self.samples.worths(at).map(|(place, weight)| Sample {
+            at: clamped(&place.at, span),
+            weight,
+            write: place.write,
+        });
+        let scans = self.scans.worths(at).map(|(ends, weight)| ScanSample {
+            from: clamped(&ends.from, span),
+            to: clamped(&ends.to, span),
+            weight,
+        });
+        (samples.collect(), scans.collect())
+    }
+
+    /// A part of the sums, without samples.
+    pub(super) fn part(&self, options: &HeatOptions, share: f64) -> Self {
+        let mut load = self.load;
+        load.amount *= share;
+        // Each of the accesses that it is the sum of lies in one part.
+        load.squares *= share;
+        Self { rates: self.rates.part(share), load, ..Self::new(options) }
+    }
+
+    /// Takes the samples out.
+    pub(super) fn take_samples(&mut self) -> (Reservoir<Place>, Reservoir<Ends>) {
+        (self.samples.take(), self.scans.take())
+    }
+
+    /// Takes in the sums of another.
+    pub(super) fn absorb(&mut self, half_lives: &Windows<f64>, other: &Self) {
+        self.rates.absorb(half_lives, &other.rates);
+        self.load.absorb(half_lives.short, &other.load);
+    }
+}
+
+impl Touch<'_> {
+    /// The place of a key, cut to the length that is kept.
+    pub(super) fn place(&self, key: &[u8]) -> Place {
+        let write = matches!(self.observation.kind, Access::Write);
+        Place { at: place_of(self.partitioning, key, self.key_bytes_max), write }
+    }
+
+    /// Where a scan ran. In a hash keyspace, one whose ends have the same token read what has that
+    /// token; any other read the arc whole.
+    fn ends(&self, last: &[u8]) -> Ends {
+        let place = |key| place_of(self.partitioning, key, self.key_bytes_max);
+        let (from, to) = (place(self.observation.key), place(last));
+        if from == to || matches!(from, Cut::Key(_)) {
+            return Ends { from, to };
+        }
+        // Clamped to the partition when it is asked for.
+        Ends { from: Cut::Token(Token(0)), to: Cut::Token(Token(u64::MAX)) }
+    }
+}
+
+fn place_of(partitioning: &Partitioning, key: &[u8], key_bytes_max: usize) -> Cut {
+    match partitioning.token(key) {
+        Some(token) => Cut::Token(token),
+        None => Cut::Key(key.get(..key_bytes_max).unwrap_or(key).into()),
+    }
+}
+
+/// The place, or the end of the span that is next to it: places of keys that were cut short, and
+/// ends of scans, may lie outside.
+pub(super) fn clamped(at: &Cut, span: &Span) -> Cut {
+    if lies_in(at, span) {
+        return at.clone();
+    }
+    match (span, at) {
+        (Span::Tokens(span), Cut::Token(token)) => {
+            let last = span.end.map_or(u64::MAX, |end| end.0.saturating_sub(1));
+            Cut::Token(Token(token.0.clamp(span.start.0, last.max(span.start.0))))
+        }
+        (Span::Keys(span), Cut::Key(key)) if **key < *span.start => Cut::Key(span.start.clone()),
+        (Span::Keys(span), Cut::Key(_)) => {
+            let last = span.end.as_deref().map_or(Box::default(), key_before);
+            Cut::Key(last.max(span.start.clone()))
+        }
+        _ => at.clone(),
+    }
+}
+
+/// A key before `end`, and after nearly all others that are before it: there is no last one.
+fn key_before(end: &[u8]) -> Box<[u8]> {
+    match end.split_last() {
+        None => Box::default(),
+        Some((0, before)) => before.into(),
+        Some((last, before)) => [before, &[last - 1], &[0xff; 8]].concat().into(),
+    }
+}
+
+/// The partition that a place lies in, by index.
+pub(super) fn find(partitioning: &Partitioning, at: &Cut) -> usize {
+    match (partitioning, at) {
+        (Partitioning::Hash { ring, .. }, Cut::Token(token)) => ring.arc_of(*token),
+        (Partitioning::Range { map, .. }, Cut::Key(key)) => map.find(key),
+        _ => 0,
+    }
+}

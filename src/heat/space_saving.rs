@@ -1,0 +1,192 @@
+//! Space-Saving (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k
+//! Elements in Data Streams, 2005), with weights.
+//!
+//! There are crates for this. `heavykeeper` is kept up and fast, but HeavyKeeper bounds no single
+//! count, and whether a key is hot is decided here from bounds; the others count in whole
+//! numbers, or look at all counters to find the least one.
+
+use super::random::Mixed;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// Counts the heaviest keys of a stream with a fixed number of counters.
+///
+/// With `k` counters and a total weight of `N`: the weight of each counted key lies between
+/// `count - error` and `count`, `error` is at most `N / k`, and every key with more than `N / k`
+/// is counted. Keys are told apart by a seeded 128-bit hash.
+///
+/// An observation is amortised O(log k), and O(1) when its key is counted already. Memory: `k`
+/// keys and about 140 bytes for each.
+///
+/// ```
+/// use annulus::heat::SpaceSaving;
+///
+/// let mut counts = SpaceSaving::new(16, 7);
+/// (0..100_u8).for_each(|n| counts.observe(&[n], 1.0));
+/// (0..50).for_each(|_| counts.observe(b"hot", 1.0));
+/// let (key, count, error) = counts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+/// assert_eq!(key, b"hot");
+/// assert!(count - error <= 50.0 && 50.0 <= count && error <= 150.0 / 16.0);
+/// ```
+#[derive(Debug, Clone)]
+pub struct SpaceSaving {
+    capacity: usize,
+    seed: u64,
+    total: f64,
+    squares: f64,
+    entries: Vec<Entry>,
+    index: HashMap<u128, u32, Mixed>,
+    /// A lower bound of each entry's count, as bits, which order like the numbers because none
+    /// is negative. Counts only grow, so the least bound that is exact is the least count: a
+    /// counted key costs nothing here, and each bound that is found too low had an increment that
+    /// did not pay.
+    bounds: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    key: Vec<u8>,
+    hash: u128,
+    count: f64,
+    error: f64,
+}
+
+impl SpaceSaving {
+    /// Nothing counted yet, with room for `capacity` keys, at least one.
+    #[must_use]
+    pub fn new(capacity: usize, seed: u64) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            seed,
+            total: 0.0,
+            squares: 0.0,
+            entries: Vec::new(),
+            index: HashMap::default(),
+            bounds: BinaryHeap::new(),
+        }
+    }
+
+    /// Counts an observation of a key. A weight that is not positive and finite is ignored.
+    pub fn observe(&mut self, key: &[u8], weight: f64) {
+        if !self.pass(weight) {
+            return;
+        }
+        let hash = xxh3_128_with_seed(key, self.seed);
+        if let Some(entry) = self.index.get(&hash).and_then(|at| self.entries.get_mut(*at as usize))
+        {
+            entry.count += weight;
+        } else if self.entries.len() < self.capacity {
+            self.insert(Entry { key: key.to_vec(), hash, count: weight, error: 0.0 });
+        } else {
+            self.replace(key, hash, weight);
+        }
+    }
+
+    /// Counts an observation for the total only. False for a weight that is ignored.
+    pub fn pass(&mut self, weight: f64) -> bool {
+        let counts = weight > 0.0 && weight.is_finite();
+        if counts {
+            self.total += weight;
+            self.squares += weight * weight;
+        }
+        counts
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let at = self.entries.len() as u32;
+        self.index.insert(entry.hash, at);
+        self.bounds.push(Reverse((entry.count.to_bits(), at)));
+        self.entries.push(entry);
+    }
+
+    /// Gives the least counter to another key.
+    fn replace(&mut self, key: &[u8], hash: u128, weight: f64) {
+        while let Some(mut least) = self.bounds.peek_mut() {
+            let Reverse((bound, at)) = *least;
+            let Some(entry) = self.entries.get_mut(at as usize) else { return };
+            if bound == entry.count.to_bits() {
+                self.index.remove(&entry.hash);
+                self.index.insert(hash, at);
+                entry.key.clear();
+                entry.key.extend_from_slice(key);
+                (entry.hash, entry.error) = (hash, entry.count);
+                entry.count += weight;
+                *least = Reverse((entry.count.to_bits(), at));
+                return;
+            }
+            *least = Reverse((entry.count.to_bits(), at));
+        }
+    }
+
+    /// The weight of all observations.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.total
+    }
+
+    /// The sum of the squares of all weights.
+    #[must_use]
+    pub fn squares(&self) -> f64 {
+        self.squares
+    }
+
+    /// How many keys are counted: at most the capacity.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no key is counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What a key that is not counted may have at most. O(k).
+    #[must_use]
+    pub fn unseen_max(&self) -> f64 {
+        if self.entries.len() < self.capacity {
+            return 0.0;
+        }
+        let least = self.entries.iter().map(|entry| entry.count).min_by(f64::total_cmp);
+        least.unwrap_or(0.0)
+    }
+
+    /// Each counted key with its count and its error, in no order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64, f64)> {
+        self.entries.iter().map(|entry| (&*entry.key, entry.count, entry.error))
+    }
+
+    /// The count and the error of a key that is counted. O(key length).
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<(f64, f64)> {
+        let at = *self.index.get(&xxh3_128_with_seed(key, self.seed))?;
+        self.entries.get(at as usize).map(|entry| (entry.count, entry.error))
+    }
+
+    /// Forgets everything, and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        (self.total, self.squares) = (0.0, 0.0);
+        self.entries.clear();
+        self.index.clear();
+        self.bounds.clear();
+    }
+
+    /// Takes counts over from elsewhere: the heaviest first, each key once.
+    pub(super) fn restore<'k>(
+        &mut self,
+        counts: impl Iterator<Item = (&'k [u8], f64, f64)>,
+        total: f64,
+        squares: f64,
+    ) {
+        self.clear();
+        (self.total, self.squares) = (total, squares);
+        for (key, count, error) in counts.take(self.capacity) {
+            let hash = xxh3_128_with_seed(key, self.seed);
+            if count > 0.0 && count.is_finite() && !self.index.contains_key(&hash) {
+                self.insert(Entry { key: key.to_vec(), hash, count, error });
+            }
+        }
+    }
+}

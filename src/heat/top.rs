@@ -1,0 +1,244 @@
+//! The heaviest keys of late: Space-Saving over two windows.
+
+use super::space_saving::SpaceSaving;
+use std::time::Duration;
+
+/// The heaviest keys of a stream over the last window.
+///
+/// Time is divided into windows, each with counters of its own, of which two are kept: this one
+/// and the last, which fades linearly as this one fills. A key that stops is therefore gone after
+/// two windows at most.
+///
+/// An observation is amortised O(log k); a list is O(k log k). Memory is that of two
+/// [`SpaceSaving`].
+///
+/// ```
+/// use annulus::heat::TopKeys;
+/// use std::time::Duration;
+///
+/// let window = Duration::from_secs(1);
+/// let mut top = TopKeys::new(Duration::ZERO, window, 16, 7);
+/// let now = Duration::from_millis(500);
+/// (0..60).for_each(|_| top.observe(now, b"a", 1.0));
+/// (0..40).for_each(|_| top.observe(now, b"b", 1.0));
+/// let list = top.list(now, 1);
+/// assert_eq!((&*list[0].key, list[0].count, list[0].share), (&b"a"[..], 60.0, 0.6));
+/// // 100 in half a second.
+/// assert_eq!(top.total(now) / top.seconds(now), 200.0);
+/// // Half of the next window later, half of it is left.
+/// assert_eq!(top.list(window * 3 / 2, 1)[0].count, 30.0);
+/// assert!(top.list(window * 2, 1).is_empty());
+/// ```
+#[derive(Debug, Clone)]
+pub struct TopKeys {
+    window: Duration,
+    /// When the current window began.
+    began: Duration,
+    current: SpaceSaving,
+    last: SpaceSaving,
+    /// How much time `last` covers, in seconds.
+    last_seconds: f64,
+}
+
+/// A key and what is known of its weight in the last window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyCount {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Its weight, by estimate: never too low.
+    pub count: f64,
+    /// By how much the count may be too high.
+    pub error: f64,
+    /// The count as a share of the whole stream.
+    pub share: f64,
+}
+
+/// What counts at a moment: `this` whole, and `last` as far as it has not faded.
+struct Faded<'t> {
+    this: Option<&'t SpaceSaving>,
+    last: Option<&'t SpaceSaving>,
+    left: f64,
+}
+
+impl TopKeys {
+    /// For a stream that begins at `born`. `window` is its length, `capacity` the number of keys
+    /// that are counted in each.
+    #[must_use]
+    pub fn new(born: Duration, window: Duration, capacity: usize, seed: u64) -> Self {
+        let empty = SpaceSaving::new(capacity, seed);
+        let window = window.max(Duration::from_millis(1));
+        Self { window, began: born, current: empty.clone(), last: empty, last_seconds: 0.0 }
+    }
+
+    /// Counts an observation of a key.
+    pub fn observe(&mut self, now: Duration, key: &[u8], weight: f64) {
+        self.turn(now);
+        self.current.observe(key, weight);
+    }
+
+    /// Counts an observation of something that is no key to report: for shares only.
+    pub fn pass(&mut self, now: Duration, weight: f64) {
+        self.turn(now);
+        self.current.pass(weight);
+    }
+
+    /// Begins the window that `now` lies in.
+    fn turn(&mut self, now: Duration) {
+        let over = self.windows_over(now);
+        if over == 0 {
+            return;
+        }
+        std::mem::swap(&mut self.current, &mut self.last);
+        self.current.clear();
+        if over > 1 {
+            self.last.clear();
+        }
+        self.last_seconds = self.window.as_secs_f64();
+        let late = now.saturating_sub(self.began).as_nanos() % self.window.as_nanos();
+        self.began = now.saturating_sub(Duration::from_nanos(late as u64));
+    }
+
+    /// How many windows have ended since the current one began.
+    fn windows_over(&self, now: Duration) -> u128 {
+        now.saturating_sub(self.began).as_nanos() / self.window.as_nanos()
+    }
+
+    /// How much of the window that `now` lies in is still to come.
+    fn left(&self, now: Duration) -> f64 {
+        let into = now.saturating_sub(self.began).as_nanos() % self.window.as_nanos();
+        1.0 - into as f64 / self.window.as_nanos() as f64
+    }
+
+    fn faded(&self, now: Duration) -> Faded<'_> {
+        let (this, last) = match self.windows_over(now) {
+            0 => (Some(&self.current), Some(&self.last)),
+            1 => (None, Some(&self.current)),
+            _ => (None, None),
+        };
+        Faded { this, last, left: self.left(now) }
+    }
+
+    /// How much time the counts cover, in seconds: one window, less at the beginning.
+    #[must_use]
+    pub fn seconds(&self, now: Duration) -> f64 {
+        let window = self.window.as_secs_f64();
+        let left = self.left(now);
+        let last = if self.windows_over(now) == 0 { self.last_seconds } else { window };
+        // The first observations of a stream come at its very beginning: a rate of them is then
+        // as if they had taken a millisecond.
+        ((1.0 - left) * window + left * last).max(0.001)
+    }
+
+    /// The weight of the stream in the time that the counts cover.
+    #[must_use]
+    pub fn total(&self, now: Duration) -> f64 {
+        self.faded(now).sum(SpaceSaving::total, 1.0)
+    }
+
+    /// How many observations of equal weight would say as much as those there were: `(Σw)² / Σw²`.
+    #[must_use]
+    pub fn samples(&self, now: Duration) -> f64 {
+        let faded = self.faded(now);
+        let squares = faded.sum(SpaceSaving::squares, faded.left);
+        if squares > 0.0 { faded.sum(SpaceSaving::total, 1.0).powi(2) / squares } else { 0.0 }
+    }
+
+    /// The heaviest keys, the heaviest first.
+    #[must_use]
+    pub fn list(&self, now: Duration, limit: usize) -> Vec<KeyCount> {
+        self.above(now, 0.0, limit)
+    }
+
+    /// The keys with at least this share of the stream, the heaviest first.
+    #[must_use]
+    pub fn above(&self, now: Duration, share: f64, limit: usize) -> Vec<KeyCount> {
+        let faded = self.faded(now);
+        let total = faded.sum(SpaceSaving::total, 1.0);
+        if total <= 0.0 {
+            return Vec::new();
+        }
+        let mut keys = faded.counts();
+        keys.retain(|(_, count, _)| *count > 0.0 && *count >= share * total);
+        keys.sort_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(other.0)));
+        keys.truncate(limit);
+        let key_count = |(key, count, error): (&[u8], f64, f64)| KeyCount {
+            key: key.into(),
+            count,
+            error,
+            share: (count / total).min(1.0),
+        };
+        keys.into_iter().map(key_count).collect()
+    }
+
+    /// One key. For one that is not counted, the count and its error are the most that it may
+    /// have.
+    #[must_use]
+    pub fn get(&self, now: Duration, key: &[u8]) -> KeyCount {
+        let faded = self.faded(now);
+        let of = |window: Option<&SpaceSaving>| {
+            window.map_or((0.0, 0.0), |window| {
+                window.get(key).unwrap_or_else(|| (window.unseen_max(), window.unseen_max()))
+            })
+        };
+        let (this, last) = (of(faded.this), of(faded.last));
+        let count = this.0 + faded.left * last.0;
+        let total = faded.sum(SpaceSaving::total, 1.0);
+        let share = if total > 0.0 { (count / total).min(1.0) } else { 0.0 };
+        KeyCount { key: key.into(), count, error: this.1 + faded.left * last.1, share }
+    }
+
+    /// Takes over what was counted elsewhere, as the window before the one that begins at `now`.
+    pub(super) fn restore(&mut self, now: Duration, counts: &TopState) {
+        self.current.clear();
+        let keys = counts.keys.iter().map(|(key, count, error)| (&**key, *count, *error));
+        self.last.restore(keys, counts.total, counts.squares);
+        self.last_seconds = counts.seconds;
+        self.began = now;
+    }
+
+    pub(super) fn export(&self, now: Duration) -> TopState {
+        let faded = self.faded(now);
+        let keys = self.list(now, usize::MAX).into_iter();
+        TopState {
+            keys: keys.map(|key| (key.key, key.count, key.error)).collect(),
+            total: faded.sum(SpaceSaving::total, 1.0),
+            squares: faded.sum(SpaceSaving::squares, faded.left),
+            seconds: self.seconds(now),
+        }
+    }
+}
+
+/// The counts of a moment, to be kept in a file.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct TopState {
+    keys: Vec<(Box<[u8]>, f64, f64)>,
+    total: f64,
+    squares: f64,
+    seconds: f64,
+}
+
+impl<'t> Faded<'t> {
+    /// Of both windows, where the last one counts as far as it is left, times `also`.
+    fn sum(&self, of: impl Fn(&SpaceSaving) -> f64, also: f64) -> f64 {
+        self.this.map_or(0.0, &of) + self.left * also * self.last.map_or(0.0, &of)
+    }
+
+    /// Every key that is counted in either. In a window that does not count it, it has at most
+    /// what the least counter has: so much is added to its count and its error.
+    fn counts(&self) -> Vec<(&'t [u8], f64, f64)> {
+        let unseen = |window: Option<&SpaceSaving>| window.map_or(0.0, SpaceSaving::unseen_max);
+        let (unseen_this, unseen_last) = (unseen(self.this), unseen(self.last));
+        let this = self.this.into_iter().flat_map(SpaceSaving::iter).map(|(key, count, error)| {
+            let last = self.last.and_then(|last| last.get(key));
+            let (more, error_more) = last.unwrap_or((unseen_last, unseen_last));
+            (key, count + self.left * more, error + self.left * error_more)
+        });
+        let only_last = self.last.into_iter().flat_map(SpaceSaving::iter);
+        let only_last = only_last
+            .filter(|(key, ..)| self.this.is_none_or(|this| this.get(key).is_none()))
+            .map(|(key, count, error)| {
+                (key, self.left * count + unseen_this, self.left * error + unseen_this)
+            });
+        this.chain(only_last).collect()
+    }
+}

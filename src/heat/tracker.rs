@@ -1,0 +1,207 @@
+//! From a stream of sampled accesses to loads.
+
+use super::keyspace::KeyspaceHeat;
+use super::partition::Touch;
+use super::profile::Profile;
+use super::random::Random;
+use super::rates::{Amounts, Windows};
+use super::trail::{Recorder, Trail};
+use super::{Access, HeatOptions, Observation};
+use crate::id::{KeyspaceId, PartitionId};
+use crate::topology::Topology;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Turns sampled accesses into loads, hot keys, profiles, events and a trail.
+///
+/// Every call is given `now`, the time since the tracker's beginning. If it goes backwards, the
+/// latest one counts.
+///
+/// # Memory
+///
+/// * 16 bytes for each partition of the topology.
+/// * For each partition that is touched: 500 bytes, and when its samples are full
+///   `samples_per_partition` × (72 bytes + a key) and a quarter as many scans × (88 bytes + two
+///   keys); tokens are part of the bytes, keys have `key_bytes_max` at most. With the defaults and
+///   keys of 32 bytes, 40 KiB.
+/// * For each keyspace: four times `hot_keys_tracked` × (140 bytes + a key), 160 KiB by default;
+///   and its [trail](Trail), at most 61,440 places of 48 bytes and their keys.
+///
+/// ```
+/// use annulus::heat::{Access, HeatEvent, HeatOptions, Observation, Tracker};
+/// use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
+/// use annulus::{KeyspaceId, ShardId};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let topology = Topology::new([0, 1].map(|n| ShardInfo::new(ShardId(n), format!("{n}"))))?;
+/// let topology = Arc::new(topology.apply(&Change::CreateKeyspace {
+///     name: "users".into(),
+///     spec: KeyspaceSpec::hash().into(),
+/// })?);
+/// let mut tracker = Tracker::new(HeatOptions::default(), 42);
+/// tracker.follow(Duration::ZERO, &topology);
+/// let users = KeyspaceId(1);
+/// for n in 0..1_000_u64 {
+///     // Each stands for a hundred reads, of which a quarter are of one key.
+///     let key = if n % 4 == 0 { "ada".to_owned() } else { format!("user {n}") };
+///     let read = Observation {
+///         keyspace: users,
+///         key: key.as_bytes(),
+///         kind: Access::Read,
+///         bytes: 100,
+///         nanos: None,
+///         weight: 100.0,
+///     };
+///     tracker.observe(Duration::from_millis(n), &read);
+/// }
+/// let now = Duration::from_secs(1);
+/// assert!(matches!(&tracker.tick(now)[0], HeatEvent::KeyHot(key) if &*key.key == b"ada"));
+/// assert_eq!(tracker.hot_keys(now, users, 1).reads[0].per_second, 25_000.0);
+/// let load = tracker.report(now).total.short.load;
+/// assert!((load - 100_000.0).abs() < 1_000.0);
+/// # Ok::<(), annulus::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Tracker {
+    pub(super) options: HeatOptions,
+    pub(super) half_lives: Windows<f64>,
+    pub(super) random: Random,
+    /// What `now` counts from: not 0 in a tracker that goes on with the time of another.
+    pub(super) origin: Duration,
+    /// The latest `now`, with the origin.
+    pub(super) latest: Duration,
+    pub(super) topology: Option<Arc<Topology>>,
+    pub(super) keyspaces: BTreeMap<KeyspaceId, KeyspaceHeat>,
+    pub(super) trail: Recorder,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet. The options are to be [valid](HeatOptions::validate).
+    #[must_use]
+    pub fn new(options: HeatOptions, seed: u64) -> Self {
+        Self {
+            options,
+            half_lives: options.half_lives(),
+            random: Random::new(seed),
+            origin: Duration::ZERO,
+            latest: Duration::ZERO,
+            topology: None,
+            keyspaces: BTreeMap::new(),
+            trail: Recorder::new(options.trail_slot_ms.into()),
+        }
+    }
+
+    /// The tracker's time: never before what it has seen.
+    pub(super) fn clock(&self, now: Duration) -> Duration {
+        self.latest.max(self.origin.saturating_add(now))
+    }
+
+    fn advance(&mut self, now: Duration) -> Duration {
+        self.latest = self.clock(now);
+        self.trail.advance(self.latest, &mut self.random);
+        self.latest
+    }
+
+    /// Takes over a topology: at the beginning, and whenever there is a later one.
+    ///
+    /// Partitions that a split or a merge has made inherit from those that it was made of: samples
+    /// go where their places lie, and rates in the same proportion; without samples, in proportion
+    /// to the tokens, or evenly. So the loads add up to what they were. A moved partition keeps
+    /// what it has. Partitions and keyspaces that are gone are forgotten.
+    ///
+    /// O(partitions); beyond a comparison of numbers, only partitions that differ do work.
+    pub fn follow(&mut self, now: Duration, topology: &Arc<Topology>) {
+        let now = self.advance(now);
+        self.keyspaces.retain(|id, _| topology.keyspace(*id).is_some());
+        self.trail.retain(|id| topology.keyspace(id).is_some());
+        for keyspace in topology.keyspaces() {
+            if let Some(known) = self.keyspaces.get_mut(&keyspace.id()) {
+                let changes = known.follow(&self.options, &self.half_lives, keyspace);
+                self.trail.mark(now, keyspace, &changes);
+            } else {
+                let heat = KeyspaceHeat::new(&self.options, now, keyspace, &mut self.random);
+                self.keyspaces.insert(keyspace.id(), heat);
+            }
+        }
+        self.topology = Some(Arc::clone(topology));
+    }
+
+    /// Takes in one sampled access. It is routed by the topology that was followed last, wherever
+    /// it took place. One of a keyspace that is not known, or whose weight is not positive and
+    /// finite, is ignored.
+    ///
+    /// Amortised O(log tracked keys); some hundred nanoseconds.
+    pub fn observe(&mut self, now: Duration, observation: &Observation<'_>) {
+        let weight = observation.weight;
+        if !(weight > 0.0 && weight.is_finite()) {
+            return;
+        }
+        let now = self.advance(now);
+        let Some(keyspace) = self.keyspaces.get_mut(&observation.keyspace) else { return };
+        let topology = Arc::clone(&keyspace.keyspace);
+        let touch = Touch {
+            now,
+            partitioning: topology.partitioning(),
+            observation,
+            key_bytes_max: self.options.key_bytes_max,
+            half_lives: self.half_lives,
+            ln_draw: self.random.ln_exponential(),
+        };
+        let amounts = amounts(observation);
+        keyspace.touch(&self.options, &touch, &amounts, &mut self.random);
+        // The same draw: what is a good sample of a partition is one of the whole, too.
+        let load = amounts.load();
+        self.trail
+            .record(observation.keyspace, load, touch.ln_draw, || touch.place(observation.key).at);
+    }
+
+    /// How the load of a partition is spread over its keys or tokens; `None` if it was never
+    /// touched, or is not there. O(n log n) for n samples.
+    #[must_use]
+    pub fn profile(&self, partition: PartitionId) -> Option<Profile> {
+        self.keyspaces.values().find_map(|keyspace| {
+            let heat = keyspace.touched.get(&partition)?;
+            let span = keyspace.keyspace.partitioning().span(heat.index)?;
+            Some(heat.profile(&span))
+        })
+    }
+
+    /// The load of a partition; 0 if it was never touched, or is not there. O(keyspaces).
+    #[must_use]
+    pub fn load(&self, now: Duration, partition: PartitionId) -> Windows<f64> {
+        let now = self.clock(now);
+        let mut keyspaces = self.keyspaces.values();
+        let rates = keyspaces.find_map(|heat| heat.rates(&self.half_lives, now, partition));
+        rates.map_or_else(Windows::default, |rates| rates.map(|amounts| amounts.load()))
+    }
+
+    /// Where the load was, from the beginning to the last call that was given a time.
+    #[must_use]
+    pub fn trail(&self) -> Trail {
+        self.trail.trail()
+    }
+
+    /// How many partitions were touched and are still there: what the memory is in proportion to.
+    #[must_use]
+    pub fn touched(&self) -> usize {
+        self.keyspaces.values().map(|keyspace| keyspace.touched.len()).sum()
+    }
+}
+
+/// What an observation stands for.
+fn amounts(observation: &Observation<'_>) -> Amounts {
+    let (weight, bytes) = (observation.weight, observation.bytes as f64);
+    let timed = observation.nanos.map_or((0.0, 0.0), |nanos| (weight * nanos as f64, weight));
+    let mut amounts = Amounts { nanos: timed.0, timed: timed.1, ..Amounts::default() };
+    match observation.kind {
+        Access::Write => (amounts.writes, amounts.written_bytes) = (weight, weight * bytes),
+        Access::Read => (amounts.reads, amounts.read_bytes) = (weight, weight * bytes),
+        Access::Scan { rows, .. } => {
+            (amounts.reads, amounts.read_bytes) = (weight, weight * bytes);
+            amounts.rows = weight * rows as f64;
+        }
+    }
+    amounts
+}
