@@ -1,0 +1,92 @@
+//! Space-Saving's guarantees, and those of its two windows, against exact counts.
+
+use super::{config, ms};
+use annulus::heat::{SpaceSaving, TopKeys};
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+type Exact = HashMap<Vec<u8>, f64>;
+
+/// Keys of which some are frequent, with weights.
+fn stream() -> impl Strategy<Value = Vec<(Vec<u8>, f64)>> {
+    let key = prop_oneof![2 => 0..6_u16, 1 => 0..60_u16, 1 => any::<u16>()];
+    let key = key.prop_map(|n| n.to_be_bytes().to_vec());
+    prop::collection::vec((key, prop_oneof![Just(1.0), 0.5..50.0]), 0..600)
+}
+
+fn exact(stream: &[(Vec<u8>, f64)]) -> Exact {
+    let mut exact = Exact::new();
+    for (key, weight) in stream {
+        *exact.entry(key.clone()).or_default() += weight;
+    }
+    exact
+}
+
+/// A little more than the rounding of sums.
+const ROUNDING: f64 = 1e-6;
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    #[test]
+    fn space_saving_keeps_its_guarantees(stream in stream(), capacity in 1..40_usize, seed: u64) {
+        let mut counts = SpaceSaving::new(capacity, seed);
+        stream.iter().for_each(|(key, weight)| counts.observe(key, *weight));
+        let exact = exact(&stream);
+        let total: f64 = stream.iter().map(|(_, weight)| weight).sum();
+        let bound = total / capacity as f64 + ROUNDING;
+        prop_assert!((counts.total() - total).abs() < ROUNDING);
+        prop_assert_eq!(counts.len(), exact.len().min(capacity));
+        for (key, count, error) in counts.iter() {
+            let truth = exact[key];
+            prop_assert!(count - error <= truth + ROUNDING && truth <= count + ROUNDING);
+            prop_assert!(error <= bound);
+        }
+        for (key, truth) in &exact {
+            let counted = counts.get(key);
+            prop_assert!(counted.is_some() || *truth <= bound);
+            prop_assert!(counted.is_some() || *truth <= counts.unseen_max() + ROUNDING);
+        }
+        // All weight is in some counter.
+        let sum: f64 = counts.iter().map(|(_, count, _)| count).sum();
+        prop_assert!((sum - total).abs() < ROUNDING);
+    }
+
+    #[test]
+    fn two_windows_keep_them_too(
+        last in stream(), this in stream(), capacity in 1..40_usize, late in 0..1_000_u64,
+    ) {
+        let mut top = TopKeys::new(ms(0), ms(1_000), capacity, 7);
+        last.iter().for_each(|(key, weight)| top.observe(ms(500), key, *weight));
+        this.iter().for_each(|(key, weight)| top.observe(ms(1_000), key, *weight));
+        let now = ms(1_000 + late);
+        let left = 1.0 - late as f64 / 1_000.0;
+        let mut truth = exact(&this);
+        for (key, weight) in exact(&last) {
+            *truth.entry(key).or_default() += left * weight;
+        }
+        let total: f64 = truth.values().sum();
+        prop_assert!((top.total(now) - total).abs() < ROUNDING);
+        let list = top.list(now, usize::MAX);
+        prop_assert!(list.is_sorted_by(|one, other| one.count >= other.count));
+        for key in &list {
+            let truth = truth[&*key.key];
+            prop_assert!(key.count - key.error <= truth + ROUNDING);
+            prop_assert!(truth <= key.count + ROUNDING);
+            prop_assert_eq!(&top.get(now, &key.key), key);
+        }
+        let listed = |key: &[u8]| list.iter().any(|listed| &*listed.key == key);
+        for (key, truth) in &truth {
+            prop_assert!(listed(key) || *truth <= total / capacity as f64 + ROUNDING);
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_no_weights_are_ignored() {
+    let mut counts = SpaceSaving::new(4, 0);
+    for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        counts.observe(b"key", weight);
+    }
+    assert!(counts.is_empty() && counts.total() == 0.0);
+}

@@ -1,0 +1,139 @@
+//! What is written down is what is read back, and the trail stays bounded.
+
+use super::{HASH, RANGE, access, assert_near, ms, read, reshaped, topology, tracker};
+use annulus::ShardId;
+use annulus::heat::{Access, HeatEvent, HeatOptions, HeatState, TRAIL_PLACES_MAX, TRAIL_SLOTS_MAX};
+use annulus::heat::{Observation, Tracker};
+use annulus::topology::{Cut, ReshapeSpec, Topology};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn loaded(topology: &Arc<Topology>) -> Tracker {
+    let mut tracker = tracker(topology);
+    for n in 0..4_000_u64 {
+        let (now, key) = (ms(n), (n * n % 1_009).to_be_bytes());
+        tracker.observe(now, &read(HASH, if n % 3 == 0 { b"hot" } else { &key }));
+        let write = Observation { nanos: Some(100), ..access(RANGE, &key, Access::Write) };
+        tracker.observe(now, &write);
+        if n % 10 == 0 {
+            let scan = Access::Scan { last: &[255], rows: 4 };
+            tracker.observe(now, &access(RANGE, &key, scan));
+        }
+    }
+    tracker
+}
+
+fn through_bytes(state: &HeatState) -> HeatState {
+    let bytes = postcard::to_stdvec(state).unwrap();
+    let read = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(&read, state);
+    // And through text, which the tool prints; its numbers may be rounded.
+    serde_json::from_str::<HeatState>(&serde_json::to_string(state).unwrap()).unwrap();
+    read
+}
+
+#[test]
+fn an_import_goes_on_where_the_export_was() {
+    let topology = topology();
+    let before = loaded(&topology);
+    let state = through_bytes(&before.export(ms(4_000)));
+    let options = HeatOptions::default();
+    let mut after = Tracker::import(options, 9, state.clone(), Duration::ZERO, &topology);
+    let (was, is) = (before.report(ms(4_000)), after.report(ms(0)));
+    assert_eq!(is.at_ms, 4_000);
+    for (was, is) in [(was.total.short, is.total.short), (was.total.long, is.total.long)] {
+        assert_near(was.load, is.load);
+        assert_near(was.writes, is.writes);
+        assert_near(was.nanos, is.nanos);
+    }
+    assert_eq!(before.hot_keys(ms(4_000), HASH, 3), after.hot_keys(ms(0), HASH, 3));
+    let partition = topology.keyspace(RANGE).unwrap().partition(0).unwrap().id;
+    let (was, is) = (before.profile(partition).unwrap(), after.profile(partition).unwrap());
+    assert_eq!((was.len(), was.scan_count()), (is.len(), is.scan_count()));
+    let middle = Cut::Key(500_u64.to_be_bytes().into());
+    assert_near(was.share_before(&middle), is.share_before(&middle));
+    assert_near(was.rising_share(), is.rising_share());
+    assert_eq!(state.samples[0].profile().len(), was.len());
+    assert_eq!(state.trail, before.trail());
+    let (trail, was) = (after.trail(), before.trail());
+    for (now, then) in trail.keyspaces.iter().zip(&was.keyspaces) {
+        assert_eq!(now.slots.len(), then.slots.len());
+        for (now, then) in now.slots.iter().zip(&then.slots) {
+            assert_eq!((now.at_ms, now.places.len()), (then.at_ms, then.places.len()));
+            assert_near(now.total, then.total);
+        }
+    }
+    let hot = |event: &HeatEvent| matches!(event, HeatEvent::KeyHot(key) if *key.key == *b"hot");
+    assert!(after.tick(ms(1)).iter().any(hot));
+}
+
+#[test]
+fn an_old_file_has_faded() {
+    let topology = topology();
+    let before = loaded(&topology);
+    let state = before.export(ms(4_000));
+    let minute = Duration::from_secs(60);
+    let after = Tracker::import(HeatOptions::default(), 9, state, minute, &topology);
+    assert_eq!(after.report(ms(0)).at_ms, 64_000);
+    let (was, is) = (before.report(ms(64_000)), after.report(ms(0)));
+    assert_near(was.total.medium.load, is.total.medium.load);
+    assert!(is.total.medium.load < 0.1 * before.report(ms(4_000)).total.medium.load);
+    assert!(after.hot_keys(ms(0), HASH, 9).reads.is_empty());
+}
+
+#[test]
+fn an_import_into_other_partitions_divides() {
+    let topology = topology();
+    let before = loaded(&topology);
+    let partition = topology.keyspace(RANGE).unwrap().partition(0).unwrap().id;
+    let cut = before.profile(partition).unwrap().cut_at(0.5).unwrap().0;
+    let spec = ReshapeSpec {
+        keyspace: RANGE,
+        sources: vec![partition],
+        cuts: vec![cut],
+        owners: vec![ShardId(0), ShardId(1)],
+    };
+    let next = reshaped(&topology, spec);
+    let state = before.export(ms(4_000));
+    let after = Tracker::import(HeatOptions::default(), 9, state, Duration::ZERO, &next);
+    let total = before.load(ms(4_000), partition).medium;
+    for part in next.keyspace(RANGE).unwrap().partitions() {
+        assert!((after.load(ms(0), part.id).medium / total - 0.5).abs() < 0.02);
+        assert!(after.profile(part.id).unwrap().len() > 100);
+    }
+}
+
+#[test]
+fn the_trail_gets_coarser_and_loses_nothing() {
+    let mut tracker = tracker(&topology());
+    let mut seen = 0_u64;
+    for second in 0..1_000_u64 {
+        for n in 0..20 {
+            let key = (second * 20 + n).to_be_bytes();
+            tracker.observe(ms(second * 1_000), &read(RANGE, &key));
+            seen += 1;
+        }
+        if second % 97 == 0 {
+            let trail = tracker.trail();
+            let slots = &trail.keyspaces[0].slots;
+            assert!(slots.len() <= TRAIL_SLOTS_MAX);
+            assert!(second < 120 || slots.len() >= TRAIL_SLOTS_MAX / 2 - 1);
+            assert!(slots.is_sorted_by(|one, other| one.at_ms < other.at_ms));
+            assert!(slots.iter().all(|slot| slot.at_ms % trail.slot_ms == 0));
+            assert!(slots.iter().all(|slot| slot.places.len() <= TRAIL_PLACES_MAX));
+            let total: f64 = slots.iter().map(|slot| slot.total).sum();
+            assert_near(total, seen as f64);
+            // Fewer than fit, so all of them are there, in the slots of their time.
+            for slot in slots {
+                let weight: f64 = slot.places.iter().map(|place| place.weight).sum();
+                assert_near(weight, slot.total);
+                for place in &slot.places {
+                    let Cut::Key(key) = &place.at else { panic!() };
+                    let at_ms = u64::from_be_bytes((**key).try_into().unwrap()) / 20 * 1_000;
+                    assert!((slot.at_ms..slot.at_ms + trail.slot_ms).contains(&at_ms));
+                }
+            }
+        }
+    }
+    assert_eq!(tracker.trail().slot_ms, 8_000);
+}
