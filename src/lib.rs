@@ -81,13 +81,21 @@ mod error;
 #[cfg(feature = "rocksdb")]
 mod failpoint;
 pub mod heat;
+#[cfg(feature = "rocksdb")]
+mod hot_cache;
 mod id;
 #[cfg(feature = "rocksdb")]
 mod options;
 pub mod placement;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod rebalancer;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod reshape;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod sampler;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod shard;
@@ -100,9 +108,13 @@ pub mod topology;
 mod verify;
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "rocksdb")]
+pub use hot_cache::HotCacheStats;
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
 pub use options::{Compression, Durability, Options, ReadOptions};
+#[cfg(feature = "rocksdb")]
+pub use rebalancer::{Decision, LastHeat, Rebalancer, Verdict};
 #[cfg(feature = "rocksdb")]
 pub use reshape::{
     Check, Event, Job, Outcome, Phase, PlannedStep, Progress, ReshapeOptions, ReshapePlan,

@@ -1,6 +1,8 @@
 //! What a store can be told: plain data, checked once, never silently corrected.
 
+use crate::balance::rebalance::RebalanceOptions;
 use crate::error::{Error, Result};
+use crate::heat::HeatOptions;
 use crate::reshape::ReshapeOptions;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -72,6 +74,15 @@ pub struct Options {
     /// Threads for flushes and compactions, shared by all shards. Default: the number of
     /// processors; 1 to 256.
     pub background_threads: usize,
+    /// Bytes of values kept in memory for keys that are read often, besides `cache_bytes`; 0 for
+    /// none. A key's value is there as long as nobody writes the key; a hit costs a tenth of a read
+    /// of a shard. Default: 0; otherwise at least 64 KiB.
+    pub hot_cache_bytes: usize,
+    /// What is counted of the load; `None` counts nothing, and the rebalancer does not run, nor
+    /// does [`latency_rise_max`](crate::Throttle::latency_rise_max) work. Default: `Some`.
+    pub heat: Option<HeatOptions>,
+    /// When load and bytes are evened out, and how far.
+    pub rebalance: RebalanceOptions,
     /// How partitions are moved, split and merged.
     pub reshape: ReshapeOptions,
     /// Open files a shard keeps; `None` keeps all of them open, which is fastest. Default: `None`.
@@ -91,6 +102,9 @@ impl Default for Options {
             compression: Compression::default(),
             bloom_bits_per_key: 10,
             background_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            hot_cache_bytes: 0,
+            heat: Some(HeatOptions::default()),
+            rebalance: RebalanceOptions::default(),
             reshape: ReshapeOptions::default(),
             open_files_per_shard: None,
         }
@@ -126,6 +140,22 @@ impl Options {
         if self.open_files_per_shard.is_some_and(|files| files < 64) {
             return Err(Error::invalid("option open_files_per_shard must be at least 64, or None"));
         }
+        if (1..64 * KIB).contains(&self.hot_cache_bytes) {
+            return Err(Error::invalid(format!(
+                "option hot_cache_bytes is {}; it must be 0 or at least {}",
+                self.hot_cache_bytes,
+                64 * KIB
+            )));
+        }
+        if let Some(heat) = &self.heat {
+            heat.validate()?;
+        } else if self.reshape.throttle.latency_rise_max.is_some() {
+            return Err(Error::invalid(
+                "option reshape.throttle.latency_rise_max needs latencies, which are counted with \
+                 the heat: set option heat",
+            ));
+        }
+        self.rebalance.validate()?;
         self.reshape.validate()
     }
 }

@@ -1,6 +1,8 @@
 //! What stands between a partition and those who use it: the latch that its writers share, the
 //! record of what they write while it is being reshaped, and whether it is current.
 //!
+//! Beside them, the [versions](Versions) on which a cache of values rests.
+//!
 //! Nothing here knows an engine, so that the whole of it runs under a schedule explorer
 //! (`model/`). The rules, on which a reshape rests:
 //!
@@ -17,9 +19,13 @@ mod latch;
 #[cfg(all(test, annulus_shuttle))]
 mod model;
 mod sync;
+mod versions;
 
 pub(crate) use dirty::{Changes, Dirty};
 pub(crate) use latch::{ALL_STRIPES, Latch, StripeSet, stripe_set};
+#[cfg(feature = "rocksdb")]
+pub(crate) use versions::AtWork;
+pub(crate) use versions::{Version, Versions};
 
 use crate::placement::KeySpan;
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 mod plain {
     pub(crate) use crossbeam::utils::CachePadded;
     pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
     use std::time::Instant;
 
     /// Waits for a lock until the deadline; for as long as it takes if there is none.
@@ -24,7 +24,9 @@ mod plain {
 
 #[cfg(annulus_shuttle)]
 mod explored {
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering,
+    };
     pub(crate) use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
     use std::time::Instant;
 

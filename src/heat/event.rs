@@ -2,6 +2,7 @@
 
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,4 +61,42 @@ pub struct PartitionEvent {
     pub load: f64,
     /// The load as a share of what is fair for the owner: the total by the weights of the shards.
     pub share: f64,
+}
+
+impl fmt::Display for HeatEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyHot(event) => write!(f, "hot: {event}"),
+            Self::KeyCooled(event) => write!(f, "cooled: {event}"),
+            Self::PartitionHot(event) => write!(f, "hot: {event}"),
+            Self::PartitionCooled(event) => write!(f, "cooled: {event}"),
+        }
+    }
+}
+
+impl fmt::Display for KeyEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "key \"{}\" of keyspace {}, {:.1} % of its {}s, {:.0} a second",
+            self.key.escape_ascii(),
+            self.keyspace,
+            self.share * 100.0,
+            match self.kind {
+                AccessKind::Read => "read",
+                AccessKind::Write => "write",
+            },
+            self.per_second
+        )
+    }
+}
+
+impl fmt::Display for PartitionEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "partition {} on shard {}, {:.0} operations a second, {:.2} of a fair shard's",
+            self.partition, self.owner, self.load, self.share
+        )
+    }
 }

@@ -1,10 +1,11 @@
-//! What a store tells about its reshapes while they happen.
+//! What a store tells of while it happens: reshapes, and load.
 
 use super::{Outcome, Phase};
+use crate::heat::HeatEvent;
 use std::fmt;
 use std::sync::Arc;
 
-/// Something that happened to a reshape; see
+/// Something that happened; see
 /// [`StoreBuilder::listener`](crate::StoreBuilder::listener).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -18,6 +19,8 @@ pub enum Event {
     },
     /// A reshape has ended, either way.
     Ended(Outcome),
+    /// A key or a partition has become hot, or has cooled.
+    Heat(HeatEvent),
 }
 
 /// Is told of events, on the thread that makes them.

@@ -1,13 +1,9 @@
-//! How long the application's reads and writes take: one in some is timed.
+//! How long the application's reads and writes take while partitions are reshaped, and otherwise.
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// One operation in so many is timed, by each thread.
-const SAMPLE_EVERY: u32 = 64;
 
 /// Latencies above this count as this.
 const NANOS_MAX: u64 = 60_000_000_000;
@@ -17,10 +13,6 @@ const SAMPLES_MIN: u64 = 100;
 
 /// While nothing is reshaped, the usual latency is taken anew so often.
 const USUAL_EVERY: Duration = Duration::from_secs(1);
-
-thread_local! {
-    static UNTIL_SAMPLE: Cell<u32> = const { Cell::new(0) };
-}
 
 /// Latencies of the application's operations, now and when nothing was reshaped.
 #[derive(Default)]
@@ -49,38 +41,17 @@ impl Drop for Disturbance<'_> {
 }
 
 impl Foreground {
-    /// When the operation that begins here did, if it is one to be timed.
-    #[inline]
-    pub(crate) fn begin(&self) -> Option<Instant> {
-        UNTIL_SAMPLE.with(|left| match left.get().checked_sub(1) {
-            Some(fewer) => {
-                left.set(fewer);
-                None
-            }
-            None => {
-                left.set(SAMPLE_EVERY - 1);
-                Some(Instant::now())
-            }
-        })
-    }
-
-    #[inline]
-    pub(crate) fn end(&self, begun: Option<Instant>) {
-        if let Some(begun) = begun {
-            self.record(begun.elapsed());
-        }
-    }
-
-    #[cold]
-    fn record(&self, latency: Duration) {
-        // A sample is not worth waiting for.
-        let Some(mut window) = self.window.try_lock() else { return };
+    /// How long some operations took, those of a [sample](crate::sampler).
+    pub(crate) fn record(&self, latencies: impl IntoIterator<Item = Duration>) {
+        let mut window = self.window.lock();
         if window.is_none() {
             *window = Window::new();
         }
         let Some(window) = window.as_mut() else { return };
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(NANOS_MAX).clamp(1, NANOS_MAX);
-        window.nanos.saturating_record(nanos);
+        for latency in latencies {
+            let nanos = u64::try_from(latency.as_nanos()).unwrap_or(NANOS_MAX);
+            window.nanos.saturating_record(nanos.clamp(1, NANOS_MAX));
+        }
         if self.reshapes.load(Ordering::Acquire) == 0 && window.since.elapsed() >= USUAL_EVERY {
             window.close(false);
         }
@@ -140,17 +111,13 @@ mod tests {
     fn the_rise_compares_with_the_time_before() {
         let foreground = Foreground::default();
         let record = |micros, times| {
-            for _ in 0..times {
-                foreground.record(Duration::from_micros(micros));
-            }
+            foreground.record((0..times).map(|_| Duration::from_micros(micros)));
         };
         record(10, SAMPLES_MIN);
         assert_eq!(foreground.rise(), None, "nothing is known of the time before");
         let foreground = Foreground::default();
         let record = |micros, times| {
-            for _ in 0..times {
-                foreground.record(Duration::from_micros(micros));
-            }
+            foreground.record((0..times).map(|_| Duration::from_micros(micros)));
         };
         record(10, SAMPLES_MIN);
         let _disturbance = foreground.disturb();

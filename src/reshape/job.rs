@@ -10,6 +10,7 @@ use crate::balance::{Plan, Request, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::store::Store;
+use crate::topology::ReshapeSpec;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -65,6 +66,8 @@ struct Inner {
     title: String,
     /// The partitions that its reshapes begin with.
     sources: BTreeSet<PartitionId>,
+    /// Its reshapes, as far as it is known where they cut.
+    specs: Vec<ReshapeSpec>,
     control: Arc<Control>,
     outcomes: Mutex<Vec<Outcome>>,
     failure: Mutex<Option<Error>>,
@@ -175,6 +178,10 @@ impl Job {
         &self.inner.sources
     }
 
+    pub(super) fn specs(&self) -> &[ReshapeSpec] {
+        &self.inner.specs
+    }
+
     pub(super) fn has_one_step(&self) -> bool {
         self.inner.control.phases().len() == 1
     }
@@ -203,6 +210,8 @@ pub(crate) enum Purpose {
     Share(ShardId),
     /// The end of a shard.
     Removal(ShardId),
+    /// Its steps, as far as their partitions are still there, and not more than this at once.
+    Balance(usize),
 }
 
 /// Starts a job on a thread of its own.
@@ -219,6 +228,7 @@ pub(crate) fn start(
     let inner = Inner {
         number: registry.job_number(),
         title,
+        specs: steps.iter().filter_map(Step::spec).collect(),
         sources: steps.iter().flat_map(|step| step.sources.iter().copied()).collect(),
         control,
         outcomes: Mutex::default(),
@@ -330,7 +340,11 @@ impl Job {
                 }
             }
         };
-        match steps.len().min(WORKERS_MAX) {
+        let at_once = match purpose {
+            Purpose::Balance(most) => most.min(WORKERS_MAX),
+            _ => WORKERS_MAX,
+        };
+        match steps.len().min(at_once) {
             0 | 1 => work(),
             workers => std::thread::scope(|scope| {
                 for _ in 0..workers {
@@ -352,6 +366,7 @@ impl Job {
 pub(super) fn publish(store: &Store, outcome: &Outcome) {
     let registry = store.reshapes();
     registry.count(outcome);
+    store.core().rebalancer.note(outcome);
     tracing::info!("{outcome}");
     if let Err(error) = super::journal::remember(&store.core().metadata, outcome.reshape, outcome) {
         tracing::warn!(%error, "cannot remember a reshape");

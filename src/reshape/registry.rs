@@ -10,7 +10,7 @@ use super::throttle::Pacer;
 use super::{Outcome, Phase, Transport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
-use crate::topology::PartitionName;
+use crate::topology::{PartitionName, ReshapeSpec};
 use hdrhistogram::Histogram;
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a reshape that waits looks whether it was aborted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -281,6 +281,21 @@ impl Registry {
 
     pub(crate) fn jobs(&self) -> Vec<Job> {
         self.state.lock().jobs.iter().cloned().collect()
+    }
+
+    /// The reshapes that jobs are to carry out or carry out now; some may be done.
+    pub(crate) fn under_way(&self) -> Vec<ReshapeSpec> {
+        let state = self.state.lock();
+        let running = state.jobs.iter().filter(|job| !job.has_ended());
+        running.flat_map(|job| job.specs().iter().cloned()).collect()
+    }
+
+    /// Waits so long, or until reshapes end for good; whether they have not.
+    pub(crate) fn rest(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        let mut state = self.state.lock();
+        while !state.stopping && !self.changed.wait_until(&mut state, until).timed_out() {}
+        !state.stopping
     }
 
     /// Notes that a partition shares files with others.

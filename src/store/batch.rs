@@ -6,11 +6,14 @@ use super::keyspace::Keyspace;
 use super::keyspace::slow_down;
 use super::redo::RedoRecord;
 use super::view::{Partition, View};
-use crate::access::{ALL_STRIPES, StripeSet, stripe_set};
+use crate::access::{ALL_STRIPES, AtWork, StripeSet, stripe_set};
 use crate::error::{Error, ErrorKind, Result};
+use crate::heat::Access;
+use crate::hot_cache::HotCache;
 use crate::id::{KeyspaceId, ShardId};
 use crate::options::Durability;
 use crate::placement::KeySpan;
+use crate::sampler::Seen;
 use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
 use crate::topology::PartitionName;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
@@ -386,12 +389,44 @@ fn try_commit(
         return Ok(None);
     }
     let parts = routes.shards().map(|shard| routes.part(shard)).collect::<Result<Vec<_>>>()?;
+    let at_work = core.hot_cache.as_ref().map(|cache| announce(cache, &batch.ops));
     let written = if several {
         core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)
     } else {
         parts.into_iter().try_for_each(|part| part.write(durability))
     };
+    drop(at_work);
     let delay = routes.record();
     drop((held, gate));
+    tell(core, &batch.ops);
     written.map(|()| Some(delay))
+}
+
+/// Announces the writes of a batch to the cache of hot keys.
+fn announce<'a>(cache: &'a HotCache, ops: &[Op]) -> Vec<AtWork<'a>> {
+    let announce = |op: &Op| match &op.write {
+        Write::Put { key, .. } | Write::Delete { key } => cache.write(op.keyspace, key),
+        Write::DeleteRange { .. } => cache.write_all(),
+    };
+    ops.iter().map(announce).collect()
+}
+
+/// Tells of the writes of a batch that are sampled.
+fn tell(core: &Core, ops: &[Op]) {
+    for op in ops {
+        if let Some(sampled) = core.sampler.begin() {
+            let key = match &op.write {
+                Write::Put { key, .. } | Write::Delete { key } => key,
+                Write::DeleteRange { start, .. } => start,
+            };
+            core.sampler.tell(Seen {
+                keyspace: op.keyspace,
+                key,
+                access: Access::Write,
+                bytes: op.write.bytes(),
+                weight: sampled.weight(),
+                took: None,
+            });
+        }
+    }
 }

@@ -5,10 +5,14 @@ use super::gate::Gate;
 use super::metadata::Metadata;
 use super::redo::Redo;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hot_cache::HotCache;
 use crate::id::ShardId;
 use crate::options::Options;
+use crate::rebalancer;
 use crate::reshape::{Listener, Registry};
+use crate::sampler::Sampler;
 use crate::shard::{Engine, Keep, Resources};
+use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,6 +42,9 @@ pub(crate) struct Core {
     pub(crate) metadata: Metadata,
     pub(crate) resources: Resources,
     pub(crate) reshapes: Arc<Registry>,
+    pub(crate) sampler: Arc<Sampler>,
+    pub(crate) rebalancer: rebalancer::State,
+    pub(crate) hot_cache: Option<HotCache>,
     condition: AtomicU8,
     /// Every engine keeps it too, for the values and scans that outlive this.
     lock: Arc<DirectoryLock>,
@@ -55,6 +62,7 @@ pub(super) struct Opening {
 impl Core {
     pub(super) fn new(
         opening: Opening,
+        topology: &Arc<Topology>,
         shards: Shards,
         metadata: Metadata,
         resources: Resources,
@@ -62,6 +70,10 @@ impl Core {
         let Opening { id, path, options, lock, listener } = opening;
         Self {
             reshapes: Arc::new(Registry::new(options.reshape, listener)),
+            rebalancer: rebalancer::State::new(&path, &options, topology),
+            sampler: Arc::new(Sampler::new(options.heat.is_some())),
+            hot_cache: (options.hot_cache_bytes > 0)
+                .then(|| HotCache::new(options.hot_cache_bytes)),
             id,
             path,
             options,

@@ -4,6 +4,7 @@
 //! <store>/STORE            identity of the store; written last, so it marks a complete creation
 //! <store>/STORE.new        the same while the creation is under way
 //! <store>/LOCK             locked while the store is open; names the process
+//! <store>/HEAT*            what was last known of the load; may be deleted
 //! <store>/metadata/        an engine instance: topology, redo records
 //! <shard>/SHARD            identity of the shard: which store, which number
 //! <shard>/data/            an engine instance: the partitions

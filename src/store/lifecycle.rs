@@ -110,6 +110,10 @@ impl Store {
         if !core.mark_closed() {
             return Ok(());
         }
+        if core.options.heat.is_some() {
+            core.rebalancer.collect(self);
+            core.rebalancer.save(self, true);
+        }
         // Waits for the writes that passed before the mark.
         drop(core.gate.close());
         for keyspace in self.keyspaces() {

@@ -6,6 +6,7 @@ mod builder;
 mod core;
 mod directory;
 mod gate;
+mod heat;
 mod keyspace;
 mod keyspaces;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod redo;
 mod reshape;
 mod rows;
 mod scan;
+mod scan_watch;
 mod shards;
 mod snapshot;
 mod stats;
@@ -116,14 +118,14 @@ impl batch::Views for BTreeMap<KeyspaceId, Keyspace> {
 impl Store {
     fn new(
         core: Arc<Core>,
-        topology: Topology,
+        topology: Arc<Topology>,
         keyspaces: BTreeMap<KeyspaceId, Keyspace>,
         recovery: Recovery,
     ) -> Self {
         let alive = Arc::new(Alive(Arc::clone(&core)));
         let inner = Inner {
             core,
-            topology: ArcSwap::from_pointee(topology),
+            topology: ArcSwap::new(topology),
             keyspaces: ArcSwap::from_pointee(keyspaces),
             changing: Mutex::new(()),
             recovery,

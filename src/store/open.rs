@@ -9,6 +9,7 @@ use super::{Keyspace, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
+use crate::rebalancer;
 use crate::reshape;
 use crate::reshape::journal::{self, Intent};
 use crate::shard::{
@@ -61,7 +62,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let intents = journal::intents(&metadata)?;
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
     roll_back(&metadata, &intents, &mut recovery)?;
-    let core = Core::new(opening, shards, metadata, resources);
+    let topology = Arc::new(topology);
+    let core = Core::new(opening, &topology, shards, metadata, resources);
     finish_retiring(&core, &mut recovery.orphans)?;
     let core = Arc::new(core);
     let keyspaces = topology
@@ -78,6 +80,9 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
     let store = Store::new(core, topology, keyspaces, recovery);
     store.trim_leftovers();
+    if store.options().heat.is_some() {
+        rebalancer::start(&store);
+    }
     Ok(store)
 }
 

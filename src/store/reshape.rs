@@ -185,7 +185,7 @@ impl Store {
     }
 
     /// Bytes of each partition, without those of others in shared files.
-    pub(super) fn sizes(&self) -> Result<Sizes> {
+    pub(crate) fn sizes(&self) -> Result<Sizes> {
         let mut sizes = Sizes::new();
         for keyspace in self.keyspaces() {
             for partition in &keyspace.view().partitions {

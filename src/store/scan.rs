@@ -3,6 +3,7 @@
 use super::bounds::Bounds;
 use super::merge::Merge;
 use super::rows::{RowCursor, RowFilter};
+use super::scan_watch::ScanWatch;
 use super::view::{Partition, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -88,6 +89,7 @@ pub struct Scan {
     deadline: Option<Instant>,
     until_clock: u32,
     failed: bool,
+    watch: Option<Box<ScanWatch>>,
 }
 
 enum Rows {
@@ -104,6 +106,7 @@ impl Scan {
         bounds: &Bounds,
         options: ScanOptions,
         cut: Option<Cut>,
+        watch: Option<Box<ScanWatch>>,
     ) -> Result<Option<Self>> {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let indexes = view.intersecting(&bounds.range, &bounds.prefix);
@@ -139,7 +142,8 @@ impl Scan {
             Rows::Chain(Box::new(Chain::start(source, partitions)?))
         };
         let left = options.limit.unwrap_or(u64::MAX);
-        Ok(Some(Self { rows, given: false, left, deadline, until_clock: 0, failed: false }))
+        let watch = watch.map(|watch| watch.interleaved(interleaved));
+        Ok(Some(Self { rows, given: false, left, deadline, until_clock: 0, failed: false, watch }))
     }
 
     /// The next row, lent until the next call. `None` at the end, and after an error.
@@ -176,10 +180,14 @@ impl Scan {
             return Err(error);
         }
         self.left -= 1;
-        Ok(match &self.rows {
-            Rows::Chain(chain) => chain.row(),
-            Rows::Merge(merge) => merge.row(),
-        })
+        let (row, partition) = match &self.rows {
+            Rows::Chain(chain) => (chain.row(), chain.opened),
+            Rows::Merge(merge) => (merge.row(), 0),
+        };
+        if let (Some(watch), Some((key, value))) = (&mut self.watch, row) {
+            watch.row(partition, key, value.len());
+        }
+        Ok(row)
     }
 
     fn advance(&mut self) -> Result<()> {
@@ -259,11 +267,13 @@ struct Chain {
     /// Partitions still to come: those that it has passed are let go.
     partitions: VecDeque<(Arc<Partition>, RowFilter)>,
     cursor: Option<RowCursor>,
+    /// How many partitions were opened so far.
+    opened: usize,
 }
 
 impl Chain {
     fn start(source: Source, partitions: VecDeque<(Arc<Partition>, RowFilter)>) -> Result<Self> {
-        let mut chain = Self { source, partitions, cursor: None };
+        let mut chain = Self { source, partitions, cursor: None, opened: 0 };
         chain.skip_to_row()?;
         Ok(chain)
     }
@@ -298,6 +308,7 @@ impl Chain {
                 return Ok(());
             };
             self.cursor = Some(self.source.cursor(&partition, filter)?);
+            self.opened += 1;
         }
     }
 }

@@ -4,6 +4,7 @@ use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
 use super::keyspace::Keyspace;
 use super::scan::{Cut, Scan, ScanOptions};
+use super::scan_watch::ScanWatch;
 use super::value::Value;
 use super::view::View;
 use crate::error::{Error, ErrorKind, Result};
@@ -75,7 +76,10 @@ impl Snapshot {
         let partition = view.partition(index)?;
         let at = self.inner.cut.get(&partition.owner);
         let read = Read { at, ..super::keyspace::read(options, "get")? };
-        Ok(partition.shard.get(&partition.column, key, read)?.map(Value::new))
+        let sampled = keyspace.sampler().begin();
+        let value = partition.shard.get(&partition.column, key, read)?.map(Value::new);
+        keyspace.told_read(sampled, key, value.as_ref());
+        Ok(value)
     }
 
     /// The rows of a range of keys, in order.
@@ -99,9 +103,10 @@ impl Snapshot {
         options: ScanOptions,
     ) -> Result<Scan> {
         let cut = Some(Arc::clone(&self.inner.cut));
-        Scan::open(self.view(keyspace)?, &Bounds::of(&range), options, cut)?.ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
-        })
+        let watch = ScanWatch::begin(keyspace.sampler(), keyspace.id());
+        Scan::open(self.view(keyspace)?, &Bounds::of(&range), options, cut, watch)?.ok_or_else(
+            || Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded"),
+        )
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {

@@ -1,15 +1,26 @@
 //! Values that are not copied.
 
+use crate::hot_cache::CachedValue;
 use crate::shard::EngineValue;
 use std::fmt;
 use std::ops::Deref;
 
-/// A value, where the engine has it: nothing is copied. It keeps its block in memory while held.
-pub struct Value(EngineValue);
+/// A value, where the engine or the cache of hot keys has it: nothing is copied. It keeps its block
+/// in memory while held.
+pub struct Value(Place);
+
+enum Place {
+    Engine(EngineValue),
+    Cached(CachedValue),
+}
 
 impl Value {
     pub(super) const fn new(value: EngineValue) -> Self {
-        Self(value)
+        Self(Place::Engine(value))
+    }
+
+    pub(super) const fn cached(value: CachedValue) -> Self {
+        Self(Place::Cached(value))
     }
 }
 
@@ -17,7 +28,10 @@ impl Deref for Value {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Place::Engine(value) => value,
+            Place::Cached(value) => value,
+        }
     }
 }
 

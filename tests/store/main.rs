@@ -15,6 +15,7 @@ mod basic;
 mod churn;
 mod crash;
 mod damage;
+mod heat;
 mod linear;
 mod model;
 mod reshape;

@@ -15,6 +15,7 @@
     reason = "a model that is wrong fails its tests, like the code that is"
 )]
 
+mod cache;
 mod client;
 mod engine;
 mod every;

@@ -13,7 +13,9 @@ use super::scan::Scan;
 use super::value::Value;
 use super::view::View;
 use crate::error::Result;
+use crate::heat::Access;
 use crate::id::KeyspaceId;
+use crate::sampler::{Sampled, Sampler, Seen};
 use crate::shard::EngineSnapshot;
 use crate::topology;
 use arc_swap::ArcSwap;
@@ -72,6 +74,44 @@ impl Keyspace {
     #[must_use]
     pub fn placement(&self) -> Arc<topology::Keyspace> {
         Arc::clone(&self.inner.view.load().keyspace)
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+
+    pub(super) fn sampler(&self) -> &Arc<Sampler> {
+        &self.inner.core.sampler
+    }
+
+    /// Tells of a read, if it is sampled.
+    #[inline]
+    pub(super) fn told_read(&self, sampled: Option<Sampled>, key: &[u8], value: Option<&Value>) {
+        if sampled.is_some() {
+            let bytes = key.len() + value.map_or(0, |value| value.len());
+            self.sampler().end(sampled, self.id(), key, Access::Read, bytes);
+        }
+    }
+
+    /// Tells of one of several reads, if it is sampled.
+    fn told_read_untimed(&self, key: &[u8], value: Option<&Value>) {
+        if let Some(sampled) = self.sampler().begin() {
+            let bytes = key.len() + value.map_or(0, |value| value.len());
+            self.sampler().tell(Seen {
+                keyspace: self.id(),
+                key,
+                access: Access::Read,
+                bytes,
+                weight: sampled.weight(),
+                took: None,
+            });
+        }
+    }
+
+    /// Tells of a write, if it is sampled.
+    #[inline]
+    fn told_write(&self, sampled: Option<Sampled>, key: &[u8], value_bytes: usize) {
+        self.sampler().end(sampled, self.id(), key, Access::Write, key.len() + value_bytes);
     }
 
     pub(super) fn store_id(&self) -> u128 {

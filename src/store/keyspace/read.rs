@@ -2,10 +2,13 @@
 
 use super::Keyspace;
 use crate::error::Result;
+use crate::hot_cache::{Found, HotCache};
 use crate::options::ReadOptions;
-use crate::shard::{Engine, Read, Shard};
+use crate::sampler::Sampled;
+use crate::shard::{Engine, EngineValue, Read, Shard};
 use crate::store::bounds::{Bounds, KeyBounds, Prefix};
 use crate::store::scan::{Scan, ScanOptions, deadline_exceeded};
+use crate::store::scan_watch::ScanWatch;
 use crate::store::value::Value;
 use crate::store::{PartitionStats, stats};
 use std::collections::BTreeMap;
@@ -55,7 +58,24 @@ impl Keyspace {
         key: &[u8],
         read: Read<'_, <Engine as Shard>::Snapshot>,
     ) -> Result<Option<Value>> {
-        let timer = self.inner.core.reshapes.foreground.begin();
+        let sampled = self.sampler().begin();
+        let value = match &self.inner.core.hot_cache {
+            Some(cache) if read.deadline.is_none() && !read.bypass_cache => {
+                self.get_hot(cache, key, sampled)?
+            }
+            _ => self.get_routed(key, read)?.map(Value::new),
+        };
+        self.told_read(sampled, key, value.as_ref());
+        Ok(value)
+    }
+
+    /// From the shard.
+    #[inline]
+    fn get_routed(
+        &self,
+        key: &[u8],
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+    ) -> Result<Option<EngineValue>> {
         loop {
             let view = self.inner.view.load();
             let partition = view.route(key);
@@ -63,10 +83,38 @@ impl Keyspace {
             // After the read: only then is it sure that the partition was current while it was
             // read.
             if partition.is_current()? {
-                self.inner.core.reshapes.foreground.end(timer);
-                return Ok(value.map(Value::new));
+                return Ok(value);
             }
         }
+    }
+
+    /// From the cache of hot keys, or from the shard.
+    fn get_hot(
+        &self,
+        cache: &HotCache,
+        key: &[u8],
+        sampled: Option<Sampled>,
+    ) -> Result<Option<Value>> {
+        let found = cache.get(self.id(), key, || self.get_routed(key, Read::PRESENT))?;
+        if let Some(sampled) = sampled {
+            cache.count(&found, sampled.weight());
+        }
+        self.value_of(found, key)
+    }
+
+    fn value_of(&self, found: Found, key: &[u8]) -> Result<Option<Value>> {
+        match found {
+            Found::Read(value) => return Ok(Some(Value::new(value))),
+            Found::Absent { cached: false } => return Ok(None),
+            Found::Absent { cached: true } | Found::Cached(_) => {}
+        }
+        // What is cached outlives a keyspace that was dropped. A partition that was superseded
+        // does not matter: values stay what they are when they move.
+        self.inner.view.load().route(key).is_current()?;
+        Ok(match found {
+            Found::Cached(value) => Some(Value::cached(value)),
+            _ => None,
+        })
     }
 
     /// The values of several keys, in their order. Keys of one partition are read in one call to
@@ -99,11 +147,55 @@ impl Keyspace {
         let keys: Vec<K> = keys.into_iter().collect();
         let mut values: Vec<Option<Value>> =
             std::iter::repeat_with(|| None).take(keys.len()).collect();
-        let mut left: Vec<usize> = (0..keys.len()).collect();
-        while !left.is_empty() {
-            left = self.get_positions(&keys, &left, read, &mut values)?;
+        match &self.inner.core.hot_cache {
+            Some(cache) if read.deadline.is_none() && !read.bypass_cache => {
+                self.get_many_hot(cache, &keys, &mut values)?;
+            }
+            _ => self.get_all(&keys, (0..keys.len()).collect(), read, &mut values)?,
+        }
+        for (key, value) in keys.iter().zip(&values) {
+            self.told_read_untimed(key.as_ref(), value.as_ref());
         }
         Ok(values)
+    }
+
+    /// Those that the cache has, and then the others, which it may keep.
+    fn get_many_hot<K: AsRef<[u8]>>(
+        &self,
+        cache: &HotCache,
+        keys: &[K],
+        values: &mut [Option<Value>],
+    ) -> Result<()> {
+        let (mut left, mut misses) = (Vec::new(), Vec::new());
+        for (position, (key, value)) in keys.iter().zip(values.iter_mut()).enumerate() {
+            match cache.look(self.id(), key.as_ref()) {
+                Ok(found) => *value = self.value_of(found, key.as_ref())?,
+                Err(miss) => {
+                    left.push(position);
+                    misses.push((position, miss));
+                }
+            }
+        }
+        self.get_all(keys, left, Read::PRESENT, values)?;
+        for (position, miss) in misses {
+            if let (Some(key), Some(value)) = (keys.get(position), values.get(position)) {
+                cache.offer(&miss, self.id(), key.as_ref(), value.as_deref());
+            }
+        }
+        Ok(())
+    }
+
+    fn get_all<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        mut left: Vec<usize>,
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+        values: &mut [Option<Value>],
+    ) -> Result<()> {
+        while !left.is_empty() {
+            left = self.get_positions(keys, &left, read, values)?;
+        }
+        Ok(())
     }
 
     /// Reads the keys at some positions. Gives those whose partition was superseded meanwhile,
@@ -182,7 +274,8 @@ impl Keyspace {
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
         let bounds = Bounds::of(&range);
         loop {
-            if let Some(scan) = Scan::open(&self.view(), &bounds, options, None)? {
+            let watch = ScanWatch::begin(self.sampler(), self.id());
+            if let Some(scan) = Scan::open(&self.view(), &bounds, options, None, watch)? {
                 return Ok(scan);
             }
         }

@@ -65,7 +65,9 @@ impl Keyspace {
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.inner.core.check_value_bytes(value.len())?;
-        self.write(key, |partition| partition.shard.put(&partition.column, key, value, durability))
+        self.write(key, value.len(), |partition| {
+            partition.shard.put(&partition.column, key, value, durability)
+        })
     }
 
     /// Deletes a key, if it is there.
@@ -84,15 +86,20 @@ impl Keyspace {
     /// Those of [`put`](Self::put).
     pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
         let key = key.as_ref();
-        self.write(key, |partition| partition.shard.delete(&partition.column, key, durability))
+        self.write(key, 0, |partition| partition.shard.delete(&partition.column, key, durability))
     }
 
     /// Passes the gate, takes the key's stripe of the latch, writes.
     #[inline]
-    fn write(&self, key: &[u8], write: impl Fn(&Partition) -> Result<()>) -> Result<()> {
+    fn write(
+        &self,
+        key: &[u8],
+        value_bytes: usize,
+        write: impl Fn(&Partition) -> Result<()>,
+    ) -> Result<()> {
         let core = &self.inner.core;
         core.check_key_bytes(key.len())?;
-        let timer = core.reshapes.foreground.begin();
+        let sampled = core.sampler.begin();
         loop {
             let gate = core.gate.pass();
             let view = self.inner.view.load();
@@ -100,10 +107,12 @@ impl Keyspace {
             let stripe = partition.access.latch.share(key);
             core.check_writable()?;
             if partition.is_current()? {
+                let at_work = core.hot_cache.as_ref().map(|cache| cache.write(self.id(), key));
                 let written = write(partition);
+                drop(at_work);
                 let delay = partition.access.record(key);
                 drop((stripe, gate));
-                core.reshapes.foreground.end(timer);
+                self.told_write(sampled, key, value_bytes);
                 slow_down(delay);
                 return written;
             }
@@ -220,6 +229,7 @@ impl Keyspace {
         let (core, key) = (&self.inner.core, key.as_ref());
         core.check_key_bytes(key.len())?;
         core.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        let sampled = core.sampler.begin();
         loop {
             let gate = core.gate.pass();
             let view = self.inner.view.load();
@@ -232,15 +242,19 @@ impl Keyspace {
             let (shard, column) = (&partition.shard, &partition.column);
             let found = shard.get(column, key, Read::PRESENT)?;
             if found.as_deref() != expected {
+                self.told_write(sampled, key, 0);
                 return Ok(Swap::Found(found.map(Value::new)));
             }
+            let at_work = core.hot_cache.as_ref().map(|cache| cache.write(self.id(), key));
             let written = match new {
                 Some(value) => shard.put(column, key, value, durability),
                 None if found.is_some() => shard.delete(column, key, durability),
                 None => Ok(()),
             };
+            drop(at_work);
             let delay = partition.access.record(key);
             drop((stripe, gate));
+            self.told_write(sampled, key, new.map_or(0, <[u8]>::len));
             slow_down(delay);
             return written.map(|()| Swap::Swapped);
         }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 const THREADS: u32 = 4;
 const CALLS_PER_ROUND: usize = 2000;
-const RESHAPES: u64 = 2000;
+const RESHAPES: u64 = 1000;
 
 /// Keys of the hash keyspace and of the range keyspace; in the latter they are spread over what
 /// random splits divide.
@@ -68,9 +68,10 @@ fn decode(value: Option<&[u8]>) -> Value {
 }
 
 impl World {
-    fn new(plant: bool) -> Self {
+    fn new(plant: bool, hot_cache_bytes: usize) -> Self {
         let directory = quick_directory();
-        let options = Options { write_buffer_bytes: 4 << 20, arcs_per_shard: 1, ..small() };
+        let options =
+            Options { write_buffer_bytes: 4 << 20, arcs_per_shard: 1, hot_cache_bytes, ..small() };
         let path = directory.path().join("store");
         let store = Store::builder(path).shards(3).options(options).open().unwrap();
         let keyspaces = both(&store);
@@ -157,7 +158,8 @@ impl Caller<'_> {
     fn call(&mut self) {
         let key = self.random.usize(..KEYS.len());
         match self.random.u32(..20) {
-            0..=5 => self.get(key),
+            // Several in a row: a cache has something only of a key that is read again.
+            0..=5 => (0..self.reads_in_a_row()).for_each(|_| self.get(key)),
             6..=9 => self.put(key),
             10 | 11 => self.delete(key),
             12..=14 => self.swap(key),
@@ -170,6 +172,10 @@ impl Caller<'_> {
         if self.random.bool() {
             std::thread::sleep(Duration::from_micros(150));
         }
+    }
+
+    fn reads_in_a_row(&self) -> usize {
+        if self.world.store.hot_cache_stats().is_some() { 4 } else { 1 }
     }
 
     fn place(&self, key: usize) -> (&Keyspace, &'static str) {
@@ -285,13 +291,27 @@ impl Caller<'_> {
 
 #[test]
 fn every_key_stays_linearizable_while_partitions_are_reshaped() {
-    let (seed, world) = (seed(), World::new(false));
+    stay_linearizable(&World::new(false, 0));
+}
+
+/// The same with the cache of hot keys, which must never give what is no longer so.
+#[test]
+fn every_key_stays_linearizable_with_the_cache_of_hot_keys() {
+    let world = World::new(false, 1 << 20);
+    stay_linearizable(&world);
+    let stats = world.store.hot_cache_stats().unwrap();
+    println!("{stats:?}");
+    assert!(stats.hits > 1000, "the cache was hardly asked");
+}
+
+fn stay_linearizable(world: &World) {
+    let seed = seed();
     let (mut random, stop) = (fastrand::Rng::with_seed(seed), AtomicBool::new(false));
     let (enough, begun, mut calls) = (Enough::new(), Instant::now(), 0);
     std::thread::scope(|scope| {
         let _stop = Stop(&stop);
         let mut churn = Churn::new(random.u64(..));
-        let (world, stop) = (&world, &stop);
+        let stop = &stop;
         let churning = scope.spawn(move || {
             let _stop = Stop(stop);
             churn.run(&world.store, stop);
@@ -315,7 +335,7 @@ fn every_key_stays_linearizable_while_partitions_are_reshaped() {
 /// Goal: the test above would notice. Method: the same, where some reads give an older value.
 #[test]
 fn a_planted_stale_read_is_found() {
-    let (mut random, world) = (fastrand::Rng::with_seed(seed()), World::new(true));
+    let (mut random, world) = (fastrand::Rng::with_seed(seed()), World::new(true, 0));
     let violation = world.round(random.u64(..), &world.settled()).unwrap_err();
     assert!(violation.contains("not linearizable"), "{violation}");
     println!("{violation}");

@@ -1,0 +1,119 @@
+//! Whether what was read of a key a while ago is still what a read would find.
+//!
+//! A writer [announces](Versions::write) itself before it writes, and takes that back when its write
+//! is done, before it is acknowledged. A reader [notes](Versions::quiet) the version before it
+//! reads; none if a writer is at work. What it read [stands](Versions::is) for as long as the
+//! version is the same: no write of that key has begun since, and all that had begun before were
+//! done before the read.
+//!
+//! IMPORTANT: both, before and after. If a writer only said so afterwards, one reader could find
+//! the new value in the engine, and a later one the old value in a cache. If it only said so
+//! before, a reader could note the new version, read the old value, and keep it for good.
+//!
+//! Keys share versions: a write of one key may make others be read again.
+
+use super::sync::{AtomicU64, CachePadded, Ordering};
+
+/// The explorer gets few, as it does of a latch.
+const VERSIONS: usize = if cfg!(annulus_shuttle) { 2 } else { 1 << 14 };
+
+/// The lower bits count the writers at work, the upper ones how many there ever were.
+const AT_WORK: u64 = (1 << 16) - 1;
+const WRITER: u64 = (1 << 16) + 1;
+
+/// Versions of all keys, by a hash of the key.
+pub(crate) struct Versions {
+    by_hash: Box<[AtomicU64]>,
+    /// Of all keys together: for writes of ranges.
+    of_all: CachePadded<AtomicU64>,
+}
+
+/// A version at which no writer was at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    of_hash: u64,
+    of_all: u64,
+}
+
+/// A writer at work.
+#[must_use = "the writer is at work for as long as this lives"]
+pub(crate) struct AtWork<'a>(&'a AtomicU64);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        let by_hash = (0..VERSIONS).map(|_| AtomicU64::new(0)).collect();
+        Self { by_hash, of_all: CachePadded::from(AtomicU64::new(0)) }
+    }
+}
+
+impl Versions {
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of versions")]
+    fn of_hash(&self, hash: u64) -> &AtomicU64 {
+        &self.by_hash[hash as usize % VERSIONS]
+    }
+
+    /// The version before a read; none if a writer is at work.
+    #[inline]
+    pub(crate) fn quiet(&self, hash: u64) -> Option<Version> {
+        let version = self.now(hash);
+        ((version.of_hash | version.of_all) & AT_WORK == 0).then_some(version)
+    }
+
+    /// Whether what was read at this version still stands.
+    #[inline]
+    pub(crate) fn is(&self, hash: u64, version: Version) -> bool {
+        self.now(hash) == version
+    }
+
+    pub(super) fn now(&self, hash: u64) -> Version {
+        Version {
+            of_hash: self.of_hash(hash).load(Ordering::Acquire),
+            of_all: self.of_all.load(Ordering::Acquire),
+        }
+    }
+
+    /// To be held by a writer of a key, from before its write until after it.
+    #[inline]
+    pub(crate) fn write(&self, hash: u64) -> AtWork<'_> {
+        Self::begin(self.of_hash(hash))
+    }
+
+    /// The same for a writer of many keys.
+    pub(crate) fn write_all(&self) -> AtWork<'_> {
+        Self::begin(&self.of_all)
+    }
+
+    fn begin(version: &AtomicU64) -> AtWork<'_> {
+        version.fetch_add(WRITER, Ordering::AcqRel);
+        AtWork(version)
+    }
+}
+
+#[cfg(all(test, not(annulus_shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_ends_with_the_next_write() {
+        let versions = Versions::default();
+        let before = versions.quiet(7).unwrap();
+        assert!(versions.is(7, before));
+        let writers = [versions.write(7), versions.write(7)];
+        assert!(versions.quiet(7).is_none() && !versions.is(7, before));
+        assert!(versions.quiet(8).is_some());
+        drop(writers);
+        let after = versions.quiet(7).unwrap();
+        assert!(after != before && versions.is(7, after));
+        let all = versions.write_all();
+        assert!(versions.quiet(8).is_none() && !versions.is(7, after));
+        drop(all);
+        assert!(versions.quiet(7).is_some() && !versions.is(7, after));
+    }
+}

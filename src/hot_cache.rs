@@ -1,0 +1,297 @@
+//! A cache of the values of keys that are read often: for what no placement can spread, a key that
+//! takes much of the load by itself.
+//!
+//! It lies before routing, and is never stale: a value is given out only while the
+//! [version](crate::access::Versions) at which it was read still stands, so a reshape, which
+//! changes no value, need not know of it. Of several readers of a key that is not there, one reads
+//! and the others wait for what it finds.
+//!
+//! A key is taken in when it is read again while it is remembered: a table of fingerprints of the
+//! keys read last stands before the cache (the doorkeeper of TinyLFU: Einziger, Friedman, Manes
+//! 2017). So keys that are read once cost two loads and a store, and no room.
+
+use crate::access::{AtWork, Version, Versions};
+use crate::error::Result;
+use crate::id::KeyspaceId;
+use crate::shard::EngineValue;
+use quick_cache::sync::{Cache, GuardResult};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Fingerprints of keys that were read lately.
+const DOORKEEPER: usize = 1 << 16;
+
+/// What an entry takes besides its key and value, about.
+const OVERHEAD_BYTES: u64 = 128;
+
+/// What one value may take of the cache.
+const VALUE_PART_MAX: usize = 256;
+
+/// A reader that waits longer than this for another one's read reads by itself.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// What the cache of hot keys holds, and how often it helped.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
+#[non_exhaustive]
+pub struct HotCacheStats {
+    /// How many keys.
+    pub keys: u64,
+    /// Bytes of memory, about.
+    pub bytes: u64,
+    /// The most that it may take.
+    pub bytes_max: u64,
+    /// Reads that it answered, estimated from a sample.
+    pub hits: u64,
+    /// Reads that it did not, estimated from a sample.
+    pub misses: u64,
+}
+
+/// A value, or the absence of one, as it was read at a version.
+pub(crate) struct Entry {
+    version: Version,
+    keyspace: KeyspaceId,
+    key: Box<[u8]>,
+    value: Option<Box<[u8]>>,
+    /// Whether it has answered a read since.
+    used: AtomicBool,
+}
+
+/// The value of an entry, kept while it is in use.
+pub(crate) struct CachedValue(Arc<Entry>);
+
+impl std::ops::Deref for CachedValue {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.value.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a read through the cache found.
+pub(crate) enum Found {
+    Absent { cached: bool },
+    Cached(CachedValue),
+    Read(EngineValue),
+}
+
+/// A key that is not here, and the version before it is read.
+pub(crate) struct Miss {
+    hash: u64,
+    version: Option<Version>,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl quick_cache::Weighter<u64, Arc<Entry>> for Weight {
+    fn weight(&self, _hash: &u64, entry: &Arc<Entry>) -> u64 {
+        let value = entry.value.as_ref().map_or(0, |value| value.len());
+        OVERHEAD_BYTES + (entry.key.len() + value) as u64
+    }
+}
+
+pub(crate) struct HotCache {
+    entries: Cache<u64, Arc<Entry>, Weight>,
+    versions: Versions,
+    doorkeeper: Box<[AtomicU32]>,
+    value_bytes_max: usize,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// A read's key, as the cache has it.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    keyspace: KeyspaceId,
+    key: &'a [u8],
+    hash: u64,
+}
+
+fn hash(keyspace: KeyspaceId, key: &[u8]) -> u64 {
+    xxh3_64_with_seed(key, keyspace.0.into())
+}
+
+impl HotCache {
+    pub(crate) fn new(bytes: usize) -> Self {
+        /// A guess at what an entry takes, for the size of the cache's tables.
+        const ENTRY_BYTES: usize = 512;
+        Self {
+            entries: Cache::with_weighter(bytes / ENTRY_BYTES, bytes as u64, Weight),
+            versions: Versions::default(),
+            doorkeeper: (0..DOORKEEPER).map(|_| AtomicU32::new(0)).collect(),
+            value_bytes_max: bytes / VALUE_PART_MAX,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// The value of a key: from here, or by `read`, which finds the present one.
+    #[inline]
+    pub(crate) fn get(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        read: impl FnOnce() -> Result<Option<EngineValue>>,
+    ) -> Result<Found> {
+        let key = Key { keyspace, key, hash: hash(keyspace, key) };
+        let Some(entry) = self.entries.get(&key.hash) else {
+            if self.is_new(key.hash) {
+                return read().map(Found::new);
+            }
+            return self.read_in(key, read);
+        };
+        if !entry.is_of(key) {
+            return read().map(Found::new);
+        }
+        if self.versions.is(key.hash, entry.version) {
+            return Ok(Found::cached(entry));
+        }
+        self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, &entry));
+        // One that is written as often as it is read is not worth its place.
+        if entry.used.load(Ordering::Relaxed) {
+            self.read_in(key, read)
+        } else {
+            read().map(Found::new)
+        }
+    }
+
+    /// Whether a key was not read lately; from now on it was.
+    fn is_new(&self, hash: u64) -> bool {
+        let fingerprint = (hash >> 32) as u32 | 1;
+        let Some(place) = self.doorkeeper.get(hash as usize % DOORKEEPER) else { return true };
+        if place.load(Ordering::Relaxed) == fingerprint {
+            return false;
+        }
+        place.store(fingerprint, Ordering::Relaxed);
+        true
+    }
+
+    /// Reads a key, and keeps what was found; or takes what another reader finds meanwhile.
+    #[cold]
+    fn read_in(
+        &self,
+        key: Key<'_>,
+        read: impl FnOnce() -> Result<Option<EngineValue>>,
+    ) -> Result<Found> {
+        match self.entries.get_value_or_guard(&key.hash, Some(WAIT_MAX)) {
+            GuardResult::Value(entry)
+                if entry.is_of(key) && self.versions.is(key.hash, entry.version) =>
+            {
+                Ok(Found::cached(entry))
+            }
+            GuardResult::Guard(guard) => {
+                // IMPORTANT: before the read.
+                let version = self.versions.quiet(key.hash);
+                let value = read()?;
+                if let Some(entry) = self.entry(version, key, value.as_deref()) {
+                    // Refused only if the place was taken meanwhile.
+                    let _ = guard.insert(entry);
+                }
+                Ok(Found::new(value))
+            }
+            GuardResult::Value(_) | GuardResult::Timeout => read().map(Found::new),
+        }
+    }
+
+    /// An entry for what was read, if that may be kept.
+    fn entry(
+        &self,
+        version: Option<Version>,
+        key: Key<'_>,
+        value: Option<&[u8]>,
+    ) -> Option<Arc<Entry>> {
+        let fits = value.is_none_or(|value| value.len() <= self.value_bytes_max);
+        version.filter(|_| fits).map(|version| Arc::new(Entry::new(version, key, value)))
+    }
+
+    /// The value of a key if it is here; for reads of several keys, which wait for no other.
+    pub(crate) fn look(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+    ) -> std::result::Result<Found, Miss> {
+        let key = Key { keyspace, key, hash: hash(keyspace, key) };
+        match self.entries.get(&key.hash) {
+            Some(entry) if entry.is_of(key) && self.versions.is(key.hash, entry.version) => {
+                Ok(Found::cached(entry))
+            }
+            _ => Err(Miss { hash: key.hash, version: self.versions.quiet(key.hash) }),
+        }
+    }
+
+    /// Keeps what was found after a [miss](Self::look), unless the key is new.
+    pub(crate) fn offer(
+        &self,
+        miss: &Miss,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) {
+        let key = Key { keyspace, key, hash: miss.hash };
+        if !self.is_new(miss.hash)
+            && let Some(entry) = self.entry(miss.version, key, value)
+        {
+            self.entries.insert(miss.hash, entry);
+        }
+    }
+
+    /// To be held from before the write of a key until after it.
+    #[inline]
+    pub(crate) fn write(&self, keyspace: KeyspaceId, key: &[u8]) -> AtWork<'_> {
+        self.versions.write(hash(keyspace, key))
+    }
+
+    /// To be held from before the write of many keys until after it.
+    pub(crate) fn write_all(&self) -> AtWork<'_> {
+        self.versions.write_all()
+    }
+
+    /// Counts reads.
+    pub(crate) fn count(&self, found: &Found, reads: u32) {
+        let hit = matches!(found, Found::Cached(_) | Found::Absent { cached: true });
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(reads.into(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> HotCacheStats {
+        HotCacheStats {
+            keys: self.entries.len() as u64,
+            bytes: self.entries.weight(),
+            bytes_max: self.entries.capacity(),
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Entry {
+    fn new(version: Version, key: Key<'_>, value: Option<&[u8]>) -> Self {
+        let (keyspace, value) = (key.keyspace, value.map(Into::into));
+        Self { version, keyspace, key: key.key.into(), value, used: AtomicBool::new(false) }
+    }
+
+    fn is_of(&self, key: Key<'_>) -> bool {
+        self.keyspace == key.keyspace && *self.key == *key.key
+    }
+}
+
+impl Found {
+    fn new(value: Option<EngineValue>) -> Self {
+        value.map_or(Self::Absent { cached: false }, Self::Read)
+    }
+
+    fn cached(entry: Arc<Entry>) -> Self {
+        // Looked at first: the readers of a hot key would pass its cache line to and fro.
+        if !entry.used.load(Ordering::Relaxed) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
+        if entry.value.is_some() {
+            Self::Cached(CachedValue(entry))
+        } else {
+            Self::Absent { cached: true }
+        }
+    }
+}

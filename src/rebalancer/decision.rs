@@ -1,0 +1,116 @@
+//! What the rebalancer decided, and why: one line each.
+
+use crate::id::PartitionId;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How many decisions are kept.
+const DECISIONS_MAX: usize = 512;
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A reshape was started.
+    Started,
+    /// A reshape would be started if the policy, a pause or quiet hours did not forbid it.
+    Suggested,
+    /// It was considered and not done.
+    Refused,
+    /// Reshapes came to their end.
+    Done,
+    /// Reshapes ended early, or could not be started.
+    Failed,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "started",
+            Self::Suggested => "suggested",
+            Self::Refused => "refused",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// One decision of the rebalancer; see [`Rebalancer::explain`](crate::Rebalancer::explain).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Decision {
+    /// When, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The partitions concerned; none if it is about a shard or a keyspace as a whole.
+    pub partitions: Vec<PartitionId>,
+    /// Operations a second that change shard.
+    pub moved_load: f64,
+    /// Bytes that change shard, by estimate.
+    pub moved_bytes: u64,
+    /// What, and why, in one line.
+    pub text: String,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.verdict, self.text)
+    }
+}
+
+impl Decision {
+    pub(super) fn new(verdict: Verdict, text: String) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        Self { unix_ms, verdict, partitions: Vec::new(), moved_load: 0.0, moved_bytes: 0, text }
+    }
+}
+
+/// The last decisions, the oldest first.
+#[derive(Default)]
+pub(super) struct Log {
+    decisions: VecDeque<Decision>,
+    /// What was decided alike when it was last planned, and need not be told again.
+    told: BTreeSet<String>,
+    telling: BTreeSet<String>,
+}
+
+impl Log {
+    pub(super) fn with(decisions: Vec<Decision>) -> Self {
+        Self { decisions: decisions.into(), ..Self::default() }
+    }
+
+    /// Writes a decision down, here and in the process's log.
+    pub(super) fn add(&mut self, decision: Decision) {
+        match decision.verdict {
+            Verdict::Refused => tracing::debug!("rebalancer: {decision}"),
+            Verdict::Failed => tracing::warn!("rebalancer: {decision}"),
+            _ => tracing::info!("rebalancer: {decision}"),
+        }
+        self.decisions.push_back(decision);
+        if self.decisions.len() > DECISIONS_MAX {
+            self.decisions.pop_front();
+        }
+    }
+
+    /// The same, but only if the plan before had none alike.
+    pub(super) fn add_new(&mut self, alike: String, decision: Decision) {
+        if self.telling.insert(alike.clone()) && !self.told.contains(&alike) {
+            self.add(decision);
+        }
+    }
+
+    /// All that a plan has to say was added.
+    pub(super) fn end_of_plan(&mut self) {
+        self.told = std::mem::take(&mut self.telling);
+    }
+
+    pub(super) fn last(&self, count: usize) -> Vec<Decision> {
+        let skipped = self.decisions.len().saturating_sub(count);
+        self.decisions.iter().skip(skipped).cloned().collect()
+    }
+}

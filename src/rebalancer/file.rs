@@ -1,0 +1,194 @@
+//! The files in which what was last known of the load survives.
+//!
+//! ```text
+//! <store>/HEAT.now   load, hot keys and decisions: small, every two seconds under load
+//! <store>/HEAT       the same with samples and history: every minute, and when the store is closed
+//! ```
+//!
+//! Each is written beside the old one and then put in its place, without a sync: after a power cut it
+//! may be missing or torn, which costs what it says and nothing else. Who has not the store open may
+//! read them.
+
+use super::State;
+use super::decision::{Decision, Log};
+use crate::error::{Error, ErrorKind, Result};
+use crate::heat::{HeatReport, HeatState, Tracker};
+use crate::options::Options;
+use crate::store::Store;
+use crate::topology::{Topology, decode, encode};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const NOW: &str = "HEAT.now";
+const NOW_EVERY: Duration = Duration::from_secs(2);
+
+const WHOLE: &str = "HEAT";
+const WHOLE_EVERY: Duration = Duration::from_secs(60);
+
+/// With less than this, in operations a second, nothing new is there to be written down.
+const LOAD_MIN: f64 = 0.1;
+
+/// What was last written down of a store's load; it may be open elsewhere.
+///
+/// ```
+/// use annulus::{LastHeat, Store};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("store");
+/// let store = Store::open(&path)?;
+/// store.close()?;
+/// let last = LastHeat::read(&path)?.unwrap();
+/// println!("{} ms ago: {:.0} operations a second", last.age().as_millis(), last.report.total.short.load);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LastHeat {
+    /// When it was written, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Load and hot keys.
+    pub report: HeatReport,
+    /// The last decisions of the rebalancer, the oldest first.
+    pub decisions: Vec<Decision>,
+    /// When the state was written, in milliseconds since 1970: before the rest, or with it.
+    pub state_unix_ms: u64,
+    /// Samples and history; none if the store was first opened in the last minute.
+    pub state: Option<HeatState>,
+}
+
+/// The content of either file.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    unix_ms: u64,
+    report: HeatReport,
+    decisions: Vec<Decision>,
+    state: Option<HeatState>,
+}
+
+impl LastHeat {
+    /// Reads what was last written down in a store's directory; none if nothing ever was. The store
+    /// need not be open here, and may be open elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) if a file cannot be read; [`Damaged`](ErrorKind::Damaged) or
+    /// [`Incompatible`](ErrorKind::Incompatible) if it says nothing: it may be deleted.
+    pub fn read(store: impl AsRef<Path>) -> Result<Option<Self>> {
+        let [now, whole] = [NOW, WHOLE].map(|name| Content::read(&store.as_ref().join(name)));
+        let (now, whole) = (now?, whole?);
+        let state_unix_ms = whole.as_ref().map_or(0, |whole| whole.unix_ms);
+        let last = match (now, whole) {
+            (Some(now), Some(whole)) if now.unix_ms > whole.unix_ms => {
+                Some(Content { state: whole.state, ..now })
+            }
+            (_, Some(whole)) => Some(whole),
+            (now, None) => now,
+        };
+        Ok(last.map(|Content { unix_ms, report, decisions, state }| Self {
+            unix_ms,
+            report,
+            decisions,
+            state_unix_ms,
+            state,
+        }))
+    }
+
+    /// How long ago it was written.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        since(self.unix_ms)
+    }
+}
+
+impl Content {
+    fn read(path: &Path) -> Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => decode(&path.display().to_string(), &bytes).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let message = format!("cannot read {}: {error}", path.display());
+                Err(Error::new(ErrorKind::Io, message).with_source(error))
+            }
+        }
+    }
+
+    fn write(&self, store: &Path, name: &str) -> Result<()> {
+        let (path, new) = (store.join(name), store.join(format!("{name}.new")));
+        let bytes = encode("the heat", self)?;
+        let written = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &path));
+        written.map_err(|error| {
+            let message = format!("cannot write {}: {error}", path.display());
+            Error::new(ErrorKind::Io, message).with_source(error)
+        })
+    }
+}
+
+fn since(unix_ms: u64) -> Duration {
+    let written = UNIX_EPOCH + Duration::from_millis(unix_ms);
+    SystemTime::now().duration_since(written).unwrap_or_default()
+}
+
+/// A tracker and a log that go on where those of the last opening ended.
+pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) -> (Tracker, Log) {
+    // Any seed will do; it need only differ from one opening to the next.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
+    let last = LastHeat::read(store).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was known of the load is lost");
+        None
+    });
+    let heat = options.heat.unwrap_or_default();
+    let (decisions, state, age) = match last {
+        Some(last) => (last.decisions, last.state, since(last.state_unix_ms)),
+        None => (Vec::new(), None, Duration::ZERO),
+    };
+    let tracker = match state {
+        Some(state) => Tracker::import(heat, seed, state, age, topology),
+        None => {
+            let mut tracker = Tracker::new(heat, seed);
+            tracker.follow(Duration::ZERO, topology);
+            tracker
+        }
+    };
+    (tracker, Log::with(decisions))
+}
+
+impl State {
+    pub(super) fn save_if_due(&self, store: &Store) {
+        let (now, whole) = {
+            let tracking = self.tracking.lock();
+            (tracking.saved_now.elapsed() >= NOW_EVERY, tracking.saved.elapsed() >= WHOLE_EVERY)
+        };
+        if now || whole {
+            self.save(store, whole);
+        }
+    }
+
+    /// Writes down what is known. What cannot be written is no reason to stop.
+    pub(crate) fn save(&self, store: &Store, whole: bool) {
+        let (report, state) = {
+            let now = self.now();
+            let mut tracking = self.tracking.lock();
+            tracking.saved_now = Instant::now();
+            if whole {
+                tracking.saved = tracking.saved_now;
+            }
+            (tracking.tracker.report(now), whole.then(|| tracking.tracker.export(now)))
+        };
+        if !whole && report.total.short.load < LOAD_MIN {
+            return;
+        }
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
+        let decisions = self.log.lock().last(usize::MAX);
+        let name = if whole { WHOLE } else { NOW };
+        if let Err(error) =
+            (Content { unix_ms, report, decisions, state }).write(store.path(), name)
+        {
+            tracing::warn!(%error, "what is known of the load is not saved");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What an application can tell the rebalancer, and ask it.
+
+use super::Decision;
+use crate::balance::rebalance::{Policy, Rebalance};
+use crate::error::Result;
+use crate::reshape::Job;
+use crate::store::Store;
+
+/// The rebalancer of a store: its switches, and its explanations. From
+/// [`Store::rebalancer`](crate::Store::rebalancer).
+///
+/// By default ([`Policy::Suggest`]) it plans and says what it would do, and does nothing.
+///
+/// ```
+/// use annulus::{Store, balance::rebalance::Policy};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// let store = Store::open(directory.path().join("store"))?;
+/// store.rebalancer().set_policy(Policy::Automatic);
+/// // During the backup, say.
+/// store.rebalancer().set_quiet(true);
+/// for decision in store.rebalancer().explain(10) {
+///     println!("{decision}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Rebalancer<'a> {
+    store: &'a Store,
+}
+
+impl<'a> Rebalancer<'a> {
+    pub(crate) const fn new(store: &'a Store) -> Self {
+        Self { store }
+    }
+
+    /// The present policy.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.store.core().rebalancer.control.lock().policy
+    }
+
+    /// Chooses the policy from now on. Reshapes under way go on.
+    pub fn set_policy(&self, policy: Policy) {
+        self.store.core().rebalancer.control.lock().policy = policy;
+    }
+
+    /// Stops: its reshapes under way stop copying, and no other begins, until
+    /// [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.set_paused(true);
+    }
+
+    /// Goes on after a [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.set_paused(false);
+    }
+
+    fn set_paused(&self, paused: bool) {
+        let mut control = self.store.core().rebalancer.control.lock();
+        control.paused = paused;
+        if let Some(job) = &control.job {
+            if paused { job.pause() } else { job.resume() }
+        }
+    }
+
+    /// Whether it is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.store.core().rebalancer.control.lock().paused
+    }
+
+    /// Begins or ends quiet hours: reshapes under way come to their end, and no other begins.
+    pub fn set_quiet(&self, quiet: bool) {
+        self.store.core().rebalancer.control.lock().quiet = quiet;
+    }
+
+    /// Whether these are quiet hours.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.store.core().rebalancer.control.lock().quiet
+    }
+
+    /// Whether reshapes of its own run.
+    #[must_use]
+    pub fn is_acting(&self) -> bool {
+        self.store.core().rebalancer.control.lock().is_acting()
+    }
+
+    /// What it would do now, and why, and why not more. Changes nothing.
+    ///
+    /// Cost: O(partitions × log partitions), and the engines' estimates of their sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot tell its size;
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn plan(&self) -> Result<Rebalance> {
+        let state = &self.store.core().rebalancer;
+        state.collect(self.store);
+        state.plan(self.store)
+    }
+
+    /// Plans and starts what was planned, whatever the policy, pauses and quiet hours; none if
+    /// nothing is worth doing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`plan`](Self::plan); [`Busy`](crate::ErrorKind::Busy) if a partition takes part
+    /// in another reshape, or reshapes of its own run.
+    pub fn run(&self) -> Result<Option<Job>> {
+        let state = &self.store.core().rebalancer;
+        if self.is_acting() {
+            return Err(crate::Error::new(
+                crate::ErrorKind::Busy,
+                "the rebalancer's reshapes run; wait for their end",
+            ));
+        }
+        let planned = self.plan()?;
+        state.write_down(&planned, true);
+        if planned.actions.is_empty() {
+            return Ok(None);
+        }
+        state.act(self.store, planned).map(Some)
+    }
+
+    /// Its last decisions, the oldest first: what was started, suggested and refused, and why.
+    /// The last 512 are kept, over closing and opening. One that repeats the plan before is not listed
+    /// again.
+    #[must_use]
+    pub fn explain(&self, count: usize) -> Vec<Decision> {
+        self.store.core().rebalancer.log.lock().last(count)
+    }
+}
+
+impl std::fmt::Debug for Rebalancer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rebalancer")
+            .field("policy", &self.policy())
+            .field("paused", &self.is_paused())
+            .field("quiet", &self.is_quiet())
+            .finish_non_exhaustive()
+    }
+}

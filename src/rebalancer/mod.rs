@@ -1,0 +1,102 @@
+//! The rebalancer: sees where the load falls, decides what helps, does it with reshapes, and says
+//! why.
+//!
+//! One thread a store. It fetches what was [sampled](crate::sampler), feeds the
+//! [tracker](crate::heat::Tracker), tells of what has become hot, and from time to time asks the
+//! [planner](crate::balance::rebalance) what to do. What it then does depends on the
+//! [policy](crate::balance::rebalance::Policy). Decisions are made by pure functions, elsewhere; here they
+//! are carried out and written down.
+
+mod decision;
+mod file;
+mod handle;
+mod plan;
+mod worker;
+
+pub use decision::{Decision, Verdict};
+pub use file::LastHeat;
+pub use handle::Rebalancer;
+pub(crate) use worker::start;
+
+use crate::balance::rebalance::Policy;
+use crate::heat::Tracker;
+use crate::id::PartitionId;
+use crate::options::Options;
+use crate::reshape::{Job, Outcome};
+use crate::topology::Topology;
+use decision::Log;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the rebalancer knows and was told. Its parts are locked one at a time.
+pub(crate) struct State {
+    begun: Instant,
+    tracking: Mutex<Tracking>,
+    control: Mutex<Control>,
+    log: Mutex<Log>,
+    /// When partitions were last reshaped.
+    reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
+}
+
+struct Tracking {
+    tracker: Tracker,
+    /// When the samples were last fetched.
+    drained: Instant,
+    /// When the small file, and when the whole, was last written.
+    saved_now: Instant,
+    saved: Instant,
+}
+
+/// What the application may change while the store is open.
+struct Control {
+    policy: Policy,
+    paused: bool,
+    quiet: bool,
+    /// The job that carries out a plan.
+    job: Option<Job>,
+    planned: Instant,
+}
+
+impl State {
+    /// Takes up what was known when the store was last open.
+    pub(crate) fn new(path: &Path, options: &Options, topology: &Arc<Topology>) -> Self {
+        let begun = Instant::now();
+        let (tracker, log) = file::load(path, options, topology);
+        Self {
+            begun,
+            tracking: Mutex::new(Tracking {
+                tracker,
+                drained: begun,
+                saved_now: begun,
+                saved: begun,
+            }),
+            control: Mutex::new(Control {
+                policy: options.rebalance.policy,
+                paused: false,
+                quiet: false,
+                job: None,
+                planned: begun,
+            }),
+            log: Mutex::new(log),
+            reshaped: Mutex::default(),
+        }
+    }
+
+    /// The tracker's time.
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Notes that partitions were reshaped, or that it was tried.
+    pub(crate) fn note(&self, outcome: &Outcome) {
+        if outcome.trim {
+            return;
+        }
+        let now = Instant::now();
+        let mut reshaped = self.reshaped.lock();
+        reshaped.extend(outcome.sources.iter().chain(&outcome.targets).map(|id| (*id, now)));
+    }
+}

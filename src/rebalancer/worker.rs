@@ -1,0 +1,197 @@
+//! The thread, and what it does each time it wakes.
+
+use super::decision::{Decision, Verdict};
+use super::{Control, State};
+use crate::balance::rebalance::{Policy, Rebalance};
+use crate::error::Result;
+use crate::heat::{HeatReport, HotKeys, Observation};
+use crate::id::KeyspaceId;
+use crate::reshape::{self, Event, Job, Purpose};
+use crate::store::Store;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often samples are fetched: ten times a second, so that what becomes hot is told of within
+/// one.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Starts the thread of a store that was just opened.
+pub(crate) fn start(store: &Store) {
+    let registry = Arc::clone(store.reshapes());
+    if !registry.thread_started() {
+        return;
+    }
+    let (weak, mine) = (store.downgrade(), Arc::clone(&registry));
+    let spawned = std::thread::Builder::new().name("annulus-rebalance".into()).spawn(move || {
+        while mine.rest(TICK) {
+            let Some(store) = weak.upgrade() else { break };
+            let ticked = catch_unwind(AssertUnwindSafe(|| store.core().rebalancer.tick(&store)));
+            if ticked.is_err() {
+                tracing::error!("the rebalancer panicked; load is not watched any more");
+                break;
+            }
+        }
+        mine.thread_ended();
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "cannot start the rebalancer; load is not watched");
+        registry.thread_ended();
+    }
+}
+
+impl State {
+    fn tick(&self, store: &Store) {
+        self.collect(store);
+        self.look_after_job();
+        let due = {
+            let mut control = self.control.lock();
+            let every = Duration::from_millis(store.options().rebalance.interval_ms);
+            let due = control.policy != Policy::Manual
+                && control.job.is_none()
+                && control.planned.elapsed() >= every;
+            if due {
+                control.planned = Instant::now();
+            }
+            due
+        };
+        if due && let Err(error) = self.plan_and_act(store) {
+            tracing::warn!(%error, "the rebalancer cannot plan");
+        }
+        self.save_if_due(store);
+    }
+
+    pub(crate) fn report(&self, store: &Store) -> HeatReport {
+        self.collect(store);
+        self.tracking.lock().tracker.report(self.now())
+    }
+
+    pub(crate) fn hot_keys(&self, keyspace: KeyspaceId, limit: usize) -> HotKeys {
+        self.tracking.lock().tracker.hot_keys(self.now(), keyspace, limit)
+    }
+
+    /// Fetches the samples, and tells of what they show.
+    pub(crate) fn collect(&self, store: &Store) {
+        let topology = store.topology();
+        let now = self.now();
+        let mut tracking = self.tracking.lock();
+        let tracking = &mut *tracking;
+        tracking.tracker.follow(now, &topology);
+        let drained = Instant::now();
+        let elapsed = drained.saturating_duration_since(tracking.drained);
+        tracking.drained = drained;
+        let mut latencies = Vec::new();
+        store.core().sampler.drain(elapsed, |seen| {
+            latencies.extend(seen.took);
+            let nanos = seen.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            tracking.tracker.observe(
+                now,
+                &Observation {
+                    keyspace: seen.keyspace,
+                    key: seen.key,
+                    kind: seen.access,
+                    bytes: seen.bytes as u64,
+                    nanos,
+                    weight: seen.weight.into(),
+                },
+            );
+        });
+        let events = tracking.tracker.tick(now);
+        let registry = store.reshapes();
+        registry.foreground.record(latencies);
+        for event in events {
+            tracing::debug!("{event}");
+            registry.tell(&Event::Heat(event));
+        }
+    }
+
+    /// Writes down how the job ended, if it has.
+    fn look_after_job(&self) {
+        let mut control = self.control.lock();
+        let Some(job) = control.job.take_if(|job| job.has_ended()) else { return };
+        // The load of the time before says little about the time after.
+        control.planned = Instant::now();
+        drop(control);
+        let committed = job.outcomes().iter().filter(|outcome| outcome.error.is_none()).count();
+        let mut log = self.log.lock();
+        match job.wait() {
+            Ok(_) => log.add(Decision::new(
+                Verdict::Done,
+                format!("{}: {committed} reshapes", job.title()),
+            )),
+            Err(error) => log.add(Decision::new(
+                Verdict::Failed,
+                format!("{}, after {committed} reshapes: {error}", job.title()),
+            )),
+        }
+    }
+
+    /// Plans, and does what the policy says.
+    fn plan_and_act(&self, store: &Store) -> Result<()> {
+        let planned = self.plan(store)?;
+        let may_act = {
+            let control = self.control.lock();
+            control.policy == Policy::Automatic && !control.paused && !control.quiet
+        };
+        self.write_down(&planned, may_act);
+        if may_act && !planned.actions.is_empty() {
+            self.act(store, planned)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the reshapes of a plan.
+    pub(super) fn act(&self, store: &Store, planned: Rebalance) -> Result<Job> {
+        let options = store.options();
+        let title = format!(
+            "max/mean load from {:.2} to {:.2}",
+            planned.before.load_max_over_mean, planned.after.load_max_over_mean
+        );
+        let steps = planned.actions.into_iter().map(|action| action.step).collect();
+        let purpose = Purpose::Balance(options.rebalance.reshapes_max);
+        let started = reshape::start(store, title.clone(), steps, options.reshape, purpose);
+        match &started {
+            Ok(job) => {
+                let mut control = self.control.lock();
+                if control.paused {
+                    job.pause();
+                }
+                control.job = Some(job.clone());
+            }
+            Err(error) => {
+                let text = format!("{title}: {error}");
+                self.log.lock().add(Decision::new(Verdict::Failed, text));
+            }
+        }
+        started
+    }
+
+    /// Writes down what a plan does and what it does not, unless the plan before said the same.
+    pub(super) fn write_down(&self, planned: &Rebalance, acts: bool) {
+        let mut log = self.log.lock();
+        for refusal in &planned.refusals {
+            let decision = Decision::new(Verdict::Refused, refusal.to_string());
+            log.add_new(format!("{:?} {}", refusal.subject, refusal.reason.name()), decision);
+        }
+        for action in &planned.actions {
+            let verdict = if acts { Verdict::Started } else { Verdict::Suggested };
+            let mut decision = Decision::new(verdict, action.step.to_string());
+            decision.partitions.clone_from(&action.step.sources);
+            decision.moved_load = action.moved_load;
+            decision.moved_bytes = action.step.moved_bytes;
+            if acts {
+                log.add(decision);
+            } else {
+                log.add_new(format!("{:?}", (&action.step.sources, &action.step.owners)), decision);
+            }
+        }
+        log.end_of_plan();
+    }
+}
+
+impl Control {
+    /// Whether reshapes of the rebalancer run.
+    pub(super) fn is_acting(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| !job.has_ended())
+    }
+}

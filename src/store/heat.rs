@@ -1,0 +1,54 @@
+//! Where the load falls: the store's side of it.
+
+use super::{Keyspace, Store};
+use crate::heat::{HeatReport, HotKeys};
+use crate::hot_cache::HotCacheStats;
+use crate::rebalancer::Rebalancer;
+
+impl Store {
+    /// Where the load falls: of each partition and shard, over three windows, and the hot keys of
+    /// each keyspace. Estimated from a sample of the operations.
+    ///
+    /// Cost: O(partitions), and what was sampled in the last tenth of a second.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// for _ in 0..10_000 {
+    ///     words.get("the")?;
+    /// }
+    /// let heat = store.heat();
+    /// assert!(heat.max_over_mean.short > 3.0, "one key, one of four shards");
+    /// assert_eq!(words.hot_keys(1).reads[0].key[..], b"the"[..]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn heat(&self) -> HeatReport {
+        self.core().rebalancer.report(self)
+    }
+
+    /// The rebalancer: its policy and switches, what it would do, and what it has decided.
+    #[must_use]
+    pub fn rebalancer(&self) -> Rebalancer<'_> {
+        Rebalancer::new(self)
+    }
+
+    /// What the cache of hot keys holds, and how often it helped; none if there is none.
+    #[must_use]
+    pub fn hot_cache_stats(&self) -> Option<HotCacheStats> {
+        Some(self.core().hot_cache.as_ref()?.stats())
+    }
+}
+
+impl Keyspace {
+    /// The keys that are read, and those that are written, most, at most `limit` of each, with
+    /// bounds for the error of their counts. Up to a tenth of a second old.
+    #[must_use]
+    pub fn hot_keys(&self, limit: usize) -> HotKeys {
+        self.core().rebalancer.hot_keys(self.id(), limit)
+    }
+}

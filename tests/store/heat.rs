@@ -1,0 +1,341 @@
+//! Load is seen where it falls, and put right.
+//!
+//! No test here waits for a time to pass and then expects something: each drives load until what it
+//! expects has come about, and fails only if that never does.
+
+use crate::basic::small;
+use crate::churn::{quick_directory, seed};
+use annulus::balance::rebalance::{Policy, RebalanceOptions};
+use annulus::heat::{HeatEvent, HeatOptions, PartitionReport};
+use annulus::topology::KeyspaceSpec;
+use annulus::{Batch, Event, Keyspace, LastHeat, Options, ReadOptions, Store, Verdict};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A test that has not come to its end by then has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Plans often, acts on little, forgets soon.
+fn eager() -> Options {
+    Options {
+        heat: Some(HeatOptions {
+            window_ms: 200,
+            half_life_short_ms: 500,
+            half_life_medium_ms: 1_000,
+            half_life_long_ms: 2_000,
+            ..HeatOptions::default()
+        }),
+        rebalance: RebalanceOptions {
+            policy: Policy::Automatic,
+            interval_ms: 300,
+            cool_down_ms: 1_000,
+            load_min: 10.0,
+            ..RebalanceOptions::default()
+        },
+        ..small()
+    }
+}
+
+fn open(path: &Path, options: Options) -> Store {
+    Store::builder(path).shards(4).options(options).open().unwrap()
+}
+
+/// Keys in order, 4,096 of them.
+fn key(number: usize) -> String {
+    format!("{number:06}")
+}
+
+fn filled(store: &Store) -> Keyspace {
+    let keyspace = store.create_keyspace("all", KeyspaceSpec::range()).unwrap();
+    for number in 0..4096 {
+        keyspace.put(key(number), [number as u8; 64]).unwrap();
+    }
+    keyspace
+}
+
+/// Reads until something has come about.
+fn read_until(
+    keyspace: &Keyspace,
+    mut next: impl FnMut() -> usize,
+    mut done: impl FnMut() -> bool,
+) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "it never came about");
+        for _ in 0..2_000 {
+            keyspace.get(key(next())).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn what_is_counted_is_what_was_done() {
+    let directory = quick_directory();
+    let store = open(
+        directory.path(),
+        Options {
+            rebalance: RebalanceOptions { policy: Policy::Manual, ..RebalanceOptions::default() },
+            ..small()
+        },
+    );
+    let hash = store.create_keyspace("hash", KeyspaceSpec::hash()).unwrap();
+    let range = store.create_keyspace("range", KeyspaceSpec::range().split_at(["m"])).unwrap();
+    let mut random = fastrand::Rng::with_seed(seed());
+    // Nine reads of ten of one key, all writes of another; scans in the left half only.
+    for _ in 0..20_000 {
+        let other = format!("key {}", random.u32(..1000));
+        hash.get(if random.u32(..10) > 0 { "often" } else { &other }).unwrap();
+        let mut batch = Batch::new();
+        batch.put(&hash, "written", "x");
+        batch.put(&range, "z", "y");
+        store.write(batch).unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        range.put(name, "1").unwrap();
+    }
+    for _ in 0..5_000 {
+        assert_eq!(range.scan(.."d").unwrap().count(), 3);
+    }
+    let heat = store.heat();
+    let keys = hash.hot_keys(3);
+    assert_eq!(keys.reads[0].key[..], b"often"[..]);
+    assert!((0.85..0.95).contains(&keys.reads[0].share), "{keys:?}");
+    assert_eq!(keys.writes[0].key[..], b"written"[..]);
+    assert!(keys.writes[0].share > 0.99, "{keys:?}");
+    assert_eq!(range.hot_keys(1).writes[0].key[..], b"z"[..]);
+    let load = |keyspace: &Keyspace| -> Vec<f64> {
+        let of = heat.keyspaces.iter().find(|one| one.id == keyspace.id()).unwrap();
+        of.partitions.iter().map(|one| one.rates.medium.load).collect()
+    };
+    let [left, right] = load(&range)[..] else { panic!("{heat:?}") };
+    assert!(left > 0.0 && right > left, "scans {left}, writes {right}");
+    let owner = |keyspace: &Keyspace, key: &str| {
+        let placement = keyspace.placement();
+        let index = placement.partitioning().find(key.as_bytes());
+        placement.partition(index).unwrap().id
+    };
+    let of_hash = heat.keyspaces.iter().find(|one| one.id == hash.id()).unwrap();
+    let load = |one: &&PartitionReport| one.rates.medium.load;
+    let hottest = of_hash.partitions.iter().max_by(|one, other| load(one).total_cmp(&load(other)));
+    let hottest = hottest.unwrap();
+    let expected = [owner(&hash, "often"), owner(&hash, "written")];
+    assert!(expected.contains(&hottest.id), "{hottest:?}");
+}
+
+#[test]
+fn a_skewed_load_is_spread_and_then_left_alone() {
+    let (directory, seed) = (quick_directory(), seed());
+    let store = open(directory.path(), eager());
+    let keyspace = filled(&store);
+    let mut random = fastrand::Rng::with_seed(seed);
+    assert_eq!(keyspace.placement().partitions().count(), 1);
+    let even = |store: &Store| {
+        let heat = store.heat();
+        heat.max_over_mean.medium < 1.3 && !store.rebalancer().is_acting()
+    };
+    // All of it on one shard.
+    read_until(&keyspace, || random.usize(..4096), || even(&store));
+    assert!(keyspace.placement().partitions().count() >= 4);
+    // The load moves to a tenth of the keys.
+    read_until(&keyspace, || random.usize(..400), || store.heat().max_over_mean.medium > 1.5);
+    read_until(&keyspace, || random.usize(..400), || even(&store));
+    // And stays: nothing more is done for many plans.
+    let settle = Instant::now();
+    read_until(&keyspace, || random.usize(..400), || settle.elapsed() > Duration::from_secs(3));
+    let reshapes = store.reshape_stats().committed;
+    let since = Instant::now();
+    read_until(&keyspace, || random.usize(..400), || since.elapsed() > Duration::from_secs(3));
+    assert_eq!(store.reshape_stats().committed, reshapes, "{:#?}", store.rebalancer().explain(20));
+    // It goes: neighbours that stay cold become few again, and nothing was lost.
+    for number in 0..4096 {
+        assert_eq!(keyspace.get(key(number)).unwrap().unwrap(), [number as u8; 64]);
+    }
+    let decisions = store.rebalancer().explain(usize::MAX);
+    assert!(decisions.iter().any(|decision| decision.verdict == Verdict::Started));
+    assert!(decisions.iter().any(|decision| decision.verdict == Verdict::Done));
+    assert!(store.verify().unwrap().is_sound());
+}
+
+/// A store that only suggests has the same topology and the same reshapes afterwards: none.
+#[test]
+fn suggestions_change_nothing_on_disk() {
+    let (directory, seed) = (quick_directory(), seed());
+    let mut options = eager();
+    options.rebalance.policy = Policy::Suggest;
+    let store = open(directory.path(), options.clone());
+    let keyspace = filled(&store);
+    let topology = store.topology();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let suggested = || {
+        let decisions = store.rebalancer().explain(usize::MAX);
+        decisions.iter().any(|decision| decision.verdict == Verdict::Suggested)
+    };
+    read_until(&keyspace, || random.usize(..4096), suggested);
+    assert_eq!(*store.topology(), *topology);
+    assert_eq!(store.reshape_history().unwrap(), []);
+    let planned = store.rebalancer().plan().unwrap();
+    assert!(
+        !planned.actions.is_empty()
+            && planned.after.load_max_over_mean < planned.before.load_max_over_mean
+    );
+    store.close().unwrap();
+    drop((keyspace, store));
+    let store = open(directory.path(), options);
+    assert_eq!(*store.topology(), *topology);
+    assert_eq!(store.reshape_history().unwrap(), []);
+}
+
+#[test]
+fn pauses_and_quiet_hours_are_kept() {
+    let (directory, seed) = (quick_directory(), seed());
+    let store = open(directory.path(), eager());
+    store.rebalancer().set_quiet(true);
+    let keyspace = filled(&store);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let suggested = || {
+        let decisions = store.rebalancer().explain(usize::MAX);
+        decisions.iter().any(|decision| decision.verdict == Verdict::Suggested)
+    };
+    read_until(&keyspace, || random.usize(..4096), suggested);
+    assert!(!store.rebalancer().is_acting());
+    store.rebalancer().pause();
+    store.rebalancer().set_quiet(false);
+    let since = Instant::now();
+    read_until(&keyspace, || random.usize(..4096), || since.elapsed() > Duration::from_secs(1));
+    assert_eq!(store.reshape_stats().committed, 0);
+    store.rebalancer().resume();
+    read_until(&keyspace, || random.usize(..4096), || store.reshape_stats().committed > 0);
+}
+
+#[test]
+fn what_becomes_hot_and_cools_is_told_of() {
+    let (directory, seed) = (quick_directory(), seed());
+    let events: Arc<Mutex<Vec<HeatEvent>>> = Arc::default();
+    let told = Arc::clone(&events);
+    let mut options = eager();
+    options.rebalance.policy = Policy::Manual;
+    let store = Store::builder(directory.path())
+        .options(options)
+        .listener(move |event| {
+            if let Event::Heat(event) = event {
+                told.lock().unwrap().push(event.clone());
+            }
+        })
+        .open()
+        .unwrap();
+    let keyspace = filled(&store);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let has = |wanted: fn(&HeatEvent) -> bool| events.lock().unwrap().iter().any(wanted);
+    let mut hot = || if random.u32(..5) == 0 { 7 } else { random.usize(..4096) };
+    read_until(&keyspace, &mut hot, || {
+        has(|event| matches!(event, HeatEvent::KeyHot(event) if *event.key == *b"000007"))
+    });
+    let mut random = fastrand::Rng::with_seed(seed);
+    read_until(
+        &keyspace,
+        || random.usize(100..4096),
+        || has(|event| matches!(event, HeatEvent::KeyCooled(event) if *event.key == *b"000007")),
+    );
+    assert!(has(|event| matches!(event, HeatEvent::PartitionHot(_))));
+}
+
+/// What was known of the load survives, and can be read without opening the store.
+#[test]
+fn the_next_opening_knows_the_load() {
+    let directory = quick_directory();
+    let mut options = eager();
+    options.rebalance.policy = Policy::Manual;
+    options.heat = Some(HeatOptions::default());
+    let store = open(directory.path(), options.clone());
+    assert_eq!(LastHeat::read(directory.path().join("nowhere")).unwrap(), None);
+    let keyspace = filled(&store);
+    for _ in 0..50_000 {
+        keyspace.get(key(9)).unwrap();
+    }
+    store.rebalancer().run().unwrap();
+    store.close().unwrap();
+    drop((keyspace, store));
+    let last = LastHeat::read(directory.path()).unwrap().unwrap();
+    assert!(last.report.max_over_mean.medium > 3.0, "{:?}", last.report);
+    let store = open(directory.path(), options.clone());
+    assert!(store.heat().max_over_mean.medium > 3.0);
+    assert_eq!(store.keyspace("all").unwrap().hot_keys(1).reads[0].key[..], *key(9).as_bytes());
+    drop(store);
+    // Damaged, it costs what it says and nothing else.
+    let path = directory.path().join("HEAT");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(LastHeat::read(directory.path()).is_err());
+    assert!(open(directory.path(), options).verify().unwrap().is_sound());
+}
+
+/// The cache of hot keys gives what a model gives, whatever writes, and lets go of what is dropped.
+#[test]
+fn the_cache_of_hot_keys_is_never_stale() {
+    let (directory, seed) = (quick_directory(), seed());
+    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    let keyspaces = crate::basic::both(&store);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut model: BTreeMap<(usize, String), Vec<u8>> = BTreeMap::new();
+    for step in 0..60_000_u32 {
+        let place = random.usize(..2);
+        let (keyspace, name) = (&keyspaces[place], format!("k{}", random.u32(..40)));
+        let at = (place, name.clone());
+        // One value in a thousand is too large for the cache.
+        let bytes = if random.u32(..1000) == 0 { 20_000 } else { 20 };
+        let value = step.to_le_bytes().repeat(bytes / 4);
+        match random.u32(..100) {
+            0 => keyspace.delete(&name).map(|()| drop(model.remove(&at))).unwrap(),
+            1 => {
+                let mut batch = Batch::new();
+                batch.put(&keyspaces[0], &name, &value);
+                batch.put(&keyspaces[1], &name, &value);
+                store.write(batch).unwrap();
+                model.extend([0, 1].map(|place| ((place, name.clone()), value.clone())));
+            }
+            2 => {
+                keyspace.delete_range(name.as_str().."k2").unwrap();
+                model.retain(|(one, key), _| *one != place || *key < name || &**key >= "k2");
+            }
+            3 => {
+                let expected = model.get(&at).cloned();
+                let swapped = keyspace.compare_and_swap(&name, expected.as_deref(), Some(&value));
+                assert!(swapped.unwrap().is_swapped());
+                model.insert(at, value);
+            }
+            4..=6 => {
+                keyspace.put(&name, &value).unwrap();
+                model.insert(at, value);
+            }
+            7..=9 => {
+                let names: Vec<_> = (0..8).map(|_| format!("k{}", random.u32(..40))).collect();
+                for (name, found) in names.iter().zip(keyspace.get_many(&names).unwrap()) {
+                    let expected = model.get(&(place, name.clone()));
+                    assert_eq!(found.as_deref(), expected.map(Vec::as_slice));
+                }
+            }
+            10 => {
+                let options = ReadOptions::new().bypass_cache(true);
+                let found = keyspace.get_with(&name, options).unwrap();
+                assert_eq!(found.as_deref(), model.get(&at).map(Vec::as_slice));
+            }
+            _ => {
+                let found = keyspace.get(&name).unwrap();
+                assert_eq!(found.as_deref(), model.get(&at).map(Vec::as_slice));
+            }
+        }
+    }
+    let stats = store.hot_cache_stats().unwrap();
+    assert!(stats.hits > 5_000 && stats.bytes <= stats.bytes_max, "{stats:?}");
+    keyspaces[0].put("k1", "1").unwrap();
+    for _ in 0..3 {
+        keyspaces[0].get("k1").unwrap();
+    }
+    store.drop_keyspace("hash").unwrap();
+    assert_eq!(keyspaces[0].get("k1").unwrap_err().kind(), annulus::ErrorKind::Closed);
+}
