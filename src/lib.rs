@@ -64,8 +64,8 @@
 //!
 //! # Features
 //!
-//! * `rocksdb` (default): the store. Without it the crate is [`placement`], [`topology`] and
-//!   [`balance`], and builds in seconds.
+//! * `rocksdb` (default): the store. Without it the crate is [`placement`], [`topology`],
+//!   [`balance`] and [`heat`], and builds in seconds.
 //! * `failpoints`: for the crate's own crash tests.
 
 #![deny(unsafe_code)]

@@ -57,17 +57,27 @@ impl<T> Reservoir<T> {
     /// Drops the greatest ranks until there is room.
     fn shrink(&mut self) {
         while self.items.len() > self.capacity {
-            let ranks = self.items.iter().map(|item| item.ln_rank).enumerate();
-            let Some((worst, rank)) = ranks.max_by(|one, other| one.1.total_cmp(&other.1)) else {
-                return;
-            };
-            self.items.remove(worst);
-            self.refused = self.refused.min(rank);
+            let (index, worst, next) = self.two_worst();
+            self.items.remove(index);
+            self.refused = self.refused.min(worst);
+            self.worst = next;
         }
-        if self.items.len() == self.capacity {
-            let ranks = self.items.iter().map(|item| item.ln_rank);
-            self.worst = ranks.max_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+        if self.items.len() == self.capacity && self.worst == f64::INFINITY {
+            self.worst = self.two_worst().1;
         }
+    }
+
+    /// The index of the greatest rank, that rank, and the one next to it.
+    fn two_worst(&self) -> (usize, f64, f64) {
+        let mut found = (0, f64::NEG_INFINITY, f64::NEG_INFINITY);
+        for (index, item) in self.items.iter().enumerate() {
+            if item.ln_rank > found.1 {
+                found = (index, item.ln_rank, found.1);
+            } else if item.ln_rank > found.2 {
+                found.2 = item.ln_rank;
+            }
+        }
+        found
     }
 
     #[cfg(test)]
@@ -107,6 +117,7 @@ impl<T> Reservoir<T> {
         self.items.iter_mut().for_each(|item| item.refused = item.refused.min(refused));
         self.items.extend(items);
         self.items.sort_by(|one, other| one.at.total_cmp(&other.at));
+        self.worst = f64::INFINITY;
         self.shrink();
     }
 }

@@ -84,10 +84,10 @@ impl TopKeys {
 
     /// Begins the window that `now` lies in.
     fn turn(&mut self, now: Duration) {
-        let over = self.windows_over(now);
-        if over == 0 {
+        if now.saturating_sub(self.began) < self.window {
             return;
         }
+        let over = self.windows_over(now);
         std::mem::swap(&mut self.current, &mut self.last);
         self.current.clear();
         if over > 1 {

@@ -83,6 +83,8 @@ pub(super) struct Recorder {
     trail: Trail,
     /// The slot that is filled now, by number.
     slot: u64,
+    /// When it ends.
+    ends: Duration,
     live: BTreeMap<KeyspaceId, Live>,
 }
 
@@ -117,7 +119,8 @@ impl Live {
 impl Recorder {
     pub(super) fn new(slot_ms: u64) -> Self {
         let trail = Trail { slot_ms: slot_ms.max(1), ..Trail::default() };
-        Self { trail, slot: 0, live: BTreeMap::new() }
+        let ends = end_of(0, trail.slot_ms);
+        Self { trail, slot: 0, ends, live: BTreeMap::new() }
     }
 
     /// Goes on with a trail from elsewhere, and with its last slot.
@@ -133,7 +136,8 @@ impl Recorder {
                 live.entry(keyspace.keyspace).or_default().restore(slot, random);
             }
         }
-        Self { slot: last_ms / trail.slot_ms, trail, live }
+        let slot = last_ms / trail.slot_ms;
+        Self { slot, ends: end_of(slot, trail.slot_ms), trail, live }
     }
 
     /// Takes in a load. The caller has advanced to its time.
@@ -154,11 +158,11 @@ impl Recorder {
 
     /// Ends the slots that are over at `now`.
     pub(super) fn advance(&mut self, now: Duration, random: &mut Random) {
-        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        if now_ms / self.trail.slot_ms <= self.slot {
+        if now < self.ends {
             return;
         }
-        self.turn(now_ms / self.trail.slot_ms);
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.turn((now_ms / self.trail.slot_ms).max(self.slot));
         while self.slot >= TRAIL_SLOTS_MAX as u64 {
             self.trail.slot_ms = self.trail.slot_ms.saturating_mul(2);
             for keyspace in &mut self.trail.keyspaces {
@@ -166,11 +170,12 @@ impl Recorder {
             }
             self.slot /= 2;
         }
+        self.ends = end_of(self.slot, self.trail.slot_ms);
     }
 
     /// Writes the present slot down, and begins another one.
     fn turn(&mut self, next: u64) {
-        let at_ms = self.slot * self.trail.slot_ms;
+        let at_ms = self.slot.saturating_mul(self.trail.slot_ms);
         for (id, live) in std::mem::take(&mut self.live) {
             push(&mut self.trail.keyspaces, id, live.slot(at_ms));
         }
@@ -200,10 +205,14 @@ impl Recorder {
     pub(super) fn trail(&self) -> Trail {
         let mut trail = self.trail.clone();
         for (id, live) in &self.live {
-            push(&mut trail.keyspaces, *id, live.slot(self.slot * trail.slot_ms));
+            push(&mut trail.keyspaces, *id, live.slot(self.slot.saturating_mul(trail.slot_ms)));
         }
         trail
     }
+}
+
+fn end_of(slot: u64, slot_ms: u64) -> Duration {
+    Duration::from_millis(slot.saturating_add(1).saturating_mul(slot_ms))
 }
 
 fn push(keyspaces: &mut Vec<KeyspaceTrail>, keyspace: KeyspaceId, slot: TrailSlot) {
