@@ -24,13 +24,14 @@
 mod arguments;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/turns.rs"]
+mod turns;
 
 use annulus::{Durability, Keyspace, Options};
 use arguments::Arguments;
 use rocksdb::DB;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{key, value};
 use tempfile::TempDir;
@@ -62,8 +63,6 @@ impl Settings {
     }
 }
 
-/// Operations a second of `threads` threads that repeat `operation` with row numbers of their own
-/// random sequence for some time.
 fn rate(
     settings: &Settings,
     time: Duration,
@@ -71,29 +70,7 @@ fn rate(
     seed: usize,
     operation: impl Fn(u64) + Sync,
 ) -> f64 {
-    let (operation, done) = (&operation, AtomicBool::new(false));
-    let total = AtomicU64::new(0);
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (done, total, rows) = (&done, &total, settings.rows);
-            scope.spawn(move || {
-                let mut random = fastrand::Rng::with_seed(seed as u64 * 31 + thread);
-                let mut operations = 0;
-                while !done.load(Ordering::Relaxed) {
-                    // Synced writes take milliseconds: look at the flag often.
-                    for _ in 0..8 {
-                        operation(random.u64(..rows));
-                    }
-                    operations += 8;
-                }
-                total.fetch_add(operations, Ordering::Relaxed);
-            });
-        }
-        std::thread::sleep(time);
-        done.store(true, Ordering::Relaxed);
-    });
-    total.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
+    turns::rate(settings.rows, time, threads, seed, operation)
 }
 
 /// Operations a second of `threads` threads that share out all rows, each once.
@@ -110,46 +87,17 @@ fn rate_of_all(settings: &Settings, threads: u64, operation: impl Fn(u64) + Sync
     settings.rows as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Runs both sides in turns and prints the ratio of their results, larger being better.
 fn compare(
     settings: &Settings,
-    turns: usize,
+    count: usize,
     name: &str,
     unit: &str,
-    mut annulus: impl FnMut(usize) -> f64,
-    mut plain: impl FnMut(usize) -> f64,
+    annulus: impl FnMut(usize) -> f64,
+    plain: impl FnMut(usize) -> f64,
 ) {
-    if !settings.wants(name) {
-        return;
+    if settings.wants(name) {
+        turns::compare(count, name, unit, annulus, plain);
     }
-    // The first turn warms caches up, and does not count.
-    let results: Vec<[f64; 2]> = (0..=turns)
-        .map(|turn| {
-            if turn % 2 == 0 {
-                let first = annulus(turn);
-                [first, plain(turn)]
-            } else {
-                let first = plain(turn);
-                [annulus(turn), first]
-            }
-        })
-        .skip(1)
-        .collect();
-    let sorted = |value: &dyn Fn(&[f64; 2]) -> f64| {
-        let mut values: Vec<f64> = results.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values
-    };
-    let quartile = |values: &[f64], of: usize| values[(values.len() - 1) * of / 4];
-    let ratios = sorted(&|[annulus, plain]| annulus / plain);
-    println!(
-        "{name:<34} {:>6.3}  [{:.3} … {:.3}]   {:>10.1} against {:>10.1} {unit}",
-        quartile(&ratios, 2),
-        quartile(&ratios, 1),
-        quartile(&ratios, 3),
-        quartile(&sorted(&|[annulus, _]| *annulus), 2),
-        quartile(&sorted(&|[_, plain]| *plain), 2),
-    );
 }
 
 fn get(keyspace: &Keyspace, n: u64) {

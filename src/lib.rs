@@ -40,6 +40,8 @@
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
 //!   the application reads and writes; each gives a [`Job`]. [`Store::plan`] says what would happen.
+//! * [`Store::heat`], [`Keyspace::hot_keys`], [`Store::rebalancer`]: where the load falls, and what
+//!   is done about it.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`balance`]: plans: what to move, split and merge when shards come, go or change weight.

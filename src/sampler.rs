@@ -31,6 +31,10 @@ const GAP_MAX: u32 = 1024;
 /// a processor's time.
 const SAMPLES_PER_SECOND: f64 = 32_000.0;
 
+/// Where an idle store becomes busy, its gap is too small until samples are fetched the next time.
+/// So each time a thread has told of so many, the gap is doubled.
+const SAMPLES_A_DOUBLING: usize = 256;
+
 thread_local! {
     static COUNTDOWN: Countdown = const { Countdown { left: Cell::new(0), gap: Cell::new(0), random: Cell::new(0), buffer: Cell::new(0) } };
 }
@@ -184,9 +188,15 @@ impl Sampler {
     #[cold]
     pub(crate) fn tell(&self, seen: Seen<'_>) {
         let buffer = COUNTDOWN.with(|countdown| countdown.buffer.get());
-        let told = self.buffers.get(buffer).and_then(|buffer| buffer.try_lock()?.push(seen));
-        if told.is_none() {
-            self.lost.fetch_add(seen.weight.into(), Ordering::Relaxed);
+        match self.buffers.get(buffer).and_then(|buffer| buffer.try_lock()?.push(seen)) {
+            None => {
+                self.lost.fetch_add(seen.weight.into(), Ordering::Relaxed);
+            }
+            Some(samples) if samples.is_multiple_of(SAMPLES_A_DOUBLING) => {
+                let gap = seen.weight.saturating_mul(2).min(GAP_MAX);
+                self.gap.fetch_max(gap, Ordering::Relaxed);
+            }
+            Some(_) => {}
         }
     }
 
@@ -207,7 +217,8 @@ impl Sampler {
 }
 
 impl Buffer {
-    fn push(&mut self, seen: Seen<'_>) -> Option<()> {
+    /// Gives how many samples there are now; none if there is no room for this one.
+    fn push(&mut self, seen: Seen<'_>) -> Option<usize> {
         let (kind, last, rows) = match seen.access {
             Access::Read => (Kind::Read, &[][..], 1),
             Access::Write => (Kind::Write, &[][..], 1),
@@ -229,7 +240,7 @@ impl Buffer {
             bytes: seen.bytes,
             took: seen.took,
         });
-        Some(())
+        Some(self.samples.len())
     }
 
     fn drain(&mut self, take: &mut impl FnMut(Seen<'_>)) {
