@@ -16,7 +16,9 @@
 )]
 
 mod changes;
+mod demand;
 mod plans;
+mod rebalance;
 mod refusals;
 
 use annulus::ShardId;

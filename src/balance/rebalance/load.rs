@@ -1,7 +1,7 @@
 //! Load off the shards that have too much, with the fewest bytes.
 
 use super::cut::EXCESS;
-use super::model::{Model, Piece, State};
+use super::model::{Model, Piece};
 use super::receivers::{Rank, Receivers};
 use super::refusal::{Reason, Subject};
 use std::cmp::Reverse;
@@ -20,7 +20,7 @@ const PART_MIN: f64 = 0.01;
 const LOOKED_AT: usize = 64;
 
 /// How many pieces of a shard it is said of why they stay.
-const EXPLAINED: usize = 4;
+pub(super) const EXPLAINED: usize = 4;
 
 /// What became of a piece.
 enum Fate {
@@ -131,6 +131,7 @@ impl<'m, 'a> Shed<'m, 'a> {
 
     /// Takes from a shard what it has too much, the most load for its bytes first.
     fn relieve(&mut self, donor: usize, mut pieces: Vec<usize>) {
+        let start = self.model.options.imbalance_start;
         self.set_apart(donor, &mut pieces);
         let density = |index: &usize| self.model.pieces.get(*index).map_or(0.0, density);
         pieces.sort_by_cached_key(|index| (Reverse(Rank(density(index))), *index));
@@ -149,9 +150,10 @@ impl<'m, 'a> Shed<'m, 'a> {
                 }
             }
         }
-        while self.excess(donor) > 0.0 && self.better(donor, &pieces) {}
+        while self.receivers.above(self.model, donor) > start - 1.0 && self.better(donor, &pieces) {
+        }
         if self.excess(donor) > 0.0 {
-            self.explain(donor, stay);
+            self.say_what_stays(stay);
         }
     }
 
@@ -164,10 +166,6 @@ impl<'m, 'a> Shed<'m, 'a> {
         let Some(position) = pieces.iter().position(is_it) else { return };
         let pinned = pieces.swap_remove(position);
         pieces.extend(self.model.isolate(pinned));
-        if let Some(load) = self.model.pieces.get(pinned).map(|piece| piece.load) {
-            let fair = self.fair(donor);
-            self.say(pinned, Reason::OneKey { load, fair });
-        }
     }
 
     /// Gives a piece away, whole or in part, or one of the `rest` in its place.
@@ -225,7 +223,7 @@ impl<'m, 'a> Shed<'m, 'a> {
         let least = PART_MIN * self.fair(donor);
         let load = self.model.pieces.get(index).map_or(0.0, |piece| piece.load);
         let room = self.roomiest(donor);
-        let wanted = self.excess(donor).min(room);
+        let wanted = self.excess(donor).max(least).min(room);
         if wanted < least {
             return Err(Reason::NoRoom { load, room });
         }
@@ -251,7 +249,7 @@ impl<'m, 'a> Shed<'m, 'a> {
             .fold(0.0, f64::max)
     }
 
-    /// Where nothing fits: the one whole piece whose move lowers the worse of two shards most, if
+    /// Where nothing fits and a shard has so much that something should be done: the one whole piece whose move lowers the worse of two shards most, if
     /// it is worth it. The other shard may get too much, but always less than this one had.
     fn better(&mut self, donor: usize, pieces: &[usize]) -> bool {
         let gain_min = self.model.options.gain_min;
@@ -292,29 +290,13 @@ impl<'m, 'a> Shed<'m, 'a> {
         Reason::NoProfile { samples, wanted: options.samples_min }
     }
 
-    /// Why the largest of what is left on a shard with too much stays there.
-    fn explain(&mut self, donor: usize, mut stay: Vec<(usize, Reason)>) {
+    /// Why the largest of what stays on a shard with too much does so.
+    fn say_what_stays(&mut self, mut stay: Vec<(usize, Reason)>) {
         let load = |index: usize| self.model.pieces.get(index).map_or(0.0, |piece| piece.load);
         stay.sort_by_cached_key(|(index, _)| (Reverse(Rank(load(*index))), *index));
         for (index, reason) in stay.into_iter().take(EXPLAINED) {
             self.say(index, reason);
         }
-        let fixed = self.model.sources.iter().filter(|it| it.owner == donor);
-        let mut fixed: Vec<(Reverse<Rank>, Subject, Reason)> = fixed
-            .filter_map(|it| {
-                let reason = match it.state {
-                    State::Free => return None,
-                    State::UnderWay => Reason::UnderWay { load: it.load },
-                    State::CoolsDown { rested_ms } => {
-                        Reason::CoolsDown { rested_ms, wanted_ms: self.model.options.cool_down_ms }
-                    }
-                };
-                Some((Reverse(Rank(it.load)), Subject::Partition(it.id), reason))
-            })
-            .collect();
-        fixed.sort_by_key(|(load, subject, _)| (*load, *subject));
-        let fixed = fixed.into_iter().take(EXPLAINED);
-        self.said.extend(fixed.map(|(_, subject, reason)| (subject, reason)));
     }
 }
 

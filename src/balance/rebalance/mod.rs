@@ -34,10 +34,12 @@
 mod bytes;
 mod compile;
 mod cut;
+mod explain;
 mod load;
 mod merge;
 mod model;
 mod options;
+mod order;
 mod receivers;
 mod refusal;
 mod target;
@@ -53,6 +55,7 @@ use crate::topology::{ReshapeSpec, Topology};
 use compile::Draft;
 use load::Shed;
 use model::{Model, Shard};
+use order::limit;
 use refusal::Refusals;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -136,7 +139,7 @@ pub struct Balance {
 #[non_exhaustive]
 pub struct Rebalance {
     /// Reshapes, those that matter most first. No partition is the source of two. In this order
-    /// no shard gets worse on the way than the worst was; any number of them can be left out at
+    /// no shard gets worse on the way than the worst of its zone was before; any number of them can be left out at
     /// the end.
     pub actions: Vec<Action>,
     /// What was considered and not done; 64 at most.
@@ -199,10 +202,11 @@ pub fn rebalance(topology: &Topology, demand: &Demand, options: &RebalanceOption
     let mut drafts = model.compile(&times_before);
     let merged = model.merge(&drafts, &demand.under_way, &mut refusals);
     drafts.extend(merged);
+    restore(&mut model, &before);
+    let mut drafts = model.order(drafts);
     limit(&mut drafts, options.actions_max, &mut refusals);
 
     let partitions = partitions(topology, demand);
-    restore(&mut model, &before);
     let balance_before = balance(&model, partitions);
     let created = apply(&mut model, &drafts);
     let partitions = (partitions as i64 + created).max(0) as usize;
@@ -229,16 +233,9 @@ fn spread(model: &mut Model<'_>, group: usize, refusals: &mut Refusals) {
             break;
         }
     }
+    said.extend(model.explain(group));
     for (subject, reason) in said {
         refusals.add(subject, reason);
-    }
-}
-
-fn limit(drafts: &mut Vec<Draft>, most: usize, refusals: &mut Refusals) {
-    let left_out = drafts.len().saturating_sub(most);
-    if most > 0 && left_out > 0 {
-        drafts.truncate(most);
-        refusals.add(Subject::Plan, Reason::ManyActions { left_out, most });
     }
 }
 

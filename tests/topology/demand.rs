@@ -1,0 +1,184 @@
+//! A store as the planner sees it, and what becomes of it when steps are carried out: loads are
+//! divided by the profiles, bytes by tokens or sampled places.
+
+use annulus::balance::Step;
+use annulus::balance::rebalance::{Demand, PartitionDemand};
+use annulus::heat::{Profile, Sample};
+use annulus::placement::{Span, Token};
+use annulus::topology::{Change, Cut, Partition, ShardInfo, Topology};
+use annulus::{PartitionId, ShardId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// A topology and its demand.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) topology: Topology,
+    pub(crate) demand: Demand,
+}
+
+/// Without the samples, of which there are too many to read.
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{:?}", self.topology.shards().collect::<Vec<_>>())?;
+        for partition in self.partitions() {
+            let demand = self.demand.partitions.get(&partition.id).cloned().unwrap_or_default();
+            let samples = demand.profile.map_or(0, |profile| profile.len());
+            let (id, owner, span) = (partition.id, partition.owner, partition.span);
+            let (load, bytes) = (demand.load, demand.bytes / MIB);
+            writeln!(f, "{id} on {owner}: {load:.1}/s, {bytes} MiB, {samples} samples, {span}")?;
+        }
+        write!(f, "{:?} {:?}", self.demand.under_way, self.demand.rested)
+    }
+}
+
+impl World {
+    pub(crate) fn new(topology: Topology) -> Self {
+        Self { topology, demand: Demand::default() }
+    }
+
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> {
+        self.topology.keyspaces().flat_map(|keyspace| keyspace.partitions())
+    }
+
+    pub(crate) fn partition(&self, id: PartitionId) -> Partition {
+        self.partitions().find(|partition| partition.id == id).unwrap()
+    }
+
+    pub(crate) fn set(&mut self, id: u64, load: f64, bytes: u64, samples: Vec<Sample>) {
+        let profile = (!samples.is_empty()).then(|| Arc::new(Profile::new(samples, Vec::new())));
+        let demand = PartitionDemand { load, load_max: load, bytes, profile };
+        self.demand.partitions.insert(PartitionId(id), demand);
+    }
+
+    pub(crate) fn of(&self, id: PartitionId) -> PartitionDemand {
+        self.demand.partitions.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// What each shard has of something.
+    pub(crate) fn by_shard(&self, of: impl Fn(&PartitionDemand) -> f64) -> BTreeMap<ShardId, f64> {
+        let mut sums: BTreeMap<ShardId, f64> =
+            self.topology.shards().map(|shard| (shard.id, 0.0)).collect();
+        for partition in self.partitions() {
+            if let Some(demand) = self.demand.partitions.get(&partition.id) {
+                *sums.get_mut(&partition.owner).unwrap() += of(demand);
+            }
+        }
+        sums
+    }
+
+    /// The fair share of each shard that is not draining, of its zone.
+    pub(crate) fn fair(&self, of: impl Fn(&PartitionDemand) -> f64) -> BTreeMap<ShardId, f64> {
+        let sums = self.by_shard(of);
+        let active = || self.topology.shards().filter(|shard| !shard.draining);
+        let share = |shard: &ShardInfo| {
+            let zone = || active().filter(|other| other.zone == shard.zone);
+            let weights: u32 = zone().map(|other| other.weight).sum();
+            let sum: f64 = zone().map(|other| sums[&other.id]).sum();
+            (shard.id, sum * f64::from(shard.weight) / f64::from(weights))
+        };
+        active().map(share).collect()
+    }
+
+    /// How many times its fair share the worst shard has.
+    pub(crate) fn worst(&self, of: impl Fn(&PartitionDemand) -> f64) -> f64 {
+        let sums = self.by_shard(&of);
+        let times = self
+            .fair(&of)
+            .into_iter()
+            .map(|(shard, fair)| if fair > 0.0 { sums[&shard] / fair } else { 1.0 });
+        times.fold(0.0, f64::max)
+    }
+
+    pub(crate) fn worst_load(&self) -> f64 {
+        self.worst(|demand| demand.load)
+    }
+
+    /// The world after a step.
+    pub(crate) fn carry_out(&mut self, step: &Step) {
+        let spec = step.spec().unwrap();
+        let sources: Vec<Partition> = spec.sources.iter().map(|id| self.partition(*id)).collect();
+        let spans = self.topology.target_spans(&spec).unwrap();
+        let (targets, numbered) = self.topology.name_targets(&spec).unwrap();
+        let change = Change::Reshape { spec: spec.clone(), targets: targets.clone() };
+        self.topology = numbered.apply(&change).unwrap();
+        self.topology.check().unwrap();
+        let demands: Vec<PartitionDemand> = spec
+            .sources
+            .iter()
+            .map(|id| self.demand.partitions.remove(id).unwrap_or_default())
+            .collect();
+        let divided = match (&sources[..], &demands[..]) {
+            ([source], [demand]) => divide(source, demand, &spec.cuts, &spans),
+            _ => vec![PartitionDemand {
+                load: demands.iter().map(|demand| demand.load).sum(),
+                load_max: demands.iter().map(|demand| demand.load_max).sum(),
+                bytes: demands.iter().map(|demand| demand.bytes).sum(),
+                profile: None,
+            }],
+        };
+        let named = targets.iter().zip(divided).map(|(name, demand)| (name.id, demand));
+        self.demand.partitions.extend(named);
+    }
+}
+
+fn divide(
+    source: &Partition,
+    demand: &PartitionDemand,
+    cuts: &[Cut],
+    spans: &[Span],
+) -> Vec<PartitionDemand> {
+    if cuts.is_empty() {
+        return vec![demand.clone()];
+    }
+    let profile = demand.profile.as_deref().unwrap();
+    let ahead = profile.last_place().is_some_and(|last| cuts.last().unwrap() > last);
+    let shares = profile.expected_shares(cuts);
+    let parts = spans.iter().zip(shares).map(|(span, share)| {
+        let mut part = profile.within(span);
+        if ahead {
+            // What was appended is not appended any more.
+            let old = part.samples().map(|sample| Sample { write: false, ..sample.clone() });
+            part = Profile::new(old.collect(), Vec::new());
+        }
+        let of_bytes = match (span.width(), source.span.width()) {
+            (Some(width), Some(all)) => width as f64 / all as f64,
+            _ => part.place_count() as f64 / profile.place_count() as f64,
+        };
+        PartitionDemand {
+            load: demand.load * share,
+            load_max: demand.load_max * share,
+            bytes: (demand.bytes as f64 * of_bytes) as u64,
+            profile: (!part.is_empty()).then(|| Arc::new(part)),
+        }
+    });
+    parts.collect()
+}
+
+pub(crate) fn at(place: Cut) -> Sample {
+    Sample { at: place, weight: 1.0, write: false }
+}
+
+/// A place at a share of the way through a span.
+pub(crate) fn inside(span: &Span, share: f64) -> Cut {
+    match span {
+        Span::Tokens(span) => {
+            let offset = (span.width() as f64 * share) as u128;
+            Cut::Token(Token(span.start.0 + offset.min(span.width() - 1) as u64))
+        }
+        Span::Keys(span) => {
+            let digits = ((1u64 << 40) as f64 * share) as u64;
+            Cut::Key([&span.start, &[0][..], &digits.to_be_bytes()].concat().into())
+        }
+    }
+}
+
+/// Samples spread evenly over a span, in a random order.
+pub(crate) fn even(span: &Span, count: usize, random: &mut fastrand::Rng) -> Vec<Sample> {
+    let mut samples: Vec<Sample> =
+        (0..count).map(|n| at(inside(span, (n as f64 + 0.5) / count as f64))).collect();
+    random.shuffle(&mut samples);
+    samples
+}
