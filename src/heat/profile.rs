@@ -1,5 +1,6 @@
 //! How the load of a partition is spread over its keys or tokens, by samples of it.
 
+use super::SplitOptions;
 use super::place::lies_in;
 use crate::placement::Span;
 use crate::topology::Cut;
@@ -50,7 +51,8 @@ pub struct Profile {
     /// The sampled places, ascending.
     places: Vec<Place>,
     weight: f64,
-    effective: f64,
+    /// The sum of the squares of the weights.
+    squares: f64,
     heaviest: Option<usize>,
     rising: Rising,
     scan_starts: Ends,
@@ -71,6 +73,8 @@ struct Place {
     sample: usize,
     /// The weight of all places before this one.
     before: f64,
+    /// The same of the squares of their samples' weights.
+    squares_before: f64,
 }
 
 /// The weight of the writes.
@@ -96,7 +100,6 @@ impl Profile {
             std::mem::swap(&mut scan.from, &mut scan.to);
         }
         let mut profile = Self { rising: rising(&samples), ..Self::default() };
-        profile.effective = effective(&samples);
         profile.scan_starts = Ends::new(&scans, |scan| &scan.from);
         profile.scan_ends = Ends::new(&scans, |scan| &scan.to);
         profile.samples = samples;
@@ -112,10 +115,12 @@ impl Profile {
         let mut last: Option<&Cut> = None;
         for (index, sample) in order {
             if last != Some(&sample.at) {
-                self.places.push(Place { sample: index, before: self.weight });
+                let (before, squares_before) = (self.weight, self.squares);
+                self.places.push(Place { sample: index, before, squares_before });
                 last = Some(&sample.at);
             }
             self.weight += sample.weight;
+            self.squares += sample.weight * sample.weight;
         }
         let weights = (0..self.places.len()).map(|place| (place, self.place_weight(place)));
         let heavier = |one: (usize, f64), two: (usize, f64)| if two.1 > one.1 { two } else { one };
@@ -138,7 +143,7 @@ impl Profile {
     /// the weights by the sum of their squares (Kish, *Survey Sampling*, 1965).
     #[must_use]
     pub fn effective(&self) -> f64 {
-        self.effective
+        self.effective_between(0, self.places.len())
     }
 
     /// How many scans it has.
@@ -200,14 +205,12 @@ impl Profile {
     }
 
     /// The shares of the load to come that the parts between `cuts` will have: one more than cuts,
-    /// which must ascend. They are those of the samples, except where most writes go
-    /// [beyond everything](Self::rising_share) and the last cut lies behind all samples: then the
-    /// last part gets the share of those writes. O(cuts × log n).
+    /// which must ascend. They are those of the samples, except where keys are appended, as
+    /// [`decide`](super::decide) sees it by its default options: then what is written
+    /// [beyond everything](Self::rising_load_share) will be in the last part. O(cuts × log n).
     #[must_use]
     pub fn expected_shares(&self, cuts: &[Cut]) -> Vec<f64> {
-        let behind = cuts.last().is_some_and(|cut| self.place_at(cut) == self.places.len());
-        let rising =
-            if behind && self.rising_share() >= 0.5 { self.rising_load_share() } else { 0.0 };
+        let rising = if self.is_appended() { self.rising_load_share() } else { 0.0 };
         let ends = cuts.iter().map(|cut| self.share_before(cut)).chain([1.0]);
         let mut before = 0.0;
         let mut shares: Vec<f64> =
@@ -216,6 +219,13 @@ impl Profile {
             *last += rising;
         }
         shares
+    }
+
+    fn is_appended(&self) -> bool {
+        let options = SplitOptions::default();
+        matches!(self.last_place(), Some(Cut::Key(_)))
+            && self.rising_share() >= options.rising_share_min
+            && self.rising_load_share() >= 1.0 - options.half_share_max
     }
 
     /// The greatest sampled place. O(1).
@@ -282,6 +292,17 @@ impl Profile {
         }
     }
 
+    /// What the samples of the places with the indices `from..to` are [worth](Self::effective).
+    pub(crate) fn effective_between(&self, from: usize, to: usize) -> f64 {
+        let sums = |index| {
+            let place = self.places.get(index);
+            place.map_or([self.weight, self.squares], |it: &Place| [it.before, it.squares_before])
+        };
+        let ([weight, squares], [weight_to, squares_to]) = (sums(from), sums(to));
+        let (weight, squares) = (weight_to - weight, squares_to - squares);
+        share(weight * weight, squares)
+    }
+
     fn place_weight(&self, index: usize) -> f64 {
         let before =
             |index| self.places.get(index).map_or(self.weight, |place: &Place| place.before);
@@ -324,12 +345,6 @@ impl Ends {
         let last = count.checked_sub(1).and_then(|last| self.0.get(last));
         last.map_or(0.0, |(_, weight)| *weight)
     }
-}
-
-fn effective(samples: &[Sample]) -> f64 {
-    let sum: f64 = samples.iter().map(|sample| sample.weight).sum();
-    let squares: f64 = samples.iter().map(|sample| sample.weight * sample.weight).sum();
-    if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 
 fn rising(samples: &[Sample]) -> Rising {

@@ -134,11 +134,11 @@ fn divide(
         return vec![demand.clone()];
     }
     let profile = demand.profile.as_deref().unwrap();
-    let ahead = profile.last_place().is_some_and(|last| cuts.last().unwrap() > last);
+    let appended = profile.rising_share() >= 0.8 && profile.rising_load_share() >= 0.4;
     let shares = profile.expected_shares(cuts);
-    let parts = spans.iter().zip(shares).map(|(span, share)| {
+    let parts = spans.iter().zip(shares).enumerate().map(|(index, (span, share))| {
         let mut part = profile.within(span);
-        if ahead {
+        if appended && index < cuts.len() {
             // What was appended is not appended any more.
             let old = part.samples().map(|sample| Sample { write: false, ..sample.clone() });
             part = Profile::new(old.collect(), Vec::new());

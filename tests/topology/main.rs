@@ -20,6 +20,7 @@ mod demand;
 mod plans;
 mod rebalance;
 mod refusals;
+mod split;
 
 use annulus::ShardId;
 use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};

@@ -210,10 +210,16 @@ proptest! {
             // Nothing is cut below 100 operations a second, or finer than its samples.
             let shards = world.topology.shards().len() as f64;
             let fine = total / shards / 3.0 > 40.0 * options.split.load_min;
-            prop_assert!(!fine || after.worst_load() <= 1.05 + 1e-9, "{}", after.worst_load());
+            let loads = world.demand.partitions.values().map(|demand| demand.load);
+            let sample = loads.fold(0.0, f64::max) / 512.0;
+            let fair = world.fair(|demand| demand.load).into_values().fold(f64::MAX, f64::min);
+            let most = 1.05 + sample / fair + 1e-9;
+            prop_assert!(!fine || after.worst_load() <= most, "{}", after.worst_load());
             let moved = found.plan().moved_bytes() as f64;
             let least = least_bytes(&world, options.imbalance_goal);
-            let slack = 1.2 * least + MIB as f64;
+            // Each shard may give a hundredth of its share more than it has to, to make a cut worth it.
+            let all: f64 = world.by_shard(|demand| demand.bytes as f64).values().sum();
+            let slack = 1.2 * least + 0.01 * all;
             prop_assert!(!fine || moved <= slack, "{} of {}", moved, least);
         }
     }
@@ -293,14 +299,15 @@ fn appended_keys_go_to_another_shard() {
         let span = world.partition(PartitionId(id)).span;
         let place = |n: u32| inside(&span, f64::from(n) / 1e3);
         let writes = (0..256).map(|n| Sample { write: true, ..at(place(n)) });
-        world.set(id, 1000.0, 1024 * MIB, writes.collect());
+        world.set(id, 1000.0, 8 * MIB, writes.collect());
     }
     assert_eq!(world.worst_load(), 4.0);
     // New keys are nearly all the load, and those of a range come on one shard whatever is done.
     // But the two need not be on the same; and what is there already stays.
     let found = rebalance(&world.topology, &world.demand, &options());
     let [action] = &found.actions[..] else { panic!("{}", found.plan()) };
-    let Cut::Key(last) = inside(&world.partition(PartitionId(1)).span, 0.255) else { panic!() };
+    let moved = action.step.sources[0];
+    let Cut::Key(last) = inside(&world.partition(moved).span, 0.255) else { panic!() };
     let spec = action.step.spec().unwrap();
     assert_eq!(spec.cuts, [Cut::Key([&last, &[0][..]].concat().into())], "{}", found.plan());
     assert_eq!((spec.owners[0], action.step.moved_bytes), (ShardId(0), 0));

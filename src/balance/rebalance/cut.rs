@@ -74,12 +74,14 @@ impl<'a> Model<'a> {
         let per_share = per_share(profile, whole);
         let heaviest =
             (from..to).map(|place| before(place + 1) - before(place)).fold(0.0, f64::max);
+        let load = (before(to) - before(from)) * per_share;
+        let known = self.is_known(profile, [from, to], load);
         Piece {
             from,
             to,
-            load: (before(to) - before(from)) * per_share,
+            load,
             bytes: whole.bytes * self.bytes_share(source, profile, whole, [from, to]),
-            atom: heaviest * per_share,
+            atom: if known { heaviest * per_share } else { load },
             divisible: to - from > 1,
             ..whole.clone()
         }
@@ -107,7 +109,8 @@ impl<'a> Model<'a> {
     /// Leaves the heaviest place of a piece alone; returns the numbers of what lay on its sides.
     pub(super) fn isolate(&mut self, index: usize) -> Vec<usize> {
         let mut sides = Vec::new();
-        let Some(piece) = self.pieces.get(index).filter(|piece| piece.divisible) else {
+        let Some(piece) = self.pieces.get(index).filter(|it| it.divisible && it.atom < it.load)
+        else {
             return sides;
         };
         let Some(profile) = self.source(piece).and_then(|source| source.profile) else {

@@ -145,7 +145,10 @@ impl<'m, 'a> Shed<'m, 'a> {
                 Fate::Gone => next += 1,
                 Fate::Smaller => {}
                 Fate::Stays(reason) => {
-                    stay.push((*index, reason));
+                    // Before anything is moved in its place.
+                    if !(self.is_too_large(*index) && self.lump(donor, &[*index], start)) {
+                        stay.push((*index, reason));
+                    }
                     next += 1;
                 }
             }
@@ -249,7 +252,23 @@ impl<'m, 'a> Shed<'m, 'a> {
             .fold(0.0, f64::max)
     }
 
-    /// Where nothing fits and a shard has so much that something should be done: the one whole piece whose move lowers the worse of two shards most, if
+    /// Whether a piece cannot be divided and is more than any shard should have.
+    fn is_too_large(&self, index: usize) -> bool {
+        let Some(piece) = self.model.pieces.get(index) else { return false };
+        let most = self.receivers.coolest(piece.owner).map(|it| {
+            let load = self.model.shards.get(it).map_or(0.0, |shard| shard.load);
+            self.receivers.room(self.model, it) + load
+        });
+        !piece.divisible && piece.load > most.fold(0.0, f64::max)
+    }
+
+    /// Moves a whole piece to where it does not fit, if that is still [better](Self::better) and
+    /// the shard has so much that something should be done.
+    fn lump(&mut self, donor: usize, pieces: &[usize], start: f64) -> bool {
+        self.receivers.above(self.model, donor) > start - 1.0 && self.better(donor, pieces)
+    }
+
+    /// Where nothing fits: the one whole piece whose move lowers the worse of two shards most, if
     /// it is worth it. The other shard may get too much, but always less than this one had.
     fn better(&mut self, donor: usize, pieces: &[usize]) -> bool {
         let gain_min = self.model.options.gain_min;

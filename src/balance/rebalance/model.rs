@@ -74,8 +74,10 @@ pub(super) struct Piece {
     pub(super) owner: usize,
     pub(super) load: f64,
     pub(super) bytes: f64,
-    /// The load of its heaviest part that cannot be divided.
+    /// The load of its heaviest part that cannot be divided; all of it, if its samples would be too
+    /// few to cut it once it is a partition.
     pub(super) atom: f64,
+    /// Whether it can be cut now, with the samples of the whole partition.
     pub(super) divisible: bool,
     /// It is one place, and ends right behind it.
     pub(super) alone: bool,
@@ -194,12 +196,17 @@ impl<'a> Model<'a> {
 
     /// Whether there is enough load to cut for, and enough samples to know where.
     fn cuttable(&self, source: &Source<'_>) -> bool {
+        source
+            .profile
+            .is_some_and(|profile| self.is_known(profile, [0, profile.place_count()], source.load))
+    }
+
+    /// The same of some places of a profile and their load.
+    pub(super) fn is_known(&self, profile: &Profile, [from, to]: [usize; 2], load: f64) -> bool {
         let options = &self.options.split;
-        let enough = |profile: &Profile| {
-            profile.effective() >= f64::from(options.samples_min) - 1e-6
-                && profile.place_count() > 1
-        };
-        source.load >= options.load_min && source.profile.is_some_and(enough)
+        // Sums of equal weights may be a hair off.
+        let enough = f64::from(options.samples_min) - 1e-6;
+        load >= options.load_min && to > from + 1 && profile.effective_between(from, to) >= enough
     }
 
     /// Appended keys will not lie where the samples do, but behind them: a piece that has no bytes
