@@ -10,6 +10,13 @@ use crate::topology::ReshapeKind;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+/// Whether the load and the bytes of a group of shards are so small that they may lie anywhere.
+#[derive(Clone, Copy, Default)]
+struct Noise {
+    load: bool,
+    bytes: bool,
+}
+
 /// Neighbouring sources that are to be one.
 struct Run {
     sources: Range<usize>,
@@ -35,6 +42,7 @@ impl Model<'_> {
         let steps = drafts.iter().map(|draft| &draft.action.step);
         let touched: BTreeSet<_> = steps.clone().flat_map(|step| step.sources.clone()).collect();
         let mut merged = Vec::new();
+        let noise = self.noise();
         let mut first = 0;
         while let Some(source) = self.sources.get(first) {
             let keyspace = source.keyspace;
@@ -52,7 +60,7 @@ impl Model<'_> {
                 continue;
             };
             let mut runs: Vec<Run> = all.filter_map(|index| self.run(index, &touched)).collect();
-            let left = self.merge_runs(&mut runs, excess);
+            let left = self.merge_runs(&mut runs, excess, &noise);
             if left == excess {
                 let reason = Reason::NothingToMerge { partitions, goal };
                 refusals.add(Subject::Keyspace(keyspace.id()), reason);
@@ -61,6 +69,21 @@ impl Model<'_> {
             merged.extend(drafted);
         }
         merged
+    }
+
+    /// Of each group.
+    fn noise(&self) -> Vec<Noise> {
+        let groups = self.shards.iter().map(|shard| shard.group + 1).max().unwrap_or(0);
+        let noise = |group| {
+            let members = (0..self.shards.len())
+                .filter(|it| self.shards.get(*it).is_some_and(|shard| shard.group == group));
+            let members: Vec<usize> = members.collect();
+            Noise {
+                load: self.group_load(group) < self.options.load_min,
+                bytes: !self.bytes_matter(&members),
+            }
+        };
+        (0..groups).map(noise).collect()
     }
 
     fn run(&self, index: usize, touched: &BTreeSet<crate::PartitionId>) -> Option<Run> {
@@ -81,14 +104,19 @@ impl Model<'_> {
     /// Merges at most `excess` times; returns how often it still should. Neighbours on one shard
     /// come first, again and again, until nothing is left that could be merged: a plan after this
     /// one would find nothing either.
-    fn merge_runs(&mut self, runs: &mut Vec<Run>, mut excess: usize) -> usize {
+    fn merge_runs(
+        &mut self,
+        runs: &mut Vec<Run>,
+        mut excess: usize,
+        noise: &[Noise],
+    ) -> usize {
         loop {
             let before = excess;
             for across in [false, true] {
                 let mut kept: Vec<Run> = Vec::with_capacity(runs.len());
                 for run in runs.drain(..) {
                     match kept.last_mut() {
-                        Some(last) if excess > 0 && self.fit(last, &run, across) => {
+                        Some(last) if excess > 0 && self.fit(last, &run, across.then_some(noise)) => {
                             self.join(last, run);
                             excess -= 1;
                         }
@@ -103,25 +131,28 @@ impl Model<'_> {
         }
     }
 
-    fn fit(&self, one: &Run, two: &Run, across: bool) -> bool {
+    fn fit(&self, one: &Run, two: &Run, across: Option<&[Noise]>) -> bool {
         let options = self.options;
         one.mergeable
             && two.mergeable
             && one.load_max + two.load_max <= options.merge_load_max
             && one.bytes.saturating_add(two.bytes) <= options.merge_bytes_max
-            && (one.owner == two.owner || across && self.can_join(one, two))
+            && (one.owner == two.owner || across.is_some_and(|noise| self.can_join(one, two, noise)))
     }
 
     /// Whether the smaller of two runs can go to the owner of the larger.
-    fn can_join(&self, one: &Run, two: &Run) -> bool {
+    fn can_join(&self, one: &Run, two: &Run, noise: &[Noise]) -> bool {
         let (larger, smaller) = if two.bytes > one.bytes { (two, one) } else { (one, two) };
         let shards = (self.shards.get(larger.owner), self.shards.get(smaller.owner));
         let (Some(to), Some(from)) = shards else { return false };
         let (load, bytes) = (to.load + smaller.load, to.bytes + smaller.bytes as f64);
         let options = self.options;
+        let noise = noise.get(to.group).copied().unwrap_or_default();
+        let load_fits = noise.load || load <= options.imbalance_goal * to.fair_load;
+        let bytes_fit = noise.bytes || bytes <= options.bytes_imbalance_goal() * to.fair_bytes;
         to.group == from.group
-            && (smaller.load <= 0.0 || load <= options.imbalance_goal * to.fair_load)
-            && (smaller.bytes == 0 || bytes <= options.bytes_imbalance_goal() * to.fair_bytes)
+            && (smaller.load <= 0.0 || load_fits)
+            && (smaller.bytes == 0 || bytes_fit)
             && smaller.bytes as f64 <= to.space
     }
 

@@ -61,7 +61,7 @@ impl Model<'_> {
         })
     }
 
-    fn group_load(&self, group: usize) -> f64 {
+    pub(super) fn group_load(&self, group: usize) -> f64 {
         let members = self.shards.iter().filter(|it| it.group == group && !it.draining);
         members.map(|shard| shard.load).sum()
     }
