@@ -1,0 +1,253 @@
+//! The part of a command line that says what to run; a program adds which engines.
+
+use crate::chooser::Distribution;
+use crate::compare::Plan;
+use crate::engine::{Durability, Event, InvalidArgument, Result};
+use crate::keys::KeyOrder;
+use crate::runner::Length;
+use crate::values::ValueBytes;
+use crate::workload::Workload;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const MIB: usize = 1 << 20;
+
+/// What to run, how long, and how often.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Which of YCSB's core workloads; they are run in the order a, b, c, f, d, e on the same data
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        ignore_case = true,
+        default_value = "a,b,c,d,e,f"
+    )]
+    workload: Vec<Workload>,
+
+    /// How many threads call the engine; several numbers are run one after the other
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Vec<u16>,
+
+    /// How many records to load [default: 200000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
+    records: Option<u64>,
+
+    /// How many operations each run has, all threads together: the same seed then gives the same
+    /// operations again
+    #[arg(long, value_name = "N", conflicts_with = "seconds",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    operations: Option<u64>,
+
+    /// How many seconds each run takes [default: 5]
+    #[arg(long, value_name = "S")]
+    seconds: Option<f64>,
+
+    /// Run so much before each run without measuring it
+    #[arg(long, value_name = "PERCENT", default_value_t = 10,
+          value_parser = clap::value_parser!(u8).range(0..=100))]
+    warm_up: u8,
+
+    /// Start so many operations a second, all threads together; latencies then count from when an
+    /// operation should have been started [default: as many as possible]
+    #[arg(long, value_name = "OPS/s")]
+    rate: Option<f64>,
+
+    /// How long values are: a length, LEAST..MOST, or FIELDSxBYTES. About half of a value is
+    /// compressible
+    #[arg(long, value_name = "BYTES", default_value = "1000")]
+    value_bytes: ValueBytes,
+
+    /// Which records are chosen [default: as each workload says]
+    #[arg(long, value_enum)]
+    distribution: Option<Distribution>,
+
+    /// Where inserts fall in the order of the keys
+    #[arg(long, value_enum, default_value_t)]
+    key_order: KeyOrder,
+
+    /// What an acknowledged write survives
+    #[arg(long, value_enum, default_value_t)]
+    durability: Durability,
+
+    /// Memory for blocks that were read, over all shards: 256MiB, 1GiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
+    cache: usize,
+
+    /// Memory for writes before they go to files, over all shards
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
+    write_buffer: usize,
+
+    /// How often each run is repeated: all engines have a turn in each round [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+
+    /// What everything random is drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// After so many percent of each run, half of all operations fall on 1 % of the keys, one
+    /// beside the other
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
+    hotspot_at: Option<u8>,
+
+    /// After so many percent of each run, do what --reshape says; afterwards it is taken back
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
+    reshape_at: Option<u8>,
+
+    /// What happens at --reshape-at
+    #[arg(long, value_enum, default_value = "move", requires = "reshape_at")]
+    reshape: Event,
+
+    /// The engine that the others are compared with [default: rocksdb, or else the first]
+    #[arg(long, value_name = "ENGINE")]
+    baseline: Option<String>,
+
+    /// Make the data in a new directory in this one; it is removed at the end [default: where
+    /// temporary files go]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+
+    /// Add the time line of each round to the JSON: rate, p50 and p99 of each half a second or more
+    #[arg(long)]
+    timeline: bool,
+
+    /// Few records, few operations, one round: does it run? What is given besides counts
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Args {
+    /// What the arguments ask for.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`], naming the argument, its value and what it must be.
+    pub fn plan(&self) -> Result<Plan> {
+        let positive = |name: &str, value: Option<f64>, most: f64| match value {
+            Some(value) if !(value > 0.0 && value <= most) => Err(InvalidArgument::error(format!(
+                "--{name} is {value}; it must be above 0 and at most {most}"
+            ))),
+            value => Ok(value),
+        };
+        let seconds = positive("seconds", self.seconds, 1e6)?;
+        let rate = positive("rate", self.rate, 1e9)?;
+        let or = |full, quick| if self.quick { quick } else { full };
+        let length = match (self.operations, seconds) {
+            (Some(operations), _) => Length::Operations(operations),
+            (None, Some(seconds)) => Length::Time(Duration::from_secs_f64(seconds)),
+            (None, None) if self.quick => Length::Operations(2_000),
+            (None, None) => Length::Time(Duration::from_secs(5)),
+        };
+        let directory = self.directory.clone();
+        if let Some(directory) = directory.as_ref().filter(|directory| !directory.is_dir()) {
+            return Err(InvalidArgument::error(format!(
+                "--directory {} is not a directory; create it, or name another",
+                directory.display()
+            )));
+        }
+        Ok(Plan {
+            workloads: self.workload.clone(),
+            threads: self.threads.iter().copied().map(usize::from).collect(),
+            records: self.records.unwrap_or(or(200_000, 2_000)),
+            length,
+            warm_up_percent: self.warm_up,
+            rate,
+            value_bytes: self.value_bytes,
+            distribution: self.distribution,
+            key_order: self.key_order,
+            durability: self.durability,
+            cache_bytes: self.cache,
+            write_buffer_bytes: self.write_buffer,
+            rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
+            seed: self.seed,
+            event: self.reshape_at.map(|percent| (percent, self.reshape)),
+            hotspot_at: self.hotspot_at,
+            baseline: self.baseline.clone(),
+            directory,
+            timeline: self.timeline,
+            quiet_ms_max: or(30_000, 0),
+        })
+    }
+}
+
+/// Reads a number of bytes: `1048576`, `64KiB`, `256M`, `1.5g`; units of 1024.
+///
+/// # Errors
+///
+/// What is expected instead.
+pub fn parse_bytes(text: &str) -> std::result::Result<usize, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches("ib").trim_end_matches('b');
+    let (number, unit) = match number.chars().last() {
+        Some('k') => (number.trim_end_matches('k'), 1 << 10),
+        Some('m') => (number.trim_end_matches('m'), MIB),
+        Some('g') => (number.trim_end_matches('g'), MIB << 10),
+        _ => (number, 1),
+    };
+    let bytes = number.parse::<f64>().ok().map(|number| number * unit as f64);
+    bytes
+        .filter(|bytes| bytes.is_finite() && (0.0..1e15).contains(bytes))
+        .map(|bytes| bytes as usize)
+        .ok_or_else(|| "give a number of bytes, such as 1048576, 64KiB or 1.5GiB".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn plan(line: &str) -> Result<Plan> {
+        Line::try_parse_from(std::iter::once("x").chain(line.split_whitespace()))?.args.plan()
+    }
+
+    #[test]
+    fn defaults_and_quick() {
+        let usual = plan("").unwrap();
+        assert_eq!(usual.workloads.len(), 6);
+        assert_eq!((usual.records, usual.rounds, &usual.threads[..]), (200_000, 3, &[2][..]));
+        assert_eq!(usual.cache_bytes, 256 << 20);
+        let quick = plan("--quick --rounds 2 --workload A,e").unwrap();
+        assert_eq!((quick.records, quick.rounds), (2_000, 2));
+        assert_eq!(quick.length, Length::Operations(2_000));
+        assert_eq!(quick.workloads, [Workload::A, Workload::E]);
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        for (line, word) in [
+            ("--seconds 0", "--seconds"),
+            ("--seconds nan", "--seconds"),
+            ("--rate=-1", "--rate"),
+            ("--directory /nowhere/at/all", "/nowhere/at/all"),
+            ("--workload g", "g"),
+            ("--value-bytes 3", "--value-bytes"),
+            ("--cache lots", "--cache"),
+            ("--seconds 1 --operations 1", "--operations"),
+            ("--reshape add-shard", "--reshape-at"),
+            ("--threads 0", "--threads"),
+        ] {
+            let error = plan(line).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let good = [("7", 7), ("64KiB", 65_536), ("1.5g", 3 << 29), ("2MB", 2 << 20)];
+        for (text, bytes) in good {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for bad in ["", "-1", "k", "nan", "1e300", "5 apples"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! From the outcomes of all rounds to results.
+
+use super::turns::{Cell, Contestant};
+use super::{Plan, Spread};
+use crate::engine::Identity;
+use crate::record::{KindRecord, Ratio, RunRecord};
+use crate::runner::{Outcome, max_over_mean};
+use crate::source::source_commit;
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// The results of a comparison.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One for each candidate and run; those of the loads first.
+    pub records: Vec<RunRecord>,
+    /// What was asked for.
+    pub plan: Plan,
+    /// It was ended early, and lacks what was not complete.
+    pub stopped: bool,
+}
+
+impl Report {
+    /// Wrong reads of all runs: must be 0.
+    #[must_use]
+    pub fn wrong_reads(&self) -> u64 {
+        self.records.iter().map(|record| record.wrong_reads).sum()
+    }
+}
+
+pub(super) fn report(
+    plan: &Plan,
+    contestants: &[Contestant],
+    cells: &[Cell],
+    stopped: bool,
+) -> Report {
+    let commit = source_commit();
+    let baseline = baseline(plan, contestants.iter().map(|contestant| &contestant.identity));
+    let mut records = Vec::new();
+    let run = |name: String, distribution, threads, rounds: &[Vec<&Outcome>]| {
+        let made = contestants.iter().enumerate().map(|(place, contestant)| {
+            let of = |place: usize| -> Vec<&Outcome> {
+                rounds.iter().filter_map(|round| round.get(place).copied()).collect()
+            };
+            let ratio = contestants
+                .get(baseline)
+                .filter(|_| place != baseline)
+                .and_then(|base| ratio(&base.identity, &of(place), &of(baseline)));
+            let made = Made { plan, contestant, workload: &name, distribution, threads };
+            Some(RunRecord { ratio, commit: commit.clone(), ..made.record(&of(place))? })
+        });
+        made.flatten().collect::<Vec<_>>()
+    };
+    let loads: Vec<&Outcome> = contestants.iter().map(|contestant| &contestant.load).collect();
+    records.extend(run("load".into(), "sequential", plan.threads_max(), &[loads]));
+    for cell in cells {
+        let rounds: Vec<Vec<&Outcome>> =
+            cell.rounds.iter().map(|round| round.iter().collect()).collect();
+        let distribution = plan.distribution.unwrap_or(cell.workload.distribution()).name();
+        let name = cell.workload.to_string().to_lowercase();
+        records.extend(run(name, distribution, cell.threads, &rounds));
+    }
+    Report { records, plan: plan.clone(), stopped }
+}
+
+/// The place of the candidate that the others are compared with.
+fn baseline<'a>(plan: &Plan, mut identities: impl Iterator<Item = &'a Identity>) -> usize {
+    let wanted = plan.baseline.as_deref().unwrap_or("rocksdb");
+    identities.position(|identity| identity.engine == wanted).unwrap_or(0)
+}
+
+fn ops_per_s(outcome: &Outcome) -> f64 {
+    outcome.operations as f64 / outcome.elapsed.as_secs_f64().max(1e-9)
+}
+
+fn ratio(to: &Identity, mine: &[&Outcome], base: &[&Outcome]) -> Option<Ratio> {
+    let ratios = mine.iter().zip(base).map(|(mine, base)| ops_per_s(mine) / ops_per_s(base));
+    let spread = Spread::of(ratios)?;
+    let noise = (mine.len() > 1).then(|| spread.straddles_one());
+    Some(Ratio { to: to.to_string(), spread, noise })
+}
+
+fn micros(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1e3
+}
+
+struct Made<'a> {
+    plan: &'a Plan,
+    contestant: &'a Contestant,
+    workload: &'a str,
+    distribution: &'static str,
+    threads: usize,
+}
+
+impl Made<'_> {
+    /// None if there is no complete round.
+    fn record(&self, rounds: &[&Outcome]) -> Option<RunRecord> {
+        let Contestant { identity, description, disk_bytes, .. } = self.contestant;
+        let (first, last) = (rounds.first()?, rounds.last()?);
+        let median = |figure: &dyn Fn(&Outcome) -> f64| {
+            Spread::of(rounds.iter().map(|outcome| figure(outcome))).map(|spread| spread.median)
+        };
+        let percentile = |quantile| median(&|outcome| micros(&outcome.latencies, quantile));
+        let longest = rounds.iter().map(|outcome| outcome.latencies.max()).max()?;
+        let sum = |figure: &dyn Fn(&Outcome) -> u64| rounds.iter().map(|o| figure(o)).sum::<u64>();
+        let spread = Spread::of(rounds.iter().map(|outcome| ops_per_s(outcome)))?;
+        let uneven = rounds.iter().filter_map(|outcome| max_over_mean(&outcome.shard_operations));
+        let timeline = rounds.iter().filter(|_| self.plan.timeline);
+        Some(RunRecord {
+            engine: identity.engine.clone(),
+            partitioning: identity.partitioning.clone(),
+            workload: self.workload.to_owned(),
+            threads: self.threads,
+            shards: identity.shards,
+            ops_per_s: spread.median,
+            p50_us: percentile(0.5)?,
+            p99_us: percentile(0.99)?,
+            p999_us: percentile(0.999)?,
+            max_us: longest as f64 / 1e3,
+            spread,
+            rounds: rounds.iter().map(|outcome| ops_per_s(outcome)).collect(),
+            ratio: None,
+            kinds: kinds(rounds),
+            operations: sum(&|outcome| outcome.operations) / rounds.len() as u64,
+            seconds: median(&|outcome| outcome.elapsed.as_secs_f64())?,
+            records: first.records.0,
+            records_after: last.records.1,
+            rows: sum(&|outcome| outcome.rows),
+            wrong_reads: sum(&|outcome| outcome.wrong_reads),
+            value_bytes: self.plan.value_bytes.to_string(),
+            distribution: self.distribution,
+            rate: self.plan.rate.filter(|_| self.workload != "load"),
+            durability: description.durability.clone(),
+            cache_bytes: description.cache_bytes,
+            write_buffer_bytes: description.write_buffer_bytes,
+            disk_bytes: *disk_bytes,
+            max_over_mean: Spread::of(uneven).map(|spread| spread.median),
+            events: rounds.iter().filter_map(|outcome| outcome.event).collect(),
+            hotspot_at: self.plan.hotspot_at.filter(|_| self.workload != "load"),
+            seed: self.plan.seed,
+            version: description.version.clone(),
+            commit: None,
+            settings: description.settings.clone(),
+            timeline: timeline.map(|outcome| outcome.intervals.clone()).collect(),
+        })
+    }
+}
+
+fn kinds(rounds: &[&Outcome]) -> BTreeMap<&'static str, KindRecord> {
+    let mut all: BTreeMap<&'static str, Histogram<u64>> = BTreeMap::new();
+    for (kind, histogram) in rounds.iter().flat_map(|outcome| &outcome.kinds) {
+        match all.get_mut(kind.name()) {
+            // All have the same bounds, so it fits.
+            Some(sum) => sum.add(histogram).unwrap_or_default(),
+            None => drop(all.insert(kind.name(), histogram.clone())),
+        }
+    }
+    let record = |histogram: &Histogram<u64>| KindRecord {
+        operations: histogram.len(),
+        p50_us: micros(histogram, 0.5),
+        p99_us: micros(histogram, 0.99),
+        p999_us: micros(histogram, 0.999),
+        max_us: histogram.max() as f64 / 1e3,
+    };
+    all.iter().map(|(name, histogram)| (*name, record(histogram))).collect()
+}

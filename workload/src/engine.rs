@@ -1,0 +1,192 @@
+//! What the runner asks of an engine, and what it tells one.
+
+use crate::keys::Keys;
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// The error of any engine.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result whose error is any engine's.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A wish that cannot be fulfilled: the command line is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidArgument(pub String);
+
+impl fmt::Display for InvalidArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidArgument {}
+
+impl InvalidArgument {
+    pub(crate) fn error(message: impl Into<String>) -> Error {
+        Self(message.into()).into()
+    }
+}
+
+/// How far a write must have got when it is acknowledged, in every engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Handed to the operating system: survives the end of the process
+    #[default]
+    Buffered,
+    /// Synced to the disk: survives a power cut
+    Synced,
+}
+
+/// Something that happens while a run is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// One partition moves to another shard
+    Move,
+    /// A shard is added, and gets its share
+    AddShard,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Move => "a move of a partition",
+            Self::AddShard => "adding a shard",
+        })
+    }
+}
+
+/// An open engine, with the data of one candidate. Every method is called from several threads.
+pub trait Engine: Send + Sync {
+    /// What was opened, and with which settings.
+    fn describe(&self) -> Description;
+
+    /// Reads a key, and lends its value to `found`; does not call it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from reading. The run ends.
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<()>;
+
+    /// Writes a key, with the durability of the [`Setup`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from writing. The run ends.
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Reads up to so many rows in key order, the first one being the first at or after `from`,
+    /// and lends each to `row`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from reading. The run ends.
+    fn scan(&self, from: &[u8], rows: usize, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<()>;
+
+    /// Called once, when all records are loaded: what is in memory goes to files. The runner then
+    /// waits until the process is quiet, and does the same after each run, so that the compactions
+    /// of one candidate are not paid by the next.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from it.
+    fn finish_load(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Does what is to happen in the middle of a run, on a thread of its own, and returns when it
+    /// is done.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`] if the engine cannot do such a thing, and whatever kept it from it.
+    fn event(&self, event: Event) -> Result<()> {
+        Err(InvalidArgument::error(format!("this engine does not know {event}")))
+    }
+
+    /// Called after each run: takes back what events have changed, so that the next run finds the
+    /// same number of shards.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from it.
+    fn finish_run(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The shard that a key is on at the moment, from 0, if there are shards. The runner asks for
+    /// some operations of many, and tells from that how even the load is.
+    fn shard_of(&self, key: &[u8]) -> Option<usize> {
+        let _ = key;
+        None
+    }
+}
+
+/// What was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// The engine's version, and those of what it is built on.
+    pub version: String,
+    /// What acknowledged writes survive, in the engine's own words.
+    pub durability: String,
+    /// Bytes of its block cache, as far as it can be told.
+    pub cache_bytes: u64,
+    /// Bytes of its write buffers, as far as they can be told.
+    pub write_buffer_bytes: u64,
+    /// Other settings that matter for a comparison, one sentence each.
+    pub settings: Vec<String>,
+}
+
+/// Which candidate it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Identity {
+    /// The engine's name.
+    pub engine: String,
+    /// `hash`, `range`, or `none` for an engine that is one piece.
+    pub partitioning: String,
+    /// How many shards; 1 for an engine that is one piece.
+    pub shards: u32,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.engine)?;
+        if self.partitioning != "none" {
+            write!(f, " {}", self.partitioning)?;
+        }
+        if self.shards > 1 { write!(f, " ×{}", self.shards) } else { Ok(()) }
+    }
+}
+
+/// An engine that can be opened, with its partitioning and number of shards.
+pub trait Candidate {
+    /// Which one it is. Different from that of every other candidate.
+    fn identity(&self) -> Identity;
+
+    /// Makes it in an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the engine from it.
+    fn open(&self, directory: &Path, setup: &Setup) -> Result<Box<dyn Engine>>;
+}
+
+/// What is the same for all candidates.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What writes survive.
+    pub durability: Durability,
+    /// Bytes of block cache, over all shards.
+    pub cache_bytes: usize,
+    /// Bytes of write buffers, over all shards.
+    pub write_buffer_bytes: usize,
+    /// The keys that will be there: tells where to split ranges.
+    pub keys: Keys,
+    /// How many records will be loaded.
+    pub records: u64,
+    /// The most threads that will call the engine at once.
+    pub threads: usize,
+}

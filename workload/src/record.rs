@@ -1,0 +1,111 @@
+//! The results, as they are written for machines.
+
+use crate::compare::Spread;
+use crate::runner::{EventTimes, Interval};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What one candidate did in one workload with one number of threads. Rates and percentiles are
+/// the medians of the rounds, `max_us` is the greatest of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunRecord {
+    /// The engine's name.
+    pub engine: String,
+    /// `hash`, `range` or `none`.
+    pub partitioning: String,
+    /// `a` to `f`, or `load`.
+    pub workload: String,
+    /// Threads that call the engine.
+    pub threads: usize,
+    /// Shards of the engine.
+    pub shards: u32,
+    /// Operations a second of all threads.
+    pub ops_per_s: f64,
+    /// Half of the operations took at most so many microseconds.
+    pub p50_us: f64,
+    /// 99 % of the operations took at most so many microseconds.
+    pub p99_us: f64,
+    /// 99.9 % of the operations took at most so many microseconds.
+    pub p999_us: f64,
+    /// The longest operation, in microseconds.
+    pub max_us: f64,
+    /// Median, least and greatest operations a second of the rounds.
+    pub spread: Spread,
+    /// Operations a second, by round.
+    pub rounds: Vec<f64>,
+    /// In relation to the baseline, round by round; none for the baseline itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Ratio>,
+    /// By kind of operation.
+    pub kinds: BTreeMap<&'static str, KindRecord>,
+    /// Operations of each round, on average.
+    pub operations: u64,
+    /// Seconds of each round, in the median.
+    pub seconds: f64,
+    /// Records before the first round.
+    pub records: u64,
+    /// Records after the last round.
+    pub records_after: u64,
+    /// Rows that scans have read, of all rounds.
+    pub rows: u64,
+    /// Reads that were not what had been written, of all rounds: must be 0.
+    pub wrong_reads: u64,
+    /// Lengths of values, as they were asked for.
+    pub value_bytes: String,
+    /// How records are chosen.
+    pub distribution: &'static str,
+    /// The target rate; none if it is as fast as possible.
+    pub rate: Option<f64>,
+    /// `buffered` or `synced`.
+    pub durability: String,
+    /// Bytes of block cache.
+    pub cache_bytes: u64,
+    /// Bytes of write buffers.
+    pub write_buffer_bytes: u64,
+    /// Bytes on disk after the load.
+    pub disk_bytes: Option<u64>,
+    /// How uneven the load of the shards was: the greatest in relation to the mean, in the median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_over_mean: Option<f64>,
+    /// What happened in the middle, by round.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventTimes>,
+    /// After so many percent of the run a hot spot appeared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hotspot_at: Option<u8>,
+    /// What everything random was drawn from.
+    pub seed: u64,
+    /// The engine's version.
+    pub version: String,
+    /// The commit of the program, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// What else the engine says of its settings.
+    pub settings: Vec<String>,
+    /// The time line of each round, if it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Vec<Interval>>,
+}
+
+/// Operations a second in relation to those of the baseline in the same round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The baseline.
+    pub to: String,
+    /// Of the rounds.
+    #[serde(flatten)]
+    pub spread: Spread,
+    /// The rounds differ so much that it may as well be 1; not known after one round.
+    pub noise: Option<bool>,
+}
+
+/// The operations of one kind, over all rounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "as in the record")]
+pub struct KindRecord {
+    pub operations: u64,
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub p999_us: f64,
+    pub max_us: f64,
+}
