@@ -59,7 +59,8 @@
 //! let line = ["x", "--workload", "a,e", "--records", "100", "--operations", "200", "--rounds", "1"];
 //! let args = Cli::parse_from(line).workload;
 //! let report = annulus_workload::compare(&args.plan()?, &[&Trees], &mut Observer::silent())?;
-//! assert!(report.records.iter().all(|record| record.operations == 200 && record.wrong_reads == 0));
+//! assert_eq!(report.records.len(), 3); // the load, A and E
+//! assert_eq!((report.records[1].operations, report.wrong_reads()), (200, 0));
 //! println!("{report}");
 //! # Ok::<(), annulus_workload::Error>(())
 //! ```
