@@ -1,8 +1,8 @@
 //! The command line as a whole. Each command's own arguments stand with the command.
 
 use crate::commands::{
-    delete, demo, export, get, init, keyspace, load, map, migrations, partition, plan, put, scan,
-    shard, stats, verify,
+    bench, delete, demo, export, get, init, keyspace, load, map, migrations, partition, plan, put,
+    scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Stats(stats::Args),
     Verify(verify::Args),
     Demo(demo::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -64,6 +65,7 @@ impl Command {
             Self::Stats(args) => stats::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
+            Self::Bench(args) => bench::run(&args, output),
         }
     }
 }

@@ -15,7 +15,8 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
    0  fine; also when the reader of a pipe has had enough
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
-      is there, `verify` a problem, `load` or `export` a row that it left out, `demo` a wrong read
+      is there, `verify` a problem, `load` or `export` a row that it left out, `demo` or
+      `bench` a wrong read
    2  the command line is wrong, or a value in it is out of bounds
    3  not found: a store, keyspace, partition, shard, shard directory or file
    4  the store is open in another process
@@ -24,7 +25,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    7  what should be created is there already
    8  refused for now: the same command may succeed later
    9  a write may be half applied; opening the store again completes it
-  10  a reshape was aborted, by Ctrl-C for example; what was not committed was rolled back
+  10  a reshape was aborted, by Ctrl-C for example; what was not committed was rolled back. Or
+      `bench` was ended by it
   70  a defect in annulus";
 
 /// The exit code.

@@ -42,6 +42,11 @@ pub(crate) fn file(shown: bool, length: Option<u64>) -> ProgressBar {
     bar(shown, length, template)
 }
 
+/// Follows one step after the other; the message tells the rest.
+pub(crate) fn steps(shown: bool, parts: u64) -> ProgressBar {
+    bar(shown, Some(parts), "{prefix} {bar:24} {percent:>3} %  {msg}")
+}
+
 /// Follows the bytes of a reshape; the message tells the rest.
 pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {msg}";

@@ -11,6 +11,8 @@
 
 #[path = "cli/basic.rs"]
 mod basic;
+#[path = "cli/bench.rs"]
+mod bench;
 #[path = "cli/failures.rs"]
 mod failures;
 #[path = "cli/files.rs"]

@@ -98,13 +98,14 @@ pub trait Engine: Send + Sync {
     }
 
     /// Does what is to happen in the middle of a run, on a thread of its own, and returns when it
-    /// is done.
+    /// is done: true, or false if there is no such thing in this engine.
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`] if the engine cannot do such a thing, and whatever kept it from it.
-    fn event(&self, event: Event) -> Result<()> {
-        Err(InvalidArgument::error(format!("this engine does not know {event}")))
+    /// Whatever kept the engine from it. The run ends.
+    fn event(&self, event: Event) -> Result<bool> {
+        let _ = event;
+        Ok(false)
     }
 
     /// Called after each run: takes back what events have changed, so that the next run finds the
@@ -117,9 +118,10 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// The shard that a key is on at the moment, from 0, if there are shards. The runner asks for
-    /// some operations of many, and tells from that how even the load is.
-    fn shard_of(&self, key: &[u8]) -> Option<usize> {
+    /// The shard that a key is on at the moment, from 0, and how many shards there are; none in an
+    /// engine without. The runner asks for some operations of many, by the key that they begin
+    /// with, and tells from that how even the load is.
+    fn shard_of(&self, key: &[u8]) -> Option<(usize, usize)> {
         let _ = key;
         None
     }

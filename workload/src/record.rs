@@ -1,6 +1,7 @@
 //! The results, as they are written for machines.
 
 use crate::compare::Spread;
+use crate::engine::Durability;
 use crate::runner::{EventTimes, Interval};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -56,8 +57,8 @@ pub struct RunRecord {
     pub distribution: &'static str,
     /// The target rate; none if it is as fast as possible.
     pub rate: Option<f64>,
-    /// `buffered` or `synced`.
-    pub durability: String,
+    /// What acknowledged writes survive; the engine's own words are among its settings.
+    pub durability: Durability,
     /// Bytes of block cache.
     pub cache_bytes: u64,
     /// Bytes of write buffers.

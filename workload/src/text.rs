@@ -14,7 +14,7 @@ impl fmt::Display for Report {
             if candidates.contains(&name) {
                 continue;
             }
-            writeln!(f, "{name}: {}; durability: {}", record.version, record.durability)?;
+            writeln!(f, "{name}: {}", record.version)?;
             for setting in &record.settings {
                 writeln!(f, "    {setting}")?;
             }

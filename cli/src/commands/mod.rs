@@ -1,5 +1,6 @@
 //! The commands, a file each: its arguments, with help and examples, and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod export;

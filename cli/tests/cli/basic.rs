@@ -171,6 +171,7 @@ fn every_help_has_examples() {
         "stats",
         "verify",
         "demo",
+        "bench",
         "keyspace",
         "shard",
         "partition",

@@ -105,6 +105,7 @@ impl Made<'_> {
         let sum = |figure: &dyn Fn(&Outcome) -> u64| rounds.iter().map(|o| figure(o)).sum::<u64>();
         let spread = Spread::of(rounds.iter().map(|outcome| ops_per_s(outcome)))?;
         let uneven = rounds.iter().filter_map(|outcome| max_over_mean(&outcome.shard_operations));
+        let settings = std::iter::once(format!("durability: {}", description.durability));
         let timeline = rounds.iter().filter(|_| self.plan.timeline);
         Some(RunRecord {
             engine: identity.engine.clone(),
@@ -130,7 +131,7 @@ impl Made<'_> {
             value_bytes: self.plan.value_bytes.to_string(),
             distribution: self.distribution,
             rate: self.plan.rate.filter(|_| self.workload != "load"),
-            durability: description.durability.clone(),
+            durability: self.plan.durability,
             cache_bytes: description.cache_bytes,
             write_buffer_bytes: description.write_buffer_bytes,
             disk_bytes: *disk_bytes,
@@ -140,7 +141,7 @@ impl Made<'_> {
             seed: self.plan.seed,
             version: description.version.clone(),
             commit: None,
-            settings: description.settings.clone(),
+            settings: settings.chain(description.settings.iter().cloned()).collect(),
             timeline: timeline.map(|outcome| outcome.intervals.clone()).collect(),
         })
     }

@@ -53,6 +53,13 @@ pub fn compare(
     if candidates.is_empty() {
         return Err(InvalidArgument::error("there is no engine to run"));
     }
+    if let Some(baseline) = &plan.baseline
+        && candidates.iter().all(|candidate| candidate.identity().engine != *baseline)
+    {
+        return Err(InvalidArgument::error(format!(
+            "--baseline {baseline} is none of the engines that run"
+        )));
+    }
     let directory = directory(plan.directory.as_deref())?;
     let workloads = in_order(&plan.workloads);
     let runs = workloads.len() * plan.threads.len() * plan.rounds as usize;

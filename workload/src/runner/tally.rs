@@ -76,10 +76,11 @@ impl Tally {
         self.ended = ended;
     }
 
-    /// A sampled operation on a shard.
-    pub(super) fn on_shard(&mut self, shard: usize) {
-        for shards in [&mut self.shards, &mut self.slot.shards] {
-            count_shard(shards, shard, 1);
+    /// A sampled operation on a shard, one of so many.
+    pub(super) fn on_shard(&mut self, shard: usize, shards: usize) {
+        for counts in [&mut self.shards, &mut self.slot.shards] {
+            counts.resize(counts.len().max(shards), 0);
+            count_shard(counts, shard, 1);
         }
     }
 

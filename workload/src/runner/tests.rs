@@ -49,13 +49,13 @@ impl Engine for Tree {
         Ok(())
     }
 
-    fn event(&self, _: Event) -> Result<()> {
+    fn event(&self, _: Event) -> Result<bool> {
         self.events.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(true)
     }
 
-    fn shard_of(&self, key: &[u8]) -> Option<usize> {
-        Some(usize::from(key[4] > b'4'))
+    fn shard_of(&self, key: &[u8]) -> Option<(usize, usize)> {
+        Some((usize::from(key[4] > b'4'), 2))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::outcome::EventTimes;
 use super::{Length, Run, Shared};
-use crate::engine::{Event, Result};
+use crate::engine::{Engine, Event, Result};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::thread::Scope;
@@ -78,7 +78,7 @@ impl<'a> Watch<'a> {
         }
         let Some(happening) = happening else { return Ok(()) };
         let happened = happening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.times = Some(happened?);
+        self.times = happened?;
         Ok(())
     }
 }
@@ -91,12 +91,9 @@ fn part(length: Length, elapsed: Duration, done: u64) -> f64 {
     .min(1.0)
 }
 
-fn happen(
-    engine: &dyn crate::engine::Engine,
-    event: Event,
-    started: Instant,
-) -> Result<EventTimes> {
-    let began = started.elapsed();
-    engine.event(event)?;
-    Ok(EventTimes { event, began_s: began.as_secs_f64(), ended_s: started.elapsed().as_secs_f64() })
+fn happen(engine: &dyn Engine, event: Event, started: Instant) -> Result<Option<EventTimes>> {
+    let began_s = started.elapsed().as_secs_f64();
+    let happened = engine.event(event)?;
+    let ended_s = started.elapsed().as_secs_f64();
+    Ok(happened.then_some(EventTimes { event, began_s, ended_s }))
 }

@@ -132,9 +132,10 @@ impl<'a> Worker<'a> {
             self.values.fill(&mut self.value, key_number, operation.nonce);
         }
         if number.is_multiple_of(SHARD_EVERY)
-            && let Some(shard) = shared.engine.shard_of(&key)
+            && operation.kind != Kind::Insert
+            && let Some((shard, shards)) = shared.engine.shard_of(&key)
         {
-            self.tally.on_shard(shard);
+            self.tally.on_shard(shard, shards);
         }
         intended.into_iter().for_each(Pace::wait_until);
         let begun = intended.unwrap_or_else(Instant::now);

@@ -1,0 +1,19 @@
+//! The errors of engines as the tool's.
+
+use crate::exit::Failure;
+use annulus_workload::{Error, InvalidArgument};
+use std::io;
+use std::path::Path;
+
+pub(super) fn of(error: Error) -> Failure {
+    let error = match error.downcast::<annulus::Error>() {
+        Ok(error) => return (*error).into(),
+        Err(other) => other,
+    };
+    match error.downcast::<InvalidArgument>() {
+        Ok(error) => Failure::usage(error.to_string()),
+        Err(other) => {
+            Failure::io("go on with", Path::new("the benchmark"))(io::Error::other(other))
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `annulus bench`
+
+mod failure;
+mod plain;
+mod store;
+mod watch;
+
+use crate::exit::{Exit, Outcome};
+use crate::output::Output;
+use annulus_workload::{Candidate, compare};
+use clap::ValueEnum;
+use plain::Plain;
+use store::{Partitioning, Sharded};
+
+/// Run the YCSB workloads, and compare partitionings and engines
+///
+/// Makes a temporary store for each combination of --engine, --partitioning and --shards, loads
+/// the same records into all of them, and runs the workloads on them: a (half reads, half updates),
+/// b (95 % reads, 5 % updates), c (reads), f (half reads, half read-modify-writes), d (95 % reads of
+/// the latest, 5 % inserts), e (95 % scans of 1 to 100 rows, 5 % inserts). In each round every store
+/// has its turn; between turns, compactions are waited for. Printed are medians of the rounds with
+/// the least and the greatest, and ratios to the baseline round by round. A ratio that is below 1 in
+/// some rounds and above in others is called noise.
+///
+/// Every read is checked. Ends with 1 if one is wrong, with 10 if it was ended by Ctrl-C, after
+/// printing what was complete. With --json, one array of objects, one for each store and run: at
+/// least `engine`, `partitioning`, `workload`, `threads`, `shards`, `ops_per_s`, `p50_us`, `p99_us`,
+/// `p999_us`, `spread`, `ratio`, `wrong_reads`; the load is one of the workloads.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  annulus bench
+  annulus bench --quick
+  annulus bench --workload c,e --shards 1,4,16 --threads 1,2,4 --seconds 10 --rounds 5
+  annulus bench --engine annulus --partitioning hash,range --value-bytes 100..2000
+  annulus bench --workload b --rate 20000 --engine annulus --reshape-at 50 --reshape add-shard \\
+      --hotspot-at 25 --rounds 1 --seconds 60 --timeline --json")]
+pub(crate) struct Args {
+    /// Which engines: stores of this library, or one plain RocksDB with the same memory,
+    /// compression, filters and background threads
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "annulus,rocksdb"
+    )]
+    engine: Vec<EngineArg>,
+
+    /// How the stores are partitioned
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "hash,range"
+    )]
+    partitioning: Vec<Partitioning>,
+
+    /// How many shards the stores have
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4",
+          value_parser = clap::value_parser!(u32).range(1..=256))]
+    shards: Vec<u32>,
+
+    /// How many partitions a shard has at first [default: 16 arcs, or 4 ranges]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    partitions: Option<u32>,
+
+    #[command(flatten)]
+    workload: annulus_workload::Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineArg {
+    Annulus,
+    Rocksdb,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
+    let plan = args.workload.plan().map_err(failure::of)?;
+    let candidates = candidates(args);
+    let candidates: Vec<&dyn Candidate> = candidates.iter().map(|one| &**one).collect();
+    let report = watch::watched(output, |observer| compare(&plan, &candidates, observer))
+        .map_err(failure::of)?;
+    if output.json() {
+        output.object(&report.records)?;
+    } else {
+        output.text(&report)?;
+    }
+    if report.stopped {
+        return Ok(Exit::Aborted);
+    }
+    Ok(Exit::fine_if(report.wrong_reads() == 0))
+}
+
+/// Each combination once, whatever the lists repeat.
+fn candidates(args: &Args) -> Vec<Box<dyn Candidate>> {
+    let mut sharded: Vec<Sharded> = Vec::new();
+    let mut plain = false;
+    let mut candidates: Vec<Box<dyn Candidate>> = Vec::new();
+    for engine in &args.engine {
+        if *engine == EngineArg::Rocksdb {
+            if !std::mem::replace(&mut plain, true) {
+                candidates.push(Box::new(Plain));
+            }
+            continue;
+        }
+        for partitioning in &args.partitioning {
+            for shards in &args.shards {
+                let (partitioning, shards) = (*partitioning, *shards);
+                let one = Sharded { partitioning, shards, partitions: args.partitions };
+                if !sharded.contains(&one) {
+                    sharded.push(one);
+                    candidates.push(Box::new(one));
+                }
+            }
+        }
+    }
+    candidates
+}
+
+/// What an engine is built on: from the lock file that this program was built with.
+fn rocksdb_version() -> &'static str {
+    let lock = include_str!("../../../../Cargo.lock");
+    let version = annulus_workload::locked_version(lock, "librocksdb-sys");
+    // The crate's own version, a plus, and that of the library within.
+    version.and_then(|version| version.split_once('+')).map_or("unknown", |(_, library)| library)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_of_rocksdb_is_known() {
+        let version = super::rocksdb_version();
+        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
+    }
+}
