@@ -130,7 +130,7 @@ fn bad_arguments_are_named() {
         (&["--seconds", "0"], &["--seconds", "0"]),
         (&["--rate=-3"], &["--rate", "-3"]),
         (&["--value-bytes", "3"], &["--value-bytes", "16"]),
-        (&["--cache", "lots"], &["--cache", "MiB"]),
+        (&["--cache", "lots"], &["--cache", "KiB"]),
         (&["--directory", "nowhere"], &["nowhere"]),
         (&["--baseline", "leveldb"], &["leveldb"]),
         (&["--cache", "1k"], &["cache_bytes"]),
