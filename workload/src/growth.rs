@@ -32,6 +32,12 @@ impl Growth {
         }
     }
 
+    /// How many threads may insert.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.inserting.len()
+    }
+
     /// All records with smaller numbers are there.
     #[must_use]
     #[inline]

@@ -5,8 +5,8 @@ use crate::random::mix;
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// From when on half of the operations fall on it: 1 % of the keys, one beside the other.
-const SPAN: u64 = u64::MAX / 2 / 100;
+/// The hot ones are one of so many equal parts of the keys.
+const PARTS: u64 = 100;
 
 /// The records whose keys are a contiguous part of all keys.
 #[derive(Debug, Clone)]
@@ -21,11 +21,8 @@ impl HotRange {
     pub fn new(keys: Keys, records: u64, seed: u64) -> Self {
         // Any place of the lower 98 %, so that it does not run out of keys.
         let place = mix(seed) % 98;
-        let (from, span) = if keys == Keys::default() {
-            (place * SPAN, SPAN)
-        } else {
-            (place * records / 100, (records / 100).max(1))
-        };
+        let span = (keys.numbers(records) / PARTS).max(1);
+        let from = place * span;
         let inside = |record: &u64| {
             let number = keys.number(*record);
             number >= from && number - from < span

@@ -58,13 +58,18 @@ impl Keys {
         key_of_number(self.number(record))
     }
 
+    /// The numbers in the keys of the first `records` are below this, spread evenly.
+    pub(crate) const fn numbers(self, records: u64) -> u64 {
+        match self.order {
+            KeyOrder::Hashed => 1 << 63,
+            KeyOrder::Ordered => records,
+        }
+    }
+
     /// The keys that part so many records into parts of the same size: one fewer than parts.
     #[must_use]
     pub fn boundaries(self, records: u64, parts: u64) -> Vec<Vec<u8>> {
-        let end = match self.order {
-            KeyOrder::Hashed => 1 << 63,
-            KeyOrder::Ordered => u128::from(records),
-        };
+        let end = u128::from(self.numbers(records));
         let at = |part: u64| (end * u128::from(part) / u128::from(parts.max(1))) as u64;
         let mut keys: Vec<Vec<u8>> =
             (1..parts).map(|part| key_of_number(at(part)).to_vec()).collect();

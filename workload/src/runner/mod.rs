@@ -17,7 +17,7 @@ pub(crate) use outcome::max_over_mean;
 pub use outcome::{EventTimes, Interval, Outcome};
 
 use crate::chooser::Distribution;
-use crate::engine::{Engine, Event, Result};
+use crate::engine::{Engine, Event, InvalidArgument, Result};
 use crate::growth::Growth;
 use crate::hot::HotRange;
 use crate::keys::Keys;
@@ -113,7 +113,7 @@ impl<'a> Shared<'a> {
 ///
 /// # Errors
 ///
-/// Those of the engine.
+/// Those of [`run`](run()).
 pub fn load(
     engine: &dyn Engine,
     growth: &Growth,
@@ -139,13 +139,20 @@ pub fn load(
 ///
 /// # Errors
 ///
-/// The first error of the engine; the run ends with it.
+/// The first error of the engine; the run ends with it. [`InvalidArgument`] if the growth is not for
+/// as many threads.
 pub fn run(
     engine: &dyn Engine,
     growth: &Growth,
     run: &Run<'_>,
     tell: &mut dyn FnMut(f64, u64) -> ControlFlow<()>,
 ) -> Result<Outcome> {
+    if run.threads == 0 || run.threads > growth.threads() {
+        let (threads, most) = (run.threads, growth.threads());
+        return Err(InvalidArgument::error(format!(
+            "a run of {threads} threads needs at least one, and a growth for as many, not {most}"
+        )));
+    }
     let records = growth.readable();
     let hot = run.hotspot_at.map(|_| HotRange::new(run.keys, records, run.seed));
     let chooser = run.distribution.chooser(records + expected_inserts(run));
