@@ -461,6 +461,7 @@ fn options_are_checked_and_read_back() {
 /// --nocapture large`.
 #[test]
 #[ignore = "prints a measurement"]
+#[expect(clippy::disallowed_methods, reason = "it measures, and checks no time")]
 fn large_plan() {
     let mut random = fastrand::Rng::with_seed(1);
     let topology = create(&shards(1000), "users", KeyspaceSpec::hash().arcs_per_shard(100));

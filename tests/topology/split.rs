@@ -222,7 +222,7 @@ fn little_load_few_samples_and_many_scans_are_no_reason() {
     let reason = NoHelp::CutsScans { scans_cut: 1.0, most: 0.3 };
     assert_eq!(scans, SplitDecision::WouldNotHelp { reason });
     // Scans that leave a gap near the middle are not cut.
-    let ends = [(0.0, 0.45), (0.46, 1.0)].map(|(from, to)| ScanSample {
+    let ends = [(0.0, 0.44), (0.47, 1.0)].map(|(from, to)| ScanSample {
         from: inside(&span, from),
         to: inside(&span, to),
         weight: 1.0,
