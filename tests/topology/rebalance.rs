@@ -170,9 +170,16 @@ fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World 
     after
 }
 
+/// A plan for what a plan leads to is empty. Where a single token was cut off, what lies behind it has
+/// more bytes than its samples told: once, something may then go for its bytes alone.
 fn check_again(after: &World, options: &RebalanceOptions) {
-    let again = rebalance(&after.topology, &after.demand, options);
-    assert!(again.actions.is_empty(), "a second plan: {}\n{after:?}", again.plan(),);
+    let mut again = rebalance(&after.topology, &after.demand, options);
+    let mut after = after.clone();
+    if !again.actions.is_empty() && again.actions.iter().all(|it| it.cause == Cause::Bytes) {
+        after = check(&after, options, &again);
+        again = rebalance(&after.topology, &after.demand, options);
+    }
+    assert!(again.actions.is_empty(), "another plan: {}\n{after:?}", again.plan());
 }
 
 proptest! {

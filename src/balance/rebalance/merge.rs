@@ -1,7 +1,7 @@
 //! Cold and small neighbours become one.
 
 use super::compile::{Draft, Shift};
-use super::model::{Model, Source, State};
+use super::model::{Model, Shard, Source, State};
 use super::refusal::{Reason, Refusals, Subject};
 use super::{Action, Cause};
 use crate::balance::Step;
@@ -10,11 +10,15 @@ use crate::topology::ReshapeKind;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// Whether the load and the bytes of a group of shards are so small that they may lie anywhere.
+/// What merges across the shards of a group must mind.
 #[derive(Clone, Copy, Default)]
-struct Noise {
-    load: bool,
-    bytes: bool,
+struct Bounds {
+    /// Whether load, and bytes, are so little that they may lie anywhere.
+    load_is_noise: bool,
+    bytes_are_noise: bool,
+    /// Whether no shard has so much that it should give some. One that should and cannot, for want
+    /// of room elsewhere, would find room in the next plan where a merge made it in this one.
+    settled: bool,
 }
 
 /// Neighbouring sources that are to be one.
@@ -42,7 +46,7 @@ impl Model<'_> {
         let steps = drafts.iter().map(|draft| &draft.action.step);
         let touched: BTreeSet<_> = steps.clone().flat_map(|step| step.sources.clone()).collect();
         let mut merged = Vec::new();
-        let noise = self.noise();
+        let bounds = self.bounds();
         let mut first = 0;
         while let Some(source) = self.sources.get(first) {
             let keyspace = source.keyspace;
@@ -60,7 +64,7 @@ impl Model<'_> {
                 continue;
             };
             let mut runs: Vec<Run> = all.filter_map(|index| self.run(index, &touched)).collect();
-            let left = self.merge_runs(&mut runs, excess, &noise);
+            let left = self.merge_runs(&mut runs, excess, &bounds);
             if left == excess {
                 let reason = Reason::NothingToMerge { partitions, goal };
                 refusals.add(Subject::Keyspace(keyspace.id()), reason);
@@ -72,18 +76,23 @@ impl Model<'_> {
     }
 
     /// Of each group.
-    fn noise(&self) -> Vec<Noise> {
+    fn bounds(&self) -> Vec<Bounds> {
         let groups = self.shards.iter().map(|shard| shard.group + 1).max().unwrap_or(0);
-        let noise = |group| {
+        let bounds = |group| {
             let members = (0..self.shards.len())
                 .filter(|it| self.shards.get(*it).is_some_and(|shard| shard.group == group));
             let members: Vec<usize> = members.collect();
-            Noise {
-                load: self.group_load(group) < self.options.load_min,
-                bytes: !self.bytes_matter(&members),
-            }
+            let load_is_noise = self.group_load(group) < self.options.load_min;
+            let bytes_are_noise = !self.bytes_matter(&members);
+            let fair = |shard: &Shard| {
+                (load_is_noise || shard.load_times() <= self.options.imbalance_start)
+                    && (bytes_are_noise
+                        || shard.bytes_times() <= self.options.bytes_imbalance_start)
+            };
+            let settled = members.iter().filter_map(|it| self.shards.get(*it)).all(fair);
+            Bounds { load_is_noise, bytes_are_noise, settled }
         };
-        (0..groups).map(noise).collect()
+        (0..groups).map(bounds).collect()
     }
 
     fn run(&self, index: usize, touched: &BTreeSet<crate::PartitionId>) -> Option<Run> {
@@ -104,7 +113,7 @@ impl Model<'_> {
     /// Merges at most `excess` times; returns how often it still should. Neighbours on one shard
     /// come first, again and again, until nothing is left that could be merged: a plan after this
     /// one would find nothing either.
-    fn merge_runs(&mut self, runs: &mut Vec<Run>, mut excess: usize, noise: &[Noise]) -> usize {
+    fn merge_runs(&mut self, runs: &mut Vec<Run>, mut excess: usize, bounds: &[Bounds]) -> usize {
         loop {
             let before = excess;
             for across in [false, true] {
@@ -112,7 +121,7 @@ impl Model<'_> {
                 for run in runs.drain(..) {
                     match kept.last_mut() {
                         Some(last)
-                            if excess > 0 && self.fit(last, &run, across.then_some(noise)) =>
+                            if excess > 0 && self.fit(last, &run, across.then_some(bounds)) =>
                         {
                             self.join(last, run);
                             excess -= 1;
@@ -128,27 +137,29 @@ impl Model<'_> {
         }
     }
 
-    fn fit(&self, one: &Run, two: &Run, across: Option<&[Noise]>) -> bool {
+    fn fit(&self, one: &Run, two: &Run, across: Option<&[Bounds]>) -> bool {
         let options = self.options;
         one.mergeable
             && two.mergeable
             && one.load_max + two.load_max <= options.merge_load_max
             && one.bytes.saturating_add(two.bytes) <= options.merge_bytes_max
             && (one.owner == two.owner
-                || across.is_some_and(|noise| self.can_join(one, two, noise)))
+                || across.is_some_and(|bounds| self.can_join(one, two, bounds)))
     }
 
     /// Whether the smaller of two runs can go to the owner of the larger.
-    fn can_join(&self, one: &Run, two: &Run, noise: &[Noise]) -> bool {
+    fn can_join(&self, one: &Run, two: &Run, bounds: &[Bounds]) -> bool {
         let (larger, smaller) = if two.bytes > one.bytes { (two, one) } else { (one, two) };
         let shards = (self.shards.get(larger.owner), self.shards.get(smaller.owner));
         let (Some(to), Some(from)) = shards else { return false };
         let (load, bytes) = (to.load + smaller.load, to.bytes + smaller.bytes as f64);
         let options = self.options;
-        let noise = noise.get(to.group).copied().unwrap_or_default();
-        let load_fits = noise.load || load <= options.imbalance_goal * to.fair_load;
-        let bytes_fit = noise.bytes || bytes <= options.bytes_imbalance_goal() * to.fair_bytes;
+        let bounds = bounds.get(to.group).copied().unwrap_or_default();
+        let load_fits = bounds.load_is_noise || load <= options.imbalance_goal * to.fair_load;
+        let bytes_fit =
+            bounds.bytes_are_noise || bytes <= options.bytes_imbalance_goal() * to.fair_bytes;
         to.group == from.group
+            && bounds.settled
             && (smaller.load <= 0.0 || load_fits)
             && (smaller.bytes == 0 || bytes_fit)
             && smaller.bytes as f64 <= to.space
