@@ -1,8 +1,8 @@
 //! The command line as a whole. Each command's own arguments stand with the command.
 
 use crate::commands::{
-    bench, delete, demo, export, get, init, keyspace, load, map, migrations, partition, plan, put,
-    scan, shard, stats, verify,
+    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, map, migrations,
+    partition, plan, put, rebalance, replay, scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Partition(partition::Args),
     Plan(plan::Args),
     Migrations(migrations::Args),
+    Hot(hot::Args),
+    Heatmap(heatmap::Args),
+    Rebalance(rebalance::Args),
+    Explain(explain::Args),
+    Replay(replay::Args),
     Stats(stats::Args),
     Verify(verify::Args),
     Demo(demo::Args),
@@ -62,6 +67,11 @@ impl Command {
             Self::Partition(args) => partition::run(&args, output),
             Self::Plan(args) => plan::run(&args, output),
             Self::Migrations(args) => migrations::run(&args, output),
+            Self::Hot(args) => hot::run(&args, output),
+            Self::Heatmap(args) => heatmap::run(&args, output),
+            Self::Rebalance(args) => rebalance::run(&args, output),
+            Self::Explain(args) => explain::run(&args, output),
+            Self::Replay(args) => replay::run(&args, output),
             Self::Stats(args) => stats::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
@@ -83,6 +93,8 @@ fn help() -> String {
   annulus map
   annulus plan add-shard /disk4/annulus
   annulus shard add /disk4/annulus
+  annulus hot
+  annulus rebalance --dry-run
 
 {EXIT_CODES}"
     )

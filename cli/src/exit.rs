@@ -15,9 +15,9 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
    0  fine; also when the reader of a pipe has had enough
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
-      is there, `verify` a problem, `load` or `export` a row that it left out, `demo` or
-      `bench` a wrong read
-   2  the command line is wrong, or a value in it is out of bounds
+      is there, `verify` a problem, `load` or `export` a row that it left out, `demo`, `bench` or
+      `replay` a wrong read
+   2  the command line is wrong, or a value in it is out of bounds, or `replay` has no trace
    3  not found: a store, keyspace, partition, shard, shard directory or file
    4  the store is open in another process
    5  data on disk is damaged, another store's, or of another version
@@ -88,6 +88,12 @@ impl Failure {
     /// The command line is wrong in a way that clap cannot see.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let kind = ErrorKind::InvalidArgument;
+        Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
+    }
+
+    /// What the command line names is not there.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        let kind = ErrorKind::NotFound;
         Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
     }
 

@@ -9,6 +9,7 @@ mod open;
 mod output;
 mod picture;
 mod progress;
+mod redact;
 mod reshape;
 mod rows;
 mod select;

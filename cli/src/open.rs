@@ -1,7 +1,7 @@
 //! Opening the store that the command line names.
 
-use crate::exit::Outcome;
-use annulus::{Creation, Options, Store, StoreBuilder};
+use crate::exit::{Failure, Outcome};
+use annulus::{Creation, LastHeat, Options, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -34,6 +34,9 @@ impl MemoryArgs {
         // Trimming is work for a process that stays; one that ends soon would only begin it. The
         // commands that reshape ask for it.
         options.reshape.trim = false;
+        // What a command reads and writes is not the application's load. What is known of that
+        // stays as it is; commands that are about it ask for it.
+        options.heat = None;
         let bytes = |mib: usize| mib.saturating_mul(1 << 20);
         if let Some(mib) = self.cache_mib {
             options.cache_bytes = bytes(mib);
@@ -54,5 +57,29 @@ impl StoreArgs {
     /// Opens the store; it must be there.
     pub(crate) fn open(&self) -> Outcome<Store> {
         Ok(self.builder().create(Creation::Never).open()?)
+    }
+}
+
+/// Which store, for commands that look at it without opening it, so that it may be open elsewhere.
+#[derive(Debug, Args)]
+pub(crate) struct ClosedStoreArgs {
+    /// The store's directory; another process may have the store open
+    #[arg(short, long, value_name = "DIR", env = "ANNULUS_STORE", hide_env_values = true)]
+    pub(crate) store: PathBuf,
+}
+
+/// For those who ask for the load before there was any.
+pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is written down while an \
+     application has the store open and uses it, every few seconds and when it is closed";
+
+impl ClosedStoreArgs {
+    /// What was last written down of the load; none if nothing ever was.
+    pub(crate) fn last_heat(&self) -> Outcome<Option<LastHeat>> {
+        let heat = LastHeat::read(&self.store)?;
+        if heat.is_none() && !self.store.is_dir() {
+            let path = self.store.display();
+            return Err(Failure::not_found(format!("there is no store in {path}")));
+        }
+        Ok(heat)
     }
 }

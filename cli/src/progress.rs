@@ -52,3 +52,8 @@ pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> Progre
     let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {msg}";
     bar(shown, Some(0), template).with_prefix(what)
 }
+
+/// Something whose end is not known; the message tells all.
+pub(crate) fn run(shown: bool) -> ProgressBar {
+    bar(shown, None, "{spinner} {elapsed}  {msg}")
+}

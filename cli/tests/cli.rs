@@ -17,6 +17,8 @@ mod bench;
 mod failures;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/heat.rs"]
+mod heat;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[path = "cli/reshape.rs"]

@@ -11,11 +11,12 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
 use annulus::balance::Request;
+use annulus::heat::HeatOptions;
 use annulus::{Creation, Job, Options, ReshapePlan, Store};
 pub(crate) use ask::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 pub(crate) use interrupt::Interrupt;
-use outcomes::Done;
-pub(crate) use outcomes::{Totals, happened, table, totals};
+pub(crate) use options::HowArgs;
+pub(crate) use outcomes::{Done, Totals, happened, table, totals};
 use std::time::Instant;
 pub(crate) use trims::Trims;
 pub(crate) use watch::follow;
@@ -30,7 +31,7 @@ pub(crate) struct Act<A: clap::Args> {
     ask: A,
 
     #[command(flatten)]
-    how: options::HowArgs,
+    how: HowArgs,
 }
 
 impl<A: clap::Args + Ask> Act<A> {
@@ -41,8 +42,9 @@ impl<A: clap::Args + Ask> Act<A> {
         let trims = Trims::default();
         // What it is to be is looked at first: nothing is opened for a key that is no key.
         let asked = self.ask.request()?;
+        let heat = self.how.counts_latencies().then(HeatOptions::default);
         let store = Store::builder(&self.store.store)
-            .options(Options { reshape, ..self.store.memory.options() })
+            .options(Options { reshape, heat, ..self.store.memory.options() })
             .listener(trims.listener())
             .create(Creation::Never)
             .open()?;
@@ -67,24 +69,49 @@ impl<A: clap::Args + Ask> Act<A> {
         let plan = store.plan(request)?;
         let job = store.start(request)?;
         tell(&plan, output);
-        let title = self.ask.title();
-        follow(&job, title.clone(), &interrupt, output);
-        let mut outcomes = job.wait().map_err(|error| explain(error, &job, &self.ask))?;
+        let following = Following { store, trims, interrupt: &interrupt, output };
+        let done = following.to_the_end(&job, self.ask.title(), plan.notes, self.ask.left())?;
+        Ok(Done { shard: self.ask.added(request), ..done })
+    }
+}
+
+/// What it takes to follow a job.
+pub(crate) struct Following<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) trims: &'a Trims,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) output: &'a Output,
+}
+
+impl Following<'_> {
+    /// Shows how far a job is until it has ended and what shares files is trimmed, and says what
+    /// came of it. `left` is what a job that ends early leaves.
+    pub(crate) fn to_the_end(
+        &self,
+        job: &Job,
+        title: String,
+        notes: Vec<String>,
+        left: Option<String>,
+    ) -> Outcome<Done> {
+        let started = Instant::now();
+        let Self { store, trims, interrupt, output } = *self;
+        follow(job, title.clone(), interrupt, output);
+        let mut outcomes = job.wait().map_err(|error| explain(error, job, left))?;
         outcomes.sort_by_key(|outcome| outcome.reshape);
         let foreign_bytes = if store.options().reshape.trim {
-            trims.wait(store, &interrupt, output)?
+            trims.wait(store, interrupt, output)?
         } else {
             trims::foreign_bytes(store)?
         };
         Ok(Done {
             title,
-            shard: self.ask.added(request),
+            shard: None,
             epoch: store.topology().epoch(),
             outcomes,
-            notes: plan.notes,
+            notes,
             trimmed: store.reshape_stats().trimmed,
             foreign_bytes,
-            seconds: 0.0,
+            seconds: started.elapsed().as_secs_f64(),
         })
     }
 }
@@ -100,11 +127,11 @@ fn tell(plan: &ReshapePlan, output: &Output) {
 }
 
 /// An error that ended a job, with what it left and how to go on.
-fn explain(error: annulus::Error, job: &Job, ask: &impl Ask) -> Failure {
+fn explain(error: annulus::Error, job: &Job, left: Option<String>) -> Failure {
     let outcomes = job.outcomes();
     let committed = outcomes.iter().filter(|outcome| outcome.error.is_none()).count();
     let all = job.progress().reshapes;
-    let left = ask.left().map(|left| format!("; {left}")).unwrap_or_default();
+    let left = left.map(|left| format!("; {left}")).unwrap_or_default();
     let note = format!("{committed} of {all} reshapes were committed, the others changed nothing");
     Failure::from(error).note(note + &left)
 }

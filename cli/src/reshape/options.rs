@@ -67,6 +67,11 @@ impl FromStr for Throttle {
 }
 
 impl HowArgs {
+    /// Whether latencies must be counted.
+    pub(crate) const fn counts_latencies(&self) -> bool {
+        self.latency_rise.is_some()
+    }
+
     /// The options for the store, which checks their bounds when it is opened.
     pub(crate) fn options(&self) -> ReshapeOptions {
         let mut options = ReshapeOptions {

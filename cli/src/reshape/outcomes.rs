@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::fmt::Display;
 
 /// What a command did.
-pub(super) struct Done {
+pub(crate) struct Done {
     pub(super) title: String,
     /// The new shard, if there is one.
     pub(super) shard: Option<ShardId>,
@@ -60,7 +60,7 @@ pub(crate) fn totals<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Tot
 }
 
 impl Done {
-    pub(super) fn report(&self, store: &Store, output: &mut Output) -> exit::Outcome<()> {
+    pub(crate) fn report(&self, store: &Store, output: &mut Output) -> exit::Outcome<()> {
         let totals = Totals { trimmed: self.trimmed, ..totals(&self.outcomes) };
         if output.json() {
             #[derive(Serialize)]

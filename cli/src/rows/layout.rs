@@ -83,7 +83,7 @@ impl Layout {
             Split::Open => return Err(unreadable("a quote is not closed in this line")),
             Split::Bad(why) => return Err(unreadable(why)),
         };
-        let key = find_key(key, &names, has_header)?;
+        let key = find_column(key, &names, has_header)?;
         let header = has_header.then(|| text.to_vec());
         Ok(Self { format, columns: Some(names.len()), key, header, carriage_return })
     }
@@ -148,9 +148,14 @@ fn unreadable(why: &str) -> Failure {
     ))
 }
 
-fn find_key(key: &KeyColumn, names: &[Cow<'_, [u8]>], has_header: bool) -> Outcome<usize> {
+/// The place of a column, from 0.
+pub(super) fn find_column(
+    wanted: &KeyColumn,
+    names: &[Cow<'_, [u8]>],
+    has_header: bool,
+) -> Outcome<usize> {
     let columns = names.len();
-    match key {
+    match wanted {
         KeyColumn::Number(number) if (1..=columns).contains(number) => Ok(number - 1),
         KeyColumn::Number(number) => Err(Failure::usage(format!(
             "there is no column {number}: line 1 has {columns}, counted from 1"

@@ -3,12 +3,14 @@
 //! The value is the row's text without its key column, byte for byte, so that a row can be put
 //! together again exactly. Lines that are no rows are reported one by one and stop nothing.
 
+mod column;
 mod fields;
 mod layout;
 mod lines;
 mod reader;
 mod sample;
 
+pub(crate) use column::Column;
 pub(crate) use layout::{Format, KeyColumn, Layout};
-pub(crate) use reader::{Complaints, Malformed, Reader, RowsArgs};
+pub(crate) use reader::{Complaints, Malformed, Reader, Row, RowsArgs};
 pub(crate) use sample::sample_keys;

@@ -1,0 +1,9 @@
+//! Heat maps: where the load fell, and when, and what was reshaped meanwhile.
+
+mod axis;
+mod model;
+mod page;
+mod parts;
+
+pub(crate) use model::HeatPicture;
+pub(crate) use page::page;

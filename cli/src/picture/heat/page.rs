@@ -1,0 +1,188 @@
+//! Heat maps as one HTML page that needs nothing else: no other file, no network, and for all but
+//! the tooltips no script. What colours say, tables say in numbers.
+
+use super::model::{HeatMap, HeatPicture};
+use super::parts::{cells, legend, load, marks, numbers, owners, reshapes};
+use crate::picture::svg::escape;
+use serde_json::json;
+use std::fmt::{self, Write};
+
+/// How many labels the key space has.
+const LABELS: usize = 13;
+
+/// How many labels the time has.
+const TIMES: u64 = 7;
+
+/// Draws a page.
+pub(crate) fn page(picture: &HeatPicture) -> String {
+    let mut body = String::new();
+    for map in &picture.maps {
+        // Writing to a string cannot fail.
+        let _ = write_map(map, &mut body);
+    }
+    let names: Vec<_> = picture.maps.iter().map(|map| escape(&map.name)).collect();
+    let written = escape(&picture.written);
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'">
+<title>Heat of {names}</title>
+<style>
+{css}</style>
+</head>
+<body>
+<h1>Where the load fell</h1>
+<p>Written down {written}. Time runs to the right, from the beginning of the record; tokens or keys upward, keys by their rank among those that were sampled. Loads are estimated from samples, in operations a second.</p>
+{body}<div id="tip" role="status" hidden></div>
+<script>
+{script}</script>
+</body>
+</html>
+"#,
+        names = names.join(", "),
+        css = include_str!("page.css"),
+        script = include_str!("page.js"),
+    )
+}
+
+fn write_map(map: &HeatMap, f: &mut impl Write) -> fmt::Result {
+    let (name, how) = (escape(&map.name), escape(&map.partitioning));
+    let up = match map.partitioning.as_str() {
+        "hash" => "tokens",
+        _ => "keys, by rank",
+    };
+    writeln!(f, "<section>\n<h2>{name} <small>({how})</small></h2>")?;
+    legend(map, f)?;
+    writeln!(f, r#"<div class="map"><div class="head right">all load</div><div class="load">"#)?;
+    load(map, f)?;
+    writeln!(f, r#"</div><div></div><div class="head right">{up}</div><div></div>"#)?;
+    writeln!(f, r#"<div class="head">shard</div><div class="keys k">"#)?;
+    let step = map.rows.div_ceil(LABELS).max(1);
+    for (row, begin) in map.begins.iter().enumerate().step_by(step) {
+        let bottom = percent(row as f64 / map.rows as f64);
+        let begin = escape(begin);
+        writeln!(f, r#"<div style="bottom:{bottom}" title="{begin}">{begin}</div>"#)?;
+    }
+    writeln!(f, r#"</div><div class="plot">"#)?;
+    cells(map, f)?;
+    marks(map, f)?;
+    writeln!(f, r#"<script type="application/json">{}</script>"#, data(map))?;
+    writeln!(f, r#"</div><div class="now">"#)?;
+    owners(map, f)?;
+    writeln!(f, r#"</div><div></div><div class="times">"#)?;
+    let length = map.column_ms * map.columns.len() as u64;
+    for n in 0..TIMES {
+        let left = percent(n as f64 / (TIMES - 1) as f64);
+        let at = time(map.first_ms + length * n / (TIMES - 1));
+        writeln!(f, r#"<span style="left:{left}">{at}</span>"#)?;
+    }
+    writeln!(f, "</div><div></div></div>")?;
+    numbers(map, f)?;
+    reshapes(map, f)?;
+    writeln!(f, "</section>")
+}
+
+/// What the tooltips tell, as JSON that cannot end the script it stands in.
+fn data(map: &HeatMap) -> String {
+    let round = |load: &f64| (load * 10.0).round() / 10.0;
+    let cells: Vec<Vec<f64>> =
+        map.columns.iter().map(|column| column.iter().map(round).collect()).collect();
+    let data = json!({
+        "first": map.first_ms,
+        "column": map.column_ms,
+        "begins": map.begins,
+        "cells": cells,
+    });
+    data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// A part of a whole, for CSS.
+pub(super) fn percent(part: f64) -> String {
+    format!("{:.3}%", part * 100.0)
+}
+
+/// A time since the beginning of the record.
+pub(super) fn time(ms: u64) -> String {
+    match ms {
+        ms if ms >= 7_200_000 => format!("{:.1} h", ms as f64 / 3.6e6),
+        ms if ms >= 120_000 => format!("{:.1} min", ms as f64 / 6e4),
+        ms => format!("{:.1} s", ms as f64 / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+    use super::super::model::{Boundary, Mark};
+    use super::*;
+    use annulus::ShardId;
+    use annulus::topology::ReshapeKind;
+
+    fn picture(key: &str) -> HeatPicture {
+        let mark = |at_ms, kind, owners: &[u32]| Mark {
+            at: at_ms as f64 / 4_000.0,
+            at_ms,
+            kind,
+            from: 0.0,
+            to: 1.0,
+            owners: owners.iter().copied().map(ShardId).collect(),
+            places: owners.iter().map(|_| key.to_owned()).collect(),
+        };
+        let map = HeatMap {
+            name: format!("names {key}"),
+            partitioning: "range".into(),
+            first_ms: 0,
+            column_ms: 1_000,
+            rows: 2,
+            columns: vec![vec![0.0, 400.0], vec![1.0, 100.0], vec![0.0, 0.0], vec![50.0, 50.0]],
+            begins: vec!["\"a\"".into(), key.into()],
+            marks: vec![
+                mark(1_000, ReshapeKind::Split, &[0, 1]),
+                mark(2_000, ReshapeKind::Move, &[3]),
+                mark(3_000, ReshapeKind::Merge, &[1]),
+            ],
+            boundaries: vec![Boundary { height: 0.5, from: 0.25, to: 0.75 }],
+            partitions: vec![(0.0, 0.5, ShardId(0)), (0.5, 1.0, ShardId(1))],
+        };
+        HeatPicture { written: "2026-11-22T05:00:00Z".into(), maps: vec![map] }
+    }
+
+    /// Goal: a key is text, wherever it is shown. Method: one that would be markup.
+    #[test]
+    fn keys_are_no_markup() {
+        let page = page(&picture("</script><img src=x onerror=alert(1)>\"'&"));
+        assert!(!page.contains("<img"), "{page}");
+        assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+        assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&quot;"));
+        assert!(page.contains("\\u003c/script\\u003e\\u003cimg"));
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_everything_is_drawn() {
+        let page = page(&picture("\"m\""));
+        for outside in ["http:", "https:", "src=", "@import", "url("] {
+            let page = page.replace("http://www.w3.org/2000/svg", "");
+            assert!(!page.contains(outside), "{outside}");
+        }
+        for drawn in [">S<", ">→3<", ">M<", "400", "split at", "move", "merge", "1.0 s"] {
+            assert!(page.contains(drawn), "{drawn}: {page}");
+        }
+        // Every tag that is opened is closed.
+        for tag in ["div", "table", "tr", "td", "th", "svg", "section", "details", "span", "i"] {
+            let opened = page.matches(&format!("<{tag}>")).count()
+                + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}: {page}");
+        }
+    }
+
+    #[test]
+    fn the_data_of_the_tooltips_is_that_of_the_map() {
+        let picture = picture("m");
+        let data: serde_json::Value = serde_json::from_str(&data(&picture.maps[0])).unwrap();
+        assert_eq!(data["cells"].to_string(), "[[0.0,400.0],[1.0,100.0],[0.0,0.0],[50.0,50.0]]");
+        assert_eq!(data["begins"], serde_json::json!(["\"a\"", "m"]));
+    }
+}

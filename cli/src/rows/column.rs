@@ -1,0 +1,68 @@
+//! A column besides the key's.
+
+use super::fields::{self, Split};
+use super::layout::find_column;
+use super::{KeyColumn, Layout};
+use crate::exit::{Failure, Outcome};
+use std::borrow::Cow;
+
+/// A column of a file that is not its key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    /// Its place among the columns of the value.
+    place: usize,
+}
+
+impl Column {
+    /// The column with this number or name.
+    pub(crate) fn find(wanted: &KeyColumn, layout: &Layout) -> Outcome<Self> {
+        let names = layout.header.as_deref().map(|header| {
+            let names = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(header);
+            fields_of(layout, names)
+        });
+        let (names, has_header) = match names.flatten() {
+            Some(names) => (names, true),
+            None => (vec![Cow::Borrowed(&b""[..]); layout.columns.unwrap_or(0)], false),
+        };
+        let column = find_column(wanted, &names, has_header)?;
+        if column == layout.key {
+            return Err(Failure::usage("that column is the key; name another one"));
+        }
+        Ok(Self { place: column - usize::from(column > layout.key) })
+    }
+
+    /// What a row's value has in it.
+    pub(crate) fn of<'v>(self, layout: &Layout, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        fields_of(layout, value)?.into_iter().nth(self.place)
+    }
+}
+
+fn fields_of<'t>(layout: &Layout, text: &'t [u8]) -> Option<Vec<Cow<'t, [u8]>>> {
+    let Split::Row(places) = fields::split(layout.format, text) else { return None };
+    let field = |place| fields::unquote(layout.format, text.get(place).unwrap_or_default());
+    Some(places.into_iter().map(field).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::rows::Format;
+
+    #[test]
+    fn a_column_is_found_before_and_after_the_key() {
+        let layout = |key: &str| {
+            let key = KeyColumn::Name(key.into());
+            Layout::of_first_line(Format::Csv, b"a,b,c", &key, true).unwrap()
+        };
+        let of = |key: &str, column: &str, value: &str| {
+            let layout = layout(key);
+            let column = Column::find(&column.parse().unwrap(), &layout).ok()?;
+            column.of(&layout, value.as_bytes()).map(|field| field.into_owned())
+        };
+        assert_eq!(of("b", "a", "1,3"), Some(b"1".to_vec()));
+        assert_eq!(of("b", "c", "1,\"3,\"\"\""), Some(b"3,\"".to_vec()));
+        assert_eq!(of("a", "3", "2,3"), Some(b"3".to_vec()));
+        assert_eq!((of("a", "a", "2,3"), of("a", "d", "2,3")), (None, None));
+    }
+}
