@@ -141,12 +141,15 @@ pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) ->
         None
     });
     let heat = options.heat.unwrap_or_default();
-    let (decisions, state, age) = match last {
-        Some(last) => (last.decisions, last.state, since(last.state_unix_ms)),
-        None => (Vec::new(), None, Duration::ZERO),
+    let (decisions, state) = match last {
+        Some(last) => (last.decisions, last.state),
+        None => (Vec::new(), None),
     };
     let tracker = match state {
-        Some(state) => Tracker::import(heat, seed, state, age, topology),
+        // While nobody has the store open, time stands still: what was under load is taken to be so
+        // when it is opened again, also for a plan by a tool, hours later. What has changed
+        // meanwhile shows within a half-life.
+        Some(state) => Tracker::import(heat, seed, state, Duration::ZERO, topology),
         None => {
             let mut tracker = Tracker::new(heat, seed);
             tracker.follow(Duration::ZERO, topology);
