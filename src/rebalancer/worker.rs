@@ -2,7 +2,7 @@
 
 use super::decision::{Decision, Verdict};
 use super::{Control, State};
-use crate::balance::rebalance::{Policy, Rebalance};
+use crate::balance::rebalance::{Policy, Reason, Rebalance};
 use crate::error::Result;
 use crate::heat::{HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
@@ -117,11 +117,11 @@ impl State {
         match job.wait() {
             Ok(_) => log.add(Decision::new(
                 Verdict::Done,
-                format!("{}: {committed} reshapes", job.title()),
+                format!("{}: {} ended well", job.title(), count(committed)),
             )),
             Err(error) => log.add(Decision::new(
                 Verdict::Failed,
-                format!("{}, after {committed} reshapes: {error}", job.title()),
+                format!("{}, after {}: {error}", job.title(), count(committed)),
             )),
         }
     }
@@ -171,7 +171,12 @@ impl State {
         let mut log = self.log.lock();
         for refusal in &planned.refusals {
             let decision = Decision::new(Verdict::Refused, refusal.to_string());
-            log.add_new(format!("{:?} {}", refusal.subject, refusal.reason.name()), decision);
+            // That all is well need not be told anew when another shard is the worst.
+            let alike = match refusal.reason {
+                Reason::Balanced { .. } => refusal.reason.name().to_owned(),
+                _ => format!("{:?} {}", refusal.subject, refusal.reason.name()),
+            };
+            log.add_new(alike, decision);
         }
         for action in &planned.actions {
             let verdict = if acts { Verdict::Started } else { Verdict::Suggested };
@@ -187,6 +192,10 @@ impl State {
         }
         log.end_of_plan();
     }
+}
+
+fn count(reshapes: usize) -> String {
+    if reshapes == 1 { "1 reshape".into() } else { format!("{reshapes} reshapes") }
 }
 
 impl Control {
