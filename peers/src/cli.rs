@@ -1,0 +1,67 @@
+//! The command line.
+
+use crate::engines::{Fjall, Redb, Sled};
+use annulus_workload::{Args, Candidate};
+use clap::{Parser, ValueEnum};
+
+/// Runs the workloads of `annulus bench` on other embedded stores, too: the same operations in the
+/// same turns, with the same threads, memory and durability, as far as each can be told so.
+///
+/// What each store was told is printed with the results.
+#[derive(Debug, Parser)]
+#[command(version, after_help = HELP)]
+pub(crate) struct Cli {
+    /// Which stores
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "fjall,redb,sled"
+    )]
+    engine: Vec<Name>,
+
+    /// Print JSON, the same as `annulus bench` prints
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) workload: Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// An LSM tree in Rust
+    Fjall,
+    /// A copy-on-write B+ tree
+    Redb,
+    /// A lock-free tree on a log
+    Sled,
+}
+
+impl Cli {
+    /// The candidates, in the order in which they were asked for, each once.
+    pub(crate) fn candidates(&self) -> Vec<Box<dyn Candidate>> {
+        let mut names = Vec::new();
+        for name in &self.engine {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names.into_iter().map(candidate).collect()
+    }
+}
+
+fn candidate(name: Name) -> Box<dyn Candidate> {
+    match name {
+        Name::Fjall => Box::new(Fjall),
+        Name::Redb => Box::new(Redb),
+        Name::Sled => Box::new(Sled),
+    }
+}
+
+const HELP: &str = "Examples:
+  annulus-peers --json > peers.json        and then: annulus report --peers peers.json
+  annulus-peers --workload a,c --threads 1,2,4
+  annulus-peers --durability synced --records 50000
+  annulus-peers --quick";
