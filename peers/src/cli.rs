@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::engines::{Fjall, Redb, Sled};
+use annulus_workload::engines::{Plain, StoreArgs};
 use annulus_workload::{Args, Candidate};
 use clap::{Parser, ValueEnum};
 
@@ -17,9 +18,12 @@ pub(crate) struct Cli {
         value_name = "LIST",
         value_enum,
         value_delimiter = ',',
-        default_value = "fjall,redb,sled"
+        default_value = "annulus,rocksdb,fjall,redb,sled"
     )]
     engine: Vec<Name>,
+
+    #[command(flatten)]
+    stores: StoreArgs,
 
     /// Print JSON, the same as `annulus bench` prints
     #[arg(long)]
@@ -31,6 +35,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
+    /// Stores of Annulus: one for each combination of --partitioning and --shards
+    Annulus,
+    /// One plain RocksDB, with the settings of a store's shard
+    Rocksdb,
     /// An LSM tree in Rust
     Fjall,
     /// A copy-on-write B+ tree
@@ -48,15 +56,20 @@ impl Cli {
                 names.push(*name);
             }
         }
-        names.into_iter().map(candidate).collect()
+        names.into_iter().flat_map(|name| self.candidates_of(name)).collect()
     }
-}
 
-fn candidate(name: Name) -> Box<dyn Candidate> {
-    match name {
-        Name::Fjall => Box::new(Fjall),
-        Name::Redb => Box::new(Redb),
-        Name::Sled => Box::new(Sled),
+    fn candidates_of(&self, name: Name) -> Vec<Box<dyn Candidate>> {
+        match name {
+            Name::Annulus => {
+                let stores = self.stores.candidates().into_iter();
+                stores.map(|store| Box::new(store) as Box<dyn Candidate>).collect()
+            }
+            Name::Rocksdb => vec![Box::new(Plain)],
+            Name::Fjall => vec![Box::new(Fjall)],
+            Name::Redb => vec![Box::new(Redb)],
+            Name::Sled => vec![Box::new(Sled)],
+        }
     }
 }
 

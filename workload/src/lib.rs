@@ -4,7 +4,8 @@
 //! Cloud Serving Systems with YCSB", SoCC 2010. What is drawn here is drawn as YCSB does it, except
 //! where a module says otherwise.
 //!
-//! This crate knows no engine. A program that compares some implements [`Engine`] for each, and
+//! By itself this crate knows no engine. The feature `engines` adds stores of Annulus and one plain
+//! RocksDB. A program that compares others implements [`Engine`] for each, and
 //! [`Candidate`] to open it; takes [`Args`] into its command line; and calls [`compare()`].
 //!
 //! ```
@@ -75,9 +76,13 @@ mod chooser;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod compare;
 mod engine;
+#[cfg(feature = "engines")]
+pub mod engines;
 mod growth;
 mod hot;
 mod keys;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 mod operations;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod quiet;

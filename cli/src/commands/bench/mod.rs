@@ -1,16 +1,13 @@
 //! `annulus bench`
 
 mod failure;
-mod plain;
-mod store;
 mod watch;
 
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;
+use annulus_workload::engines::{Plain, StoreArgs};
 use annulus_workload::{Candidate, compare};
 use clap::ValueEnum;
-use plain::Plain;
-use store::{Partitioning, Sharded};
 
 /// Run the YCSB workloads, and compare partitionings and engines
 ///
@@ -46,24 +43,8 @@ pub(crate) struct Args {
     )]
     engine: Vec<EngineArg>,
 
-    /// How the stores are partitioned
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_enum,
-        value_delimiter = ',',
-        default_value = "hash,range"
-    )]
-    partitioning: Vec<Partitioning>,
-
-    /// How many shards the stores have
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4",
-          value_parser = clap::value_parser!(u32).range(1..=256))]
-    shards: Vec<u32>,
-
-    /// How many partitions a shard has at first [default: 16 arcs, or 4 ranges]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    partitions: Option<u32>,
+    #[command(flatten)]
+    stores: StoreArgs,
 
     #[command(flatten)]
     workload: annulus_workload::Args,
@@ -92,45 +73,22 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::fine_if(report.wrong_reads() == 0))
 }
 
-/// Each combination once, whatever the lists repeat.
+/// Each engine once, whatever the list repeats.
 fn candidates(args: &Args) -> Vec<Box<dyn Candidate>> {
-    let mut sharded: Vec<Sharded> = Vec::new();
-    let mut plain = false;
+    let mut engines = Vec::new();
     let mut candidates: Vec<Box<dyn Candidate>> = Vec::new();
     for engine in &args.engine {
-        if *engine == EngineArg::Rocksdb {
-            if !std::mem::replace(&mut plain, true) {
-                candidates.push(Box::new(Plain));
-            }
+        if engines.contains(engine) {
             continue;
         }
-        for partitioning in &args.partitioning {
-            for shards in &args.shards {
-                let (partitioning, shards) = (*partitioning, *shards);
-                let one = Sharded { partitioning, shards, partitions: args.partitions };
-                if !sharded.contains(&one) {
-                    sharded.push(one);
-                    candidates.push(Box::new(one));
-                }
+        engines.push(*engine);
+        match engine {
+            EngineArg::Rocksdb => candidates.push(Box::new(Plain)),
+            EngineArg::Annulus => {
+                let stores = args.stores.candidates().into_iter();
+                candidates.extend(stores.map(|store| Box::new(store) as Box<dyn Candidate>));
             }
         }
     }
     candidates
-}
-
-/// What an engine is built on: from the lock file that this program was built with.
-fn rocksdb_version() -> &'static str {
-    let lock = include_str!("../../../../Cargo.lock");
-    let version = annulus_workload::locked_version(lock, "librocksdb-sys");
-    // The crate's own version, a plus, and that of the library within.
-    version.and_then(|version| version.split_once('+')).map_or("unknown", |(_, library)| library)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_version_of_rocksdb_is_known() {
-        let version = super::rocksdb_version();
-        assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
-    }
 }

@@ -1,10 +1,10 @@
-//! Stores of this library under a workload.
+//! Stores of Annulus.
 
 use super::rocksdb_version;
+use crate::{Candidate, Description, Engine, Event, Identity, Result, Setup};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Creation, Durability, Keyspace, Options, PartitionId, ScanOptions, ShardId};
 use annulus::{ShardSpec, Store};
-use annulus_workload::{Candidate, Description, Engine, Event, Identity, Result, Setup};
 use clap::ValueEnum;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -15,18 +15,22 @@ const RANGES_PER_SHARD: u32 = 4;
 
 /// How a store's keyspace is partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Partitioning {
+pub enum Partitioning {
+    /// By the hash of the key: a consistent-hash ring
     Hash,
+    /// By the key itself: sorted boundaries
     Range,
 }
 
 /// A store with one keyspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sharded {
-    pub(super) partitioning: Partitioning,
-    pub(super) shards: u32,
-    /// Of each shard.
-    pub(super) partitions: Option<u32>,
+pub struct Sharded {
+    /// How the keyspace is partitioned.
+    pub partitioning: Partitioning,
+    /// How many shards the store has.
+    pub shards: u32,
+    /// Partitions of each shard; without it 16 arcs, or four ranges.
+    pub partitions: Option<u32>,
 }
 
 impl Sharded {
@@ -47,8 +51,8 @@ impl Sharded {
 pub(super) fn options(setup: &Setup) -> Options {
     Options {
         durability: match setup.durability {
-            annulus_workload::Durability::Buffered => Durability::Buffered,
-            annulus_workload::Durability::Synced => Durability::Synced,
+            crate::Durability::Buffered => Durability::Buffered,
+            crate::Durability::Synced => Durability::Synced,
         },
         cache_bytes: setup.cache_bytes,
         write_buffer_bytes: setup.write_buffer_bytes,

@@ -3,17 +3,18 @@
 //! buffer is one memtable as large as the budget that the shards of a store share.
 
 use super::rocksdb_version;
-use super::store::{options, settings};
+use super::sharded::{options, settings};
+use crate::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use annulus::{Compression, Options};
-use annulus_workload::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use rocksdb::{
     BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, WriteBufferManager,
     WriteOptions,
 };
 use std::path::Path;
 
-/// One instance, one column family.
-pub(super) struct Plain;
+/// One RocksDB instance with one column family, with the settings of a store's shard.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain;
 
 impl Candidate for Plain {
     fn identity(&self) -> Identity {
