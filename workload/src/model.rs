@@ -30,7 +30,7 @@ pub fn agrees(
     let setup = Setup {
         durability,
         cache_bytes: 8 << 20,
-        write_buffer_bytes: 2 << 20,
+        write_buffer_bytes: 8 << 20,
         keys: Keys::default(),
         records: RECORDS,
         threads: 1,
