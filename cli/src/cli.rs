@@ -2,7 +2,7 @@
 
 use crate::commands::{
     bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, map, migrations,
-    partition, plan, put, rebalance, replay, scan, shard, stats, verify,
+    partition, plan, put, rebalance, replay, report, scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Demo(demo::Args),
     Bench(bench::Args),
+    Report(report::Args),
 }
 
 impl Command {
@@ -76,6 +77,7 @@ impl Command {
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
             Self::Bench(args) => bench::run(&args, output),
+            Self::Report(args) => report::run(&args, output),
         }
     }
 }

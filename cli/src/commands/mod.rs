@@ -18,6 +18,7 @@ pub(crate) mod plan;
 pub(crate) mod put;
 pub(crate) mod rebalance;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod scan;
 pub(crate) mod shard;
 pub(crate) mod stats;

@@ -37,7 +37,8 @@ impl<'a> Observer<'a> {
         Self::new(|_| ControlFlow::Continue(()))
     }
 
-    pub(crate) fn tell(&mut self, stage: &Stage<'_>) -> ControlFlow<()> {
+    /// Tells how far it is; a break is the wish that it end.
+    pub fn tell(&mut self, stage: &Stage<'_>) -> ControlFlow<()> {
         (self.0)(stage)
     }
 }

@@ -5,7 +5,7 @@ use annulus_workload::{Error, InvalidArgument};
 use std::io;
 use std::path::Path;
 
-pub(super) fn of(error: Error) -> Failure {
+pub(in crate::commands) fn of(error: Error) -> Failure {
     let error = match error.downcast::<annulus::Error>() {
         Ok(error) => return (*error).into(),
         Err(other) => other,

@@ -1,7 +1,7 @@
 //! `annulus bench`
 
-mod failure;
-mod watch;
+pub(super) mod failure;
+pub(super) mod watch;
 
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;

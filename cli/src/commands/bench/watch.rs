@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 const PARTS: f64 = 1000.0;
 
 /// Shows how far a comparison is until it has ended, and ends it when the process is asked to.
-pub(super) fn watched<T>(
+pub(in crate::commands) fn watched<T>(
     output: &Output,
     compare: impl FnOnce(&mut Observer<'_>) -> Result<T>,
 ) -> Result<T> {
