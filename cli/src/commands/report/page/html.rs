@@ -24,9 +24,14 @@ pub(super) fn section(id: &str, title: &str, body: &str) -> String {
     format!("<section id=\"{id}\">\n<h2>{}</h2>\n{body}</section>\n", escape(title))
 }
 
-/// A paragraph of plain text.
+/// A paragraph of text, in which what stands between backticks is code.
 pub(super) fn paragraph(text: &str) -> String {
-    format!("<p>{}</p>\n", escape(text))
+    let mut parts = String::new();
+    for (place, part) in text.split('`').enumerate() {
+        let part = escape(part);
+        parts.push_str(&if place % 2 == 1 { format!("<code>{part}</code>") } else { part });
+    }
+    format!("<p>{parts}</p>\n")
 }
 
 /// Charts beside each other where there is room.
@@ -85,7 +90,7 @@ mod tests {
         for bad in ["<c>", "<h>", "<r>", "<d>"] {
             assert!(!table.contains(bad), "{table}");
         }
-        assert!(paragraph("a<b").contains("a&lt;b"));
+        assert_eq!(paragraph("a<b `<c>`"), "<p>a&lt;b <code>&lt;c&gt;</code></p>\n");
         assert!(list(&["<i>".into()]).contains("&lt;i&gt;"));
     }
 }

@@ -113,7 +113,7 @@ impl Lines {
             // Names beside each other would overlap.
             let y = TOP + 10.0 + 13.0 * number as f64;
             let (x, class) =
-                if from > WIDTH * 0.55 { (from - 3.0, "end") } else { (to + 3.0, "start") };
+                if from > WIDTH * 0.55 { (from - 3.0, "end") } else { (from + 3.0, "start") };
             let name = escape(&band.name);
             let _ = writeln!(f, "<text x=\"{x:.1}\" y=\"{y}\" class=\"{class}\">{name}</text>");
         }

@@ -90,6 +90,11 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
+/// A workload's letter.
+fn letter(workload: &str) -> String {
+    if workload == "load" { "Load".to_owned() } else { workload.to_uppercase() }
+}
+
 /// A workload's letter with what it does.
 fn title(workload: &str) -> String {
     let what = match workload {
@@ -104,3 +109,6 @@ fn title(workload: &str) -> String {
     };
     format!("{}: {what}", workload.to_uppercase())
 }
+
+#[cfg(test)]
+mod tests;

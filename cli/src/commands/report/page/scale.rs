@@ -50,6 +50,11 @@ impl Scale {
         let Self { least, most, logarithmic } = self;
         if logarithmic {
             let decades = (most / least).log10().round() as i32;
+            if decades <= 2 {
+                let steps = [1.0, 2.0, 5.0].map(|step| step * least);
+                let of = |n| steps.map(|step| step * 10f64.powi(n));
+                return (0..decades).flat_map(of).chain([most]).collect();
+            }
             let every = (decades / 6 + 1) as usize;
             return (0..=decades).step_by(every).map(|n| least * 10f64.powi(n)).collect();
         }

@@ -43,16 +43,19 @@ fn by(runs: &[Run], what: &'static str, count: Count, name: impl Fn(&Run) -> Str
                 runs.iter().filter(mine).map(|run| (count(run), run.spread)).collect();
             rows.extend(figures.iter().map(|(count, figure)| {
                 vec![
-                    format!("{}, {name_of}, {count} {what}", workload.to_uppercase()),
+                    format!("{}, {name_of}, {what} {count}", workload.to_uppercase()),
                     human::count(figure.median.round() as u64),
                     format!("{} … {}", short(figure.min), short(figure.max)),
                 ]
             }));
             if let Some(point) = stops_helping(&figures) {
-                said.push(format!(
-                    "{}, {name_of}: more {what} than {point} do not help.",
-                    workload.to_uppercase()
-                ));
+                let most = figures.iter().map(|(count, _)| *count).max();
+                let said_of = if most == Some(point) {
+                    format!("the most {what} that were tried, {point}, are the best")
+                } else {
+                    format!("from {point} {what} on, more do not help")
+                };
+                said.push(format!("{}, {name_of}: {said_of}.", workload.to_uppercase()));
             }
             let points = figures.iter().map(|(count, f)| (f64::from(*count), f.median)).collect();
             series.push(Series { name: name_of.clone(), mark: Mark(number), points });

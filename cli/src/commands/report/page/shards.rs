@@ -12,7 +12,8 @@ pub(super) fn growth(raw: &Raw) -> String {
     let said = paragraph(
         "A store of one shard gets more, one at a time, with the same keys all along. Balance is \
          the number of keys of the fullest shard in relation to the mean: 1 is even. Movement is \
-         the part of the keys that change shard; with n shards before, at least 1/(n+1) must.",
+         the part of the keys that change shard; for even shares, at \
+         least 1/n must, n counting the new one.",
     );
     let kinds = distinct(raw.growth.iter().map(|growth| growth.partitioning.clone()));
     let series = |value: fn(&Growth) -> f64, from: u32| -> Vec<Series> {
@@ -41,7 +42,7 @@ pub(super) fn growth(raw: &Raw) -> String {
     };
     let mut moved = series(|growth| growth.moved * 100.0, 2);
     moved.push(Series {
-        name: "the least possible".into(),
+        name: "the least for even shares".into(),
         mark: Mark(kinds.len() + 1),
         points: (2..=most).map(|n| (f64::from(n), 100.0 / f64::from(n))).collect(),
     });
@@ -51,7 +52,7 @@ pub(super) fn growth(raw: &Raw) -> String {
     ];
     let row = |growth: &Growth| {
         vec![
-            format!("{}, {} shards", growth.partitioning, growth.shards),
+            format!("{}, shards {}", growth.partitioning, growth.shards),
             format!("{:.3}", growth.max_over_mean),
             human::percent(growth.moved),
             if growth.shards > 1 {
@@ -63,7 +64,7 @@ pub(super) fn growth(raw: &Raw) -> String {
             format!("{:.0}", growth.ms),
         ]
     };
-    let heads = ["store", "fullest / mean", "moved", "at least", "reshapes", "ms"];
+    let heads = ["store", "fullest / mean", "moved", "for even shares", "reshapes", "ms"];
     let rows: Vec<Vec<String>> = raw.growth.iter().map(row).collect();
     said + &charts(&drawn) + &table("After each shard", &heads, &rows)
 }
@@ -100,7 +101,7 @@ pub(super) fn scans(raw: &Raw) -> String {
         .iter()
         .map(|scans| {
             vec![
-                format!("{}, {} rows", scans.name, human::count(scans.rows)),
+                format!("{}, rows {}", scans.name, human::count(scans.rows)),
                 format!("{:.1}", scans.us.median),
                 format!("{} … {}", short(scans.us.min), short(scans.us.max)),
                 format!("{:.2}", scans.us.median / scans.rows as f64),

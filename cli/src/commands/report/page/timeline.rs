@@ -20,6 +20,7 @@ pub(super) fn timelines(raw: &Raw) -> String {
 
 fn timeline(run: &Run) -> String {
     let Some(intervals) = run.timeline.first() else { return String::new() };
+    let intervals = whole(intervals);
     let end = intervals.last().map_or(1.0, |last| last.from_s + last.seconds);
     let hot = run.hotspot_at.map(|percent| end * f64::from(percent) / 100.0);
     let mut bands: Vec<Band> = run
@@ -43,7 +44,13 @@ fn timeline(run: &Run) -> String {
         chart(format!("{name}: p99"), "microseconds", |one| Some(one.p99_us), 1),
         chart(format!("{name}: balance"), "busiest shard / mean", |one| one.max_over_mean, 2),
     ];
-    charts(&drawn) + &phases(run, intervals, hot.unwrap_or(end), end)
+    charts(&drawn) + &phases(run, &intervals, hot.unwrap_or(end), end)
+}
+
+/// Without a short rest at the end, in which too little happened for a figure.
+fn whole(intervals: &[Interval]) -> Vec<Interval> {
+    let usual = intervals.first().map_or(0.0, |first| first.seconds);
+    intervals.iter().filter(|one| one.seconds >= usual / 2.0).cloned().collect()
 }
 
 fn words(event: &str) -> String {
@@ -57,7 +64,7 @@ fn words(event: &str) -> String {
 /// What the charts show, by what was going on.
 fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> String {
     let began = run.events.first().map_or(hot, |event| event.began_s);
-    let ended = run.events.first().map_or(hot, |event| event.ended_s.min(end));
+    let ended = run.events.first().map_or(hot, |event| event.ended_s.min(hot));
     let phases = [
         ("before", 0.0, began),
         ("while the shard is added", began, ended),
@@ -80,7 +87,8 @@ fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> String {
             shown(of(|one| one.max_over_mean), 2),
         ]
     };
-    let rows: Vec<Vec<String>> = phases.into_iter().map(row).collect();
+    let rows: Vec<Vec<String>> =
+        phases.into_iter().filter(|(_, from, to)| from < to).map(row).collect();
     let caption = format!("{}, {}: medians of the intervals", run.name(), title(&run.workload));
     table(&caption, &["when", "seconds", "ops/s", "p99 µs", "busiest / mean"], &rows)
 }

@@ -3,7 +3,7 @@
 use super::bars::{Bar, Dots, bars, dots};
 use super::html::{charts, folded, list, paragraph, table};
 use super::scale::short;
-use super::{distinct, title};
+use super::{distinct, letter, title};
 use crate::commands::report::data::{Raw, Run};
 use crate::commands::report::verdict::{baseline, ratio, same, words};
 use crate::human;
@@ -13,11 +13,11 @@ pub(super) fn workloads(raw: &Raw) -> String {
     let Some(first) = runs.first() else { return paragraph("Nothing was run.") };
     let said = paragraph(&format!(
         "YCSB's core workloads on {} records of {} bytes, {} threads.",
-        human::count(first.records.max(first.rounds.len() as u64)),
+        human::count(runs.iter().map(|run| run.records).max().unwrap_or_default()),
         first.value_bytes,
         first.threads,
     ));
-    said + &figures(runs) + &figures_table(runs)
+    said + &list(&verdicts(runs)) + &figures(runs) + &figures_table(runs)
 }
 
 pub(super) fn peers(raw: &Raw) -> String {
@@ -36,22 +36,43 @@ pub(super) fn peers(raw: &Raw) -> String {
          cannot be made equal is said for each store.",
     );
     said + &folded("Settings of each store", &list(&settings))
-        + &behind(runs)
+        + &others(runs)
         + &figures(runs)
         + &figures_table(runs)
+}
+
+/// Where each store of Annulus is ahead of one plain RocksDB, and where it is behind.
+fn verdicts(runs: &[Run]) -> Vec<String> {
+    let of = |name: &String, verdict: &str| {
+        let mine = runs.iter().filter(|run| run.name() == *name);
+        let found = mine.filter_map(|run| {
+            let found = run.ratio(baseline(runs, run)?)?;
+            (words(found, run.rounds.len()) == verdict).then(|| letter(&run.workload))
+        });
+        found.collect::<Vec<_>>().join(", ")
+    };
+    let stores = runs.iter().filter(|run| run.engine == "annulus").map(Run::name);
+    let said = distinct(stores).into_iter().map(|name| {
+        let verdicts = ["ahead", "behind", "noise", "one round"].map(|verdict| {
+            let workloads = of(&name, verdict);
+            if workloads.is_empty() { String::new() } else { format!("; {verdict}: {workloads}") }
+        });
+        format!("{name} against one plain RocksDB{}.", verdicts.concat())
+    });
+    said.collect()
 }
 
 fn said(run: &Run) -> String {
     [&[run.version.clone(), run.durability.clone()], &run.settings[..]].concat().join("; ")
 }
 
-/// Where another store is ahead of every store of Annulus.
-fn behind(runs: &[Run]) -> String {
+/// Each store of Annulus next to each other store.
+fn others(runs: &[Run]) -> String {
     let others =
         distinct(runs.iter().filter(|run| run.engine != "annulus").map(|run| run.engine.clone()));
     let mut rows = Vec::new();
     for mine in runs.iter().filter(|run| run.engine == "annulus") {
-        let mut row = vec![format!("{}, {}", title(&mine.workload), mine.name())];
+        let mut row = vec![format!("{}, {}", letter(&mine.workload), mine.name())];
         for other in &others {
             let other = runs.iter().find(|run| run.engine == *other && same(run, mine));
             let compared = other.and_then(|other| mine.ratio(other));
@@ -67,7 +88,7 @@ fn behind(runs: &[Run]) -> String {
 }
 
 fn figures(runs: &[Run]) -> String {
-    let mut drawn = Vec::new();
+    let (mut drawn, mut latencies) = (Vec::new(), Vec::new());
     for workload in distinct(runs.iter().map(|run| &run.workload)) {
         let of: Vec<&Run> = runs.iter().filter(|run| run.workload == *workload).collect();
         let bar = |run: &&Run| Bar {
@@ -83,10 +104,10 @@ fn figures(runs: &[Run]) -> String {
             values: vec![run.p50_us, run.p99_us, run.p999_us],
         };
         let lines: Vec<Dots> = of.iter().map(line).collect();
-        let head = format!("{}: latency", workload.to_uppercase());
-        drawn.push(dots(&head, "microseconds", &["p50", "p99", "p99.9"], &lines));
+        let head = format!("{}: latency", letter(workload));
+        latencies.push(dots(&head, "microseconds", &["p50", "p99", "p99.9"], &lines));
     }
-    charts(&drawn)
+    charts(&drawn) + "<h3>Latency</h3>\n" + &charts(&latencies)
 }
 
 fn figures_table(runs: &[Run]) -> String {
@@ -104,7 +125,7 @@ fn figures_table(runs: &[Run]) -> String {
         let base = baseline(runs, run).filter(|base| *base != run);
         let found = base.and_then(|base| run.ratio(base));
         vec![
-            format!("{}, {}", run.workload.to_uppercase(), run.name()),
+            format!("{}, {}", letter(&run.workload), run.name()),
             human::count(run.spread.median.round() as u64),
             format!("{} … {}", short(run.spread.min), short(run.spread.max)),
             format!("{:.1}", run.p50_us),
