@@ -12,6 +12,9 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
 
+/// Room for the name of a band.
+const BAND_LINE: f64 = 13.0;
+
 /// More points than this, and shapes would cover the line.
 const SHAPES_MAX: usize = 24;
 
@@ -69,7 +72,12 @@ impl Lines {
     }
 
     fn at_y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - self.top() - BOTTOM)
+    }
+
+    /// The names of bands stand above the lines.
+    fn top(&self) -> f64 {
+        TOP + BAND_LINE * self.bands.len() as f64
     }
 
     // Writing to a string cannot fail.
@@ -108,10 +116,10 @@ impl Lines {
             let (width, height) = ((to - from).max(1.0), HEIGHT - BOTTOM - TOP);
             let _ = writeln!(
                 f,
-                "<rect class=\"band\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>"
+                "<path class=\"start\" d=\"M{from:.1} {TOP}v{height}\"/><rect class=\"band\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>"
             );
             // Names beside each other would overlap.
-            let y = TOP + 10.0 + 13.0 * number as f64;
+            let y = TOP + 8.0 + BAND_LINE * number as f64;
             let (x, class) =
                 if from > WIDTH * 0.55 { (from - 3.0, "end") } else { (from + 3.0, "start") };
             let name = escape(&band.name);
