@@ -172,6 +172,7 @@ mod tests {
         assert!(drawn.contains("a &lt; b") && drawn.contains("&lt;band&gt;"), "{drawn}");
         assert!(!drawn.contains("<s>"));
         // What is out of bounds is at the bound.
-        assert!(drawn.contains(&format!("L{:.1} {TOP:.1}", WIDTH - RIGHT)), "{drawn}");
+        let top = TOP + BAND_LINE;
+        assert!(drawn.contains(&format!("L{:.1} {top:.1}", WIDTH - RIGHT)), "{drawn}");
     }
 }
