@@ -1,0 +1,295 @@
+//! Days of a load that moves, and shards that come and go.
+
+use crate::arguments::Arguments;
+use crate::cluster::Cluster;
+use crate::load::{Load, Moment, ends};
+use crate::report::{human, max_over_mean, quantile, resident, times};
+use annulus::ShardId;
+use annulus::balance::rebalance::{Policy, Rebalance, RebalanceOptions};
+use annulus::balance::{Request, Step, StepCut, plan};
+use annulus::heat::{HeatOptions, Observation};
+use annulus::topology::{Change, Cut, ShardInfo, Topology};
+use std::time::{Duration, Instant};
+
+/// The interval is divided into so many, for what happens in it.
+const PARTS: u32 = 10;
+/// How many reshapes run at once.
+const RESHAPES_MAX: usize = 64;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
+    let begun = Instant::now();
+    let mut run = Run::new(arguments).map_err(|error| error.to_string())?;
+    println!(
+        "{} shards, {} partitions in {} keyspaces, seed {}; made in {:.1} s",
+        arguments.shards,
+        run.partitions(),
+        arguments.keyspaces + 1,
+        arguments.seed,
+        begun.elapsed().as_secs_f64()
+    );
+    println!(
+        "{:>6} {:>8} {:>6} {:>6} {:>6} {:>6} {:>9} {:>10} {:>8}",
+        "hour", "max/mean", "least", "moves", "splits", "merges", "moved", "partitions", "plan ms"
+    );
+    let intervals = (arguments.days * 86_400.0 / arguments.interval_s as f64).ceil() as u32;
+    for number in 0..intervals {
+        run.shards_come_and_go(number, intervals);
+        run.interval(number);
+    }
+    run.summary(begun.elapsed())
+}
+
+struct Run<'a> {
+    arguments: &'a Arguments,
+    load: Load,
+    cluster: Cluster,
+    random: fastrand::Rng,
+    interval: Duration,
+    now: Duration,
+    /// max/mean and what it cannot be below, in each interval.
+    imbalances: Vec<(f64, f64)>,
+    observing: Duration,
+    observed: u64,
+    /// The shard that is on its way out.
+    leaving: Option<ShardId>,
+}
+
+impl<'a> Run<'a> {
+    fn new(arguments: &'a Arguments) -> annulus::Result<Self> {
+        let infos = (0..arguments.shards).map(|n| ShardInfo::new(ShardId(n), format!("{n}")));
+        let (load, topology) = Load::new(arguments, Topology::new(infos)?)?;
+        let interval = Duration::from_secs(arguments.interval_s);
+        let cluster = Cluster::new(topology, heat(interval), options(arguments), arguments.seed);
+        Ok(Self {
+            arguments,
+            load,
+            cluster,
+            random: fastrand::Rng::with_seed(arguments.seed),
+            interval,
+            now: Duration::ZERO,
+            imbalances: Vec::new(),
+            observing: Duration::ZERO,
+            observed: 0,
+            leaving: None,
+        })
+    }
+
+    fn partitions(&self) -> usize {
+        self.cluster.topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum()
+    }
+
+    /// A shard is added after a quarter of the time, and another one given up after five eighths.
+    fn shards_come_and_go(&mut self, number: u32, intervals: u32) {
+        if self.shapes_only() {
+            return;
+        }
+        let request = if number == intervals / 4 {
+            let id = self.cluster.topology.next_shard();
+            Request::AddShard(ShardInfo::new(id, id.to_string()))
+        } else if number == intervals * 5 / 8 {
+            Request::RemoveShard(ShardId(0))
+        } else {
+            return self.remove_if_empty();
+        };
+        let (begun, sizes) = (Instant::now(), self.load.bytes(&self.cluster.topology, self.now));
+        let found = plan(&self.cluster.topology, &sizes, &request).expect("a plan for a shard");
+        println!(
+            "{request:?}: {} reshapes, {}; planned in {:.0} ms",
+            found.steps.len(),
+            human(found.moved_bytes()),
+            begun.elapsed().as_secs_f64() * 1000.0
+        );
+        match request {
+            Request::AddShard(shard) => self.cluster.change(self.now, &Change::AddShard { shard }),
+            _ => {
+                let change = Change::DrainShard { id: ShardId(0), draining: true };
+                self.cluster.change(self.now, &change);
+                self.leaving = Some(ShardId(0));
+            }
+        }
+        let steps: Vec<Step> =
+            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
+        self.cluster.begin(self.now, steps, false);
+    }
+
+    /// Only a drift has shards that come and go.
+    fn shapes_only(&self) -> bool {
+        self.arguments.shape != crate::arguments::Shape::Drift || !self.arguments.rebalance
+    }
+
+    /// Finds the keys of cuts by bytes; all keys are of one size.
+    fn with_cuts(&self, mut step: Step) -> Option<Step> {
+        let keyspace = self.cluster.topology.keyspace(step.keyspace)?;
+        let id = *step.sources.first()?;
+        let partition = keyspace.partitions().find(|partition| partition.id == id)?;
+        let last = partition.span.clone();
+        for cut in &mut step.cuts {
+            if let StepCut::Bytes { permille } = *cut {
+                let [from, to] = ends(&last, self.now.as_millis() as u64);
+                let key = from + (to - from) * u64::from(permille) / 1000;
+                *cut = StepCut::At(Cut::Key(key.max(from + 1).to_be_bytes().into()));
+            }
+        }
+        Some(step)
+    }
+
+    fn remove_if_empty(&mut self) {
+        let Some(id) = self.leaving.filter(|_| self.cluster.is_idle()) else { return };
+        if self.cluster.topology.partitions_of(id) == 0 {
+            self.cluster.change(self.now, &Change::RemoveShard { id });
+            println!("{id} is removed");
+            self.leaving = None;
+            return;
+        }
+        let sizes = self.load.bytes(&self.cluster.topology, self.now);
+        let request = Request::RemoveShard(id);
+        let found = plan(&self.cluster.topology, &sizes, &request).expect("a plan for a shard");
+        let steps: Vec<Step> =
+            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
+        self.cluster.begin(self.now, steps, false);
+    }
+
+    fn interval(&mut self, number: u32) {
+        let before = [
+            self.cluster.counts.moves,
+            self.cluster.counts.splits,
+            self.cluster.counts.merges,
+            self.cluster.counts.bytes,
+        ];
+        let mut moment = None;
+        for part in 0..PARTS {
+            let begun = Instant::now();
+            self.sample(self.now, self.interval / PARTS);
+            self.observing += begun.elapsed();
+            self.now = self.interval * number + self.interval * (part + 1) / PARTS;
+            self.cluster.advance(self.now);
+            if part == PARTS / 2 {
+                moment = Some(self.load.moment(&self.cluster.topology, self.now));
+            }
+        }
+        self.cluster.tracker.tick(self.now);
+        let found = (!self.cluster.is_acting()).then(|| {
+            let bytes = self.load.bytes(&self.cluster.topology, self.now);
+            self.cluster.plan(self.now, &bytes)
+        });
+        self.line(before, moment.as_ref());
+        if let Some(found) = found {
+            self.act(found);
+        }
+    }
+
+    fn act(&mut self, found: Rebalance) {
+        if self.cluster.options.policy == Policy::Automatic {
+            self.cluster.begin(self.now, found.actions.into_iter().map(|it| it.step), true);
+        }
+    }
+
+    fn sample(&mut self, from: Duration, time: Duration) {
+        let samples = self.arguments.samples / PARTS as usize;
+        let all = self.load.fair() * f64::from(self.arguments.shards);
+        let weight = all * time.as_secs_f64() / samples as f64;
+        for number in 0..samples {
+            let now = from + time.mul_f64(number as f64 / samples as f64);
+            let drawn = self.load.draw(now, &mut self.random);
+            let seen = Observation {
+                keyspace: drawn.keyspace,
+                key: &drawn.key,
+                kind: drawn.kind,
+                bytes: 100,
+                nanos: None,
+                weight,
+            };
+            self.cluster.tracker.observe(now, &seen);
+        }
+        self.observed += samples as u64;
+    }
+
+    fn line(&mut self, before: [u64; 4], moment: Option<&Moment>) {
+        let Some(moment) = moment else { return };
+        let times = max_over_mean(&moment.by_shard);
+        let least = (moment.heaviest / self.load.fair()).max(1.0);
+        self.imbalances.push((times, least));
+        let counts = &self.cluster.counts;
+        println!(
+            "{:>6.2} {times:>8.3} {least:>6.3} {:>6} {:>6} {:>6} {:>9} {:>10} {:>8.1}",
+            self.now.as_secs_f64() / 3600.0,
+            counts.moves - before[0],
+            counts.splits - before[1],
+            counts.merges - before[2],
+            human(counts.bytes - before[3]),
+            self.partitions(),
+            counts.planned.last().map_or(0.0, Duration::as_secs_f64) * 1000.0
+        );
+    }
+
+    fn summary(&self, took: Duration) -> Result<(), String> {
+        let counts = &self.cluster.counts;
+        let (first, second) = self.imbalances.split_at(self.imbalances.len() / 2);
+        for (half, values) in [("first", first), ("second", second)] {
+            let times: Vec<f64> = values.iter().map(|(times, _)| *times).collect();
+            let over: Vec<f64> = values.iter().map(|(times, least)| times / least).collect();
+            println!(
+                "{half} half: max/mean {:.3} median, {:.3} p95, {:.3} max; over the least possible \
+                 {:.3}, {:.3}, {:.3}",
+                quantile(&times, 0.5),
+                quantile(&times, 0.95),
+                quantile(&times, 1.0),
+                quantile(&over, 0.5),
+                quantile(&over, 0.95),
+                quantile(&over, 1.0)
+            );
+        }
+        println!(
+            "{} moves, {} splits, {} merges, {} stale, {} moved of {}",
+            counts.moves,
+            counts.splits,
+            counts.merges,
+            counts.stale,
+            human(counts.bytes),
+            human(self.load.bytes(&self.cluster.topology, self.now).values().sum())
+        );
+        println!("planning: {}", times(&counts.planned));
+        println!("what the planner is told: {}", times(&counts.demanded));
+        println!("applying a reshape: {}", times(&counts.applied));
+        println!(
+            "tracker: {:.0} ns a sample with drawing it, {} partitions touched, the process has \
+             {}; {:.0} s in all",
+            self.observing.as_nanos() as f64 / self.observed.max(1) as f64,
+            self.cluster.tracker.touched(),
+            resident().map_or("unknown".into(), human),
+            took.as_secs_f64()
+        );
+        let second: Vec<f64> = second.iter().map(|(times, _)| *times).collect();
+        let (median, most) = (quantile(&second, 0.5), self.arguments.imbalance_max);
+        if most > 0.0 && median > most {
+            return Err(format!("max/mean is {median:.3} in the median, and may be {most}"));
+        }
+        Ok(())
+    }
+}
+
+/// Half-lives in proportion to the interval, as far as the store's are to the minute: a minute's
+/// half-life sees hardly anything of what happened five minutes ago.
+fn heat(interval: Duration) -> HeatOptions {
+    let ms = interval.as_millis() as u32;
+    HeatOptions {
+        half_life_short_ms: (ms / 12).max(100),
+        half_life_medium_ms: ms.max(100),
+        half_life_long_ms: ms.saturating_mul(10).clamp(100, 86_400_000),
+        ..HeatOptions::default()
+    }
+}
+
+fn options(arguments: &Arguments) -> RebalanceOptions {
+    let policy = if arguments.rebalance { Policy::Automatic } else { Policy::Suggest };
+    let per_shard = arguments.partitions.div_ceil(arguments.shards as usize) as u32;
+    RebalanceOptions {
+        policy,
+        cool_down_ms: arguments.interval_s * 1000,
+        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces as u32) + 1,
+        partitions_per_shard_max: per_shard * 2,
+        actions_max: 4 * arguments.shards as usize,
+        reshapes_max: RESHAPES_MAX,
+        ..RebalanceOptions::default()
+    }
+}

@@ -1,0 +1,41 @@
+//! Ring, range map, heat and planner, without a disk: how evenly shards are loaded over simulated
+//! days of a load that moves, or under a recorded one, and what that costs.
+//!
+//! `cargo run --release --no-default-features --example simulate -- --quick`
+//!
+//! The same arguments give the same decisions; only the times that are measured differ.
+
+#![expect(clippy::expect_used, reason = "a simulation that cannot go on ends by panicking")]
+#![expect(clippy::indexing_slicing, reason = "so that a mistake here ends the simulation")]
+#![expect(clippy::disallowed_methods, reason = "planning is timed")]
+
+mod arguments;
+mod cluster;
+mod days;
+mod load;
+mod report;
+mod trace;
+
+use arguments::{Arguments, USAGE};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("{error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let ended = match &arguments.trace {
+        Some(path) => trace::run(&arguments, path),
+        None => days::run(&arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Figures.
+
+use annulus::ShardId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many times the mean the greatest is; 1 if there is nothing.
+pub(crate) fn max_over_mean(loads: &BTreeMap<ShardId, f64>) -> f64 {
+    let sum: f64 = loads.values().sum();
+    let most = loads.values().copied().fold(0.0, f64::max);
+    if sum > 0.0 { most * loads.len() as f64 / sum } else { 1.0 }
+}
+
+/// The value below which `share` of the values lie.
+pub(crate) fn quantile<T: Copy + PartialOrd + Default>(values: &[T], share: f64) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|one, other| one.partial_cmp(other).expect("numbers"));
+    let index = (sorted.len().saturating_sub(1)) as f64 * share;
+    sorted.get(index.round() as usize).copied().unwrap_or_default()
+}
+
+/// Median and greatest, in milliseconds.
+pub(crate) fn times(taken: &[Duration]) -> String {
+    let ms = |share| quantile(taken, share).as_secs_f64() * 1000.0;
+    format!("{:.2} ms median, {:.2} ms max ({} times)", ms(0.5), ms(1.0), taken.len())
+}
+
+pub(crate) fn human(bytes: u64) -> String {
+    let mut rest = bytes as f64;
+    let mut units = ["B", "KB", "MB", "GB", "TB", "PB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while rest >= 1000.0
+        && let Some(next) = units.next()
+    {
+        (rest, unit) = (rest / 1000.0, next);
+    }
+    if unit == "B" { format!("{rest:.0} {unit}") } else { format!("{rest:.1} {unit}") }
+}
+
+/// Bytes that this process has in memory, where the system says so.
+pub(crate) fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * 4096)
+}
