@@ -12,8 +12,10 @@ Both:
   --seed N            1        decides everything but the times that are measured
   --shards N          1000     20 with --quick, 4 with --trace
   --no-rebalance               plans are made and not carried out, for comparison
-  --imbalance-max X   0        fail if max/mean stays above it: the median of the days' second
-                               half, or any pass of a trace that has settled; 0 never fails
+  --explain                    prints what is planned, and what is not and why
+  --imbalance-max X   0        fail if it is above: of days the median of max/mean over the least
+                               possible, in their second half; of a trace max/mean of any pass
+                               after it has settled, or if it is reshaped then; 0 never fails
 Days:
   --partitions N      1000000  2000 with --quick
   --keyspaces N       32       half of them hash, half range; 4 with --quick
@@ -21,6 +23,7 @@ Days:
   --interval-s N      300      between two plans; half-lives are in proportion
   --samples N         1000000  sampled accesses in an interval; 40000 with --quick
   --load SHAPE        drift    drift, steady, jump (a hot spot jumps every ten minutes)
+  --actions-max N     4 × shards   reshapes in a plan
   --zipf X            0.8      exponent of the popularity of keys
 Traces: CSV of op,key[,value_bytes], or TSV of name, version, weight (reads by weight)
   --rate N            20000    operations a simulated second
@@ -41,6 +44,7 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
     pub(crate) shards: u32,
     pub(crate) rebalance: bool,
+    pub(crate) explain: bool,
     pub(crate) imbalance_max: f64,
     pub(crate) partitions: usize,
     pub(crate) keyspaces: usize,
@@ -48,6 +52,8 @@ pub(crate) struct Arguments {
     pub(crate) interval_s: u64,
     pub(crate) samples: usize,
     pub(crate) shape: Shape,
+    /// 0 is four for each shard.
+    pub(crate) actions_max: usize,
     pub(crate) zipf: f64,
     pub(crate) rate: f64,
     pub(crate) one_in: u32,
@@ -68,6 +74,7 @@ impl Arguments {
         while let Some(name) = all.next() {
             match name.as_str() {
                 "--quick" => continue,
+                "--explain" => parsed.explain = true,
                 "--no-rebalance" => parsed.rebalance = false,
                 _ => {
                     let value = all.next().ok_or(format!("{name} has no value"))?;
@@ -88,6 +95,7 @@ impl Arguments {
             seed: 1,
             shards: if trace { 4 } else { or(1000, 20) as u32 },
             rebalance: true,
+            explain: false,
             imbalance_max: 0.0,
             partitions: or(1_000_000, 2_000),
             keyspaces: or(32, 4),
@@ -95,6 +103,7 @@ impl Arguments {
             interval_s: 300,
             samples: or(1_000_000, 40_000),
             shape: Shape::Drift,
+            actions_max: 0,
             zipf: 0.8,
             rate: 20_000.0,
             one_in: 0,
@@ -113,6 +122,7 @@ impl Arguments {
             "--days" => self.days = number(name, value)?,
             "--interval-s" => self.interval_s = number(name, value)?,
             "--samples" => self.samples = number(name, value)?,
+            "--actions-max" => self.actions_max = number(name, value)?,
             "--zipf" => self.zipf = number(name, value)?,
             "--rate" => self.rate = number(name, value)?,
             "--one-in" => self.one_in = number(name, value)?,

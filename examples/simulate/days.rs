@@ -2,19 +2,17 @@
 
 use crate::arguments::Arguments;
 use crate::cluster::Cluster;
-use crate::load::{Load, Moment, ends};
-use crate::report::{human, max_over_mean, quantile, resident, times};
+use crate::load::{Load, Moment};
+use crate::report::{explain, human, max_over_mean, quantile, resident, times};
+use crate::setup::{heat, options};
 use annulus::ShardId;
-use annulus::balance::rebalance::{Policy, Rebalance, RebalanceOptions};
-use annulus::balance::{Request, Step, StepCut, plan};
-use annulus::heat::{HeatOptions, Observation};
-use annulus::topology::{Change, Cut, ShardInfo, Topology};
+use annulus::balance::rebalance::{Policy, Rebalance};
+use annulus::heat::Observation;
+use annulus::topology::{ShardInfo, Topology};
 use std::time::{Duration, Instant};
 
 /// The interval is divided into so many, for what happens in it.
 const PARTS: u32 = 10;
-/// How many reshapes run at once.
-const RESHAPES_MAX: usize = 64;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     let begun = Instant::now();
@@ -39,19 +37,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     run.summary(begun.elapsed())
 }
 
-struct Run<'a> {
-    arguments: &'a Arguments,
-    load: Load,
-    cluster: Cluster,
-    random: fastrand::Rng,
-    interval: Duration,
-    now: Duration,
+pub(crate) struct Run<'a> {
+    pub(crate) arguments: &'a Arguments,
+    pub(crate) load: Load,
+    pub(crate) cluster: Cluster,
+    pub(crate) random: fastrand::Rng,
+    pub(crate) interval: Duration,
+    pub(crate) now: Duration,
     /// max/mean and what it cannot be below, in each interval.
-    imbalances: Vec<(f64, f64)>,
-    observing: Duration,
-    observed: u64,
+    pub(crate) imbalances: Vec<(f64, f64)>,
+    pub(crate) observing: Duration,
+    pub(crate) observed: u64,
     /// The shard that is on its way out.
-    leaving: Option<ShardId>,
+    pub(crate) leaving: Option<ShardId>,
 }
 
 impl<'a> Run<'a> {
@@ -76,77 +74,6 @@ impl<'a> Run<'a> {
 
     fn partitions(&self) -> usize {
         self.cluster.topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum()
-    }
-
-    /// A shard is added after a quarter of the time, and another one given up after five eighths.
-    fn shards_come_and_go(&mut self, number: u32, intervals: u32) {
-        if self.shapes_only() {
-            return;
-        }
-        let request = if number == intervals / 4 {
-            let id = self.cluster.topology.next_shard();
-            Request::AddShard(ShardInfo::new(id, id.to_string()))
-        } else if number == intervals * 5 / 8 {
-            Request::RemoveShard(ShardId(0))
-        } else {
-            return self.remove_if_empty();
-        };
-        let (begun, sizes) = (Instant::now(), self.load.bytes(&self.cluster.topology, self.now));
-        let found = plan(&self.cluster.topology, &sizes, &request).expect("a plan for a shard");
-        println!(
-            "{request:?}: {} reshapes, {}; planned in {:.0} ms",
-            found.steps.len(),
-            human(found.moved_bytes()),
-            begun.elapsed().as_secs_f64() * 1000.0
-        );
-        match request {
-            Request::AddShard(shard) => self.cluster.change(self.now, &Change::AddShard { shard }),
-            _ => {
-                let change = Change::DrainShard { id: ShardId(0), draining: true };
-                self.cluster.change(self.now, &change);
-                self.leaving = Some(ShardId(0));
-            }
-        }
-        let steps: Vec<Step> =
-            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
-        self.cluster.begin(self.now, steps, false);
-    }
-
-    /// Only a drift has shards that come and go.
-    fn shapes_only(&self) -> bool {
-        self.arguments.shape != crate::arguments::Shape::Drift || !self.arguments.rebalance
-    }
-
-    /// Finds the keys of cuts by bytes; all keys are of one size.
-    fn with_cuts(&self, mut step: Step) -> Option<Step> {
-        let keyspace = self.cluster.topology.keyspace(step.keyspace)?;
-        let id = *step.sources.first()?;
-        let partition = keyspace.partitions().find(|partition| partition.id == id)?;
-        let last = partition.span.clone();
-        for cut in &mut step.cuts {
-            if let StepCut::Bytes { permille } = *cut {
-                let [from, to] = ends(&last, self.now.as_millis() as u64);
-                let key = from + (to - from) * u64::from(permille) / 1000;
-                *cut = StepCut::At(Cut::Key(key.max(from + 1).to_be_bytes().into()));
-            }
-        }
-        Some(step)
-    }
-
-    fn remove_if_empty(&mut self) {
-        let Some(id) = self.leaving.filter(|_| self.cluster.is_idle()) else { return };
-        if self.cluster.topology.partitions_of(id) == 0 {
-            self.cluster.change(self.now, &Change::RemoveShard { id });
-            println!("{id} is removed");
-            self.leaving = None;
-            return;
-        }
-        let sizes = self.load.bytes(&self.cluster.topology, self.now);
-        let request = Request::RemoveShard(id);
-        let found = plan(&self.cluster.topology, &sizes, &request).expect("a plan for a shard");
-        let steps: Vec<Step> =
-            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
-        self.cluster.begin(self.now, steps, false);
     }
 
     fn interval(&mut self, number: u32) {
@@ -179,6 +106,9 @@ impl<'a> Run<'a> {
     }
 
     fn act(&mut self, found: Rebalance) {
+        if self.arguments.explain {
+            explain(&found);
+        }
         if self.cluster.options.policy == Policy::Automatic {
             self.cluster.begin(self.now, found.actions.into_iter().map(|it| it.step), true);
         }
@@ -259,37 +189,11 @@ impl<'a> Run<'a> {
             resident().map_or("unknown".into(), human),
             took.as_secs_f64()
         );
-        let second: Vec<f64> = second.iter().map(|(times, _)| *times).collect();
-        let (median, most) = (quantile(&second, 0.5), self.arguments.imbalance_max);
+        let over: Vec<f64> = second.iter().map(|(times, least)| times / least).collect();
+        let (median, most) = (quantile(&over, 0.5), self.arguments.imbalance_max);
         if most > 0.0 && median > most {
-            return Err(format!("max/mean is {median:.3} in the median, and may be {most}"));
+            return Err(format!("{median:.3} times the least possible max/mean; may be {most}"));
         }
         Ok(())
-    }
-}
-
-/// Half-lives in proportion to the interval, as far as the store's are to the minute: a minute's
-/// half-life sees hardly anything of what happened five minutes ago.
-fn heat(interval: Duration) -> HeatOptions {
-    let ms = interval.as_millis() as u32;
-    HeatOptions {
-        half_life_short_ms: (ms / 12).max(100),
-        half_life_medium_ms: ms.max(100),
-        half_life_long_ms: ms.saturating_mul(10).clamp(100, 86_400_000),
-        ..HeatOptions::default()
-    }
-}
-
-fn options(arguments: &Arguments) -> RebalanceOptions {
-    let policy = if arguments.rebalance { Policy::Automatic } else { Policy::Suggest };
-    let per_shard = arguments.partitions.div_ceil(arguments.shards as usize) as u32;
-    RebalanceOptions {
-        policy,
-        cool_down_ms: arguments.interval_s * 1000,
-        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces as u32) + 1,
-        partitions_per_shard_max: per_shard * 2,
-        actions_max: 4 * arguments.shards as usize,
-        reshapes_max: RESHAPES_MAX,
-        ..RebalanceOptions::default()
     }
 }

@@ -2,9 +2,9 @@
 //! key, and keys that are appended.
 
 use crate::arguments::{Arguments, Shape};
+use crate::space::{Space, ends};
 use annulus::heat::Access;
-use annulus::placement::Span;
-use annulus::topology::{Change, Keyspace, KeyspaceSpec, Partitioning, Topology};
+use annulus::topology::{Change, KeyspaceSpec, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,16 +25,6 @@ const HOT_KEY: f64 = 1.5;
 const LOG: f64 = 0.5;
 /// The hot spot is so wide, and moves on by half of that in an hour.
 const SPOT_KEYS: usize = 4 * KEYS;
-
-/// A keyspace whose keys are the numbers from 0, eight bytes each.
-struct Space {
-    id: KeyspaceId,
-    /// In a hash keyspace, the tokens in order with their keys.
-    tokens: Option<Vec<(u64, u32)>>,
-    /// Which key has which place in the order of popularity, at the beginning.
-    key_of: Vec<u32>,
-    place_of: Vec<u32>,
-}
 
 pub(crate) struct Load {
     spaces: Vec<Space>,
@@ -73,6 +63,8 @@ impl Load {
         let each = arguments.partitions.div_ceil(arguments.keyspaces);
         let keys = each * KEYS;
         let mut spaces = Vec::new();
+        topology = create(&topology, "log".into(), KeyspaceSpec::range().into())?;
+        let log = topology.keyspaces().last().map(|keyspace| keyspace.id()).unwrap_or_default();
         for number in 0..arguments.keyspaces {
             let arcs = each.div_ceil(arguments.shards as usize);
             let spec = match number % 2 {
@@ -86,7 +78,6 @@ impl Load {
             let created = topology.keyspaces().last();
             spaces.extend(created.map(|keyspace| Space::new(keyspace, keys, &mut random)));
         }
-        topology = create(&topology, "log".into(), KeyspaceSpec::range().into())?;
         let weights: Vec<f64> = (1..=keys).map(|n| (n as f64).powf(-arguments.zipf)).collect();
         let sum: f64 = weights.iter().sum();
         let zipf: Vec<f64> = weights.into_iter().map(|weight| weight / sum).collect();
@@ -97,7 +88,7 @@ impl Load {
         });
         let load = Self {
             spaces,
-            log: topology.keyspaces().last().map(|keyspace| keyspace.id()).unwrap_or_default(),
+            log,
             shape: arguments.shape,
             shards: f64::from(arguments.shards),
             total: LOAD_PER_PARTITION * arguments.partitions as f64,
@@ -251,46 +242,11 @@ impl Load {
         }
         let log = topology.keyspace(self.log);
         for partition in log.iter().flat_map(|keyspace| keyspace.partitions()) {
-            let [from, to] = ends(&partition.span, log_key(now));
+            let last = if self.shape == Shape::Drift { log_key(now) } else { 0 };
+            let [from, to] = ends(&partition.span, last);
             bytes.push((partition.id, to.saturating_sub(from) * LOG_BYTES_PER_SECOND / 1000));
         }
         bytes.into_iter().collect()
-    }
-}
-
-impl Space {
-    fn new(keyspace: &Keyspace, keys: usize, random: &mut fastrand::Rng) -> Self {
-        let mut key_of: Vec<u32> = (0..keys as u32).collect();
-        random.shuffle(&mut key_of);
-        let mut place_of = vec![0; keys];
-        for (place, key) in key_of.iter().enumerate() {
-            place_of[*key as usize] = place as u32;
-        }
-        let token = |key: u32| keyspace.partitioning().token(&u64::from(key).to_be_bytes());
-        let tokens: Option<Vec<(u64, u32)>> =
-            (0..keys as u32).map(|key| Some((token(key)?.0, key))).collect();
-        let tokens = tokens.map(|mut tokens| {
-            tokens.sort_unstable();
-            tokens
-        });
-        Self { id: keyspace.id(), tokens, key_of, place_of }
-    }
-
-    /// Gives each partition's index and which keys, by place in the order, it has.
-    fn walk(&self, keyspace: &Keyspace, mut visit: impl FnMut(usize, std::ops::Range<usize>)) {
-        let partitioning: &Partitioning = keyspace.partitioning();
-        let mut from = 0;
-        for index in 0..partitioning.len() {
-            let to = match (&self.tokens, partitioning.span(index)) {
-                (Some(tokens), Some(Span::Tokens(span))) => span.end.map_or(tokens.len(), |end| {
-                    from + tokens[from..].partition_point(|(token, _)| *token < end.0)
-                }),
-                (_, Some(span)) => ends(&span, self.key_of.len() as u64)[1] as usize,
-                (_, None) => from,
-            };
-            visit(index, from..to.max(from));
-            from = to.max(from);
-        }
     }
 }
 
@@ -301,16 +257,4 @@ fn create(topology: &Topology, name: String, spec: KeyspaceSpec) -> annulus::Res
 /// The next key of the log: one a millisecond.
 fn log_key(now: Duration) -> u64 {
     now.as_millis() as u64
-}
-
-/// The first key of a range of numbers, and the one behind its last; at most `most`.
-pub(crate) fn ends(span: &Span, most: u64) -> [u64; 2] {
-    let Span::Keys(span) = span else { return [0, most] };
-    let number = |key: &[u8]| {
-        let mut first = [0; 8];
-        first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        // What is behind a key and before the next one belongs to neither.
-        (u64::from_be_bytes(first) + u64::from(key.len() > 8)).min(most)
-    };
-    [number(&span.start), span.end.as_deref().map_or(most, number)]
 }

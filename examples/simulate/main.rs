@@ -13,7 +13,11 @@ mod arguments;
 mod cluster;
 mod days;
 mod load;
+mod recording;
 mod report;
+mod setup;
+mod shards;
+mod space;
 mod trace;
 
 use arguments::{Arguments, USAGE};

@@ -1,6 +1,7 @@
 //! Figures.
 
 use annulus::ShardId;
+use annulus::balance::rebalance::Rebalance;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,4 +43,14 @@ pub(crate) fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * 4096)
+}
+
+/// What is planned, and what is not.
+pub(crate) fn explain(found: &Rebalance) {
+    for action in &found.actions {
+        println!("    {:?}: {}", action.cause, action.step);
+    }
+    for refusal in &found.refusals {
+        println!("    not: {refusal}");
+    }
 }

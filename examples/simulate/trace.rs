@@ -2,7 +2,8 @@
 
 use crate::arguments::Arguments;
 use crate::cluster::Cluster;
-use crate::report::{human, max_over_mean, times};
+use crate::recording::{Recording, read};
+use crate::report::{explain, human, max_over_mean, times};
 use annulus::balance::rebalance::{Policy, RebalanceOptions};
 use annulus::heat::{Access, HeatOptions, Observation};
 use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
@@ -16,25 +17,8 @@ const KEYSPACE: KeyspaceId = KeyspaceId(1);
 const TICK: Duration = Duration::from_millis(100);
 /// As many as the store aims at.
 const SAMPLES_PER_SECOND: f64 = 32_000.0;
-/// How many reads a pass has where there are weights and no order.
-const READS_PER_PASS: usize = 100_000;
 /// How long a load that has settled is watched.
 const WATCHED: Duration = Duration::from_secs(600);
-/// Where a file does not say how large a value is.
-const VALUE_BYTES: u64 = 200;
-
-struct Operation {
-    key: u32,
-    write: bool,
-}
-
-struct Recording {
-    /// The keys in order, with the bytes that each takes.
-    keys: Vec<(Vec<u8>, u64)>,
-    operations: Vec<Operation>,
-    /// What each key adds up to with those before it, if a pass is to be drawn.
-    weights: Option<Vec<f64>>,
-}
 
 pub(crate) fn run(arguments: &Arguments, path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
@@ -172,19 +156,8 @@ impl<'a> Run<'a> {
         self.planned = now;
         let bytes = self.bytes(recording);
         let found = self.cluster.plan(now, &bytes);
-        if std::env::var_os("SIMULATE_VERBOSE").is_some() {
-            println!(
-                "{:.0} s: {:.2} -> {:.2}",
-                now.as_secs_f64(),
-                found.before.load_max_over_mean,
-                found.after.load_max_over_mean
-            );
-            for action in &found.actions {
-                println!("   {}", action.step);
-            }
-            for refusal in &found.refusals {
-                println!("   no: {refusal}");
-            }
+        if self.arguments.explain {
+            explain(&found);
         }
         if self.cluster.options.policy == Policy::Automatic {
             let steps = found.actions.into_iter().map(|action| action.step);
@@ -237,56 +210,5 @@ impl<'a> Run<'a> {
             ));
         }
         Ok(())
-    }
-}
-
-impl Recording {
-    /// A pass of reads, by weight.
-    fn draw(&mut self, random: &mut fastrand::Rng) {
-        let Some(sums) = &self.weights else { return };
-        let all = sums.last().copied().unwrap_or_default();
-        self.operations.clear();
-        self.operations.extend((0..READS_PER_PASS).map(|_| {
-            let at = random.f64() * all;
-            let key = sums.partition_point(|sum| *sum <= at).min(sums.len() - 1);
-            Operation { key: key as u32, write: false }
-        }));
-    }
-}
-
-/// A trace, or a list of weights; the first line is a heading.
-fn read(text: &str) -> Recording {
-    let weighted = text.lines().next().is_some_and(|line| line.contains('\t'));
-    let mut sizes: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
-    let mut operations = Vec::new();
-    for line in text.lines().skip(1) {
-        let mut fields = line.split(if weighted { '\t' } else { ',' });
-        let (first, second, third) = (fields.next(), fields.next(), fields.next());
-        let (Some(first), Some(second)) = (first, second) else { continue };
-        let third: Option<f64> = third.and_then(|field| field.parse().ok());
-        let (key, size, weight) = match weighted {
-            true => (first, VALUE_BYTES, third.unwrap_or(0.0)),
-            false => (second, third.map_or(VALUE_BYTES, |size| size as u64), 0.0),
-        };
-        let known = sizes.entry(key).or_default();
-        *known = (known.0.max(size + key.len() as u64), known.1 + weight);
-        if !weighted {
-            operations.push((key, first != "read"));
-        }
-    }
-    let number: BTreeMap<&str, u32> =
-        sizes.keys().enumerate().map(|(number, key)| (*key, number as u32)).collect();
-    let mut sum = 0.0;
-    let weights = sizes.values().map(|(_, weight)| {
-        sum += weight;
-        sum
-    });
-    Recording {
-        weights: weighted.then(|| weights.collect()),
-        operations: operations
-            .into_iter()
-            .map(|(key, write)| Operation { key: number[key], write })
-            .collect(),
-        keys: sizes.iter().map(|(key, (size, _))| (key.as_bytes().to_vec(), *size)).collect(),
     }
 }

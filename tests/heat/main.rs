@@ -19,6 +19,7 @@ mod counts;
 mod detectors;
 mod files;
 mod inheritance;
+mod noise;
 mod rates;
 
 use annulus::heat::{Access, HeatOptions, Observation, Tracker};

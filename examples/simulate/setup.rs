@@ -1,0 +1,38 @@
+//! What the simulated store is told.
+
+use crate::arguments::Arguments;
+use annulus::balance::rebalance::{Policy, RebalanceOptions};
+use annulus::heat::HeatOptions;
+use std::time::Duration;
+
+/// How many reshapes run at once.
+const RESHAPES_MAX: usize = 64;
+
+/// Half-lives in proportion to the interval, as far as the store's are to the minute: a minute's
+/// half-life sees hardly anything of what happened five minutes ago.
+pub(crate) fn heat(interval: Duration) -> HeatOptions {
+    let ms = interval.as_millis() as u32;
+    HeatOptions {
+        half_life_short_ms: (ms / 12).max(100),
+        half_life_medium_ms: ms.max(100),
+        half_life_long_ms: ms.saturating_mul(10).clamp(100, 86_400_000),
+        ..HeatOptions::default()
+    }
+}
+
+pub(crate) fn options(arguments: &Arguments) -> RebalanceOptions {
+    let policy = if arguments.rebalance { Policy::Automatic } else { Policy::Suggest };
+    let per_shard = arguments.partitions.div_ceil(arguments.shards as usize) as u32;
+    RebalanceOptions {
+        policy,
+        cool_down_ms: arguments.interval_s * 1000,
+        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces as u32) + 1,
+        partitions_per_shard_max: per_shard * 2,
+        actions_max: match arguments.actions_max {
+            0 => 4 * arguments.shards as usize,
+            most => most,
+        },
+        reshapes_max: RESHAPES_MAX,
+        ..RebalanceOptions::default()
+    }
+}
