@@ -98,6 +98,16 @@ fn tracking(settings: &Settings) {
     let (_counts, with) = filled(&directory, "with", rows, options());
     let (_plain, without) =
         filled(&directory, "without", rows, Options { heat: None, ..options() });
+    // What this bench cannot tell apart from nothing.
+    let (_other, neither) =
+        filled(&directory, "neither", rows, Options { heat: None, ..options() });
+    compare(
+        settings.turns,
+        "tracking: neither, gets, 2 threads",
+        "op/s",
+        |turn| rate(rows, settings.turn, 2, turn, |n| get(&neither, n)),
+        |turn| rate(rows, settings.turn, 2, turn, |n| get(&without, n)),
+    );
     for threads in [1, 2] {
         compare(
             settings.turns,
