@@ -8,9 +8,9 @@ use crate::store::Store;
 use crate::topology::ReshapeSpec;
 use std::sync::Arc;
 
-/// A partition with less than this part of the load is moved whole or not at all: the planner is
-/// not shown where in it the load falls.
-const PROFILE_PERMILLE: f64 = 1.0;
+/// A partition with less than this part of what a shard has on average is moved whole or not at
+/// all: the planner is not shown where in it the load falls.
+const PROFILE_SHARE: f64 = 0.01;
 
 impl State {
     /// What to do for even load and bytes now.
@@ -31,10 +31,12 @@ impl State {
         let loads: Vec<_> =
             sizes.iter().map(|(id, bytes)| (*id, *bytes, tracker.load(now, *id))).collect();
         let total: f64 = loads.iter().map(|(_, _, load)| load.medium).sum();
+        let shards = store.core().shards.load().len().max(1);
+        let shown_from = PROFILE_SHARE * total / shards as f64;
         for (id, bytes, windows) in loads {
             let load = windows.medium;
             let load_max = windows.short.max(load).max(windows.long);
-            let shown = load > 0.0 && load * 1000.0 >= total * PROFILE_PERMILLE;
+            let shown = load > 0.0 && load >= shown_from;
             let profile = if shown { tracker.profile(id).map(Arc::new) } else { None };
             demand.partitions.insert(id, PartitionDemand { load, load_max, bytes, profile });
         }
