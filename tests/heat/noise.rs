@@ -70,18 +70,28 @@ impl Loop {
         reshapes
     }
 
-    fn plan(&mut self, now: Duration) -> usize {
+    fn demand(&self, now: Duration, profiles: bool) -> Demand {
         let mut demand = Demand::default();
         for partition in self.topology.keyspaces().flat_map(|keyspace| keyspace.partitions()) {
             let (id, load) = (partition.id, self.tracker.load(now, partition.id));
-            let profile = self.tracker.profile(id).map(Arc::new);
+            let profile = if profiles { self.tracker.profile(id).map(Arc::new) } else { None };
             let load_max = load.short.max(load.medium).max(load.long);
             let wanted = PartitionDemand { load: load.medium, load_max, bytes: 1 << 20, profile };
             demand.partitions.insert(id, wanted);
         }
         let rested = self.rested.iter().map(|(id, since)| (*id, now.saturating_sub(*since)));
         demand.rested = rested.collect();
-        let found = rebalance(&self.topology, &demand, &self.options);
+        demand
+    }
+
+    fn plan(&mut self, now: Duration) -> usize {
+        // Profiles take most of the time, and what is balanced is not cut.
+        let balanced = rebalance(&self.topology, &self.demand(now, false), &self.options);
+        if balanced.before.load_max_over_mean <= self.options.imbalance_start {
+            assert_eq!(balanced.actions, []);
+            return 0;
+        }
+        let found = rebalance(&self.topology, &self.demand(now, true), &self.options);
         for action in &found.actions {
             let spec = action.step.spec().unwrap();
             let (targets, numbered) = self.topology.name_targets(&spec).unwrap();
@@ -118,13 +128,15 @@ fn chance_causes_no_to_and_fro() {
     }
 }
 
-/// A simulated day of the same; to be run with optimisations.
+/// A simulated day of the same, to be run with optimisations.
 #[test]
-#[ignore = "minutes"]
-fn chance_causes_no_to_and_fro_in_a_day() {
-    for seed in seeds().into_iter().take(2) {
-        for times in [1.1, 1.15, 1.25, 1.3] {
-            steady(times, seed, ms(86_400_000));
-        }
-    }
+#[ignore = "half a minute, with optimisations"]
+fn chance_begins_nothing_in_a_day() {
+    steady(1.15, seeds()[0], ms(86_400_000));
+}
+
+#[test]
+#[ignore = "half a minute, with optimisations"]
+fn chance_undoes_nothing_in_a_day() {
+    steady(1.25, seeds()[0], ms(86_400_000));
 }
