@@ -5,7 +5,7 @@ use crate::balance::rebalance::{Demand, PartitionDemand, Rebalance, rebalance};
 use crate::error::Result;
 use crate::shard::Shard as _;
 use crate::store::Store;
-use crate::topology::ReshapeSpec;
+use crate::topology::{ReshapeSpec, Topology};
 use std::sync::Arc;
 
 /// A partition with less than this part of what a shard has on average is moved whole or not at
@@ -15,14 +15,16 @@ const PROFILE_SHARE: f64 = 0.01;
 impl State {
     /// What to do for even load and bytes now.
     pub(super) fn plan(&self, store: &Store) -> Result<Rebalance> {
-        let demand = self.demand(store)?;
+        // One for all of it: what is under way is checked against what is planned on.
+        let topology = store.topology();
+        let demand = self.demand(store, &topology)?;
         let mut options = store.options().rebalance;
         let most = u32::try_from(store.options().partitions_per_shard_max).unwrap_or(u32::MAX);
         options.partitions_per_shard_max = options.partitions_per_shard_max.min(most);
-        Ok(rebalance(&store.topology(), &demand, &options))
+        Ok(rebalance(&topology, &demand, &options))
     }
 
-    fn demand(&self, store: &Store) -> Result<Demand> {
+    fn demand(&self, store: &Store, topology: &Topology) -> Result<Demand> {
         let mut demand = Demand::default();
         let sizes = store.sizes()?;
         let now = self.now();
@@ -51,7 +53,6 @@ impl State {
         reshaped.retain(|id, _| demand.partitions.contains_key(id));
         demand.rested.extend(reshaped.iter().map(|(id, since)| (*id, since.elapsed())));
         drop(reshaped);
-        let topology = store.topology();
         demand.under_way.retain(|spec: &ReshapeSpec| topology.target_spans(spec).is_ok());
         Ok(demand)
     }

@@ -294,7 +294,7 @@ fn colour(shard: usize) -> &'static str {
 }
 
 /// Text as XML text. What XML cannot hold, even escaped, becomes the replacement character.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -2,21 +2,10 @@
 
 use std::fmt::Write as _;
 
-/// Text as it stands in HTML or SVG, also in an attribute.
+/// Text as it stands in HTML or SVG, also in an attribute of either kind of quotes. Lines stay lines.
 pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let lines: Vec<String> = text.split('\n').map(crate::picture::escape).collect();
+    lines.join("\n").replace('\'', "&#39;")
 }
 
 /// A part of the page, with its heading.
