@@ -33,6 +33,7 @@ mod registry;
 mod run;
 mod seal;
 mod throttle;
+mod totals;
 mod transport;
 mod trim;
 
@@ -42,7 +43,7 @@ pub use options::{Check, ReshapeOptions, Throttle, Transport};
 pub use outcome::Outcome;
 pub use phase::Phase;
 pub use plan::{PlannedStep, ReshapePlan};
-pub use registry::ReshapeStats;
+pub use totals::ReshapeStats;
 
 pub(crate) use event::Listener;
 pub(crate) use job::{Purpose, start};

@@ -7,13 +7,12 @@ use super::foreground::Foreground;
 use super::job::Job;
 use super::options::ReshapeOptions;
 use super::throttle::Pacer;
-use super::{Outcome, Phase, Transport};
+use super::totals::Totals;
+use super::{Outcome, ReshapeStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::topology::{PartitionName, ReshapeSpec};
-use hdrhistogram::Histogram;
 use parking_lot::{Condvar, Mutex};
-use serde::Serialize;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,9 +22,6 @@ use std::time::{Duration, Instant};
 
 /// How often a reshape that waits looks whether it was aborted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A longer pause counts as this: ten minutes.
-const PAUSE_US_MAX: u64 = 600_000_000;
 
 /// How many jobs that have ended are listed.
 const ENDED_JOBS_MAX: usize = 64;
@@ -70,36 +66,6 @@ struct Claim {
     yields: Option<Arc<Control>>,
 }
 
-struct Totals {
-    stats: ReshapeStats,
-    pauses_us: Option<Histogram<u64>>,
-}
-
-/// What reshapes came to, since the store was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
-#[non_exhaustive]
-pub struct ReshapeStats {
-    /// How many were committed, without those that only trimmed a partition.
-    pub committed: u64,
-    /// How many partitions were trimmed.
-    pub trimmed: u64,
-    /// How many were rolled back: aborted, or ended by an error.
-    pub rolled_back: u64,
-    /// How many run or wait now.
-    pub running: usize,
-    /// Bytes of files that were linked instead of copied.
-    pub linked_bytes: u64,
-    /// Bytes of rows that were copied.
-    pub copied_bytes: u64,
-    /// How long writes to a partition had to wait while it was handed over: the median, over all
-    /// that were committed, in milliseconds.
-    pub pause_ms_p50: f64,
-    /// The same, 99.9 % of them were shorter.
-    pub pause_ms_p999: f64,
-    /// The same, the longest.
-    pub pause_ms_max: f64,
-}
-
 /// Partitions and places on shards that are taken for one reshape.
 pub(crate) struct Claimed<'a> {
     registry: &'a Registry,
@@ -135,10 +101,7 @@ impl Registry {
             next_number: AtomicU64::new(1),
             next_job: AtomicU64::new(1),
             trimming: AtomicBool::new(false),
-            totals: Mutex::new(Totals {
-                stats: ReshapeStats::default(),
-                pauses_us: Histogram::new_with_bounds(1, PAUSE_US_MAX, 3).ok(),
-            }),
+            totals: Mutex::default(),
         }
     }
 
@@ -338,24 +301,7 @@ impl Registry {
 
     /// Counts an outcome.
     pub(crate) fn count(&self, outcome: &Outcome) {
-        let mut totals = self.totals.lock();
-        let stats = &mut totals.stats;
-        if outcome.phase != Phase::Cleaned {
-            stats.rolled_back += 1;
-            return;
-        }
-        if outcome.trim {
-            stats.trimmed += 1;
-        } else {
-            stats.committed += 1;
-        }
-        match outcome.transport {
-            Transport::Link => stats.linked_bytes += outcome.bytes,
-            Transport::Copy => stats.copied_bytes += outcome.bytes,
-        }
-        if let Some(pauses) = &mut totals.pauses_us {
-            pauses.saturating_record(((outcome.pause_ms * 1000.0) as u64).max(1));
-        }
+        self.totals.lock().count(outcome);
     }
 
     pub(crate) fn stats(&self) -> ReshapeStats {
@@ -363,19 +309,7 @@ impl Registry {
             let state = self.state.lock();
             state.jobs.iter().filter(|job| !job.has_ended()).count()
         };
-        let totals = self.totals.lock();
-        let pause = |quantile| {
-            let pauses = totals.pauses_us.as_ref();
-            pauses.map_or(0.0, |pauses| pauses.value_at_quantile(quantile) as f64 / 1000.0)
-        };
-        let pauses = (pause(0.5), pause(0.999), pause(1.0));
-        ReshapeStats {
-            running,
-            pause_ms_p50: pauses.0,
-            pause_ms_p999: pauses.1,
-            pause_ms_max: pauses.2,
-            ..totals.stats
-        }
+        self.totals.lock().stats(running)
     }
 }
 

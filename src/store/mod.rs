@@ -16,6 +16,7 @@ mod open;
 pub(crate) mod record_key;
 mod redo;
 mod reshape;
+mod routes;
 mod rows;
 mod scan;
 mod scan_watch;
@@ -109,7 +110,7 @@ struct Inner {
     recovery: Recovery,
 }
 
-impl batch::Views for BTreeMap<KeyspaceId, Keyspace> {
+impl routes::Views for BTreeMap<KeyspaceId, Keyspace> {
     fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
         Ok(self.get(&keyspace).map(Keyspace::view))
     }

@@ -37,10 +37,11 @@
 //! refuses writes, since a write after a lost part would be overwritten by the replay; opening it
 //! anew completes the batch.
 
-use super::batch::{Op, Part, Routes, Views};
+use super::batch::Op;
 use super::core::Core;
 use super::metadata::Metadata;
 use super::record_key::{self, parse_number};
+use super::routes::{Part, Routes, Views};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;

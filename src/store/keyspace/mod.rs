@@ -7,8 +7,8 @@ pub(super) use read::read;
 pub use write::Swap;
 pub(super) use write::slow_down;
 
-use super::batch;
 use super::core::Core;
+use super::routes;
 use super::scan::Scan;
 use super::value::Value;
 use super::view::View;
@@ -128,7 +128,7 @@ impl Keyspace {
     }
 }
 
-impl batch::Views for Keyspace {
+impl routes::Views for Keyspace {
     fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
         Ok((keyspace == self.id()).then(|| self.view()))
     }
