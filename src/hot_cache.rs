@@ -6,9 +6,10 @@
 //! changes no value, need not know of it. Of several readers of a key that is not there, one reads
 //! and the others wait for what it finds.
 //!
-//! A key is taken in when it is read again while it is remembered: a table of fingerprints of the
-//! keys read last stands before the cache (the doorkeeper of TinyLFU: Einziger, Friedman, Manes
-//! 2017). So keys that are read once cost two loads and a store, and no room.
+//! A key is taken in when it is read for the second time since it was written: a table of
+//! fingerprints of the keys read last, and of their versions, stands before the cache (the
+//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once, or written
+//! as often as they are read, cost two loads and a store, and no room.
 
 use crate::access::{AtWork, Version, Versions};
 use crate::error::Result;
@@ -17,7 +18,7 @@ use crate::shard::EngineValue;
 use quick_cache::sync::{Cache, GuardResult};
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -55,8 +56,6 @@ pub(crate) struct Entry {
     keyspace: KeyspaceId,
     key: Box<[u8]>,
     value: Option<Box<[u8]>>,
-    /// Whether it has answered a read since.
-    used: AtomicBool,
 }
 
 /// The value of an entry, kept while it is in use.
@@ -137,31 +136,29 @@ impl HotCache {
         read: impl FnOnce() -> Result<Option<EngineValue>>,
     ) -> Result<Found> {
         let key = Key { keyspace, key, hash: hash(keyspace, key) };
-        let Some(entry) = self.entries.get(&key.hash) else {
-            if self.is_new(key.hash) {
+        if let Some(entry) = self.entries.get(&key.hash) {
+            if !entry.is_of(key) {
                 return read().map(Found::new);
             }
-            return self.read_in(key, read);
-        };
-        if !entry.is_of(key) {
+            if self.versions.is(key.hash, entry.version) {
+                return Ok(Found::cached(entry));
+            }
+            self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, &entry));
+        }
+        if self.is_new(key.hash, self.versions.quiet(key.hash)) {
             return read().map(Found::new);
         }
-        if self.versions.is(key.hash, entry.version) {
-            return Ok(Found::cached(entry));
-        }
-        self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, &entry));
-        // One that is written as often as it is read is not worth its place.
-        if entry.used.load(Ordering::Relaxed) {
-            self.read_in(key, read)
-        } else {
-            read().map(Found::new)
-        }
+        self.read_in(key, read)
     }
 
-    /// Whether a key was not read lately; from now on it was.
-    fn is_new(&self, hash: u64) -> bool {
-        let fingerprint = (hash >> 32) as u32 | 1;
-        let Some(place) = self.doorkeeper.get(hash as usize % DOORKEEPER) else { return true };
+    /// Whether a key was not read lately at this version; from now on it was.
+    fn is_new(&self, hash: u64, version: Option<Version>) -> bool {
+        let (Some(version), Some(place)) =
+            (version, self.doorkeeper.get(hash as usize % DOORKEEPER))
+        else {
+            return true;
+        };
+        let fingerprint = version.fingerprint((hash >> 32) as u32);
         if place.load(Ordering::Relaxed) == fingerprint {
             return false;
         }
@@ -231,7 +228,7 @@ impl HotCache {
         value: Option<&[u8]>,
     ) {
         let key = Key { keyspace, key, hash: miss.hash };
-        if !self.is_new(miss.hash)
+        if !self.is_new(miss.hash, miss.version)
             && let Some(entry) = self.entry(miss.version, key, value)
         {
             self.entries.insert(miss.hash, entry);
@@ -270,7 +267,7 @@ impl HotCache {
 impl Entry {
     fn new(version: Version, key: Key<'_>, value: Option<&[u8]>) -> Self {
         let (keyspace, value) = (key.keyspace, value.map(Into::into));
-        Self { version, keyspace, key: key.key.into(), value, used: AtomicBool::new(false) }
+        Self { version, keyspace, key: key.key.into(), value }
     }
 
     fn is_of(&self, key: Key<'_>) -> bool {
@@ -284,10 +281,6 @@ impl Found {
     }
 
     fn cached(entry: Arc<Entry>) -> Self {
-        // Looked at first: the readers of a hot key would pass its cache line to and fro.
-        if !entry.used.load(Ordering::Relaxed) {
-            entry.used.store(true, Ordering::Relaxed);
-        }
         if entry.value.is_some() {
             Self::Cached(CachedValue(entry))
         } else {

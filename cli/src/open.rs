@@ -37,6 +37,8 @@ impl MemoryArgs {
         // What a command reads and writes is not the application's load. What is known of that
         // stays as it is; commands that are about it ask for it.
         options.heat = None;
+        // Nor does a command read a key often.
+        options.hot_cache_bytes = 0;
         let bytes = |mib: usize| mib.saturating_mul(1 << 20);
         if let Some(mib) = self.cache_mib {
             options.cache_bytes = bytes(mib);

@@ -35,6 +35,15 @@ pub(crate) struct Version {
     of_all: u64,
 }
 
+#[cfg(not(annulus_shuttle))]
+impl Version {
+    /// Of a key at this version: another one, almost surely, after each write. Never zero.
+    pub(crate) fn fingerprint(self, key: u32) -> u32 {
+        let writes = (self.of_hash >> 16) as u32;
+        key.wrapping_add(writes.wrapping_mul(0x9e37_79b1)) | 1
+    }
+}
+
 /// A writer at work.
 #[must_use = "the writer is at work for as long as this lives"]
 pub(crate) struct AtWork<'a>(&'a AtomicU64);

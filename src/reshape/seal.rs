@@ -109,7 +109,9 @@ impl Reshape<'_> {
         let view = keyspace.view().with_reshaped(&next, self.spec.keyspace, made)?;
         let mut batch = self.commit_batch(sides)?;
         // So that the sync under the seal finds little to do: other partitions of the shard are
-        // written all the time.
+        // written all the time. The first may have much to write, the second what came meanwhile,
+        // as the one under the seal will.
+        sync(sides)?;
         let begun = Instant::now();
         sync(sides)?;
         estimate.sync = begun.elapsed();

@@ -21,7 +21,7 @@ fn keyspaces_are_created_listed_and_dropped() {
     let place = Place::new();
     let created = place.json(&["keyspace", "create", "c", "--hash", "--hashed", "up-to:/"]);
     assert_eq!(created["hashed"], "up-to:/");
-    assert_eq!(created["partitions"], 48);
+    assert_eq!(created["partitions"], 12);
     let names = |list: &Value| -> Vec<String> {
         let list = list["keyspaces"].as_array().unwrap();
         list.iter().map(|keyspace| keyspace["name"].as_str().unwrap().to_owned()).collect()

@@ -64,8 +64,8 @@ fn check_figures(raw: &Value) {
         let (name, seeks) = (scans["name"].as_str().unwrap(), figure(&scans["seeks"]));
         let expected = match name {
             "rocksdb" => seeks == 1.0,
-            "annulus hash ×4" => seeks == 64.0,
-            _ => (1.0..=64.0).contains(&seeks),
+            "annulus hash ×4" => seeks == 16.0,
+            _ => (1.0..=16.0).contains(&seeks),
         };
         assert!(expected, "{scans}");
     }

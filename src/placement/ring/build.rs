@@ -7,9 +7,11 @@ use super::{Member, Ring, check_arc_count};
 use crate::placement::TokenFunction;
 use crate::{Error, Result};
 
-/// How many arcs a shard gets by default. Each arc is a RocksDB column family, so few are better
-/// than many; with 16, a shard that leaves can hand its space to 32 neighbours without a cut.
-pub const ARCS_PER_SHARD: u32 = 16;
+/// How many arcs a shard gets by default. Each arc is a RocksDB column family, and each one more
+/// makes every read a little slower and every scan dearer, so few are better than many; with 4, a
+/// shard that leaves can hand its space to 8 neighbours without a cut. The balance does not depend
+/// on the number: a shard owns exactly its share of the tokens.
+pub const ARCS_PER_SHARD: u32 = 4;
 
 /// Builds a [`Ring`]; see [`Ring::builder`].
 #[derive(Debug, Clone)]

@@ -20,9 +20,14 @@ pub struct StoreArgs {
           value_parser = clap::value_parser!(u32).range(1..=256))]
     shards: Vec<u32>,
 
-    /// How many partitions a shard has at first [default: 16 arcs, or 4 ranges]
+    /// How many partitions a shard has at first [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     partitions: Option<u32>,
+
+    /// How much of the --cache the stores use for the values of hot keys: 0 for none [default: an
+    /// eighth]
+    #[arg(long, value_name = "SIZE", value_parser = crate::args::parse_bytes)]
+    hot_cache: Option<usize>,
 }
 
 impl StoreArgs {
@@ -33,7 +38,8 @@ impl StoreArgs {
         for partitioning in &self.partitioning {
             for shards in &self.shards {
                 let (partitioning, shards) = (*partitioning, *shards);
-                let one = Sharded { partitioning, shards, partitions: self.partitions };
+                let (partitions, hot_cache) = (self.partitions, self.hot_cache);
+                let one = Sharded { partitioning, shards, partitions, hot_cache };
                 if !candidates.contains(&one) {
                     candidates.push(one);
                 }

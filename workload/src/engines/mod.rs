@@ -2,12 +2,14 @@
 
 mod args;
 mod plain;
+mod seeks;
 mod sharded;
 #[cfg(test)]
 mod tests;
 
 pub use args::StoreArgs;
 pub use plain::Plain;
+pub use seeks::count_seeks;
 pub use sharded::{Partitioning, Sharded};
 
 /// What both are built on: from the lock file of this workspace.

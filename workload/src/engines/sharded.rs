@@ -2,6 +2,7 @@
 
 use super::rocksdb_version;
 use crate::{Candidate, Description, Engine, Event, Identity, Result, Setup};
+use annulus::placement::ARCS_PER_SHARD;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Creation, Durability, Keyspace, Options, PartitionId, ScanOptions, ShardId};
 use annulus::{ShardSpec, Store};
@@ -9,9 +10,11 @@ use clap::ValueEnum;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Ranges of a shard, if the command line does not say. Fewer than arcs: a range keyspace can be
-/// split where it is needed.
-const RANGES_PER_SHARD: u32 = 4;
+/// Ranges of a shard, if the command line does not say: as many as arcs.
+const RANGES_PER_SHARD: u32 = ARCS_PER_SHARD;
+
+/// The part of the memory for reads that goes to the values of hot keys: what a store has by itself.
+const HOT_PART: usize = 8;
 
 /// How a store's keyspace is partitioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,8 +32,10 @@ pub struct Sharded {
     pub partitioning: Partitioning,
     /// How many shards the store has.
     pub shards: u32,
-    /// Partitions of each shard; without it 16 arcs, or four ranges.
+    /// Partitions of each shard; without it four.
     pub partitions: Option<u32>,
+    /// How much of the memory for reads goes to the values of hot keys; without it an eighth.
+    pub hot_cache: Option<usize>,
 }
 
 impl Sharded {
@@ -47,9 +52,11 @@ impl Sharded {
     }
 }
 
-/// The options of a store, and, as far as it has them, of a plain RocksDB.
+/// The options of a store, and, as far as it has them, of a plain RocksDB. The cache is all for
+/// blocks.
 pub(super) fn options(setup: &Setup) -> Options {
     Options {
+        hot_cache_bytes: 0,
         durability: match setup.durability {
             crate::Durability::Buffered => Durability::Buffered,
             crate::Durability::Synced => Durability::Synced,
@@ -71,7 +78,10 @@ impl Candidate for Sharded {
     }
 
     fn open(&self, directory: &Path, setup: &Setup) -> Result<Box<dyn Engine>> {
-        let options = options(setup);
+        let mut options = options(setup);
+        let hot = self.hot_cache.unwrap_or(setup.cache_bytes / HOT_PART).min(setup.cache_bytes);
+        options.hot_cache_bytes = hot;
+        options.cache_bytes = setup.cache_bytes - hot;
         let store = Store::builder(directory.join("store"))
             .create(Creation::New)
             .shards(self.shards)
@@ -137,10 +147,14 @@ impl Engine for Open {
         Description {
             version: format!("{}, RocksDB {}", env!("CARGO_PKG_VERSION"), rocksdb_version()),
             durability: durability.into(),
-            cache_bytes: options.cache_bytes as u64,
+            cache_bytes: (options.cache_bytes + options.hot_cache_bytes) as u64,
             write_buffer_bytes: options.write_buffer_bytes as u64,
             settings: vec![
                 format!("{kind}; cache, write buffers and threads are shared by all shards"),
+                match options.hot_cache_bytes {
+                    0 => "all of the cache is for blocks".to_owned(),
+                    hot => format!("{} MiB of the cache are for values of hot keys", hot >> 20),
+                },
                 settings(options),
             ],
         }

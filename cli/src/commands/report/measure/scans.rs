@@ -3,12 +3,10 @@
 use super::workloads::SHARDS;
 use super::{Settings, Watch, scratch};
 use crate::commands::report::data::{Figure, Scans};
-use annulus_workload::engines::{Partitioning, Plain, Sharded};
+use annulus_workload::engines::{Partitioning, Plain, Sharded, count_seeks};
 use annulus_workload::{Candidate, Durability, Engine, Keys, Result, Setup, ValueBytes, Values};
 use std::time::Instant;
 
-/// Partitions of each shard: as many ranges as arcs.
-const PARTITIONS: u32 = 16;
 const VALUE_BYTES: usize = 100;
 
 /// So many rows are read for a figure, or one scan's.
@@ -17,8 +15,6 @@ const ROWS_A_ROUND: u64 = 20_000;
 struct Open {
     name: String,
     engine: Box<dyn Engine>,
-    /// Where its partitions begin, apart from the first; none if each scan asks all of them.
-    boundaries: Option<Vec<Vec<u8>>>,
 }
 
 pub(super) fn measure(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Scans>> {
@@ -33,19 +29,17 @@ pub(super) fn measure(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<
         threads: 1,
     };
     let store =
-        |partitioning| Sharded { partitioning, shards: SHARDS, partitions: Some(PARTITIONS) };
+        |partitioning| Sharded { partitioning, shards: SHARDS, partitions: None, hot_cache: None };
     let (hash, range) = (store(Partitioning::Hash), store(Partitioning::Range));
-    let ranges = setup.keys.boundaries(records, u64::from(SHARDS * PARTITIONS));
-    let candidates: [(&dyn Candidate, _); 3] =
-        [(&hash, None), (&range, Some(ranges)), (&Plain, Some(Vec::new()))];
+    let candidates: [&dyn Candidate; 3] = [&hash, &range, &Plain];
     let mut open = Vec::new();
-    for (number, (candidate, boundaries)) in candidates.into_iter().enumerate() {
+    for (number, candidate) in candidates.into_iter().enumerate() {
         watch.step("load rows for scans", number + 1, 3)?;
         let place = directory.path().join(number.to_string());
         std::fs::create_dir(&place)?;
         let engine = candidate.open(&place, &setup)?;
         load(&*engine, &setup)?;
-        open.push(Open { name: candidate.identity().to_string(), engine, boundaries });
+        open.push(Open { name: candidate.identity().to_string(), engine });
     }
     let lengths = settings.or(&[1, 10, 100, 1_000, 10_000][..], &[1, 10, 100, 1_000]);
     let mut scans = Vec::new();
@@ -71,47 +65,28 @@ fn of_length(settings: &Settings, open: &[Open], setup: &Setup, rows: u64) -> Re
     let mut figures: Vec<(Vec<f64>, f64)> = vec![(Vec::new(), 0.0); open.len()];
     let (rounds, number) =
         (settings.or(7, 2), (ROWS_A_ROUND / rows).clamp(1, settings.or(500, 20)));
-    // The first round warms caches up, and does not count.
+    // The first round counts seeks instead of time, and warms caches up.
     for round in 0..=rounds {
         let from: Vec<_> =
             (0..number).map(|_| setup.keys.key(random.u64(..setup.records))).collect();
         for (one, (us, seeks)) in open.iter().zip(&mut figures) {
+            let scans = || {
+                from.iter()
+                    .try_for_each(|from| one.engine.scan(from, rows as usize, &mut |_, _| {}))
+            };
+            if round == 0 {
+                let (scanned, counted) = count_seeks(scans);
+                scanned?;
+                *seeks = counted as f64 / number as f64;
+                continue;
+            }
             let started = Instant::now();
-            let mut asked = 0;
-            for from in &from {
-                asked += scan(one, from, rows as usize)?;
-            }
-            let elapsed = started.elapsed().as_secs_f64();
-            if round > 0 {
-                us.push(elapsed * 1e6 / number as f64);
-                *seeks += asked as f64 / (number * rounds) as f64;
-            }
+            scans()?;
+            us.push(started.elapsed().as_secs_f64() * 1e6 / number as f64);
         }
     }
     let made = open.iter().zip(figures).filter_map(|(one, (us, seeks))| {
         Some(Scans { name: one.name.clone(), rows, us: Figure::of(us)?, seeks })
     });
     Ok(made.collect())
-}
-
-/// The partitions that it asked.
-fn scan(one: &Open, from: &[u8], rows: usize) -> Result<usize> {
-    let mut last = Vec::with_capacity(annulus_workload::KEY_BYTES);
-    let mut read = 0;
-    one.engine.scan(from, rows, &mut |key, _| {
-        read += 1;
-        if read == rows || read % 64 == 0 {
-            last.clear();
-            last.extend_from_slice(key);
-        }
-    })?;
-    Ok(match &one.boundaries {
-        None => (SHARDS * PARTITIONS) as usize,
-        Some(boundaries) => {
-            let place = |key: &[u8]| boundaries.partition_point(|boundary| boundary[..] <= *key);
-            // A scan that came to the end of the keys has asked the last partition.
-            let end = if read < rows { boundaries.len() } else { place(&last) };
-            end - place(from) + 1
-        }
-    })
 }

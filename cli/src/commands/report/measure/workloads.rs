@@ -47,7 +47,12 @@ fn plan(settings: &Settings, workloads: &[Workload], seconds: f64) -> Plan {
 
 fn stores(shards: &[u32]) -> Vec<Sharded> {
     let of = |partitioning| {
-        shards.iter().map(move |shards| Sharded { partitioning, shards: *shards, partitions: None })
+        shards.iter().map(move |shards| Sharded {
+            partitioning,
+            shards: *shards,
+            partitions: None,
+            hot_cache: None,
+        })
     };
     PARTITIONINGS.into_iter().flat_map(of).collect()
 }

@@ -13,11 +13,17 @@ pub(super) fn workloads(raw: &Raw) -> String {
     let Some(first) = runs.first() else { return paragraph("Nothing was run.") };
     let said = paragraph(&format!(
         "YCSB's core workloads on {} records of {} bytes, {} threads.",
-        human::count(runs.iter().map(|run| run.records).max().unwrap_or_default()),
+        human::count(loaded(runs)),
         first.value_bytes,
         first.threads,
     ));
     said + &list(&verdicts(runs)) + &figures(runs) + &figures_table(runs)
+}
+
+/// How many records there were before any was inserted.
+fn loaded(runs: &[Run]) -> u64 {
+    let runs = runs.iter().filter(|run| run.workload != "load");
+    runs.map(|run| run.records).min().unwrap_or_default()
 }
 
 pub(super) fn peers(raw: &Raw) -> String {

@@ -1,0 +1,15 @@
+//! How often RocksDB searches for where a scan begins.
+
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
+
+/// Runs something, and counts the seeks of cursors that this thread does meanwhile, by what RocksDB
+/// counts itself: each cursor on a column family searches the memtable once when it seeks.
+pub fn count_seeks<T>(run: impl FnOnce() -> T) -> (T, u64) {
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    let mut context = PerfContext::default();
+    context.reset();
+    let ran = run();
+    let seeks = context.metric(PerfMetric::SeekOnMemtableCount);
+    set_perf_stats(PerfStatsLevel::Disable);
+    (ran, seeks)
+}
