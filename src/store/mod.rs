@@ -22,6 +22,7 @@ mod scan;
 mod scan_watch;
 mod shards;
 mod snapshot;
+mod source;
 mod stats;
 mod value;
 mod view;

@@ -4,21 +4,18 @@ use super::bounds::Bounds;
 use super::merge::Merge;
 use super::rows::{RowCursor, RowFilter};
 use super::scan_watch::ScanWatch;
+use super::source::{Cut, Source};
 use super::view::{Partition, View};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
 use crate::options::ReadOptions;
-use crate::shard::{Cursor, Direction, EngineSnapshot, KeyRange, Read};
+use crate::shard::{Cursor, Direction};
 use crate::topology::Partitioning;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Asking the clock costs about as much as a row, so a scan asks it once in this many rows.
 const ROWS_PER_CLOCK: u32 = 32;
-
-/// The cut that a scan reads from: one snapshot of each shard.
-pub(super) type Cut = Arc<BTreeMap<ShardId, EngineSnapshot>>;
 
 /// How to scan: [`ReadOptions`] and what only scans have.
 ///
@@ -132,12 +129,7 @@ impl Scan {
             Partitioning::Hash { .. } if partitions.len() > 1
         );
         let rows = if interleaved {
-            let direction = source.direction;
-            let cursors = partitions
-                .into_iter()
-                .map(|(partition, filter)| source.cursor(&partition, filter))
-                .collect::<Result<Vec<_>>>()?;
-            Rows::Merge(Merge::new(cursors, direction))
+            Rows::Merge(Merge::new(source.cursors(partitions.into())?, source.direction))
         } else {
             Rows::Chain(Box::new(Chain::start(source, partitions)?))
         };
@@ -237,28 +229,6 @@ impl std::iter::FusedIterator for Scan {}
 impl std::fmt::Debug for Scan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scan").field("rows_left", &self.left).finish_non_exhaustive()
-    }
-}
-
-/// What cursors are opened from.
-struct Source {
-    cut: Option<Cut>,
-    range: KeyRange,
-    direction: Direction,
-    deadline: Option<Instant>,
-    bypass_cache: bool,
-}
-
-impl Source {
-    fn cursor(&self, partition: &Partition, filter: RowFilter) -> Result<RowCursor> {
-        let at = match &self.cut {
-            Some(cut) => Some(cut.get(&partition.owner).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
-            })?),
-            None => None,
-        };
-        let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
-        RowCursor::open(partition, filter, &self.range, self.direction, read)
     }
 }
 

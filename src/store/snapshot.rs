@@ -3,8 +3,9 @@
 use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
 use super::keyspace::Keyspace;
-use super::scan::{Cut, Scan, ScanOptions};
+use super::scan::{Scan, ScanOptions};
 use super::scan_watch::ScanWatch;
+use super::source::Cut;
 use super::value::Value;
 use super::view::View;
 use crate::error::{Error, ErrorKind, Result};

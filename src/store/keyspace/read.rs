@@ -242,7 +242,8 @@ impl Keyspace {
     ///
     /// A range keyspace opens the partitions that the range crosses, one after the other. A hash
     /// keyspace opens every partition and merges them, except where the range fixes the part of
-    /// the key that is hashed: then it opens one. [`Scan`] says what a scan sees.
+    /// the key that is hashed: then it opens one. Where a disk has to be asked, it opens several at
+    /// the same time, on threads that end with the opening. [`Scan`] says what a scan sees.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};

@@ -1,0 +1,141 @@
+//! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
+
+use super::rows::{RowCursor, RowFilter};
+use super::view::Partition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::shard::{Direction, EngineSnapshot, KeyRange, Read};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Whoever opens a cursor for longer than this has waited for a disk.
+const SLOW_OPEN: Duration = Duration::from_micros(100);
+
+/// How many threads ask disks for the arcs of one scan.
+const OPENERS: usize = 8;
+
+/// The cut that a scan reads from: one snapshot of each shard.
+pub(super) type Cut = Arc<BTreeMap<ShardId, EngineSnapshot>>;
+
+/// What cursors are opened from.
+pub(super) struct Source {
+    pub(super) cut: Option<Cut>,
+    pub(super) range: KeyRange,
+    pub(super) direction: Direction,
+    pub(super) deadline: Option<Instant>,
+    pub(super) bypass_cache: bool,
+}
+
+impl Source {
+    pub(super) fn cursor(&self, partition: &Partition, filter: RowFilter) -> Result<RowCursor> {
+        let at = match &self.cut {
+            Some(cut) => Some(cut.get(&partition.owner).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
+            })?),
+            None => None,
+        };
+        let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
+        RowCursor::open(partition, filter, &self.range, self.direction, read)
+    }
+
+    /// Cursors on all of some partitions, in any order. Opens one after the other as long as that
+    /// is quick: a thread costs more than a seek in memory. Once a disk has to be asked, several
+    /// threads ask for the rest at the same time.
+    pub(super) fn cursors(
+        &self,
+        mut partitions: Vec<(Arc<Partition>, RowFilter)>,
+    ) -> Result<Vec<RowCursor>> {
+        let mut cursors = Vec::with_capacity(partitions.len());
+        let mut begun = Instant::now();
+        while let Some((partition, filter)) = partitions.pop() {
+            cursors.push(self.cursor(&partition, filter)?);
+            let now = Instant::now();
+            if now - begun > SLOW_OPEN && partitions.len() > 1 {
+                return self.cursors_at_once(&partitions, cursors);
+            }
+            begun = now;
+        }
+        Ok(cursors)
+    }
+
+    fn cursors_at_once(
+        &self,
+        partitions: &[(Arc<Partition>, RowFilter)],
+        mut cursors: Vec<RowCursor>,
+    ) -> Result<Vec<RowCursor>> {
+        let next = AtomicUsize::new(0);
+        let open = || {
+            let mut opened = Vec::new();
+            while let Some((partition, filter)) =
+                partitions.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                opened.push(self.cursor(partition, filter.clone())?);
+            }
+            Ok(opened)
+        };
+        std::thread::scope(|scope| {
+            let helper = |_| {
+                let thread = std::thread::Builder::new().name("annulus-scan".to_owned());
+                // This thread does what no other could be started for.
+                thread.spawn_scoped(scope, open).ok()
+            };
+            let helpers: Vec<_> = (1..OPENERS.min(partitions.len())).filter_map(helper).collect();
+            cursors.extend(open()?);
+            for helper in helpers {
+                match helper.join() {
+                    Ok(opened) => cursors.extend(opened?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(cursors)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::Cursor;
+    use crate::topology::KeyspaceSpec;
+    use crate::{Options, Store};
+
+    /// Which disk is slow cannot be chosen here, so what happens then is asked for.
+    #[test]
+    fn arcs_opened_at_once_are_the_arcs_opened_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { write_buffer_bytes: 4 << 20, ..Options::default() };
+        let store = Store::builder(directory.path().join("store")).options(options).open().unwrap();
+        let spec = KeyspaceSpec::hash().arcs_per_shard(5);
+        let rows = store.create_keyspace("rows", spec).unwrap();
+        for number in 0..500_u32 {
+            rows.put(number.to_be_bytes(), "value").unwrap();
+        }
+        let source = Source {
+            cut: None,
+            range: KeyRange { start: 100_u32.to_be_bytes().to_vec(), end: None },
+            direction: Direction::Forward,
+            deadline: None,
+            bypass_cache: false,
+        };
+        let view = rows.view();
+        let partitions: Vec<_> = (0..view.partitions.len())
+            .map(|index| {
+                let partition = Arc::clone(view.partition(index).unwrap());
+                (partition, RowFilter::of(&view, index).unwrap())
+            })
+            .collect();
+        let keys = |cursors: Vec<RowCursor>| {
+            let mut keys: Vec<_> = cursors.iter().filter_map(|cursor| cursor.key()).collect();
+            keys.sort_unstable();
+            keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>()
+        };
+        let one_by_one: Result<Vec<_>> =
+            partitions.iter().map(|(one, filter)| source.cursor(one, filter.clone())).collect();
+        let at_once = source.cursors_at_once(&partitions, Vec::new()).unwrap();
+        let (one_by_one, at_once) = (keys(one_by_one.unwrap()), keys(at_once));
+        assert_eq!(one_by_one.len(), view.partitions.len());
+        assert_eq!(at_once, one_by_one);
+    }
+}
