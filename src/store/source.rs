@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whoever opens a cursor for longer than this has waited for a disk.
-const SLOW_OPEN: Duration = Duration::from_micros(100);
+/// Opening cursors for longer than this means to wait for a disk.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// How many threads ask disks for the arcs of one scan.
 const OPENERS: usize = 8;
@@ -40,22 +40,20 @@ impl Source {
         RowCursor::open(partition, filter, &self.range, self.direction, read)
     }
 
-    /// Cursors on all of some partitions, in any order. Opens one after the other as long as that
-    /// is quick: a thread costs more than a seek in memory. Once a disk has to be asked, several
-    /// threads ask for the rest at the same time.
+    /// Cursors on all of some partitions, in any order. Opens one after the other for a while, which
+    /// suffices where all is in memory, and where threads would cost more than they save. What is
+    /// left then, several threads open at the same time.
     pub(super) fn cursors(
         &self,
         mut partitions: Vec<(Arc<Partition>, RowFilter)>,
     ) -> Result<Vec<RowCursor>> {
         let mut cursors = Vec::with_capacity(partitions.len());
-        let mut begun = Instant::now();
+        let begun = Instant::now();
         while let Some((partition, filter)) = partitions.pop() {
             cursors.push(self.cursor(&partition, filter)?);
-            let now = Instant::now();
-            if now - begun > SLOW_OPEN && partitions.len() > 1 {
+            if partitions.len() > 1 && begun.elapsed() > PATIENCE {
                 return self.cursors_at_once(&partitions, cursors);
             }
-            begun = now;
         }
         Ok(cursors)
     }

@@ -28,6 +28,8 @@ fn a_quick_run_writes_a_page_that_needs_nothing_else() {
     place.write("notes.txt", "First <note>,\ntwo lines.\n\n\nSecond note.\n");
     let line = ["report", "--quick", "--seed", "7", "-o", "page.html", "--save", "raw.json"];
     let line = [&line[..], &["--directory", "data", "--notes", "notes.txt"]].concat();
+    let line = [&line[..], &["--peers-binary", "./peers.sh"]].concat();
+    peers_program(&place, "peers.sh");
     let written = place.json(&line);
     assert_eq!((&written["page"], &written["wrong_reads"]), (&"page.html".into(), &0.into()));
     assert_eq!(std::fs::read_dir(place.path("data")).unwrap().count(), 0, "the data was removed");
@@ -43,7 +45,8 @@ fn a_quick_run_writes_a_page_that_needs_nothing_else() {
     }
     let raw: Value = serde_json::from_slice(&place.read("raw.json")).unwrap();
     assert_eq!(raw["made"]["seed"], 7);
-    for part in ["workloads", "threads", "shards", "growth", "scans", "moves", "timelines"] {
+    for part in ["workloads", "peers", "threads", "shards", "growth", "scans", "moves", "timelines"]
+    {
         assert!(!raw[part].as_array().unwrap().is_empty(), "{part}");
     }
     check_figures(&raw);
@@ -55,6 +58,15 @@ fn a_quick_run_writes_a_page_that_needs_nothing_else() {
     let line = ["report", "--from", "raw.json", "--peers", "peers.json", "-o", "peers.html"];
     place.run(&line).success();
     assert!(page(&place, "peers.html").contains("Settings of each store"));
+}
+
+/// A program that takes the arguments of `annulus-peers`, and prints what has the same form.
+fn peers_program(place: &Place, name: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let tool = env!("CARGO_BIN_EXE_annulus");
+    place.write(name, format!("#!/bin/sh\nexec '{tool}' bench --workload c \"$@\"\n"));
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.path(name), executable).unwrap();
 }
 
 /// What must be so on every machine.
@@ -87,12 +99,13 @@ fn bad_files_are_named() {
     place.write("bad.json", "[1");
     place.write("old.json", "{\"format\": 0}");
     place.write("none.json", "[]");
-    let cases: [(&[&str], i32, &str, &str); 7] = [
+    let cases: [(&[&str], i32, &str, &str); 8] = [
         (&["--from", "missing.json"], 3, "not_found", "missing.json"),
         (&["--from", "bad.json"], 2, "invalid_argument", "bad.json is not what"),
         (&["--from", "old.json"], 2, "invalid_argument", "format 0"),
         (&["--quick", "--peers", "bad.json"], 2, "invalid_argument", "annulus-peers"),
         (&["--quick", "--peers", "none.json"], 2, "invalid_argument", "no results"),
+        (&["--quick", "--peers-binary", "./none"], 3, "not_found", "./none"),
         (&["--quick", "--directory", "nowhere"], 2, "invalid_argument", "--directory nowhere"),
         (&["--quick", "-o", "nowhere/page.html"], 3, "not_found", "nowhere"),
     ];

@@ -108,12 +108,13 @@ fn measured(args: &Args, output: &Output) -> Outcome<Option<Raw>> {
     files::check_writable(&args.output)?;
     let directory = measure::place(args.directory.as_deref())?;
     let settings = Settings { quick: args.quick, seed: args.seed, directory };
+    // First: a program that cannot be run is told before twenty minutes of work.
+    let peers = args.peers_binary.as_deref().map(|program| files::run_peers(program, &settings));
+    let peers = peers.transpose()?;
     let measured =
         watch::watched(output, |observer| measure::measure(&settings, &mut Watch::new(observer)));
     let Some(mut raw) = measured.map_err(failure::of)? else { return Ok(None) };
-    if let Some(program) = &args.peers_binary {
-        raw.peers = files::run_peers(program, &settings)?;
-    }
+    raw.peers = peers.unwrap_or_default();
     Ok(Some(raw))
 }
 
