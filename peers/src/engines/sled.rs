@@ -35,7 +35,9 @@ struct Open {
 impl Engine for Open {
     fn describe(&self) -> Description {
         let durability = if self.synced {
-            "flush() after each write: fsync of the log".to_owned()
+            "flush() after each write: on Linux sync_file_range of the log, which does not make the \
+             disk write its own cache; weaker than the fdatasync of the others"
+                .to_owned()
         } else {
             format!(
                 "flush_every_ms({PERSIST_EVERY_MS}), its default: weaker than handing each write \
