@@ -174,8 +174,9 @@ impl Churn {
     /// Somewhere inside a span.
     fn place(&mut self, span: Span) -> SplitAt {
         match span {
-            Span::Tokens(span) if self.random.bool() => {
-                let width = u64::try_from(span.width()).unwrap_or(u64::MAX).max(2);
+            // Weights that change may leave an arc of a single token, which cannot be cut.
+            Span::Tokens(span) if span.width() > 1 && self.random.bool() => {
+                let width = u64::try_from(span.width()).unwrap_or(u64::MAX);
                 SplitAt::Token(Token(span.start.0 + self.random.u64(1..width)))
             }
             Span::Keys(span) => {
