@@ -115,7 +115,8 @@ fn every_workload_runs_and_reads_what_was_written() {
         assert_eq!(outcome.kinds.iter().map(|(_, latencies)| latencies.len()).sum::<u64>(), 5000);
         let shown: f64 = outcome.intervals.iter().map(|i| i.ops_per_s * i.seconds).sum();
         assert!((shown - 5000.0).abs() < 1.0, "{shown}");
-        assert!((1.0..1.3).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
+        // Some 150 samples, of which a few popular records are a third: seen up to 1.37.
+        assert!((1.0..1.6).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
         let inserted = outcome.kinds.iter().find(|(kind, _)| *kind == Kind::Insert);
         let inserted = inserted.map_or(0, |(_, latencies)| latencies.len());
         let (before, after) = outcome.records;
