@@ -107,16 +107,22 @@ impl Bench {
 #[test]
 fn every_workload_runs_and_reads_what_was_written() {
     let bench = Bench::new(Tree::default());
+    // Enough that the shards of a moving favourite even out.
+    const OPERATIONS: u64 = 20_000;
     for workload in Workload::ALL {
-        let outcome = bench.go(&bench.run(workload)).unwrap();
-        assert_eq!(outcome.operations, 5000, "{workload}");
+        let outcome =
+            bench.go(&Run { length: Length::Operations(OPERATIONS), ..bench.run(workload) });
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.operations, OPERATIONS, "{workload}");
         assert_eq!(outcome.wrong_reads, 0, "{workload}");
-        assert_eq!(outcome.latencies.len(), 5000);
-        assert_eq!(outcome.kinds.iter().map(|(_, latencies)| latencies.len()).sum::<u64>(), 5000);
+        assert_eq!(outcome.latencies.len(), OPERATIONS);
+        assert_eq!(
+            outcome.kinds.iter().map(|(_, latencies)| latencies.len()).sum::<u64>(),
+            OPERATIONS
+        );
         let shown: f64 = outcome.intervals.iter().map(|i| i.ops_per_s * i.seconds).sum();
-        assert!((shown - 5000.0).abs() < 1.0, "{shown}");
-        // Some 150 samples, of which a few popular records are a third: seen up to 1.37.
-        assert!((1.0..1.6).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
+        assert!((shown - OPERATIONS as f64).abs() < 1.0, "{shown}");
+        assert!((1.0..1.3).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
         let inserted = outcome.kinds.iter().find(|(kind, _)| *kind == Kind::Insert);
         let inserted = inserted.map_or(0, |(_, latencies)| latencies.len());
         let (before, after) = outcome.records;
