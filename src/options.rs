@@ -76,6 +76,10 @@ pub struct Options {
     /// Threads for flushes and compactions, shared by all shards. Default: the number of
     /// processors; 1 to 256.
     pub background_threads: usize,
+    /// Threads that open the partitions of one scan where that takes longer than a millisecond, as
+    /// it does when disks must be asked: the caller's, and others that end with the opening. 1
+    /// never starts one. Default: 8; 1 to 64.
+    pub scan_threads: usize,
     /// Bytes of values kept in memory for keys that are read often, besides `cache_bytes`; 0 for
     /// none. A key's value is there as long as nobody writes the key; a hit costs a tenth of a read
     /// of a shard, and a miss a few percent of one. An eighth of both together is a good share where
@@ -106,6 +110,7 @@ impl Default for Options {
             compression: Compression::default(),
             bloom_bits_per_key: 10,
             background_threads: std::thread::available_parallelism().map_or(2, usize::from),
+            scan_threads: 8,
             hot_cache_bytes: 32 * MIB,
             heat: Some(HeatOptions::default()),
             rebalance: RebalanceOptions::default(),
@@ -133,6 +138,7 @@ impl Options {
             ("partitions_per_shard_max", self.partitions_per_shard_max, 1, 4096),
             ("bloom_bits_per_key", usize::from(self.bloom_bits_per_key), 0, 32),
             ("background_threads", self.background_threads, 1, 256),
+            ("scan_threads", self.scan_threads, 1, 64),
         ];
         for (name, value, least, most) in bounds {
             if !(least..=most).contains(&value) {

@@ -103,6 +103,7 @@ impl Scan {
         bounds: &Bounds,
         options: ScanOptions,
         cut: Option<Cut>,
+        threads: usize,
         watch: Option<Box<ScanWatch>>,
     ) -> Result<Option<Self>> {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -123,6 +124,7 @@ impl Scan {
             direction: options.direction(),
             deadline,
             bypass_cache: options.read.bypass_cache,
+            threads,
         };
         let interleaved = matches!(
             view.keyspace.partitioning(),

@@ -31,6 +31,7 @@ struct Inner {
     store: u128,
     views: BTreeMap<KeyspaceId, Arc<View>>,
     cut: Cut,
+    scan_threads: usize,
 }
 
 impl Snapshot {
@@ -48,7 +49,8 @@ impl Snapshot {
         for partition in views.values().flat_map(|view| view.partitions.iter()) {
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
-        Self { inner: Arc::new(Inner { store: core.id, views, cut: Arc::new(cut) }) }
+        let scan_threads = core.options.scan_threads;
+        Self { inner: Arc::new(Inner { store: core.id, views, cut: Arc::new(cut), scan_threads }) }
     }
 
     /// The value of a key.
@@ -105,9 +107,10 @@ impl Snapshot {
     ) -> Result<Scan> {
         let cut = Some(Arc::clone(&self.inner.cut));
         let watch = ScanWatch::begin(keyspace.sampler(), keyspace.id());
-        Scan::open(self.view(keyspace)?, &Bounds::of(&range), options, cut, watch)?.ok_or_else(
-            || Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded"),
-        )
+        let (view, threads) = (self.view(keyspace)?, self.inner.scan_threads);
+        Scan::open(view, &Bounds::of(&range), options, cut, threads, watch)?.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
+        })
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {

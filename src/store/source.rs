@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 /// Opening cursors for longer than this means to wait for a disk.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// How many threads ask disks for the arcs of one scan.
-const OPENERS: usize = 8;
-
 /// The cut that a scan reads from: one snapshot of each shard.
 pub(super) type Cut = Arc<BTreeMap<ShardId, EngineSnapshot>>;
 
@@ -26,6 +23,8 @@ pub(super) struct Source {
     pub(super) direction: Direction,
     pub(super) deadline: Option<Instant>,
     pub(super) bypass_cache: bool,
+    /// How many threads may open cursors.
+    pub(super) threads: usize,
 }
 
 impl Source {
@@ -51,11 +50,16 @@ impl Source {
         let begun = Instant::now();
         while let Some((partition, filter)) = partitions.pop() {
             cursors.push(self.cursor(&partition, filter)?);
-            if partitions.len() > 1 && begun.elapsed() > PATIENCE {
+            if self.calls_threads(partitions.len(), begun.elapsed()) {
                 return self.cursors_at_once(&partitions, cursors);
             }
         }
         Ok(cursors)
+    }
+
+    /// Whether other threads help to open so many partitions that are left after a while.
+    fn calls_threads(&self, left: usize, after: Duration) -> bool {
+        self.threads > 1 && left > 1 && after > PATIENCE
     }
 
     fn cursors_at_once(
@@ -79,7 +83,8 @@ impl Source {
                 // This thread does what no other could be started for.
                 thread.spawn_scoped(scope, open).ok()
             };
-            let helpers: Vec<_> = (1..OPENERS.min(partitions.len())).filter_map(helper).collect();
+            let helpers: Vec<_> =
+                (1..self.threads.min(partitions.len())).filter_map(helper).collect();
             cursors.extend(open()?);
             for helper in helpers {
                 match helper.join() {
@@ -99,6 +104,26 @@ mod tests {
     use crate::topology::KeyspaceSpec;
     use crate::{Options, Store};
 
+    fn source(threads: usize) -> Source {
+        Source {
+            cut: None,
+            range: KeyRange { start: 100_u32.to_be_bytes().to_vec(), end: None },
+            direction: Direction::Forward,
+            deadline: None,
+            bypass_cache: false,
+            threads,
+        }
+    }
+
+    #[test]
+    fn threads_help_where_they_are_allowed_and_worth_it() {
+        let slow = PATIENCE * 2;
+        assert!(source(2).calls_threads(2, slow));
+        assert!(!source(2).calls_threads(2, PATIENCE), "soon done alone");
+        assert!(!source(2).calls_threads(1, slow), "one is left");
+        assert!(!source(1).calls_threads(100, slow), "none is allowed");
+    }
+
     /// Which disk is slow cannot be chosen here, so what happens then is asked for.
     #[test]
     fn arcs_opened_at_once_are_the_arcs_opened_one_by_one() {
@@ -110,13 +135,7 @@ mod tests {
         for number in 0..500_u32 {
             rows.put(number.to_be_bytes(), "value").unwrap();
         }
-        let source = Source {
-            cut: None,
-            range: KeyRange { start: 100_u32.to_be_bytes().to_vec(), end: None },
-            direction: Direction::Forward,
-            deadline: None,
-            bypass_cache: false,
-        };
+        let source = source(8);
         let view = rows.view();
         let partitions: Vec<_> = (0..view.partitions.len())
             .map(|index| {

@@ -243,7 +243,8 @@ impl Keyspace {
     /// A range keyspace opens the partitions that the range crosses, one after the other. A hash
     /// keyspace opens every partition and merges them, except where the range fixes the part of
     /// the key that is hashed: then it opens one. Where a disk has to be asked, it opens several at
-    /// the same time, on threads that end with the opening. [`Scan`] says what a scan sees.
+    /// the same time, on threads that end with the opening, as many as
+    /// [`Options::scan_threads`](crate::Options::scan_threads) allows. [`Scan`] says what a scan sees.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -274,9 +275,11 @@ impl Keyspace {
     /// Those of [`get`](Self::get).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
         let bounds = Bounds::of(&range);
+        let threads = self.inner.core.options.scan_threads;
         loop {
             let watch = ScanWatch::begin(self.sampler(), self.id());
-            if let Some(scan) = Scan::open(&self.view(), &bounds, options, None, watch)? {
+            let scan = Scan::open(&self.view(), &bounds, options, None, threads, watch)?;
+            if let Some(scan) = scan {
                 return Ok(scan);
             }
         }

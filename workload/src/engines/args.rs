@@ -37,9 +37,11 @@ impl StoreArgs {
         let mut candidates = Vec::new();
         for partitioning in &self.partitioning {
             for shards in &self.shards {
-                let (partitioning, shards) = (*partitioning, *shards);
-                let (partitions, hot_cache) = (self.partitions, self.hot_cache);
-                let one = Sharded { partitioning, shards, partitions, hot_cache };
+                let one = Sharded {
+                    partitions: self.partitions,
+                    hot_cache: self.hot_cache,
+                    ..Sharded::new(*partitioning, *shards)
+                };
                 if !candidates.contains(&one) {
                     candidates.push(one);
                 }

@@ -36,9 +36,17 @@ pub struct Sharded {
     pub partitions: Option<u32>,
     /// How much of the memory for reads goes to the values of hot keys; without it an eighth.
     pub hot_cache: Option<usize>,
+    /// How many threads may open the partitions of one scan; without it as many as by default.
+    pub scan_threads: Option<usize>,
 }
 
 impl Sharded {
+    /// A store as it is by default.
+    #[must_use]
+    pub const fn new(partitioning: Partitioning, shards: u32) -> Self {
+        Self { partitioning, shards, partitions: None, hot_cache: None, scan_threads: None }
+    }
+
     fn spec(&self, setup: &Setup) -> KeyspaceSpec {
         match (self.partitioning, self.partitions) {
             (Partitioning::Hash, None) => KeyspaceSpec::hash().into(),
@@ -82,6 +90,7 @@ impl Candidate for Sharded {
         let hot = self.hot_cache.unwrap_or(setup.cache_bytes / HOT_PART).min(setup.cache_bytes);
         options.hot_cache_bytes = hot;
         options.cache_bytes = setup.cache_bytes - hot;
+        options.scan_threads = self.scan_threads.unwrap_or(options.scan_threads);
         let store = Store::builder(directory.join("store"))
             .create(Creation::New)
             .shards(self.shards)

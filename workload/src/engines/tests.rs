@@ -8,9 +8,7 @@ fn each_agrees_with_the_model() {
     let seed = std::env::var("ANNULUS_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("ANNULUS_SEED={seed}");
-    let store =
-        |partitioning| Sharded { partitioning, shards: 3, partitions: None, hot_cache: None };
-    let (hash, range) = (store(Partitioning::Hash), store(Partitioning::Range));
+    let (hash, range) = (Sharded::new(Partitioning::Hash, 3), Sharded::new(Partitioning::Range, 3));
     let candidates: [&dyn Candidate; 3] = [&hash, &range, &Plain];
     for candidate in candidates {
         for (durability, operations) in [(Durability::Buffered, 3_000), (Durability::Synced, 150)] {

@@ -28,8 +28,9 @@ pub(super) fn measure(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<
         records,
         threads: 1,
     };
+    // Seeks are counted by the thread that does them, so there must be only one.
     let store =
-        |partitioning| Sharded { partitioning, shards: SHARDS, partitions: None, hot_cache: None };
+        |partitioning| Sharded { scan_threads: Some(1), ..Sharded::new(partitioning, SHARDS) };
     let (hash, range) = (store(Partitioning::Hash), store(Partitioning::Range));
     let candidates: [&dyn Candidate; 3] = [&hash, &range, &Plain];
     let mut open = Vec::new();

@@ -46,14 +46,7 @@ fn plan(settings: &Settings, workloads: &[Workload], seconds: f64) -> Plan {
 }
 
 fn stores(shards: &[u32]) -> Vec<Sharded> {
-    let of = |partitioning| {
-        shards.iter().map(move |shards| Sharded {
-            partitioning,
-            shards: *shards,
-            partitions: None,
-            hot_cache: None,
-        })
-    };
+    let of = |partitioning| shards.iter().map(move |shards| Sharded::new(partitioning, *shards));
     PARTITIONINGS.into_iter().flat_map(of).collect()
 }
 
