@@ -8,8 +8,12 @@
 //!
 //! A key is taken in when it is read for the second time since it was written: a table of
 //! fingerprints of the keys read last, and of their versions, stands before the cache (the
-//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once, or written
-//! as often as they are read, cost two loads and a store, and no room.
+//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once cost two loads
+//! and a store, and no room.
+//!
+//! A key that is here and is written stays: its writer puts the new value in the place of the old
+//! one, or the next reader does where the writer was not the only one. One that is written again and
+//! again and not read in between goes.
 
 use crate::access::{AtWork, Version, Versions};
 use crate::error::Result;
@@ -18,7 +22,7 @@ use crate::shard::EngineValue;
 use quick_cache::sync::{Cache, GuardResult};
 use serde::Serialize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -30,6 +34,10 @@ const OVERHEAD_BYTES: u64 = 128;
 
 /// What one value may take of the cache.
 const VALUE_PART_MAX: usize = 256;
+
+/// A key goes when more values of it than this, one after another, were read by nobody. To renew
+/// one costs about a fifth of what a hit saves.
+const UNREAD_MAX: u8 = 8;
 
 /// A reader that waits longer than this for another one's read reads by itself.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -54,8 +62,14 @@ pub struct HotCacheStats {
 pub(crate) struct Entry {
     version: Version,
     keyspace: KeyspaceId,
-    key: Box<[u8]>,
-    value: Option<Box<[u8]>>,
+    /// The key, and behind it the value if there is one: in one piece, as each piece is waited for.
+    bytes: Box<[u8]>,
+    key_bytes: usize,
+    present: bool,
+    /// How many entries of this key before this one were given to no reader, since one was.
+    unread: u8,
+    /// Whether this one was given to a reader.
+    read: AtomicBool,
 }
 
 /// The value of an entry, kept while it is in use.
@@ -65,7 +79,7 @@ impl std::ops::Deref for CachedValue {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.0.value.as_deref().unwrap_or_default()
+        self.0.value()
     }
 }
 
@@ -87,8 +101,7 @@ struct Weight;
 
 impl quick_cache::Weighter<u64, Arc<Entry>> for Weight {
     fn weight(&self, _hash: &u64, entry: &Arc<Entry>) -> u64 {
-        let value = entry.value.as_ref().map_or(0, |value| value.len());
-        OVERHEAD_BYTES + (entry.key.len() + value) as u64
+        OVERHEAD_BYTES + entry.bytes.len() as u64
     }
 }
 
@@ -143,7 +156,11 @@ impl HotCache {
             if self.versions.is(key.hash, entry.version) {
                 return Ok(Found::cached(entry));
             }
-            self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, &entry));
+            // IMPORTANT: before the read.
+            let version = self.versions.quiet(key.hash);
+            let value = read()?;
+            self.renew(&entry, version, key, value.as_deref());
+            return Ok(Found::new(value));
         }
         if self.is_new(key.hash, self.versions.quiet(key.hash)) {
             return read().map(Found::new);
@@ -183,7 +200,7 @@ impl HotCache {
                 // IMPORTANT: before the read.
                 let version = self.versions.quiet(key.hash);
                 let value = read()?;
-                if let Some(entry) = self.entry(version, key, value.as_deref()) {
+                if let Some(entry) = self.entry(version, key, value.as_deref(), 0) {
                     // Refused only if the place was taken meanwhile.
                     let _ = guard.insert(entry);
                 }
@@ -199,9 +216,28 @@ impl HotCache {
         version: Option<Version>,
         key: Key<'_>,
         value: Option<&[u8]>,
+        unread: u8,
     ) -> Option<Arc<Entry>> {
         let fits = value.is_none_or(|value| value.len() <= self.value_bytes_max);
-        version.filter(|_| fits).map(|version| Arc::new(Entry::new(version, key, value)))
+        version.filter(|_| fits).map(|version| Arc::new(Entry::new(version, key, value, unread)))
+    }
+
+    /// Puts what was read or written at a version in the place of an entry, which stands no more.
+    fn renew(
+        &self,
+        old: &Arc<Entry>,
+        version: Option<Version>,
+        key: Key<'_>,
+        value: Option<&[u8]>,
+    ) {
+        let unread = if old.read.load(Ordering::Relaxed) { 0 } else { old.unread + 1 };
+        let new = self.entry(version, key, value, unread).filter(|_| unread <= UNREAD_MAX);
+        if let Some(new) = new {
+            // Refused if the old one has been driven out.
+            let _ = self.entries.replace(key.hash, new, true);
+        } else if version.is_some() {
+            self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, old));
+        }
     }
 
     /// The value of a key if it is here; for reads of several keys, which wait for no other.
@@ -229,14 +265,35 @@ impl HotCache {
     ) {
         let key = Key { keyspace, key, hash: miss.hash };
         if !self.is_new(miss.hash, miss.version)
-            && let Some(entry) = self.entry(miss.version, key, value)
+            && let Some(entry) = self.entry(miss.version, key, value, 0)
         {
             self.entries.insert(miss.hash, entry);
         }
     }
 
-    /// To be held from before the write of a key until after it.
+    /// Writes a key, and keeps the new value if the key is here.
     #[inline]
+    pub(crate) fn write_through(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        write: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let key = Key { keyspace, key, hash: hash(keyspace, key) };
+        let at_work = self.versions.write(key.hash);
+        let after = self.versions.after(&at_work);
+        write()?;
+        drop(at_work);
+        if let Some(entry) = self.entries.peek(&key.hash)
+            && entry.is_of(key)
+        {
+            self.renew(&entry, after, key, value);
+        }
+        Ok(())
+    }
+
+    /// To be held from before the write of a key until after it, by who keeps nothing.
     pub(crate) fn write(&self, keyspace: KeyspaceId, key: &[u8]) -> AtWork<'_> {
         self.versions.write(hash(keyspace, key))
     }
@@ -265,13 +322,28 @@ impl HotCache {
 }
 
 impl Entry {
-    fn new(version: Version, key: Key<'_>, value: Option<&[u8]>) -> Self {
-        let (keyspace, value) = (key.keyspace, value.map(Into::into));
-        Self { version, keyspace, key: key.key.into(), value }
+    fn new(version: Version, key: Key<'_>, value: Option<&[u8]>, unread: u8) -> Self {
+        Self {
+            version,
+            keyspace: key.keyspace,
+            bytes: [key.key, value.unwrap_or_default()].concat().into(),
+            key_bytes: key.key.len(),
+            present: value.is_some(),
+            unread,
+            read: AtomicBool::new(false),
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        self.bytes.get(..self.key_bytes).unwrap_or_default()
+    }
+
+    fn value(&self) -> &[u8] {
+        self.bytes.get(self.key_bytes..).unwrap_or_default()
     }
 
     fn is_of(&self, key: Key<'_>) -> bool {
-        self.keyspace == key.keyspace && *self.key == *key.key
+        self.keyspace == key.keyspace && self.key() == key.key
     }
 }
 
@@ -281,10 +353,10 @@ impl Found {
     }
 
     fn cached(entry: Arc<Entry>) -> Self {
-        if entry.value.is_some() {
-            Self::Cached(CachedValue(entry))
-        } else {
-            Self::Absent { cached: true }
+        // Stored once, so that readers of a key on many processors share the line.
+        if !entry.read.load(Ordering::Relaxed) {
+            entry.read.store(true, Ordering::Relaxed);
         }
+        if entry.present { Self::Cached(CachedValue(entry)) } else { Self::Absent { cached: true } }
     }
 }

@@ -10,12 +10,17 @@
 //! the new value in the engine, and a later one the old value in a cache. If it only said so
 //! before, a reader could note the new version, read the old value, and keep it for good.
 //!
+//! A writer that was alone may keep what it wrote, too, at the version that it [leaves](Versions::after)
+//! behind. It is the version before it, but for the count of writers, so it stands only if no other
+//! write has begun since; that none was under way before, the writer has seen when it began.
+//!
 //! Keys share versions: a write of one key may make others be read again.
 
 use super::sync::{AtomicU64, CachePadded, Ordering};
 
-/// The explorer gets few, as it does of a latch.
-const VERSIONS: usize = if cfg!(annulus_shuttle) { 2 } else { 1 << 14 };
+/// The explorer gets few, as it does of a latch. Otherwise many times the keys of a usual cache,
+/// so that a write seldom makes another key be read again; a MiB of memory.
+const VERSIONS: usize = if cfg!(annulus_shuttle) { 2 } else { 1 << 17 };
 
 /// The lower bits count the writers at work, the upper ones how many there ever were.
 const AT_WORK: u64 = (1 << 16) - 1;
@@ -44,13 +49,25 @@ impl Version {
     }
 }
 
+#[cfg(all(test, annulus_shuttle))]
+impl Version {
+    /// What a careless writer would take for the version that it leaves.
+    pub(super) fn with_one_writer_less(self) -> Self {
+        Self { of_hash: self.of_hash - 1, ..self }
+    }
+}
+
 /// A writer at work.
 #[must_use = "the writer is at work for as long as this lives"]
-pub(crate) struct AtWork<'a>(&'a AtomicU64);
+pub(crate) struct AtWork<'a> {
+    version: &'a AtomicU64,
+    /// What the version was when this writer had begun.
+    begun: u64,
+}
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.version.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -100,8 +117,19 @@ impl Versions {
     }
 
     fn begin(version: &AtomicU64) -> AtWork<'_> {
-        version.fetch_add(WRITER, Ordering::AcqRel);
-        AtWork(version)
+        let begun = version.fetch_add(WRITER, Ordering::AcqRel).wrapping_add(WRITER);
+        AtWork { version, begun }
+    }
+
+    /// The version at which what a writer of a key is about to write stands once it is done; none
+    /// if another was at work when it began.
+    ///
+    /// IMPORTANT: to be asked before the write. Afterwards a write of a range could have begun and
+    /// ended meanwhile.
+    pub(crate) fn after(&self, writer: &AtWork<'_>) -> Option<Version> {
+        let of_all = self.of_all.load(Ordering::Acquire);
+        let alone = writer.begun & AT_WORK == 1 && of_all & AT_WORK == 0;
+        alone.then_some(Version { of_hash: writer.begun - 1, of_all })
     }
 }
 
@@ -124,5 +152,23 @@ mod tests {
         assert!(versions.quiet(8).is_none() && !versions.is(7, after));
         drop(all);
         assert!(versions.quiet(7).is_some() && !versions.is(7, after));
+    }
+
+    #[test]
+    fn a_writer_that_was_alone_knows_the_version_it_leaves() {
+        let versions = Versions::default();
+        let first = versions.write(7);
+        let after_first = versions.after(&first).unwrap();
+        assert!(!versions.is(7, after_first), "not done");
+        drop(first);
+        assert!(versions.is(7, after_first));
+        let (second, third) = (versions.write(7), versions.write(7));
+        let after_second = versions.after(&second).unwrap();
+        assert!(versions.after(&third).is_none(), "not alone");
+        drop((second, third));
+        assert!(!versions.is(7, after_second), "another began meanwhile");
+        let all = versions.write_all();
+        assert!(versions.after(&versions.write(7)).is_none(), "a range was being written");
+        drop(all);
     }
 }

@@ -351,3 +351,37 @@ fn the_cache_of_hot_keys_is_never_stale() {
     store.drop_keyspace("hash").unwrap();
     assert_eq!(keyspaces[0].get("k1").unwrap_err().kind(), annulus::ErrorKind::Closed);
 }
+
+/// What is read between writes stays in the cache through them; what is only written goes.
+#[test]
+fn the_cache_of_hot_keys_keeps_what_is_written_if_it_is_read() {
+    let directory = quick_directory();
+    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    for keyspace in crate::basic::both(&store) {
+        let before = store.hot_cache_stats().unwrap();
+        (0..2).for_each(|_| drop(keyspace.get("read").unwrap()));
+        for number in 0..20_000_u32 {
+            let value = number.to_le_bytes();
+            match number % 3 {
+                0 => keyspace.put("read", value).unwrap(),
+                1 => {
+                    let last = (number - 1).to_le_bytes();
+                    let swapped = keyspace.compare_and_swap("read", Some(&last), Some(&value));
+                    assert!(swapped.unwrap().is_swapped());
+                }
+                _ => keyspace.delete("read").unwrap(),
+            }
+            let expected = (number % 3 < 2).then_some(value);
+            assert_eq!(keyspace.get("read").unwrap().as_deref(), expected.as_ref().map(|v| &v[..]));
+        }
+        let stats = store.hot_cache_stats().unwrap();
+        let (hits, misses) = (stats.hits - before.hits, stats.misses - before.misses);
+        assert!(hits > 10_000 && misses < 1_000, "{hits} hits, {misses} misses");
+        assert_eq!(stats.keys, before.keys + 1);
+        (0..9).for_each(|number| keyspace.put("read", [number]).unwrap());
+        let stats = store.hot_cache_stats().unwrap();
+        assert_eq!(stats.keys, before.keys + 1, "written nine times, but read before the first");
+        keyspace.put("read", "a tenth time").unwrap();
+        assert_eq!(store.hot_cache_stats().unwrap().keys, before.keys);
+    }
+}

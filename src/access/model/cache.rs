@@ -1,5 +1,6 @@
-//! The versions on which the cache of hot keys rests: one writer after another and readers with a
-//! cache of one place, on the real [`Versions`].
+//! The versions on which the cache of hot keys rests: writers and readers with a cache of one
+//! place, in which readers keep what they read and writers what they wrote, on the real
+//! [`Versions`].
 //!
 //! What is written only grows, so reads are linearizable if none finds less than what was
 //! acknowledged before it began, nor less than what a read found that ended before it began.
@@ -22,6 +23,9 @@ enum Broken {
     AnnounceOnlyBefore,
     NoteAfterRead,
     NoteWhileWriting,
+    KeepAmongWriters,
+    NoteAfterWrite,
+    AskAfterWrite,
 }
 
 struct Store {
@@ -46,7 +50,11 @@ impl Store {
     }
 
     fn write(&self, all: bool) {
-        let write = || *self.engine.lock().unwrap() += 1;
+        let write = || {
+            let mut engine = self.engine.lock().unwrap();
+            *engine += 1;
+            *engine
+        };
         let announce = || if all { self.versions.write_all() } else { self.versions.write(HASH) };
         match self.broken {
             Broken::AnnounceAfterWrite => {
@@ -59,8 +67,27 @@ impl Store {
             }
             _ => {
                 let at_work = announce();
-                write();
+                let after = match self.broken {
+                    Broken::KeepAmongWriters => {
+                        Some(self.versions.now(HASH).with_one_writer_less())
+                    }
+                    _ => self.versions.after(&at_work),
+                };
+                let written = write();
+                let after = match self.broken {
+                    Broken::AskAfterWrite => self.versions.after(&at_work),
+                    _ => after,
+                };
                 drop(at_work);
+                let after = match self.broken {
+                    Broken::NoteAfterWrite => self.versions.quiet(HASH),
+                    _ => after,
+                };
+                if let Some(after) = after
+                    && !all
+                {
+                    *self.cache.lock().unwrap() = Some((after, written));
+                }
             }
         }
         // There may be two writers: what is surely there by now is what this one has seen.
@@ -135,16 +162,19 @@ fn no_read_is_stale() {
 
 #[test]
 fn each_rule_is_needed() {
-    for broken in [
-        Broken::AnnounceAfterWrite,
-        Broken::AnnounceOnlyBefore,
-        Broken::NoteAfterRead,
-        Broken::NoteWhileWriting,
+    for (broken, writers) in [
+        (Broken::AnnounceAfterWrite, 1),
+        (Broken::AnnounceOnlyBefore, 1),
+        (Broken::NoteAfterRead, 1),
+        (Broken::NoteWhileWriting, 1),
+        (Broken::KeepAmongWriters, 2),
+        (Broken::NoteAfterWrite, 2),
+        (Broken::AskAfterWrite, 3),
     ] {
         let found = catch_unwind(AssertUnwindSafe(|| {
-            // Few tasks and no favourites: the last rule takes six changes of the running task.
+            // Few tasks and no favourites: noting while writing takes six changes of the running task.
             let scheduler = RandomScheduler::new_from_seed(1, 200_000);
-            explore(scheduler, move || run(broken, 1, 2));
+            explore(scheduler, move || run(broken, writers, 2));
         }));
         assert!(found.is_err(), "nothing was found wrong with {broken:?}");
     }

@@ -65,7 +65,7 @@ impl Keyspace {
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.inner.core.check_value_bytes(value.len())?;
-        self.write(key, value.len(), |partition| {
+        self.write(key, Some(value), |partition| {
             partition.shard.put(&partition.column, key, value, durability)
         })
     }
@@ -86,7 +86,9 @@ impl Keyspace {
     /// Those of [`put`](Self::put).
     pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
         let key = key.as_ref();
-        self.write(key, 0, |partition| partition.shard.delete(&partition.column, key, durability))
+        self.write(key, None, |partition| {
+            partition.shard.delete(&partition.column, key, durability)
+        })
     }
 
     /// Passes the gate, takes the key's stripe of the latch, writes.
@@ -94,7 +96,7 @@ impl Keyspace {
     fn write(
         &self,
         key: &[u8],
-        value_bytes: usize,
+        value: Option<&[u8]>,
         write: impl Fn(&Partition) -> Result<()>,
     ) -> Result<()> {
         let core = &self.inner.core;
@@ -107,12 +109,14 @@ impl Keyspace {
             let stripe = partition.access.latch.share(key);
             core.check_writable()?;
             if partition.is_current()? {
-                let at_work = core.hot_cache.as_ref().map(|cache| cache.write(self.id(), key));
-                let written = write(partition);
-                drop(at_work);
+                let write = || write(partition);
+                let written = match &core.hot_cache {
+                    Some(cache) => cache.write_through(self.id(), key, value, write),
+                    None => write(),
+                };
                 let delay = partition.access.record(key);
                 drop((stripe, gate));
-                self.told_write(sampled, key, value_bytes);
+                self.told_write(sampled, key, value.map_or(0, <[u8]>::len));
                 slow_down(delay);
                 return written;
             }
@@ -245,13 +249,15 @@ impl Keyspace {
                 self.told_write(sampled, key, 0);
                 return Ok(Swap::Found(found.map(Value::new)));
             }
-            let at_work = core.hot_cache.as_ref().map(|cache| cache.write(self.id(), key));
-            let written = match new {
+            let write = || match new {
                 Some(value) => shard.put(column, key, value, durability),
                 None if found.is_some() => shard.delete(column, key, durability),
                 None => Ok(()),
             };
-            drop(at_work);
+            let written = match &core.hot_cache {
+                Some(cache) => cache.write_through(self.id(), key, new, write),
+                None => write(),
+            };
             let delay = partition.access.record(key);
             drop((stripe, gate));
             self.told_write(sampled, key, new.map_or(0, <[u8]>::len));
