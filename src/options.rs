@@ -70,8 +70,8 @@ pub struct Options {
     pub partitions_per_shard_max: usize,
     /// Compression on disk. Default: `Lz4ThenZstd`.
     pub compression: Compression,
-    /// Bits a key of the Bloom filters that save reads of absent keys; 0 for none. Default: 10;
-    /// at most 32.
+    /// Bits a key of the Bloom filters that save reads of absent keys; 0 for none, in memtables
+    /// neither, which otherwise have one of a fixed size. Default: 10; at most 32.
     pub bloom_bits_per_key: u8,
     /// Threads for flushes and compactions, shared by all shards. Default: the number of
     /// processors; 1 to 256.

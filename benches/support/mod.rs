@@ -75,6 +75,9 @@ pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
         write_buffer_bytes,
         false,
     ));
+    // As many bytes as those of the 16 memtables of four shards have together.
+    options.set_memtable_prefix_bloom_ratio(0.002);
+    options.set_memtable_whole_key_filtering(true);
     options.set_level_compaction_dynamic_level_bytes(true);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_bottommost_compression_type(DBCompressionType::Zstd);

@@ -1,6 +1,6 @@
 //! One plain RocksDB, with the settings that a shard of a store has, as far as they are public:
-//! cache, write buffer, compression, filters, the index in blocks, background threads. The write
-//! buffer is one memtable as large as the budget that the shards of a store share.
+//! cache, write buffer, compression, filters (of the memtable, too), the index in blocks, background
+//! threads. The write buffer is one memtable as large as the budget that the shards of a store share.
 
 use super::rocksdb_version;
 use super::sharded::{options, settings};
@@ -11,6 +11,9 @@ use rocksdb::{
     WriteOptions,
 };
 use std::path::Path;
+
+/// As many bytes of filter for the memtable as those of 16 column families together have.
+const MEMTABLE_FILTER_PART: f64 = 0.002;
 
 /// One RocksDB instance with one column family, with the settings of a store's shard.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +55,10 @@ fn database(options: &Options) -> rocksdb::Options {
     let budget = options.write_buffer_bytes;
     database.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager(budget, false));
     database.set_level_compaction_dynamic_level_bytes(true);
+    if options.bloom_bits_per_key > 0 {
+        database.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_PART);
+        database.set_memtable_whole_key_filtering(true);
+    }
     database.set_compression_type(upper);
     database.set_bottommost_compression_type(last);
     database.set_max_background_jobs(i32::try_from(options.background_threads).unwrap_or(2));
