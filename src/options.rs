@@ -81,8 +81,9 @@ pub struct Options {
     /// never starts one. Default: 8; 1 to 64.
     pub scan_threads: usize,
     /// Bytes of values kept in memory for keys that are read often, besides `cache_bytes`; 0 for
-    /// none. A key's value is there as long as nobody writes the key; a hit costs a tenth of a read
-    /// of a shard, and a miss a few percent of one. An eighth of both together is a good share where
+    /// none. Keys that are written stay if they are read between writes; a hit costs a tenth of a
+    /// read of a shard, and a miss a few percent of one. Unless it is 0, a little over 1 MiB more
+    /// goes into keeping it from being stale. An eighth of both together is a good share where
     /// some keys are read more often than others; where all are read alike, blocks use memory
     /// better. Default: 32 MiB; otherwise 0 or at least 64 KiB.
     pub hot_cache_bytes: usize,
