@@ -8,12 +8,12 @@
 //!
 //! A key is taken in when it is read for the second time since it was written: a table of
 //! fingerprints of the keys read last, and of their versions, stands before the cache (the
-//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once cost two loads
-//! and a store, and no room.
+//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once cost some
+//! loads and a store, and no room.
 //!
 //! A key that is here and is written stays: its writer puts the new value in the place of the old
-//! one, or the next reader does where the writer was not the only one. One that is written again and
-//! again and not read in between goes.
+//! one, or the next reader does where the writer was not the only one. One that is renewed again
+//! and again and not read in between goes.
 
 use crate::access::{AtWork, Version, Versions};
 use crate::error::Result;
@@ -32,10 +32,11 @@ const DOORKEEPER: usize = 1 << 16;
 /// What an entry takes besides its key and value, about.
 const OVERHEAD_BYTES: u64 = 128;
 
-/// What one value may take of the cache.
-const VALUE_PART_MAX: usize = 256;
+/// What one value may take of the cache. `quick_cache` refuses what is larger than its shards, of
+/// which it makes four for each processor.
+const VALUE_PART_MAX: usize = 512;
 
-/// A key goes when more values of it than this, one after another, were read by nobody. To renew
+/// A key goes when more entries of it than this, one after another, were given to nobody. To renew
 /// one costs about a fifth of what a hit saves.
 const UNREAD_MAX: u8 = 8;
 
@@ -52,9 +53,9 @@ pub struct HotCacheStats {
     pub bytes: u64,
     /// The most that it may take.
     pub bytes_max: u64,
-    /// Reads that it answered, estimated from a sample.
+    /// Reads of single keys that it answered, estimated from a sample.
     pub hits: u64,
-    /// Reads that it did not, estimated from a sample.
+    /// Reads of single keys that it did not, estimated from a sample.
     pub misses: u64,
 }
 
@@ -65,11 +66,20 @@ pub(crate) struct Entry {
     /// The key, and behind it the value if there is one: in one piece, as each piece is waited for.
     bytes: Box<[u8]>,
     key_bytes: usize,
-    present: bool,
+    kept: Kept,
     /// How many entries of this key before this one were given to no reader, since one was.
     unread: u8,
     /// Whether this one was given to a reader.
     read: AtomicBool,
+}
+
+/// What an entry says of its key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Value,
+    Absent,
+    /// The value is too large to be kept: whoever wants it reads it, and waits for no other reader.
+    TooLarge,
 }
 
 /// The value of an entry, kept while it is in use.
@@ -122,10 +132,6 @@ struct Key<'a> {
     hash: u64,
 }
 
-fn hash(keyspace: KeyspaceId, key: &[u8]) -> u64 {
-    xxh3_64_with_seed(key, keyspace.0.into())
-}
-
 impl HotCache {
     pub(crate) fn new(bytes: usize) -> Self {
         /// A guess at what an entry takes, for the size of the cache's tables.
@@ -140,6 +146,11 @@ impl HotCache {
         }
     }
 
+    /// By what a key is known here.
+    pub(crate) fn hash(&self, keyspace: KeyspaceId, key: &[u8]) -> u64 {
+        xxh3_64_with_seed(key, keyspace.0.into())
+    }
+
     /// The value of a key: from here, or by `read`, which finds the present one.
     #[inline]
     pub(crate) fn get(
@@ -148,13 +159,13 @@ impl HotCache {
         key: &[u8],
         read: impl FnOnce() -> Result<Option<EngineValue>>,
     ) -> Result<Found> {
-        let key = Key { keyspace, key, hash: hash(keyspace, key) };
+        let key = Key { keyspace, key, hash: self.hash(keyspace, key) };
         if let Some(entry) = self.entries.get(&key.hash) {
             if !entry.is_of(key) {
                 return read().map(Found::new);
             }
             if self.versions.is(key.hash, entry.version) {
-                return Ok(Found::cached(entry));
+                return Found::of(entry).map_or_else(|| read().map(Found::new), Ok);
             }
             // IMPORTANT: before the read.
             let version = self.versions.quiet(key.hash);
@@ -194,7 +205,7 @@ impl HotCache {
             GuardResult::Value(entry)
                 if entry.is_of(key) && self.versions.is(key.hash, entry.version) =>
             {
-                Ok(Found::cached(entry))
+                Found::of(entry).map_or_else(|| read().map(Found::new), Ok)
             }
             GuardResult::Guard(guard) => {
                 // IMPORTANT: before the read.
@@ -218,8 +229,22 @@ impl HotCache {
         value: Option<&[u8]>,
         unread: u8,
     ) -> Option<Arc<Entry>> {
-        let fits = value.is_none_or(|value| value.len() <= self.value_bytes_max);
-        version.filter(|_| fits).map(|version| Arc::new(Entry::new(version, key, value, unread)))
+        let version = version.filter(|_| key.key.len() <= self.value_bytes_max)?;
+        let room = self.value_bytes_max - key.key.len();
+        let (kept, value) = match value {
+            Some(value) if value.len() <= room => (Kept::Value, value),
+            Some(_) => (Kept::TooLarge, &[][..]),
+            None => (Kept::Absent, &[][..]),
+        };
+        Some(Arc::new(Entry {
+            version,
+            keyspace: key.keyspace,
+            bytes: [key.key, value].concat().into(),
+            key_bytes: key.key.len(),
+            kept,
+            unread,
+            read: AtomicBool::new(false),
+        }))
     }
 
     /// Puts what was read or written at a version in the place of an entry, which stands no more.
@@ -231,8 +256,8 @@ impl HotCache {
         value: Option<&[u8]>,
     ) {
         let unread = if old.read.load(Ordering::Relaxed) { 0 } else { old.unread + 1 };
-        let new = self.entry(version, key, value, unread).filter(|_| unread <= UNREAD_MAX);
-        if let Some(new) = new {
+        let wanted = version.filter(|_| unread <= UNREAD_MAX);
+        if let Some(new) = self.entry(wanted, key, value, unread) {
             // Refused if the old one has been driven out.
             let _ = self.entries.replace(key.hash, new, true);
         } else if version.is_some() {
@@ -246,13 +271,14 @@ impl HotCache {
         keyspace: KeyspaceId,
         key: &[u8],
     ) -> std::result::Result<Found, Miss> {
-        let key = Key { keyspace, key, hash: hash(keyspace, key) };
-        match self.entries.get(&key.hash) {
+        let key = Key { keyspace, key, hash: self.hash(keyspace, key) };
+        let found = match self.entries.get(&key.hash) {
             Some(entry) if entry.is_of(key) && self.versions.is(key.hash, entry.version) => {
-                Ok(Found::cached(entry))
+                Found::of(entry)
             }
-            _ => Err(Miss { hash: key.hash, version: self.versions.quiet(key.hash) }),
-        }
+            _ => None,
+        };
+        found.ok_or_else(|| Miss { hash: key.hash, version: self.versions.quiet(key.hash) })
     }
 
     /// Keeps what was found after a [miss](Self::look), unless the key is new.
@@ -280,7 +306,7 @@ impl HotCache {
         value: Option<&[u8]>,
         write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let key = Key { keyspace, key, hash: hash(keyspace, key) };
+        let key = Key { keyspace, key, hash: self.hash(keyspace, key) };
         let at_work = self.versions.write(key.hash);
         let after = self.versions.after(&at_work);
         write()?;
@@ -293,12 +319,13 @@ impl HotCache {
         Ok(())
     }
 
-    /// To be held from before the write of a key until after it, by who keeps nothing.
-    pub(crate) fn write(&self, keyspace: KeyspaceId, key: &[u8]) -> AtWork<'_> {
-        self.versions.write(hash(keyspace, key))
+    /// To be held from before the write of several keys, given by their [hashes](Self::hash), until
+    /// after it.
+    pub(crate) fn write_each(&self, hashes: Vec<u64>) -> Vec<AtWork<'_>> {
+        self.versions.write_each(hashes)
     }
 
-    /// To be held from before the write of many keys until after it.
+    /// To be held from before the write of ranges of keys until after it.
     pub(crate) fn write_all(&self) -> AtWork<'_> {
         self.versions.write_all()
     }
@@ -322,18 +349,6 @@ impl HotCache {
 }
 
 impl Entry {
-    fn new(version: Version, key: Key<'_>, value: Option<&[u8]>, unread: u8) -> Self {
-        Self {
-            version,
-            keyspace: key.keyspace,
-            bytes: [key.key, value.unwrap_or_default()].concat().into(),
-            key_bytes: key.key.len(),
-            present: value.is_some(),
-            unread,
-            read: AtomicBool::new(false),
-        }
-    }
-
     fn key(&self) -> &[u8] {
         self.bytes.get(..self.key_bytes).unwrap_or_default()
     }
@@ -352,11 +367,16 @@ impl Found {
         value.map_or(Self::Absent { cached: false }, Self::Read)
     }
 
-    fn cached(entry: Arc<Entry>) -> Self {
-        // Stored once, so that readers of a key on many processors share the line.
+    /// What an entry says; none if that is to read the key.
+    fn of(entry: Arc<Entry>) -> Option<Self> {
+        // Stored once: a hot key's readers need not all write it.
         if !entry.read.load(Ordering::Relaxed) {
             entry.read.store(true, Ordering::Relaxed);
         }
-        if entry.present { Self::Cached(CachedValue(entry)) } else { Self::Absent { cached: true } }
+        match entry.kept {
+            Kept::Value => Some(Self::Cached(CachedValue(entry))),
+            Kept::Absent => Some(Self::Absent { cached: true }),
+            Kept::TooLarge => None,
+        }
     }
 }

@@ -18,8 +18,8 @@
 
 use super::sync::{AtomicU64, CachePadded, Ordering};
 
-/// The explorer gets few, as it does of a latch. Otherwise many times the keys of a usual cache,
-/// so that a write seldom makes another key be read again; a MiB of memory.
+/// The explorer gets few, as it does of a latch. Otherwise more than the keys of a usual cache, so
+/// that a write seldom makes another key be read again; a MiB of memory.
 const VERSIONS: usize = if cfg!(annulus_shuttle) { 2 } else { 1 << 17 };
 
 /// The lower bits count the writers at work, the upper ones how many there ever were.
@@ -82,7 +82,11 @@ impl Versions {
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of versions")]
     fn of_hash(&self, hash: u64) -> &AtomicU64 {
-        &self.by_hash[hash as usize % VERSIONS]
+        &self.by_hash[Self::place(hash)]
+    }
+
+    fn place(hash: u64) -> usize {
+        hash as usize % VERSIONS
     }
 
     /// The version before a read; none if a writer is at work.
@@ -111,7 +115,18 @@ impl Versions {
         Self::begin(self.of_hash(hash))
     }
 
-    /// The same for a writer of many keys.
+    /// The same for a writer of several keys.
+    ///
+    /// IMPORTANT: announces itself once to each version, however many of the keys share it. A
+    /// thread that did so for each key could do it 65,536 times, and look as if nobody were at
+    /// work. So the count of writers at work is never above that of threads.
+    pub(crate) fn write_each(&self, mut hashes: Vec<u64>) -> Vec<AtWork<'_>> {
+        hashes.sort_unstable_by_key(|hash| Self::place(*hash));
+        hashes.dedup_by_key(|hash| Self::place(*hash));
+        hashes.into_iter().map(|hash| self.write(hash)).collect()
+    }
+
+    /// The same for a writer of ranges of keys.
     pub(crate) fn write_all(&self) -> AtWork<'_> {
         Self::begin(&self.of_all)
     }
@@ -152,6 +167,22 @@ mod tests {
         assert!(versions.quiet(8).is_none() && !versions.is(7, after));
         drop(all);
         assert!(versions.quiet(7).is_some() && !versions.is(7, after));
+    }
+
+    /// A batch of 65,536 writes of one key once looked as if nobody were at work.
+    #[test]
+    fn a_writer_of_many_keys_is_at_work_once_for_each_version() {
+        for keys in [1, 2, 1 << 16, (1 << 16) + 1] {
+            let versions = Versions::default();
+            let before = versions.quiet(7).unwrap();
+            let shared = 7 + VERSIONS as u64;
+            let hashes = std::iter::repeat_n([7, shared], keys).flatten().chain([8]).collect();
+            let writer = versions.write_each(hashes);
+            assert_eq!(writer.len(), 2);
+            assert!(versions.quiet(7).is_none() && versions.quiet(8).is_none());
+            drop(writer);
+            assert!(versions.quiet(7).is_some() && !versions.is(7, before));
+        }
     }
 
     #[test]

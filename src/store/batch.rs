@@ -212,11 +212,15 @@ fn try_commit(
 
 /// Announces the writes of a batch to the cache of hot keys.
 fn announce<'a>(cache: &'a HotCache, ops: &[Op]) -> Vec<AtWork<'a>> {
-    let announce = |op: &Op| match &op.write {
-        Write::Put { key, .. } | Write::Delete { key } => cache.write(op.keyspace, key),
-        Write::DeleteRange { .. } => cache.write_all(),
+    let key = |op: &Op| match &op.write {
+        Write::Put { key, .. } | Write::Delete { key } => Some(cache.hash(op.keyspace, key)),
+        Write::DeleteRange { .. } => None,
     };
-    ops.iter().map(announce).collect()
+    let mut at_work = cache.write_each(ops.iter().filter_map(key).collect());
+    if ops.iter().any(|op| matches!(op.write, Write::DeleteRange { .. })) {
+        at_work.push(cache.write_all());
+    }
+    at_work
 }
 
 /// Tells of the writes of a batch that are sampled.

@@ -385,3 +385,36 @@ fn the_cache_of_hot_keys_keeps_what_is_written_if_it_is_read() {
         assert_eq!(store.hot_cache_stats().unwrap().keys, before.keys);
     }
 }
+
+/// Of a value that is too large the cache keeps that it is, until the key has a smaller one.
+#[test]
+fn the_cache_of_hot_keys_leaves_large_values_to_the_shards() {
+    let directory = quick_directory();
+    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    let [keyspace, _] = crate::basic::both(&store);
+    let large = vec![7; 20_000];
+    keyspace.put("key", &large).unwrap();
+    let read = |times: u32, expected: &[u8]| {
+        let before = store.hot_cache_stats().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..times {
+                        assert_eq!(keyspace.get("key").unwrap().as_deref(), Some(expected));
+                    }
+                });
+            }
+        });
+        let after = store.hot_cache_stats().unwrap();
+        (after.hits - before.hits, after.misses - before.misses, after.keys, after.bytes)
+    };
+    let (hits, misses, keys, bytes) = read(5_000, &large);
+    assert!(hits == 0 && misses > 5_000 && keys == 1, "{hits} hits, {misses} misses, {keys} keys");
+    assert!(bytes < 1_000, "{bytes} bytes");
+    keyspace.put("key", "small").unwrap();
+    let (hits, misses, ..) = read(5_000, b"small");
+    assert!(hits > 5_000 && misses < 1_000, "{hits} hits, {misses} misses");
+    keyspace.put("key", &large).unwrap();
+    let (hits, _, keys, bytes) = read(5_000, &large);
+    assert!(hits == 0 && keys == 1 && bytes < 1_000, "{hits} hits, {keys} keys, {bytes} bytes");
+}

@@ -29,7 +29,10 @@ pub(in crate::store) fn read(
 impl Keyspace {
     /// The value of a key, or `None`. It waits for no writer.
     ///
-    /// Cost: routing, a few nanoseconds for a hash keyspace, and one read of one shard.
+    /// Cost: routing, a few nanoseconds for a hash keyspace, and one read of one shard; or a look
+    /// into the cache of hot keys ([`Options::hot_cache_bytes`](crate::Options::hot_cache_bytes)),
+    /// under a lock that others hold for less than a microsecond. Of several threads that read a key
+    /// while the cache takes it in, one reads the shard and the others wait for it, up to 50 ms.
     ///
     /// # Errors
     ///
