@@ -109,17 +109,27 @@ impl Keyspace {
             let stripe = partition.access.latch.share(key);
             core.check_writable()?;
             if partition.is_current()? {
-                let write = || write(partition);
-                let written = match &core.hot_cache {
-                    Some(cache) => cache.write_through(self.id(), key, value, write),
-                    None => write(),
-                };
+                let written = self.write_through(key, value, || write(partition));
                 let delay = partition.access.record(key);
                 drop((stripe, gate));
                 self.told_write(sampled, key, value.map_or(0, <[u8]>::len));
                 slow_down(delay);
                 return written;
             }
+        }
+    }
+
+    /// Writes a key's new value, none to delete it, by the cache of hot keys if there is one.
+    #[inline]
+    fn write_through(
+        &self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        write: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        match &self.inner.core.hot_cache {
+            Some(cache) => cache.write_through(self.id(), key, value, write),
+            None => write(),
         }
     }
 
@@ -249,15 +259,11 @@ impl Keyspace {
                 self.told_write(sampled, key, 0);
                 return Ok(Swap::Found(found.map(Value::new)));
             }
-            let write = || match new {
+            let written = self.write_through(key, new, || match new {
                 Some(value) => shard.put(column, key, value, durability),
                 None if found.is_some() => shard.delete(column, key, durability),
                 None => Ok(()),
-            };
-            let written = match &core.hot_cache {
-                Some(cache) => cache.write_through(self.id(), key, new, write),
-                None => write(),
-            };
+            });
             let delay = partition.access.record(key);
             drop((stripe, gate));
             self.told_write(sampled, key, new.map_or(0, <[u8]>::len));
