@@ -124,7 +124,7 @@ fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Durati
 fn rows(side: &[Side], range: &KeyRange, moment: &Moment) -> Result<Merge<RowCursor>> {
     let cursors = side.iter().map(|Side { partition, filter }| {
         let at = moment.snapshots.get(&partition.owner);
-        let read = Read { at, deadline: None, bypass_cache: true };
+        let read = Read { at, bypass_cache: true, ..Read::PRESENT };
         RowCursor::open(partition, filter.clone(), range, Direction::Forward, read)
     });
     Ok(Merge::new(cursors.collect::<Result<Vec<_>>>()?, Direction::Forward))

@@ -65,7 +65,7 @@ pub(crate) fn copy(
     let mut cursors = Vec::with_capacity(sources.len());
     for Side { partition, filter } in sources {
         let cut = cuts.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
-        let read = Read { at: Some(cut), deadline: None, bypass_cache: true };
+        let read = Read { at: Some(cut), bypass_cache: true, ..Read::PRESENT };
         let range = range_of(&target.span);
         let filter = narrower(filter, target);
         cursors.push(RowCursor::open(partition, filter, &range, Direction::Forward, read)?);

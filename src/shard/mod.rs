@@ -49,11 +49,15 @@ pub(crate) struct Read<'a, S> {
     pub(crate) at: Option<&'a Arc<S>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) bypass_cache: bool,
+    /// How many bytes a cursor takes from a file at once where a block is not in the cache; without
+    /// it the engine finds out.
+    pub(crate) read_ahead: Option<usize>,
 }
 
 impl<S> Read<'_, S> {
     /// The present state, without a deadline.
-    pub(crate) const PRESENT: Self = Self { at: None, deadline: None, bypass_cache: false };
+    pub(crate) const PRESENT: Self =
+        Self { at: None, deadline: None, bypass_cache: false, read_ahead: None };
 }
 
 impl<S> Clone for Read<'_, S> {

@@ -3,6 +3,7 @@
 mod batch;
 mod bounds;
 mod builder;
+mod chain;
 mod core;
 mod directory;
 mod gate;

@@ -61,6 +61,11 @@ impl RowFilter {
     }
 }
 
+/// The partition with this index, with its filter.
+pub(super) fn filtered(view: &View, index: usize) -> Result<(Arc<Partition>, RowFilter)> {
+    Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
+}
+
 /// A cursor over the rows of a partition.
 pub(crate) struct RowCursor {
     inner: EngineCursor,

@@ -23,6 +23,7 @@ pub(super) struct Source {
     pub(super) direction: Direction,
     pub(super) deadline: Option<Instant>,
     pub(super) bypass_cache: bool,
+    pub(super) read_ahead: Option<usize>,
     /// How many threads may open cursors.
     pub(super) threads: usize,
 }
@@ -35,7 +36,8 @@ impl Source {
             })?),
             None => None,
         };
-        let read = Read { at, deadline: self.deadline, bypass_cache: self.bypass_cache };
+        let (deadline, bypass_cache) = (self.deadline, self.bypass_cache);
+        let read = Read { at, deadline, bypass_cache, read_ahead: self.read_ahead };
         RowCursor::open(partition, filter, &self.range, self.direction, read)
     }
 
@@ -101,6 +103,7 @@ impl Source {
 mod tests {
     use super::*;
     use crate::shard::Cursor;
+    use crate::store::rows::filtered;
     use crate::topology::KeyspaceSpec;
     use crate::{Options, Store};
 
@@ -111,6 +114,7 @@ mod tests {
             direction: Direction::Forward,
             deadline: None,
             bypass_cache: false,
+            read_ahead: None,
             threads,
         }
     }
@@ -137,12 +141,8 @@ mod tests {
         }
         let source = source(8);
         let view = rows.view();
-        let partitions: Vec<_> = (0..view.partitions.len())
-            .map(|index| {
-                let partition = Arc::clone(view.partition(index).unwrap());
-                (partition, RowFilter::of(&view, index).unwrap())
-            })
-            .collect();
+        let partitions: Vec<_> =
+            (0..view.partitions.len()).map(|index| filtered(&view, index).unwrap()).collect();
         let keys = |cursors: Vec<RowCursor>| {
             let mut keys: Vec<_> = cursors.iter().filter_map(|cursor| cursor.key()).collect();
             keys.sort_unstable();

@@ -364,8 +364,10 @@ fn with_options<T>(
     run: impl FnOnce(&ReadOptions) -> T,
 ) -> T {
     match read {
-        Read { at: None, deadline: None, bypass_cache: false } => run(present),
-        Read { at: Some(snapshot), deadline: None, bypass_cache: false } => run(snapshot.reads()),
+        Read { at: None, deadline: None, bypass_cache: false, .. } => run(present),
+        Read { at: Some(snapshot), deadline: None, bypass_cache: false, .. } => {
+            run(snapshot.reads())
+        }
         _ => {
             let mut options = limits(read);
             if let Some(snapshot) = read.at {
@@ -376,9 +378,10 @@ fn with_options<T>(
     }
 }
 
-/// New options with a read's deadline and cache behaviour.
+/// New options with a read's deadline, and how it uses cache and files.
 fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
     let mut options = ReadOptions::default();
+    options.set_readahead_size(read.read_ahead.unwrap_or(0));
     options.fill_cache(!read.bypass_cache);
     if let Some(micros) = read.deadline.and_then(unix_micros) {
         options.set_deadline(micros);

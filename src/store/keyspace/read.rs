@@ -23,7 +23,7 @@ pub(in crate::store) fn read(
         return Err(deadline_exceeded(what));
     }
     let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    Ok(Read { at: None, deadline, bypass_cache: options.bypass_cache })
+    Ok(Read { deadline, bypass_cache: options.bypass_cache, ..Read::PRESENT })
 }
 
 impl Keyspace {
