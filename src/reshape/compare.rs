@@ -6,6 +6,7 @@
 
 use super::catch_up::{Side, Sides};
 use super::options::Check;
+use super::patience::Patience;
 use crate::access::{Changes, Dirty};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -20,8 +21,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 const ROWS_PER_SAMPLE: usize = 128;
 const SAMPLES: usize = 32;
 
-/// How often a cut is tried.
-const CUTS_MAX: u32 = 1000;
+/// Between two tries to take a cut, a little longer each time, up to a limit.
+const CUT_PAUSE: Duration = Duration::from_micros(100);
+const CUT_PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Rows, summed so that their order makes no difference: the sum over the rows of a hash of key
 /// and value.
@@ -94,7 +96,8 @@ pub(crate) fn compare(
 /// longer than the pause, it lets the others go on and tries again.
 fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Duration)> {
     let mut longest = Duration::ZERO;
-    for _ in 0..CUTS_MAX {
+    let (mut patience, mut wait) = (Patience::new(), CUT_PAUSE);
+    while patience.lasts() {
         let begun = Instant::now();
         let deadline = Some(begun + pause / 5);
         let sealed: Option<Vec<_>> =
@@ -113,6 +116,8 @@ fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Durati
             let pending_keys = pending.keys.iter().cloned().collect();
             return Ok((Moment { snapshots, pending, pending_keys }, longest));
         }
+        std::thread::sleep(wait);
+        wait = (wait * 2).min(CUT_PAUSE_MAX);
     }
     Err(Error::new(
         ErrorKind::Busy,

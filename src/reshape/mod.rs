@@ -26,6 +26,7 @@ pub(crate) mod journal;
 mod middle;
 mod options;
 mod outcome;
+mod patience;
 mod phase;
 mod plan;
 mod prepare;

@@ -3,6 +3,7 @@
 use super::Phase;
 use super::catch_up::Sides;
 use super::journal;
+use super::patience::Patience;
 use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,10 +13,7 @@ use crate::topology::{Change, encode_topology};
 use std::time::{Duration, Instant};
 
 /// After so many rounds writers are slowed down, ever more, so that the copy can keep up.
-const PATIENCE: u32 = 8;
-
-/// After so many it is given up.
-const ROUNDS_MAX: u32 = 1000;
+const UNHINDERED_ROUNDS: u32 = 8;
 
 /// How long things take, as far as was seen.
 struct Estimate {
@@ -60,7 +58,8 @@ impl Reshape<'_> {
     /// Rounds, until what is left fits into the pause; then the commit.
     pub(super) fn seal_and_commit(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
         let mut estimate = Estimate { per_key: Duration::from_micros(20), sync: Duration::ZERO };
-        loop {
+        let mut patience = Patience::new();
+        while patience.lasts() {
             self.catch_up_once(sides, tally)?;
             estimate.per_key = tally.per_key.unwrap_or(estimate.per_key);
             tally.rounds += 1;
@@ -69,26 +68,23 @@ impl Reshape<'_> {
             {
                 return Ok(());
             }
-            self.insist(tally.rounds)?;
+            self.insist(tally.rounds);
         }
+        Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "after {} rounds there is still more written to the partition than can be copied \
+                 in {} ms; raise pause_ms_target, or try again when less is written",
+                tally.rounds, self.options.pause_ms_target
+            ),
+        ))
     }
 
     /// Slows writers down when round after round did not suffice.
-    fn insist(&self, rounds: u32) -> Result<()> {
-        if rounds >= ROUNDS_MAX {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                format!(
-                    "after {rounds} rounds there is still more written to the partition than can be \
-                     copied in {} ms; raise pause_ms_target, or try again when less is written",
-                    self.options.pause_ms_target
-                ),
-            ));
-        }
-        if let Some(doublings) = rounds.checked_sub(PATIENCE) {
+    fn insist(&self, rounds: u32) {
+        if let Some(doublings) = rounds.checked_sub(UNHINDERED_ROUNDS) {
             self.dirty.set_bound(self.options.dirty_bytes_max >> (doublings + 4).min(63));
         }
-        Ok(())
     }
 
     fn try_commit(

@@ -15,15 +15,9 @@ use crate::id::ShardId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
 
 /// The format of the store's directory as a whole.
 const FORMAT: u32 = 1;
-
-/// A lock that was let go may be held a moment longer: by a child process that was just being
-/// started, until it has closed what it inherited.
-const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Adds to an error of the operating system what was being done to which path.
 pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -38,7 +32,16 @@ pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
 
 /// Excludes other processes from a store for as long as it lives.
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+/// To close the file would not do: a child process that is just being started holds what it
+/// inherited until it has become another program.
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Where it fails, the lock ends with the last copy of the file.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirectoryLock {
@@ -51,15 +54,7 @@ impl DirectoryLock {
             .truncate(false)
             .open(&path)
             .map_err(io("open the lock file", &path))?;
-        let mut locked = file.try_lock();
-        for _ in 0..LOCK_TRIES {
-            if !matches!(locked, Err(TryLockError::WouldBlock)) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-            locked = file.try_lock();
-        }
-        match locked {
+        match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(store, &mut file)),
             Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
@@ -69,7 +64,7 @@ impl DirectoryLock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -212,5 +207,25 @@ pub(super) fn holds_only(directory: &Path, names: &[&str]) -> Result<bool> {
         })),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(io("read the directory", directory)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Store;
+
+    /// The story: a child process that was just being started held a copy of the lock's file, so a
+    /// store that had been closed could not be opened again until the child was another program.
+    #[test]
+    fn a_lock_that_was_let_go_can_be_taken_whoever_inherited_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::take(directory.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        let refused = DirectoryLock::take(directory.path()).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::InUse);
+        drop(lock);
+        Store::open(directory.path()).unwrap();
+        drop(inherited);
     }
 }
