@@ -257,11 +257,18 @@ fn bad_requests_are_refused_and_change_nothing() {
     lonely.fails(&["shard", "remove", "0"], 2, bad, &["last one"]);
 }
 
+/// Whether a copy was begun: its files are made there.
+fn copies(place: &Place) -> bool {
+    let scratch = |shard: std::fs::DirEntry| shard.path().join("data/scratch").read_dir();
+    let mut shards = place.store().join("shards").read_dir().unwrap().map(Result::unwrap);
+    shards.any(|shard| scratch(shard).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
 /// A command that copies so slowly that it is under way when this returns.
 fn slow(place: &Place, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_annulus"))
         .args(arguments)
-        .args(["--transport", "copy", "--throttle", "64KiB/s"])
+        .args(["--transport", "copy", "--throttle", "8KiB/s"])
         .env("ANNULUS_STORE", place.store())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -269,8 +276,10 @@ fn slow(place: &Place, arguments: &[&str]) -> (Child, impl Iterator<Item = Strin
         .unwrap();
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(told.next().unwrap().contains("to do"));
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    assert!(child.try_wait().unwrap().is_none());
+    while !copies(place) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended without a copy");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     (child, told)
 }
 

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 ///
 /// The load of a shard is the number of operations on keys that it owned when they began, and
 /// max/mean is the load of the shard that has most for its weight, in relation to what would be
-/// fair: 1 is perfect balance. `max_over_mean_first` is that of the first interval,
+/// fair: 1 is perfect balance. `max_over_mean_first` is that of the first interval with operations,
 /// `max_over_mean_last` that of all operations of the last quarter of the run.
 ///
 /// With --json, one object: `operations`, `seconds`, `ops_per_s`, `p50_us`, `p99_us`, `p999_us`,

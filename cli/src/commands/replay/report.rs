@@ -30,7 +30,9 @@ impl Summary {
     }
 
     fn max_over_mean_first(&self) -> f64 {
-        self.intervals.first().map_or(1.0, |first| self.max_over_mean(first))
+        let mut intervals = self.intervals.iter();
+        let first = intervals.find(|interval| interval.per_shard.iter().any(|count| *count > 0));
+        first.map_or(1.0, |first| self.max_over_mean(first))
     }
 
     fn kinds(&self, kind: ReshapeKind) -> usize {

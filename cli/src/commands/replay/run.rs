@@ -48,9 +48,12 @@ impl Summary {
         self.shards.iter().map(|(_, weight)| *weight).collect()
     }
 
-    /// The reshapes that ended in an interval, and by how much the partitions grew by its end.
+    /// The reshapes that ended in an interval, and by how much the partitions grew by its end. What
+    /// ended with the run belongs to the last.
     pub(super) fn reshapes_in(&self, interval: &Interval) -> (usize, usize) {
         let end = interval.at + interval.length;
+        let is_last = end.as_secs_f64() >= self.seconds;
+        let end = if is_last { Duration::MAX } else { end };
         let in_it = self.reshapes.iter().filter(|(at, _)| (interval.at..end).contains(at));
         let grown: i64 =
             self.reshapes.iter().filter(|(at, _)| *at < end).map(|(_, it)| it.grown).sum();

@@ -79,16 +79,18 @@ impl Timeline {
         }
     }
 
-    /// The run in spans of about this length: a multiple of a slot.
+    /// The run, to its end, in spans of about this length: a multiple of a slot.
     pub(super) fn intervals(&self, wanted: Duration, run: Duration) -> Vec<Interval> {
         let slots = wanted.as_nanos().div_ceil(self.slot.as_nanos()).max(1) as usize;
         let length = self.slot * slots as u32;
-        let chunks = self.counts.chunks(self.shards.max(1) * slots).enumerate();
-        chunks
-            .map(|(number, counts)| {
+        let mut chunks = self.counts.chunks(self.shards.max(1) * slots);
+        // No operation may have begun in the last of them.
+        let count = run.as_nanos().div_ceil(length.as_nanos()).max(1) as usize;
+        (0..count.max(chunks.len()))
+            .map(|number| {
                 let at = length * number as u32;
                 let length = run.saturating_sub(at).min(length).max(Duration::from_micros(1));
-                Interval { at, length, per_shard: self.sum(counts) }
+                Interval { at, length, per_shard: self.sum(chunks.next().unwrap_or_default()) }
             })
             .collect()
     }
@@ -147,6 +149,18 @@ mod tests {
         assert_eq!(intervals.iter().map(|i| i.length).sum::<Duration>(), run);
         let last: u64 = long.since(run * 3 / 4).iter().sum();
         assert!(last.abs_diff(25_000) <= 100, "{last}");
+    }
+
+    /// The story: a run whose last operation took long had no interval for what else came to an end
+    /// meanwhile.
+    #[test]
+    fn intervals_reach_to_the_end_of_the_last_operation() {
+        let mut timeline = Timeline::new(1);
+        (0..10).for_each(|n| timeline.count(MS * 100 * n, 0));
+        let intervals = timeline.intervals(MS * 100, MS * 1450);
+        assert_eq!(intervals.len(), 15);
+        assert_eq!(intervals.iter().map(|i| i.length).sum::<Duration>(), MS * 1450);
+        assert_eq!(intervals.last().unwrap().per_shard, [0]);
     }
 
     #[test]
