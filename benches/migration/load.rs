@@ -44,6 +44,15 @@ pub(crate) struct Latencies {
     pub(crate) writes: [Option<Histogram<u64>>; PARTS],
 }
 
+/// Ends the threads in whichever way the work ends; else a panic would wait for them for ever.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Two threads that read and write random rows for as long as `work` runs. `work` sets the part.
 pub(crate) fn under_load(
     keyspace: &Keyspace,
@@ -67,8 +76,8 @@ pub(crate) fn under_load(
                 }
             });
         }
+        let _done = Done(&done);
         work(&part);
-        done.store(true, Ordering::Relaxed);
     });
     all.into_inner().unwrap()
 }

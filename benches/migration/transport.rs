@@ -36,7 +36,6 @@ fn settle(directory: &Path, settings: &Settings) {
         let data = |shard: &str| directory.join("store").join(shard).join("data");
         let names = ["a", "b"].into_iter().flat_map(|shard| data(shard).read_dir().unwrap());
         let mut names: Vec<_> = names.map(|file| file.unwrap().path()).collect();
-        names.retain(|path| path.extension().is_some_and(|extension| extension == "sst"));
         names.sort();
         names
     };

@@ -1,5 +1,6 @@
 //! Each call of the public API does what its documentation says.
 
+use crate::churn::quick_directory;
 use annulus::placement::HashedPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, ErrorKind, Options, ReadOptions, ScanOptions, Store, Swap};
@@ -18,6 +19,13 @@ pub(crate) fn small() -> Options {
 
 pub(crate) fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
+    let store = reopen(&directory);
+    (directory, store)
+}
+
+/// The same, where syncs cost little: for what makes many.
+pub(crate) fn quick_store() -> (TempDir, Store) {
+    let directory = quick_directory();
     let store = reopen(&directory);
     (directory, store)
 }

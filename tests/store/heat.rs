@@ -39,6 +39,11 @@ fn eager() -> Options {
     }
 }
 
+/// Remembers which keys are hot for longer than a test lasts, however slow.
+fn unforgetting() -> HeatOptions {
+    HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }
+}
+
 fn open(path: &Path, options: Options) -> Store {
     Store::builder(path).shards(4).options(options).open().unwrap()
 }
@@ -79,6 +84,7 @@ fn what_is_counted_is_what_was_done() {
         directory.path(),
         Options {
             rebalance: RebalanceOptions { policy: Policy::Manual, ..RebalanceOptions::default() },
+            heat: Some(unforgetting()),
             ..small()
         },
     );
@@ -86,7 +92,11 @@ fn what_is_counted_is_what_was_done() {
     let range = store.create_keyspace("range", KeyspaceSpec::range().split_at(["m"])).unwrap();
     let mut random = fastrand::Rng::with_seed(seed());
     // Nine reads of ten of one key, all writes of another; scans in the left half only.
-    for _ in 0..20_000 {
+    for round in 0..20_000 {
+        // So that no sample is lost while the thread that collects them waits for the processor.
+        if round % 500 == 0 {
+            let _ = store.heat();
+        }
         let other = format!("key {}", random.u32(..1000));
         hash.get(if random.u32(..10) > 0 { "often" } else { &other }).unwrap();
         let mut batch = Batch::new();
@@ -97,7 +107,10 @@ fn what_is_counted_is_what_was_done() {
     for name in ["a", "b", "c"] {
         range.put(name, "1").unwrap();
     }
-    for _ in 0..5_000 {
+    for round in 0..5_000 {
+        if round % 500 == 0 {
+            let _ = store.heat();
+        }
         assert_eq!(range.scan(.."d").unwrap().count(), 3);
     }
     let heat = store.heat();
@@ -260,7 +273,7 @@ fn the_next_opening_knows_the_load() {
     let directory = quick_directory();
     let mut options = eager();
     options.rebalance.policy = Policy::Manual;
-    options.heat = Some(HeatOptions::default());
+    options.heat = Some(unforgetting());
     let store = open(directory.path(), options.clone());
     assert_eq!(LastHeat::read(directory.path().join("nowhere")).unwrap(), None);
     let keyspace = filled(&store);

@@ -2,20 +2,21 @@
 //! Method: bad moments made on purpose, each with what must hold afterwards. Where something may
 //! hang, the test waits in vain for at most `PATIENCE` and then says so.
 
-use crate::basic::{both, reopen, small, store};
+use crate::basic::{both, quick_store, reopen, small, store};
+use crate::churn::Stop;
 use crate::reshape::{fill, rows};
 use annulus::balance::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, Check, ErrorKind, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec, Store,
-    Throttle, Transport,
+    Batch, Check, ErrorKind, Options, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec,
+    Store, Throttle, Transport,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// What takes longer than this hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn with(transport: Transport) -> ReshapeOptions {
     let transport = Some(transport);
@@ -48,7 +49,11 @@ fn within_patience<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send
 /// had been added there since.
 #[test]
 fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
-    let (directory, store) = store();
+    let directory = tempfile::tempdir().unwrap();
+    // Without the rebalancer: a plan that it makes just then would keep the removed shard open.
+    let options = Options { heat: None, ..small() };
+    let path = directory.path().join("store");
+    let store = Store::builder(path).shards(3).options(options).open().unwrap();
     let keyspaces = both(&store);
     for keyspace in &keyspaces {
         fill(&store, keyspace);
@@ -73,7 +78,7 @@ fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
 /// the other, without a deadline while both sides were compared.
 #[test]
 fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
-    let (_directory, store) = store();
+    let (_directory, store) = quick_store();
     let spec = KeyspaceSpec::range().split_at(["m"]);
     let keyspace = store.create_keyspace("pair", spec).unwrap();
     for n in 0..200 {
@@ -90,6 +95,7 @@ fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
         job.wait_timeout(PATIENCE).unwrap_or_else(|| std::process::abort()).unwrap();
     };
     std::thread::scope(|scope| {
+        let _stop = Stop(&done);
         for writer in 0..4 {
             let (store, keyspace, done) = (&store, &keyspace, &done);
             scope.spawn(move || {
@@ -114,7 +120,6 @@ fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
             merge(left, right);
             store.split(ids()[0], SplitAt::Key(b"m".to_vec())).unwrap().wait().unwrap();
         }
-        done.store(true, Ordering::Release);
     });
     assert_sound(&store);
 }
@@ -127,12 +132,13 @@ fn a_keyspace_can_be_dropped_while_its_reshape_is_paused() {
     let [hash, _] = both(&store);
     fill(&store, &hash);
     // Slow, so that it is in the middle of the copy when it is paused.
-    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    let slow = Throttle { bytes_per_second: Some(1), ..Throttle::default() };
     store.set_throttle(slow).unwrap();
     let partition = hash.stats().unwrap()[0].clone();
     let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
     let job = store.start_with(&moving, with(Transport::Copy)).unwrap();
     while job.progress().phase != Phase::Seeding {
+        assert!(!job.has_ended());
         std::thread::yield_now();
     }
     job.pause();
@@ -345,21 +351,24 @@ fn a_copy_is_no_faster_than_the_throttle_allows() {
     }
     store.flush().unwrap();
     store.set_throttle(Throttle { bytes_per_second: Some(RATE), ..Throttle::default() }).unwrap();
-    let partition = range.stats().unwrap()[0].clone();
-    let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
     let options = ReshapeOptions { check: Check::None, ..with(Transport::Copy) };
-    let begun = Instant::now();
-    let job = store.start_with(&moving, options).unwrap();
     let mut looks = 0;
-    while !job.has_ended() {
-        let done = job.progress().bytes_done;
-        let allowed = (begun.elapsed().as_secs_f64() + 0.1) * RATE as f64;
-        assert!(done as f64 <= allowed + f64::from(512 << 10), "{done} of {allowed}");
-        looks += 1;
-        std::thread::sleep(Duration::from_millis(5));
+    // Once, unless this thread was hardly given the processor meanwhile.
+    while looks <= 10 {
+        let partition = range.stats().unwrap()[0].clone();
+        let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
+        let begun = Instant::now();
+        let job = store.start_with(&moving, options).unwrap();
+        while !job.has_ended() {
+            let done = job.progress().bytes_done;
+            let allowed = (begun.elapsed().as_secs_f64() + 0.1) * RATE as f64;
+            assert!(done as f64 <= allowed + f64::from(512 << 10), "{done} of {allowed}");
+            looks += 1;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let outcome = job.wait().unwrap().remove(0);
+        assert!(outcome.bytes > 4 << 20, "{outcome:?}");
     }
-    let outcome = job.wait().unwrap().remove(0);
-    assert!(outcome.bytes > 4 << 20 && looks > 10, "{outcome:?}");
 }
 
 const PANIC_DIRECTORY: &str = "ANNULUS_TEST_PANIC_DIRECTORY";

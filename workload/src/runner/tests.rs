@@ -107,8 +107,7 @@ impl Bench {
 #[test]
 fn every_workload_runs_and_reads_what_was_written() {
     let bench = Bench::new(Tree::default());
-    // Enough that the shards of a moving favourite even out.
-    const OPERATIONS: u64 = 20_000;
+    const OPERATIONS: u64 = 5000;
     for workload in Workload::ALL {
         let outcome =
             bench.go(&Run { length: Length::Operations(OPERATIONS), ..bench.run(workload) });
@@ -122,7 +121,6 @@ fn every_workload_runs_and_reads_what_was_written() {
         );
         let shown: f64 = outcome.intervals.iter().map(|i| i.ops_per_s * i.seconds).sum();
         assert!((shown - OPERATIONS as f64).abs() < 1.0, "{shown}");
-        assert!((1.0..1.3).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
         let inserted = outcome.kinds.iter().find(|(kind, _)| *kind == Kind::Insert);
         let inserted = inserted.map_or(0, |(_, latencies)| latencies.len());
         let (before, after) = outcome.records;
@@ -136,6 +134,18 @@ fn every_workload_runs_and_reads_what_was_written() {
     let rows = bench.tree.rows.read().unwrap().len() as u64;
     assert_eq!(rows, bench.growth.readable());
     assert!(rows > RECORDS);
+}
+
+/// One thread, since the favourite of the latest is what was inserted last: one of several threads
+/// that is stopped amid an insert keeps it in its place for as long.
+#[test]
+fn favourites_even_out_over_shards() {
+    let bench = Bench::new(Tree::default());
+    for workload in Workload::ALL {
+        let length = Length::Operations(20_000);
+        let outcome = bench.go(&Run { threads: 1, length, ..bench.run(workload) }).unwrap();
+        assert!((1.0..1.3).contains(&max_of(&outcome)), "{:?}", outcome.shard_operations);
+    }
 }
 
 fn max_of(outcome: &Outcome) -> f64 {
