@@ -125,6 +125,36 @@ pub trait Engine: Send + Sync {
         let _ = key;
         None
     }
+
+    /// What a cache of values did since the engine was opened; none in an engine without.
+    fn cache_reads(&self) -> Option<CacheReads> {
+        None
+    }
+}
+
+/// Reads that came by a cache of values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheReads {
+    /// Those that it answered.
+    pub hits: u64,
+    /// Those that it did not.
+    pub misses: u64,
+}
+
+impl CacheReads {
+    /// What came after an earlier count.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        let hits = self.hits.saturating_sub(earlier.hits);
+        Self { hits, misses: self.misses.saturating_sub(earlier.misses) }
+    }
+
+    /// The part that it answered; none without reads.
+    #[must_use]
+    pub fn hit_part(self) -> Option<f64> {
+        let reads = self.hits + self.misses;
+        (reads > 0).then(|| self.hits as f64 / reads as f64)
+    }
 }
 
 /// What was opened.

@@ -101,8 +101,8 @@ pub use chooser::{
 };
 pub use compare::{Plan, Report, Spread, compare};
 pub use engine::{
-    Candidate, Description, Durability, Engine, Error, Event, Identity, InvalidArgument, Result,
-    Setup,
+    CacheReads, Candidate, Description, Durability, Engine, Error, Event, Identity,
+    InvalidArgument, Result, Setup,
 };
 pub use growth::Growth;
 pub use hot::HotRange;

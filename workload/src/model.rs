@@ -14,6 +14,17 @@ const RECORDS: u64 = 500;
 const VALUE_BYTES_MAX: usize = 3_000;
 const SCAN_ROWS_MAX: usize = 40;
 
+pub(crate) fn setup(durability: Durability) -> Setup {
+    Setup {
+        durability,
+        cache_bytes: 8 << 20,
+        write_buffer_bytes: 8 << 20,
+        keys: Keys::default(),
+        records: RECORDS,
+        threads: 1,
+    }
+}
+
 /// Opens the candidate in an empty directory, and does random puts, gets and scans; what is in
 /// memory goes to files on the way. All that is read must be what a [`BTreeMap`] has.
 ///
@@ -27,14 +38,7 @@ pub fn agrees(
     operations: u32,
     seed: u64,
 ) -> Result<()> {
-    let setup = Setup {
-        durability,
-        cache_bytes: 8 << 20,
-        write_buffer_bytes: 8 << 20,
-        keys: Keys::default(),
-        records: RECORDS,
-        threads: 1,
-    };
+    let setup = setup(durability);
     let engine = candidate.open(directory, &setup)?;
     let mut model: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     let mut random = Rng::with_seed(derive(seed, &[]));

@@ -68,6 +68,10 @@ pub struct RunRecord {
     /// How uneven the load of the shards was: the greatest in relation to the mean, in the median.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_over_mean: Option<f64>,
+    /// The part of the reads that came by the engine's cache of values which it answered, over all
+    /// rounds; none without such a cache or such reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_hit_part: Option<f64>,
     /// What happened in the middle, by round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventTimes>,

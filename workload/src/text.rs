@@ -112,6 +112,14 @@ fn section(f: &mut fmt::Formatter<'_>, records: &[RunRecord], width: usize) -> f
 /// What only some runs have.
 fn details(f: &mut fmt::Formatter<'_>, records: &[RunRecord]) -> fmt::Result {
     for record in records {
+        if let Some(part) = record.cache_hit_part {
+            writeln!(
+                f,
+                "  {}: the cache of hot keys answered {:.0} %",
+                name(record),
+                part * 100.0
+            )?;
+        }
         for event in &record.events {
             writeln!(
                 f,

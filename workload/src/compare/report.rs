@@ -2,7 +2,7 @@
 
 use super::turns::{Cell, Contestant};
 use super::{Plan, Spread};
-use crate::engine::Identity;
+use crate::engine::{CacheReads, Identity};
 use crate::record::{KindRecord, Ratio, RunRecord};
 use crate::runner::{Outcome, max_over_mean};
 use crate::source::source_commit;
@@ -136,6 +136,7 @@ impl Made<'_> {
             write_buffer_bytes: description.write_buffer_bytes,
             disk_bytes: *disk_bytes,
             max_over_mean: Spread::of(uneven).map(|spread| spread.median),
+            cache_hit_part: cache_reads(rounds).hit_part(),
             events: rounds.iter().filter_map(|outcome| outcome.event).collect(),
             hotspot_at: self.plan.hotspot_at.filter(|_| self.workload != "load"),
             seed: self.plan.seed,
@@ -145,6 +146,14 @@ impl Made<'_> {
             timeline: timeline.map(|outcome| outcome.intervals.clone()).collect(),
         })
     }
+}
+
+fn cache_reads(rounds: &[&Outcome]) -> CacheReads {
+    let reads = rounds.iter().filter_map(|outcome| outcome.cache_reads);
+    reads.fold(CacheReads::default(), |all, one| CacheReads {
+        hits: all.hits + one.hits,
+        misses: all.misses + one.misses,
+    })
 }
 
 fn kinds(rounds: &[&Outcome]) -> BTreeMap<&'static str, KindRecord> {

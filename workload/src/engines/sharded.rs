@@ -1,7 +1,7 @@
 //! Stores of Annulus.
 
 use super::rocksdb_version;
-use crate::{Candidate, Description, Engine, Event, Identity, Result, Setup};
+use crate::{CacheReads, Candidate, Description, Engine, Event, Identity, Result, Setup};
 use annulus::placement::ARCS_PER_SHARD;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Creation, Durability, Keyspace, Options, PartitionId, ScanOptions, ShardId};
@@ -192,6 +192,11 @@ impl Engine for Open {
 
     fn finish_load(&self) -> Result<()> {
         Ok(self.store.flush()?)
+    }
+
+    fn cache_reads(&self) -> Option<CacheReads> {
+        let stats = self.store.hot_cache_stats()?;
+        Some(CacheReads { hits: stats.hits, misses: stats.misses })
     }
 
     fn event(&self, event: Event) -> Result<bool> {

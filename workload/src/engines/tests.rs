@@ -24,3 +24,23 @@ fn the_version_of_rocksdb_is_known() {
     let version = rocksdb_version();
     assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
 }
+
+/// What the cache of hot keys answered is told, and only of stores that have one.
+#[test]
+fn the_cache_tells_what_it_answered() {
+    let opened = |candidate: &dyn Candidate| {
+        let directory = tempfile::tempdir().unwrap();
+        let setup = model::setup(Durability::Buffered);
+        let engine = candidate.open(directory.path(), &setup).unwrap();
+        engine.put(b"key", b"value").unwrap();
+        let before = engine.cache_reads();
+        (0..2000).for_each(|_| engine.get(b"key", &mut |_| {}).unwrap());
+        engine.cache_reads().zip(before).map(|(now, before)| now.since(before))
+    };
+    let usual = Sharded::new(Partitioning::Hash, 2);
+    // All but the first; the counts are estimates.
+    let part = opened(&usual).unwrap().hit_part().unwrap();
+    assert!((0.9..=1.0).contains(&part), "{part}");
+    assert_eq!(opened(&Sharded { hot_cache: Some(0), ..usual }), None);
+    assert_eq!(opened(&Plain), None);
+}

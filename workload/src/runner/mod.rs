@@ -174,8 +174,11 @@ pub fn run(
     let shared = Shared::new(engine, growth, run);
     shared.stop.store(stopped, Ordering::Relaxed);
     let mut watch = Watch::new(run, tell);
+    let cached = engine.cache_reads();
     let workers = work(&shared, workers, run.length, &mut watch)?;
-    outcome::gather(workers, shared, watch.into_event(), records)
+    let cache_reads = engine.cache_reads().zip(cached).map(|(now, before)| now.since(before));
+    let outcome = outcome::gather(workers, shared, watch.into_event(), records)?;
+    Ok(Outcome { cache_reads, ..outcome })
 }
 
 /// Twice as many as the run inserts on average: YCSB's guess, so that popular records are also

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::tally::{Slot, count_shard, histogram};
 use super::worker::Worker;
-use crate::engine::{Event, Result};
+use crate::engine::{CacheReads, Event, Result};
 use crate::operations::Kind;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub intervals: Vec<Interval>,
     /// Sampled operations by shard.
     pub shard_operations: Vec<u64>,
+    /// What the engine's cache of values did, if it has one.
+    pub cache_reads: Option<CacheReads>,
     /// The event, if there was one.
     pub event: Option<EventTimes>,
     /// It was ended early.
@@ -116,6 +118,7 @@ pub(super) fn gather(
         records,
         intervals,
         shard_operations,
+        cache_reads: None,
         event,
         stopped,
     })
