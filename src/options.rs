@@ -88,7 +88,8 @@ pub struct Options {
     /// better. Default: 32 MiB; otherwise 0 or at least 64 KiB.
     pub hot_cache_bytes: usize,
     /// What is counted of the load; `None` counts nothing, and the rebalancer does not run, nor
-    /// does [`latency_rise_max`](crate::Throttle::latency_rise_max) work. Default: `Some`.
+    /// does [`latency_rise_max`](crate::Throttle::latency_rise_max) work, nor do ranges that are
+    /// scanned keep fewer files. Default: `Some`.
     pub heat: Option<HeatOptions>,
     /// When load and bytes are evened out, and how far.
     pub rebalance: RebalanceOptions,

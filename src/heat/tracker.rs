@@ -171,10 +171,16 @@ impl Tracker {
     /// The load of a partition; 0 if it was never touched, or is not there. O(keyspaces).
     #[must_use]
     pub fn load(&self, now: Duration, partition: PartitionId) -> Windows<f64> {
+        self.rates(now, partition).map(|amounts| amounts.load())
+    }
+
+    /// What accesses to a partition cost, a second; nothing if it was never touched, or is not
+    /// there. O(keyspaces).
+    pub(crate) fn rates(&self, now: Duration, partition: PartitionId) -> Windows<Amounts> {
         let now = self.clock(now);
         let mut keyspaces = self.keyspaces.values();
         let rates = keyspaces.find_map(|heat| heat.rates(&self.half_lives, now, partition));
-        rates.map_or_else(Windows::default, |rates| rates.map(|amounts| amounts.load()))
+        rates.unwrap_or_default()
     }
 
     /// Where the load was, from the beginning to the last call that was given a time.

@@ -8,6 +8,7 @@
 //! are carried out and written down.
 
 mod decision;
+mod few_files;
 mod file;
 mod handle;
 mod plan;
@@ -25,13 +26,15 @@ use crate::options::Options;
 use crate::reshape::{Job, Outcome};
 use crate::topology::Topology;
 use decision::Log;
+use few_files::FewFiles;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the rebalancer knows and was told. Its parts are locked one at a time.
+/// What the rebalancer knows and was told. Its parts are locked one at a time,
+/// but `tracking` inside `few_files`.
 pub(crate) struct State {
     begun: Instant,
     tracking: Mutex<Tracking>,
@@ -39,6 +42,7 @@ pub(crate) struct State {
     log: Mutex<Log>,
     /// When partitions were last reshaped.
     reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
+    few_files: Mutex<FewFiles>,
 }
 
 struct Tracking {
@@ -82,6 +86,7 @@ impl State {
             }),
             log: Mutex::new(log),
             reshaped: Mutex::default(),
+            few_files: Mutex::default(),
         }
     }
 

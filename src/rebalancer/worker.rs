@@ -58,6 +58,7 @@ impl State {
         if due && let Err(error) = self.plan_and_act(store) {
             tracing::warn!(%error, "the rebalancer cannot plan");
         }
+        self.keep_few_files(store);
         self.save_if_due(store);
     }
 

@@ -167,6 +167,9 @@ pub(crate) trait Shard: Sized + Send + Sync + 'static {
     /// The same for one partition.
     fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
     fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
+    /// Whether the files of a partition are merged as soon as there are few, for those who scan it,
+    /// or by default, for those who write. Until it is said anew, or the shard is closed.
+    fn keep_few_files(&self, partition: &Self::Partition, few: bool) -> Result<()>;
     /// Its files go when nobody holds anything of it any more, and after them the file that says
     /// whose they are.
     fn retire(&self, identity: &Path);

@@ -21,8 +21,9 @@ const ROWS_PER_CLOCK: u32 = 32;
 const SHORT_SCAN_ROWS: u64 = 256;
 
 /// What a short scan takes from a file at once. Measured with 50 rows of 1,000 bytes each: 8 KiB to
-/// 64 KiB are the same where most blocks are in the cache; where few are, 32 KiB are best.
-const SHORT_SCAN_READ_AHEAD: usize = 32 << 10;
+/// 64 KiB are the same where most blocks are in the cache; where a partition has several files, 16
+/// KiB are better than 32.
+const SHORT_SCAN_READ_AHEAD: usize = 16 << 10;
 
 /// How to scan: [`ReadOptions`] and what only scans have.
 ///

@@ -16,6 +16,7 @@ mod churn;
 mod crash;
 mod damage;
 mod heat;
+mod hot_cache;
 mod linear;
 mod model;
 mod reshape;

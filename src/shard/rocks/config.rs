@@ -15,6 +15,11 @@ const MIB: usize = 1 << 20;
 /// column family has one from the start, so it is small: 32 KiB with the default budget.
 const MEMTABLE_FILTER_PART: f64 = 0.0005;
 
+/// When the files of a partition's first level are merged into the next one: by default, which is
+/// RocksDB's, and if it is to have few.
+pub(super) const FIRST_LEVEL_FILES: &str = "4";
+pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
+
 /// What all shards of a store share.
 pub(crate) struct Resources {
     pub(super) cache: Cache,

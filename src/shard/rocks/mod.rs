@@ -13,6 +13,7 @@ mod owned;
 mod sizes;
 
 pub(crate) use config::Resources;
+use config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
 pub(crate) use owned::Keep;
 
 use super::{Direction, KeyRange, PutRow, Read, Shard, Usage};
@@ -288,7 +289,7 @@ impl Shard for Rocks {
     }
 
     fn bytes_in(&self, partition: &ColumnFamily, range: &KeyRange) -> Result<u64> {
-        sizes::bytes_in(&self.db, partition, range)
+        Ok(sizes::bytes_in(&self.db, partition, range))
     }
 
     fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>> {
@@ -320,15 +321,14 @@ impl Shard for Rocks {
     }
 
     fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
-        let property = |name: &str| -> Result<u64> {
-            let value = self.db.property_int_value_cf(partition.handle(), name);
-            Ok(value.map_err(self.failed("reading a property"))?.unwrap_or(0))
-        };
-        Ok(Usage {
-            keys_estimated: property("rocksdb.estimate-num-keys")?,
-            bytes_on_disk: property("rocksdb.live-sst-files-size")?,
-            bytes_in_memory: property("rocksdb.size-all-mem-tables")?,
-        })
+        sizes::usage(&self.db, partition).map_err(self.failed("reading a property"))
+    }
+
+    fn keep_few_files(&self, partition: &ColumnFamily, few: bool) -> Result<()> {
+        let files = if few { FEW_FIRST_LEVEL_FILES } else { FIRST_LEVEL_FILES };
+        self.db
+            .set_options_cf(partition.handle(), &[("level0_file_num_compaction_trigger", files)])
+            .map_err(self.failed("changing an option"))
     }
 
     fn retire(&self, identity: &Path) {
