@@ -7,7 +7,7 @@
 use super::State;
 use crate::heat::Amounts;
 use crate::shard::Shard as _;
-use crate::store::Store;
+use crate::store::{Partition, Store};
 use crate::topology::PartitionName;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -40,6 +40,22 @@ fn wants_few(rates: &Amounts, has_few: bool) -> bool {
     rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE
 }
 
+impl FewFiles {
+    fn decide(&mut self, partition: &Partition, rates: &Amounts) {
+        let has_few = self.told.contains(&partition.name);
+        let few = wants_few(rates, has_few);
+        if few == has_few {
+            return;
+        }
+        match partition.shard.keep_few_files(&partition.column, few) {
+            Ok(()) if few => drop(self.told.insert(partition.name)),
+            Ok(()) => drop(self.told.remove(&partition.name)),
+            // It may have been dropped meanwhile; the next time tells.
+            Err(error) => tracing::debug!(%error, "cannot change how files are kept"),
+        }
+    }
+}
+
 impl State {
     /// Has partitions that are scanned keep few files.
     pub(super) fn keep_few_files(&self, store: &Store) {
@@ -47,23 +63,17 @@ impl State {
         if few.decided.is_some_and(|last| last.elapsed() < EVERY) {
             return;
         }
+        // A change under way would lengthen the pause of a hand-over.
+        if !store.reshapes().under_way().is_empty() {
+            return;
+        }
         few.decided = Some(Instant::now());
         let mut there = BTreeSet::new();
         for keyspace in store.keyspaces() {
             for partition in &keyspace.view().partitions {
                 there.insert(partition.name);
-                let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id).short;
-                let has_few = few.told.contains(&partition.name);
-                let wants_few = wants_few(&rates, has_few);
-                if wants_few == has_few {
-                    continue;
-                }
-                match partition.shard.keep_few_files(&partition.column, wants_few) {
-                    Ok(()) if wants_few => drop(few.told.insert(partition.name)),
-                    Ok(()) => drop(few.told.remove(&partition.name)),
-                    // It may have been dropped meanwhile; the next time tells.
-                    Err(error) => tracing::debug!(%error, "cannot change how files are kept"),
-                }
+                let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
+                few.decide(partition, &rates.short);
             }
         }
         few.told.retain(|name| there.contains(name));

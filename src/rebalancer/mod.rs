@@ -4,7 +4,8 @@
 //! One thread a store. It fetches what was [sampled](crate::sampler), feeds the
 //! [tracker](crate::heat::Tracker), tells of what has become hot, and from time to time asks the
 //! [planner](crate::balance::rebalance) what to do. What it then does depends on the
-//! [policy](crate::balance::rebalance::Policy). Decisions are made by pure functions, elsewhere; here they
+//! [policy](crate::balance::rebalance::Policy). Whatever that is, it has partitions that are scanned
+//! keep fewer files. Decisions are made by pure functions, elsewhere; here they
 //! are carried out and written down.
 
 mod decision;
