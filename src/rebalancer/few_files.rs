@@ -5,15 +5,17 @@
 //! partition, and that is known.
 
 use super::State;
-use crate::heat::Amounts;
+use crate::heat::{Amounts, Windows};
 use crate::shard::Shard as _;
 use crate::store::{Partition, Store};
 use crate::topology::PartitionName;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How often it is decided: a change costs the writers of a shard some milliseconds.
+/// How often it is decided, and how many partitions are changed then at most: a change writes and
+/// syncs a file that tells the options of all partitions of a shard.
 const EVERY: Duration = Duration::from_secs(2);
+const CHANGES_MAX: usize = 4;
 
 /// Rows read by scans for each write, from which on few files are worth their price.
 const ROWS_PER_WRITE: f64 = 8.0;
@@ -32,48 +34,58 @@ pub(super) struct FewFiles {
     decided: Option<Instant>,
 }
 
-/// Whether a partition is to keep few files.
-fn wants_few(rates: &Amounts, has_few: bool) -> bool {
+/// Whether a partition is to keep few files. To begin with it takes a load that is not only of the
+/// moment, such as that of a single scan of everything.
+fn wants_few(rates: &Windows<Amounts>, has_few: bool) -> bool {
+    let Windows { short, medium, .. } = rates;
     if has_few {
-        return rates.rows >= rates.writes * ROWS_PER_WRITE_TO_STAY;
+        return short.rows >= short.writes * ROWS_PER_WRITE_TO_STAY;
     }
-    rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE
+    [short, medium]
+        .iter()
+        .all(|rates| rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE)
 }
 
 impl FewFiles {
-    fn decide(&mut self, partition: &Partition, rates: &Amounts) {
+    /// Whether anything was changed.
+    fn decide(&mut self, partition: &Partition, rates: &Windows<Amounts>) -> bool {
         let has_few = self.told.contains(&partition.name);
         let few = wants_few(rates, has_few);
         if few == has_few {
-            return;
+            return false;
         }
-        match partition.shard.keep_few_files(&partition.column, few) {
-            Ok(()) if few => drop(self.told.insert(partition.name)),
-            Ok(()) => drop(self.told.remove(&partition.name)),
-            // It may have been dropped meanwhile; the next time tells.
-            Err(error) => tracing::debug!(%error, "cannot change how files are kept"),
+        let changed = partition.shard.keep_few_files(&partition.column, few);
+        if few {
+            // Also after an error, which may leave the option changed: it is then taken back until
+            // that succeeds.
+            self.told.insert(partition.name);
+        } else if changed.is_ok() {
+            self.told.remove(&partition.name);
         }
+        if let Err(error) = changed {
+            tracing::debug!(%error, "cannot change how files are kept");
+        }
+        true
     }
 }
 
 impl State {
-    /// Has partitions that are scanned keep few files.
+    /// Has partitions that are scanned keep few files; not while a partition is reshaped, whose
+    /// hand-over would wait for the same disk.
     pub(super) fn keep_few_files(&self, store: &Store) {
         let mut few = self.few_files.lock();
         if few.decided.is_some_and(|last| last.elapsed() < EVERY) {
             return;
         }
-        // A change under way would lengthen the pause of a hand-over.
-        if !store.reshapes().under_way().is_empty() {
-            return;
-        }
         few.decided = Some(Instant::now());
-        let mut there = BTreeSet::new();
+        let (mut there, mut changes) = (BTreeSet::new(), 0);
         for keyspace in store.keyspaces() {
             for partition in &keyspace.view().partitions {
                 there.insert(partition.name);
-                let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
-                few.decide(partition, &rates.short);
+                if changes < CHANGES_MAX && store.reshapes().is_resting() {
+                    let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
+                    changes += usize::from(few.decide(partition, &rates));
+                }
             }
         }
         few.told.retain(|name| there.contains(name));
@@ -87,13 +99,21 @@ mod tests {
     #[test]
     fn scans_are_worth_few_files_and_writes_are_not() {
         let rates = |rows, writes| Amounts { rows, writes, ..Amounts::default() };
-        assert!(wants_few(&rates(5000.0, 0.0), false));
-        assert!(wants_few(&rates(5000.0, 600.0), false));
-        assert!(!wants_few(&rates(5000.0, 700.0), false), "written too much");
-        assert!(wants_few(&rates(5000.0, 700.0), true), "not so much that it would change again");
-        assert!(!wants_few(&rates(5000.0, 3000.0), true));
-        assert!(!wants_few(&rates(50.0, 0.0), false), "too little to matter");
-        assert!(wants_few(&rates(0.0, 0.0), true), "what rests stays as it is");
-        assert!(!wants_few(&rates(0.0, 0.0), false));
+        let steady = |rows, writes| Windows {
+            short: rates(rows, writes),
+            medium: rates(rows, writes),
+            ..Windows::default()
+        };
+        assert!(wants_few(&steady(5000.0, 0.0), false));
+        assert!(wants_few(&steady(5000.0, 600.0), false));
+        assert!(!wants_few(&steady(5000.0, 700.0), false), "written too much");
+        assert!(wants_few(&steady(5000.0, 700.0), true), "not so much that it would change again");
+        assert!(!wants_few(&steady(5000.0, 3000.0), true));
+        assert!(!wants_few(&steady(50.0, 0.0), false), "too little to matter");
+        assert!(wants_few(&steady(0.0, 0.0), true), "what rests stays as it is");
+        assert!(!wants_few(&steady(0.0, 0.0), false));
+        let sudden =
+            Windows { short: rates(5000.0, 0.0), medium: rates(80.0, 0.0), ..Windows::default() };
+        assert!(!wants_few(&sudden, false), "one scan of everything");
     }
 }

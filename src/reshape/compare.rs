@@ -76,7 +76,7 @@ pub(crate) fn compare(
     pause: Duration,
     mut pace: impl FnMut(u64) -> Result<()>,
 ) -> Result<Compared> {
-    let (moment, sealed) = take(sides, dirty, pause)?;
+    let (moment, sealed) = take(sides, dirty, pause, &mut pace)?;
     let ranges = match check {
         Check::None => Vec::new(),
         Check::Full => vec![KeyRange::default()],
@@ -94,7 +94,12 @@ pub(crate) fn compare(
 
 /// Takes the cut, and says how long writes waited for it. Where a writer holds its stripe for
 /// longer than the pause, it lets the others go on and tries again.
-fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Duration)> {
+fn take(
+    sides: &Sides,
+    dirty: &Dirty,
+    pause: Duration,
+    pace: &mut impl FnMut(u64) -> Result<()>,
+) -> Result<(Moment, Duration)> {
     let mut longest = Duration::ZERO;
     let (mut patience, mut wait) = (Patience::new(), CUT_PAUSE);
     while patience.lasts() {
@@ -116,6 +121,7 @@ fn take(sides: &Sides, dirty: &Dirty, pause: Duration) -> Result<(Moment, Durati
             let pending_keys = pending.keys.iter().cloned().collect();
             return Ok((Moment { snapshots, pending, pending_keys }, longest));
         }
+        pace(0)?;
         std::thread::sleep(wait);
         wait = (wait * 2).min(CUT_PAUSE_MAX);
     }

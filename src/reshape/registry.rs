@@ -253,6 +253,12 @@ impl Registry {
         running.flat_map(|job| job.specs().iter().cloned()).collect()
     }
 
+    /// Whether no partition is reshaped or trimmed, and the store is not being closed.
+    pub(crate) fn is_resting(&self) -> bool {
+        let state = self.state.lock();
+        state.claims.is_empty() && !state.stopping
+    }
+
     /// Waits so long, or until reshapes end for good; whether they have not.
     pub(crate) fn rest(&self, wait: Duration) -> bool {
         let until = Instant::now() + wait;

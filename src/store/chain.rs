@@ -43,6 +43,16 @@ impl Rest {
         }
     }
 
+    /// Lets go of the view if it is not needed any more: else a scan that rests in a narrow range
+    /// would keep the files of partitions that are moved meanwhile.
+    fn release(&mut self) {
+        if let Self::Unopened(_, indexes) = self
+            && Range::is_empty(indexes)
+        {
+            *self = Self::Held(VecDeque::new());
+        }
+    }
+
     /// Lets go of the view.
     fn hold(&mut self) -> Result<()> {
         if let Self::Unopened(view, indexes) = self {
@@ -95,6 +105,7 @@ impl Chain {
                 return Ok(());
             };
             self.cursor = Some(self.source.cursor(&partition, filter)?);
+            self.rest.release();
             self.opened += 1;
         }
     }

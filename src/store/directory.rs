@@ -33,14 +33,18 @@ pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
 /// Excludes other processes from a store for as long as it lives.
 pub(crate) struct DirectoryLock {
     file: File,
+    process: u32,
 }
 
 /// To close the file would not do: a child process that is just being started holds what it
 /// inherited until it has become another program.
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Where it fails, the lock ends with the last copy of the file.
-        let _ = self.file.unlock();
+        // A forked process that drops its copy of the store must not end its parent's lock.
+        if std::process::id() == self.process {
+            // Where it fails, the lock ends with the last copy of the file.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -59,12 +63,12 @@ impl DirectoryLock {
             Err(TryLockError::WouldBlock) => return Err(in_use(store, &mut file)),
             Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
         }
-        let holder = std::process::id().to_string();
+        let process = std::process::id();
         file.set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| file.write_all(holder.as_bytes()))
+            .and_then(|()| file.write_all(process.to_string().as_bytes()))
             .map_err(io("write", &path))?;
-        Ok(Self { file })
+        Ok(Self { file, process })
     }
 }
 
