@@ -5,7 +5,7 @@
 //! partition, and that is known.
 
 use super::State;
-use crate::heat::{Amounts, Windows};
+use crate::heat::Amounts;
 use crate::shard::Shard as _;
 use crate::store::{Partition, Store};
 use crate::topology::PartitionName;
@@ -34,21 +34,18 @@ pub(super) struct FewFiles {
     decided: Option<Instant>,
 }
 
-/// Whether a partition is to keep few files. To begin with it takes a load that is not only of the
-/// moment, such as that of a single scan of everything.
-fn wants_few(rates: &Windows<Amounts>, has_few: bool) -> bool {
-    let Windows { short, medium, .. } = rates;
+/// Whether a partition is to keep few files, by what was done with it in the last seconds: what was
+/// written a minute ago says nothing of the scans that came since.
+fn wants_few(rates: &Amounts, has_few: bool) -> bool {
     if has_few {
-        return short.rows >= short.writes * ROWS_PER_WRITE_TO_STAY;
+        return rates.rows >= rates.writes * ROWS_PER_WRITE_TO_STAY;
     }
-    [short, medium]
-        .iter()
-        .all(|rates| rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE)
+    rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE
 }
 
 impl FewFiles {
     /// Whether anything was changed.
-    fn decide(&mut self, partition: &Partition, rates: &Windows<Amounts>) -> bool {
+    fn decide(&mut self, partition: &Partition, rates: &Amounts) -> bool {
         let has_few = self.told.contains(&partition.name);
         let few = wants_few(rates, has_few);
         if few == has_few {
@@ -84,7 +81,7 @@ impl State {
                 there.insert(partition.name);
                 if changes < CHANGES_MAX && store.reshapes().is_resting() {
                     let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
-                    changes += usize::from(few.decide(partition, &rates));
+                    changes += usize::from(few.decide(partition, &rates.short));
                 }
             }
         }
@@ -99,21 +96,13 @@ mod tests {
     #[test]
     fn scans_are_worth_few_files_and_writes_are_not() {
         let rates = |rows, writes| Amounts { rows, writes, ..Amounts::default() };
-        let steady = |rows, writes| Windows {
-            short: rates(rows, writes),
-            medium: rates(rows, writes),
-            ..Windows::default()
-        };
-        assert!(wants_few(&steady(5000.0, 0.0), false));
-        assert!(wants_few(&steady(5000.0, 600.0), false));
-        assert!(!wants_few(&steady(5000.0, 700.0), false), "written too much");
-        assert!(wants_few(&steady(5000.0, 700.0), true), "not so much that it would change again");
-        assert!(!wants_few(&steady(5000.0, 3000.0), true));
-        assert!(!wants_few(&steady(50.0, 0.0), false), "too little to matter");
-        assert!(wants_few(&steady(0.0, 0.0), true), "what rests stays as it is");
-        assert!(!wants_few(&steady(0.0, 0.0), false));
-        let sudden =
-            Windows { short: rates(5000.0, 0.0), medium: rates(80.0, 0.0), ..Windows::default() };
-        assert!(!wants_few(&sudden, false), "one scan of everything");
+        assert!(wants_few(&rates(5000.0, 0.0), false));
+        assert!(wants_few(&rates(5000.0, 600.0), false));
+        assert!(!wants_few(&rates(5000.0, 700.0), false), "written too much");
+        assert!(wants_few(&rates(5000.0, 700.0), true), "not so much that it would change again");
+        assert!(!wants_few(&rates(5000.0, 3000.0), true));
+        assert!(!wants_few(&rates(50.0, 0.0), false), "too little to matter");
+        assert!(wants_few(&rates(0.0, 0.0), true), "what rests stays as it is");
+        assert!(!wants_few(&rates(0.0, 0.0), false));
     }
 }
