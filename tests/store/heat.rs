@@ -43,7 +43,7 @@ fn unforgetting() -> HeatOptions {
     HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }
 }
 
-fn open(path: &Path, options: Options) -> Store {
+pub(crate) fn open(path: &Path, options: Options) -> Store {
     Store::builder(path).shards(4).options(options).open().unwrap()
 }
 

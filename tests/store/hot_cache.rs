@@ -2,13 +2,9 @@
 
 use crate::basic::small;
 use crate::churn::{quick_directory, seed};
-use annulus::{Batch, Options, ReadOptions, Store};
+use crate::heat::open;
+use annulus::{Batch, Options, ReadOptions};
 use std::collections::BTreeMap;
-use std::path::Path;
-
-fn open(path: &Path, options: Options) -> Store {
-    Store::builder(path).shards(4).options(options).open().unwrap()
-}
 
 /// The cache of hot keys gives what a model gives, whatever writes, and lets go of what is dropped.
 #[test]
