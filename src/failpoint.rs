@@ -4,6 +4,9 @@
 //! names a place, and after `@` how many times it is passed before it kills: `batch-after-part@3`
 //! aborts the process at the third passing, with nothing flushed, dropped or unlocked. With
 //! `panic:` before it, the thread panics there instead.
+//!
+//! `ANNULUS_SKIP` names protections, divided by commas, that are left out: a test that is there to
+//! notice a missing one must then fail.
 
 /// Marks a durable step of a protocol.
 #[inline]
@@ -12,6 +15,18 @@ pub(crate) fn hit(place: &str) {
     enabled::hit(place);
     #[cfg(not(feature = "failpoints"))]
     let _ = place;
+}
+
+/// Whether a test has asked for this protection to be left out. Never in a build without failpoints.
+#[inline]
+pub(crate) fn skip(protection: &str) -> bool {
+    #[cfg(feature = "failpoints")]
+    return enabled::skip(protection);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = protection;
+        false
+    }
 }
 
 #[cfg(feature = "failpoints")]
@@ -35,6 +50,15 @@ mod enabled {
         };
         Some(Plan { place: place.to_owned(), panics, passings_left })
     });
+
+    static SKIPPED: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let names = std::env::var("ANNULUS_SKIP").unwrap_or_default();
+        names.split(',').map(str::to_owned).collect()
+    });
+
+    pub(super) fn skip(protection: &str) -> bool {
+        SKIPPED.iter().any(|name| name == protection)
+    }
 
     pub(super) fn hit(place: &str) {
         let Some(plan) = PLAN.as_ref().filter(|plan| plan.place == place) else { return };

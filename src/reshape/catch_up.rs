@@ -29,6 +29,10 @@ pub(crate) struct Sides {
     pub(crate) targets: Vec<Side>,
 }
 
+fn shards_of(sides: &[Side]) -> BTreeMap<ShardId, &Arc<Engine>> {
+    sides.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
+}
+
 fn side_of<'a>(sides: &'a [Side], key: &[u8]) -> Option<&'a Side> {
     match sides {
         [only] => Some(only),
@@ -46,7 +50,12 @@ pub(crate) struct Copied {
 impl Sides {
     /// The shards of the targets.
     pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<Engine>> {
-        self.targets.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
+        shards_of(&self.targets)
+    }
+
+    /// The shards of the sources.
+    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<Engine>> {
+        shards_of(&self.sources)
     }
 
     /// Brings the targets to the present state of the sources, as far as the changes reach. Doing

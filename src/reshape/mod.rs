@@ -8,7 +8,7 @@
 //! | [`Prepared`](Phase::Prepared) | the intent is synced | intent |
 //! | [`Seeding`](Phase::Seeding) | writers record their keys from now on; targets are made, by link or copy | intent, targets |
 //! | [`CatchingUp`](Phase::CatchingUp) | rounds copy what was recorded; both sides are compared | the same |
-//! | [`Sealed`](Phase::Sealed) | writers wait; the last keys are copied; the targets are synced | the same |
+//! | [`Sealed`](Phase::Sealed) | writers wait; the last keys are copied; targets and sources are synced | the same |
 //! | [`Committed`](Phase::Committed) | one synced record: new topology, no intent | new topology |
 //! | [`Cleaned`](Phase::Cleaned) | sources are dropped | the same |
 //!

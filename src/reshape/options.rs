@@ -61,7 +61,7 @@ pub struct ReshapeOptions {
     pub check: Check,
     /// How long writes may have to wait while a partition is handed over, in milliseconds: if
     /// what is left to copy would take longer, another round is made first. One sync of the
-    /// target and one of the metadata are part of it, whatever they take. Default: 5; 1 to 60,000.
+    /// shards concerned, at the same time, and one of the metadata are part of it, whatever they take. Default: 5; 1 to 60,000.
     pub pause_ms_target: u32,
     /// Bytes of keys that may be written and not yet copied, before writers are slowed down by
     /// some milliseconds a write. Default: 64 MiB; at least 64 KiB.

@@ -7,7 +7,7 @@ use super::patience::Patience;
 use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
-use crate::shard::{EngineBatch, Shard};
+use crate::shard::{Engine, EngineBatch, Shard};
 use crate::store::Core;
 use crate::topology::{Change, encode_topology};
 use std::time::{Duration, Instant};
@@ -184,8 +184,38 @@ impl Reshape<'_> {
     }
 }
 
+/// Syncs the logs of the targets' shards and of the sources', all at the same time.
+///
+/// IMPORTANT: the sources', too. A batch may have written to a source and to a partition that stays
+/// on its shard; if the commit survived a power cut and the end of that shard's log did not, the
+/// batch would be cut, and what is left of the shard no prefix. A source whose log cannot be synced
+/// is let go all the same: its shard takes no writes any more, and what it has not synced is not
+/// safer for keeping the partition there.
 fn sync(sides: &Sides) -> Result<()> {
-    sides.target_shards().values().try_for_each(|shard| shard.sync())
+    let targets = sides.target_shards();
+    let mut sources = sides.source_shards();
+    sources.retain(|id, _| !targets.contains_key(id));
+    if crate::failpoint::skip("sync-sources") {
+        sources.clear();
+    }
+    let sync_source = |shard: &Engine| {
+        if let Err(error) = shard.sync() {
+            tracing::warn!(%error, "leaves a shard whose log cannot be synced");
+        }
+    };
+    std::thread::scope(|scope| {
+        for shard in sources.values() {
+            let thread = std::thread::Builder::new().name("annulus-sync".into());
+            // Where no thread can be started, one after the other.
+            if thread.spawn_scoped(scope, || sync_source(shard)).is_err() {
+                sync_source(shard);
+            }
+        }
+        if crate::failpoint::skip("sync-targets") {
+            return Ok(());
+        }
+        targets.values().try_for_each(|shard| shard.sync())
+    })
 }
 
 fn in_doubt(core: &Core, error: Error) -> Error {
