@@ -114,7 +114,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use hot_cache::HotCacheStats;
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
-pub use options::{Compression, Durability, Options, ReadOptions};
+pub use options::{Compression, Durability, LogDamage, Options, ReadOptions};
 #[cfg(feature = "rocksdb")]
 pub use rebalancer::{Decision, LastHeat, Rebalancer, Verdict};
 #[cfg(feature = "rocksdb")]

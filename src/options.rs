@@ -38,6 +38,21 @@ pub enum Compression {
     Lz4ThenZstd,
 }
 
+/// What an opening does where a write-ahead log is damaged before its end: a flipped bit, a sector
+/// that cannot be right. The torn end that a power cut leaves is no damage; it is cut and reported
+/// in [`Recovery::lost`](crate::Recovery::lost).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogDamage {
+    /// Refuses, with the log and the place in it, and changes nothing.
+    #[default]
+    Refuse,
+    /// Keeps what was written to that shard before the damage and drops what was written after it,
+    /// also what was synced. [`Recovery::lost`](crate::Recovery::lost) says what. To be used on a
+    /// copy, or when there is none.
+    DropRest,
+}
+
 /// The settings of an open store. They are not stored: each opening may choose others.
 ///
 /// ```
@@ -73,8 +88,8 @@ pub struct Options {
     /// Bits a key of the Bloom filters that save reads of absent keys; 0 for none, in memtables
     /// neither, which otherwise have one of a fixed size. Default: 10; at most 32.
     pub bloom_bits_per_key: u8,
-    /// Threads for flushes and compactions, shared by all shards. Default: the number of
-    /// processors; 1 to 256.
+    /// Threads for compactions, shared by all shards; flushes have one for each shard besides.
+    /// Default: the number of processors; 1 to 256.
     pub background_threads: usize,
     /// Threads that open the partitions of one scan where that takes longer than a millisecond, as
     /// it does when disks must be asked: the caller's, and others that end with the opening. 1
@@ -97,6 +112,8 @@ pub struct Options {
     pub reshape: ReshapeOptions,
     /// Open files a shard keeps; `None` keeps all of them open, which is fastest. Default: `None`.
     pub open_files_per_shard: Option<u32>,
+    /// What an opening does where a write-ahead log is damaged. Default: `Refuse`.
+    pub log_damage: LogDamage,
 }
 
 impl Default for Options {
@@ -118,6 +135,7 @@ impl Default for Options {
             rebalance: RebalanceOptions::default(),
             reshape: ReshapeOptions::default(),
             open_files_per_shard: None,
+            log_damage: LogDamage::default(),
         }
     }
 }

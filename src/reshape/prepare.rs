@@ -12,9 +12,9 @@ use crate::balance::{Step, StepCut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::placement::Span;
-use crate::shard::Shard;
+use crate::shard::{Engine, Shard};
 use crate::store::{Partition, RowFilter, Store, View};
-use crate::topology::{Change, Cut, ReshapeSpec, Topology};
+use crate::topology::{Change, Cut, PartitionName, ReshapeSpec, Topology};
 use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
@@ -31,7 +31,10 @@ impl<'a> Reshape<'a> {
         let changing = store.changing();
         core.check_writable()?;
         let present = store.topology();
-        let (names, numbered) = present.name_targets(&spec)?;
+        let (mut names, numbered) = present.name_targets(&spec)?;
+        for (name, owner) in names.iter_mut().zip(&spec.owners) {
+            avoid_stranded(&*core.shard(*owner)?, name);
+        }
         let spans = present.target_spans(&spec)?;
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
@@ -104,6 +107,14 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
         sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
     }
     Ok(sources)
+}
+
+/// A move whose target was left behind by an error takes a later generation. New numbers are never
+/// given twice.
+fn avoid_stranded(shard: &Engine, name: &mut PartitionName) {
+    while shard.is_stranded(*name) {
+        name.generation = name.generation.saturating_add(1);
+    }
 }
 
 /// What is on a shard that is being removed may be split or written anew there; nothing comes to

@@ -97,6 +97,9 @@ pub(crate) trait Shard: Sized + Send + Sync + 'static {
     fn partition(&self, name: PartitionName) -> Option<Arc<Self::Partition>>;
     /// Creates an empty partition; durable when it returns.
     fn create_partition(&self, name: PartitionName) -> Result<Arc<Self::Partition>>;
+    /// Whether an error has left something under this name that can be neither used nor removed
+    /// before the next opening: another name must be taken.
+    fn is_stranded(&self, name: PartitionName) -> bool;
     /// Removes a partition with its content. Handles that are still held stay readable.
     fn drop_partition(&self, name: PartitionName) -> Result<()>;
     /// The place for the store's own records, apart from every partition.

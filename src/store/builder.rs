@@ -275,7 +275,7 @@ pub(super) fn create_shard(
             ),
         ));
     }
-    Engine::open(&directory.join("data"), resources, None)?;
+    Engine::open(&directory.join("data"), resources, None, &[])?;
     // RocksDB syncs what is in its directory, not the entry of the directory itself.
     directory::sync(&directory)
 }

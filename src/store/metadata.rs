@@ -2,7 +2,7 @@
 
 use super::bounds::{Bounds, Prefix};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Durability, Options};
+use crate::options::{Durability, LogDamage, Options};
 use crate::shard::{
     Batch as _, Cursor, Direction, Engine, EngineBatch, Keep, Read, Resources, Shard,
 };
@@ -20,17 +20,21 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
     pub(super) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
-        let metadata = Self::open(directory, None)?;
+        let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let (engine, id) = (&metadata.engine, store.to_be_bytes());
         engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
         metadata.commit(topology)
     }
 
-    pub(super) fn open(directory: &Path, keep: Keep) -> Result<Self> {
+    pub(super) fn open(directory: &Path, keep: Keep, log_damage: LogDamage) -> Result<Self> {
         // A topology is some kilobytes, and settling bounds the redo records.
-        let small =
-            Options { cache_bytes: 1 << 20, write_buffer_bytes: 64 << 20, ..Options::default() };
-        let engine = Engine::open(directory, &Resources::new(&small, 1), keep)
+        let small = Options {
+            cache_bytes: 1 << 20,
+            write_buffer_bytes: 64 << 20,
+            log_damage,
+            ..Options::default()
+        };
+        let engine = Engine::open(directory, &Resources::new(&small, 1), keep, &[])
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
         Ok(Self { engine, directory: directory.to_owned() })
     }

@@ -31,6 +31,10 @@ pub struct Recovery {
     pub orphans: Vec<String>,
     /// Reshapes that were not committed, and were rolled back, described.
     pub rolled_back: Vec<String>,
+    /// What the ends of logs had lost, described: writes that were under way or not synced when the
+    /// power failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what was behind
+    /// damage. Nothing that was synced, except for the latter.
+    pub lost: Vec<String>,
     /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
     /// goes on with it.
     pub draining: Vec<ShardId>,
@@ -50,16 +54,23 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         ));
     }
     let keep: Keep = Some(Arc::clone(&opening.lock) as Arc<dyn Send + Sync>);
-    let metadata = Metadata::open(&directory, keep.clone())?;
+    let metadata = Metadata::open(&directory, keep.clone(), opening.options.log_damage)?;
     let topology = metadata.topology(id)?;
+    let intents = journal::intents(&metadata)?;
     // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
     for shard in topology.shards() {
         check_shard(path, shard, id)?;
     }
     let resources = Resources::new(&opening.options, topology.shards().len());
-    let shards = open_shards(path, &topology, &resources, &keep)?;
+    let shards = open_shards(path, &topology, &resources, &keep, &intents)?;
     let mut recovery = Recovery::default();
-    let intents = journal::intents(&metadata)?;
+    let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
+    recovery.lost = engines.flat_map(|engine| engine.lost().iter().cloned()).collect();
+    // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
+    // the log only: its process died before its flush.
+    if !crate::failpoint::skip("flush-before-opening-drops") {
+        metadata.engine.flush()?;
+    }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
     roll_back(&metadata, &intents, &mut recovery)?;
     let topology = Arc::new(topology);
@@ -121,8 +132,10 @@ pub(super) fn open_shard(
     shard: &ShardInfo,
     resources: &Resources,
     keep: &Keep,
+    expendable: &[PartitionName],
 ) -> Result<Engine> {
-    Engine::open(&store.join(&shard.directory).join("data"), resources, keep.clone())
+    let directory = store.join(&shard.directory).join("data");
+    Engine::open(&directory, resources, keep.clone(), expendable)
 }
 
 fn open_shards(
@@ -130,12 +143,17 @@ fn open_shards(
     topology: &Topology,
     resources: &Resources,
     keep: &Keep,
+    intents: &[(u64, Intent)],
 ) -> Result<BTreeMap<ShardId, Arc<Engine>>> {
+    let open = |shard: &ShardInfo| {
+        let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
+        let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
+        open_shard(store, shard, resources, keep, &mine.collect::<Vec<_>>())
+    };
+    let open = &open;
     std::thread::scope(|scope| {
-        let opening: Vec<_> = topology
-            .shards()
-            .map(|shard| (shard.id, scope.spawn(move || open_shard(store, shard, resources, keep))))
-            .collect();
+        let opening: Vec<_> =
+            topology.shards().map(|shard| (shard.id, scope.spawn(move || open(shard)))).collect();
         opening
             .into_iter()
             .map(|(id, thread)| {

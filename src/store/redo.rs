@@ -10,7 +10,7 @@
 //! | 2. each shard's part, with a marker, in one atomic write | the record, some parts with markers | applies the parts that have no marker |
 //! | 3. the caller is told | the record, all parts | finds all markers, applies nothing |
 //! | 4. settling: every shard is synced | the same | the same |
-//! | 5. settling: the record goes, synced | markers | nothing |
+//! | 5. settling: the record goes, synced and flushed | markers | nothing |
 //! | 6. settling: the markers go | nothing, or some markers | nothing |
 //!
 //! Why a replay never overwrites a later write: what survives of a shard is a prefix of what was
@@ -247,6 +247,9 @@ fn settle_below(
     let mut records = EngineBatch::default();
     records.delete_range(metadata.bookkeeping(), &record_key(0), &record_key(below));
     metadata.write(records, Durability::Synced)?;
+    // Into a file, as every commit: a record that came back because the log was damaged would be
+    // applied over later writes once its markers are gone.
+    metadata.flush()?;
     crate::failpoint::hit("settle-after-records");
     for shard in shards.values() {
         let mut markers = EngineBatch::default();

@@ -103,7 +103,7 @@ impl Store {
         let identity = Identity { store: core.id, shard: None };
         create_shard(&core.path, &info, identity, &core.resources)?;
         crate::failpoint::hit("shard-after-create");
-        let engine = Arc::new(open_shard(&core.path, &info, &core.resources, &core.keep())?);
+        let engine = Arc::new(open_shard(&core.path, &info, &core.resources, &core.keep(), &[])?);
         core.edit_shards(|shards| {
             shards.insert(info.id, Arc::clone(&engine));
         });

@@ -147,8 +147,8 @@ impl Topology {
     }
 
     /// Names for the targets of a reshape, and this topology with these names' numbers given, at
-    /// the same epoch. A partition that only moves keeps its number, one generation later; other
-    /// targets get new numbers. Linear in the partitions of the keyspace.
+    /// the same epoch. A partition that only moves keeps its number, one generation later (a later
+    /// one than that will do, too); other targets get new numbers. Linear in the partitions of the keyspace.
     ///
     /// # Errors
     ///
@@ -239,9 +239,10 @@ impl Site<'_> {
         if spec.kind() == ReshapeKind::Move {
             let moved = self.moved()?;
             return match targets.first() {
-                Some(name) if *name == moved => Ok(()),
+                Some(name) if name.id == moved.id && name.generation >= moved.generation => Ok(()),
                 _ => Err(Error::invalid(format!(
-                    "a partition that moves is named {moved} next; prepare the reshape again"
+                    "a partition that moves is named {moved} next, or of a later generation; \
+                     prepare the reshape again"
                 ))),
             };
         }

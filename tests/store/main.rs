@@ -18,6 +18,7 @@ mod damage;
 mod heat;
 mod hot_cache;
 mod linear;
+mod logs;
 mod model;
 mod reshape;
 mod reshape_crash;

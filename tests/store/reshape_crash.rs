@@ -224,6 +224,47 @@ fn dies_at_every_step_of_adding_and_removing_shards() {
     die_everywhere(Work::Shards, Some(Transport::Copy), &steps(&OF_COPIES), 7);
 }
 
+/// Makes the logs of the metadata unreadable from their beginning, as a power cut may that took
+/// what was not synced.
+#[cfg(feature = "failpoints")]
+fn lose_logs_of_metadata(store: &Path) {
+    for entry in fs::read_dir(store.join("metadata")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "log") {
+            let lost = vec![0x55; usize::try_from(fs::metadata(&file).unwrap().len()).unwrap()];
+            fs::write(&file, lost).unwrap();
+        }
+    }
+}
+
+/// The story: a process died between the commit of a move and the flush that puts the commit into a
+/// file. The next opening dropped the sources at once; when the log was lost after that, the older
+/// topology came back, and its partition was gone.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_opening_drops_sources_only_when_the_commit_is_in_a_file() {
+    let mut victim = Victim::new(seed() ^ 9);
+    for transport in [Transport::Link, Transport::Copy] {
+        // Which checks the store after an opening.
+        victim.die_at("reshape-after-commit", Work::Move, Some(transport));
+        let order = Order {
+            work: Work::Move,
+            transport: Some(transport),
+            seed: victim.random.u64(..),
+            writes: victim.seed,
+        };
+        victim.prepare(Work::Move);
+        let status = victim.start(&order, Some("reshape-after-commit")).wait().unwrap();
+        victim.expect_signal(status, 6, "reshape-after-commit");
+        let opened = store_at(victim.path(), false);
+        assert!(!opened.recovery().orphans.is_empty(), "{:?}", opened.recovery());
+        victim.compare(&opened, "opened");
+        drop(opened);
+        lose_logs_of_metadata(&victim.path().join("store"));
+        victim.compare(&store_at(victim.path(), false), "the log of the metadata was lost");
+    }
+}
+
 /// Goal: a replay of batches knows where their partitions have gone. Method: dies between the
 /// parts of batches while partitions move.
 #[cfg(feature = "failpoints")]

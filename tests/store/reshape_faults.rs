@@ -425,3 +425,70 @@ fn a_worker_that_panics_ends_only_its_reshape() {
         assert_sound(&store);
     }
 }
+
+/// Lets RocksDB write no file of options from now on, in a directory: each comes under the next
+/// number, and there is something else already.
+struct NoOptionsFiles(Vec<std::path::PathBuf>);
+
+impl NoOptionsFiles {
+    fn new(data: &std::path::Path) -> Self {
+        let name = |number| data.join(format!("OPTIONS-{number:06}.dbtmp"));
+        let taken: Vec<_> = (0..2000).map(name).collect();
+        taken.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+        Self(taken)
+    }
+}
+
+impl Drop for NoOptionsFiles {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    }
+}
+
+/// The story: where RocksDB made a column family and could then not write its file of options, the
+/// family stayed, and each later move of that partition to that shard ended with `Internal`. And
+/// after an import whose own clean-up failed the intent went, so that an opening found a partition
+/// with rows that it knew nothing of, and refused the store.
+#[test]
+fn what_an_error_leaves_in_an_engine_is_in_nobodys_way() {
+    for transport in [Transport::Link, Transport::Copy] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let options = Options { heat: None, ..small() };
+        let open = || Store::builder(&path).shards(3).options(options.clone()).open().unwrap();
+        let store = open();
+        let [_, range] = both(&store);
+        fill(&store, &range);
+        let before = rows(&range);
+        let source = range.stats().unwrap()[0].clone();
+        let to = elsewhere(source.owner);
+        let data = path.join(format!("shards/{to}/data"));
+        let moving = Request::Move { partition: source.id, to };
+        let failing = NoOptionsFiles::new(&data);
+        for _ in 0..2 {
+            let error = store.start_with(&moving, with(transport)).unwrap().wait().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io, "{transport}: {error}");
+        }
+        drop(failing);
+        store.start_with(&moving, with(transport)).unwrap().wait().unwrap();
+        assert_eq!(rows(&range), before);
+        // A split whose targets are left behind: their numbers were never committed.
+        let failing = NoOptionsFiles::new(&data);
+        let at = SplitAt::Middle;
+        let splitting = Request::Split { partition: source.id, at, to: None };
+        let error = store.start_with(&splitting, with(transport)).unwrap().wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{transport}: {error}");
+        drop(failing);
+        store.start_with(&splitting, with(transport)).unwrap().wait().unwrap();
+        drop((range, store));
+        for _ in 0..2 {
+            let store = open();
+            let [_, range] = both(&store);
+            assert_eq!(rows(&range), before);
+            assert_sound(&store);
+        }
+        let again = open();
+        let recovery = again.recovery();
+        assert!(recovery.orphans.is_empty() && recovery.rolled_back.is_empty(), "{recovery:?}");
+    }
+}

@@ -2,9 +2,10 @@
 
 use super::error::context;
 use crate::error::Result;
-use crate::options::{Compression, Options};
+use crate::options::{Compression, LogDamage, Options};
+use parking_lot::Mutex;
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, LogLevel,
+    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env, LogLevel,
     Options as RocksOptions, WriteBufferManager,
 };
 
@@ -19,6 +20,40 @@ const MEMTABLE_FILTER_PART: f64 = 0.0005;
 /// RocksDB's, and if it is to have few.
 pub(super) const FIRST_LEVEL_FILES: &str = "4";
 pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
+
+/// A thread for flushes, of the pool that all instances of a process share: as long as each instance
+/// brings one, no flush waits for that of another disk, and the flush that ends a commit of the
+/// metadata not for data. RocksDB starts fewer than eight jobs ask for: one for everybody.
+pub(super) struct FlushThread;
+
+/// The pool of a process.
+struct FlushPool {
+    instances: usize,
+    /// Never fewer than before.
+    threads: usize,
+}
+
+static FLUSH_POOL: Mutex<FlushPool> = Mutex::new(FlushPool { instances: 0, threads: 0 });
+
+impl FlushThread {
+    pub(super) fn new() -> Self {
+        let mut pool = FLUSH_POOL.lock();
+        pool.instances += 1;
+        if pool.instances > pool.threads {
+            pool.threads = pool.instances;
+            let threads = i32::try_from(pool.threads).unwrap_or(i32::MAX);
+            // Without it flushes wait for one another, and nothing worse.
+            let _ = Env::new().map(|mut env| env.set_high_priority_background_threads(threads));
+        }
+        Self
+    }
+}
+
+impl Drop for FlushThread {
+    fn drop(&mut self) {
+        FLUSH_POOL.lock().instances -= 1;
+    }
+}
 
 /// What all shards of a store share.
 pub(crate) struct Resources {
@@ -43,6 +78,11 @@ impl Resources {
         }
     }
 
+    /// What an opening does where a log is damaged.
+    pub(super) fn log_damage(&self) -> LogDamage {
+        self.options.log_damage
+    }
+
     pub(crate) fn cache_bytes_used(&self) -> usize {
         self.cache.get_usage()
     }
@@ -53,13 +93,15 @@ impl Resources {
 
     /// The options of a shard's database.
     pub(super) fn database(&self) -> Result<RocksOptions> {
-        // What the crate has no setter for. Recovered writes stay in memory: with many column
+        // What the crate has no setter for. A log says how long the one before it was, so that a
+        // lost end of that one is noticed where it was lost between two records. Recovered writes stay in memory: with many column
         // families, one file for each of them would make the opening after a crash slow. Of
         // writers that wait for one another, none goes to sleep before it has yielded for a while,
         // even where a compaction takes the processor meanwhile: waking it costs more than a write.
         let mut options = RocksOptions::default()
             .get_options_from_string(
-                "avoid_flush_during_recovery=true;write_thread_slow_yield_usec=100",
+                "avoid_flush_during_recovery=true;write_thread_slow_yield_usec=100;\
+                 track_and_verify_wals=true",
             )
             .map_err(context("the engine refused its options"))?;
         options.create_if_missing(true);

@@ -19,6 +19,14 @@ pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Err
     move |error| Error::new(kind(&error), format!("{doing}: {error}")).with_source(error)
 }
 
+/// The column family that has files from beyond the place where the recovery of the logs had to
+/// stop, if that is why a database does not open. RocksDB says so in its message only.
+pub(super) fn family_beyond_logs(error: &rocksdb::Error) -> Option<&str> {
+    let message: &str = error.as_ref();
+    let (_, named) = message.split_once("beyond the point of corruption in CF ")?;
+    named.split_once(". ").map(|(family, _)| family)
+}
+
 /// The error of a call of the C interface, which gives only a message.
 pub(super) fn from_message(message: String) -> Error {
     let kind = match message.split(':').next() {

@@ -1,6 +1,9 @@
-//! Column families that move between instances as files: export by hard link, import by rename.
+//! Column families that are made through the C interface, and those that move between instances as
+//! files: export by hard link, import by rename.
 //!
-//! The crate `rocksdb` has no safe call for either, so this file speaks to RocksDB's C interface.
+//! The crate `rocksdb` has no safe call for export and import, and its call that creates a family
+//! loses the handle where RocksDB made the family and then failed. So this file speaks to RocksDB's
+//! C interface.
 //! Each object of that interface is owned by one value here, which destroys it once.
 
 #![expect(unsafe_code, reason = "calls of the C interface, each with its argument")]
@@ -14,26 +17,59 @@ use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 
-/// A column family that was imported: the crate's own table of names does not know it.
-pub(super) struct ImportedFamily(NonNull<ffi::rocksdb_column_family_handle_t>);
+/// A column family that was created or imported here: the crate's own table of names does not know
+/// it.
+pub(super) struct MadeFamily(NonNull<ffi::rocksdb_column_family_handle_t>);
 
 // SAFETY: RocksDB's column family handles may be used from, and destroyed on, any thread.
-unsafe impl Send for ImportedFamily {}
+unsafe impl Send for MadeFamily {}
 // SAFETY: as above; concurrent use of a handle is RocksDB's normal case.
-unsafe impl Sync for ImportedFamily {}
+unsafe impl Sync for MadeFamily {}
 
-impl AsColumnFamilyRef for ImportedFamily {
+impl AsColumnFamilyRef for MadeFamily {
     fn inner(&self) -> *mut ffi::rocksdb_column_family_handle_t {
         self.0.as_ptr()
     }
 }
 
-impl Drop for ImportedFamily {
+impl Drop for MadeFamily {
     fn drop(&mut self) {
-        // SAFETY: the handle came from an import, is destroyed only here, and its database is
+        // SAFETY: the handle came from this file, is destroyed only here, and its database is
         // still open: `ColumnFamily` drops the handle before the database it holds.
         unsafe { ffi::rocksdb_column_family_handle_destroy(self.0.as_ptr()) }
     }
+}
+
+/// Creates an empty column family.
+///
+/// RocksDB creates the family first and then writes a file of options. If only that fails, the
+/// family is dropped again; what cannot be dropped is left behind in the database.
+pub(super) fn create(db: &Db, options: &rocksdb::Options, name: &str) -> Result<MadeFamily> {
+    let name = CString::new(name).map_err(|_| no_answer())?;
+    let names = [name.as_ptr()];
+    let (mut count, mut error) = (0, null_mut());
+    // SAFETY: one name is given, as a C string that lives through the call; `count` and `error` are
+    // valid places. The call returns an array of `count` handles even if it fails, which is freed
+    // here, and whose handles belong to this function from then on.
+    let made = unsafe {
+        let handles = ffi::rocksdb_create_column_families(
+            raw(db),
+            AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options),
+            1,
+            names.as_ptr(),
+            &raw mut count,
+            &raw mut error,
+        );
+        let made = if count == 1 { NonNull::new(*handles) } else { None };
+        ffi::rocksdb_create_column_families_destroy(handles);
+        made.map(MadeFamily)
+    };
+    if let (Err(error), made) = (check(error), &made) {
+        // The first error is why; the caller looks whether the family is there.
+        let _ = made.as_ref().map(|made| drop_family(db, made));
+        return Err(error);
+    }
+    made.ok_or_else(no_answer)
 }
 
 /// The files of an exported column family, and what RocksDB needs to know to import them.
@@ -79,7 +115,7 @@ pub(super) fn import(
     options: &rocksdb::Options,
     name: &str,
     export: &Export,
-) -> Result<ImportedFamily> {
+) -> Result<MadeFamily> {
     let name = CString::new(name).map_err(|_| no_answer())?;
     let mut error = null_mut();
     // SAFETY: the import options are made, used and destroyed here; database, options and export
@@ -99,11 +135,11 @@ pub(super) fn import(
         handle
     };
     check(error)?;
-    NonNull::new(handle).map(ImportedFamily).ok_or_else(no_answer)
+    NonNull::new(handle).map(MadeFamily).ok_or_else(no_answer)
 }
 
 /// Drops a column family by its handle, which stays readable until it is dropped too.
-pub(super) fn drop_family(db: &Db, family: &ImportedFamily) -> Result<()> {
+pub(super) fn drop_family(db: &Db, family: &MadeFamily) -> Result<()> {
     let mut error = null_mut();
     // SAFETY: database and handle are open for the call, and belong together.
     unsafe { ffi::rocksdb_drop_column_family(raw(db), family.0.as_ptr(), &raw mut error) };

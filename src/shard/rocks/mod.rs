@@ -7,6 +7,7 @@ mod cursor;
 mod error;
 mod link;
 mod load;
+mod log_format;
 mod logs;
 mod names;
 mod owned;
@@ -23,14 +24,16 @@ use crate::topology::PartitionName;
 use batch::RocksBatch;
 use cursor::RocksCursor;
 use error::context;
-use logs::sync_logs;
+use link::MadeFamily;
+use logs::{mend_logs, sync_logs};
 use names::{family, parse_family};
 use owned::{ColumnFamily, Db, Handle, OpenDb, Pinned, Snapshot};
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    ColumnFamilyDescriptor, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteOptions,
+    ColumnFamilyDescriptor, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions,
+    WriteOptions,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -42,8 +45,13 @@ pub(crate) struct Rocks {
     /// Nothing here is of value.
     scratch: PathBuf,
     bookkeeping: Arc<ColumnFamily>,
-    /// Handles of all partitions: the crate's own table does not know imported column families.
+    /// Handles of all partitions: the crate's own table does not know those that were made since.
     partitions: Mutex<BTreeMap<PartitionName, Arc<ColumnFamily>>>,
+    /// Names of families that an error has left in the database without a handle: until the next
+    /// opening they can be neither used nor dropped.
+    stranded: Mutex<BTreeSet<PartitionName>>,
+    /// What the logs had lost when the database was opened, described.
+    lost: Vec<String>,
     /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at
     /// the first that is dropped meanwhile.
     dropping: RwLock<()>,
@@ -61,25 +69,22 @@ impl Rocks {
     /// in memory and never syncs them itself: a write that is synced later, or a file that is
     /// flushed later, would survive a power cut that takes the end of an older log, and what is
     /// left would not be a prefix.
-    pub(crate) fn open(directory: &Path, resources: &Resources, keep: Keep) -> Result<Self> {
-        sync_logs(directory)?;
+    ///
+    /// `expendable` are partitions that an interrupted reshape was making: if one of them is why the
+    /// database does not open, it goes.
+    pub(crate) fn open(
+        directory: &Path,
+        resources: &Resources,
+        keep: Keep,
+        expendable: &[PartitionName],
+    ) -> Result<Self> {
+        if !crate::failpoint::skip("sync-logs-at-opening") {
+            sync_logs(directory)?;
+        }
+        let lost = mend_logs(directory, resources.log_damage())?;
         let scratch = directory.join("scratch");
         remove_all(&scratch)?;
-        let options = resources.database()?;
-        let family_options = resources.column_family();
-        let names = if Self::exists(directory)? {
-            Db::list_cf(&options, directory).map_err(context(format_args!(
-                "cannot read the database in {}",
-                directory.display()
-            )))?
-        } else {
-            vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]
-        };
-        let families =
-            names.iter().map(|name| ColumnFamilyDescriptor::new(name, family_options.clone()));
-        let db = Db::open_cf_descriptors(&options, directory, families).map_err(context(
-            format_args!("cannot open the database in {}", directory.display()),
-        ))?;
+        let (db, names) = open_families(directory, resources, expendable)?;
         let db = OpenDb::new(db, directory, keep);
         let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "RocksDB has no default column family")
@@ -92,18 +97,30 @@ impl Rocks {
             .collect();
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        Ok(Self {
+        let opened = Self {
             db,
             directory: directory.to_owned(),
             scratch,
             bookkeeping: Arc::new(bookkeeping),
             partitions: Mutex::new(partitions),
+            stranded: Mutex::default(),
+            lost,
             dropping: RwLock::new(()),
-            family_options,
+            family_options: resources.column_family(),
             present: ReadOptions::default(),
             buffered: WriteOptions::default(),
             synced,
-        })
+        };
+        if !opened.lost.is_empty() {
+            // So that no later opening sees these logs: see `mend_logs`.
+            opened.flush()?;
+        }
+        Ok(opened)
+    }
+
+    /// What the logs had lost when this was opened, described.
+    pub(crate) fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     /// Whether a directory holds a database.
@@ -135,9 +152,38 @@ impl Rocks {
         }
     }
 
+    /// Notes a family that an error may have left in the database, if it is there.
+    fn note_stranded(&self, name: PartitionName) {
+        let listed = Db::list_cf(&rocksdb::Options::default(), &self.directory);
+        if listed.map_or(true, |names| names.contains(&family(name))) {
+            self.stranded.lock().insert(name);
+        }
+    }
+
+    fn add(&self, name: PartitionName, made: Result<MadeFamily>) -> Result<Arc<ColumnFamily>> {
+        let made = made.inspect_err(|_| self.note_stranded(name))?;
+        let partition = Arc::new(ColumnFamily::made(&self.db, made));
+        self.partitions.lock().insert(name, Arc::clone(&partition));
+        Ok(partition)
+    }
+
+    /// Makes what was written up to now survive a power cut, around the arrival of files.
+    ///
+    /// IMPORTANT: a new family begins at the present log. If it has files and an older log is torn,
+    /// RocksDB finds the family newer than what it can recover, and does not open the database.
+    fn sync_around_arrival(&self, protection: &str) -> Result<()> {
+        if crate::failpoint::skip(protection) { Ok(()) } else { self.sync() }
+    }
+
     /// Says, only if the operation fails, what failed and where.
     fn failed(&self, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
         move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
+    }
+
+    /// The same for an error of the C interface.
+    fn describe(&self, doing: &str, error: Error) -> Error {
+        let message = format!("{doing} in {} failed: {error}", self.directory.display());
+        Error::new(error.kind(), message).with_source(error)
     }
 }
 
@@ -157,18 +203,25 @@ impl Shard for Rocks {
     }
 
     fn create_partition(&self, name: PartitionName) -> Result<Arc<ColumnFamily>> {
-        let family = family(name);
-        self.db
-            .create_cf(&family, &self.family_options)
-            .map_err(self.failed("creating a partition"))?;
-        let partition = ColumnFamily::open(&self.db, &family).map(Arc::new).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("column family {family} vanished"))
-        })?;
-        self.partitions.lock().insert(name, Arc::clone(&partition));
-        Ok(partition)
+        let made = link::create(&self.db, &self.family_options, &family(name));
+        self.add(name, made.map_err(|error| self.describe("creating a partition", error)))
+    }
+
+    fn is_stranded(&self, name: PartitionName) -> bool {
+        self.stranded.lock().contains(&name)
     }
 
     fn drop_partition(&self, name: PartitionName) -> Result<()> {
+        if self.is_stranded(name) {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!(
+                    "partition {name} was left behind in {} by an error; the next opening of the \
+                     store removes it",
+                    self.directory.display()
+                ),
+            ));
+        }
         let _dropping = self.dropping.write();
         // IMPORTANT: out of the list even if this fails. RocksDB drops the family first and then
         // writes a file of options; an error of the second leaves a dropped family, at which each
@@ -178,7 +231,8 @@ impl Shard for Rocks {
             Handle::Named(_) => {
                 self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
             }
-            Handle::Imported(imported) => link::drop_family(&self.db, imported),
+            Handle::Made(made) => link::drop_family(&self.db, made)
+                .map_err(|error| self.describe("dropping a partition", error)),
         }
     }
 
@@ -261,11 +315,16 @@ impl Shard for Rocks {
             // RocksDB refuses to import nothing.
             return self.create_partition(name);
         }
-        let imported = link::import(&self.db, &self.family_options, &family(name), &export)?;
-        let partition = Arc::new(ColumnFamily::imported(&self.db, imported));
-        self.partitions.lock().insert(name, Arc::clone(&partition));
+        self.sync_around_arrival("sync-before-arrival")?;
+        let made = link::import(&self.db, &self.family_options, &family(name), &export);
+        let partition =
+            self.add(name, made.map_err(|error| self.describe("taking over files", error)))?;
+        // Between the two syncs a new log may have begun.
+        self.sync_around_arrival("sync-after-arrival")?;
         // RocksDB syncs its manifest, but after an import not the directory with the new names.
-        load::sync_directory(&self.directory)?;
+        if !crate::failpoint::skip("sync-directory-after-arrival") {
+            load::sync_directory(&self.directory)?;
+        }
         Ok(partition)
     }
 
@@ -279,12 +338,16 @@ impl Shard for Rocks {
         crate::failpoint::hit("load-after-files");
         let partition = self.create_partition(name)?;
         crate::failpoint::hit("load-after-create");
+        // The family is empty up to here; the log that it begins at does not change any more.
+        self.sync_around_arrival("sync-before-arrival")?;
         if !files.is_empty() {
             self.db
                 .ingest_external_file_cf_opts(partition.handle(), &load::ingestion(), files)
                 .map_err(self.failed("taking over files"))?;
         }
-        load::sync_directory(&self.directory)?;
+        if !crate::failpoint::skip("sync-directory-after-arrival") {
+            load::sync_directory(&self.directory)?;
+        }
         Ok(partition)
     }
 
@@ -338,6 +401,68 @@ impl Shard for Rocks {
     fn quiesce(&self) {
         self.db.cancel_all_background_work(true);
     }
+}
+
+/// Opens a database with every family that it has, whose names it returns; creates it if the
+/// directory has none.
+fn open_families(
+    directory: &Path,
+    resources: &Resources,
+    expendable: &[PartitionName],
+) -> Result<(Db, Vec<String>)> {
+    let options = resources.database()?;
+    let mut left = expendable.to_vec();
+    loop {
+        let names = list_families(&options, directory)?;
+        let families =
+            names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()));
+        let error = match Db::open_cf_descriptors(&options, directory, families) {
+            Ok(db) => return Ok((db, names)),
+            Err(error) => error,
+        };
+        let in_the_way = error::family_beyond_logs(&error).and_then(parse_family);
+        let Some(index) = left.iter().position(|name| Some(*name) == in_the_way) else {
+            let place = directory.display();
+            return Err(context(format_args!("cannot open the database in {place}"))(error));
+        };
+        drop_unopened(&options, directory, &names, left.swap_remove(index))?;
+    }
+}
+
+fn list_families(options: &rocksdb::Options, directory: &Path) -> Result<Vec<String>> {
+    if !Rocks::exists(directory)? {
+        return Ok(vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]);
+    }
+    let place = directory.display();
+    Db::list_cf(options, directory)
+        .map_err(context(format_args!("cannot read the database in {place}")))
+}
+
+/// Drops a family of a database that does not open because of it: its files came in before a log
+/// that was torn by a power cut. Opened for that alone, in a mode that does not mind; what it reads
+/// from the logs stays in memory, and goes when it is closed.
+fn drop_unopened(
+    options: &rocksdb::Options,
+    directory: &Path,
+    names: &[String],
+    dropped: PartitionName,
+) -> Result<()> {
+    /// More than the logs hold: nothing is flushed.
+    const ALL_IN_MEMORY: usize = 64 << 30;
+    let mut options = options.clone();
+    options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+    let mut in_memory = rocksdb::Options::default();
+    in_memory.set_write_buffer_size(ALL_IN_MEMORY);
+    in_memory.set_arena_block_size(64 << 10);
+    in_memory.set_disable_auto_compactions(true);
+    let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, in_memory.clone()));
+    let place = directory.display();
+    let db = Db::open_cf_descriptors(&options, directory, families)
+        .map_err(context(format_args!("cannot open the database in {place}")))?;
+    db.drop_cf(&family(dropped))
+        .map_err(context(format_args!("dropping partition {dropped} in {place} failed")))?;
+    tracing::warn!(partition = %dropped, directory = %place, "dropped what an interrupted reshape left");
+    Ok(())
 }
 
 /// Removes a directory with what is in it, if it is there.

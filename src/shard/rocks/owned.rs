@@ -12,7 +12,8 @@
 
 #![expect(unsafe_code, reason = "the quarantine that the module documentation argues for")]
 
-use super::link::{self, ImportedFamily};
+use super::config::FlushThread;
+use super::link::{self, MadeFamily};
 use crate::error::Result as Outcome;
 use librocksdb_sys as ffi;
 use rocksdb::{
@@ -32,6 +33,7 @@ pub(super) struct OpenDb {
     db: Db,
     /// After the database, which it may remove.
     remains: Remains,
+    _flush_thread: FlushThread,
     _keep: Keep,
 }
 
@@ -61,7 +63,7 @@ pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 impl OpenDb {
     pub(super) fn new(db: Db, directory: &Path, keep: Keep) -> Arc<Self> {
         let remains = Remains { directory: directory.to_owned(), identity: OnceLock::new() };
-        Arc::new(Self { db, remains, _keep: keep })
+        Arc::new(Self { db, remains, _flush_thread: FlushThread::new(), _keep: keep })
     }
 
     /// Its files go when it is closed.
@@ -88,9 +90,9 @@ pub(crate) struct ColumnFamily {
 
 /// Where a column family's handle comes from.
 pub(super) enum Handle {
-    /// The crate's table, which knows the families that it created or opened.
+    /// The crate's table, which knows the families that were there at the opening.
     Named(Arc<BoundColumnFamily<'static>>),
-    Imported(ImportedFamily),
+    Made(MadeFamily),
 }
 
 impl AsColumnFamilyRef for Handle {
@@ -98,7 +100,7 @@ impl AsColumnFamilyRef for Handle {
     fn inner(&self) -> *mut ffi::rocksdb_column_family_handle_t {
         match self {
             Self::Named(family) => family.inner(),
-            Self::Imported(family) => family.inner(),
+            Self::Made(family) => family.inner(),
         }
     }
 }
@@ -113,9 +115,9 @@ impl ColumnFamily {
         Some(Self { handle: Handle::Named(handle), db: Arc::clone(db) })
     }
 
-    /// A family whose handle an import has given; `handle` must belong to `db`.
-    pub(super) fn imported(db: &Arc<OpenDb>, handle: ImportedFamily) -> Self {
-        Self { handle: Handle::Imported(handle), db: Arc::clone(db) }
+    /// A family that was created or imported; `handle` must belong to `db`.
+    pub(super) fn made(db: &Arc<OpenDb>, handle: MadeFamily) -> Self {
+        Self { handle: Handle::Made(handle), db: Arc::clone(db) }
     }
 
     #[inline]

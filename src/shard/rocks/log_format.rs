@@ -1,0 +1,384 @@
+//! RocksDB's log format, as far as an opening must judge it. Write-ahead logs and manifests have it.
+//!
+//! A log is a sequence of blocks of 32 KiB. A record is divided into fragments that do not cross
+//! blocks; each has a header of seven bytes: a masked CRC-32C of type and content, the length of the
+//! content, and the type (whole, first, middle, last). RocksDB takes the first bad fragment for the
+//! end of what was written before a power cut, and passes over zeros without a word. So it cannot
+//! tell a torn end from damage in the middle; this can, by what stands behind.
+
+use std::io::{self, Read};
+
+const BLOCK_BYTES: usize = 32 << 10;
+const HEADER_BYTES: usize = 7;
+
+/// What a disk loses or keeps as one.
+const SECTOR_BYTES: u64 = 512;
+
+const WHOLE: u8 = 1;
+const FIRST: u8 = 2;
+const MIDDLE: u8 = 3;
+const LAST: u8 = 4;
+/// What a log says of the one before it.
+const PREDECESSOR: u8 = 130;
+
+/// What reading a log to its end, or to the first place that is not sound, has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Walk {
+    pub(super) bytes: u64,
+    /// Sound records before the break.
+    pub(super) records: u64,
+    pub(super) predecessor: Option<Predecessor>,
+    pub(super) broken: Option<Break>,
+}
+
+/// What a log says of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Predecessor {
+    pub(super) number: u64,
+    pub(super) bytes: u64,
+}
+
+/// The place where a log stops being sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Break {
+    /// Where the record begins that is not whole: everything before it is sound.
+    pub(super) offset: u64,
+    pub(super) shape: Shape,
+    /// Where the next sound fragment begins, if there is one behind.
+    pub(super) next: Option<u64>,
+}
+
+/// What stands at a break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// The log ends within a record.
+    Short,
+    /// A sector or more was never written: a power cut took what was not synced.
+    Hole,
+    /// Bytes that are neither a record nor a hole.
+    Garbage,
+}
+
+enum Fragment {
+    Sound {
+        kind: u8,
+        at: usize,
+        length: usize,
+    },
+    /// The rest of a block is too short for a header.
+    End,
+    /// The header or the content reaches beyond the end of the log.
+    Short,
+    Bad,
+}
+
+/// Reads a fragment of a block. `last`: the log ends with this block.
+fn fragment(block: &[u8], at: usize, last: bool) -> Fragment {
+    let rest = block.get(at..).unwrap_or_default();
+    if rest.len() < HEADER_BYTES {
+        let short = last && block.len() < BLOCK_BYTES && !rest.is_empty();
+        return if short { Fragment::Short } else { Fragment::End };
+    }
+    let Some((header, content)) = rest.split_first_chunk::<HEADER_BYTES>() else {
+        return Fragment::End;
+    };
+    let [c0, c1, c2, c3, l0, l1, kind] = *header;
+    let length = usize::from(u16::from_le_bytes([l0, l1]));
+    let Some(content) = content.get(..length) else {
+        let beyond = at + HEADER_BYTES + length > BLOCK_BYTES;
+        return if last && !beyond && kind != 0 { Fragment::Short } else { Fragment::Bad };
+    };
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), content);
+    // RocksDB masks it, so that a log may hold logs.
+    let masked = checksum.rotate_right(15).wrapping_add(0xa282_ead8);
+    let known = matches!(kind, WHOLE | FIRST | MIDDLE | LAST | PREDECESSOR);
+    if !known || masked != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Fragment::Bad;
+    }
+    Fragment::Sound { kind, at: at + HEADER_BYTES, length }
+}
+
+/// Reads a log from its beginning.
+///
+/// # Errors
+///
+/// Those of the reader.
+pub(super) fn walk(log: &mut impl Read) -> io::Result<Walk> {
+    let mut walker = Walker::default();
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    loop {
+        block.clear();
+        log.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block)?;
+        let last = block.len() < BLOCK_BYTES;
+        match &walker.bad {
+            None => walker.read(&block, last),
+            Some(_) => walker.look_behind(&block, 0),
+        }
+        walker.walk.bytes += block.len() as u64;
+        if last {
+            return Ok(walker.end());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Walker {
+    walk: Walk,
+    /// Where the record begins of which a fragment was read and not yet the last one.
+    begun: Option<u64>,
+    bad: Option<Bad>,
+}
+
+/// A break whose surroundings are still being looked at.
+struct Bad {
+    offset: u64,
+    /// Where the bad fragment itself begins.
+    at: u64,
+    short: bool,
+    hole: bool,
+    next: Option<u64>,
+}
+
+impl Walker {
+    fn read(&mut self, block: &[u8], last: bool) {
+        let mut at = 0;
+        loop {
+            let place = self.walk.bytes + at as u64;
+            match fragment(block, at, last) {
+                Fragment::End => return,
+                Fragment::Short => return self.breaks(block, at, true),
+                Fragment::Bad => return self.breaks(block, at, false),
+                Fragment::Sound { kind, at: content, length } => {
+                    let in_order = match kind {
+                        WHOLE | FIRST => self.begun.is_none(),
+                        MIDDLE | LAST => self.begun.is_some(),
+                        _ => true,
+                    };
+                    if !in_order {
+                        return self.breaks(block, at, false);
+                    }
+                    match kind {
+                        FIRST => self.begun = Some(place),
+                        WHOLE | LAST => {
+                            self.begun = None;
+                            self.walk.records += 1;
+                        }
+                        PREDECESSOR => {
+                            let content = block.get(content..content + length);
+                            self.walk.predecessor = content.and_then(predecessor);
+                        }
+                        _ => {}
+                    }
+                    at = content + length;
+                }
+            }
+        }
+    }
+
+    fn breaks(&mut self, block: &[u8], at: usize, short: bool) {
+        let at_in_log = self.walk.bytes + at as u64;
+        let offset = self.begun.take().unwrap_or(at_in_log);
+        self.bad = Some(Bad { offset, at: at_in_log, short, hole: false, next: None });
+        if !short {
+            self.look_behind(block, at);
+        }
+    }
+
+    /// Looks for a hole and for the next sound fragment, from this place of a block on.
+    fn look_behind(&mut self, block: &[u8], from: usize) {
+        let start = self.walk.bytes;
+        let Some(bad) = self.bad.as_mut().filter(|bad| bad.next.is_none()) else { return };
+        let is_sound = |at: &usize| matches!(fragment(block, *at, false), Fragment::Sound { .. });
+        // In the block of the break a fragment may begin anywhere, since the length of the bad one
+        // may be wrong. In a later one a fragment stands at its beginning. One that is sound but
+        // out of order is behind the break, too.
+        let tries = if bad.at >= start { from..block.len() } else { 0..1 };
+        let next = tries.into_iter().find(is_sound);
+        bad.hole |= has_hole(block, start, from, next.unwrap_or(block.len()));
+        bad.next = next.map(|next| start + next as u64);
+    }
+
+    fn end(mut self) -> Walk {
+        if let (None, Some(begun)) = (&self.bad, self.begun) {
+            let at = self.walk.bytes;
+            self.bad = Some(Bad { offset: begun, at, short: true, hole: false, next: None });
+        }
+        self.walk.broken = self.bad.map(|bad| Break {
+            offset: bad.offset,
+            shape: match bad {
+                Bad { hole: true, .. } => Shape::Hole,
+                Bad { short: true, .. } => Shape::Short,
+                _ => Shape::Garbage,
+            },
+            next: bad.next,
+        });
+        self.walk
+    }
+}
+
+/// Whether a sector between two places of a block was never written: what a power cut takes of a
+/// file that only grows reads as zeros, from where the file had ended to the end of a sector.
+fn has_hole(block: &[u8], start: u64, from: usize, end: usize) -> bool {
+    let mut at = from;
+    while at < end {
+        let left = SECTOR_BYTES - (start + at as u64) % SECTOR_BYTES;
+        let sector_end = at.saturating_add(usize::try_from(left).unwrap_or(usize::MAX));
+        // The last sector of a log may be short; one in which a sound fragment begins was written.
+        if (sector_end <= end || end == block.len())
+            && block.get(at..sector_end.min(end)).is_some_and(is_zero)
+        {
+            return true;
+        }
+        at = sector_end;
+    }
+    false
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
+fn predecessor(content: &[u8]) -> Option<Predecessor> {
+    let (number, rest) = content.split_first_chunk::<8>()?;
+    let (bytes, _) = rest.split_first_chunk::<8>()?;
+    Some(Predecessor { number: u64::from_le_bytes(*number), bytes: u64::from_le_bytes(*bytes) })
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test that fails panics")]
+pub(super) mod tests {
+    use super::*;
+
+    /// A log of records with these contents, as RocksDB writes it; and where each record begins.
+    fn log(contents: &[Vec<u8>]) -> (Vec<u8>, Vec<u64>) {
+        let (mut log, mut begins) = (Vec::new(), Vec::new());
+        for content in contents {
+            let (mut rest, mut first) = (content.as_slice(), true);
+            loop {
+                let left = BLOCK_BYTES - log.len() % BLOCK_BYTES;
+                if left < HEADER_BYTES {
+                    log.resize(log.len() + left, 0);
+                    continue;
+                }
+                if first {
+                    begins.push(log.len() as u64);
+                }
+                let (part, more) = rest.split_at(rest.len().min(left - HEADER_BYTES));
+                let kind = match (first, more.is_empty()) {
+                    (true, true) => WHOLE,
+                    (true, false) => FIRST,
+                    (false, true) => LAST,
+                    (false, false) => MIDDLE,
+                };
+                push(&mut log, kind, part);
+                (rest, first) = (more, false);
+                if more.is_empty() {
+                    break;
+                }
+            }
+        }
+        (log, begins)
+    }
+
+    /// A log of one batch, which says this of the one before it.
+    pub(crate) fn log_after(number: u64, bytes: u64) -> Vec<u8> {
+        let mut log = Vec::new();
+        push(&mut log, PREDECESSOR, &[number, bytes, 99].map(u64::to_le_bytes).concat());
+        push(&mut log, WHOLE, b"batch");
+        log
+    }
+
+    fn push(log: &mut Vec<u8>, kind: u8, content: &[u8]) {
+        let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), content);
+        let masked = checksum.rotate_right(15).wrapping_add(0xa282_ead8);
+        log.extend_from_slice(&masked.to_le_bytes());
+        log.extend_from_slice(&u16::try_from(content.len()).unwrap().to_le_bytes());
+        log.push(kind);
+        log.extend_from_slice(content);
+    }
+
+    fn walk_of(log: &[u8]) -> Walk {
+        walk(&mut &*log).unwrap()
+    }
+
+    fn contents() -> Vec<Vec<u8>> {
+        let sizes = [1, 100, 32 << 10, 7, 4000, 200_000, 0, 513, 32_739, 3, 90];
+        let mut random = fastrand::Rng::with_seed(7);
+        sizes.iter().map(|size| (0..*size).map(|_| random.u8(1..)).collect()).collect()
+    }
+
+    #[test]
+    fn a_sound_log_is_read_to_its_end() {
+        let (log, begins) = log(&contents());
+        let sound = walk_of(&log);
+        assert_eq!((sound.bytes, sound.records), (log.len() as u64, begins.len() as u64));
+        assert_eq!(sound.broken, None);
+        assert_eq!(walk_of(&[]), Walk::default());
+    }
+
+    /// Cut anywhere, a log is short, or sound if it was cut between two records.
+    #[test]
+    fn a_log_that_was_cut_is_short() {
+        let (log, begins) = log(&contents());
+        for end in (0..log.len()).step_by(61).chain(begins.iter().map(|begin| *begin as usize)) {
+            let cut = walk_of(&log[..end]);
+            let whole = begins.iter().filter(|begin| **begin < end as u64).count();
+            match cut.broken {
+                None => assert!(end == 0 || cut.records == whole as u64, "{end}"),
+                Some(broken) => {
+                    assert_eq!(broken.offset, begins[cut.records as usize], "{end}");
+                    assert_eq!((broken.shape, broken.next), (Shape::Short, None), "{end}");
+                }
+            }
+        }
+    }
+
+    /// Whichever byte is changed, the break is at its record, it is no hole, and what is behind is
+    /// found, if anything is.
+    #[test]
+    fn a_changed_byte_is_garbage_before_sound_records() {
+        let (log, begins) = log(&contents());
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..300 {
+            let at = random.usize(..log.len());
+            let mut changed = log.clone();
+            changed[at] ^= 1 << random.u8(..8);
+            let Some(broken) = walk_of(&changed).broken else {
+                // Between two blocks nothing is read.
+                assert!(at % BLOCK_BYTES > BLOCK_BYTES - HEADER_BYTES, "{at}");
+                continue;
+            };
+            let record = begins.iter().rposition(|begin| *begin <= at as u64).unwrap();
+            assert_eq!(broken.offset, begins[record], "{at}");
+            let is_last = record + 1 == begins.len();
+            assert_eq!(broken.next.is_none(), is_last, "{at}: {broken:?}");
+            assert_ne!(broken.shape, Shape::Hole, "{at}");
+        }
+    }
+
+    /// Pages that were never written are a hole, wherever they are.
+    #[test]
+    fn lost_pages_are_a_hole() {
+        let (log, begins) = log(&contents());
+        for page in 0..log.len() / 4096 {
+            let mut lost = log.clone();
+            lost[page * 4096..(page + 1) * 4096].fill(0);
+            let broken = walk_of(&lost).broken.unwrap();
+            assert_eq!(broken.shape, Shape::Hole, "page {page}: {broken:?}");
+            let first_lost = begins.iter().rposition(|begin| *begin <= page as u64 * 4096).unwrap();
+            assert_eq!(broken.offset, begins[first_lost], "page {page}");
+            let rest = (page as u64 + 1) * 4096;
+            let some_begin_behind = begins.iter().any(|begin| *begin >= rest);
+            assert!(broken.next.is_some() || !some_begin_behind, "page {page}");
+        }
+    }
+
+    #[test]
+    fn what_a_log_says_of_the_one_before_is_read() {
+        let walk = walk_of(&log_after(17, 4096));
+        assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096 }));
+        assert_eq!((walk.records, walk.broken), (1, None));
+    }
+}
