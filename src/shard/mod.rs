@@ -5,7 +5,7 @@
 
 mod rocks;
 
-pub(crate) use rocks::{Keep, Resources, Rocks as Engine};
+pub(crate) use rocks::{HARDWARE_CHECKSUMS, Keep, Resources, Rocks as Engine};
 
 use crate::error::Result;
 use crate::options::Durability;

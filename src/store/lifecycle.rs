@@ -5,7 +5,7 @@ use super::{KeyspaceStats, ShardStats, Store, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::reshape::Registry;
-use crate::shard::{Engine, Shard};
+use crate::shard::{Engine, HARDWARE_CHECKSUMS, Shard};
 use crate::topology;
 use crate::verify::Verification;
 
@@ -59,6 +59,7 @@ impl Store {
             reshapes: self.reshape_stats(),
             cache_bytes: core.resources.cache_bytes_used(),
             write_buffer_bytes: core.resources.write_buffer_bytes_used(),
+            hardware_checksums: HARDWARE_CHECKSUMS,
         })
     }
 

@@ -13,12 +13,13 @@ use crate::rebalancer;
 use crate::reshape;
 use crate::reshape::journal::{self, Intent};
 use crate::shard::{
-    Cursor, Direction, Engine, EngineBatch, Keep, KeyRange, Read, Resources, Shard,
+    Cursor, Direction, Engine, EngineBatch, HARDWARE_CHECKSUMS, Keep, KeyRange, Read, Resources,
+    Shard,
 };
 use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the opening found to put right.
@@ -40,8 +41,23 @@ pub struct Recovery {
     pub draining: Vec<ShardId>,
 }
 
+/// Warns, once a process, of a build whose every write costs more than it need.
+fn warn_of_slow_checksums() {
+    static WARNED: Once = Once::new();
+    if !HARDWARE_CHECKSUMS {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "RocksDB was compiled to compute checksums in software; build with \
+                 RUSTFLAGS=\"-C target-feature=+sse4.2,+pclmulqdq\" (x86-64) or \
+                 \"-C target-feature=+crc,+aes\" (aarch64)"
+            );
+        });
+    }
+}
+
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
+    warn_of_slow_checksums();
     let (id, path) = (opening.id, &opening.path);
     let directory = path.join("metadata");
     if !Engine::exists(&directory)? {

@@ -84,6 +84,9 @@ pub struct StoreStats {
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
+    /// Whether the engine was compiled to compute checksums in hardware. In software each write
+    /// costs noticeably more processor time; README says what to set.
+    pub hardware_checksums: bool,
 }
 
 pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {

@@ -358,3 +358,12 @@ fn stats_and_verification_see_every_key() {
     let stats = reopen(&directory).stats().unwrap();
     assert_eq!(stats.shards.iter().map(|shard| shard.keys_estimated).sum::<u64>(), 2000);
 }
+
+/// Tests and tool are built for the hardware's checksums: `.cargo/config.toml`.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn stats_tell_how_checksums_are_computed() {
+    let (_directory, store) = store();
+    let built_for = cfg!(target_feature = "sse4.2") || cfg!(target_feature = "crc");
+    assert_eq!(store.stats().unwrap().hardware_checksums, built_for);
+}

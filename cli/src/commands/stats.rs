@@ -40,6 +40,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     }
     let place = store.path().display();
     output.line(format_args!("store {place}, epoch {}", stats.epoch))?;
+    if !stats.hardware_checksums {
+        output.line("this build computes checksums in software, which slows writes: see README")?;
+    }
     output.text(format_args!("\n{}", shards(&stats.shards)))?;
     if !stats.keyspaces.is_empty() {
         output.text(format_args!("\n{}", keyspaces(&store, &stats)))?;

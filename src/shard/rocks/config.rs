@@ -55,6 +55,13 @@ impl Drop for FlushThread {
     }
 }
 
+/// Whether RocksDB was compiled to compute its checksums in hardware: its build decides by the same
+/// target features as this crate's.
+pub(crate) const HARDWARE_CHECKSUMS: bool = cfg!(any(
+    all(target_feature = "sse4.2", target_feature = "pclmulqdq"),
+    all(target_arch = "aarch64", target_feature = "crc", target_feature = "aes"),
+));
+
 /// What all shards of a store share.
 pub(crate) struct Resources {
     pub(super) cache: Cache,

@@ -13,8 +13,8 @@ mod names;
 mod owned;
 mod sizes;
 
-pub(crate) use config::Resources;
 use config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
+pub(crate) use config::{HARDWARE_CHECKSUMS, Resources};
 pub(crate) use owned::Keep;
 
 use super::{Direction, KeyRange, PutRow, Read, Shard, Usage};
