@@ -82,6 +82,21 @@ fn read<K, V: serde::de::DeserializeOwned>(
     records.map(|(key, record)| Ok((key, decode(&what, &record)?))).collect()
 }
 
+/// The same, where the store does without records that are damaged: they are none, or left out if
+/// not even their number can be read.
+fn read_sound<V: serde::de::DeserializeOwned>(
+    metadata: &Metadata,
+    prefix: &[u8],
+) -> Result<Vec<(u64, Option<V>)>> {
+    let what = format!("a record `{}` in the metadata", prefix.escape_ascii());
+    let sound = |record: &[u8]| {
+        let decoded = decode(&what, record);
+        decoded.inspect_err(|error| tracing::warn!(%error, "left out a damaged record")).ok()
+    };
+    let records = metadata.records(prefix, |suffix| Some(parse_number(suffix)))?.into_iter();
+    Ok(records.filter_map(|(number, record)| Some((number?, sound(&record)))).collect())
+}
+
 /// The intents of reshapes that were not committed, by number.
 pub(crate) fn intents(metadata: &Metadata) -> Result<Vec<(u64, Intent)>> {
     read(metadata, INTENT, parse_number)
@@ -134,9 +149,21 @@ pub(crate) fn remember(metadata: &Metadata, number: u64, outcome: &Outcome) -> R
     engine.write(batch, Durability::Buffered)
 }
 
-/// How the last reshapes ended, by number.
+/// How the last reshapes ended, by number, as far as the records are sound.
 pub(crate) fn history(metadata: &Metadata) -> Result<Vec<(u64, Outcome)>> {
-    read(metadata, HISTORY, parse_number)
+    let records = read_sound(metadata, HISTORY)?.into_iter();
+    Ok(records.filter_map(|(number, outcome)| Some((number, outcome?))).collect())
+}
+
+/// The number of the last reshape that is remembered; 0 if none is. History is for people: what is
+/// wrong with it does not keep a store from being opened.
+pub(crate) fn last_number(metadata: &Metadata) -> u64 {
+    let numbers = metadata.records(HISTORY, |suffix| Some(parse_number(suffix)));
+    let numbers = numbers.unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read how earlier reshapes ended");
+        Vec::new()
+    });
+    numbers.into_iter().filter_map(|(number, _)| number).max().unwrap_or(0)
 }
 
 /// Notes, with the commit of a shard's removal, that its files are to go.
@@ -156,7 +183,57 @@ pub(crate) fn forget_retired(metadata: &Metadata, shard: u64) -> Result<()> {
     engine.delete(engine.bookkeeping(), &numbered(RETIRED, shard), Durability::Buffered)
 }
 
-/// The directories of removed shards whose files may still be there.
-pub(crate) fn retired(metadata: &Metadata) -> Result<Vec<(u64, PathBuf)>> {
-    read(metadata, RETIRED, parse_number)
+/// The directories of removed shards whose files may still be there; none where the record is
+/// damaged.
+pub(crate) fn retired(metadata: &Metadata) -> Result<Vec<(u64, Option<PathBuf>)>> {
+    read_sound(metadata, RETIRED)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::Store;
+    use crate::topology::KeyspaceSpec;
+
+    fn damage(store: &Store, key: &[u8]) {
+        let engine = &store.core().metadata.engine;
+        engine.put(engine.bookkeeping(), key, b"damaged", Durability::Synced).unwrap();
+    }
+
+    /// The story: a record of how a reshape had ended, which is there for people, was damaged, and
+    /// the store could not be opened any more. The same for the directory of a removed shard.
+    #[test]
+    fn records_that_the_store_does_without_do_not_refuse_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let keyspace = store.create_keyspace("k", KeyspaceSpec::range()).unwrap();
+        let partition = keyspace.placement().partitions().next().unwrap();
+        let elsewhere = ShardId((partition.owner.0 + 1) % 4);
+        store.move_partition(partition.id, elsewhere).unwrap().wait().unwrap();
+        assert_eq!(store.reshape_history().unwrap().len(), 1);
+        damage(&store, &numbered(HISTORY, 7));
+        damage(&store, b"history/who");
+        damage(&store, &numbered(RETIRED, 9));
+        store.close().unwrap();
+        drop((store, keyspace));
+
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.reshape_history().unwrap().len(), 1);
+        let job = store.move_partition(partition.id, partition.owner).unwrap();
+        assert_eq!(job.wait().unwrap().first().unwrap().reshape, 8, "no number is given twice");
+    }
+
+    /// The story: the metadata was read between the commit of a keyspace and its publication. An
+    /// error there left a keyspace on disk that the store denied until it was opened again.
+    #[test]
+    fn nothing_that_can_fail_is_between_a_keyspace_and_its_publication() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let nowhere = PartitionName { id: crate::PartitionId(999), generation: 0 };
+        damage(&store, &of_partition(FOREIGN, nowhere));
+        foreign(&store.core().metadata).unwrap_err();
+        store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();
+        store.keyspace("k").unwrap().put("key", "value").unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::lifecycle::in_parallel;
-use super::{Keyspace, Store, open};
+use super::{Keyspace, Store, View, open};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::shard::{Engine, Shard};
@@ -33,14 +33,13 @@ impl Store {
         let core = &self.inner.core;
         self.check_room(&next)?;
         core.check_writable()?;
-        if let Err(error) = create_partitions(core, created) {
+        let view = create_partitions(core, created).inspect_err(|_| {
             // What could not be removed again keeps its numbers: the next keyspace takes others.
             self.inner.topology.store(Arc::new(self.topology().with_numbers_of(&next)));
-            return Err(error);
-        }
+        })?;
+        let keyspace = Keyspace::new(Arc::clone(core), view);
         crate::failpoint::hit("keyspace-after-partitions");
         self.commit(&next)?;
-        let keyspace = Keyspace::new(Arc::clone(core), open::open_view(core, created)?);
         self.publish(next, |keyspaces| {
             keyspaces.insert(keyspace.id(), keyspace.clone());
         });
@@ -173,16 +172,19 @@ impl Store {
     }
 }
 
-/// Creates the partitions of a keyspace, the shards in parallel. If one fails, those that were
-/// created are removed; what cannot be removed is an orphan, which the next opening removes.
-fn create_partitions(core: &Core, keyspace: &topology::Keyspace) -> Result<()> {
+/// Creates the partitions of a keyspace, the shards in parallel, and opens them. If one fails, those
+/// that were created are removed; what cannot be removed is an orphan, which the next opening removes.
+fn create_partitions(core: &Core, keyspace: &Arc<topology::Keyspace>) -> Result<View> {
     let create = |(id, shard): (&ShardId, &Engine)| {
         keyspace
             .names()
             .filter(|(_, owner)| owner == id)
             .try_for_each(|(name, _)| shard.create_partition(name).map(drop))
     };
-    let created = in_parallel(core, create);
+    // Files that are new have no rows of others.
+    let foreign = BTreeMap::new();
+    let created =
+        in_parallel(core, create).and_then(|()| open::open_view(core, keyspace, &foreign));
     if created.is_err() {
         for (name, owner) in keyspace.names() {
             if let Some(shard) = core.shards.load().get(&owner) {

@@ -93,16 +93,18 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let core = Core::new(opening, &topology, shards, metadata, resources);
     finish_retiring(&core, &mut recovery.orphans)?;
     let core = Arc::new(core);
+    let foreign = journal::foreign(&core.metadata)?;
     let keyspaces = topology
         .keyspaces()
         .map(|keyspace| {
-            Ok((keyspace.id(), Keyspace::new(Arc::clone(&core), open_view(&core, keyspace)?)))
+            let view = open_view(&core, keyspace, &foreign)?;
+            Ok((keyspace.id(), Keyspace::new(Arc::clone(&core), view)))
         })
         .collect::<Result<BTreeMap<_, _>>>()?;
     recovery.batches = core.redo.replay(&core, &keyspaces)?;
     recovery.draining =
         topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect();
-    let past = journal::history(&core.metadata)?.last().map_or(0, |(number, _)| *number);
+    let past = journal::last_number(&core.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
     let store = Store::new(core, topology, keyspaces, recovery);
@@ -234,7 +236,11 @@ fn roll_back(
     metadata.engine.write(batch, Durability::Synced)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     for (number, intent) in intents {
-        journal::remember(metadata, *number, &intent.interrupted(*number, now))?;
+        // For people: the store does not need it.
+        if let Err(error) = journal::remember(metadata, *number, &intent.interrupted(*number, now))
+        {
+            tracing::warn!(%error, "cannot note how a reshape ended");
+        }
     }
     Ok(())
 }
@@ -292,8 +298,11 @@ fn check_orphan(
 }
 
 /// The view of a keyspace whose partitions are all there.
-pub(super) fn open_view(core: &Core, keyspace: &Arc<topology::Keyspace>) -> Result<View> {
-    let foreign = journal::foreign(&core.metadata)?;
+pub(super) fn open_view(
+    core: &Core,
+    keyspace: &Arc<topology::Keyspace>,
+    foreign: &BTreeMap<PartitionName, u32>,
+) -> Result<View> {
     let shards = core.shards.load();
     let partitions = keyspace
         .names()

@@ -151,7 +151,8 @@ impl Store {
         self.reshapes().jobs()
     }
 
-    /// How the last reshapes ended, the oldest first, also those of earlier openings.
+    /// How the last reshapes ended, the oldest first, also those of earlier openings. Records that
+    /// are damaged are left out.
     ///
     /// # Errors
     ///
@@ -273,14 +274,24 @@ impl Store {
         self.inner.topology.store(Arc::new(next));
     }
 
-    /// Shows a committed topology in which every partition is where it was. `changing` is held.
-    pub(super) fn publish_shards(&self, next: Topology) -> Result<()> {
-        for keyspace in self.keyspaces() {
-            let view = keyspace.view().with_reshaped(&next, keyspace.id(), [])?;
+    /// The views of a topology in which every partition is where it is now. `changing` is held.
+    ///
+    /// IMPORTANT: made before the commit, as everything that can fail. An error between a commit
+    /// and its publication would leave memory with an older topology than the disk.
+    pub(super) fn views_of(&self, next: &Topology) -> Result<Vec<(Keyspace, View)>> {
+        let of_one = |keyspace: Keyspace| {
+            let view = keyspace.view().with_reshaped(next, keyspace.id(), [])?;
+            Ok((keyspace, view))
+        };
+        self.keyspaces().into_iter().map(of_one).collect()
+    }
+
+    /// Shows a committed topology with its views. `changing` is held.
+    pub(super) fn publish_views(&self, next: Topology, views: Vec<(Keyspace, View)>) {
+        for (keyspace, view) in views {
             keyspace.publish(view);
         }
         self.inner.topology.store(Arc::new(next));
-        Ok(())
     }
 }
 

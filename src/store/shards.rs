@@ -107,9 +107,10 @@ impl Store {
         core.edit_shards(|shards| {
             shards.insert(info.id, Arc::clone(&engine));
         });
+        let views = self.views_of(&next)?;
         self.commit(&next)?;
         crate::failpoint::hit("shard-after-commit");
-        self.publish_shards(next)?;
+        self.publish_views(next, views);
         drop(changing);
         reshape::start(
             self,
@@ -167,8 +168,10 @@ impl Store {
     }
 
     fn commit_shards(&self, next: Topology) -> Result<()> {
+        let views = self.views_of(&next)?;
         self.commit(&next)?;
-        self.publish_shards(next)
+        self.publish_views(next, views);
+        Ok(())
     }
 
     /// Takes a shard that owns nothing out of the store. Its files go when nobody reads them any
@@ -182,14 +185,14 @@ impl Store {
         let Some(directory) = present.shard(shard).map(|info| info.directory.clone()) else {
             return Ok(());
         };
+        let (engine, views) = (core.shard(shard)?, self.views_of(&next)?);
         let mut batch = EngineBatch::default();
         journal::retire(&core.metadata, &mut batch, shard, &directory)?;
         let recorded = core.metadata.record(&encode_topology(&next)?, batch);
         let committed = recorded.and_then(|()| core.metadata.engine.flush());
         committed.map_err(|error| self.in_doubt(error))?;
         crate::failpoint::hit("retire-after-commit");
-        self.publish_shards(next)?;
-        let engine = core.shard(shard)?;
+        self.publish_views(next, views);
         core.edit_shards(|shards| {
             shards.remove(&shard);
         });
@@ -204,6 +207,13 @@ impl Store {
 /// the next opening: the store does not need it.
 pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -> Result<()> {
     for (shard, directory) in journal::retired(&core.metadata)? {
+        let Some(directory) = directory else {
+            tracing::warn!(
+                shard,
+                "the record of a removed shard is damaged: its files, if any, stay"
+            );
+            continue;
+        };
         let directory = core.path.join(directory);
         let place = directory.display();
         match remove_files(core, shard, &directory) {
