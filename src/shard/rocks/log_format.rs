@@ -27,6 +27,10 @@ pub(super) struct Walk {
     pub(super) bytes: u64,
     /// Sound records before the break.
     pub(super) records: u64,
+    /// The number of the first write in it, and the one after its last sound write, where they are
+    /// known: RocksDB numbers the writes of an instance.
+    pub(super) first_write: Option<u64>,
+    pub(super) next_write: Option<u64>,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) broken: Option<Break>,
 }
@@ -126,6 +130,8 @@ struct Walker {
     walk: Walk,
     /// Where the record begins of which a fragment was read and not yet the last one.
     begun: Option<u64>,
+    /// The number of its first write, and the one after its last.
+    writes: Option<(u64, u64)>,
     bad: Option<Bad>,
 }
 
@@ -157,21 +163,34 @@ impl Walker {
                     if !in_order {
                         return self.breaks(block, at, false);
                     }
-                    match kind {
-                        FIRST => self.begun = Some(place),
-                        WHOLE | LAST => {
-                            self.begun = None;
-                            self.walk.records += 1;
-                        }
-                        PREDECESSOR => {
-                            let content = block.get(content..content + length);
-                            self.walk.predecessor = content.and_then(predecessor);
-                        }
-                        _ => {}
-                    }
+                    self.take(
+                        kind,
+                        place,
+                        block.get(content..content + length).unwrap_or_default(),
+                    );
                     at = content + length;
                 }
             }
+        }
+    }
+
+    /// Takes a sound fragment that is in order.
+    fn take(&mut self, kind: u8, place: u64, content: &[u8]) {
+        match kind {
+            WHOLE | FIRST => {
+                self.begun = Some(place);
+                self.writes = writes(content);
+            }
+            PREDECESSOR => self.walk.predecessor = predecessor(content),
+            _ => {}
+        }
+        if matches!(kind, WHOLE | LAST) {
+            self.begun = None;
+            if self.walk.records == 0 {
+                self.walk.first_write = self.writes.map(|(first, _)| first);
+            }
+            self.walk.next_write = self.writes.map(|(_, next)| next);
+            self.walk.records += 1;
         }
     }
 
@@ -238,6 +257,14 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
+/// The number of a batch's first write, and the one after its last.
+fn writes(content: &[u8]) -> Option<(u64, u64)> {
+    let (first, rest) = content.split_first_chunk::<8>()?;
+    let (count, _) = rest.split_first_chunk::<4>()?;
+    let first = u64::from_le_bytes(*first);
+    Some((first, first.checked_add(u32::from_le_bytes(*count).into())?))
+}
+
 fn predecessor(content: &[u8]) -> Option<Predecessor> {
     let (number, rest) = content.split_first_chunk::<8>()?;
     let (bytes, _) = rest.split_first_chunk::<8>()?;
@@ -284,7 +311,14 @@ pub(super) mod tests {
     pub(crate) fn log_after(number: u64, bytes: u64) -> Vec<u8> {
         let mut log = Vec::new();
         push(&mut log, PREDECESSOR, &[number, bytes, 99].map(u64::to_le_bytes).concat());
-        push(&mut log, WHOLE, b"batch");
+        log.extend(log_with(100));
+        log
+    }
+
+    /// A log of one batch of two writes, the first of which has this number.
+    pub(crate) fn log_with(number: u64) -> Vec<u8> {
+        let mut log = Vec::new();
+        push(&mut log, WHOLE, &[&number.to_le_bytes()[..], &2_u32.to_le_bytes()].concat());
         log
     }
 
@@ -380,5 +414,6 @@ pub(super) mod tests {
         let walk = walk_of(&log_after(17, 4096));
         assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096 }));
         assert_eq!((walk.records, walk.broken), (1, None));
+        assert_eq!((walk.first_write, walk.next_write), (Some(100), Some(102)));
     }
 }

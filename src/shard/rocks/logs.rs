@@ -46,6 +46,7 @@ fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// | sectors that were never written | anything | what was not synced, and lost | the same |
 /// | garbage | nothing sound | a torn end | the same |
 /// | garbage | sound records, here or in a later log | damage | refused, unless `damage` says otherwise |
+/// | any of these | a later log that goes on with the next write | a write that had failed | nothing: RocksDB goes on there |
 /// | the log is shorter than the next one says | | what was not synced, and lost | RocksDB ends there |
 ///
 /// IMPORTANT: cut, not left to RocksDB, for two reasons. It takes zeros for the padding of a block
@@ -65,6 +66,9 @@ pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<Strin
         let later = walks.get(index + 1..).unwrap_or_default();
         let records_later: u64 = later.iter().map(|(_, _, log)| log.records).sum();
         let Some(broken) = &log.broken else { continue };
+        if goes_on(log, later) {
+            continue;
+        }
         let is_damage =
             broken.shape == Shape::Garbage && (broken.next.is_some() || records_later > 0);
         if is_damage && damage == LogDamage::Refuse {
@@ -86,6 +90,15 @@ pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<Strin
         }
     }
     Ok(lost)
+}
+
+/// Whether a later log begins with the very write that would have come next in this one, so that
+/// nothing is missing between the two.
+fn goes_on(log: &Walk, later: &[(u64, PathBuf, Walk)]) -> bool {
+    let next = later.iter().find(|(_, _, log)| log.records > 0);
+    next.is_some_and(|(_, _, next)| {
+        next.first_write.is_some() && next.first_write == log.next_write
+    })
 }
 
 /// Of a manifest only the end can be unsynced, and what it says there was not acted on: RocksDB
@@ -162,7 +175,7 @@ fn cut(path: &Path, broken: &Break) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log_format::tests::log_after;
+    use super::super::log_format::tests::{log_after, log_with};
     use super::*;
     use std::fs::write;
 
@@ -183,6 +196,25 @@ mod tests {
         // The one before may have gone: it is not needed any more.
         write(directory.path().join("000009.log"), log_after(5, 1 << 20)).unwrap();
         assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+    }
+
+    /// A write that failed half way is not missed where the next log goes on with the next number.
+    #[test]
+    fn a_log_that_ends_in_a_failed_write_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut failed = log_after(3, 0);
+        failed.extend(log_with(102));
+        *failed.last_mut().unwrap() ^= 1;
+        let old = directory.path().join("000004.log");
+        write(&old, &failed).unwrap();
+        // The same batch again, so its number is not the next one: something is missing.
+        let new = directory.path().join("000009.log");
+        write(&new, log_after(4, 0)).unwrap();
+        let refused = mend_logs(directory.path(), LogDamage::Refuse).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Damaged);
+        write(&new, log_with(102)).unwrap();
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        assert_eq!(std::fs::read(&old).unwrap(), failed);
     }
 
     /// What is cut may be of use, unless it is nothing.
