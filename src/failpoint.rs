@@ -1,4 +1,4 @@
-//! Places where tests let the process die.
+//! Places where tests let the process die, or an operation fail.
 //!
 //! Built only with the feature `failpoints`. The environment variable `ANNULUS_FAILPOINT` then
 //! names a place, and after `@` how many times it is passed before it kills: `batch-after-part@3`
@@ -7,6 +7,11 @@
 //!
 //! `ANNULUS_SKIP` names protections, divided by commas, that are left out: a test that is there to
 //! notice a missing one must then fail.
+//!
+//! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
+//! directory as long as that holds a file `FAIL-` and the operation's name.
+
+use std::path::Path;
 
 /// Marks a durable step of a protocol.
 #[inline]
@@ -29,8 +34,35 @@ pub(crate) fn skip(protection: &str) -> bool {
     }
 }
 
+/// Whether an operation is to fail, everywhere in the process.
+#[inline]
+pub(crate) fn fails(operation: &str) -> bool {
+    #[cfg(feature = "failpoints")]
+    return enabled::fails(operation);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = operation;
+        false
+    }
+}
+
+/// Whether an operation on the files in a directory is to fail.
+#[inline]
+pub(crate) fn fails_in(directory: &Path, operation: &str) -> bool {
+    #[cfg(feature = "failpoints")]
+    return enabled::fails_in(directory, operation);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = (directory, operation);
+        false
+    }
+}
+
 #[cfg(feature = "failpoints")]
 mod enabled {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::path::Path;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,5 +98,20 @@ mod enabled {
             assert!(!plan.panics, "failpoint {place}");
             std::process::abort();
         }
+    }
+
+    pub(super) fn fails(operation: &str) -> bool {
+        static FAILING: LazyLock<Option<String>> =
+            LazyLock::new(|| std::env::var("ANNULUS_FAIL").ok());
+        FAILING.as_deref() == Some(operation)
+    }
+
+    /// Adds a byte to the file for each failure, so that a test can count them.
+    pub(super) fn fails_in(directory: &Path, operation: &str) -> bool {
+        let file = directory.join(format!("FAIL-{operation}"));
+        OpenOptions::new().append(true).open(file).is_ok_and(|mut file| {
+            let _ = file.write_all(b".");
+            true
+        })
     }
 }

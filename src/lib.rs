@@ -88,6 +88,9 @@ mod hot_cache;
 mod id;
 #[cfg(feature = "rocksdb")]
 mod options;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod parallel;
 pub mod placement;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]

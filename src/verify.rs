@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::id::ShardId;
+use crate::parallel;
 use crate::shard::{Cursor, Direction, EngineSnapshot, KeyRange, Read, Shard};
 use crate::store::View;
 use serde::Serialize;
@@ -81,22 +82,13 @@ pub(crate) fn keyspace(
     let mut shards: Vec<ShardId> = owners.iter().map(|(_, owner)| *owner).collect();
     shards.sort_unstable();
     shards.dedup();
-    let tallies: Vec<(ShardId, Tally)> = std::thread::scope(|scope| {
-        let snapshot_of = &snapshot_of;
-        let workers: Vec<_> = shards
-            .into_iter()
-            .map(|shard| {
-                let mine = owners.iter().filter(move |(_, owner)| *owner == shard);
-                let mine: Vec<usize> = mine.map(|(index, _)| *index).collect();
-                (shard, scope.spawn(move || of_shard(view, &mine, snapshot_of(shard))))
-            })
-            .collect();
-        workers
-            .into_iter()
-            .map(|(shard, worker)| (shard, worker.join().unwrap_or_else(|_| panicked())))
-            .collect()
+    let tallies = parallel::each(&shards, |shard| {
+        let mine = owners.iter().filter(|(_, owner)| owner == shard);
+        let mine: Vec<usize> = mine.map(|(index, _)| *index).collect();
+        of_shard(view, &mine, snapshot_of(*shard))
     });
-    for (shard, tally) in tallies {
+    for (shard, tally) in shards.into_iter().zip(tallies) {
+        let tally = tally.unwrap_or_else(|_| panicked());
         report.keys += tally.keys;
         report.bytes += tally.bytes;
         report.foreign += tally.foreign;

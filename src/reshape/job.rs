@@ -9,13 +9,14 @@ use super::run::run;
 use crate::balance::{Plan, Request, Step};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
+use crate::parallel;
 use crate::store::Store;
 use crate::topology::ReshapeSpec;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -250,7 +251,8 @@ pub(crate) fn start(
     if let Err(error) = spawned {
         registry.thread_ended();
         job.inner.control.end();
-        return Err(Error::new(ErrorKind::Io, "cannot start a thread").with_source(error));
+        let message = format!("cannot start a thread for the job: {error}; raise the limit");
+        return Err(Error::new(ErrorKind::Io, message).with_source(error));
     }
     Ok(job)
 }
@@ -346,11 +348,11 @@ impl Job {
         };
         match steps.len().min(at_once) {
             0 | 1 => work(),
-            workers => std::thread::scope(|scope| {
-                for _ in 0..workers {
-                    scope.spawn(work);
+            workers => {
+                for worked in parallel::each(&vec![(); workers], |()| work()) {
+                    worked.unwrap_or_else(|panic| resume_unwind(panic));
                 }
-            }),
+            }
         }
         gone.into_inner()
     }

@@ -4,6 +4,7 @@ use super::core::Core;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::parallel;
 use crate::reshape::Registry;
 use crate::shard::{Engine, HARDWARE_CHECKSUMS, Shard};
 use crate::topology;
@@ -167,17 +168,11 @@ pub(super) fn in_parallel(
     core: &Core,
     job: impl Fn((&ShardId, &Engine)) -> Result<()> + Sync,
 ) -> Result<()> {
-    let job = &job;
     let shards = core.shards.load_full();
-    std::thread::scope(|scope| {
-        let running: Vec<_> =
-            shards.iter().map(|(id, shard)| scope.spawn(move || job((id, shard)))).collect();
-        running
-            .into_iter()
-            .map(|thread| {
-                let panicked = || Error::new(ErrorKind::Internal, "a shard's worker panicked");
-                thread.join().unwrap_or_else(|_| Err(panicked()))
-            })
-            .fold(Ok(()), Result::and)
-    })
+    let shards: Vec<_> = shards.iter().map(|(id, shard)| (id, &**shard)).collect();
+    let panicked = || Error::new(ErrorKind::Internal, "a shard's worker panicked");
+    parallel::each(&shards, |shard| job(*shard))
+        .into_iter()
+        .map(|done| done.unwrap_or_else(|_| Err(panicked())))
+        .fold(Ok(()), Result::and)
 }

@@ -9,6 +9,7 @@ use super::{Keyspace, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
+use crate::parallel;
 use crate::rebalancer;
 use crate::reshape;
 use crate::reshape::journal::{self, Intent};
@@ -168,23 +169,18 @@ fn open_shards(
         let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
         open_shard(store, shard, resources, keep, &mine.collect::<Vec<_>>())
     };
-    let open = &open;
-    std::thread::scope(|scope| {
-        let opening: Vec<_> =
-            topology.shards().map(|shard| (shard.id, scope.spawn(move || open(shard)))).collect();
-        opening
-            .into_iter()
-            .map(|(id, thread)| {
-                let engine = thread.join().map_err(|_| {
-                    Error::new(ErrorKind::Internal, format!("opening shard {id} panicked"))
-                })?;
-                let engine = engine.map_err(|error| {
-                    Error::new(error.kind(), format!("shard {id}: {error}")).with_source(error)
-                })?;
-                Ok((id, Arc::new(engine)))
-            })
-            .collect()
-    })
+    let shards: Vec<_> = topology.shards().collect();
+    let opened = parallel::each(&shards, |shard| open(shard));
+    let engine = |(shard, opened): (&&ShardInfo, std::thread::Result<Result<Engine>>)| {
+        let id = shard.id;
+        let engine = opened
+            .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
+        let engine = engine.map_err(|error| {
+            Error::new(error.kind(), format!("shard {id}: {error}")).with_source(error)
+        })?;
+        Ok((id, Arc::new(engine)))
+    };
+    shards.iter().zip(opened).map(engine).collect()
 }
 
 /// Every partition of the topology must be there; others are leftovers of a change that a crash

@@ -4,6 +4,7 @@ use super::rows::{RowCursor, RowFilter};
 use super::view::Partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::parallel;
 use crate::shard::{Direction, EngineSnapshot, KeyRange, Read};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,11 +81,8 @@ impl Source {
             Ok(opened)
         };
         std::thread::scope(|scope| {
-            let helper = |_| {
-                let thread = std::thread::Builder::new().name("annulus-scan".to_owned());
-                // This thread does what no other could be started for.
-                thread.spawn_scoped(scope, open).ok()
-            };
+            // This thread does what no other could be started for.
+            let helper = |_| parallel::spawn(scope, "annulus-scan", open);
             let helpers: Vec<_> =
                 (1..self.threads.min(partitions.len())).filter_map(helper).collect();
             cursors.extend(open()?);

@@ -20,6 +20,7 @@ mod hot_cache;
 mod linear;
 mod logs;
 mod model;
+mod pressure;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;

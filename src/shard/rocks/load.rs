@@ -3,6 +3,7 @@
 use super::error::context;
 use super::{cannot, family, remove_all};
 use crate::error::{Error, ErrorKind, Result};
+use crate::parallel;
 use crate::shard::PutRow;
 use crate::topology::PartitionName;
 use crossbeam::channel::{Sender, bounded};
@@ -53,7 +54,7 @@ pub(super) fn is_empty(directory: &Path) -> Result<bool> {
 /// is synced. Gives their paths.
 ///
 /// A second thread finishes each file, which syncs it, while the next one is written: half of the
-/// time of a copy is the disk's.
+/// time of a copy is the disk's. If none can be started, this one does it.
 pub(super) fn write_files(
     options: &Options,
     directory: &Path,
@@ -63,12 +64,19 @@ pub(super) fn write_files(
     std::thread::scope(|scope| {
         // One file waits while another is synced: no more of them are dirty in memory.
         let (finisher, written) = bounded::<OpenFile<'_>>(1);
-        let finishing = scope.spawn(move || written.iter().map(OpenFile::finish).collect());
+        let finish = move || written.iter().map(OpenFile::finish).collect();
+        let finishing = parallel::spawn(scope, "annulus-finish", finish);
+        let finisher = match &finishing {
+            Some(_) => Finisher::Thread(finisher),
+            None => Finisher::Here(Vec::new()),
+        };
         let mut files = Files { options, directory, open: None, begun: 0, finisher };
         let filled = fill(&mut |key, value| files.put(key, value)).and_then(|()| files.close());
-        drop(files);
-        let finished: Result<Vec<PathBuf>> = finishing.join().unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
+        let here = files.finisher.end();
+        let finished: Result<Vec<PathBuf>> = finishing.map_or(Ok(here), |thread| {
+            thread.join().unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
+            })
         });
         // Its error first: that is why the other came.
         let finished = finished?;
@@ -82,7 +90,24 @@ struct Files<'a> {
     directory: &'a Path,
     open: Option<OpenFile<'a>>,
     begun: usize,
-    finisher: Sender<OpenFile<'a>>,
+    finisher: Finisher<'a>,
+}
+
+/// Where files that are full are finished.
+enum Finisher<'a> {
+    Thread(Sender<OpenFile<'a>>),
+    /// On the thread that writes them: those that are done.
+    Here(Vec<PathBuf>),
+}
+
+impl Finisher<'_> {
+    /// Lets the other thread come to its end; gives what was finished on this one.
+    fn end(self) -> Vec<PathBuf> {
+        match self {
+            Self::Thread(_) => Vec::new(),
+            Self::Here(finished) => finished,
+        }
+    }
 }
 
 struct OpenFile<'a> {
@@ -118,12 +143,19 @@ impl<'a> Files<'a> {
         Ok(OpenFile { path, writer, until_look: ROWS_PER_LOOK })
     }
 
-    /// Gives the file to the other thread. If that has ended, it has an error to tell.
+    /// Gives the file to the other thread, if there is one. If that has ended, it has an error to
+    /// tell.
     fn close(&mut self) -> Result<()> {
         let Some(file) = self.open.take() else { return Ok(()) };
-        self.finisher
-            .send(file)
-            .map_err(|_| Error::new(ErrorKind::Internal, "the thread that syncs files has ended"))
+        match &mut self.finisher {
+            Finisher::Thread(sender) => sender.send(file).map_err(|_| {
+                Error::new(ErrorKind::Internal, "the thread that syncs files has ended")
+            }),
+            Finisher::Here(finished) => {
+                finished.push(file.finish()?);
+                Ok(())
+            }
+        }
     }
 }
 

@@ -1,0 +1,68 @@
+//! Work on several threads, which gets done where no thread can be started, too.
+//!
+//! A process may be refused threads at any moment: by a limit of its user, of its container, or for
+//! want of memory. `std::thread::spawn` then panics. Here the calling thread does the work instead.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// Runs a job for each item at the same time: for the first on the calling thread, for each other
+/// one on a thread of its own or, if that cannot be started, on the calling thread, too. Returns
+/// the results in the order of the items; a job that panics leaves its panic instead, and the
+/// others are run all the same.
+pub(crate) fn each<T: Sync, R: Send>(
+    items: &[T],
+    job: impl Fn(&T) -> R + Sync,
+) -> Vec<std::thread::Result<R>> {
+    let Some((first, others)) = items.split_first() else { return Vec::new() };
+    let job = &job;
+    let here = |item: &T| catch_unwind(AssertUnwindSafe(|| job(item)));
+    std::thread::scope(|scope| {
+        let started: Vec<_> = others
+            .iter()
+            .map(|item| (item, spawn(scope, "annulus-shard", move || job(item))))
+            .collect();
+        let mut results = Vec::with_capacity(items.len());
+        results.push(here(first));
+        results.extend(started.into_iter().map(|(item, thread)| match thread {
+            Some(thread) => thread.join(),
+            None => here(item),
+        }));
+        results
+    })
+}
+
+/// Starts a thread, if that is possible.
+pub(crate) fn spawn<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> R + Send + 'scope,
+) -> Option<ScopedJoinHandle<'scope, R>> {
+    if crate::failpoint::fails("thread") {
+        return None;
+    }
+    Builder::new().name(name.to_owned()).spawn_scoped(scope, run).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items_and_a_panic_is_one_of_them() {
+        let results = each(&[1, 2, 3, 4], |n| {
+            assert_ne!(*n, 3, "on purpose");
+            n * 10
+        });
+        let results: Vec<_> = results.into_iter().map(Result::ok).collect();
+        assert_eq!(results, [Some(10), Some(20), None, Some(40)]);
+        assert!(each(&[(); 0], |()| ()).is_empty());
+    }
+
+    #[test]
+    fn a_panic_on_the_calling_thread_is_a_result_too() {
+        let results = each(&[1, 2], |n| assert_ne!(*n, 1, "on purpose"));
+        assert!(results[0].is_err());
+        assert!(results[1].is_ok());
+    }
+}
