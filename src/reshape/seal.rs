@@ -8,7 +8,7 @@ use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shard::{Engine, EngineBatch, Shard};
-use crate::store::Core;
+use crate::store::{Core, Redo};
 use crate::topology::{Change, encode_topology};
 use std::time::{Duration, Instant};
 
@@ -164,6 +164,7 @@ impl Reshape<'_> {
         journal::end(metadata, &mut batch, self.number);
         for source in names(&sides.sources) {
             journal::forget_foreign(metadata, &mut batch, source);
+            Redo::forget_fence(&mut batch, &metadata.engine, source);
         }
         for target in &sides.targets {
             let permille = target.partition.foreign_permille;

@@ -170,10 +170,18 @@ pub(super) fn commit(
 ) -> Result<()> {
     batch.check(core)?;
     loop {
-        if let Some(delay) = try_commit(core, views, &batch, durability)? {
-            core.redo.settle_if_due(core);
-            slow_down(delay);
-            return Ok(());
+        match try_commit(core, views, &batch, durability) {
+            Ok(None) => {}
+            Ok(Some(delay)) => {
+                core.redo.settle_if_due(core);
+                slow_down(delay);
+                return Ok(());
+            }
+            Err(error) => {
+                // Refused, perhaps, for a shard that can be synced by now.
+                core.redo.settle_if_due(core);
+                return Err(error);
+            }
         }
     }
 }
@@ -196,12 +204,13 @@ fn try_commit(
     if !routes.are_current()? {
         return Ok(None);
     }
-    let parts = routes.shards().map(|shard| routes.part(shard)).collect::<Result<Vec<_>>>()?;
+    let part = |shard| Ok((shard, routes.part(shard)?));
+    let parts = routes.shards().map(part).collect::<Result<Vec<_>>>()?;
     let at_work = core.hot_cache.as_ref().map(|cache| announce(cache, &batch.ops));
     let written = if several {
         core.redo.commit(core, &RedoRecord::of(&batch.ops), parts, durability)
     } else {
-        parts.into_iter().try_for_each(|part| part.write(durability))
+        parts.into_iter().try_for_each(|(_, part)| part.write(durability))
     };
     drop(at_work);
     let delay = routes.record();

@@ -21,6 +21,7 @@ mod routes;
 mod rows;
 mod scan;
 mod scan_watch;
+mod settle;
 mod shards;
 mod snapshot;
 mod source;
@@ -38,6 +39,7 @@ pub(crate) use keyspaces::remove_leftover;
 pub(crate) use merge::Merge;
 pub(crate) use metadata::Metadata;
 pub use open::Recovery;
+pub(crate) use redo::Redo;
 pub(crate) use reshape::WeakStore;
 pub(crate) use rows::{RowCursor, RowFilter};
 pub use scan::{Scan, ScanOptions};
@@ -189,8 +191,9 @@ impl Store {
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, or
     /// keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, and
-    /// nothing was written; [`InDoubt`](ErrorKind::InDoubt) if an error came between the parts:
-    /// reopening the store completes the batch.
+    /// nothing was written; [`Io`](ErrorKind::Io) if its only shard refuses it, or one of several
+    /// could not be synced lately, and nothing was written; [`InDoubt`](ErrorKind::InDoubt) if an
+    /// error came between the parts: reopening the store completes the batch.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }

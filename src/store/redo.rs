@@ -9,15 +9,20 @@
 //! | 1. the redo record, in the metadata | the record | applies every part |
 //! | 2. each shard's part, with a marker, in one atomic write | the record, some parts with markers | applies the parts that have no marker |
 //! | 3. the caller is told | the record, all parts | finds all markers, applies nothing |
-//! | 4. settling: every shard is synced | the same | the same |
+//! | 4. settling: the shards that the batch concerns are synced | the same | the same |
 //! | 5. settling: the record goes, synced and flushed | markers | nothing |
-//! | 6. settling: the markers go | nothing, or some markers | nothing |
+//! | 6. settling: the markers go | nothing, or some markers | removes the markers |
+//!
+//! Batches are settled each by itself, many at a time (`settle.rs`): one whose shard cannot be
+//! synced keeps its record and its markers, and those with higher numbers may be settled before it.
 //!
 //! Why a replay never overwrites a later write: what survives of a shard is a prefix of what was
 //! written to it. If a write that came after the part survived, the part and its marker did too,
 //! and the replay skips it. If the marker is missing, everything after it is missing as well.
-//! Markers go only after the record is gone for good (5 before 6), and the record goes only
-//! after all parts are on disk (4 before 5).
+//! A marker goes only after its record is gone for good (5 before 6), and a record goes only
+//! after all parts of its batch are on disk (4 before 5). That a later batch is settled earlier
+//! changes nothing: where both have a part on one shard, the sync of the later one's part was a
+//! sync of the earlier one's, and its marker with it.
 //!
 //! Why a replay ends with the same value where two batches wrote one key: batches own their keys'
 //! stripes from the number to the last part, so numbers and parts have one order.
@@ -30,8 +35,10 @@
 //! replay looks for it on the present owner. So the commit of a reshape leaves a *fence* with each
 //! target: the number that the next batch will get. Batches with lower numbers that concern the
 //! target were complete when its sources were sealed, since they own stripes until then, and
-//! what they wrote was synced on the target before the commit; a replay leaves it alone. Fences
-//! go when an opening has replayed everything, because numbers may then begin anew.
+//! what they wrote was synced on the target before the commit; a replay leaves it alone. No fence is
+//! needed if no batch is unsettled. A fence goes with its partition, or when all batches below its
+//! number are settled; and all of them when an opening has replayed everything, because numbers
+//! may then begin at 1 again.
 //!
 //! An error from step 1 on leaves the batch in doubt: the record may be on disk. The store then
 //! refuses writes, since a write after a lost part would be overwritten by the replay; opening it
@@ -42,6 +49,7 @@ use super::core::Core;
 use super::metadata::Metadata;
 use super::record_key::{self, parse_number};
 use super::routes::{Part, Routes, Views};
+use super::settle::{State, Whole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
@@ -50,18 +58,13 @@ use crate::topology::{PartitionName, decode, encode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const RECORD_PREFIX: &[u8] = b"redo/";
+pub(super) const RECORD_PREFIX: &[u8] = b"redo/";
 const FENCE_PREFIX: &[u8] = b"fence/";
 /// The first key after all fences.
 const FENCE_END: &[u8] = b"fence0";
-
-/// Settling waits for this many batches, or this many bytes of records: its syncs are shared by
-/// all of them, and the opening after a crash has at most so much to look at.
-const SETTLE_RECORDS: u64 = 4096;
-const SETTLE_BYTES: usize = 16 << 20;
 
 /// What a replay needs: the operations, to be routed again.
 #[derive(Serialize, Deserialize)]
@@ -75,30 +78,11 @@ impl<'a> RedoRecord<'a> {
     }
 }
 
-/// The numbers of batches over several shards.
+/// The numbers of batches over several shards, and what is left to be settled.
 #[derive(Default)]
 pub(crate) struct Redo {
-    state: Mutex<State>,
-    settling: Mutex<()>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The number of the next batch.
-    next: u64,
-    /// Batches between steps 1 and 3.
-    running: BTreeSet<u64>,
-    /// All batches below this number are settled.
-    settled: u64,
-    /// Bytes of the records since.
-    unsettled_bytes: usize,
-}
-
-impl State {
-    /// All batches below this number are complete.
-    fn complete_below(&self) -> u64 {
-        self.running.first().copied().unwrap_or(self.next)
-    }
+    pub(super) state: Mutex<State>,
+    pub(super) settling: Mutex<()>,
 }
 
 impl Redo {
@@ -107,11 +91,12 @@ impl Redo {
         &self,
         core: &Core,
         record: &RedoRecord<'_>,
-        parts: Vec<Part>,
+        parts: Vec<(ShardId, Part)>,
         durability: Durability,
     ) -> Result<()> {
         let record = encode("a redo record", record)?;
-        let number = self.begin(record.len());
+        let shards: Box<[ShardId]> = parts.iter().map(|(shard, _)| *shard).collect();
+        let number = self.state.lock().begin(&shards)?;
         let done = write_steps(core, number, &record, parts, durability);
         if let Err(error) = done {
             // The number stays among the running ones, so settling never passes it.
@@ -122,7 +107,7 @@ impl Redo {
             )
             .with_source(error));
         }
-        self.state.lock().running.remove(&number);
+        self.state.lock().end(Whole { number, bytes: record.len(), shards });
         Ok(())
     }
 
@@ -134,56 +119,14 @@ impl Redo {
         metadata: &Engine,
         target: PartitionName,
     ) {
-        let next = self.state.lock().next;
-        commit.put(
-            metadata.bookkeeping(),
-            &record_key::of_partition(FENCE_PREFIX, target),
-            &next.to_be_bytes(),
-        );
-    }
-
-    fn begin(&self, bytes: usize) -> u64 {
-        let mut state = self.state.lock();
-        let number = state.next;
-        state.next += 1;
-        state.running.insert(number);
-        state.unsettled_bytes += bytes;
-        number
-    }
-
-    /// Settles when enough has gathered, unless another thread is at it. A failure is not the
-    /// caller's, whose batch is whole: it is logged, and tried again with the next batch.
-    pub(super) fn settle_if_due(&self, core: &Core) {
-        let due = {
-            let state = self.state.lock();
-            state.next - state.settled >= SETTLE_RECORDS || state.unsettled_bytes >= SETTLE_BYTES
-        };
-        if let Some(_settling) = due.then(|| self.settling.try_lock()).flatten()
-            && let Err(error) = self.settle_locked(core)
-        {
-            tracing::warn!(%error, "cannot settle batches yet");
+        if let Some(fence) = self.state.lock().fence() {
+            commit.put(metadata.bookkeeping(), &fence_key(target), &fence.to_be_bytes());
         }
     }
 
-    /// Steps 4 to 6 for every batch that is complete.
-    pub(crate) fn settle(&self, core: &Core) -> Result<()> {
-        let _settling = self.settling.lock();
-        self.settle_locked(core)
-    }
-
-    fn settle_locked(&self, core: &Core) -> Result<()> {
-        let (below, bytes) = {
-            let state = self.state.lock();
-            if state.complete_below() == state.settled {
-                return Ok(());
-            }
-            (state.complete_below(), state.unsettled_bytes)
-        };
-        settle_below(&core.metadata.engine, &core.shards.load(), below)?;
-        let mut state = self.state.lock();
-        state.settled = below;
-        state.unsettled_bytes -= bytes;
-        Ok(())
+    /// Removes the fence of a partition that is no more.
+    pub(crate) fn forget_fence(commit: &mut EngineBatch, metadata: &Engine, gone: PartitionName) {
+        commit.delete(metadata.bookkeeping(), &fence_key(gone));
     }
 
     /// Completes what a crash interrupted. Runs before anybody else can write.
@@ -191,18 +134,22 @@ impl Redo {
         let records = core.metadata.records(RECORD_PREFIX, parse_number)?;
         let fences = read_fences(&core.metadata)?;
         let mut next = records.last().map_or(1, |(number, _)| number + 1);
+        let mut any_marker = false;
         for shard in core.shards.load().values() {
-            next = next.max(last_marker(shard)?.map_or(0, |number| number + 1));
+            if let Some(last) = last_marker(shard)? {
+                any_marker = true;
+                next = next.max(last + 1);
+            }
         }
-        *self.state.lock() = State { next, settled: next, ..State::default() };
+        *self.state.lock() = State::beginning_at(next);
         for (number, record) in &records {
             replay_one(views, &fences, *number, record)?;
         }
-        if !records.is_empty() {
+        if any_marker || !records.is_empty() {
             settle_below(&core.metadata.engine, &core.shards.load(), next)?;
         }
         if !fences.is_empty() {
-            // Numbers may begin anew now.
+            // Numbers may begin at 1 again now.
             let mut gone = EngineBatch::default();
             gone.delete_range(core.metadata.engine.bookkeeping(), FENCE_PREFIX, FENCE_END);
             core.metadata.engine.write(gone, Durability::Synced)?;
@@ -215,13 +162,13 @@ fn write_steps(
     core: &Core,
     number: u64,
     record: &[u8],
-    parts: Vec<Part>,
+    parts: Vec<(ShardId, Part)>,
     durability: Durability,
 ) -> Result<()> {
     let metadata = &core.metadata.engine;
     metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
     crate::failpoint::hit("batch-after-record");
-    for mut part in parts {
+    for (_, mut part) in parts {
         mark(&mut part, number);
         part.write(Durability::Buffered)?;
         crate::failpoint::hit("batch-after-part");
@@ -235,6 +182,7 @@ fn mark(part: &mut Part, number: u64) {
     }
 }
 
+/// Steps 4 to 6 for all batches below a number, by the opening.
 fn settle_below(
     metadata: &Engine,
     shards: &BTreeMap<ShardId, Arc<Engine>>,
@@ -243,14 +191,12 @@ fn settle_below(
     for shard in shards.values() {
         shard.sync()?;
     }
-    crate::failpoint::hit("settle-after-sync");
     let mut records = EngineBatch::default();
     records.delete_range(metadata.bookkeeping(), &record_key(0), &record_key(below));
     metadata.write(records, Durability::Synced)?;
     // Into a file, as every commit: a record that came back because the log was damaged would be
     // applied over later writes once its markers are gone.
     metadata.flush()?;
-    crate::failpoint::hit("settle-after-records");
     for shard in shards.values() {
         let mut markers = EngineBatch::default();
         markers.delete_range(shard.bookkeeping(), &0_u64.to_be_bytes(), &below.to_be_bytes());
@@ -281,11 +227,15 @@ fn replay_one(
     Ok(())
 }
 
-fn record_key(number: u64) -> Vec<u8> {
+pub(super) fn record_key(number: u64) -> Vec<u8> {
     record_key::numbered(RECORD_PREFIX, number)
 }
 
-fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
+pub(super) fn fence_key(partition: PartitionName) -> Vec<u8> {
+    record_key::of_partition(FENCE_PREFIX, partition)
+}
+
+pub(super) fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
     let fences = metadata.records(FENCE_PREFIX, record_key::parse_partition)?;
     let number = |(name, number): (PartitionName, Vec<u8>)| {
         let number = parse_number(&number).ok_or_else(|| {

@@ -175,6 +175,18 @@ impl Rocks {
         if crate::failpoint::skip(protection) { Ok(()) } else { self.sync() }
     }
 
+    /// The error of an operation that a test lets fail.
+    fn check_failpoint(&self, operation: &str) -> Result<()> {
+        if crate::failpoint::fails_in(&self.directory, operation) {
+            let place = self.directory.display();
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("a {operation} in {place} failed, as a test wants it"),
+            ));
+        }
+        Ok(())
+    }
+
     /// Says, only if the operation fails, what failed and where.
     fn failed(&self, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
         move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
@@ -364,6 +376,7 @@ impl Shard for Rocks {
     }
 
     fn sync(&self) -> Result<()> {
+        self.check_failpoint("sync")?;
         self.db.flush_wal(true).map_err(self.failed("syncing the write-ahead log"))
     }
 
