@@ -79,6 +79,8 @@
 #[cfg(any(feature = "rocksdb", annulus_shuttle))]
 mod access;
 pub mod balance;
+#[cfg(feature = "rocksdb")]
+mod descriptors;
 mod error;
 #[cfg(feature = "rocksdb")]
 mod failpoint;

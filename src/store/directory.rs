@@ -26,7 +26,9 @@ pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        Error::new(kind, format!("cannot {doing} {}: {error}", path.display())).with_source(error)
+        let remedy = crate::descriptors::remedy(&error);
+        Error::new(kind, format!("cannot {doing} {}: {error}{remedy}", path.display()))
+            .with_source(error)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::lifecycle::in_parallel;
 use super::{Keyspace, Store, View, open};
+use crate::descriptors::check_room as check_descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::shard::{Engine, Shard};
@@ -138,7 +139,16 @@ impl Store {
         self.inner.topology.store(Arc::new(next));
     }
 
+    /// Whether there is room for the partitions of a topology, and for the files of those that are
+    /// new in it.
     pub(crate) fn check_room(&self, next: &Topology) -> Result<()> {
+        let count = |topology: &Topology| {
+            topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum::<usize>()
+        };
+        if let Some(tables) = self.inner.core.resources.tables_open_max() {
+            let more = count(next).saturating_sub(count(&self.topology()));
+            check_descriptors(more, tables)?;
+        }
         let most = self.inner.core.options.partitions_per_shard_max;
         for shard in next.shards() {
             let count = next.partitions_of(shard.id);

@@ -32,6 +32,7 @@ impl Metadata {
             cache_bytes: 1 << 20,
             write_buffer_bytes: 64 << 20,
             log_damage,
+            open_files_per_shard: Some(64),
             ..Options::default()
         };
         let engine = Engine::open(directory, &Resources::new(&small, 1), keep, &[])

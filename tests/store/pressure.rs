@@ -6,7 +6,10 @@
 use crate::basic::{both, reopen, small};
 use crate::reshape::{fill, rows};
 use annulus::balance::Request;
-use annulus::{ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Transport};
+use annulus::topology::KeyspaceSpec;
+use annulus::{
+    ErrorKind, Options, ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Transport,
+};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -69,5 +72,76 @@ fn a_process_that_gets_no_threads_does_everything_itself() {
     let store = reopen(&directory);
     for keyspace in both(&store) {
         assert!(keyspace.count(ReadOptions::new()).unwrap() > 1000);
+    }
+}
+
+/// The environment variable that says how many keyspaces the child below must be able to make.
+const KEYSPACES_MIN: &str = "ANNULUS_TEST_PRESSURE_KEYSPACES";
+
+/// Not a test of its own: a process that may open few files. It makes hash keyspaces as long as it
+/// is let, and then writes and reads, in many files and with little memory.
+#[test]
+fn few_files_child() {
+    let Some(least) = std::env::var_os(KEYSPACES_MIN) else { return };
+    let directory = std::env::var_os(DIRECTORY).unwrap();
+    let path = Path::new(&directory).join("store");
+    let options = Options { write_buffer_bytes: 4 << 20, cache_bytes: 1 << 20, ..small() };
+    let open = || Store::builder(&path).shards(4).options(options.clone()).open().unwrap();
+    let store = open();
+    let mut made = 0;
+    while made < 26 {
+        let spec = KeyspaceSpec::hash().arcs_per_shard(4);
+        match store.create_keyspace(&format!("keyspace-{made}"), spec) {
+            Ok(_) => made += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Io);
+                let text = error.to_string();
+                assert!(text.contains("open_files_per_shard") && text.contains("files"), "{text}");
+                break;
+            }
+        }
+    }
+    println!("{made} keyspaces");
+    assert!(made >= least.to_str().unwrap().parse().unwrap());
+    write_and_read(&store);
+    drop(store);
+    write_and_read(&open());
+}
+
+fn write_and_read(store: &Store) {
+    let keyspaces = store.keyspaces();
+    let mut random = fastrand::Rng::with_seed(1);
+    for n in 0..12_000 {
+        let keyspace = &keyspaces[n % keyspaces.len()];
+        let value: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(500).collect();
+        keyspace.put(random.u64(..).to_be_bytes(), value).unwrap();
+        if n % 10 == 0 {
+            keyspace.get(random.u64(..).to_be_bytes()).unwrap();
+        }
+    }
+    for keyspace in &keyspaces {
+        assert!(keyspace.count(ReadOptions::new()).unwrap() > 0);
+    }
+}
+
+/// The story: with 256 descriptors three of four shards refused writes after some seconds, until
+/// the store was opened again, and with 1,024 all did at the 26th keyspace. Now the tables share
+/// what there is, and a keyspace for which there is too little is refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn writes_go_on_in_a_process_that_may_open_few_files() {
+    // The soft limit alone is raised by the opening.
+    for (limit, least) in [("-n 256", 4), ("-n 1024", 26), ("-S -n 256", 26)] {
+        let directory = tempfile::tempdir().unwrap();
+        let test = std::env::current_exe().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")])
+            .arg(test)
+            .args(["--exact", "pressure::few_files_child", "--nocapture", "--test-threads=1"])
+            .env(DIRECTORY, directory.path())
+            .env(KEYSPACES_MIN, least.to_string())
+            .output()
+            .unwrap();
+        assert_success(&output);
     }
 }

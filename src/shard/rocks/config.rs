@@ -1,6 +1,7 @@
 //! Annulus options in RocksDB's terms.
 
 use super::error::context;
+use crate::descriptors::{raise_limit, share};
 use crate::error::Result;
 use crate::options::{Compression, LogDamage, Options};
 use parking_lot::Mutex;
@@ -68,6 +69,8 @@ pub(crate) struct Resources {
     write_buffer: WriteBufferManager,
     options: Options,
     shards: usize,
+    /// How many files each shard keeps open; none for all.
+    open_files: Option<u32>,
 }
 
 impl Resources {
@@ -82,12 +85,18 @@ impl Resources {
             ),
             options: options.clone(),
             shards: shards.max(1),
+            open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
         }
     }
 
     /// What an opening does where a log is damaged.
     pub(super) fn log_damage(&self) -> LogDamage {
         self.options.log_damage
+    }
+
+    /// How many tables the shards may have open, if that is bounded.
+    pub(crate) fn tables_open_max(&self) -> Option<u64> {
+        Some(u64::from(self.open_files?) * self.shards as u64)
     }
 
     pub(crate) fn cache_bytes_used(&self) -> usize {
@@ -121,10 +130,14 @@ impl Resources {
         options.set_max_total_wal_size(self.wal_bytes_max());
         options
             .set_max_background_jobs(i32::try_from(self.options.background_threads).unwrap_or(2));
-        options.set_max_open_files(match self.options.open_files_per_shard {
-            Some(files) => i32::try_from(files).unwrap_or(i32::MAX),
-            None => -1,
-        });
+        if let Some(files) = self.open_files {
+            options.set_max_open_files(i32::try_from(files).unwrap_or(i32::MAX));
+            // Each part of the table of open files keeps at least one: RocksDB's 64 parts would
+            // exceed a small number.
+            options.set_table_cache_num_shard_bits((files / 16).max(1).ilog2().min(6) as i32);
+        } else {
+            options.set_max_open_files(-1);
+        }
         // By default each column family starts 16 threads to open its files: a thousand for a
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);

@@ -1,5 +1,6 @@
 //! RocksDB's errors in Annulus' kinds: the only place that looks at them.
 
+use crate::descriptors::remedy_of_text;
 use crate::error::{Error, ErrorKind};
 use rocksdb::ErrorKind as Rocks;
 
@@ -16,7 +17,10 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
 
 /// Adds to an error of the engine what was being done.
 pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
-    move |error| Error::new(kind(&error), format!("{doing}: {error}")).with_source(error)
+    move |error| {
+        let remedy = remedy_of_text(error.as_ref());
+        Error::new(kind(&error), format!("{doing}: {error}{remedy}")).with_source(error)
+    }
 }
 
 /// The column family that has files from beyond the place where the recovery of the logs had to
@@ -36,5 +40,6 @@ pub(super) fn from_message(message: String) -> Error {
         Some("Shutdown in progress" | "Column family dropped") => ErrorKind::Closed,
         _ => ErrorKind::Internal,
     };
-    Error::new(kind, message)
+    let remedy = remedy_of_text(&message);
+    Error::new(kind, message + &remedy)
 }

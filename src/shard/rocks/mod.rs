@@ -489,7 +489,8 @@ fn remove_all(directory: &Path) -> Result<()> {
 }
 
 fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}", path.display()))
+    let remedy = crate::descriptors::remedy(&error);
+    Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}{remedy}", path.display()))
         .with_source(error)
 }
 
