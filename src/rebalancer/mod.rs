@@ -41,8 +41,9 @@ pub(crate) struct State {
     tracking: Mutex<Tracking>,
     control: Mutex<Control>,
     log: Mutex<Log>,
-    /// When partitions were last reshaped.
+    /// When partitions were last reshaped; those that rest no more are left out.
     reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
+    cool_down: Duration,
     few_files: Mutex<FewFiles>,
 }
 
@@ -87,6 +88,7 @@ impl State {
             }),
             log: Mutex::new(log),
             reshaped: Mutex::default(),
+            cool_down: Duration::from_millis(options.rebalance.cool_down_ms),
             few_files: Mutex::default(),
         }
     }
@@ -103,6 +105,14 @@ impl State {
         }
         let now = Instant::now();
         let mut reshaped = self.reshaped.lock();
+        // Planning does that, too, but not every store plans.
+        reshaped.retain(|_, since| now.duration_since(*since) <= self.cool_down);
         reshaped.extend(outcome.sources.iter().chain(&outcome.targets).map(|id| (*id, now)));
+    }
+
+    /// How many partitions are noted as reshaped lately.
+    #[cfg(test)]
+    pub(crate) fn resting(&self) -> usize {
+        self.reshaped.lock().len()
     }
 }

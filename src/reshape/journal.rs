@@ -143,8 +143,11 @@ pub(crate) fn remember(metadata: &Metadata, number: u64, outcome: &Outcome) -> R
     let engine = &metadata.engine;
     let mut batch = EngineBatch::default();
     batch.put(engine.bookkeeping(), &numbered(HISTORY, number), &record);
-    if let Some(old) = number.checked_sub(HISTORY_MAX as u64) {
-        batch.delete(engine.bookkeeping(), &numbered(HISTORY, old));
+    if let Some(last_old) = number.checked_sub(HISTORY_MAX as u64) {
+        // All of them: not every reshape leaves a record, so that not every old one has a new one
+        // that is to take its place.
+        let (first, end) = (numbered(HISTORY, 0), numbered(HISTORY, last_old + 1));
+        batch.delete_range(engine.bookkeeping(), &first, &end);
     }
     engine.write(batch, Durability::Buffered)
 }
@@ -235,5 +238,45 @@ mod tests {
         foreign(&store.core().metadata).unwrap_err();
         store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();
         store.keyspace("k").unwrap().put("key", "value").unwrap();
+    }
+
+    fn outcome(partition: u64) -> Outcome {
+        let spec = ReshapeSpec {
+            keyspace: crate::KeyspaceId(1),
+            sources: vec![crate::PartitionId(partition)],
+            cuts: Vec::new(),
+            owners: vec![ShardId(0)],
+        };
+        let (from, targets) = (vec![ShardId(1)], Vec::new());
+        Intent { spec, from, targets, transport: Transport::Copy }.interrupted(partition, 0)
+    }
+
+    /// The story: each record removed the one whose number was 256 lower. Not every reshape leaves
+    /// one, and those to whose numbers nothing was 256 higher stayed for ever.
+    #[test]
+    fn history_is_bounded_whatever_numbers_it_lacks() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let metadata = &store.core().metadata;
+        for number in (0..20 * HISTORY_MAX as u64).step_by(7) {
+            remember(metadata, number, &outcome(number)).unwrap();
+        }
+        let numbers: Vec<_> = history(metadata).unwrap().into_iter().map(|(n, _)| n).collect();
+        assert!((1..=HISTORY_MAX / 7 + 1).contains(&numbers.len()), "{numbers:?}");
+    }
+
+    /// The story: when a partition was last reshaped was noted for ever, where nothing is planned.
+    #[test]
+    fn partitions_that_rest_no_more_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let mut options = crate::Options::default();
+        options.rebalance.cool_down_ms = 0;
+        let topology = store.topology();
+        let state = crate::rebalancer::State::new(directory.path(), &options, &topology);
+        for partition in 0..1000 {
+            state.note(&outcome(partition));
+        }
+        assert!(state.resting() < 1000, "{}", state.resting());
     }
 }
