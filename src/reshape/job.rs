@@ -313,8 +313,7 @@ impl Job {
     }
 
     /// Runs the steps, several at once; each is of other partitions. `first` is the index of the
-    /// first of them in the job. Gives how many found their partition gone, where that is no
-    /// failure.
+    /// first of them in the job. Gives how many were overtaken by others, where that is no failure.
     fn run_steps(
         &self,
         store: &Store,
@@ -333,7 +332,7 @@ impl Job {
                 self.inner.outcomes.lock().extend(ended.outcome);
                 match ended.error {
                     Some(error)
-                        if error.kind() == ErrorKind::NotFound && purpose != Purpose::Steps =>
+                        if purpose != Purpose::Steps && was_overtaken(store, step, &error) =>
                     {
                         gone.fetch_add(1, Ordering::Relaxed);
                     }
@@ -361,6 +360,18 @@ impl Job {
     fn fail(&self, error: Error) {
         tracing::warn!(job = self.number(), %error, "a reshape ended early");
         self.inner.failure.lock().get_or_insert(error);
+    }
+}
+
+/// Whether a step failed because others have changed what it was planned for: its partition or a
+/// shard that was to get something is gone, or that shard is being removed by now.
+fn was_overtaken(store: &Store, step: &Step, error: &Error) -> bool {
+    let topology = store.topology();
+    let takes_nothing = |id: &ShardId| topology.shard(*id).is_none_or(|shard| shard.draining);
+    match error.kind() {
+        ErrorKind::NotFound => true,
+        ErrorKind::InvalidArgument => step.owners.iter().any(takes_nothing),
+        _ => false,
     }
 }
 

@@ -55,7 +55,8 @@ pub struct Throttle {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReshapeOptions {
-    /// The transport; `None` takes links wherever they are possible. Default: `None`.
+    /// The transport; `None` takes links wherever they are possible, and copies where a link fails,
+    /// as it does from a shard that refuses to write files. Default: `None`.
     pub transport: Option<Transport>,
     /// What is compared before the commit. Default: `Sampled`.
     pub check: Check,
@@ -63,8 +64,11 @@ pub struct ReshapeOptions {
     /// what is left to copy would take longer, another round is made first. One sync of the
     /// shards concerned, at the same time, and one of the metadata are part of it, whatever they take. Default: 5; 1 to 60,000.
     pub pause_ms_target: u32,
-    /// Bytes of keys that may be written and not yet copied, before writers are slowed down by
-    /// some milliseconds a write. Default: 64 MiB; at least 64 KiB.
+    /// Bytes of keys that may be written to a partition and not yet copied, before those who write
+    /// to it are slowed down: each waits after its write for a millisecond for each time that the
+    /// bound is filled, and at most for 20. It is where they are slowed down and no limit of memory:
+    /// a batch is recorded whole, and many threads that write long keys fill it faster than that.
+    /// A key that is written again counts once. Default: 64 MiB; at least 64 KiB.
     pub dirty_bytes_max: usize,
     /// Whether partitions that share files after a split are rewritten in the background, so
     /// that each has its own rows only. Default: true.

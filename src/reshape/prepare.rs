@@ -168,7 +168,10 @@ fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
     })
 }
 
-fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
+/// # Errors
+///
+/// `Io` if a target's disk has not room for a copy.
+pub(super) fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
     let mut bytes = 0;
     for source in sources {
         let usage = source.shard.usage(&source.column)?;

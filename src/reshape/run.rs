@@ -7,6 +7,7 @@ use super::event::Event;
 use super::job::publish;
 use super::journal;
 use super::options::{Check, ReshapeOptions, Transport};
+use super::prepare::check_disks;
 use super::transport::{self, Blank};
 use super::{Outcome, Phase};
 use crate::access::Dirty;
@@ -35,6 +36,7 @@ pub(super) struct Reshape<'a> {
     pub(super) step: usize,
     pub(super) number: u64,
     pub(super) spec: ReshapeSpec,
+    /// The one that was chosen.
     pub(super) transport: Transport,
     pub(super) sources: Vec<Side>,
     pub(super) source_span: Span,
@@ -52,6 +54,8 @@ pub(super) struct Tally {
     pub(super) per_key: Option<Duration>,
     pub(super) pause_ms: f64,
     pub(super) commit: Commit,
+    /// The one in use, once the targets are begun.
+    pub(super) transport: Option<Transport>,
 }
 
 /// Whether what was done can be undone.
@@ -182,14 +186,34 @@ impl<'a> Reshape<'a> {
         self.seal_and_commit(&sides, tally)
     }
 
-    /// Makes the targets, with what the sources hold at some moment.
+    /// Makes the targets, with what the sources hold at some moment. A link begins with a flush,
+    /// which a source that refuses writes refuses, too; its rows can be copied all the same.
     fn seed(&self, tally: &mut Tally) -> Result<Vec<Side>> {
+        match self.seed_by(self.transport, tally) {
+            Err(error)
+                if self.transport == Transport::Link
+                    && self.options.transport.is_none()
+                    && error.kind() == ErrorKind::Io =>
+            {
+                tracing::warn!(reshape = self.number, %error, "copies what cannot be linked");
+                let sources: Vec<_> =
+                    self.sources.iter().map(|side| Arc::clone(&side.partition)).collect();
+                check_disks(&sources, &self.blanks)?;
+                tally.bytes = 0;
+                self.seed_by(Transport::Copy, tally)
+            }
+            seeded => seeded,
+        }
+    }
+
+    fn seed_by(&self, transport: Transport, tally: &mut Tally) -> Result<Vec<Side>> {
+        tally.transport = Some(transport);
         let mut targets = Vec::with_capacity(self.blanks.len());
         for blank in &self.blanks {
             self.checkpoint()?;
             // What an earlier attempt under this name could not remove.
             blank.shard.drop_partition(blank.name)?;
-            let (column, foreign) = match (self.transport, self.sources.as_slice()) {
+            let (column, foreign) = match (transport, self.sources.as_slice()) {
                 (Transport::Link, [source, ..]) => {
                     let column = transport::link(&source.partition, blank)?;
                     let bytes = blank.shard.usage(&column)?.bytes_on_disk;
@@ -287,7 +311,7 @@ impl<'a> Reshape<'a> {
             from: self.sources.iter().map(|side| side.partition.owner).collect(),
             targets: self.blanks.iter().map(|blank| blank.name.id).collect(),
             to: self.spec.owners.clone(),
-            transport: self.transport,
+            transport: tally.transport.unwrap_or(self.transport),
             phase: match tally.commit {
                 Commit::Ahead => Phase::RolledBack,
                 Commit::Begun => Phase::Sealed,

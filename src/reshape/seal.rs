@@ -45,7 +45,7 @@ struct DoubtOnUnwind<'a>(&'a Core);
 impl Drop for DoubtOnUnwind<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.doubt();
+            self.0.doubt("a reshape panicked in its commit");
         }
     }
 }
@@ -220,7 +220,7 @@ fn sync(sides: &Sides) -> Result<()> {
 }
 
 fn in_doubt(core: &Core, error: Error) -> Error {
-    core.doubt();
+    core.doubt(&error);
     Error::new(
         ErrorKind::InDoubt,
         format!("the commit of a reshape may or may not be on disk; open the store anew ({error})"),

@@ -22,6 +22,10 @@ const REST: Duration = Duration::from_millis(500);
 /// The thread ends when there has been nothing to do for so long.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a trim that failed is put off: at first, and at most.
+const WAIT_MIN: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
 /// Starts the thread that trims, unless it runs.
 pub(crate) fn start(store: &Store) {
     let registry = Arc::clone(store.reshapes());
@@ -46,15 +50,43 @@ pub(crate) fn start(store: &Store) {
     }
 }
 
+/// Trims that failed for a reason that may pass, such as a full disk. All of them are tried again
+/// after a wait that doubles as long as none succeeds.
+struct PutOff {
+    names: BTreeSet<PartitionName>,
+    wait: Duration,
+    until: Instant,
+}
+
+impl PutOff {
+    fn new() -> Self {
+        Self { names: BTreeSet::new(), wait: WAIT_MIN, until: Instant::now() }
+    }
+
+    fn add(&mut self, name: PartitionName) {
+        if self.names.is_empty() {
+            self.until = Instant::now() + self.wait;
+            self.wait = (self.wait * 2).min(WAIT_MAX);
+        }
+        self.names.insert(name);
+    }
+
+    /// Those that are to be tried again now.
+    fn take(&mut self) -> BTreeSet<PartitionName> {
+        if Instant::now() < self.until { BTreeSet::new() } else { std::mem::take(&mut self.names) }
+    }
+}
+
 fn work(weak: &WeakStore) {
     let mut idle = Duration::ZERO;
+    let mut put_off = PutOff::new();
     while idle < IDLE_MAX {
         let Some(store) = weak.upgrade() else { return };
         match store.reshapes().next_to_trim(REST) {
             Ok(Some(name)) => {
                 idle = Duration::ZERO;
                 match trim(&store, name) {
-                    Ok(()) => {}
+                    Ok(()) => put_off.wait = WAIT_MIN,
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
                         tracing::debug!(partition = %name.id, %error, "not trimmed");
@@ -63,11 +95,18 @@ fn work(weak: &WeakStore) {
                         if error.kind() == ErrorKind::Aborted {
                             store.reshapes().trim_later(name);
                             std::thread::sleep(REST / 10);
+                        } else if error.kind() == ErrorKind::Io {
+                            put_off.add(name);
                         }
                     }
                 }
             }
-            Ok(None) => idle += REST,
+            Ok(None) if put_off.names.is_empty() => idle += REST,
+            Ok(None) => {
+                for name in put_off.take() {
+                    store.reshapes().trim_later(name);
+                }
+            }
             Err(_) => return,
         }
     }

@@ -15,9 +15,10 @@ use crate::shard::{Engine, Keep, Resources};
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Whether the store takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) rebalancer: rebalancer::State,
     pub(crate) hot_cache: Option<HotCache>,
     condition: AtomicU8,
+    /// Why it is in doubt.
+    cause: OnceLock<Box<str>>,
     /// Every engine keeps it too, for the values and scans that outlive this.
     lock: Arc<DirectoryLock>,
 }
@@ -83,6 +86,7 @@ impl Core {
             metadata,
             resources,
             condition: AtomicU8::new(Condition::Open as u8),
+            cause: OnceLock::new(),
             lock,
         }
     }
@@ -126,13 +130,18 @@ impl Core {
         }
         Error::new(
             ErrorKind::InDoubt,
-            "an earlier batch or change may be half done, so the store takes no writes; open it \
-             anew to complete it",
+            format!(
+                "an earlier batch or change may be half done, so the store takes no writes; open it \
+                 again to complete it (what came first: {})",
+                self.cause.get().map_or("not known", |cause| cause)
+            ),
         )
     }
 
-    /// From now on the store refuses writes: one may be half applied.
-    pub(crate) fn doubt(&self) {
+    /// From now on the store refuses writes, one of which may be half applied; with the first cause
+    /// in each refusal.
+    pub(crate) fn doubt(&self, cause: impl Display) {
+        self.cause.get_or_init(|| cause.to_string().into());
         let (open, doubt) = (Condition::Open as u8, Condition::InDoubt as u8);
         // Closing stays closing.
         let _ = self.condition.compare_exchange(open, doubt, Ordering::AcqRel, Ordering::Acquire);

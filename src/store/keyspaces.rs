@@ -171,7 +171,7 @@ impl Store {
     }
 
     pub(super) fn in_doubt(&self, error: Error) -> Error {
-        self.inner.core.doubt();
+        self.inner.core.doubt(&error);
         Error::new(
             ErrorKind::InDoubt,
             format!(

@@ -100,7 +100,7 @@ impl Redo {
         let done = write_steps(core, number, &record, parts, durability);
         if let Err(error) = done {
             // The number stays among the running ones, so settling never passes it.
-            core.doubt();
+            core.doubt(&error);
             return Err(Error::new(
                 ErrorKind::InDoubt,
                 format!("batch {number} may be half applied; open the store anew to complete it ({error})"),

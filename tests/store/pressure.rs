@@ -3,15 +3,20 @@
 //! Method: a child process to which the thing is refused, or a shard whose operations fail while a
 //! file says so (feature `failpoints`).
 
-use crate::basic::{both, reopen, small};
+use crate::basic::{both, reopen, small, store};
 use crate::reshape::{fill, rows};
-use annulus::balance::Request;
+use annulus::balance::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    ErrorKind, Options, ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Transport,
+    Batch, ErrorKind, Options, ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Throttle,
+    Transport,
 };
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// What takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const DIRECTORY: &str = "ANNULUS_TEST_PRESSURE_DIRECTORY";
 
@@ -144,4 +149,191 @@ fn writes_go_on_in_a_process_that_may_open_few_files() {
             .unwrap();
         assert_success(&output);
     }
+}
+
+/// Takes the names of the next tables of a shard, so that it can make none: its flushes fail, and
+/// then RocksDB lets it take no writes until it is opened again.
+fn let_refuse_writes(store: &Store, shard: ShardId) {
+    let directory = store.topology().shard(shard).unwrap().directory.clone();
+    let data = store.path().join(directory).join("data");
+    for number in 1..2000 {
+        let _ = std::fs::create_dir(data.join(format!("{number:06}.sst")));
+    }
+    store.flush().unwrap_err();
+}
+
+/// The story: a link begins with a flush, so nothing could be moved off a shard that refuses
+/// writes, and the shard not be removed.
+#[test]
+fn partitions_leave_a_shard_that_refuses_writes() {
+    let (_directory, store) = store();
+    let keyspaces = both(&store);
+    keyspaces.iter().for_each(|keyspace| fill(&store, keyspace));
+    let before: Vec<_> = keyspaces.iter().map(rows).collect();
+    let partition = keyspaces[1].stats().unwrap()[0].clone();
+    let shard = partition.owner;
+    let_refuse_writes(&store, shard);
+    assert_eq!(keyspaces[1].put("a", "").unwrap_err().kind(), ErrorKind::Io);
+    let to = ShardId((shard.0 + 1) % 3);
+    let outcome = store.move_partition(partition.id, to).unwrap().wait().unwrap().remove(0);
+    assert_eq!(outcome.transport, Transport::Copy);
+    keyspaces[1].put("a", "").unwrap();
+    keyspaces[1].delete("a").unwrap();
+    store.remove_shard(shard).unwrap().wait().unwrap();
+    assert_eq!(keyspaces.iter().map(rows).collect::<Vec<_>>(), before);
+    assert!(store.verify().unwrap().is_sound());
+}
+
+/// The story: a link was asked for, and so an error is the answer, not a copy.
+#[test]
+fn a_link_that_was_asked_for_is_not_made_a_copy() {
+    let (_directory, store) = store();
+    let [_, range] = both(&store);
+    fill(&store, &range);
+    let partition = range.stats().unwrap()[0].clone();
+    let_refuse_writes(&store, partition.owner);
+    let to = ShardId((partition.owner.0 + 1) % 3);
+    let options = ReshapeOptions { transport: Some(Transport::Link), ..ReshapeOptions::default() };
+    let request = Request::Move { partition: partition.id, to };
+    let error = store.start_with(&request, options).unwrap().wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+}
+
+/// The story: a store in doubt refused writes without saying what had happened.
+#[test]
+fn a_store_in_doubt_names_the_cause_in_each_refusal() {
+    let (_directory, store) = store();
+    let [_, range] = both(&store);
+    fill(&store, &range);
+    let partition = range.stats().unwrap()[0].clone();
+    let_refuse_writes(&store, partition.owner);
+    let mut batch = Batch::new();
+    for key in ["a", "e", "z"] {
+        batch.put(&range, key, "");
+    }
+    let first = store.write(batch).unwrap_err();
+    assert_eq!(first.kind(), ErrorKind::InDoubt);
+    let shard = store.topology().shard(partition.owner).unwrap().directory.clone();
+    let named = store.path().join(shard).join("data");
+    let refusals = [
+        range.put("z", "").unwrap_err(),
+        range.delete("e").unwrap_err(),
+        store.create_keyspace("more", KeyspaceSpec::hash()).unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.kind(), ErrorKind::InDoubt);
+        let text = refusal.to_string();
+        assert!(text.contains(named.to_str().unwrap()) && text.contains("batch"), "{text}");
+    }
+}
+
+/// The story: of two shards that were removed at once, the plan for one sent partitions to the
+/// other, which by then took nothing more, and the first removal ended with an error.
+#[test]
+fn two_shards_can_be_removed_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { heat: None, ..small() };
+    let path = directory.path().join("store");
+    let store = Store::builder(path).shards(5).options(options).open().unwrap();
+    let keyspaces = both(&store);
+    keyspaces.iter().for_each(|keyspace| fill(&store, keyspace));
+    let before: Vec<_> = keyspaces.iter().map(rows).collect();
+    // Slow, so that the second removal begins before the steps of the first.
+    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    store.set_throttle(slow).unwrap();
+    let options = ReshapeOptions { transport: Some(Transport::Copy), ..ReshapeOptions::default() };
+    let remove = |shard| store.start_with(&Request::RemoveShard(ShardId(shard)), options).unwrap();
+    let jobs = [remove(1), remove(2), remove(3)];
+    store.set_throttle(Throttle::default()).unwrap();
+    for job in jobs {
+        job.wait().unwrap();
+    }
+    assert_eq!(store.topology().shards().len(), 2);
+    assert_eq!(keyspaces.iter().map(rows).collect::<Vec<_>>(), before);
+    assert!(store.verify().unwrap().is_sound());
+}
+
+/// The story: a trim for which the disk had no room was not tried again before the next opening.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_trim_without_room_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { heat: None, ..small() };
+    let path = directory.path().join("store");
+    let store = Store::builder(path).shards(3).options(options).open().unwrap();
+    let [_, range] = both(&store);
+    fill(&store, &range);
+    store.flush().unwrap();
+    let before = rows(&range);
+    let partition = range.stats().unwrap()[0].clone();
+    let shard = store.topology().shard(partition.owner).unwrap().directory.clone();
+    let full = store.path().join(shard).join("data/FAIL-room");
+    std::fs::write(&full, "").unwrap();
+    store.split(partition.id, SplitAt::Middle).unwrap().wait().unwrap();
+    let foreign = || range.stats().unwrap().iter().map(|one| one.foreign_bytes).sum::<u64>();
+    let begun = Instant::now();
+    let wait_until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_until("both trims are refused", &|| full.metadata().unwrap().len() >= 2);
+    assert!(foreign() > 0);
+    std::fs::remove_file(&full).unwrap();
+    wait_until("both are trimmed", &|| foreign() == 0);
+    assert_eq!(rows(&range), before);
+}
+
+/// Measures what scans hold besides the cache: `cargo test --release --features failpoints --test
+/// store memory_of_scans -- --ignored --nocapture`.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "measures, and takes gigabytes"]
+fn memory_of_scans() {
+    const SCANS: usize = 200;
+    let directory = tempfile::tempdir().unwrap();
+    let cache_bytes = 1 << 20;
+    let options = Options { cache_bytes, hot_cache_bytes: 0, heat: None, ..Options::default() };
+    let path = directory.path().join("store");
+    let store = Store::builder(path).shards(4).options(options).open().unwrap();
+    let spec: [KeyspaceSpec; 2] = [KeyspaceSpec::range().into(), KeyspaceSpec::hash().into()];
+    let mut random = fastrand::Rng::with_seed(1);
+    for (name, spec) in ["range", "hash"].into_iter().zip(spec) {
+        let keyspace = store.create_keyspace(name, spec).unwrap();
+        for _ in 0..1000 {
+            let mut bytes = |count| -> Vec<u8> {
+                std::iter::repeat_with(|| random.u8(..)).take(count).collect()
+            };
+            keyspace.put(bytes(64 << 10), bytes(400_000)).unwrap();
+        }
+        store.flush().unwrap();
+        let before = resident_bytes();
+        let barrier = std::sync::Barrier::new(SCANS + 1);
+        std::thread::scope(|scope| {
+            for n in 0..SCANS {
+                let (keyspace, barrier) = (&keyspace, &barrier);
+                scope.spawn(move || {
+                    // Each from another key.
+                    let mut scan = keyspace.scan([n as u8]..).unwrap();
+                    scan.next_row().unwrap();
+                    barrier.wait();
+                    barrier.wait();
+                    drop(scan);
+                });
+            }
+            barrier.wait();
+            let held = resident_bytes().saturating_sub(before) >> 20;
+            let cache = store.stats().unwrap().cache_bytes >> 20;
+            println!("{name}: {SCANS} scans hold {held} MiB; the cache counts {cache} MiB");
+            barrier.wait();
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
 }

@@ -372,6 +372,9 @@ impl Shard for Rocks {
     }
 
     fn bytes_free(&self) -> Option<u64> {
+        if crate::failpoint::fails_in(&self.directory, "room") {
+            return Some(0);
+        }
         load::bytes_free(&self.directory)
     }
 
