@@ -111,7 +111,6 @@ mod shard;
 mod store;
 pub mod topology;
 #[cfg(feature = "rocksdb")]
-#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod verify;
 
 pub use error::{Error, ErrorKind, Result};

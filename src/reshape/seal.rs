@@ -7,6 +7,7 @@ use super::patience::Patience;
 use super::run::{Commit, Reshape, Tally, names};
 use crate::access::{Changes, hand_over};
 use crate::error::{Error, ErrorKind, Result};
+use crate::parallel;
 use crate::shard::{Engine, EngineBatch, Shard};
 use crate::store::{Core, Redo};
 use crate::topology::{Change, encode_topology};
@@ -206,9 +207,8 @@ fn sync(sides: &Sides) -> Result<()> {
     };
     std::thread::scope(|scope| {
         for shard in sources.values() {
-            let thread = std::thread::Builder::new().name("annulus-sync".into());
             // Where no thread can be started, one after the other.
-            if thread.spawn_scoped(scope, || sync_source(shard)).is_err() {
+            if parallel::spawn(scope, "annulus-sync", || sync_source(shard)).is_none() {
                 sync_source(shard);
             }
         }

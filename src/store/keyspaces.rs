@@ -22,7 +22,8 @@ impl Store {
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name or specification, or if a
     /// shard would own more partitions than
     /// [`partitions_per_shard_max`](crate::Options::partitions_per_shard_max);
-    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io), also
+    /// if the process may not open as many files as it would need.
     pub fn create_keyspace(&self, name: &str, spec: impl Into<KeyspaceSpec>) -> Result<Keyspace> {
         let spec = spec.into().or_arcs_per_shard(self.inner.core.options.arcs_per_shard);
         let changing = self.inner.changing.lock();
@@ -145,7 +146,7 @@ impl Store {
         let count = |topology: &Topology| {
             topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum::<usize>()
         };
-        if let Some(tables) = self.inner.core.resources.tables_open_max() {
+        if let Some(tables) = self.inner.core.resources.tables_open_max(next.shards().len()) {
             let more = count(next).saturating_sub(count(&self.topology()));
             check_descriptors(more, tables)?;
         }

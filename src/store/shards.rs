@@ -99,6 +99,7 @@ impl Store {
         let info = ShardInfo { id: present.next_shard(), ..shard.clone() };
         let Plan { steps, .. } = plan(&present, &sizes, &Request::AddShard(info.clone()))?;
         let next = present.apply(&Change::AddShard { shard: info.clone() })?;
+        self.check_room(&next)?;
         let core = self.core();
         let identity = Identity { store: core.id, shard: None };
         create_shard(&core.path, &info, identity, &core.resources)?;

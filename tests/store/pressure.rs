@@ -2,6 +2,10 @@
 //! disk, is slower or says so, and goes on with what it can do.
 //! Method: a child process to which the thing is refused, or a shard whose operations fail while a
 //! file says so (feature `failpoints`).
+#![cfg_attr(
+    not(feature = "failpoints"),
+    allow(unused_imports, dead_code, reason = "half of it needs failpoints")
+)]
 
 use crate::basic::{both, reopen, small, store};
 use crate::reshape::{fill, rows};

@@ -94,9 +94,9 @@ impl Resources {
         self.options.log_damage
     }
 
-    /// How many tables the shards may have open, if that is bounded.
-    pub(crate) fn tables_open_max(&self) -> Option<u64> {
-        Some(u64::from(self.open_files?) * self.shards as u64)
+    /// How many tables so many shards may have open, if that is bounded.
+    pub(crate) fn tables_open_max(&self, shards: usize) -> Option<u64> {
+        Some(u64::from(self.open_files?).saturating_mul(shards as u64))
     }
 
     pub(crate) fn cache_bytes_used(&self) -> usize {

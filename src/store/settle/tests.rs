@@ -52,7 +52,8 @@ fn a_shard_that_cannot_be_synced_holds_up_its_own_batches_alone() {
     assert_eq!(next, 4, "what is refused takes no number");
 
     // While it rests nothing of it is tried; then it is, whatever else there is to be done.
-    let before = state.sick[&ShardId(1)].rests_until - Duration::from_nanos(1);
+    let sick = state.sick.get(&ShardId(1)).unwrap();
+    let before = sick.rests_until - Duration::from_nanos(1);
     assert!(state.take(before).batches.is_empty());
     state.end_rests();
     assert!(state.is_due());
