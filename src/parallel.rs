@@ -3,6 +3,8 @@
 //! A process may be refused threads at any moment: by a limit of its user, of its container, or for
 //! want of memory. `std::thread::spawn` then panics. Here the calling thread does the work instead.
 
+use crate::error::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -44,6 +46,42 @@ pub(crate) fn spawn<'scope, R: Send + 'scope>(
     Builder::new().name(name.to_owned()).spawn_scoped(scope, run).ok()
 }
 
+/// Threads that must be left beside the engine's pool: it starts some for each instance.
+const ENGINE_THREADS_SPARE: usize = 8;
+
+/// Sees that the engine will get the threads of its pool, which the instances of a process share and
+/// which never end. Where it gets one too few, it ends the process: an exception comes out of it.
+///
+/// # Errors
+///
+/// `Io` if the system refuses them.
+pub(crate) fn check_engine_threads(pool: usize) -> Result<()> {
+    static STARTED: Mutex<usize> = Mutex::new(0);
+    let mut started = STARTED.lock();
+    let wanted = pool.saturating_sub(*started) + ENGINE_THREADS_SPARE;
+    if crate::failpoint::fails("engine-thread") || !can_start(wanted) {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!(
+                "the system refuses the {wanted} threads that the engine needs; raise the limit \
+                 (ulimit -u, TasksMax, pids.max), or lower option background_threads"
+            ),
+        ));
+    }
+    *started = pool.max(*started);
+    Ok(())
+}
+
+/// Whether so many threads can be there at once, by trying.
+fn can_start(threads: usize) -> bool {
+    let until_all_are_there = Mutex::new(());
+    std::thread::scope(|scope| {
+        let _wait = until_all_are_there.lock();
+        let wait = || drop(until_all_are_there.lock());
+        (0..threads).all(|_| Builder::new().spawn_scoped(scope, wait).is_ok())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +95,13 @@ mod tests {
         let results: Vec<_> = results.into_iter().map(Result::ok).collect();
         assert_eq!(results, [Some(10), Some(20), None, Some(40)]);
         assert!(each(&[(); 0], |()| ()).is_empty());
+    }
+
+    #[test]
+    fn threads_that_are_there_at_once_also_end() {
+        assert!(can_start(0));
+        assert!(can_start(5));
+        check_engine_threads(3).unwrap();
     }
 
     #[test]

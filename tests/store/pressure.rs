@@ -84,6 +84,27 @@ fn a_process_that_gets_no_threads_does_everything_itself() {
     }
 }
 
+/// Not a test of its own: a process in which the engine would get no threads.
+#[test]
+fn engineless_child() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let error = Store::open(Path::new(&directory).join("store")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("background_threads"), "{error}");
+}
+
+/// The story: where the engine got no thread, an exception came out of it, which ended the process.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_opening_without_threads_for_the_engine_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = run_child("engineless_child", directory.path(), |command| {
+        command.env("ANNULUS_FAIL", "engine-thread");
+    });
+    assert_success(&output);
+    reopen(&directory);
+}
+
 /// The environment variable that says how many keyspaces the child below must be able to make.
 const KEYSPACES_MIN: &str = "ANNULUS_TEST_PRESSURE_KEYSPACES";
 

@@ -89,6 +89,11 @@ impl Resources {
         }
     }
 
+    /// How many threads its instances share.
+    pub(super) fn background_threads(&self) -> usize {
+        self.options.background_threads
+    }
+
     /// What an opening does where a log is damaged.
     pub(super) fn log_damage(&self) -> LogDamage {
         self.options.log_damage

@@ -20,6 +20,7 @@ pub(crate) use owned::Keep;
 use super::{Direction, KeyRange, PutRow, Read, Shard, Usage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Durability;
+use crate::parallel;
 use crate::topology::PartitionName;
 use batch::RocksBatch;
 use cursor::RocksCursor;
@@ -78,6 +79,7 @@ impl Rocks {
         keep: Keep,
         expendable: &[PartitionName],
     ) -> Result<Self> {
+        parallel::check_engine_threads(resources.background_threads())?;
         if !crate::failpoint::skip("sync-logs-at-opening") {
             sync_logs(directory)?;
         }
