@@ -11,6 +11,7 @@
 
 use super::State;
 use super::decision::{Decision, Log};
+use crate::descriptors::remedy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatReport, HeatState, Tracker};
 use crate::options::Options;
@@ -110,7 +111,8 @@ impl Content {
             Ok(bytes) => decode(&path.display().to_string(), &bytes).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
-                let message = format!("cannot read {}: {error}", path.display());
+                let remedy = remedy(&error);
+                let message = format!("cannot read {}: {error}{remedy}", path.display());
                 Err(Error::new(ErrorKind::Io, message).with_source(error))
             }
         }
@@ -121,7 +123,8 @@ impl Content {
         let bytes = encode("the heat", self)?;
         let written = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &path));
         written.map_err(|error| {
-            let message = format!("cannot write {}: {error}", path.display());
+            let remedy = remedy(&error);
+            let message = format!("cannot write {}: {error}{remedy}", path.display());
             Error::new(ErrorKind::Io, message).with_source(error)
         })
     }

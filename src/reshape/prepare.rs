@@ -31,6 +31,8 @@ impl<'a> Reshape<'a> {
         let changing = store.changing();
         core.check_writable()?;
         let present = store.topology();
+        // First, so that what waited for a keyspace that was dropped meanwhile ends for that.
+        let view = store.keyspace_with(spec.keyspace)?.view();
         let (mut names, numbered) = present.name_targets(&spec)?;
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
             avoid_stranded(&*core.shard(*owner)?, name);
@@ -40,7 +42,6 @@ impl<'a> Reshape<'a> {
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
         store.check_room(&next)?;
         check_not_draining(&present, &spec)?;
-        let view = store.keyspace_with(spec.keyspace)?.view();
         let sources = open_sources(&present, &view, &spec)?;
         let single = ReshapeSpec {
             cuts: Vec::new(),

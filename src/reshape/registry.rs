@@ -50,7 +50,7 @@ struct State {
     claims: BTreeMap<PartitionId, Claim>,
     /// How many reshapes each shard takes part in.
     shards: BTreeMap<ShardId, usize>,
-    /// Keyspaces that are being dropped.
+    /// Keyspaces that are being dropped just now.
     closing: BTreeSet<KeyspaceId>,
     stopping: bool,
     /// Threads that run jobs.
@@ -169,7 +169,7 @@ impl Registry {
         }
     }
 
-    /// Lets reshapes of a keyspace begin again, which could not be dropped.
+    /// Ends that, when the keyspace is gone or could not be dropped.
     pub(crate) fn reopen_keyspace(&self, keyspace: KeyspaceId) {
         self.state.lock().closing.remove(&keyspace);
     }
@@ -338,4 +338,26 @@ impl State {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed; open it again")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::topology::KeyspaceSpec;
+    use crate::{ErrorKind, Store};
+
+    /// The story: the numbers of keyspaces that were dropped were kept for ever.
+    #[test]
+    fn dropped_keyspaces_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let keyspace = store.create_keyspace("k", KeyspaceSpec::range()).unwrap();
+        let partition = keyspace.placement().partitions().next().unwrap();
+        let elsewhere = crate::ShardId((partition.owner.0 + 1) % 4);
+        store.drop_keyspace("k").unwrap();
+        assert!(store.reshapes().state.lock().closing.is_empty());
+        let error = store.move_partition(partition.id, elsewhere).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        store.drop_keyspace("k").unwrap_err();
+        assert!(store.reshapes().state.lock().closing.is_empty());
+    }
 }

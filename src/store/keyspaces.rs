@@ -102,9 +102,8 @@ impl Store {
         // Before the lock, which a reshape needs to come to its end.
         self.reshapes().close_keyspace(keyspace.id());
         let dropped = self.drop_closed(&keyspace);
-        if dropped.is_err() {
-            self.reshapes().reopen_keyspace(keyspace.id());
-        }
+        // If it is gone, a reshape finds that out by itself.
+        self.reshapes().reopen_keyspace(keyspace.id());
         dropped
     }
 
