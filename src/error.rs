@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Incompatible,
     /// A write may be half applied. Reopening the store completes it; until then it refuses writes.
     InDoubt,
+    /// The store was opened read-only; open it for writing.
+    ReadOnly,
     /// A defect in Annulus or its engine; please report it.
     Internal,
 }
@@ -56,6 +58,7 @@ impl ErrorKind {
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",
             Self::InDoubt => "in_doubt",
+            Self::ReadOnly => "read_only",
             Self::Internal => "internal",
         }
     }

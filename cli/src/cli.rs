@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 ///
 /// A store is a directory of metadata and its shards, each a RocksDB instance, often on a disk of
 /// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. One
-/// process at a time has a store open.
+/// process at a time has a store open; commands that only read can look at it with --read-only.
 #[derive(Debug, Parser)]
 #[command(version, after_help = help(), arg_required_else_help = true)]
 pub(crate) struct Cli {

@@ -55,7 +55,7 @@ impl Exit {
 
     const fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::InvalidArgument => Self::Usage,
+            ErrorKind::InvalidArgument | ErrorKind::ReadOnly => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::AlreadyExists => Self::Exists,
             ErrorKind::InUse => Self::InUse,

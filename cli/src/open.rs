@@ -1,7 +1,8 @@
 //! Opening the store that the command line names.
 
 use crate::exit::{Failure, Outcome};
-use annulus::{Creation, LastHeat, Options, Store, StoreBuilder};
+use crate::output::Output;
+use annulus::{Creation, LastHeat, Options, Recovery, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -59,6 +60,43 @@ impl StoreArgs {
     /// Opens the store; it must be there.
     pub(crate) fn open(&self) -> Outcome<Store> {
         Ok(self.builder().create(Creation::Never).open()?)
+    }
+}
+
+/// Which store, for commands that only read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// Create, change and lock nothing: for a directory that may not be written, or that is to stay
+    /// as it is. What an interrupted change left is neither completed nor removed, but reported.
+    /// Another process may have the store open: then each shard is seen as it was at some moment
+    #[arg(long)]
+    read_only: bool,
+}
+
+impl ReadArgs {
+    /// How much memory the store may use.
+    pub(crate) const fn memory(&self) -> &MemoryArgs {
+        &self.store.memory
+    }
+
+    /// Opens the store; it must be there. Tells what of it cannot be seen, or not as a whole.
+    pub(crate) fn open(&self, output: &mut Output) -> Outcome<Store> {
+        let builder = self.store.builder().create(Creation::Never).read_only(self.read_only);
+        let store = builder.open()?;
+        let Recovery { unfinished, lost, .. } = store.recovery();
+        if *unfinished > 0 {
+            output.note(format_args!(
+                "{unfinished} batches over several shards are there in part: opening the store \
+                 without --read-only completes them"
+            ));
+        }
+        if self.read_only {
+            lost.iter().for_each(|lost| output.note(format_args!("lost: {lost}")));
+        }
+        Ok(store)
     }
 }
 

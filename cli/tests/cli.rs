@@ -21,6 +21,8 @@ mod files;
 mod heat;
 #[path = "cli/pictures.rs"]
 mod pictures;
+#[path = "cli/read_only.rs"]
+mod read_only;
 #[path = "cli/report.rs"]
 mod report;
 #[path = "cli/reshape.rs"]

@@ -9,6 +9,7 @@ use super::core::Opening;
 use super::directory::{self, DirectoryLock, Identity, io};
 use super::metadata::Metadata;
 use super::open::load;
+use super::read_only::load_read_only;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
@@ -105,6 +106,7 @@ pub struct StoreBuilder {
     creation: Creation,
     shards: Vec<ShardSpec>,
     listener: Option<Listener>,
+    read_only: bool,
 }
 
 impl StoreBuilder {
@@ -115,7 +117,26 @@ impl StoreBuilder {
             creation: Creation::default(),
             shards: Vec::new(),
             listener: None,
+            read_only: false,
         }
+    }
+
+    /// Opens a store that is there to be read, also where nothing may be written: no file is created,
+    /// changed or locked. Calls that would change something are refused as
+    /// [`ReadOnly`](ErrorKind::ReadOnly). Load is not observed. Default: false.
+    ///
+    /// It shows what the files held during the opening; what is in logs only is read into memory,
+    /// by each such opening again. What an opening for writing puts right stays as it is: batches
+    /// over several shards that a crash has cut are seen in part
+    /// ([`Recovery::unfinished`](crate::Recovery::unfinished)), and behind the torn end of a log
+    /// ([`Recovery::lost`](crate::Recovery::lost)) there may be rows that such an opening drops.
+    ///
+    /// Another process may have the store open, or open it later. Then each shard is seen as it was
+    /// at some moment during the opening, not all at one moment; a read whose file that process has
+    /// removed meanwhile fails. The opening fails if it does not succeed between such removals.
+    pub const fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
     }
 
     /// Sets the options. Default: [`Options::default`].
@@ -169,10 +190,13 @@ impl StoreBuilder {
     /// * [`Io`](ErrorKind::Io): the operating system refused.
     pub fn open(self) -> Result<Store> {
         self.options.validate()?;
+        if self.read_only {
+            return self.open_read_only();
+        }
         let started = Instant::now();
         let identity_file = self.path.join("STORE");
         self.check_place(&identity_file)?;
-        let lock = Arc::new(DirectoryLock::take(&self.path)?);
+        let lock = Some(Arc::new(DirectoryLock::take(&self.path)?));
         let identity = match Identity::read(&identity_file)? {
             Some(_) if self.creation == Creation::New => return Err(self.exists()),
             Some(identity) => identity,
@@ -185,6 +209,15 @@ impl StoreBuilder {
         Ok(store)
     }
 
+    fn open_read_only(self) -> Result<Store> {
+        if self.creation == Creation::New {
+            return Err(Error::invalid("a store that is opened read-only cannot be created"));
+        }
+        let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
+        let Self { path, options, listener, .. } = self;
+        load_read_only(&Opening { id: identity.store, path, options, lock: None, listener })
+    }
+
     /// Checks, before anything is touched, whether there is a store to open, or room for one.
     fn check_place(&self, identity_file: &Path) -> Result<()> {
         let place = self.path.display();
@@ -192,10 +225,7 @@ impl StoreBuilder {
             return Ok(());
         }
         if self.creation == Creation::Never {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("there is no store in {place}; create one, or check the path"),
-            ));
+            return Err(self.missing());
         }
         let unfinished = self.path.join("STORE.new").exists();
         // A creation that died earlier still has left a lock, and perhaps a temporary file.
@@ -206,6 +236,12 @@ impl StoreBuilder {
             ));
         }
         directory::create(&self.path)
+    }
+
+    fn missing(&self) -> Error {
+        let place = self.path.display();
+        let message = format!("there is no store in {place}; create one, or check the path");
+        Error::new(ErrorKind::NotFound, message)
     }
 
     fn exists(&self) -> Error {

@@ -27,6 +27,8 @@ enum Condition {
     Open = 0,
     InDoubt = 1,
     Closed = 2,
+    /// For as long as it is open.
+    ReadOnly = 3,
 }
 
 pub(crate) type Shards = BTreeMap<ShardId, Arc<Engine>>;
@@ -49,17 +51,27 @@ pub(crate) struct Core {
     condition: AtomicU8,
     /// Why it is in doubt.
     cause: OnceLock<Box<str>>,
-    /// Every engine keeps it too, for the values and scans that outlive this.
-    lock: Arc<DirectoryLock>,
+    /// None if the store is opened read-only. Every engine keeps it too, for the values and scans
+    /// that outlive this.
+    lock: Option<Arc<DirectoryLock>>,
 }
 
 /// What is known of a store before its engines are open.
+#[derive(Clone)]
 pub(super) struct Opening {
     pub(super) id: u128,
     pub(super) path: PathBuf,
     pub(super) options: Options,
-    pub(super) lock: Arc<DirectoryLock>,
+    /// None if it is opened read-only.
+    pub(super) lock: Option<Arc<DirectoryLock>>,
     pub(super) listener: Option<Listener>,
+}
+
+impl Opening {
+    /// What keeps the directory locked, for an engine.
+    pub(super) fn keep(&self) -> Keep {
+        self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
+    }
 }
 
 impl Core {
@@ -71,6 +83,7 @@ impl Core {
         resources: Resources,
     ) -> Self {
         let Opening { id, path, options, lock, listener } = opening;
+        let condition = if lock.is_some() { Condition::Open } else { Condition::ReadOnly };
         Self {
             reshapes: Arc::new(Registry::new(options.reshape, listener)),
             rebalancer: rebalancer::State::new(&path, &options, topology),
@@ -85,7 +98,7 @@ impl Core {
             shards: ArcSwap::from_pointee(shards),
             metadata,
             resources,
-            condition: AtomicU8::new(Condition::Open as u8),
+            condition: AtomicU8::new(condition as u8),
             cause: OnceLock::new(),
             lock,
         }
@@ -93,7 +106,12 @@ impl Core {
 
     /// What keeps the directory locked, for an engine.
     pub(super) fn keep(&self) -> Keep {
-        Some(Arc::clone(&self.lock) as Arc<dyn Send + Sync>)
+        self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
+    }
+
+    /// Whether the store was opened read-only: nothing on disk may be changed.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// Changes the list of open shards. `changing` is held.
@@ -123,10 +141,24 @@ impl Core {
         Ok(())
     }
 
+    /// Refuses what writes files in a store that is opened read-only.
+    pub(super) fn check_disk_writable(&self) -> Result<()> {
+        if self.is_read_only() { Err(self.refusal()) } else { Ok(()) }
+    }
+
     #[cold]
     fn refusal(&self) -> Error {
         if self.is_closed() {
             return Error::new(ErrorKind::Closed, "the store is closed; open it again");
+        }
+        if self.is_read_only() {
+            return Error::new(
+                ErrorKind::ReadOnly,
+                format!(
+                    "the store {} is opened read-only; open it for writing to change it",
+                    self.path.display()
+                ),
+            );
         }
         Error::new(
             ErrorKind::InDoubt,

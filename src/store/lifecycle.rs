@@ -15,9 +15,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot be synced; [`Closed`](ErrorKind::Closed).
+    /// [`Io`](ErrorKind::Io) if a shard cannot be synced; [`Closed`](ErrorKind::Closed);
+    /// [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn sync(&self) -> Result<()> {
         self.check_open()?;
+        self.inner.core.check_disk_writable()?;
         on_every_shard(&self.inner.core, Shard::sync)?;
         self.inner.core.metadata.engine.sync()
     }
@@ -27,9 +29,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed).
+    /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed);
+    /// [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn flush(&self) -> Result<()> {
         self.check_open()?;
+        self.inner.core.check_disk_writable()?;
         on_every_shard(&self.inner.core, Shard::flush)
     }
 
@@ -120,6 +124,9 @@ impl Store {
         drop(core.gate.close());
         for keyspace in self.keyspaces() {
             keyspace.view().partitions.iter().for_each(|partition| partition.access.close());
+        }
+        if core.is_read_only() {
+            return Ok(());
         }
         let settled = core.redo.settle(core);
         let flushed = on_every_shard(core, Shard::flush);

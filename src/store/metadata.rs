@@ -27,6 +27,22 @@ impl Metadata {
     }
 
     pub(super) fn open(directory: &Path, keep: Keep, log_damage: LogDamage) -> Result<Self> {
+        Self::open_by(directory, log_damage, |resources| {
+            Engine::open(directory, resources, keep, &[])
+        })
+    }
+
+    pub(super) fn open_read_only(directory: &Path, log_damage: LogDamage) -> Result<Self> {
+        Self::open_by(directory, log_damage, |resources| {
+            Engine::open_read_only(directory, resources, None)
+        })
+    }
+
+    fn open_by(
+        directory: &Path,
+        log_damage: LogDamage,
+        open: impl FnOnce(&Resources) -> Result<Engine>,
+    ) -> Result<Self> {
         // A topology is some kilobytes, and settling bounds the redo records.
         let small = Options {
             cache_bytes: 1 << 20,
@@ -35,7 +51,7 @@ impl Metadata {
             open_files_per_shard: Some(64),
             ..Options::default()
         };
-        let engine = Engine::open(directory, &Resources::new(&small, 1), keep, &[])
+        let engine = open(&Resources::new(&small, 1))
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
         Ok(Self { engine, directory: directory.to_owned() })
     }

@@ -14,6 +14,7 @@ mod lifecycle;
 mod merge;
 mod metadata;
 mod open;
+mod read_only;
 pub(crate) mod record_key;
 mod redo;
 mod reshape;

@@ -1,13 +1,13 @@
 //! Opening a store that is there: everything is checked before anything is changed.
 
-use super::core::{Core, Opening};
+use super::core::{Core, Opening, Shards};
 use super::directory::Identity;
 use super::metadata::Metadata;
 use super::shards::finish_retiring;
 use super::view::{Partition, View};
 use super::{Keyspace, Store};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
+use crate::id::{KeyspaceId, ShardId};
 use crate::options::Durability;
 use crate::parallel;
 use crate::rebalancer;
@@ -19,7 +19,7 @@ use crate::shard::{
 };
 use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,6 +37,9 @@ pub struct Recovery {
     /// power failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what was behind
     /// damage. Nothing that was synced, except for the latter.
     pub lost: Vec<String>,
+    /// Batches over several shards of which parts are missing, in a store that is opened read-only:
+    /// each of them is seen in part, until an opening for writing completes them.
+    pub unfinished: usize,
     /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
     /// goes on with it.
     pub draining: Vec<ShardId>,
@@ -59,18 +62,8 @@ fn warn_of_slow_checksums() {
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let (id, path) = (opening.id, &opening.path);
-    let directory = path.join("metadata");
-    if !Engine::exists(&directory)? {
-        return Err(Error::new(
-            ErrorKind::Damaged,
-            format!(
-                "the store's metadata {} is missing; restore it from a copy",
-                directory.display()
-            ),
-        ));
-    }
-    let keep: Keep = Some(Arc::clone(&opening.lock) as Arc<dyn Send + Sync>);
+    let (id, path, keep) = (opening.id, &opening.path, opening.keep());
+    let directory = metadata_directory(path)?;
     let metadata = Metadata::open(&directory, keep.clone(), opening.options.log_damage)?;
     let topology = metadata.topology(id)?;
     let intents = journal::intents(&metadata)?;
@@ -79,10 +72,12 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         check_shard(path, shard, id)?;
     }
     let resources = Resources::new(&opening.options, topology.shards().len());
-    let shards = open_shards(path, &topology, &resources, &keep, &intents)?;
-    let mut recovery = Recovery::default();
-    let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
-    recovery.lost = engines.flat_map(|engine| engine.lost().iter().cloned()).collect();
+    let shards = open_shards(&topology, |shard| {
+        let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
+        let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
+        open_shard(path, shard, &resources, &keep, &mine.collect::<Vec<_>>())
+    })?;
+    let mut recovery = Recovery { lost: lost(&metadata, &shards), ..Recovery::default() };
     // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
     // the log only: its process died before its flush.
     if !crate::failpoint::skip("flush-before-opening-drops") {
@@ -94,17 +89,9 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let core = Core::new(opening, &topology, shards, metadata, resources);
     finish_retiring(&core, &mut recovery.orphans)?;
     let core = Arc::new(core);
-    let foreign = journal::foreign(&core.metadata)?;
-    let keyspaces = topology
-        .keyspaces()
-        .map(|keyspace| {
-            let view = open_view(&core, keyspace, &foreign)?;
-            Ok((keyspace.id(), Keyspace::new(Arc::clone(&core), view)))
-        })
-        .collect::<Result<BTreeMap<_, _>>>()?;
+    let keyspaces = open_keyspaces(&core, &topology)?;
     recovery.batches = core.redo.replay(&core, &keyspaces)?;
-    recovery.draining =
-        topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect();
+    recovery.draining = draining(&topology);
     let past = journal::last_number(&core.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
@@ -116,7 +103,31 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     Ok(store)
 }
 
-fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
+/// Where the metadata is; it must be there.
+pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
+    let directory = store.join("metadata");
+    if Engine::exists(&directory)? {
+        return Ok(directory);
+    }
+    let place = directory.display();
+    Err(Error::new(
+        ErrorKind::Damaged,
+        format!("the store's metadata {place} is missing; restore it from a copy"),
+    ))
+}
+
+/// What the logs had lost.
+pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<String> {
+    let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
+    engines.flat_map(|engine| engine.lost().iter().cloned()).collect()
+}
+
+/// The shards that are being removed.
+pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
+    topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
+}
+
+pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
     let directory = store.join(&shard.directory);
     let (number, place) = (shard.id, directory.display());
     if !directory.is_dir() {
@@ -157,18 +168,11 @@ pub(super) fn open_shard(
     Engine::open(&directory, resources, keep.clone(), expendable)
 }
 
-fn open_shards(
-    store: &Path,
+/// Opens all shards, in parallel.
+pub(super) fn open_shards(
     topology: &Topology,
-    resources: &Resources,
-    keep: &Keep,
-    intents: &[(u64, Intent)],
-) -> Result<BTreeMap<ShardId, Arc<Engine>>> {
-    let open = |shard: &ShardInfo| {
-        let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
-        let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
-        open_shard(store, shard, resources, keep, &mine.collect::<Vec<_>>())
-    };
+    open: impl Fn(&ShardInfo) -> Result<Engine> + Sync,
+) -> Result<Shards> {
     let shards: Vec<_> = topology.shards().collect();
     let opened = parallel::each(&shards, |shard| open(shard));
     let engine = |(shard, opened): (&&ShardInfo, std::thread::Result<Result<Engine>>)| {
@@ -242,7 +246,7 @@ fn roll_back(
 }
 
 /// The partitions that a shard owns, all of which are there.
-fn wanted_partitions(
+pub(super) fn wanted_partitions(
     topology: &Topology,
     shard: ShardId,
     there: &BTreeSet<PartitionName>,
@@ -291,6 +295,19 @@ fn check_orphan(
             orphan.id
         ),
     ))
+}
+
+/// The keyspaces of a store whose partitions are all there.
+pub(super) fn open_keyspaces(
+    core: &Arc<Core>,
+    topology: &Topology,
+) -> Result<BTreeMap<KeyspaceId, Keyspace>> {
+    let foreign = journal::foreign(&core.metadata)?;
+    let open = |keyspace: &Arc<topology::Keyspace>| {
+        let view = open_view(core, keyspace, &foreign)?;
+        Ok((keyspace.id(), Keyspace::new(Arc::clone(core), view)))
+    };
+    topology.keyspaces().map(open).collect()
 }
 
 /// The view of a keyspace whose partitions are all there.

@@ -211,20 +211,44 @@ fn replay_one(
     number: u64,
     record: &[u8],
 ) -> Result<()> {
-    let record: RedoRecord<'_> = decode(&format!("redo record {number} in the metadata"), record)?;
-    let mut routes = Routes::of(&record.ops, views, true)?;
-    routes.leave_out(|partition| fences.get(&partition).is_some_and(|fence| number < *fence));
-    for shard in routes.shards() {
-        let mut part = routes.part(shard)?;
-        let Some(engine) = &part.shard else { continue };
-        if engine.get(engine.bookkeeping(), &number.to_be_bytes(), Read::PRESENT)?.is_some() {
-            continue;
-        }
+    for (shard, mut part) in missing_parts(views, fences, number, record)? {
         mark(&mut part, number);
         part.write(Durability::Buffered)?;
         tracing::info!(batch = number, %shard, "completed the part of a batch that a crash interrupted");
     }
     Ok(())
+}
+
+/// The parts of a batch whose markers are not there.
+fn missing_parts(
+    views: &impl Views,
+    fences: &BTreeMap<PartitionName, u64>,
+    number: u64,
+    record: &[u8],
+) -> Result<Vec<(ShardId, Part)>> {
+    let record: RedoRecord<'_> = decode(&format!("redo record {number} in the metadata"), record)?;
+    let mut routes = Routes::of(&record.ops, views, true)?;
+    routes.leave_out(|partition| fences.get(&partition).is_some_and(|fence| number < *fence));
+    let mut missing = Vec::new();
+    for shard in routes.shards() {
+        let part = routes.part(shard)?;
+        let Some(engine) = &part.shard else { continue };
+        if engine.get(engine.bookkeeping(), &number.to_be_bytes(), Read::PRESENT)?.is_none() {
+            missing.push((shard, part));
+        }
+    }
+    Ok(missing)
+}
+
+/// How many batches a replay would complete, in a store that is opened read-only.
+pub(super) fn count_unfinished(core: &Core, views: &impl Views) -> Result<usize> {
+    let fences = read_fences(&core.metadata)?;
+    let mut unfinished = 0;
+    for (number, record) in core.metadata.records(RECORD_PREFIX, parse_number)? {
+        let parts = missing_parts(views, &fences, number, &record)?;
+        unfinished += usize::from(!parts.is_empty());
+    }
+    Ok(unfinished)
 }
 
 pub(super) fn record_key(number: u64) -> Vec<u8> {

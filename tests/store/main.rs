@@ -21,6 +21,7 @@ mod linear;
 mod logs;
 mod model;
 mod pressure;
+mod read_only;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::human;
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::progress;
 use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 )]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 
     /// The keyspace
     keyspace: String,
@@ -73,7 +73,7 @@ struct Progress {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let layout = layout(args)?;
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let keyspace = store.keyspace(&args.keyspace)?;
     let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
     let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 fn layout(args: &Args) -> Outcome<Layout> {
     let RowsArgs { format, key_column, no_header } = &args.rows;
     if let Some(like) = &args.like {
-        let reader = Reader::open(like, &args.rows, &args.store.memory.options())?;
+        let reader = Reader::open(like, &args.rows, &args.store.memory().options())?;
         return reader.layout().cloned().ok_or_else(|| {
             Failure::usage(format!("{} is empty: it shows no columns", like.display()))
         });

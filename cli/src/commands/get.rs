@@ -1,7 +1,7 @@
 //! `annulus get`
 
 use crate::exit::{Exit, Outcome};
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::text;
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ use std::ffi::OsString;
   annulus get users ada --json -s /data/store")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 
     /// The keyspace
     keyspace: String,
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let key = text::parse(&args.key, args.hex)?;
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let value = store.keyspace(&args.keyspace)?.get(&key)?;
     if output.json() {
         let mut object = Map::new();

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::human;
-use crate::open::StoreArgs;
+use crate::open::{ReadArgs, StoreArgs};
 use crate::output::Output;
 use crate::rows::{RowsArgs, sample_keys};
 use crate::table::Table;
@@ -97,7 +97,7 @@ struct CreateArgs {
   annulus keyspace list -s /data/store --json")]
 struct ListArgs {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 }
 
 /// Drop a keyspace with all its keys
@@ -115,7 +115,7 @@ struct DropArgs {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     match &args.command {
         Command::Create(args) => create(args, output)?,
-        Command::List(args) => list(&args.store.open()?, output)?,
+        Command::List(args) => list(&args.store.open(output)?, output)?,
         Command::Drop(args) => {
             let store = args.store.open()?;
             store.drop_keyspace(&args.name)?;

@@ -1,7 +1,7 @@
 //! `annulus map`
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::picture::{Picture, Style, draw, svg};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
   annulus map -s /data/store --json")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 
     /// The keyspaces to draw [default: all]
     keyspaces: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let keyspaces = if args.keyspaces.is_empty() {
         store.keyspaces()
     } else {

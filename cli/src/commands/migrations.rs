@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Outcome};
 use crate::human;
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{happened, table, totals};
 use annulus::{Outcome as Reshape, Store};
@@ -21,7 +21,7 @@ use serde_json::json;
   annulus migrations -s /data/store --json")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 
     /// Only the newest N
     #[arg(long, value_name = "N")]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let history = store.reshape_history()?;
     let first = history.len().saturating_sub(args.last.unwrap_or(usize::MAX));
     let history = history.get(first..).unwrap_or_default();

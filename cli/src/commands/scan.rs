@@ -1,7 +1,7 @@
 //! `annulus scan`
 
 use crate::exit::{Exit, Outcome};
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::select::SelectArgs;
 use crate::text;
@@ -20,7 +20,7 @@ use annulus::ScanOptions;
   annulus scan users --keys-only --json -s /data/store")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 
     /// The keyspace
     keyspace: String,
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let mut options = ScanOptions::new();
     options.reverse = args.reverse;
     options.limit = args.limit;
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let mut scan = selection.scan(&store.keyspace(&args.keyspace)?, options)?;
     while let Some((key, value)) = scan.next_row()? {
         if output.json() {

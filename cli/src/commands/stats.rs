@@ -3,7 +3,7 @@
 use super::keyspace::how;
 use crate::exit::{Exit, Outcome};
 use crate::human;
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
@@ -21,11 +21,11 @@ use serde::Serialize;
   annulus stats -s /data/store --json")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let stats = store.stats()?;
     let history = totals(&store.reshape_history()?);
     if output.json() {

@@ -3,7 +3,7 @@
 use super::migrations::recovered;
 use crate::exit::{Exit, Outcome};
 use crate::human;
-use crate::open::StoreArgs;
+use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
 use annulus::{Recovery, ShardId, Store, Verification};
@@ -24,11 +24,11 @@ use std::time::Instant;
   annulus verify -s /data/store --json")]
 pub(crate) struct Args {
     #[command(flatten)]
-    store: StoreArgs,
+    store: ReadArgs,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let store = args.store.open()?;
+    let store = args.store.open(output)?;
     let started = Instant::now();
     let report = store.verify()?;
     let seconds = started.elapsed().as_secs_f64();

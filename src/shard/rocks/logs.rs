@@ -54,9 +54,25 @@ fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// with a later log only if the numbers of the writes follow each other, which they do not after
 /// files came in: the next opening would drop what was written since this one. For the same reason
 /// the caller flushes when something was lost: no later opening sees these logs again.
+///
+/// A database that is opened read-only is only judged: see [`judge_logs`].
 pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+    judge(directory, damage, cut)
+}
+
+/// The same, without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// for writing drops.
+pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+    judge(directory, damage, |_, _| Ok(()))
+}
+
+fn judge(
+    directory: &Path,
+    damage: LogDamage,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<Vec<String>> {
     let mut lost = Vec::new();
-    mend_manifest(directory, &mut lost)?;
+    mend_manifest(directory, &mut lost, &cut)?;
     let mut walks = Vec::new();
     for (number, path) in logs(directory)? {
         let walk = read(&path)?;
@@ -104,7 +120,11 @@ fn goes_on(log: &Walk, later: &[(u64, PathBuf, Walk)]) -> bool {
 /// Of a manifest only the end can be unsynced, and what it says there was not acted on: RocksDB
 /// syncs it before it uses or removes a file by it. It refuses what is missing after a cut that
 /// took more than that.
-fn mend_manifest(directory: &Path, lost: &mut Vec<String>) -> Result<()> {
+fn mend_manifest(
+    directory: &Path,
+    lost: &mut Vec<String>,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<()> {
     let current = directory.join("CURRENT");
     // If it is not there, or says nothing, RocksDB says so.
     let Ok(name) = std::fs::read_to_string(&current) else { return Ok(()) };

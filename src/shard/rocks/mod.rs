@@ -26,7 +26,7 @@ use batch::RocksBatch;
 use cursor::RocksCursor;
 use error::context;
 use link::MadeFamily;
-use logs::{mend_logs, sync_logs};
+use logs::{judge_logs, mend_logs, sync_logs};
 use names::{family, parse_family};
 use owned::{ColumnFamily, Db, Handle, OpenDb, Pinned, Snapshot};
 use parking_lot::{Mutex, RwLock};
@@ -38,6 +38,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The directory of files on their way in, below the database's own.
+const SCRATCH: &str = "scratch";
 
 pub(crate) struct Rocks {
     db: Arc<OpenDb>,
@@ -84,10 +87,44 @@ impl Rocks {
             sync_logs(directory)?;
         }
         let lost = mend_logs(directory, resources.log_damage())?;
-        let scratch = directory.join("scratch");
-        remove_all(&scratch)?;
+        remove_all(&directory.join(SCRATCH))?;
         let (db, names) = open_families(directory, resources, expendable)?;
-        let db = OpenDb::new(db, directory, keep);
+        let opened =
+            Self::of(OpenDb::new(db, directory, keep), directory, &names, resources, lost)?;
+        if !opened.lost.is_empty() {
+            // So that no later opening sees these logs: see `mend_logs`.
+            opened.flush()?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens the database in a directory to be read. Nothing is created, changed or locked: what the
+    /// logs hold is read into memory. Of a database that another process has open, this is what its
+    /// files were during the call, or an error if files went meanwhile.
+    pub(crate) fn open_read_only(
+        directory: &Path,
+        resources: &Resources,
+        keep: Keep,
+    ) -> Result<Self> {
+        let lost = judge_logs(directory, resources.log_damage())?;
+        let mut options = resources.database()?;
+        options.create_if_missing(false);
+        let names = list_families(&options, directory)?;
+        let families =
+            names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()));
+        let place = directory.display();
+        let db = Db::open_cf_descriptors_read_only(&options, directory, families, false)
+            .map_err(context(format_args!("cannot open the database in {place}")))?;
+        Self::of(OpenDb::new(db, directory, keep), directory, &names, resources, lost)
+    }
+
+    fn of(
+        db: Arc<OpenDb>,
+        directory: &Path,
+        names: &[String],
+        resources: &Resources,
+        lost: Vec<String>,
+    ) -> Result<Self> {
         let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "RocksDB has no default column family")
         })?;
@@ -99,10 +136,10 @@ impl Rocks {
             .collect();
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
-        let opened = Self {
+        Ok(Self {
             db,
             directory: directory.to_owned(),
-            scratch,
+            scratch: directory.join(SCRATCH),
             bookkeeping: Arc::new(bookkeeping),
             partitions: Mutex::new(partitions),
             stranded: Mutex::default(),
@@ -112,12 +149,7 @@ impl Rocks {
             present: ReadOptions::default(),
             buffered: WriteOptions::default(),
             synced,
-        };
-        if !opened.lost.is_empty() {
-            // So that no later opening sees these logs: see `mend_logs`.
-            opened.flush()?;
-        }
-        Ok(opened)
+        })
     }
 
     /// What the logs had lost when this was opened, described.
