@@ -1,8 +1,8 @@
 //! Which of the application's operations are looked at, and where what was seen waits until the
 //! [rebalancer](crate::rebalancer)'s thread fetches it.
 //!
-//! Each thread counts its operations down to the next one to sample, in a variable of its own; the
-//! gaps are drawn at random, so that no rhythm of the application hides a key. What is sampled goes
+//! Each thread counts its operations on a store down to the next one to sample, in a variable of its
+//! own; the gaps are drawn at random, so that no rhythm of the application hides a key. What is sampled goes
 //! to one of a few buffers, each on cache lines of its own. So an operation that is not sampled
 //! touches no memory that another thread writes to, and one that is waits for nobody: if its buffer
 //! is taken or full, the sample is lost, and counted as such.
@@ -35,39 +35,61 @@ const SAMPLES_PER_SECOND: f64 = 32_000.0;
 /// So each time a thread has told of so many, the gap is doubled.
 const SAMPLES_A_DOUBLING: usize = 256;
 
+/// Countdowns of a thread: one for the stores that sample nothing, and the others dealt out to those
+/// that do in the order of their opening. If more are open, some share one. That is no error: each
+/// of their operations is as likely to be sampled as its weight says. But the gap is drawn for either.
+const COUNTDOWNS: usize = 16;
+
+/// The countdown of stores that sample nothing.
+const OF_NONE: usize = 0;
+
 thread_local! {
-    static COUNTDOWN: Countdown = const { Countdown { left: Cell::new(0), gap: Cell::new(0), random: Cell::new(0), buffer: Cell::new(0) } };
+    static THREAD: Thread = const {
+        Thread {
+            countdowns: [const { Countdown { left: Cell::new(0), gap: Cell::new(0) } }; COUNTDOWNS],
+            random: Cell::new(0),
+            buffer: Cell::new(0),
+        }
+    };
 }
 
-/// How far a thread is from its next sample.
-struct Countdown {
-    left: Cell<u32>,
-    /// The mean of the distribution that `left` was drawn from; 0 before the first draw.
-    gap: Cell<u32>,
-    /// State of a xorshift generator (Marsaglia 2003): it need only be cheap and without a rhythm.
+/// What a thread has of its own.
+struct Thread {
+    countdowns: [Countdown; COUNTDOWNS],
+    /// State of a xorshift generator (Marsaglia 2003): it need only be cheap and without a rhythm. 0
+    /// before the first draw.
     random: Cell<u64>,
     buffer: Cell<usize>,
 }
 
-impl Countdown {
+/// How far a thread is from its next sample of a store.
+struct Countdown {
+    left: Cell<u32>,
+    /// The mean of the distribution that `left` was drawn from; 0 before the first draw.
+    gap: Cell<u32>,
+}
+
+impl Thread {
     /// Draws the distance to the next sample, uniformly from 0 to twice the mean.
-    fn draw(&self, gap: u32) {
-        let mut random = self.random.get();
+    fn draw(&self, countdown: &Countdown, gap: u32) {
+        let mut random = match self.random.get() {
+            0 => self.begin(),
+            random => random,
+        };
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         self.random.set(random);
-        self.gap.set(gap);
-        self.left.set(((random >> 32) % u64::from(2 * gap - 1)) as u32);
+        countdown.gap.set(gap);
+        countdown.left.set(((random >> 32) % u64::from(2 * gap - 1)) as u32);
     }
 
     /// A thread's first operation: a generator and a buffer of its own.
-    fn begin(&self, gap: u32) {
+    fn begin(&self) -> u64 {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         let number = THREADS.fetch_add(1, Ordering::Relaxed);
         self.buffer.set(number % BUFFERS);
-        self.random.set((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        self.draw(gap);
+        (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -125,6 +147,8 @@ enum Kind {
 }
 
 pub(crate) struct Sampler {
+    /// Which of a thread's countdowns counts for it.
+    countdown: usize,
     /// The present mean gap; 0 if nothing is sampled.
     gap: CachePadded<AtomicU32>,
     buffers: Box<[CachePadded<Mutex<Buffer>>]>,
@@ -134,7 +158,10 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub(crate) fn new(enabled: bool) -> Self {
+        static SAMPLERS: AtomicUsize = AtomicUsize::new(0);
+        let number = || SAMPLERS.fetch_add(1, Ordering::Relaxed);
         Self {
+            countdown: if enabled { 1 + number() % (COUNTDOWNS - 1) } else { OF_NONE },
             gap: CachePadded::new(AtomicU32::new(if enabled { GAP_FIRST } else { 0 })),
             buffers: (0..BUFFERS).map(|_| CachePadded::default()).collect(),
             lost: CachePadded::default(),
@@ -144,29 +171,28 @@ impl Sampler {
     /// To be asked at the beginning of each operation: whether to tell of it.
     #[inline]
     pub(crate) fn begin(&self) -> Option<Sampled> {
-        COUNTDOWN.with(|countdown| match countdown.left.get().checked_sub(1) {
-            Some(left) => {
-                countdown.left.set(left);
-                None
+        THREAD.with(|thread| {
+            let countdown = thread.countdowns.get(self.countdown % COUNTDOWNS)?;
+            match countdown.left.get().checked_sub(1) {
+                Some(left) => {
+                    countdown.left.set(left);
+                    None
+                }
+                None => self.begin_sampled(thread, countdown),
             }
-            None => self.begin_sampled(countdown),
         })
     }
 
     #[cold]
-    fn begin_sampled(&self, countdown: &Countdown) -> Option<Sampled> {
+    fn begin_sampled(&self, thread: &Thread, countdown: &Countdown) -> Option<Sampled> {
         let gap = self.gap.load(Ordering::Relaxed);
         if gap == 0 {
             countdown.left.set(GAP_MAX);
             return None;
         }
         let weight = countdown.gap.get();
-        if weight == 0 {
-            countdown.begin(gap);
-            return None;
-        }
-        countdown.draw(gap);
-        Some(Sampled { begun: Instant::now(), weight })
+        thread.draw(countdown, gap);
+        (weight > 0).then(|| Sampled { begun: Instant::now(), weight })
     }
 
     /// A read or a write has ended.
@@ -187,7 +213,7 @@ impl Sampler {
 
     #[cold]
     pub(crate) fn tell(&self, seen: Seen<'_>) {
-        let buffer = COUNTDOWN.with(|countdown| countdown.buffer.get());
+        let buffer = THREAD.with(|thread| thread.buffer.get());
         match self.buffers.get(buffer).and_then(|buffer| buffer.try_lock()?.push(seen)) {
             None => {
                 self.lost.fetch_add(seen.weight.into(), Ordering::Relaxed);
@@ -301,6 +327,37 @@ mod tests {
         for count in counts {
             assert!((count as f64 * 8.0 / expected - 1.0).abs() < 0.2, "{counts:?}");
         }
+    }
+
+    /// The countdown was shared by all stores of a process. So one that samples nothing, used in
+    /// turn with another, took all samples away that fell on it, and set the other back by a
+    /// thousand operations each time; and a busy one made the gaps of a quiet one long.
+    #[test]
+    fn stores_do_not_swallow_the_samples_of_others() {
+        let (none, busy, quiet) = (Sampler::new(false), Sampler::new(true), Sampler::new(true));
+        busy.gap.store(GAP_MAX, Ordering::Relaxed);
+        const OPERATIONS: u64 = 200_000;
+        let tell = |sampler: &Sampler| {
+            let sampled = sampler.begin();
+            sampler.end(sampled, KeyspaceId(1), b"key", Access::Read, 1);
+        };
+        for _ in 0..OPERATIONS {
+            [&none, &busy, &quiet].into_iter().for_each(tell);
+        }
+        let drain = |sampler: &Sampler| {
+            let (mut operations, mut samples) = (0, 0_u64);
+            sampler.drain(Duration::from_secs(10), |seen| {
+                operations += u64::from(seen.weight);
+                samples += 1;
+            });
+            (operations as f64 / OPERATIONS as f64, samples)
+        };
+        assert_eq!(drain(&none), (0.0, 0));
+        let ((of_busy, _), (of_quiet, samples)) = (drain(&busy), drain(&quiet));
+        assert!((of_busy - 1.0).abs() < 0.3, "{of_busy}");
+        assert!((of_quiet - 1.0).abs() < 0.1, "{of_quiet}");
+        // Each sample stands for few operations, but for the doublings of a full buffer.
+        assert!(samples > OPERATIONS / u64::from(GAP_MAX) * 2, "{samples}");
     }
 
     #[test]

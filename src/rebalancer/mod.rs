@@ -21,7 +21,7 @@ pub use handle::Rebalancer;
 pub(crate) use worker::start;
 
 use crate::balance::rebalance::Policy;
-use crate::heat::Tracker;
+use crate::heat::{HeatEvent, Tracker};
 use crate::id::PartitionId;
 use crate::options::Options;
 use crate::reshape::{Job, Outcome};
@@ -29,16 +29,21 @@ use crate::topology::Topology;
 use decision::Log;
 use few_files::FewFiles;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the rebalancer knows and was told. Its parts are locked one at a time,
-/// but `tracking` inside `few_files`.
+/// What the rebalancer knows and was told. Its parts are locked one at a time, but `tracking` inside
+/// `few_files`. None is locked while the listener is called, except `telling`, for which no thread
+/// waits.
 pub(crate) struct State {
     begun: Instant,
     tracking: Mutex<Tracking>,
+    /// What was found and the listener has not been told yet, the oldest first.
+    untold: Mutex<VecDeque<HeatEvent>>,
+    /// Held by the thread that tells, so that events keep their order.
+    telling: Mutex<()>,
     control: Mutex<Control>,
     log: Mutex<Log>,
     /// When partitions were last reshaped; those that rest no more are left out.
@@ -50,7 +55,7 @@ pub(crate) struct State {
 struct Tracking {
     tracker: Tracker,
     /// When the samples were last fetched.
-    drained: Instant,
+    drained: Duration,
     /// When the small file, and when the whole, was last written.
     saved_now: Instant,
     saved: Instant,
@@ -75,10 +80,12 @@ impl State {
             begun,
             tracking: Mutex::new(Tracking {
                 tracker,
-                drained: begun,
+                drained: Duration::ZERO,
                 saved_now: begun,
                 saved: begun,
             }),
+            untold: Mutex::default(),
+            telling: Mutex::default(),
             control: Mutex::new(Control {
                 policy: options.rebalance.policy,
                 paused: false,

@@ -1,12 +1,12 @@
 //! The thread, and what it does each time it wakes.
 
 use super::decision::{Decision, Verdict};
-use super::{Control, State};
+use super::{Control, State, Tracking};
 use crate::balance::rebalance::{Policy, Reason, Rebalance};
 use crate::error::Result;
-use crate::heat::{HeatReport, HotKeys, Observation};
+use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
-use crate::reshape::{self, Event, Job, Purpose};
+use crate::reshape::{self, Event, Job, Purpose, Registry};
 use crate::store::Store;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -71,39 +71,36 @@ impl State {
         self.tracking.lock().tracker.hot_keys(self.now(), keyspace, limit)
     }
 
-    /// Fetches the samples, and tells of what they show.
+    /// Fetches the samples, and tells the listener what they show.
+    ///
+    /// IMPORTANT: the caller holds no lock, and none is held here while the listener is called: it
+    /// may ask for the heat, and comes here again.
     pub(crate) fn collect(&self, store: &Store) {
-        let topology = store.topology();
-        let now = self.now();
-        let mut tracking = self.tracking.lock();
-        let tracking = &mut *tracking;
-        tracking.tracker.follow(now, &topology);
-        let drained = Instant::now();
-        let elapsed = drained.saturating_duration_since(tracking.drained);
-        tracking.drained = drained;
-        let mut latencies = Vec::new();
-        store.core().sampler.drain(elapsed, |seen| {
-            latencies.extend(seen.took);
-            let nanos = seen.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            tracking.tracker.observe(
-                now,
-                &Observation {
-                    keyspace: seen.keyspace,
-                    key: seen.key,
-                    kind: seen.access,
-                    bytes: seen.bytes as u64,
-                    nanos,
-                    weight: seen.weight.into(),
-                },
-            );
-        });
-        let events = tracking.tracker.tick(now);
-        let registry = store.reshapes();
-        registry.foreground.record(latencies);
-        for event in events {
+        let latencies = {
+            let mut tracking = self.tracking.lock();
+            let latencies = tracking.fetch(store, self.now());
+            // Under the lock, so that events of one key are told in their order.
+            self.untold.lock().extend(tracking.tracker.tick(self.now()));
+            latencies
+        };
+        store.reshapes().foreground.record(latencies);
+        self.tell(store.reshapes());
+    }
+
+    /// Tells the listener what was found. If another thread does so, or a call of the listener has
+    /// led here, that is left to it, or to the next tick.
+    fn tell(&self, registry: &Registry) {
+        while !registry.teller().is_calling()
+            && let Some(_turn) = self.telling.try_lock()
+            && let Some(event) = self.next_untold()
+        {
             tracing::debug!("{event}");
             registry.tell(&Event::Heat(event));
         }
+    }
+
+    fn next_untold(&self) -> Option<HeatEvent> {
+        self.untold.lock().pop_front()
     }
 
     /// Writes down how the job ended, if it has.
@@ -192,6 +189,32 @@ impl State {
             }
         }
         log.end_of_plan();
+    }
+}
+
+impl Tracking {
+    /// Feeds the tracker with the samples since the last time; returns how long the operations took.
+    fn fetch(&mut self, store: &Store, now: Duration) -> Vec<Duration> {
+        // A keyspace that is new here was used since then, and not only from now on: its first
+        // rates would be as if everything had happened in an instant.
+        self.tracker.follow(self.drained, &store.topology());
+        let elapsed = now.saturating_sub(self.drained);
+        self.drained = now;
+        let mut latencies = Vec::new();
+        store.core().sampler.drain(elapsed, |seen| {
+            latencies.extend(seen.took);
+            let nanos = seen.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            let observation = Observation {
+                keyspace: seen.keyspace,
+                key: seen.key,
+                kind: seen.access,
+                bytes: seen.bytes as u64,
+                nanos,
+                weight: seen.weight.into(),
+            };
+            self.tracker.observe(now, &observation);
+        });
+        latencies
     }
 }
 

@@ -1,7 +1,7 @@
 //! Jobs: one reshape or several for one purpose, with a handle.
 
 use super::control::Control;
-use super::event::Event;
+use super::event::{Event, TellerId};
 use super::options::ReshapeOptions;
 use super::outcome::Outcome;
 use super::phase::Phase;
@@ -63,6 +63,8 @@ pub struct Job {
 }
 
 struct Inner {
+    /// Of the store that it belongs to.
+    teller: TellerId,
     number: u64,
     title: String,
     /// The partitions that its reshapes begin with.
@@ -125,8 +127,11 @@ impl Job {
     /// [`Closed`](ErrorKind::Closed), [`Io`](ErrorKind::Io), [`Damaged`](ErrorKind::Damaged) if a
     /// copy differed from its source, [`Internal`](ErrorKind::Internal) for a panic. The
     /// partitions concerned are served as before. [`InDoubt`](ErrorKind::InDoubt) if the commit
-    /// failed: opening the store anew finds out.
+    /// failed: opening the store anew finds out. [`InvalidArgument`](ErrorKind::InvalidArgument)
+    /// in a [listener](crate::StoreBuilder::listener) of its store, if it has not ended: what it
+    /// waits for may be the call.
     pub fn wait(&self) -> Result<Vec<Outcome>> {
+        self.check_waiting()?;
         self.inner.control.wait(None);
         self.result()
     }
@@ -137,7 +142,14 @@ impl Job {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<Vec<Outcome>>> {
+        if let Err(error) = self.check_waiting() {
+            return Some(Err(error));
+        }
         self.inner.control.wait(Some(timeout)).then(|| self.result())
+    }
+
+    fn check_waiting(&self) -> Result<()> {
+        if self.has_ended() { Ok(()) } else { self.inner.teller.refuse("wait for a job") }
     }
 
     fn result(&self) -> Result<Vec<Outcome>> {
@@ -227,6 +239,7 @@ pub(crate) fn start(
     let control = Arc::new(Control::new(steps.len()));
     control.bytes_total.store(steps.iter().map(|step| step.bytes).sum(), Ordering::Relaxed);
     let inner = Inner {
+        teller: registry.teller(),
         number: registry.job_number(),
         title,
         specs: steps.iter().filter_map(Step::spec).collect(),

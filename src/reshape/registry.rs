@@ -2,7 +2,7 @@
 //! they came to.
 
 use super::control::Control;
-use super::event::{Event, Listener};
+use super::event::{Event, Listener, Teller, TellerId};
 use super::foreground::Foreground;
 use super::job::Job;
 use super::options::ReshapeOptions;
@@ -13,9 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::topology::{PartitionName, ReshapeSpec};
 use parking_lot::{Condvar, Mutex};
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,15 +24,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How many jobs that have ended are listed.
 const ENDED_JOBS_MAX: usize = 64;
 
-thread_local! {
-    static TELLING: Cell<bool> = const { Cell::new(false) };
-}
-
 pub(crate) struct Registry {
     pub(crate) options: ReshapeOptions,
     pub(crate) pacer: Pacer,
     pub(crate) foreground: Foreground,
-    listener: Option<Listener>,
+    teller: Teller,
     state: Mutex<State>,
     changed: Condvar,
     next_number: AtomicU64,
@@ -95,7 +89,7 @@ impl Registry {
             options,
             pacer: Pacer::new(options.throttle),
             foreground: Foreground::default(),
-            listener,
+            teller: Teller::new(listener),
             state: Mutex::default(),
             changed: Condvar::new(),
             next_number: AtomicU64::new(1),
@@ -290,19 +284,14 @@ impl Registry {
         !state.stopping && !state.to_trim.is_empty()
     }
 
-    /// Tells the listener. One that panics is not told less the next time.
+    /// Calls the listener. The caller holds no lock of the store.
     pub(crate) fn tell(&self, event: &Event) {
-        let Some(listener) = &self.listener else { return };
-        TELLING.set(true);
-        if catch_unwind(AssertUnwindSafe(|| listener.0(event))).is_err() {
-            tracing::error!("the listener panicked");
-        }
-        TELLING.set(false);
+        self.teller.tell(event);
     }
 
-    /// Whether this thread is a worker that calls the listener, and so cannot wait for workers.
-    pub(crate) fn is_telling() -> bool {
-        TELLING.get()
+    /// Says whether this thread is calling the listener.
+    pub(crate) const fn teller(&self) -> TellerId {
+        self.teller.id()
     }
 
     /// Counts an outcome.

@@ -151,9 +151,26 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets who is told of [events](Event), on the thread that makes them:
-    /// it should be quick. A reshape may hold what changes of the store wait for, so the listener
-    /// must not ask for any, nor wait for jobs, nor close the store.
+    /// Sets the listener, a function that is called with each [event](Event) on the thread that
+    /// makes it: a worker of a reshape, the rebalancer's, or one of the application that asks for the
+    /// [load](Store::heat) or a [plan](crate::Rebalancer::plan), or closes the store. That thread
+    /// waits for it, so it should be quick. A panic in it is caught.
+    ///
+    /// No lock of the store is held meanwhile, so the listener may call the store: read, write,
+    /// commit batches, scan, take snapshots, sync, flush, verify; ask for statistics, load, hot keys,
+    /// plans, decisions, jobs, history and topology; start, pause and abort reshapes; create
+    /// keyspaces. Three calls would wait for the very thread that calls the listener, and return
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) there: [`Store::close`],
+    /// [`Store::drop_keyspace`], and [`Job::wait`](crate::Job::wait) for a job that has not ended.
+    /// Do these on another thread, for which the listener does not wait. While the store is being
+    /// closed, what it calls may return [`Closed`](ErrorKind::Closed).
+    ///
+    /// Events of a reshape come in their order, those of the load too; between the two kinds, and
+    /// between reshapes, there is none. Events of the load that the listener itself brings to light
+    /// are told when it has returned.
+    ///
+    /// A listener that owns a handle of its store keeps it open: let it hold one that can be taken
+    /// away, and do not hold a lock that it waits for when you drop or close the store.
     pub fn listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Listener(Arc::new(listener)));
         self

@@ -96,8 +96,11 @@ impl Store {
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there is none; [`Closed`](ErrorKind::Closed),
-    /// [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
+    /// [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io);
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) in a
+    /// [listener](crate::StoreBuilder::listener) of this store, because it waits for reshapes.
     pub fn drop_keyspace(&self, name: &str) -> Result<()> {
+        self.reshapes().teller().refuse("drop a keyspace")?;
         let keyspace = self.keyspace(name)?;
         // Before the lock, which a reshape needs to come to its end.
         self.reshapes().close_keyspace(keyspace.id());

@@ -5,7 +5,6 @@ use super::{KeyspaceStats, ShardStats, Store, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::parallel;
-use crate::reshape::Registry;
 use crate::shard::{Engine, HARDWARE_CHECKSUMS, Shard};
 use crate::topology;
 use crate::verify::Verification;
@@ -103,21 +102,24 @@ impl Store {
     /// # Errors
     ///
     /// The first error of a shard; the others are closed all the same.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) in a
+    /// [listener](crate::StoreBuilder::listener) of this store: nothing was done.
     pub fn close(&self) -> Result<()> {
-        if Registry::is_telling() {
-            return Err(Error::invalid("a listener cannot close its store; do it elsewhere"));
-        }
+        self.reshapes().teller().refuse("close its store")?;
         // Reshapes end, those that are not committed by a rollback.
         self.reshapes().stop();
         self.reshapes().wait_until_idle();
+        let core = &self.inner.core;
+        if core.options.heat.is_some() && !core.is_closed() {
+            // Before the lock: the listener hears of what was found, and may call the store.
+            core.rebalancer.collect(self);
+        }
         // So that no change of the topology comes between, and a second closing waits for this one.
         let _changing = self.inner.changing.lock();
-        let core = &self.inner.core;
         if !core.mark_closed() {
             return Ok(());
         }
         if core.options.heat.is_some() {
-            core.rebalancer.collect(self);
             core.rebalancer.save(self, true);
         }
         // Waits for the writes that passed before the mark.

@@ -53,7 +53,6 @@ pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::options::{Durability, Options};
-use crate::reshape::Registry;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -100,7 +99,7 @@ struct Alive(Arc<Core>);
 impl Drop for Alive {
     fn drop(&mut self) {
         self.0.reshapes.stop();
-        if !Registry::is_telling() {
+        if !self.0.reshapes.teller().is_calling() {
             self.0.reshapes.wait_until_idle();
         }
     }

@@ -76,6 +76,32 @@ fn read_until(
     }
 }
 
+/// The first rates of a keyspace, when its first samples are fetched, are of the time in which they
+/// came about. They were as if all of it had taken a millisecond: 970 million reads a second in an
+/// event. Whatever the machine, no more can be done in a second than was done in the time it took.
+#[test]
+fn the_first_rates_are_of_the_time_that_it_took() {
+    let directory = quick_directory();
+    let store = open(directory.path(), Options { heat: Some(unforgetting()), ..small() });
+    for round in 0..20 {
+        let name = format!("k{round}");
+        let keyspace = store.create_keyspace(&name, KeyspaceSpec::range()).unwrap();
+        let begun = Instant::now();
+        const READS: u32 = 20_000;
+        for _ in 0..READS {
+            keyspace.get("key").unwrap();
+        }
+        let most = 1.5 * f64::from(READS) / begun.elapsed().as_secs_f64();
+        let heat = store.heat();
+        let keys = keyspace.hot_keys(1);
+        let seen = keys.reads.first().map_or(0.0, |key| key.per_second);
+        assert!(seen <= most, "round {round}: {seen} reads a second of {most}");
+        let report = heat.keyspaces.iter().find(|report| report.name == name).unwrap();
+        let load = report.partitions[0].rates.short.load;
+        assert!(load <= most, "round {round}: a load of {load} of {most}");
+    }
+}
+
 #[test]
 fn what_is_counted_is_what_was_done() {
     let directory = quick_directory();

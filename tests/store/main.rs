@@ -18,6 +18,7 @@ mod damage;
 mod heat;
 mod hot_cache;
 mod linear;
+mod listener;
 mod logs;
 mod model;
 mod pressure;
