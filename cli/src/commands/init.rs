@@ -6,7 +6,6 @@ use crate::output::Output;
 use crate::table::Table;
 use annulus::{Creation, ShardSpec};
 use serde_json::json;
-use std::convert::Infallible;
 use std::str::FromStr;
 
 /// Create a store
@@ -28,7 +27,7 @@ pub(crate) struct Args {
 
     /// A shard in a directory, often on a disk of its own; once for each shard. WEIGHT is its
     /// share of hash keyspaces relative to the others (default: 1), ZONE names what fails together
-    /// with it. A relative DIR is taken from the store's directory
+    /// with it. With a colon in DIR, give the weight, too. A relative DIR is taken from the store's directory
     #[arg(long, value_name = "DIR[:WEIGHT[:ZONE]]", conflicts_with = "shards")]
     shard: Vec<ShardArg>,
 }
@@ -42,19 +41,38 @@ struct ShardArg {
 }
 
 impl FromStr for ShardArg {
-    type Err = Infallible;
+    type Err = String;
 
-    /// Reads from the right, because a directory's name may hold colons, too.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        let weighed = |text: &str, zone: Option<&str>| {
-            let (directory, weight) = text.rsplit_once(':')?;
-            let (weight, zone) = (weight.parse().ok()?, zone.map(str::to_owned));
-            Some(Self { directory: directory.to_owned(), weight, zone })
+    /// Reads from the right, because a directory's name may hold colons, too: then the weight must
+    /// be there. What looks like a weight and is none is an error, and never part of a name.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<_> = text.rsplitn(3, ':').collect();
+        let (directory, weight, zone) = match parts.as_slice() {
+            [directory] => (*directory, "1", None),
+            [zone, weight, directory] if is_weight(weight) => (*directory, *weight, Some(*zone)),
+            [weight, ..] if is_weight(weight) => {
+                (text.rsplit_once(':').unwrap_or_default().0, *weight, None)
+            }
+            [last, ..] => {
+                return Err(format!(
+                    "`{last}` is no weight: give a whole number from 1 to {}; for a directory with \
+                     a colon in its name, too: {text}:1",
+                    u32::MAX
+                ));
+            }
+            [] => (text, "1", None),
         };
-        let with_zone = || text.rsplit_once(':').and_then(|(rest, zone)| weighed(rest, Some(zone)));
-        let plain = || Self { directory: text.to_owned(), weight: 1, zone: None };
-        Ok(with_zone().or_else(|| weighed(text, None)).unwrap_or_else(plain))
+        if directory.is_empty() {
+            return Err("name a directory before the weight".into());
+        }
+        let (directory, zone) = (directory.to_owned(), zone.map(str::to_owned));
+        let weight = weight.parse().map_err(|error| format!("`{weight}` is no weight: {error}"))?;
+        Ok(Self { directory, weight, zone })
     }
+}
+
+fn is_weight(text: &str) -> bool {
+    text.parse::<u32>().is_ok_and(|weight| weight > 0)
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
@@ -105,6 +123,18 @@ mod tests {
         assert_eq!(shard("/d/a:3"), ("/d/a".into(), 3, None));
         assert_eq!(shard("/d/a:3:rack"), ("/d/a".into(), 3, zone.clone()));
         assert_eq!(shard("/d:x/a:3:rack"), ("/d:x/a".into(), 3, zone));
-        assert_eq!(shard("/d:x/a"), ("/d:x/a".into(), 1, None));
+        assert_eq!(shard("/d:x/a:1"), ("/d:x/a".into(), 1, None));
+        assert_eq!(shard("/d:7:1:rack"), ("/d:7".into(), 1, Some("rack".into())));
+    }
+
+    /// These became directories of that name.
+    #[test]
+    fn what_is_no_weight_is_no_part_of_a_directory() {
+        for text in
+            ["/d:4294967296", "/d:-1", "/d:two", "/d:0", "/d:", "/d:x/a", "/d:1.5:rack", ":2"]
+        {
+            let error = text.parse::<ShardArg>().unwrap_err();
+            assert!(error.contains("weight"), "{text}: {error}");
+        }
     }
 }

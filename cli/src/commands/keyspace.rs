@@ -66,7 +66,7 @@ struct CreateArgs {
     #[arg(long, value_name = "PART", default_value = "whole", conflicts_with = "range")]
     hashed: HashedPart,
 
-    /// Arcs a shard; each is a column family [default: 16]
+    /// Arcs a shard; each is a column family [default: 4]
     #[arg(long, value_name = "N", conflicts_with = "range")]
     arcs: Option<u32>,
 
