@@ -22,8 +22,9 @@ use std::time::Instant;
 /// header: it tells the number of columns, and is not loaded (see --no-header).
 ///
 /// A line that is no row is reported as `FILE:LINE: what is wrong`, the others are loaded, and the
-/// command ends with 1. Such are lines with more or fewer columns than the first, an empty key, a
-/// key or value that is too long, and CSV quotes that do not fit.
+/// command ends with 1. Such are lines with more or fewer columns than the first, an empty key (in
+/// CSV one without quotes), a key or value that is too long, CSV quotes that do not fit, and a
+/// carriage return at the end of the key if the first line has none. A byte order mark is passed over.
 ///
 /// Loading the same file again does no harm: every row is put to the same place. After an
 /// interruption do that, or go on with --from-line, which the error message names. When the command

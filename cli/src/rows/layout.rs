@@ -1,12 +1,16 @@
 //! How a file is laid out: its format, its columns, and which of them is the key.
 
 use super::fields::{self, Split};
+use super::reader::ROW_LINES_MAX;
 use crate::exit::{Failure, Outcome};
 use clap::ValueEnum;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::Path;
 use std::str::FromStr;
+
+/// Some programs begin a file with it; it is no part of a name or a key.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A format of delimited text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,8 +77,7 @@ impl Layout {
             Some(text) => (text, true),
             None => (line, false),
         };
-        // Some programs begin a file with a byte order mark, which is no part of a name.
-        let names = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let names = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let names: Vec<Cow<'_, [u8]>> = match fields::split(format, names) {
             Split::Row(places) => places
                 .into_iter()
@@ -103,7 +106,45 @@ impl Layout {
 
     /// The text of the row with this key and value, or why there is none.
     pub(crate) fn row_of(&self, key: &[u8], value: &[u8], row: &mut Vec<u8>) -> Result<(), String> {
+        self.put_together(key, value, row)?;
+        self.check_readable(row)
+    }
+
+    /// Whether the text of a row, as it is written, is read as that row.
+    fn check_readable(&self, row: &[u8]) -> Result<(), String> {
+        let line_feeds = row.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        for (lines, (at, _)) in (1..).zip(line_feeds) {
+            let before = row.get(..at).unwrap_or_default();
+            if lines >= ROW_LINES_MAX {
+                return Err(format!("it has {ROW_LINES_MAX} lines or more"));
+            }
+            if fields::split(self.format, before) != Split::Open {
+                return Err("it has a line feed outside of quotes".into());
+            }
+        }
+        let first_line_tells = self.header.is_none();
+        if first_line_tells && row.starts_with(BYTE_ORDER_MARK) {
+            return Err("it begins with a byte order mark; write a header before it".into());
+        }
+        if !self.carriage_return && row.ends_with(b"\r") {
+            let last = match fields::split(self.format, row) {
+                Split::Row(places) => places.len().checked_sub(1),
+                _ => None,
+            };
+            if first_line_tells || last == Some(self.key) {
+                return Err("it ends with a carriage return, which would be taken for a part of \
+                            the line's end"
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn put_together(&self, key: &[u8], value: &[u8], row: &mut Vec<u8>) -> Result<(), String> {
         row.clear();
+        if key.is_empty() && self.format == Format::Tsv {
+            return Err("its key is empty, which TSV cannot hold; CSV can".into());
+        }
         let field = fields::quote(self.format, key)
             .ok_or("its key has a tab or a line feed, which TSV cannot hold")?;
         if self.columns == Some(1) && value.is_empty() {
@@ -164,12 +205,129 @@ pub(super) fn find_column(
             "column `{name}` cannot be found without a header; give its number"
         ))),
         KeyColumn::Name(name) => {
-            let found = names.iter().position(|field| **field == *name.as_bytes());
-            found.ok_or_else(|| {
+            let mut found = (0..).zip(names).filter(|(_, field)| ***field == *name.as_bytes());
+            let (found, another) = (found.next(), found.next());
+            if another.is_some() {
+                return Err(Failure::usage(format!(
+                    "several columns are named `{name}`; give the number of the one that is meant"
+                )));
+            }
+            found.map(|(place, _)| place).ok_or_else(|| {
                 let names: Vec<_> = names.iter().map(|name| crate::text::escape(name)).collect();
                 let names = names.join("`, `");
                 Failure::usage(format!("there is no column `{name}`; the header has `{names}`"))
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::rows::{Reader, RowsArgs};
+    use annulus::Options;
+
+    type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+    /// What a file is read as: keys and values, and how many lines are no rows.
+    fn read(name: &str, file: &[u8], args: &RowsArgs) -> Outcome<(Rows, usize)> {
+        let name = format!("annulus-rows-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, file).unwrap();
+        let read = Reader::open(&path, args, &Options::default()).and_then(|mut reader| {
+            let (mut rows, mut malformed) = (Vec::new(), 0);
+            while let Some(row) = reader.next()? {
+                match row {
+                    Ok(row) => rows.push((row.key, row.value)),
+                    Err(_) => malformed += 1,
+                }
+            }
+            Ok((rows, malformed))
+        });
+        std::fs::remove_file(&path).unwrap();
+        read
+    }
+
+    fn args(format: Format, key: &str, no_header: bool) -> RowsArgs {
+        RowsArgs { format: Some(format), key_column: key.parse().unwrap(), no_header }
+    }
+
+    /// Goal: each row that is written is read as what it was, byte for byte; what cannot be written
+    /// so is refused. Method: random keys and values of the bytes that matter, in every layout, one
+    /// row a file, so that it is the first where there is no header.
+    #[test]
+    fn what_is_exported_is_loaded_as_it_was() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut written, mut refused) = (0, 0);
+        for _ in 0..3_000 {
+            let format = [Format::Tsv, Format::Csv][random.usize(..2)];
+            let columns = random.usize(1..4);
+            let key_column = random.usize(..columns);
+            let header = random.bool().then(|| {
+                vec!["x"; columns].join(std::str::from_utf8(&[format.delimiter()]).unwrap())
+            });
+            let layout = Layout {
+                format,
+                columns: Some(columns),
+                key: key_column,
+                header: header.clone().map(String::into_bytes),
+                carriage_return: random.bool(),
+            };
+            let mut bytes = |most: usize| -> Vec<u8> {
+                let alphabet = b"a,\t\"\n\r\0\xef\xbb\xbf\xff b";
+                let len = random.usize(..=most);
+                (0..len).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
+            };
+            let (key, value) = (bytes(4), bytes(8));
+            let mut row = Vec::new();
+            if layout.row_of(&key, &value, &mut row).is_err() {
+                refused += 1;
+                continue;
+            }
+            written += 1;
+            let mut file = Vec::new();
+            for line in layout.header.iter().chain([&row]) {
+                file.extend_from_slice(line);
+                file.extend_from_slice(layout.line_end());
+            }
+            let args = args(format, &(key_column + 1).to_string(), header.is_none());
+            let (rows, malformed) = read("all", &file, &args).unwrap();
+            let shown = file.escape_ascii();
+            assert_eq!((rows, malformed), (vec![(key, value)], 0), "{layout:?}: {shown}");
+        }
+        assert!(written > 300 && refused > 300, "{written} written, {refused} refused");
+    }
+
+    /// Each of these gave a wrong key, and no word about it, or could not be read at all.
+    #[test]
+    fn no_file_gives_a_wrong_key_in_silence() {
+        let keys = |file: &str, args: &RowsArgs| {
+            let (rows, malformed) = read("wrong", file.as_bytes(), args).ok()?;
+            let key = |(key, _): (Vec<u8>, Vec<u8>)| String::from_utf8(key).unwrap();
+            Some((rows.into_iter().map(key).collect::<Vec<_>>().join(" "), malformed))
+        };
+        let (tsv, csv) = (Format::Tsv, Format::Csv);
+        let keys_are = |keys: &str, malformed| Some((keys.to_owned(), malformed));
+        let mark = "\u{feff}";
+        // A byte order mark, with and without a header.
+        let file = format!("{mark}ada\t1\nbob\t2\n");
+        assert_eq!(keys(&file, &args(tsv, "1", true)), keys_are("ada bob", 0));
+        assert_eq!(keys(&file, &args(tsv, "ada", false)), keys_are("bob", 0));
+        // Carriage returns in the rows only, and in the header only.
+        assert_eq!(keys("n\tk\n1\tada\r\n2\tbob\n", &args(tsv, "k", false)), keys_are("bob", 1));
+        assert_eq!(keys("k\nada\r\n", &args(csv, "1", false)), keys_are("", 1));
+        assert_eq!(keys("k\r\nada\nbob\r\n", &args(csv, "1", false)), keys_are("ada bob", 0));
+        // Two columns of the key's name.
+        assert_eq!(keys("id,id\n1,2\n", &args(csv, "id", false)), None);
+        assert_eq!(keys("id,id\n1,2\n", &args(csv, "2", false)), keys_are("2", 0));
+        // A header of two lines.
+        let file = "\"a\nb\",k\n1,ada\n";
+        assert_eq!(keys(file, &args(csv, "k", false)), keys_are("ada", 0));
+        assert_eq!(keys(file, &args(csv, "2", true)), keys_are("k ada", 0));
+        // The empty key is one only if it is meant.
+        assert_eq!(keys("k,v\n\"\",1\n,2\n", &args(csv, "1", false)), keys_are("", 1));
     }
 }

@@ -1,6 +1,7 @@
 //! Reading rows, and reporting the lines that are none.
 
 use super::fields::{self, Split};
+use super::layout::BYTE_ORDER_MARK;
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
 use super::{Format, KeyColumn, Layout};
 use crate::exit::{Failure, Outcome};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The most lines that one row of CSV may take. A quote that is never closed is noticed after so
 /// many, and only its own line is lost.
-const ROW_LINES_MAX: usize = 1_000;
+pub(super) const ROW_LINES_MAX: usize = 1_000;
 
 /// How many malformed lines are printed; all of them are counted.
 const COMPLAINTS_MAX: usize = 20;
@@ -81,15 +82,39 @@ impl Reader {
             value_bytes_max: limits.value_bytes_max,
         };
         if let Some(first) = reader.next_line()? {
-            let format = args.format.unwrap_or_else(|| Format::of(path));
-            let layout =
-                Layout::of_first_line(format, &first.bytes, &args.key_column, !args.no_header)?;
-            if args.no_header {
-                reader.lines.put_back([first].into_iter());
-            }
-            reader.layout = Some(layout);
+            reader.read_layout(first, args.format.unwrap_or_else(|| Format::of(path)), args)?;
         }
         Ok(reader)
+    }
+
+    /// Takes the layout from the first row, or the header, which may have several lines.
+    fn read_layout(&mut self, mut first: Line, format: Format, args: &RowsArgs) -> Outcome<()> {
+        if args.no_header && first.bytes.starts_with(BYTE_ORDER_MARK) {
+            // It is no part of the first key. In a header it stays, for `export --like`.
+            first.bytes.drain(..BYTE_ORDER_MARK.len());
+        }
+        if first.cut {
+            return Err(Failure::usage(format!(
+                "line 1, which tells the columns, is longer than {LINE_BYTES_MAX} bytes"
+            )));
+        }
+        let mut text = first.bytes.clone();
+        let mut lines = vec![first];
+        while is_open(format, &text)
+            && lines.len() < ROW_LINES_MAX
+            && text.len() < LINE_BYTES_MAX
+            && let Some(line) = self.next_line()?
+        {
+            text.push(b'\n');
+            text.extend_from_slice(&line.bytes);
+            lines.push(line);
+        }
+        let layout = Layout::of_first_line(format, &text, &args.key_column, !args.no_header)?;
+        if args.no_header {
+            self.lines.put_back(lines.into_iter());
+        }
+        self.layout = Some(layout);
+        Ok(())
     }
 
     /// The layout; none if the file is empty.
@@ -179,8 +204,14 @@ impl Reader {
         let field = text.get(place.clone()).unwrap_or_default();
         let key = fields::unquote(layout.format, field).into_owned();
         let value = layout.value_of(text, place);
-        if key.is_empty() {
+        // In CSV quotes say that an empty key is meant.
+        if field.is_empty() {
             return Err("the key is empty".into());
+        }
+        if !layout.carriage_return && place.end == text.len() && field.ends_with(b"\r") {
+            return Err("the line ends with a carriage return, but the first line does not; it \
+                        would become part of the key"
+                .into());
         }
         for (what, bytes, most) in
             [("key", key.len(), self.key_bytes_max), ("value", value.len(), self.value_bytes_max)]
@@ -195,6 +226,11 @@ impl Reader {
     fn next_line(&mut self) -> Outcome<Option<Line>> {
         self.lines.next().map_err(Failure::io("read", &self.path))
     }
+}
+
+fn is_open(format: Format, text: &[u8]) -> bool {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    fields::split(format, text) == Split::Open
 }
 
 fn without_end<'t>(layout: &Layout, text: &'t [u8]) -> &'t [u8] {
