@@ -19,6 +19,8 @@ pub struct Verification {
     pub problems: Vec<String>,
     /// What was read of each keyspace.
     pub keyspaces: Vec<KeyspaceVerification>,
+    /// What logs had lost when the store was opened: see [`Recovery::lost`](crate::Recovery::lost).
+    pub lost: Vec<String>,
     /// What the opening of the store put right; no problem any more.
     pub recovered: Vec<String>,
 }

@@ -86,7 +86,8 @@ impl ReadArgs {
     pub(crate) fn open(&self, output: &mut Output) -> Outcome<Store> {
         let builder = self.store.builder().create(Creation::Never).read_only(self.read_only);
         let store = builder.open()?;
-        let Recovery { unfinished, lost, .. } = store.recovery();
+        let Recovery { unfinished, lost, damaged, .. } = store.recovery();
+        damaged.iter().for_each(|damaged| output.note(format_args!("damaged: {damaged}")));
         if *unfinished > 0 {
             output.note(format_args!(
                 "{unfinished} batches over several shards are there in part: opening the store \

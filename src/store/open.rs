@@ -37,6 +37,12 @@ pub struct Recovery {
     /// power failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what was behind
     /// damage. Nothing that was synced, except for the latter.
     pub lost: Vec<String>,
+    /// Partitions of which a file is damaged, with the file, described. Reads that need the file fail
+    /// as [`Damaged`](ErrorKind::Damaged), all others are answered; writes are taken, and kept
+    /// beside it; nothing of the partition is merged. Restore the file, or drop the keyspace.
+    /// Files that were not opened yet may be damaged, too:
+    /// [`Store::verify`](crate::Store::verify) reads all.
+    pub damaged: Vec<String>,
     /// Batches over several shards of which parts are missing, in a store that is opened read-only:
     /// each of them is seen in part, until an opening for writing completes them.
     pub unfinished: usize,
@@ -77,7 +83,11 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
         open_shard(path, shard, &resources, &keep, &mine.collect::<Vec<_>>())
     })?;
-    let mut recovery = Recovery { lost: lost(&metadata, &shards), ..Recovery::default() };
+    let mut recovery = Recovery {
+        lost: lost(&metadata, &shards),
+        damaged: damaged(&shards),
+        ..Recovery::default()
+    };
     // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
     // the log only: its process died before its flush.
     if !crate::failpoint::skip("flush-before-opening-drops") {
@@ -120,6 +130,18 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
 pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<String> {
     let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
     engines.flat_map(|engine| engine.lost().iter().cloned()).collect()
+}
+
+/// Which partitions were found damaged.
+pub(super) fn damaged(shards: &Shards) -> Vec<String> {
+    let describe = |shard, (name, why): (&PartitionName, &String)| {
+        tracing::error!(%shard, partition = %name, "damaged: {why}");
+        format!("partition {} on shard {shard}: {why}", name.id)
+    };
+    let of_shard = |(id, shard): (&ShardId, &Arc<Engine>)| {
+        shard.damaged().iter().map(|entry| describe(*id, entry)).collect::<Vec<_>>()
+    };
+    shards.iter().flat_map(of_shard).collect()
 }
 
 /// The shards that are being removed.

@@ -7,8 +7,8 @@ use super::Store;
 use super::core::{Core, Opening};
 use super::metadata::Metadata;
 use super::open::{
-    Recovery, check_shard, draining, lost, metadata_directory, open_keyspaces, open_shards,
-    wanted_partitions,
+    Recovery, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces,
+    open_shards, wanted_partitions,
 };
 use crate::error::Result;
 use crate::shard::{Engine, Resources, Shard};
@@ -51,6 +51,7 @@ fn try_load(mut opening: Opening) -> Result<Store> {
     }
     let mut recovery = Recovery {
         lost: lost(&metadata, &shards),
+        damaged: damaged(&shards),
         draining: draining(&topology),
         ..Recovery::default()
     };

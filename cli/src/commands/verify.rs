@@ -12,12 +12,14 @@ use std::time::Instant;
 
 /// Check the whole store
 ///
-/// Reads every row, with the checksum of every block that comes from disk, and checks that the
+/// Reads every row, and the checksum of every block on disk, and checks that the
 /// partitions of each keyspace tile its whole space, that each is owned by one shard that exists,
 /// that each key stands in the partition that routing names, and that keys are in order. Ends with
 /// 1 if there is a problem. Foreign keys are none: partitions that were split by links share files
 /// until they are trimmed. Also tells what this opening of the store put right, because a process
-/// was killed: leftovers that it removed, reshapes that it rolled back.
+/// was killed: leftovers that it removed, reshapes that it rolled back; and what logs had lost. It
+/// goes on after damage: each damaged partition is named with a file, and of the files that no row
+/// needs, the first of each shard.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus verify -s /data/store
@@ -76,6 +78,9 @@ fn print(store: &Store, report: &Verification, seconds: f64, output: &mut Output
     }
     for orphan in &store.recovery().orphans {
         output.line(format_args!("put right by this opening: removed {orphan}"))?;
+    }
+    for lost in &report.lost {
+        output.line(format_args!("lost by the logs: {lost}"))?;
     }
     recovered(store, output)?;
     for problem in &report.problems {

@@ -13,7 +13,7 @@ use super::owned::Db;
 use crate::error::{Error, ErrorKind, Result};
 use librocksdb_sys as ffi;
 use rocksdb::{AsColumnFamilyRef, AsRawPtr};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 
@@ -143,6 +143,83 @@ pub(super) fn drop_family(db: &Db, family: &MadeFamily) -> Result<()> {
     let mut error = null_mut();
     // SAFETY: database and handle are open for the call, and belong together.
     unsafe { ffi::rocksdb_drop_column_family(raw(db), family.0.as_ptr(), &raw mut error) };
+    check(error)
+}
+
+/// Lets a database that is opened with these options take writes after its background work has met a
+/// damaged file, in opening files or in merging them. Other errors stop it as ever.
+pub(super) fn bear_damage(options: &mut rocksdb::Options) {
+    // SAFETY: the callbacks use no state, and RocksDB calls each of them with what its type says. The
+    // listener is made here, and belongs to the options from then on.
+    unsafe {
+        let listener = ffi::rocksdb_eventlistener_create(
+            null_mut(),
+            Some(ignore_end),
+            Some(ignore_flush),
+            Some(ignore_flush),
+            Some(ignore_compaction),
+            Some(ignore_compaction),
+            Some(ignore_part),
+            Some(ignore_part),
+            Some(ignore_ingestion),
+            Some(on_background_error),
+            Some(ignore_stall),
+            Some(ignore_memtable),
+        );
+        let options = AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options);
+        ffi::rocksdb_options_add_eventlistener(options, listener);
+    }
+}
+
+/// RocksDB's numbers of reasons.
+const COMPACTION: u32 = 1;
+const OPENING_OF_FILES: u32 = 7;
+
+unsafe extern "C" fn on_background_error(
+    _: *mut c_void,
+    reason: u32,
+    status: *mut ffi::rocksdb_status_ptr_t,
+) {
+    let mut error = null_mut();
+    // SAFETY: RocksDB lends the status for the call; `check` frees the message.
+    unsafe { ffi::rocksdb_status_ptr_get_error(status, &raw mut error) };
+    let Err(error) = check(error) else { return };
+    if matches!(reason, COMPACTION | OPENING_OF_FILES) && error.kind() == ErrorKind::Damaged {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_reset_status(status) };
+    }
+}
+
+// RocksDB calls all of a listener's callbacks, so each must be there.
+unsafe extern "C" fn ignore_end(_: *mut c_void) {}
+unsafe extern "C" fn ignore_flush(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_flushjobinfo_t,
+) {
+}
+unsafe extern "C" fn ignore_compaction(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_compactionjobinfo_t,
+) {
+}
+unsafe extern "C" fn ignore_part(_: *mut c_void, _: *const ffi::rocksdb_subcompactionjobinfo_t) {}
+unsafe extern "C" fn ignore_ingestion(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_externalfileingestioninfo_t,
+) {
+}
+unsafe extern "C" fn ignore_stall(_: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {}
+unsafe extern "C" fn ignore_memtable(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
+
+/// Reads every block of every file, and compares it with its checksum. The error names the first
+/// file that is damaged.
+pub(super) fn verify_checksums(db: &Db) -> Result<()> {
+    let mut error = null_mut();
+    // SAFETY: the database is open for as long as `db` is borrowed.
+    unsafe { ffi::rocksdb_verify_checksum(raw(db), &raw mut error) };
     check(error)
 }
 

@@ -4,6 +4,7 @@
 mod batch;
 mod config;
 mod cursor;
+mod damage;
 mod error;
 mod link;
 mod load;
@@ -24,6 +25,7 @@ use crate::parallel;
 use crate::topology::PartitionName;
 use batch::RocksBatch;
 use cursor::RocksCursor;
+use damage::Damaged;
 use error::context;
 use link::MadeFamily;
 use logs::{judge_logs, mend_logs, sync_logs};
@@ -56,6 +58,8 @@ pub(crate) struct Rocks {
     stranded: Mutex<BTreeSet<PartitionName>>,
     /// What the logs had lost when the database was opened, described.
     lost: Vec<String>,
+    /// Partitions that were found damaged when the database was opened.
+    damaged: Damaged,
     /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at
     /// the first that is dropped meanwhile.
     dropping: RwLock<()>,
@@ -88,9 +92,10 @@ impl Rocks {
         }
         let lost = mend_logs(directory, resources.log_damage())?;
         remove_all(&directory.join(SCRATCH))?;
-        let (db, names) = open_families(directory, resources, expendable)?;
-        let opened =
-            Self::of(OpenDb::new(db, directory, keep), directory, &names, resources, lost)?;
+        let (db, names, damaged) = open_families(directory, resources, expendable)?;
+        damage::leave_alone(&db, &damaged);
+        let db = OpenDb::new(db, directory, keep);
+        let opened = Self { damaged, ..Self::of(db, directory, &names, resources, lost)? };
         if !opened.lost.is_empty() {
             // So that no later opening sees these logs: see `mend_logs`.
             opened.flush()?;
@@ -110,12 +115,13 @@ impl Rocks {
         let mut options = resources.database()?;
         options.create_if_missing(false);
         let names = list_families(&options, directory)?;
-        let families =
-            names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()));
-        let place = directory.display();
-        let db = Db::open_cf_descriptors_read_only(&options, directory, families, false)
-            .map_err(context(format_args!("cannot open the database in {place}")))?;
-        Self::of(OpenDb::new(db, directory, keep), directory, &names, resources, lost)
+        let (db, damaged) = open_sound(&mut options, directory, |options| {
+            let families = descriptors(&names, resources);
+            Db::open_cf_descriptors_read_only(options, directory, families, false)
+        })
+        .map_err(cannot_open(directory))?;
+        let db = OpenDb::new(db, directory, keep);
+        Ok(Self { damaged, ..Self::of(db, directory, &names, resources, lost)? })
     }
 
     fn of(
@@ -144,6 +150,7 @@ impl Rocks {
             partitions: Mutex::new(partitions),
             stranded: Mutex::default(),
             lost,
+            damaged: Damaged::new(),
             dropping: RwLock::new(()),
             family_options: resources.column_family(),
             present: ReadOptions::default(),
@@ -155,6 +162,11 @@ impl Rocks {
     /// What the logs had lost when this was opened, described.
     pub(crate) fn lost(&self) -> &[String] {
         &self.lost
+    }
+
+    /// The partitions that were found damaged when this was opened, with why.
+    pub(crate) fn damaged(&self) -> &BTreeMap<PartitionName, String> {
+        &self.damaged
     }
 
     /// Whether a directory holds a database.
@@ -226,6 +238,34 @@ impl Rocks {
         move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
     }
 
+    /// The same, of a partition.
+    fn failed_in(
+        &self,
+        partition: &Arc<ColumnFamily>,
+        doing: &'static str,
+    ) -> impl FnOnce(rocksdb::Error) -> Error {
+        move |error| {
+            let partitions = self.partitions.lock();
+            let known = partitions.iter().find(|(_, known)| Arc::ptr_eq(known, partition));
+            let name = known.map(|(name, _)| *name);
+            let of = name.map(|name| format!(" of partition {name}")).unwrap_or_default();
+            let found = name.and_then(|name| self.damaged.get(&name));
+            let found = found.map(|why| format!(" (damaged: {why})")).unwrap_or_default();
+            let place = self.directory.display();
+            context(format_args!("{doing}{of}{found} in {place} failed"))(error)
+        }
+    }
+
+    /// Reads every block that is on disk, and compares it with its checksum.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged`, with the first file that is.
+    pub(crate) fn verify_checksums(&self) -> Result<()> {
+        let verified = link::verify_checksums(&self.db);
+        verified.map_err(|error| self.describe("checking the files", error))
+    }
+
     /// The same for an error of the C interface.
     fn describe(&self, doing: &str, error: Error) -> Error {
         let message = format!("{doing} in {} failed: {error}", self.directory.display());
@@ -294,7 +334,7 @@ impl Shard for Rocks {
         read: Read<'_, Snapshot>,
     ) -> Result<Option<Pinned>> {
         with_options(&self.present, read, |options| Pinned::get(partition, key, options))
-            .map_err(self.failed("a read"))
+            .map_err(self.failed_in(partition, "a read"))
     }
 
     fn get_many(
@@ -304,7 +344,7 @@ impl Shard for Rocks {
         read: Read<'_, Snapshot>,
     ) -> Result<Vec<Option<Pinned>>> {
         with_options(&self.present, read, |options| Pinned::get_many(partition, keys, options))
-            .map_err(self.failed("a read"))
+            .map_err(self.failed_in(partition, "a read"))
     }
 
     fn cursor(
@@ -453,27 +493,60 @@ impl Shard for Rocks {
     }
 }
 
+/// Opens a database by a call that may be made again. If it is refused for damage, it is opened
+/// without its files, which are looked at then: what is sound is served.
+fn open_sound(
+    options: &mut rocksdb::Options,
+    directory: &Path,
+    open: impl Fn(&rocksdb::Options) -> std::result::Result<Db, rocksdb::Error>,
+) -> std::result::Result<(Db, Damaged), rocksdb::Error> {
+    let refused = match open(options) {
+        Ok(db) => return Ok((db, Damaged::new())),
+        Err(error) => error,
+    };
+    if refused.kind() != rocksdb::ErrorKind::Corruption {
+        return Err(refused);
+    }
+    let Ok(in_part) = damage::opening_in_part(options) else { return Err(refused) };
+    let Ok(db) = open(&in_part) else { return Err(refused) };
+    match damage::find(&db, directory) {
+        Ok(Some(damaged)) => Ok((db, damaged)),
+        _ => Err(refused),
+    }
+}
+
+fn descriptors<'n>(
+    names: &'n [String],
+    resources: &'n Resources,
+) -> impl Iterator<Item = ColumnFamilyDescriptor> + 'n {
+    names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()))
+}
+
+fn cannot_open(directory: &Path) -> impl FnOnce(rocksdb::Error) -> Error {
+    context(format!("cannot open the database in {}", directory.display()))
+}
+
 /// Opens a database with every family that it has, whose names it returns; creates it if the
 /// directory has none.
 fn open_families(
     directory: &Path,
     resources: &Resources,
     expendable: &[PartitionName],
-) -> Result<(Db, Vec<String>)> {
-    let options = resources.database()?;
+) -> Result<(Db, Vec<String>, Damaged)> {
+    let mut options = resources.database()?;
     let mut left = expendable.to_vec();
     loop {
         let names = list_families(&options, directory)?;
-        let families =
-            names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()));
-        let error = match Db::open_cf_descriptors(&options, directory, families) {
-            Ok(db) => return Ok((db, names)),
+        let opened = open_sound(&mut options, directory, |options| {
+            Db::open_cf_descriptors(options, directory, descriptors(&names, resources))
+        });
+        let error = match opened {
+            Ok((db, damaged)) => return Ok((db, names, damaged)),
             Err(error) => error,
         };
         let in_the_way = error::family_beyond_logs(&error).and_then(parse_family);
         let Some(index) = left.iter().position(|name| Some(*name) == in_the_way) else {
-            let place = directory.display();
-            return Err(context(format_args!("cannot open the database in {place}"))(error));
+            return Err(cannot_open(directory)(error));
         };
         drop_unopened(&options, directory, &names, left.swap_remove(index))?;
     }
