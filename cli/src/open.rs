@@ -84,18 +84,24 @@ impl ReadArgs {
 
     /// Opens the store; it must be there. Tells what of it cannot be seen, or not as a whole.
     pub(crate) fn open(&self, output: &mut Output) -> Outcome<Store> {
-        let builder = self.store.builder().create(Creation::Never).read_only(self.read_only);
-        let store = builder.open()?;
-        let Recovery { unfinished, lost, damaged, .. } = store.recovery();
+        let store = self.open_with(self.memory().options(), output)?;
+        if self.read_only {
+            store.recovery().lost.iter().for_each(|lost| output.note(format_args!("lost: {lost}")));
+        }
+        Ok(store)
+    }
+
+    /// The same with these options, for a command that tells by itself what logs had lost.
+    pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
+        let builder = Store::builder(&self.store.store).options(options);
+        let store = builder.create(Creation::Never).read_only(self.read_only).open()?;
+        let Recovery { unfinished, damaged, .. } = store.recovery();
         damaged.iter().for_each(|damaged| output.note(format_args!("damaged: {damaged}")));
         if *unfinished > 0 {
             output.note(format_args!(
                 "{unfinished} batches over several shards are there in part: opening the store \
                  without --read-only completes them"
             ));
-        }
-        if self.read_only {
-            lost.iter().for_each(|lost| output.note(format_args!("lost: {lost}")));
         }
         Ok(store)
     }

@@ -446,3 +446,35 @@ fn verify_reads_the_blocks_that_no_row_needs() {
     let named = |problem: &String| problem.contains("metadata") && problem.contains(name);
     assert!(problems.iter().any(named), "{problems:?}");
 }
+
+/// Not only the first: on two shards, and twice on one of them.
+#[test]
+fn everything_that_is_damaged_is_named() {
+    let (_directory, path) = closed();
+    let tables = |shard: u32| {
+        let files = fs::read_dir(path.join(format!("shards/{shard}/data"))).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        let mut tables: Vec<_> =
+            files.filter(|file| file.extension().is_some_and(|kind| kind == "sst")).collect();
+        tables.sort();
+        tables
+    };
+    let damaged: Vec<_> = [&tables(0)[1..3], &tables(2)[1..2]].concat();
+    assert_eq!(damaged.len(), 3);
+    for file in &damaged {
+        let mut bad = fs::read(file).unwrap();
+        *bad.last_mut().unwrap() ^= 0x55;
+        fs::write(file, bad).unwrap();
+    }
+    let reader = crate::read_only::open_read_only(&path).unwrap();
+    for store in [reader, Store::open(&path).unwrap()] {
+        let told = &store.recovery().damaged;
+        assert_eq!(told.len(), 3, "{told:?}");
+        let problems = store.verify().unwrap().problems;
+        for file in &damaged {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            assert!(told.iter().any(|damaged| damaged.contains(name)), "{told:?}");
+            assert!(problems.iter().any(|problem| problem.contains(name)), "{problems:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::human;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::{Recovery, ShardId, Store, Verification};
+use annulus::{LogDamage, Recovery, ShardId, Store, Verification};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -23,14 +23,27 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus verify -s /data/store
-  annulus verify -s /data/store --json")]
+  annulus verify -s /data/store --json
+  annulus verify --read-only -s /mnt/broken/store
+  annulus verify --read-only --drop-damaged-log -s /data/store")]
 pub(crate) struct Args {
     #[command(flatten)]
     store: ReadArgs,
+
+    /// The last resort, if a damaged log keeps the store from being opened and there is no copy: keep
+    /// what was written to that shard before the damage, and drop for good what was written after
+    /// it, synced writes too. Without such damage it drops nothing. With --read-only it shows what
+    /// would be lost, and changes nothing
+    #[arg(long)]
+    drop_damaged_log: bool,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let store = args.store.open(output)?;
+    let mut options = args.store.memory().options();
+    if args.drop_damaged_log {
+        options.log_damage = LogDamage::DropRest;
+    }
+    let store = args.store.open_with(options, output)?;
     let started = Instant::now();
     let report = store.verify()?;
     let seconds = started.elapsed().as_secs_f64();

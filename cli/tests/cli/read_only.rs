@@ -47,3 +47,38 @@ fn commands_that_read_print_the_same_and_write_nothing() {
     place.fails(&["get", "h", "k", "--read-only", "-s", "nowhere"], 3, "not_found", &["nowhere"]);
     place.fails(&["put", "h", "k", "v", "--read-only"], 2, "invalid_argument", &["--read-only"]);
 }
+
+/// The story: a damaged log in the middle of a shard kept the tool from opening the store, and there
+/// was no way to give up the rest but to write a program.
+#[test]
+fn a_damaged_log_is_dropped_only_when_asked_for() {
+    let place = Place::new();
+    let store = annulus::Store::builder(place.store()).shards(1).open().unwrap();
+    let spec = annulus::topology::KeyspaceSpec::range();
+    let keyspace = store.create_keyspace("log", spec).unwrap();
+    for n in 10..99 {
+        keyspace.put(n.to_string(), "x".repeat(100)).unwrap();
+    }
+    drop((store, keyspace));
+    let data = place.store().join("shards/0/data");
+    let log = files_below(&data).into_iter().filter(|f| f.extension().is_some_and(|e| e == "log"));
+    let log = log.max_by_key(|log| log.metadata().unwrap().len()).unwrap();
+    let mut content = std::fs::read(&log).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 0x55;
+    std::fs::write(&log, content).unwrap();
+
+    place.fails(&["verify"], 5, "damaged", &["log"]);
+    let before = listing(&place);
+    let shown = place.text(&["verify", "--read-only", "--drop-damaged-log"]);
+    assert!(shown.contains("lost by the logs: "), "{shown}");
+    assert!(listing(&place) == before, "something was written");
+    let dropped = place.json(&["verify", "--drop-damaged-log"]);
+    assert_eq!(dropped["lost"].as_array().unwrap().len(), 1, "{dropped}");
+    let keyspaces = dropped["keyspaces"].as_array().unwrap();
+    let keyspace = keyspaces.iter().find(|keyspace| keyspace["name"] == "log").unwrap();
+    let kept = keyspace["keys"].as_u64().unwrap();
+    assert!((20..70).contains(&kept), "{dropped}");
+    assert_eq!(place.json(&["verify"])["lost"].as_array().unwrap().len(), 0);
+    assert_eq!(place.text(&["scan", "log"]).lines().count() as u64, kept);
+}
