@@ -20,7 +20,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    2  the command line is wrong, or a value in it is out of bounds, or `replay` has no trace
    3  not found: a store, keyspace, partition, shard, shard directory or file
    4  the store is open in another process
-   5  data on disk is damaged, another store's, or of another version
+   5  data on disk is damaged, another store's, or of another version; `export` left out what is
+      damaged, and wrote the rest
    6  the operating system refused: permissions, a full disk
    7  what should be created is there already
    8  refused for now: the same command may succeed later

@@ -104,7 +104,7 @@ impl Chain {
                 self.cursor = None;
                 return Ok(());
             };
-            self.cursor = Some(self.source.cursor(&partition, filter)?);
+            self.cursor = self.source.cursor(&partition, filter)?;
             self.rest.release();
             self.opened += 1;
         }

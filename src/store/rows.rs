@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::placement::{KeySpan, Span, TokenSpan};
 use crate::shard::{Cursor, Direction, Engine, EngineCursor, KeyRange, Read, Shard};
 use crate::topology;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Which rows of a column belong to its partition.
@@ -66,10 +67,15 @@ pub(super) fn filtered(view: &View, index: usize) -> Result<(Arc<Partition>, Row
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
+/// What a scan leaves out because it is damaged, described; shared by its cursors.
+pub(super) type LeftOut = Arc<Mutex<Vec<String>>>;
+
 /// A cursor over the rows of a partition.
 pub(crate) struct RowCursor {
     inner: EngineCursor,
     filter: RowFilter,
+    /// If damage ends it as if there were no more rows: where that is noted, and its partition.
+    left_out: Option<Box<(LeftOut, String)>>,
 }
 
 impl RowCursor {
@@ -92,11 +98,35 @@ impl RowCursor {
             }
             _ => shard.cursor(column, range, direction, read)?,
         };
-        let mut cursor = Self { inner, filter };
+        let mut cursor = Self { inner, filter, left_out: None };
         cursor.skip_foreign();
         // Passing over rows may have ended at an error, which must not look like the end.
         cursor.status()?;
         Ok(cursor)
+    }
+
+    /// The same, if damage ends it as if there were no more rows, which is noted; none if it cannot
+    /// be opened for damage.
+    pub(super) fn open_sound(
+        partition: &Partition,
+        filter: RowFilter,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, <Engine as Shard>::Snapshot>,
+        left_out: &LeftOut,
+    ) -> Result<Option<Self>> {
+        let place = format!("partition {} on shard {}", partition.name.id, partition.owner);
+        match Self::open(partition, filter, range, direction, read) {
+            Ok(cursor) => {
+                let left_out = Some(Box::new((Arc::clone(left_out), place)));
+                Ok(Some(Self { left_out, ..cursor }))
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                left_out.lock().push(format!("{place}: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn skip_foreign(&mut self) {
@@ -126,6 +156,13 @@ impl Cursor for RowCursor {
     }
 
     fn status(&self) -> Result<()> {
-        self.inner.status()
+        match (self.inner.status(), &self.left_out) {
+            (Err(error), Some(left_out)) if error.kind() == ErrorKind::Damaged => {
+                let (list, place) = &**left_out;
+                list.lock().push(format!("the rest of {place}: {error}"));
+                Ok(())
+            }
+            (status, _) => status,
+        }
     }
 }

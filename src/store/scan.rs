@@ -3,7 +3,7 @@
 use super::bounds::Bounds;
 use super::chain::Chain;
 use super::merge::Merge;
-use super::rows::{RowCursor, filtered};
+use super::rows::{LeftOut, RowCursor, filtered};
 use super::scan_watch::ScanWatch;
 use super::source::{Cut, Source};
 use super::view::View;
@@ -41,6 +41,9 @@ pub struct ScanOptions {
     pub reverse: bool,
     /// End after this many rows. Default: no limit.
     pub limit: Option<u64>,
+    /// Leave out what is damaged instead of failing: what is left of a partition where damage is
+    /// met. [`Scan::left_out`] says what. Default: false.
+    pub leave_out_damaged: bool,
     /// Timeout and cache behaviour.
     pub read: ReadOptions,
 }
@@ -49,7 +52,7 @@ impl ScanOptions {
     /// The defaults: forward, without limits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { reverse: false, limit: None, read: ReadOptions::new() }
+        Self { reverse: false, limit: None, leave_out_damaged: false, read: ReadOptions::new() }
     }
 
     /// From the last row to the first.
@@ -65,6 +68,14 @@ impl ScanOptions {
     #[must_use]
     pub const fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);
+        self
+    }
+
+    /// Leaves out what is damaged, to save the rest. A scan that does so must be asked for
+    /// [`Scan::left_out`] at its end.
+    #[must_use]
+    pub const fn leave_out_damaged(mut self) -> Self {
+        self.leave_out_damaged = true;
         self
     }
 
@@ -108,6 +119,7 @@ pub struct Scan {
     until_clock: u32,
     failed: bool,
     watch: Option<Box<ScanWatch>>,
+    left_out: Option<LeftOut>,
 }
 
 enum Rows {
@@ -140,6 +152,7 @@ impl Scan {
         }
         let interleaved =
             indexes.len() > 1 && matches!(view.keyspace.partitioning(), Partitioning::Hash { .. });
+        let left_out = options.leave_out_damaged.then(LeftOut::default);
         let source = Source {
             cut,
             range: bounds.range.clone(),
@@ -148,6 +161,7 @@ impl Scan {
             bypass_cache: options.read.bypass_cache,
             read_ahead: options.read_ahead(interleaved),
             threads,
+            left_out: left_out.clone(),
         };
         let rows = if interleaved {
             let partitions: Result<Vec<_>> = indexes.map(|index| filtered(view, index)).collect();
@@ -157,7 +171,23 @@ impl Scan {
         };
         let left = options.limit.unwrap_or(u64::MAX);
         let watch = watch.map(|watch| watch.interleaved(interleaved));
-        Ok(Some(Self { rows, given: false, left, deadline, until_clock: 0, failed: false, watch }))
+        Ok(Some(Self {
+            rows,
+            given: false,
+            left,
+            deadline,
+            until_clock: 0,
+            failed: false,
+            watch,
+            left_out,
+        }))
+    }
+
+    /// What was left out so far because it is damaged, described by partition, shard and file. Only
+    /// with [`ScanOptions::leave_out_damaged`]: other scans fail.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<String> {
+        self.left_out.as_ref().map(|list| list.lock().clone()).unwrap_or_default()
     }
 
     /// The next row, lent until the next call. `None` at the end, and after an error.

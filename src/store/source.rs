@@ -1,6 +1,6 @@
 //! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
 
-use super::rows::{RowCursor, RowFilter};
+use super::rows::{LeftOut, RowCursor, RowFilter};
 use super::view::Partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -27,10 +27,17 @@ pub(super) struct Source {
     pub(super) read_ahead: Option<usize>,
     /// How many threads may open cursors.
     pub(super) threads: usize,
+    /// Where damage is noted, if it is to be left out.
+    pub(super) left_out: Option<LeftOut>,
 }
 
 impl Source {
-    pub(super) fn cursor(&self, partition: &Partition, filter: RowFilter) -> Result<RowCursor> {
+    /// A cursor that stands on its first row; none if the partition is left out as damaged.
+    pub(super) fn cursor(
+        &self,
+        partition: &Partition,
+        filter: RowFilter,
+    ) -> Result<Option<RowCursor>> {
         let at = match &self.cut {
             Some(cut) => Some(cut.get(&partition.owner).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
@@ -39,7 +46,11 @@ impl Source {
         };
         let (deadline, bypass_cache) = (self.deadline, self.bypass_cache);
         let read = Read { at, deadline, bypass_cache, read_ahead: self.read_ahead };
-        RowCursor::open(partition, filter, &self.range, self.direction, read)
+        let (range, direction) = (&self.range, self.direction);
+        match &self.left_out {
+            None => RowCursor::open(partition, filter, range, direction, read).map(Some),
+            Some(list) => RowCursor::open_sound(partition, filter, range, direction, read, list),
+        }
     }
 
     /// Cursors on all of some partitions, in any order. Opens one after the other for a while, which
@@ -52,7 +63,7 @@ impl Source {
         let mut cursors = Vec::with_capacity(partitions.len());
         let begun = Instant::now();
         while let Some((partition, filter)) = partitions.pop() {
-            cursors.push(self.cursor(&partition, filter)?);
+            cursors.extend(self.cursor(&partition, filter)?);
             if self.calls_threads(partitions.len(), begun.elapsed()) {
                 return self.cursors_at_once(&partitions, cursors);
             }
@@ -76,7 +87,7 @@ impl Source {
             while let Some((partition, filter)) =
                 partitions.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                opened.push(self.cursor(partition, filter.clone())?);
+                opened.extend(self.cursor(partition, filter.clone())?);
             }
             Ok(opened)
         };
@@ -114,6 +125,7 @@ mod tests {
             bypass_cache: false,
             read_ahead: None,
             threads,
+            left_out: None,
         }
     }
 

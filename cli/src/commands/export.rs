@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 /// in, byte for byte; only quotes around CSV keys that need none are not kept.
 ///
 /// A row that the format cannot hold is reported and left out, and the command ends with 1.
+/// What is damaged is left out, too: it is named, and the command ends with 5. Of a partition with a
+/// damaged file, everything from the first row that needs that file may be missing.
 /// To the standard output, --json writes an object a row: `{"key":…,"value":…}`, where bytes that
 /// are not UTF-8 come as `key_hex` or `value_hex`.
 #[derive(Debug, clap::Args)]
@@ -76,11 +78,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open(output)?;
     let keyspace = store.keyspace(&args.keyspace)?;
     let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
+    let options = options.leave_out_damaged();
     let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
     let mut progress = Progress::default();
     if args.output != Path::new("-") {
         to_file(args, &layout, &keyspace, &mut scan, &mut progress, output)?;
-        report(args, &progress, output)?;
+        report(args, &progress, &scan.left_out(), output)?;
     } else if output.json() {
         while let Some((key, value)) = scan.next_row()? {
             output.object(&text::row(key, Some(value), args.hex))?;
@@ -91,6 +94,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     }
     if let Some(summary) = progress.complaints.summary() {
         output.note(summary);
+    }
+    let left_out = scan.left_out();
+    if !left_out.is_empty() {
+        left_out.iter().for_each(|part| output.note(format_args!("left out as damaged: {part}")));
+        return Ok(Exit::Damaged);
     }
     Ok(Exit::fine_if(progress.complaints.count == 0))
 }
@@ -176,7 +184,12 @@ fn rows(
     Ok(())
 }
 
-fn report(args: &Args, progress: &Progress, output: &mut Output) -> Outcome<()> {
+fn report(
+    args: &Args,
+    progress: &Progress,
+    damaged: &[String],
+    output: &mut Output,
+) -> Outcome<()> {
     let Progress { rows, bytes, complaints } = progress;
     let object = json!({
         "keyspace": args.keyspace,
@@ -185,6 +198,7 @@ fn report(args: &Args, progress: &Progress, output: &mut Output) -> Outcome<()> 
         "bytes": bytes,
         "left_out": complaints.count,
         "problems": complaints.first,
+        "damaged": damaged,
     });
     let (rows, bytes) = (human::count(*rows), human::bytes(*bytes));
     let text = format!("exported {rows} rows, {bytes}, to {}", args.output.display());

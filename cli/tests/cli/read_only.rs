@@ -82,3 +82,39 @@ fn a_damaged_log_is_dropped_only_when_asked_for() {
     assert_eq!(place.json(&["verify"])["lost"].as_array().unwrap().len(), 0);
     assert_eq!(place.text(&["scan", "log"]).lines().count() as u64, kept);
 }
+
+/// The story: an export ended at the first damaged file, and nothing behind it could be saved.
+#[test]
+fn an_export_saves_what_is_sound_and_names_the_rest() {
+    let place = Place::new();
+    let rows: String = (0..3000).map(|n| format!("key-{n:04}\tvalue\n")).collect();
+    place.fill("h", &rows);
+    place.fill("r", &rows);
+    let data = place.store().join("shards/1/data");
+    let tables = files_below(&data).into_iter();
+    let tables = tables.filter(|file| file.extension().is_some_and(|kind| kind == "sst"));
+    let size = |file: &PathBuf| file.metadata().unwrap().len();
+    let mut tables: Vec<_> = tables.collect();
+    tables.sort_by_key(size);
+    for table in tables.iter().rev().take(3) {
+        let mut content = std::fs::read(table).unwrap();
+        *content.last_mut().unwrap() ^= 0x55;
+        std::fs::write(table, content).unwrap();
+    }
+    let mut left_out = 0;
+    for options in [&[][..], &["--read-only"]] {
+        for keyspace in ["h", "r"] {
+            let command = [&["export", keyspace][..], options].concat();
+            let done = place.command(&command).output().unwrap();
+            let text = String::from_utf8(done.stdout).unwrap();
+            let notes = String::from_utf8(done.stderr).unwrap();
+            let named = notes.lines().filter(|line| line.contains("left out as damaged")).count();
+            assert_eq!(done.status.code(), Some(if named > 0 { 5 } else { 0 }), "{notes}");
+            assert!(text.lines().all(|row| rows.contains(row)), "{text}");
+            assert_eq!(text.lines().count() < 3000, named > 0, "{notes}");
+            assert!(keyspace == "r" || text.lines().count() > 1000, "{notes}");
+            left_out += named;
+        }
+    }
+    assert_eq!(left_out, 6, "three tables, twice");
+}
