@@ -1,9 +1,22 @@
 //! The standard output: text for people, or JSON for machines.
 
 use crate::exit::{Failure, Outcome};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
+use std::path::Path;
+
+/// A path in JSON: text where it is text, otherwise a list of its bytes.
+pub(crate) struct PathJson<'a>(pub(crate) &'a Path);
+
+impl Serialize for PathJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.serialize_bytes(self.0.as_os_str().as_encoded_bytes()),
+        }
+    }
+}
 
 /// What a command prints its result to. Notes and progress go to the standard error instead.
 pub(crate) struct Output {

@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::store::Store;
 use crate::topology::{Topology, decode, encode};
 use serde::{Deserialize, Serialize};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -121,7 +122,9 @@ impl Content {
     fn write(&self, store: &Path, name: &str) -> Result<()> {
         let (path, new) = (store.join(name), store.join(format!("{name}.new")));
         let bytes = encode("the heat", self)?;
-        let written = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &path));
+        let written = crate::store::create_afresh(&new)
+            .and_then(|mut file| file.write_all(&bytes))
+            .and_then(|()| std::fs::rename(&new, &path));
         written.map_err(|error| {
             let remedy = remedy(&error);
             let message = format!("cannot write {}: {error}{remedy}", path.display());
@@ -175,6 +178,10 @@ impl State {
 
     /// Writes down what is known. What cannot be written is no reason to stop.
     pub(crate) fn save(&self, store: &Store, whole: bool) {
+        if store.core().check_places().is_err() {
+            // There may be another store's files.
+            return;
+        }
         let (report, state) = {
             let now = self.now();
             let mut tracking = self.tracking.lock();

@@ -16,17 +16,28 @@ use std::time::{Duration, Instant};
 /// one.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Starts the thread of a store that was just opened.
+/// How often the thread wakes where no load is counted.
+const TICK_WITHOUT_HEAT: Duration = Duration::from_secs(1);
+
+/// Starts the thread of a store that was just opened. Where no load is counted, it only sees whether
+/// the store's directories are still there.
 pub(crate) fn start(store: &Store) {
     let registry = Arc::clone(store.reshapes());
     if !registry.thread_started() {
         return;
     }
     let (weak, mine) = (store.downgrade(), Arc::clone(&registry));
+    let counts = store.options().heat.is_some();
+    let tick = if counts { TICK } else { TICK_WITHOUT_HEAT };
     let spawned = std::thread::Builder::new().name("annulus-rebalance".into()).spawn(move || {
-        while mine.rest(TICK) {
+        while mine.rest(tick) {
             let Some(store) = weak.upgrade() else { break };
-            let ticked = catch_unwind(AssertUnwindSafe(|| store.core().rebalancer.tick(&store)));
+            let ticked = catch_unwind(AssertUnwindSafe(|| {
+                store.core().watch_places();
+                if counts {
+                    store.core().rebalancer.tick(&store);
+                }
+            }));
             if ticked.is_err() {
                 tracing::error!("the rebalancer panicked; load is not watched any more");
                 break;

@@ -176,7 +176,7 @@ pub(crate) fn retire(
     shard: ShardId,
     directory: &Path,
 ) -> Result<()> {
-    let record = encode("the directory of a removed shard", &directory)?;
+    let record = encode("the directory of a removed shard", &Directory(directory.to_owned()))?;
     batch.put(metadata.engine.bookkeeping(), &numbered(RETIRED, u64::from(shard.0)), &record);
     Ok(())
 }
@@ -189,8 +189,13 @@ pub(crate) fn forget_retired(metadata: &Metadata, shard: u64) -> Result<()> {
 /// The directories of removed shards whose files may still be there; none where the record is
 /// damaged.
 pub(crate) fn retired(metadata: &Metadata) -> Result<Vec<(u64, Option<PathBuf>)>> {
-    read_sound(metadata, RETIRED)
+    let retired: Vec<(_, Option<Directory>)> = read_sound(metadata, RETIRED)?;
+    Ok(retired.into_iter().map(|(shard, found)| (shard, found.map(|found| found.0))).collect())
 }
+
+/// A path in a record, whether it is text or not.
+#[derive(Serialize, Deserialize)]
+struct Directory(#[serde(with = "crate::topology::path")] PathBuf);
 
 #[cfg(test)]
 mod tests {

@@ -30,6 +30,7 @@ impl<'a> Reshape<'a> {
         let core = store.core();
         let changing = store.changing();
         core.check_writable()?;
+        core.check_places()?;
         let present = store.topology();
         // First, so that what waited for a keyspace that was dropped meanwhile ends for that.
         let view = store.keyspace_with(spec.keyspace)?.view();

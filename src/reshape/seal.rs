@@ -100,6 +100,7 @@ impl Reshape<'_> {
         let targets = names(&sides.targets).collect();
         let next =
             self.store.topology().apply(&Change::Reshape { spec: self.spec.clone(), targets })?;
+        core.check_places()?;
         let record = encode_topology(&next)?;
         let keyspace = self.store.keyspace_with(self.spec.keyspace)?;
         let made = sides.targets.iter().map(|side| &side.partition);

@@ -9,13 +9,14 @@ use super::core::Opening;
 use super::directory::{self, DirectoryLock, Identity, io};
 use super::metadata::Metadata;
 use super::open::load;
+use super::places::{Place, Places, check_overlaps};
 use super::read_only::load_read_only;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
 use crate::reshape::{Event, Listener};
 use crate::shard::{Engine, Resources};
-use crate::topology::{ShardInfo, Topology};
+use crate::topology::{ShardInfo, Topology, encode_topology};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +53,8 @@ pub struct ShardSpec {
 
 impl ShardSpec {
     /// A shard in a directory, often on a disk of its own. A relative path is taken from the
-    /// store's directory. The directory is created, the one above it must be there: so a disk
+    /// store's directory on. No shard may be in the directory of another, nor in the store's metadata,
+    /// also by way of a symbolic link. The directory is created, the one above it must be there: so a disk
     /// that is not mounted is noticed.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), weight: 1, zone: None }
@@ -205,14 +207,17 @@ impl StoreBuilder {
     /// * [`Damaged`](ErrorKind::Damaged), [`Incompatible`](ErrorKind::Incompatible): the named
     ///   file is damaged, of another version, or another shard's.
     /// * [`Io`](ErrorKind::Io): the operating system refused.
-    pub fn open(self) -> Result<Store> {
+    pub fn open(mut self) -> Result<Store> {
         self.options.validate()?;
         if self.read_only {
             return self.open_read_only();
         }
         let started = Instant::now();
+        self.check_place(&self.path.join("STORE"))?;
+        // IMPORTANT: from here on a path without links that does not depend on the working
+        // directory: RocksDB opens each new file by it, for as long as the store is open.
+        self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let identity_file = self.path.join("STORE");
-        self.check_place(&identity_file)?;
         let lock = Some(Arc::new(DirectoryLock::take(&self.path)?));
         let identity = match Identity::read(&identity_file)? {
             Some(_) if self.creation == Creation::New => return Err(self.exists()),
@@ -221,18 +226,25 @@ impl StoreBuilder {
         };
         let (id, path) = (identity.store, self.path);
         let (options, listener) = (self.options, self.listener);
-        let store = load(Opening { id, path, options, lock, listener })?;
+        let places = Arc::new(Places::new(vec![
+            Place::hold("the store's directory", &path)?,
+            Place::hold("the store's lock file", &path.join("LOCK"))?,
+        ]));
+        let store = load(Opening { id, path, options, lock, listener, places })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
     }
 
-    fn open_read_only(self) -> Result<Store> {
+    fn open_read_only(mut self) -> Result<Store> {
         if self.creation == Creation::New {
             return Err(Error::invalid("a store that is opened read-only cannot be created"));
         }
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
+        self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let Self { path, options, listener, .. } = self;
-        load_read_only(&Opening { id: identity.store, path, options, lock: None, listener })
+        // Nothing is written, so nothing can go to a wrong place.
+        let places = Arc::default();
+        load_read_only(&Opening { id: identity.store, path, options, lock: None, listener, places })
     }
 
     /// Checks, before anything is touched, whether there is a store to open, or room for one.
@@ -272,6 +284,10 @@ impl StoreBuilder {
     }
 
     fn create_store(&self, identity_file: &Path) -> Result<Identity> {
+        let topology = self.first_topology()?;
+        check_overlaps(&self.path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+        // What cannot be encoded is refused before anything is on the disk.
+        encode_topology(&topology)?;
         let unfinished = self.path.join("STORE.new");
         let identity = match Identity::read(&unfinished)? {
             Some(identity) => identity,
@@ -281,7 +297,6 @@ impl StoreBuilder {
                 identity
             }
         };
-        let topology = self.first_topology()?;
         let resources = Resources::new(&self.options, topology.shards().len());
         for shard in topology.shards() {
             create_shard(&self.path, shard, identity, &resources)?;
@@ -312,7 +327,7 @@ pub(super) fn create_shard(
     let mine = Identity { shard: Some(shard.id), ..identity };
     let file = directory.join("SHARD");
     let found = Identity::read(&file)?;
-    if found.is_none() && directory::holds_only(&directory, &["SHARD.tmp"])? {
+    if found.is_none() && directory::holds_only(&directory, &["SHARD.tmp", "OPENED.tmp"])? {
         if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
             directory::create_below(store, parent)?;
         }

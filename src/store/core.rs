@@ -3,6 +3,7 @@
 use super::directory::DirectoryLock;
 use super::gate::Gate;
 use super::metadata::Metadata;
+use super::places::Places;
 use super::redo::Redo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hot_cache::HotCache;
@@ -11,7 +12,7 @@ use crate::options::Options;
 use crate::rebalancer;
 use crate::reshape::{Listener, Registry};
 use crate::sampler::Sampler;
-use crate::shard::{Engine, Keep, Resources};
+use crate::shard::{Engine, Keep, Resources, Shard as _};
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ enum Condition {
     Closed = 2,
     /// For as long as it is open.
     ReadOnly = 3,
+    /// A path of the store names something else than what was opened.
+    Displaced = 4,
 }
 
 pub(crate) type Shards = BTreeMap<ShardId, Arc<Engine>>;
@@ -49,8 +52,9 @@ pub(crate) struct Core {
     pub(crate) rebalancer: rebalancer::State,
     pub(crate) hot_cache: Option<HotCache>,
     condition: AtomicU8,
-    /// Why it is in doubt.
+    /// Why it is in doubt, or displaced.
     cause: OnceLock<Box<str>>,
+    places: Arc<Places>,
     /// None if the store is opened read-only. Every engine keeps it too, for the values and scans
     /// that outlive this.
     lock: Option<Arc<DirectoryLock>>,
@@ -65,6 +69,7 @@ pub(super) struct Opening {
     /// None if it is opened read-only.
     pub(super) lock: Option<Arc<DirectoryLock>>,
     pub(super) listener: Option<Listener>,
+    pub(super) places: Arc<Places>,
 }
 
 impl Opening {
@@ -82,7 +87,7 @@ impl Core {
         metadata: Metadata,
         resources: Resources,
     ) -> Self {
-        let Opening { id, path, options, lock, listener } = opening;
+        let Opening { id, path, options, lock, listener, places } = opening;
         let condition = if lock.is_some() { Condition::Open } else { Condition::ReadOnly };
         Self {
             reshapes: Arc::new(Registry::new(options.reshape, listener)),
@@ -100,18 +105,49 @@ impl Core {
             resources,
             condition: AtomicU8::new(condition as u8),
             cause: OnceLock::new(),
+            places,
             lock,
         }
-    }
-
-    /// What keeps the directory locked, for an engine.
-    pub(super) fn keep(&self) -> Keep {
-        self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
     }
 
     /// Whether the store was opened read-only: nothing on disk may be changed.
     pub(crate) fn is_read_only(&self) -> bool {
         self.lock.is_none()
+    }
+
+    /// What keeps the directories locked, for the engine of a shard.
+    pub(super) fn keep(&self, shard: DirectoryLock) -> Keep {
+        keep(self.lock.as_ref(), shard)
+    }
+
+    /// The directories that it holds.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Whether the store's paths still name what was opened: to be asked before anything is
+    /// committed or flushed. If they do not, the store takes no more writes.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, with the path and what was opened.
+    pub(crate) fn check_places(&self) -> Result<()> {
+        self.places.check().inspect_err(|error| self.displace(error))
+    }
+
+    /// The same, once a second.
+    pub(crate) fn watch_places(&self) {
+        if let Err(error) = self.places.check_if_due() {
+            tracing::error!(%error, "the store takes no more writes");
+            self.displace(&error);
+        }
+    }
+
+    fn displace(&self, error: &Error) {
+        self.end_writes(Condition::Displaced, error);
+        // What is flushed or merged from now on might go to another store.
+        self.shards.load().values().for_each(|shard| shard.quiesce());
+        self.metadata.engine.quiesce();
     }
 
     /// Changes the list of open shards. `changing` is held.
@@ -160,12 +196,15 @@ impl Core {
                 ),
             );
         }
+        let cause = self.cause.get().map_or("not known", |cause| cause);
+        if self.condition.load(Ordering::Acquire) == Condition::Displaced as u8 {
+            return Error::new(ErrorKind::Io, format!("the store takes no writes: {cause}"));
+        }
         Error::new(
             ErrorKind::InDoubt,
             format!(
                 "an earlier batch or change may be half done, so the store takes no writes; open it \
-                 again to complete it (what came first: {})",
-                self.cause.get().map_or("not known", |cause| cause)
+                 again to complete it (what came first: {cause})"
             ),
         )
     }
@@ -173,10 +212,14 @@ impl Core {
     /// From now on the store refuses writes, one of which may be half applied; with the first cause
     /// in each refusal.
     pub(crate) fn doubt(&self, cause: impl Display) {
+        self.end_writes(Condition::InDoubt, cause);
+    }
+
+    fn end_writes(&self, condition: Condition, cause: impl Display) {
         self.cause.get_or_init(|| cause.to_string().into());
-        let (open, doubt) = (Condition::Open as u8, Condition::InDoubt as u8);
+        let (open, ended) = (Condition::Open as u8, condition as u8);
         // Closing stays closing.
-        let _ = self.condition.compare_exchange(open, doubt, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.condition.compare_exchange(open, ended, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Marks the store closed; whether it was not before.
@@ -205,6 +248,11 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// What an engine of a shard holds: its own lock, and the store's.
+pub(super) fn keep(store: Option<&Arc<DirectoryLock>>, shard: DirectoryLock) -> Keep {
+    Some(Arc::new((shard, store.map(Arc::clone))))
 }
 
 #[cold]

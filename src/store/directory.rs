@@ -6,10 +6,12 @@
 //! <store>/LOCK             locked while the store is open; names the process
 //! <store>/HEAT*            what was last known of the load; may be deleted
 //! <store>/metadata/        an engine instance: topology, redo records
-//! <shard>/SHARD            identity of the shard: which store, which number
+//! <shard>/SHARD            identity of the shard: which store, which number; locked while it is open
+//! <shard>/OPENED           its last opening
 //! <shard>/data/            an engine instance: the partitions
 //! ```
 
+use super::places::FileId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -32,7 +34,7 @@ pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
     }
 }
 
-/// Excludes other processes from a store for as long as it lives.
+/// Excludes other processes from a store, or from one of its shards, for as long as it lives.
 pub(crate) struct DirectoryLock {
     file: File,
     process: u32,
@@ -51,20 +53,10 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
+    /// Locks a store by a file of its own, which names the process.
     pub(super) fn take(store: &Path) -> Result<Self> {
         let path = store.join("LOCK");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open the lock file", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(store, &mut file)),
-            Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
-        }
+        let mut file = take(&path, true, |file| in_use(store, file))?;
         let process = std::process::id();
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -72,6 +64,65 @@ impl DirectoryLock {
             .map_err(io("write", &path))?;
         Ok(Self { file, process })
     }
+
+    /// Locks a shard by its identity: a copy of the store may have the same one.
+    pub(super) fn take_shard(shard: &Path) -> Result<Self> {
+        let path = shard.join("SHARD");
+        let file = take(&path, false, |_| {
+            Error::new(
+                ErrorKind::InUse,
+                format!(
+                    "the shard in {} is open in another process, by a copy of this store perhaps; \
+                     close it there first",
+                    shard.display()
+                ),
+            )
+        })?;
+        Ok(Self { file, process: std::process::id() })
+    }
+}
+
+/// Opens and locks a file, which is still the one at its path when it is locked.
+fn take(path: &Path, create: bool, in_use: impl Fn(&mut File) -> Error) -> Result<File> {
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(create).truncate(false);
+        let mut file = no_link(&mut options).open(path).map_err(io("open the lock file", path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(in_use(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(io("lock", path)(error)),
+        }
+        let mine = file.metadata().map_err(io("look at", path))?;
+        match fs::symlink_metadata(path) {
+            Ok(named) if FileId::of(&named) == FileId::of(&mine) => return Ok(file),
+            // Removed or replaced since it was opened: what was locked excludes nobody.
+            Ok(_) => {}
+            Err(error) if create && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io("look at", path)(error)),
+        }
+    }
+}
+
+/// Refuses symbolic links, which would let a file elsewhere be truncated.
+fn no_link(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+        options.custom_flags(i32::try_from(flags).unwrap_or(0));
+    }
+    options
+}
+
+/// Creates a file that was not there, or that nobody needs: neither a link nor another name of a file
+/// is followed.
+pub(crate) fn create_afresh(path: &Path) -> std::io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 fn in_use(store: &Path, lock: &mut File) -> Error {
@@ -95,73 +146,79 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    fn text(&self) -> String {
+    fn body(&self) -> String {
         let shard = self.shard.map_or_else(|| "-".to_owned(), |shard| shard.to_string());
-        let body = format!("annulus {FORMAT}\nstore {:032x}\nshard {shard}\n", self.store);
-        let checksum = crc32fast::hash(body.as_bytes());
-        format!("{body}check {checksum:08x}\n")
+        format!("store {:032x}\nshard {shard}\n", self.store)
     }
 
-    fn parse(text: &str) -> std::result::Result<Self, Misread> {
-        // The version comes first: the rest of another version's file may look quite different.
-        let format = text.strip_prefix("annulus ").and_then(|rest| rest.lines().next());
-        let format: u32 = format.and_then(|format| format.parse().ok()).ok_or(Misread::Damaged)?;
-        if format != FORMAT {
-            return Err(Misread::Format(format));
-        }
-        let (body, checksum) = text.split_once("check ").ok_or(Misread::Damaged)?;
-        let checksum =
-            u32::from_str_radix(checksum.trim_end(), 16).map_err(|_| Misread::Damaged)?;
-        if crc32fast::hash(body.as_bytes()) != checksum {
-            return Err(Misread::Damaged);
-        }
+    fn parse(body: &str) -> Option<Self> {
         let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name));
-        let store = field("store ").and_then(|id| u128::from_str_radix(id, 16).ok());
-        let shard = match field("shard ") {
-            Some("-") => None,
-            Some(number) => Some(number.parse().map_err(|_| Misread::Damaged)?),
-            None => return Err(Misread::Damaged),
+        let store = u128::from_str_radix(field("store ")?, 16).ok()?;
+        let shard = match field("shard ")? {
+            "-" => None,
+            number => Some(number.parse().ok()?),
         };
-        Ok(Self { store: store.ok_or(Misread::Damaged)?, shard })
+        Some(Self { store, shard })
     }
 
     /// The identity in a file; none if the file is not there.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
-        let text = match fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("read", path)(error)),
-        };
-        let path = path.display();
-        Self::parse(&text).map(Some).map_err(|misread| match misread {
-            Misread::Damaged => Error::new(
-                ErrorKind::Damaged,
-                format!("the identity file {path} is damaged; restore it from a copy"),
-            ),
-            Misread::Format(format) => Error::new(
-                ErrorKind::Incompatible,
-                format!(
-                    "{path} has format {format}, this version reads format {FORMAT}; open the \
-                     store with the version of Annulus that wrote it"
-                ),
-            ),
-        })
+        let Some(body) = read_line_file(path)? else { return Ok(None) };
+        Self::parse(&body).map(Some).ok_or_else(|| damaged(path))
     }
 
     /// Writes the file so that after a crash it is there whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
-        let temporary = path.with_extension("tmp");
-        let mut file = File::create(&temporary).map_err(io("create", &temporary))?;
-        file.write_all(self.text().as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io("write", &temporary))?;
-        rename(&temporary, path)
+        write_line_file(path, &self.body())
     }
 }
 
-enum Misread {
-    Damaged,
-    Format(u32),
+fn damaged(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!("the identity file {} is damaged; restore it from a copy", path.display()),
+    )
+}
+
+/// Reads a small file of lines, without its first one, the format, and its last one, the checksum;
+/// none if it is not there.
+pub(super) fn read_line_file(path: &Path) -> Result<Option<String>> {
+    let text = match fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("read", path)(error)),
+    };
+    // The version comes first: the rest of another version's file may look quite different.
+    let format = text.strip_prefix("annulus ").and_then(|rest| rest.lines().next());
+    let format: u32 = format.and_then(|format| format.parse().ok()).ok_or_else(|| damaged(path))?;
+    if format != FORMAT {
+        return Err(Error::new(
+            ErrorKind::Incompatible,
+            format!(
+                "{} has format {format}, this version reads format {FORMAT}; open the store with \
+                 the version of Annulus that wrote it",
+                path.display()
+            ),
+        ));
+    }
+    let (body, checksum) = text.split_once("check ").ok_or_else(|| damaged(path))?;
+    let checksum = u32::from_str_radix(checksum.trim_end(), 16).map_err(|_| damaged(path))?;
+    if crc32fast::hash(body.as_bytes()) != checksum {
+        return Err(damaged(path));
+    }
+    Ok(body.split_once('\n').map(|(_, body)| body.to_owned()))
+}
+
+/// Writes such a file so that after a crash it is there whole or not at all.
+pub(super) fn write_line_file(path: &Path, body: &str) -> Result<()> {
+    let body = format!("annulus {FORMAT}\n{body}");
+    let checksum = crc32fast::hash(body.as_bytes());
+    let temporary = path.with_extension("tmp");
+    let mut file = create_afresh(&temporary).map_err(io("create", &temporary))?;
+    file.write_all(format!("{body}check {checksum:08x}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(io("write", &temporary))?;
+    rename(&temporary, path)
 }
 
 /// Renames durably.

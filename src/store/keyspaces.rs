@@ -7,7 +7,7 @@ use crate::descriptors::check_room as check_descriptors;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::shard::{Engine, Shard};
-use crate::topology::{self, Change, KeyspaceSpec, PartitionName, Topology};
+use crate::topology::{self, Change, KeyspaceSpec, PartitionName, Topology, encode_topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ impl Store {
         let core = &self.inner.core;
         self.check_room(&next)?;
         core.check_writable()?;
+        core.check_places()?;
         let view = create_partitions(core, created).inspect_err(|_| {
             // What could not be removed again keeps its numbers: the next keyspace takes others.
             self.inner.topology.store(Arc::new(self.topology().with_numbers_of(&next)));
@@ -170,7 +171,10 @@ impl Store {
     /// no more writes; the opening finds out.
     pub(super) fn commit(&self, next: &Topology) -> Result<()> {
         let core = &self.inner.core;
-        core.metadata.commit(next).map_err(|error| self.in_doubt(error))
+        core.check_places()?;
+        // An error here leaves no doubt: nothing is on the disk.
+        let record = encode_topology(next)?;
+        core.metadata.commit(&record).map_err(|error| self.in_doubt(error))
     }
 
     pub(super) fn in_doubt(&self, error: Error) -> Error {

@@ -33,6 +33,7 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         self.check_open()?;
         self.inner.core.check_disk_writable()?;
+        self.inner.core.check_places()?;
         on_every_shard(&self.inner.core, Shard::flush)
     }
 
@@ -155,13 +156,17 @@ impl Store {
         if core.is_read_only() {
             return Ok(());
         }
-        let settled = core.redo.settle(core);
-        let flushed = on_every_shard(core, Shard::flush);
-        let synced = on_every_shard(core, Shard::sync);
-        let metadata = core.metadata.engine.flush();
+        // Nothing is flushed to a path that leads elsewhere: it stays in the logs, which are open.
+        let there = core.places().check();
+        let flushed = there.and_then(|()| {
+            let settled = core.redo.settle(core);
+            let flushed = on_every_shard(core, Shard::flush);
+            settled.and(flushed).and(core.metadata.engine.flush())
+        });
+        let synced = on_every_shard(core, Shard::sync).and(core.metadata.engine.sync());
         core.shards.load().values().for_each(|shard| shard.quiesce());
         core.metadata.engine.quiesce();
-        settled.and(flushed).and(synced).and(metadata)
+        flushed.and(synced)
     }
 }
 

@@ -23,7 +23,7 @@ impl Metadata {
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let (engine, id) = (&metadata.engine, store.to_be_bytes());
         engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
-        metadata.commit(topology)
+        metadata.commit(&encode_topology(topology)?)
     }
 
     pub(super) fn open(directory: &Path, keep: Keep, log_damage: LogDamage) -> Result<Self> {
@@ -81,14 +81,14 @@ impl Metadata {
             .map_err(|error| describe(error, format_args!("the metadata in {place}")))
     }
 
-    /// Makes a topology the present one: durable when it returns.
+    /// Makes an encoded topology the present one: durable when it returns.
     ///
     /// The record is synced in the write-ahead log first, which commits it, and then moved into a
     /// file. IMPORTANT: the second step is what makes damage to the log safe. The log's recovery
     /// takes a damaged record for the end of the log; were the topology only there, an older one
     /// would come back and the partitions it does not know would be dropped as orphans.
-    pub(super) fn commit(&self, topology: &Topology) -> Result<()> {
-        self.record(&encode_topology(topology)?, EngineBatch::default())?;
+    pub(super) fn commit(&self, topology: &[u8]) -> Result<()> {
+        self.record(topology, EngineBatch::default())?;
         crate::failpoint::hit("topology-after-commit");
         self.engine.flush()
     }

@@ -1,8 +1,10 @@
 //! Opening a store that is there: everything is checked before anything is changed.
 
 use super::core::{Core, Opening, Shards};
-use super::directory::Identity;
+use super::directory::{DirectoryLock, Identity, io};
 use super::metadata::Metadata;
+use super::openings;
+use super::places::{Place, Places, check_overlaps};
 use super::shards::finish_retiring;
 use super::view::{Partition, View};
 use super::{Keyspace, Store};
@@ -74,15 +76,28 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let topology = metadata.topology(id)?;
     let intents = journal::intents(&metadata)?;
     // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
+    let mut doors = Vec::new();
     for shard in topology.shards() {
-        check_shard(path, shard, id)?;
+        let directory = check_shard(path, shard, id)?;
+        doors.push((shard.id, directory));
     }
+    check_overlaps(path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+    let locks = doors.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
+    let locks = locks.collect::<Result<Vec<_>>>()?;
+    openings::check(&metadata, path, &doors)?.note(&metadata, path, &doors)?;
     let resources = Resources::new(&opening.options, topology.shards().len());
-    let shards = open_shards(&topology, |shard| {
+    let locked =
+        |((id, directory), lock)| (id, (directory, super::core::keep(opening.lock.as_ref(), lock)));
+    let doors: Vec<(ShardId, (PathBuf, Keep))> = doors.into_iter().zip(locks).map(locked).collect();
+    let shards = open_shards(&doors, |id, (directory, keep)| {
         let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
-        let mine = targets.filter(|(_, owner)| *owner == shard.id).map(|(name, _)| *name);
-        open_shard(path, shard, &resources, &keep, &mine.collect::<Vec<_>>())
+        let mine = targets.filter(|(_, owner)| *owner == id).map(|(name, _)| *name);
+        open_shard(directory, &resources, keep, &mine.collect::<Vec<_>>())
     })?;
+    opening.places.add(Place::hold("the store's metadata", &directory)?);
+    for (id, (directory, _)) in &doors {
+        hold_shard(&opening.places, *id, directory)?;
+    }
     let mut recovery = Recovery {
         lost: lost(&metadata, &shards),
         damaged: damaged(&shards),
@@ -107,9 +122,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
     let store = Store::new(core, topology, keyspaces, recovery);
     store.trim_leftovers();
-    if store.options().heat.is_some() {
-        rebalancer::start(&store);
-    }
+    rebalancer::start(&store);
     Ok(store)
 }
 
@@ -149,7 +162,16 @@ pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
     topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
 }
 
-pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<()> {
+/// Holds the directories of a shard, to notice when their paths name others.
+pub(super) fn hold_shard(places: &Places, id: ShardId, directory: &Path) -> Result<()> {
+    places.add(Place::hold(format!("the directory of shard {id}"), directory)?);
+    let data = directory.join("data");
+    places.add(Place::hold(format!("the database of shard {id}"), &data)?);
+    Ok(())
+}
+
+/// The directory of a shard, resolved, if it is the right one.
+pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<PathBuf> {
     let directory = store.join(&shard.directory);
     let (number, place) = (shard.id, directory.display());
     if !directory.is_dir() {
@@ -168,7 +190,9 @@ pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<(
         Some(Identity { shard: Some(found), .. }) if found != number => damaged(format!(
             "the directory {place} should be shard {number} but is shard {found}; put them back in place"
         )),
-        Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data"))? => Ok(()),
+        Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data"))? => {
+            directory.canonicalize().map_err(io("resolve", &directory))
+        }
         Some(Identity { shard: Some(_), .. }) => damaged(format!(
             "shard {number} has no database in {place}/data; restore it from a copy"
         )),
@@ -180,25 +204,22 @@ pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<(
 
 /// Opens the engine of a shard.
 pub(super) fn open_shard(
-    store: &Path,
-    shard: &ShardInfo,
+    directory: &Path,
     resources: &Resources,
     keep: &Keep,
     expendable: &[PartitionName],
 ) -> Result<Engine> {
-    let directory = store.join(&shard.directory).join("data");
-    Engine::open(&directory, resources, keep.clone(), expendable)
+    Engine::open(&directory.join("data"), resources, keep.clone(), expendable)
 }
 
 /// Opens all shards, in parallel.
-pub(super) fn open_shards(
-    topology: &Topology,
-    open: impl Fn(&ShardInfo) -> Result<Engine> + Sync,
+pub(super) fn open_shards<T: Sync>(
+    shards: &[(ShardId, T)],
+    open: impl Fn(ShardId, &T) -> Result<Engine> + Sync,
 ) -> Result<Shards> {
-    let shards: Vec<_> = topology.shards().collect();
-    let opened = parallel::each(&shards, |shard| open(shard));
-    let engine = |(shard, opened): (&&ShardInfo, std::thread::Result<Result<Engine>>)| {
-        let id = shard.id;
+    let opened = parallel::each(shards, |(id, shard)| open(*id, shard));
+    let engine = |((id, _), opened): (&(ShardId, T), std::thread::Result<Result<Engine>>)| {
+        let id = *id;
         let engine = opened
             .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
         let engine = engine.map_err(|error| {

@@ -10,6 +10,7 @@ use super::open::{
     Recovery, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces,
     open_shards, wanted_partitions,
 };
+use super::openings;
 use crate::error::Result;
 use crate::shard::{Engine, Resources, Shard};
 use std::sync::Arc;
@@ -38,13 +39,14 @@ fn try_load(mut opening: Opening) -> Result<Store> {
     let (path, log_damage) = (opening.path.clone(), opening.options.log_damage);
     let metadata = Metadata::open_read_only(&metadata_directory(&path)?, log_damage)?;
     let topology = metadata.topology(opening.id)?;
+    let mut directories = Vec::new();
     for shard in topology.shards() {
-        check_shard(&path, shard, opening.id)?;
+        directories.push((shard.id, check_shard(&path, shard, opening.id)?));
     }
+    openings::check(&metadata, &path, &directories)?;
     let resources = Resources::new(&opening.options, topology.shards().len());
-    let shards = open_shards(&topology, |shard| {
-        let directory = path.join(&shard.directory).join("data");
-        Engine::open_read_only(&directory, &resources, None)
+    let shards = open_shards(&directories, |_, directory| {
+        Engine::open_read_only(&directory.join("data"), &resources, None)
     })?;
     for (id, shard) in &shards {
         wanted_partitions(&topology, *id, &shard.partitions().into_iter().collect())?;

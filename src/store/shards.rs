@@ -15,8 +15,10 @@
 
 use super::Store;
 use super::builder::{ShardSpec, create_shard};
-use super::directory::{Identity, io};
-use super::open::open_shard;
+use super::directory::{DirectoryLock, Identity, io};
+use super::open::{hold_shard, open_shard};
+use super::openings;
+use super::places::{check_overlaps, resolve};
 use crate::balance::{Plan, Request, plan};
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -101,10 +103,17 @@ impl Store {
         let next = present.apply(&Change::AddShard { shard: info.clone() })?;
         self.check_room(&next)?;
         let core = self.core();
+        core.check_places()?;
+        check_overlaps(&core.path, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
+        // What cannot be encoded is refused before anything is on the disk.
+        encode_topology(&next)?;
         let identity = Identity { store: core.id, shard: None };
         create_shard(&core.path, &info, identity, &core.resources)?;
         crate::failpoint::hit("shard-after-create");
-        let engine = Arc::new(open_shard(&core.path, &info, &core.resources, &core.keep(), &[])?);
+        let directory = resolve(&core.path.join(&info.directory))?;
+        let keep = core.keep(DirectoryLock::take_shard(&directory)?);
+        let engine = Arc::new(open_shard(&directory, &core.resources, &keep, &[])?);
+        hold_shard(core.places(), info.id, &directory)?;
         core.edit_shards(|shards| {
             shards.insert(info.id, Arc::clone(&engine));
         });
@@ -181,6 +190,7 @@ impl Store {
         let _changing = self.changing();
         let core = self.core();
         core.check_writable()?;
+        core.check_places()?;
         let present = self.topology();
         let next = present.apply(&Change::RemoveShard { id: shard })?;
         let Some(directory) = present.shard(shard).map(|info| info.directory.clone()) else {
@@ -189,7 +199,9 @@ impl Store {
         let (engine, views) = (core.shard(shard)?, self.views_of(&next)?);
         let mut batch = EngineBatch::default();
         journal::retire(&core.metadata, &mut batch, shard, &directory)?;
-        let recorded = core.metadata.record(&encode_topology(&next)?, batch);
+        let record = encode_topology(&next)?;
+        let home = engine.home().to_owned();
+        let recorded = core.metadata.record(&record, batch);
         let committed = recorded.and_then(|()| core.metadata.engine.flush());
         committed.map_err(|error| self.in_doubt(error))?;
         crate::failpoint::hit("retire-after-commit");
@@ -197,8 +209,12 @@ impl Store {
         core.edit_shards(|shards| {
             shards.remove(&shard);
         });
+        core.places().remove(&home);
+        if let Err(error) = openings::forget(&home) {
+            tracing::warn!(%error, "left a file of a removed shard behind");
+        }
         // The identity goes last: as long as it is there, the files are this store's to remove.
-        engine.retire(&core.path.join(directory).join("SHARD"));
+        engine.retire(&home.join("SHARD"));
         Ok(())
     }
 }
@@ -240,6 +256,7 @@ fn remove_files(core: &super::Core, shard: u64, directory: &Path) -> Result<bool
         return Ok(false);
     }
     Engine::remove(&directory.join("data"))?;
+    openings::forget(directory)?;
     std::fs::remove_file(&identity).map_err(io("remove", &identity))?;
     Ok(true)
 }

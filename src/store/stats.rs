@@ -36,7 +36,8 @@ pub struct PartitionStats {
 pub struct ShardStats {
     /// Its number.
     pub id: ShardId,
-    /// Where it is.
+    /// Where it is. In JSON it is text, or a list of bytes if it is no text.
+    #[serde(serialize_with = "crate::topology::path::serialize")]
     pub directory: PathBuf,
     /// Its share of hash keyspaces, relative to the others.
     pub weight: u32,

@@ -27,6 +27,7 @@ mod change;
 mod cut;
 mod invariants;
 mod keyspace;
+pub(crate) mod path;
 mod record;
 mod reshape;
 mod shards;
@@ -52,7 +53,9 @@ use std::sync::Arc;
 pub struct ShardInfo {
     /// The shard's number.
     pub id: ShardId,
-    /// Where it lives: an absolute path, or one below the store's own directory.
+    /// Where it lives: an absolute path, or one from the store's own directory on. In JSON it is text,
+    /// or a list of bytes if it is no text.
+    #[serde(with = "path")]
     pub directory: PathBuf,
     /// Its share of hash keyspaces, relative to the other shards; at least 1.
     pub weight: u32,

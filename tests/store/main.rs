@@ -21,6 +21,7 @@ mod linear;
 mod listener;
 mod logs;
 mod model;
+mod paths;
 mod pressure;
 mod read_only;
 mod reshape;

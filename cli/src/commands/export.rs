@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Failure, Outcome};
 use crate::human;
 use crate::open::ReadArgs;
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use crate::progress;
 use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
 use crate::select::SelectArgs;
@@ -193,7 +193,7 @@ fn report(
     let Progress { rows, bytes, complaints } = progress;
     let object = json!({
         "keyspace": args.keyspace,
-        "file": args.output,
+        "file": PathJson(&args.output),
         "rows": rows,
         "bytes": bytes,
         "left_out": complaints.count,

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{ClosedStoreArgs, NO_HEAT};
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use crate::picture::{HeatPicture, page};
 use crate::redact::Keys;
 use annulus::LastHeat;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let maps = write(&args.html, heat.as_ref(), args.keyspace.as_deref(), args.show_keys)?;
     let path = args.html.display();
     output.either(
-        &json!({ "file": args.html, "keyspaces": maps }),
+        &json!({ "file": PathJson(&args.html), "keyspaces": maps }),
         format_args!("drew {path}: {}", maps.join(", ")),
     )?;
     Ok(Exit::Fine)

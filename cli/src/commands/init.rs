@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Outcome};
 use crate::open::StoreArgs;
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use crate::table::Table;
 use annulus::{Creation, ShardSpec};
 use serde_json::json;
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let topology = store.topology();
     if output.json() {
         let shards: Vec<_> = topology.shards().collect();
-        output.object(&json!({ "store": store.path(), "shards": shards }))?;
+        output.object(&json!({ "store": PathJson(store.path()), "shards": shards }))?;
         return Ok(Exit::Fine);
     }
     let number = topology.shards().len();

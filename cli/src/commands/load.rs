@@ -5,7 +5,7 @@ use crate::exit::{Exit, Outcome};
 use crate::human;
 use crate::loader::Loader;
 use crate::open::StoreArgs;
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use crate::progress;
 use crate::rows::{Complaints, Reader, RowsArgs};
 use crate::text;
@@ -147,7 +147,7 @@ fn report(
     if output.json() {
         return output.object(&json!({
             "keyspace": args.keyspace,
-            "file": reader.path(),
+            "file": PathJson(reader.path()),
             "header": header.map(String::from_utf8_lossy),
             "rows": rows,
             "malformed": complaints.count,

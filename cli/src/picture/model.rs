@@ -3,6 +3,7 @@
 use crate::commands::keyspace::how;
 use crate::exit::Outcome;
 use crate::human;
+use crate::output::PathJson;
 use crate::text;
 use annulus::placement::{Span, TokenSpan};
 use annulus::topology::{Partitioning, ShardInfo, Topology};
@@ -95,7 +96,7 @@ impl Picture {
         let keyspaces: Vec<_> =
             self.keyspaces.iter().map(|keyspace| keyspace.json(&self.shards)).collect();
         json!({
-            "store": self.store,
+            "store": PathJson(&self.store),
             "epoch": self.epoch,
             "shards": shards,
             "keyspaces": keyspaces,

@@ -163,3 +163,25 @@ fn rows_that_a_format_cannot_hold_are_left_out_of_an_export() {
     let told = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     assert!(told.contains("`d` is left out: its value is not CSV"), "{told}");
 }
+
+/// The story: `--json` panicked where a path is no text. Such a path is a list of its bytes.
+#[test]
+fn paths_that_are_no_text_are_printed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::empty();
+    let name = std::ffi::OsStr::from_bytes(b"no \xff text");
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command.env("ANNULUS_STORE", place.directory.path().join(name));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        output.stdout
+    };
+    let made: Value = serde_json::from_slice(&run(&["init", "--shards", "2", "--json"])).unwrap();
+    assert!(made["store"].as_array().unwrap().contains(&0xff.into()), "{made}");
+    run(&["keyspace", "create", "h", "--hash"]);
+    for command in ["stats", "map", "verify"] {
+        run(&[command]);
+        serde_json::from_slice::<Value>(&run(&[command, "--json"])).unwrap();
+    }
+}

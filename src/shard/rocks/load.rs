@@ -182,6 +182,18 @@ pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     synced.map_err(|error| cannot("sync", directory, error))
 }
 
+/// What tells files apart, whatever their names: device and inode.
+#[cfg(unix)]
+pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
+    path.exists().then_some((0, 0))
+}
+
 /// Whether files can be linked from one directory to the other.
 #[cfg(unix)]
 pub(super) fn same_filesystem(one: &Path, other: &Path) -> bool {

@@ -159,6 +159,11 @@ impl Rocks {
         })
     }
 
+    /// The directory of the shard: the one that holds this database.
+    pub(crate) fn home(&self) -> &Path {
+        self.directory.parent().unwrap_or(&self.directory)
+    }
+
     /// What the logs had lost when this was opened, described.
     pub(crate) fn lost(&self) -> &[String] {
         &self.lost

@@ -3,8 +3,8 @@
 //! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow
 //! of the database. A store hands them out to callers who keep them as long as they like, so each
 //! type here holds the counted database next to the borrowing value. The `unsafe` code of this file
-//! only ever extends a lifetime, by the same argument (that of `link.rs` calls RocksDB's C
-//! interface; there is no other):
+//! only ever extends a lifetime, by the same argument, or closes the database (that of `link.rs` calls
+//! RocksDB's C interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
 //! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
@@ -20,7 +20,7 @@ use rocksdb::{
     AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,
     DBWithThreadMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
 };
-use std::mem::transmute;
+use std::mem::{ManuallyDrop, transmute};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -30,7 +30,8 @@ pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 /// A database and what must outlive it: whoever holds a value, a scan or a snapshot of a store
 /// keeps the store's directory locked.
 pub(super) struct OpenDb {
-    db: Db,
+    /// Closed by `drop`, if at all.
+    db: ManuallyDrop<Db>,
     /// After the database, which it may remove.
     remains: Remains,
     _flush_thread: FlushThread,
@@ -40,13 +41,15 @@ pub(super) struct OpenDb {
 /// What a database leaves when it is closed: nothing, if it was retired.
 struct Remains {
     directory: PathBuf,
+    /// Which directory that was at the opening.
+    is: Option<(u64, u64)>,
     /// If it is retired, the file that says whose it is.
     identity: OnceLock<PathBuf>,
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        let Some(identity) = self.identity.get() else { return };
+        let Some(identity) = self.identity.get().filter(|_| self.is_there()) else { return };
         let removed = super::Rocks::remove(&self.directory);
         let removed = removed.and_then(|()| {
             std::fs::remove_file(identity).map_err(|error| super::cannot("remove", identity, error))
@@ -57,12 +60,36 @@ impl Drop for Remains {
     }
 }
 
+impl Remains {
+    /// Whether the path still names the directory that was opened.
+    fn is_there(&self) -> bool {
+        self.is == super::load::file_id(&self.directory)
+    }
+}
+
+/// RocksDB writes and removes files when it is closed, by their paths. Where the path has come to
+/// lead to another directory, to another store's perhaps, the database stays open to the end of the
+/// process: what it has acknowledged is in its logs, wherever they are now.
+impl Drop for OpenDb {
+    fn drop(&mut self) {
+        if self.remains.is_there() {
+            // SAFETY: only here, and nothing uses the database after its last owner is dropped.
+            unsafe { ManuallyDrop::drop(&mut self.db) }
+        } else {
+            let place = self.remains.directory.display();
+            tracing::error!(directory = %place, "is not the one that was opened; not closed");
+        }
+    }
+}
+
 /// Something that is only held.
 pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 
 impl OpenDb {
     pub(super) fn new(db: Db, directory: &Path, keep: Keep) -> Arc<Self> {
-        let remains = Remains { directory: directory.to_owned(), identity: OnceLock::new() };
+        let is = super::load::file_id(directory);
+        let remains = Remains { directory: directory.to_owned(), is, identity: OnceLock::new() };
+        let db = ManuallyDrop::new(db);
         Arc::new(Self { db, remains, _flush_thread: FlushThread::new(), _keep: keep })
     }
 

@@ -3,7 +3,7 @@
 use super::live::LiveSummary;
 use crate::exit::Outcome;
 use crate::human;
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use crate::picture::{Picture, Style, draw};
 use crate::table::Table;
 use serde::Serialize;
@@ -111,7 +111,7 @@ fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
             "slowest_write_ms": counts.slowest_write_ms,
         },
         "seconds": summary.seconds,
-        "store": summary.kept,
+        "store": summary.kept.as_deref().map(PathJson),
         "keyspaces": summary.keyspaces,
     }))
 }

@@ -9,7 +9,7 @@ mod verdict;
 
 use crate::commands::bench::{failure, watch};
 use crate::exit::{Exit, Outcome};
-use crate::output::Output;
+use crate::output::{Output, PathJson};
 use data::{Raw, Run};
 use measure::{Settings, Watch};
 use serde::Serialize;
@@ -73,7 +73,7 @@ pub(crate) struct Args {
 /// What is printed.
 #[derive(Serialize)]
 struct Written<'a> {
-    page: &'a PathBuf,
+    page: PathJson<'a>,
     bytes: usize,
     wrong_reads: u64,
 }
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     files::write(&args.output, &page)?;
     let wrong_reads = wrong_reads(&raw);
     output.either(
-        &Written { page: &args.output, bytes: page.len(), wrong_reads },
+        &Written { page: PathJson(&args.output), bytes: page.len(), wrong_reads },
         format_args!("{}: {} bytes", args.output.display(), page.len()),
     )?;
     Ok(Exit::fine_if(wrong_reads == 0))

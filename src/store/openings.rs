@@ -1,0 +1,155 @@
+//! The last opening, as the store and each shard know it: a copy of a store is noticed before it
+//! writes into a shard of the original.
+//!
+//! A shard with an absolute path is the same for a store and for its copy. Each opening draws a
+//! number, which the metadata and every shard keep.
+//!
+//! | step | on disk after it | if the process dies here, the next opening |
+//! |---|---|---|
+//! | – | the metadata accepts `{last}`, every shard has `last` | |
+//! | 1. the metadata accepts the new number, too (synced) | accepts `{last, new}`, shards have `last` | finds only accepted numbers, and keeps accepting them until every shard has the same |
+//! | 2. each shard gets the new number (a file put in place, synced) | some shards have `new`, others `last` | the same |
+//! | 3. the next opening finds `new` in every shard | accepts `{new}` and its own | |
+//!
+//! So a store is never refused for a crash or a power cut. A copy that was opened has given the
+//! shard a number that the original does not accept, and the other way round: whichever comes second is
+//! refused. The same holds for metadata, or a shard, that were restored from an older copy.
+
+use super::directory::{io, read_line_file, write_line_file};
+use super::metadata::Metadata;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::options::Durability;
+use crate::parallel;
+use crate::shard::{Read, Shard};
+use crate::topology::{decode, encode};
+use std::path::{Path, PathBuf};
+
+const ACCEPTED_KEY: &[u8] = b"openings";
+const FILE: &str = "OPENED";
+
+/// What a shard knows of its last opening.
+struct Opened {
+    number: u128,
+    /// The store's directory then, for people.
+    by: String,
+}
+
+impl Opened {
+    /// None if there is no such file: the shard was never opened, or somebody wants it taken as it is.
+    fn read(shard: &Path) -> Result<Option<Self>> {
+        let path = shard.join(FILE);
+        let Some(body) = read_line_file(&path)? else { return Ok(None) };
+        let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name));
+        let number = field("opening ").and_then(|number| u128::from_str_radix(number, 16).ok());
+        match (number, field("store ")) {
+            (Some(number), Some(by)) => Ok(Some(Self { number, by: by.to_owned() })),
+            _ => Err(Error::new(
+                ErrorKind::Damaged,
+                format!(
+                    "{} says nothing of use; if this shard is the right one, remove the file",
+                    path.display()
+                ),
+            )),
+        }
+    }
+
+    fn write(&self, shard: &Path) -> Result<()> {
+        let Self { number, by } = self;
+        write_line_file(&shard.join(FILE), &format!("opening {number:032x}\nstore {by}\n"))
+    }
+}
+
+/// The numbers that the metadata accepts, the newest last.
+fn accepted(metadata: &Metadata) -> Result<Vec<u128>> {
+    let engine = &metadata.engine;
+    match engine.get(engine.bookkeeping(), ACCEPTED_KEY, Read::PRESENT)? {
+        Some(record) => decode("the record of the last openings in the metadata", &record),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Refuses shards that another copy of this store has opened since. Changes nothing.
+///
+/// # Errors
+///
+/// `Damaged`, naming the shard, and the directory of the store that opened it last.
+pub(super) fn check(
+    metadata: &Metadata,
+    store: &Path,
+    shards: &[(ShardId, PathBuf)],
+) -> Result<Checked> {
+    let accepted = accepted(metadata)?;
+    let mut all_have_last = true;
+    for (id, directory) in shards {
+        let Some(opened) = Opened::read(directory)? else { continue };
+        if !accepted.contains(&opened.number) {
+            return Err(refusal(store, *id, directory, &opened.by));
+        }
+        all_have_last &= accepted.last() == Some(&opened.number);
+    }
+    let kept =
+        if all_have_last { accepted.last().copied().into_iter().collect() } else { accepted };
+    Ok(Checked { kept })
+}
+
+/// That every shard was last opened by this store; what the metadata must go on accepting.
+pub(super) struct Checked {
+    kept: Vec<u128>,
+}
+
+impl Checked {
+    /// Notes a new opening on both sides. All shards are locked.
+    pub(super) fn note(
+        self,
+        metadata: &Metadata,
+        store: &Path,
+        shards: &[(ShardId, PathBuf)],
+    ) -> Result<()> {
+        let number = uuid::Uuid::new_v4().as_u128();
+        let mut accepted = self.kept;
+        accepted.push(number);
+        let record = encode("the record of the last openings", &accepted)?;
+        let engine = &metadata.engine;
+        engine.put(engine.bookkeeping(), ACCEPTED_KEY, &record, Durability::Synced)?;
+        crate::failpoint::hit("opening-after-metadata");
+        let opened = Opened { number, by: format!("{:?}", store.display().to_string()) };
+        let noted = parallel::each(shards, |(_, directory)| {
+            let noted = opened.write(directory);
+            crate::failpoint::hit("opening-after-shard");
+            noted
+        });
+        for noted in noted {
+            let panicked = |_| Error::new(ErrorKind::Internal, "noting an opening panicked");
+            noted.unwrap_or_else(|panic| Err(panicked(panic)))?;
+        }
+        Ok(())
+    }
+}
+
+fn refusal(store: &Path, shard: ShardId, directory: &Path, by: &str) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "shard {shard} in {} was last opened by {by}, which the metadata in {} know nothing of: \
+             one is a copy of the other, or the metadata is older than the shard, or the shard was \
+             restored from an older copy. Open the store that was opened last, or restore all \
+             of them from one copy. If what is there is meant to belong together, remove {} and \
+             open again",
+            directory.display(),
+            store.display(),
+            directory.join(FILE).display(),
+        ),
+    )
+}
+
+/// Takes a shard's knowledge of its last opening away, with the shard.
+pub(super) fn forget(shard: &Path) -> Result<()> {
+    let path = shard.join(FILE);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}

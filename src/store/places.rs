@@ -1,0 +1,233 @@
+//! The directories of an open store: resolved once, held, and compared with what their paths name.
+//!
+//! RocksDB opens each new file by its path. If the path has come to name another directory (the
+//! store was moved aside and another created in its place, a disk was mounted over it), what is
+//! flushed next goes there, and both are lost. So paths are resolved when a store is opened, which
+//! makes changes of the working directory and of symbolic links harmless, and whoever is about to
+//! commit or flush asks whether they still name what was opened; so does a thread, once a second.
+
+use super::directory::io;
+use crate::error::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use std::fs::{File, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often the thread looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A directory, or a lock file, that was opened.
+pub(super) struct Place {
+    what: String,
+    path: PathBuf,
+    id: FileId,
+    /// Held so that the number of its inode is not given to another.
+    _held: File,
+}
+
+/// What tells files apart, whatever their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    #[cfg(unix)]
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Here files cannot be told apart; that there is one must do.
+    #[cfg(not(unix))]
+    pub(super) fn of(_: &Metadata) -> Self {
+        Self { device: 0, inode: 0 }
+    }
+}
+
+impl Place {
+    /// Holds a directory or a file. `path` must be resolved.
+    pub(super) fn hold(what: impl Into<String>, path: &Path) -> Result<Self> {
+        let held = File::open(path).map_err(io("open", path))?;
+        let id = FileId::of(&held.metadata().map_err(io("look at", path))?);
+        Ok(Self { what: what.into(), path: path.to_owned(), id, _held: held })
+    }
+
+    fn check(&self) -> Result<()> {
+        let (what, place) = (&self.what, self.path.display());
+        let found = match std::fs::metadata(&self.path) {
+            Ok(found) if FileId::of(&found) == self.id => return Ok(()),
+            Ok(_) => "another one is there now".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(Error::new(
+            ErrorKind::Io,
+            format!(
+                "{what} {place} is no longer the one that was opened (inode {}): {found}; put it \
+                 back and open the store again, in another process if it was closed meanwhile",
+                self.id.inode
+            ),
+        ))
+    }
+}
+
+/// The places of a store.
+pub(super) struct Places {
+    held: Mutex<Vec<Place>>,
+    looked: Mutex<Instant>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl Places {
+    pub(super) fn new(held: Vec<Place>) -> Self {
+        Self { held: Mutex::new(held), looked: Mutex::new(Instant::now()) }
+    }
+
+    pub(super) fn add(&self, place: Place) {
+        self.held.lock().push(place);
+    }
+
+    /// Lets go of a directory and what is below it.
+    pub(super) fn remove(&self, directory: &Path) {
+        self.held.lock().retain(|place| !place.path.starts_with(directory));
+    }
+
+    /// Whether every path names what was opened.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, with both.
+    pub(super) fn check(&self) -> Result<()> {
+        self.held.lock().iter().try_for_each(Place::check)
+    }
+
+    /// The same, if nobody has looked for a while.
+    pub(super) fn check_if_due(&self) -> Result<()> {
+        {
+            let mut looked = self.looked.lock();
+            if looked.elapsed() < EVERY {
+                return Ok(());
+            }
+            *looked = Instant::now();
+        }
+        self.check()
+    }
+}
+
+/// A path without symbolic links, `.` and `..`, as far as it is there; what is to be created below
+/// is added as it was given.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    let whole = std::path::absolute(path).map_err(io("resolve", path))?;
+    let mut missing = Vec::new();
+    let mut there = whole.as_path();
+    loop {
+        match there.canonicalize() {
+            Ok(resolved) => {
+                missing.reverse();
+                return Ok(missing.into_iter().fold(resolved, |path, part| path.join(part)));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io("resolve", there)(error)),
+        }
+        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no {}; create it, or check the path", whole.display()),
+            ));
+        };
+        missing.push(name);
+        there = parent;
+    }
+}
+
+/// Refuses shards whose directories overlap, by resolved paths: removing one would remove another.
+/// `shards` are (number, directory); each is taken from the store's directory if it is relative.
+pub(super) fn check_overlaps<'a>(
+    store: &Path,
+    shards: impl IntoIterator<Item = (crate::ShardId, &'a Path)>,
+) -> Result<()> {
+    let store = resolve(store)?;
+    let mut taken = vec![("the store's metadata".to_owned(), store.join("metadata"))];
+    for (id, directory) in shards {
+        let directory = resolve(&store.join(directory))?;
+        if store.starts_with(&directory) {
+            return Err(overlap(&format!("shard {id}"), &directory, "the store", &store));
+        }
+        // Its database may be elsewhere, by a symbolic link.
+        let data = resolve(&directory.join("data"))?;
+        for (what, other) in &taken {
+            for mine in [&directory, &data] {
+                if mine.starts_with(other) || other.starts_with(mine) {
+                    return Err(overlap(&format!("shard {id}"), mine, what, other));
+                }
+            }
+        }
+        taken.push((format!("shard {id}"), directory.clone()));
+        if !data.starts_with(&directory) {
+            taken.push((format!("the database of shard {id}"), data));
+        }
+    }
+    Ok(())
+}
+
+fn overlap(what: &str, path: &Path, other: &str, other_path: &Path) -> Error {
+    Error::invalid(format!(
+        "the directory {} of {what} overlaps with {} of {other}: what is removed with one would be \
+         the other's; choose another directory",
+        path.display(),
+        other_path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ShardId;
+
+    #[test]
+    fn paths_are_resolved_as_far_as_they_are_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(top.join("a")).unwrap();
+        std::os::unix::fs::symlink(top.join("a"), top.join("link")).unwrap();
+        assert_eq!(resolve(&top.join("link/../link/b/c")).unwrap(), top.join("a/b/c"));
+        assert_eq!(resolve(&top.join("x")).unwrap(), top.join("x"));
+    }
+
+    #[test]
+    fn overlaps_are_found_by_what_paths_lead_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("store");
+        std::fs::create_dir_all(store.join("shards/0/data/scratch")).unwrap();
+        std::os::unix::fs::symlink(store.join("shards/0/data"), directory.path().join("link"))
+            .unwrap();
+        let check = |paths: &[&str]| {
+            let paths = paths.iter().map(Path::new).enumerate();
+            check_overlaps(&store, paths.map(|(n, path)| (ShardId(n as u32), path)))
+        };
+        let (link, outside) = (directory.path().join("link"), directory.path().join("outside"));
+        let (link, outside) = (link.to_str().unwrap(), outside.to_str().unwrap());
+        check(&["shards/0", "shards/1", outside]).unwrap();
+        let nested = format!("{link}/scratch/x");
+        let refused: [&[&str]; 8] = [
+            &["shards/0", "shards/0"],
+            &["shards/0", "shards/0/data/1"],
+            &["shards/0/x", "shards/0"],
+            &["shards/0", link],
+            &["shards/0", &nested],
+            &["metadata/0"],
+            &["."],
+            &[".."],
+        ];
+        for paths in refused {
+            let error = check(paths).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{paths:?}: {error}");
+        }
+    }
+}
