@@ -2,7 +2,7 @@
 //! else is touched. Method: a store is made, dropped, changed on disk, and opened.
 
 use crate::basic::{both, reopen, small, store};
-use annulus::{Batch, Creation, Durability, ErrorKind, Store};
+use annulus::{Batch, Creation, Durability, ErrorKind, ScanOptions, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -477,4 +477,44 @@ fn everything_that_is_damaged_is_named() {
             assert!(problems.iter().any(|problem| problem.contains(name)), "{problems:?}");
         }
     }
+}
+
+/// The story: a scan ended at the first damaged block, and there was no way to what lies behind it.
+/// Asked to leave damage out, it returns everything else, in order, and names what is missing.
+#[test]
+fn a_scan_that_leaves_damage_out_says_so() {
+    let (_directory, path) = closed();
+    let file = file_of_rows(&path);
+    let mut bad = fs::read(&file).unwrap();
+    // In the first block, so that the file opens.
+    bad[10] ^= 0x55;
+    fs::write(&file, bad).unwrap();
+    let store = Store::builder(&path).options(small()).open().unwrap();
+    assert!(store.recovery().damaged.is_empty() || store.recovery().damaged.len() == 1);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let mut left_out = 0;
+    for keyspace in both(&store) {
+        for options in [ScanOptions::new(), ScanOptions::new().reverse()] {
+            let failed = keyspace.scan_with(.., options).and_then(|scan| scan.collect());
+            let failed: annulus::Result<Vec<_>> = failed;
+            let mut scan = keyspace.scan_with(.., options.leave_out_damaged()).unwrap();
+            let mut keys = Vec::new();
+            while let Some((key, value)) = scan.next_row().unwrap() {
+                assert_eq!(value, b"v");
+                keys.push(key.to_vec());
+            }
+            assert!(if options.reverse {
+                keys.is_sorted_by(|a, b| a > b)
+            } else {
+                keys.is_sorted()
+            });
+            let parts = scan.left_out();
+            assert_eq!(failed.is_err(), !parts.is_empty(), "{parts:?}");
+            assert_eq!(keys.len() < 100, !parts.is_empty(), "{parts:?}");
+            assert!(parts.iter().all(|part| part.contains(name)), "{parts:?}");
+            assert!(parts.iter().all(|part| part.contains("on shard 1")), "{parts:?}");
+            left_out += parts.len();
+        }
+    }
+    assert_eq!(left_out, 2, "one partition, in both directions");
 }
