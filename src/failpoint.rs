@@ -6,11 +6,13 @@
 //! `panic:` before it, the thread panics there instead.
 //!
 //! `ANNULUS_SKIP` names protections, divided by commas, that are left out: a test that is there to
-//! notice a missing one must then fail.
+//! notice a missing one must then fail. `ANNULUS_MEMTABLE_BYTES` and `ANNULUS_SETTLE_RECORDS` make
+//! flushes and settles frequent.
 //!
 //! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
 //! directory as long as that holds a file `FAIL-` and the operation's name.
 
+use crate::options::Durability;
 use std::path::Path;
 
 /// Marks a durable step of a protocol.
@@ -58,6 +60,24 @@ pub(crate) fn fails_in(directory: &Path, operation: &str) -> bool {
     }
 }
 
+/// `Synced`, unless a test has asked for this protection to be left out.
+#[inline]
+pub(crate) fn synced(protection: &str) -> Durability {
+    if skip(protection) { Durability::Buffered } else { Durability::Synced }
+}
+
+/// A size that a test has asked for, or the usual one: small ones make rare things frequent.
+#[inline]
+pub(crate) fn size(variable: &str, usual: usize) -> usize {
+    #[cfg(feature = "failpoints")]
+    return enabled::size(variable).unwrap_or(usual);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = variable;
+        usual
+    }
+}
+
 #[cfg(feature = "failpoints")]
 mod enabled {
     use std::fs::OpenOptions;
@@ -87,6 +107,10 @@ mod enabled {
         let names = std::env::var("ANNULUS_SKIP").unwrap_or_default();
         names.split(',').map(str::to_owned).collect()
     });
+
+    pub(super) fn size(variable: &str) -> Option<usize> {
+        std::env::var(variable).ok()?.parse().ok()
+    }
 
     pub(super) fn skip(protection: &str) -> bool {
         SKIPPED.iter().any(|name| name == protection)

@@ -106,7 +106,12 @@ pub(crate) fn intents(metadata: &Metadata) -> Result<Vec<(u64, Intent)>> {
 pub(crate) fn begin(metadata: &Metadata, number: u64, intent: &Intent) -> Result<()> {
     let record = encode("the intent of a reshape", intent)?;
     let engine = &metadata.engine;
-    engine.put(engine.bookkeeping(), &numbered(INTENT, number), &record, Durability::Synced)
+    engine.put(
+        engine.bookkeeping(),
+        &numbered(INTENT, number),
+        &record,
+        crate::failpoint::synced("intent"),
+    )
 }
 
 /// Removes an intent: together with the commit, or when what it made is gone.

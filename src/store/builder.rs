@@ -343,6 +343,7 @@ pub(super) fn create_shard(
             ),
         ));
     }
+    Engine::remove_unfinished(&directory.join("data"))?;
     Engine::open(&directory.join("data"), resources, None, &[])?;
     // RocksDB syncs what is in its directory, not the entry of the directory itself.
     directory::sync(&directory)

@@ -216,7 +216,11 @@ pub(super) fn write_line_file(path: &Path, body: &str) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = create_afresh(&temporary).map_err(io("create", &temporary))?;
     file.write_all(format!("{body}check {checksum:08x}\n").as_bytes())
-        .and_then(|()| file.sync_all())
+        .and_then(
+            |()| {
+                if crate::failpoint::skip("sync-identity") { Ok(()) } else { file.sync_all() }
+            },
+        )
         .map_err(io("write", &temporary))?;
     rename(&temporary, path)
 }
@@ -251,6 +255,9 @@ pub(super) fn create_below(top: &Path, directory: &Path) -> Result<()> {
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync(directory: &Path) -> Result<()> {
+    if crate::failpoint::skip("sync-directory-at-creation") {
+        return Ok(());
+    }
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync", directory))
 }
 

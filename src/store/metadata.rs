@@ -20,6 +20,7 @@ pub(crate) struct Metadata {
 impl Metadata {
     /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
     pub(super) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
+        Engine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let (engine, id) = (&metadata.engine, store.to_be_bytes());
         engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
@@ -98,7 +99,7 @@ impl Metadata {
     /// removed that an older topology knows.
     pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
         others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
-        self.engine.write(others, Durability::Synced)
+        self.engine.write(others, crate::failpoint::synced("commit"))
     }
 
     /// The records whose keys begin with a prefix, in order, with what the rest of their keys says.

@@ -166,6 +166,10 @@ fn write_steps(
     durability: Durability,
 ) -> Result<()> {
     let metadata = &core.metadata.engine;
+    let durability = match durability {
+        Durability::Synced => crate::failpoint::synced("redo-record"),
+        buffered => buffered,
+    };
     metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
     crate::failpoint::hit("batch-after-record");
     for (_, mut part) in parts {

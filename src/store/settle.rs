@@ -104,7 +104,7 @@ impl State {
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.whole.len() >= SETTLE_RECORDS
+        self.whole.len() >= crate::failpoint::size("ANNULUS_SETTLE_RECORDS", SETTLE_RECORDS)
             || self.bytes >= SETTLE_BYTES
             || (self.fences >= SETTLE_FENCES && !self.whole.is_empty())
             || self.sick.values().any(|sick| sick.rests_until <= Instant::now())
@@ -229,7 +229,11 @@ impl Redo {
         let open = core.shards.load_full();
         // A shard that has left the store has no part of any batch any more: its partitions were
         // handed over, and there the batches were synced before the commit.
-        let sync = |id| (id, open.get(&id).map_or(Ok(()), |shard| shard.sync()));
+        let skip = crate::failpoint::skip("settle-sync");
+        let sync = |id| match open.get(&id) {
+            Some(shard) if !skip => (id, shard.sync()),
+            _ => (id, Ok(())),
+        };
         let synced = shards.into_iter().map(sync).collect();
         let (settled, below) = {
             let mut state = self.state.lock();
@@ -240,6 +244,11 @@ impl Redo {
             (settled, below)
         };
         crate::failpoint::hit("settle-after-sync");
+        if crate::failpoint::skip("settle-order") {
+            // Steps 5 and 6 swapped, and markers gone for good.
+            remove_markers(&open, &settled);
+            open.values().try_for_each(|shard| shard.sync())?;
+        }
         let removed = self.remove_records(core, &settled, below);
         let mut state = self.state.lock();
         state.lowest_in_work = None;
@@ -277,7 +286,10 @@ impl Redo {
             }
             self.state.lock().fences += left.len();
         }
-        metadata.write(gone, Durability::Synced)?;
+        metadata.write(gone, crate::failpoint::synced("settle-records"))?;
+        if crate::failpoint::skip("settle-records") {
+            return Ok(());
+        }
         // Into a file, as every commit: a record that came back because the log was damaged would be
         // applied over later writes once its markers are gone.
         metadata.flush()

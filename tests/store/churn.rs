@@ -60,6 +60,8 @@ pub(crate) struct Churn {
     random: fastrand::Rng,
     /// Whether somebody else reshapes the same store, and may be faster.
     rivals: bool,
+    /// Whether any call may fail.
+    faults: bool,
     /// How many of a hundred requests concern whole shards.
     shards_percent: u32,
     pub(crate) transport: Option<Transport>,
@@ -68,11 +70,16 @@ pub(crate) struct Churn {
 impl Churn {
     pub(crate) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { random, rivals: false, shards_percent: 2, transport: None }
+        Self { random, rivals: false, faults: false, shards_percent: 2, transport: None }
     }
 
     pub(crate) fn among_rivals(mut self) -> Self {
         self.rivals = true;
+        self
+    }
+
+    pub(crate) fn among_faults(mut self) -> Self {
+        self.faults = true;
         self
     }
 
@@ -129,7 +136,7 @@ impl Churn {
             // Left by an addition that was interrupted, whose number another shard has now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),
             ErrorKind::NotFound | ErrorKind::Busy => self.rivals,
-            _ => false,
+            _ => self.faults,
         }
     }
 

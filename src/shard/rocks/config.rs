@@ -197,7 +197,8 @@ impl Resources {
     /// A memtable may grow to a quarter of the budget: the budget over all of them is what
     /// decides when to flush.
     fn memtable_bytes(&self) -> usize {
-        (self.options.write_buffer_bytes / 4).clamp(MIB, 256 * MIB)
+        let usual = (self.options.write_buffer_bytes / 4).clamp(MIB, 256 * MIB);
+        crate::failpoint::size("ANNULUS_MEMTABLE_BYTES", usual)
     }
 
     /// The budget twice over, divided among the shards: it bounds what an opening after a crash

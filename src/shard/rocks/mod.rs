@@ -191,6 +191,22 @@ impl Rocks {
         load::same_filesystem(one, other)
     }
 
+    /// Removes a database whose creation a power cut has interrupted: nothing was written to it yet,
+    /// and RocksDB refuses one that lost its only log. Does nothing where there is a log.
+    pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
+        if !Self::exists(directory)? {
+            return Ok(());
+        }
+        let entries = directory.read_dir().map_err(|error| cannot("read", directory, error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| cannot("read", directory, error))?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                return Ok(());
+            }
+        }
+        remove_all(directory)
+    }
+
     /// Removes a database that is not open, with what belongs to it.
     pub(crate) fn remove(directory: &Path) -> Result<()> {
         remove_all(directory)

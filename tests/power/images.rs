@@ -1,0 +1,294 @@
+//! Goal: whatever a disk loses of what was not synced, the next opening keeps every promise.
+//! Method: a child works under the recorder; its journal is replayed on a model of a disk up to a
+//! cut, an image of what is left is opened and compared with what was acknowledged before the cut.
+//! Then a child goes on from one of these images, so that openings are cut, too.
+//! `ANNULUS_SEED` gives the same choices again (threads are not scheduled alike, so a violation may
+//! need several runs); `ANNULUS_IMAGES` makes more images.
+
+use crate::check::{End, check};
+use crate::churn::{Churn, quick_directory, seed};
+use crate::disk::{Cut, Disk, Image, Names, lay_out};
+use crate::journal::{Call, Journal};
+use crate::notes::{History, Rows};
+use crate::recorder;
+use crate::workload::{Order, open};
+use annulus::{Batch, Durability, Store};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What was tried, in figures.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) images: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) openings: AtomicU64,
+    pub(crate) violations: AtomicU64,
+}
+
+impl Figures {
+    pub(crate) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn of(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn print(&self, what: &str, begun: Instant) {
+        println!(
+            "{what}: {}; {} operations acknowledged, {} openings, {} violations, {:.0} s",
+            Self::of(&self.images),
+            Self::of(&self.acknowledged),
+            Self::of(&self.openings),
+            Self::of(&self.violations),
+            begun.elapsed().as_secs_f64(),
+        );
+    }
+}
+
+/// How often, by a variable of the environment, or by default.
+pub(crate) fn count(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Runs a job with each number below `count` on two threads, until one returns false.
+pub(crate) fn on_two_threads(count: usize, job: impl Fn(usize) -> bool + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    if !job(number) {
+                        next.store(count, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Rows and keyspaces of a store.
+pub(crate) type Content = (Rows, BTreeSet<String>);
+
+pub(crate) fn content(store: &Store) -> Result<Content, String> {
+    let mut rows = Rows::new();
+    let mut keyspaces = BTreeSet::new();
+    for keyspace in store.keyspaces() {
+        let name = keyspace.name().to_owned();
+        for row in keyspace.scan(..).map_err(|error| error.to_string())? {
+            let (key, value) = row.map_err(|error| format!("a scan of `{name}`: {error}"))?;
+            let found = keyspace.get(&key).map_err(|error| error.to_string())?;
+            if found.as_deref() != Some(&value[..]) {
+                return Err(format!("`{name}`: a get and a scan of {} differ", key.escape_ascii()));
+            }
+            let key = String::from_utf8(key).map_err(|_| "a key that nobody wrote")?;
+            rows.insert((name.clone(), key), value);
+        }
+        keyspaces.insert(name);
+    }
+    Ok((rows, keyspaces))
+}
+
+fn open_at(disk: &Path, figures: &Figures) -> Result<Store, String> {
+    Figures::add(&figures.openings, 1);
+    open(disk, false).map_err(|error| format!("refused: {:?} {error}", error.kind()))
+}
+
+/// Opens what is left after an end and checks all of it; returns what is in it.
+pub(crate) fn examine(
+    disk: &Path,
+    history: &History,
+    cut: usize,
+    end: End,
+    works: bool,
+    figures: &Figures,
+) -> Result<Content, String> {
+    let store = open_at(disk, figures)?;
+    let found = content(&store)?;
+    check(history, cut, end, &found.0, &found.1)?;
+    let report = store.verify().map_err(|error| error.to_string())?;
+    if !report.is_sound() {
+        return Err(format!("verify: {:?}", report.problems));
+    }
+    drop(store);
+    let store = open_at(disk, figures)?;
+    let again = store.recovery();
+    let repairs = again.orphans.len() + again.rolled_back.len() + again.lost.len() + again.batches;
+    if repairs > 0 {
+        return Err(format!("the second opening finds more to put right: {again:?}"));
+    }
+    if content(&store)? != found {
+        return Err("the second opening holds something else than the first".into());
+    }
+    if works {
+        still_works(store, disk, figures)?;
+    }
+    Ok(found)
+}
+
+/// Writes, reshapes, closes and opens a store that was put right.
+fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), String> {
+    let told = |error: annulus::Error| format!("it does not work any more: {error}");
+    let keyspaces = store.keyspaces();
+    let mut batch = Batch::new();
+    for keyspace in &keyspaces {
+        (0..20)
+            .for_each(|n| batch.put(keyspace, format!("{}later", char::from(b'a' + n)), "later"));
+    }
+    store.write_with(batch, Durability::Synced).map_err(told)?;
+    let mut churn = Churn::new(1);
+    if !keyspaces.is_empty() {
+        (0..2).for_each(|_| drop(churn.step(&store)));
+    }
+    let before = content(&store)?;
+    store.close().map_err(told)?;
+    drop((store, keyspaces));
+    let store = open_at(disk, figures)?;
+    match content(&store)? == before {
+        true => Ok(()),
+        false => Err("after closing and opening it holds something else".into()),
+    }
+}
+
+/// Runs a child under the recorder, from what is in its directory, and reads what it did.
+fn record(
+    order: &Order,
+    names: Names,
+    base: Content,
+    skipped: &str,
+) -> Result<(Disk, Journal, History), String> {
+    let disk = Disk::of(&order.disk(), names);
+    let journal = order.directory.join("journal");
+    let _ = fs::remove_file(&journal);
+    let _ = fs::remove_file(order.notes());
+    let mut child = recorder::child(order);
+    child.env("ANNULUS_RECORD_JOURNAL", &journal).env("ANNULUS_SKIP", skipped);
+    let status = child.status().unwrap();
+    if !status.success() {
+        return Err(format!("the child ended with {status}:\n{}", recorder::log(order)));
+    }
+    let journal = Journal::parse(fs::read(&journal).unwrap(), order.disk().to_str().unwrap());
+    let notes = (0..journal.calls.len()).filter_map(|n| Some((n, journal.note(n)?)));
+    let history = History::read(base, notes);
+    Ok((disk, journal, history))
+}
+
+/// Places to cut at: anywhere, or soon after a sync or a change of names.
+fn cuts(journal: &Journal, count: usize, random: &mut fastrand::Rng) -> Vec<usize> {
+    let turns = (0..journal.calls.len())
+        .filter(|n| !matches!(journal.calls[*n], Call::Write { .. } | Call::Note { .. }));
+    let turns: Vec<usize> = turns.collect();
+    let mut cuts: Vec<usize> = (0..count)
+        .map(|_| match random.bool() {
+            true => random.usize(..=journal.calls.len()),
+            false => {
+                (turns[random.usize(..turns.len())] + random.usize(1..6)).min(journal.calls.len())
+            }
+        })
+        .collect();
+    cuts.sort_unstable();
+    cuts
+}
+
+/// What a series of images is made of.
+pub(crate) struct Series<'a> {
+    pub(crate) seed: u64,
+    pub(crate) names: Names,
+    /// Of each of its two recorded runs.
+    pub(crate) images: usize,
+    pub(crate) skipped: &'a str,
+}
+
+/// Makes images of a run, and of one that goes on from one of them. Returns the first violation.
+pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), String> {
+    let mut random = fastrand::Rng::with_seed(series.seed);
+    let directory = quick_directory();
+    let mut order = Order {
+        directory: directory.path().to_owned(),
+        seed: series.seed,
+        first: 1,
+        lives: random.u32(1..4),
+        steps: random.u32(4..12),
+        // A disk that promises nothing about names allows no links: see docs/design.md.
+        links: series.names == Names::Journalled,
+        faults: false,
+    };
+    fs::create_dir_all(order.disk()).unwrap();
+    let mut base = Content::default();
+    for run in 0..2 {
+        let told =
+            |what: String| format!("{what}\nseed {}, {:?}, run {run}", series.seed, series.names);
+        let (mut disk, journal, history) =
+            record(&order, series.names, std::mem::take(&mut base), series.skipped)
+                .map_err(told)?;
+        Figures::add(&figures.acknowledged, history.acknowledged());
+        let goes_on_from = random.usize(..series.images);
+        let mut next: Option<(Image, Content)> = None;
+        let mut played = 0;
+        for (number, cut) in cuts(&journal, series.images, &mut random).into_iter().enumerate() {
+            journal.calls[played..cut].iter().for_each(|call| disk.play(call, &journal.bytes));
+            played = cut;
+            let how = random
+                .choice([Cut::AllLost, Cut::AllLost, Cut::ByLot, Cut::ByLot, Cut::NothingLost])
+                .unwrap();
+            let image = disk.image(&journal.bytes, how, &mut random);
+            let place = directory.path().join("image");
+            lay_out(&image, &place);
+            Figures::add(&figures.images, 1);
+            let end = if how == Cut::NothingLost { End::Process } else { End::Power };
+            let works = random.u32(..8) == 0;
+            match examine(&place, &history, cut, end, works, figures) {
+                Ok(content) if number == goes_on_from => next = Some((image, content)),
+                Ok(_) => {}
+                Err(what) => {
+                    Figures::add(&figures.violations, 1);
+                    let what =
+                        format!("{what}\ncut at call {cut} of {}, {how:?}", journal.calls.len());
+                    return Err(told(keep(&image, &what, directory, series.skipped)));
+                }
+            }
+        }
+        let (image, content) = next.unwrap();
+        lay_out(&image, &order.disk());
+        base = content;
+        order = Order { first: 1 << 32, seed: order.seed ^ 1, lives: 1, steps: 5, ..order };
+    }
+    Ok(())
+}
+
+/// Leaves an image as it was before it was opened, with the journal, for whoever looks into it.
+fn keep(image: &Image, what: &str, directory: tempfile::TempDir, skipped: &str) -> String {
+    if !skipped.is_empty() {
+        return what.to_owned();
+    }
+    let directory = directory.keep();
+    lay_out(image, &directory.join("violation"));
+    format!("{what}\nleft in {}", directory.display())
+}
+
+#[test]
+fn images() {
+    let (seed, begun) = (seed(), Instant::now());
+    let wanted = count("ANNULUS_IMAGES", 64);
+    let images = if wanted > 1000 { 100 } else { 8 };
+    let figures = Figures::default();
+    let runs = wanted.div_ceil(2 * images as u64) as usize;
+    on_two_threads(runs, |number| {
+        let names = if number % 4 == 3 { Names::Strict } else { Names::Journalled };
+        let seed = seed.wrapping_add(number as u64);
+        if let Err(what) = series(&Series { seed, names, images, skipped: "" }, &figures) {
+            println!("VIOLATION: {what}\n");
+        }
+        true
+    });
+    figures.print("images", begun);
+    assert_eq!(Figures::of(&figures.violations), 0);
+    assert!(Figures::of(&figures.images) >= wanted, "a child failed: see above");
+}

@@ -1,0 +1,334 @@
+//! The process that is recorded, killed, or given errors: it writes to a store under reshapes of
+//! every kind, closes it and opens it again, and notes what was acknowledged.
+
+use crate::churn::Churn;
+use crate::notes::{Effect, Place, ends, starts, value};
+use annulus::topology::KeyspaceSpec;
+use annulus::{Batch, Durability, Keyspace, Options, Prefix, ReshapeOptions, Store, Transport};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+pub(crate) const ORDER: &str = "ANNULUS_POWER_ORDER";
+const WRITERS: u64 = 3;
+/// Keys begin with one of these, so that each writer has some in every range.
+const LETTERS: [&str; 6] = ["a", "d", "h", "m", "r", "w"];
+const KEYS_PER_LETTER: usize = 2;
+const KEYSPACES: [&str; 2] = ["hash", "range"];
+
+/// What a child is to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) directory: PathBuf,
+    pub(crate) seed: u64,
+    /// The number of the first operation: higher than any before.
+    pub(crate) first: u64,
+    pub(crate) lives: u32,
+    /// Reshapes in each life.
+    pub(crate) steps: u32,
+    /// Links, too.
+    pub(crate) links: bool,
+    /// Errors are expected.
+    pub(crate) faults: bool,
+}
+
+impl Order {
+    pub(crate) fn text(&self) -> String {
+        let Self { directory, seed, first, lives, steps, links, faults } = self;
+        format!("{seed} {first} {lives} {steps} {links} {faults} {}", directory.display())
+    }
+
+    fn parse(text: &str) -> Self {
+        let words: Vec<&str> = text.splitn(7, ' ').collect();
+        let number = |n: usize| words[n].parse::<u64>().unwrap();
+        Self {
+            directory: words[6].into(),
+            seed: number(0),
+            first: number(1),
+            lives: number(2) as u32,
+            steps: number(3) as u32,
+            links: words[4] == "true",
+            faults: words[5] == "true",
+        }
+    }
+
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.directory.join("disk")
+    }
+
+    pub(crate) fn notes(&self) -> PathBuf {
+        self.directory.join("notes")
+    }
+}
+
+/// The options of all stores here: small, and quick to open.
+pub(crate) fn options(trim: bool) -> Options {
+    Options {
+        cache_bytes: 4 << 20,
+        write_buffer_bytes: 4 << 20,
+        hot_cache_bytes: 64 << 10,
+        arcs_per_shard: 1,
+        background_threads: 2,
+        heat: None,
+        reshape: ReshapeOptions { trim, ..ReshapeOptions::default() },
+        ..Options::default()
+    }
+}
+
+pub(crate) fn open(disk: &Path, trim: bool) -> annulus::Result<Store> {
+    Store::builder(disk.join("store")).shards(3).options(options(trim)).open()
+}
+
+struct Notes(File);
+
+impl Notes {
+    fn note(&self, text: &str) {
+        (&self.0).write_all(text.as_bytes()).unwrap();
+    }
+}
+
+/// Not a test of its own.
+#[test]
+fn child() {
+    let Ok(order) = std::env::var(ORDER) else { return };
+    let order = Order::parse(&order);
+    std::thread::spawn(|| {
+        // What takes so long hangs; nothing that is expected here does, on the slowest disk.
+        std::thread::sleep(Duration::from_secs(240));
+        eprintln!("it did not end");
+        std::process::exit(71);
+    });
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        std::process::exit(70);
+    }));
+    let notes = OpenOptions::new().create(true).append(true).open(order.notes()).unwrap();
+    let notes = Notes(notes);
+    let numbers = AtomicU64::new(order.first);
+    for life in 0..order.lives {
+        if let Err(error) = live(&order, life, &notes, &numbers) {
+            assert!(order.faults, "{:?} {error}", error.kind());
+            notes.note(&format!(
+                "error {:?} {}\n",
+                error.kind(),
+                error.to_string().replace('\n', " ")
+            ));
+        }
+    }
+}
+
+fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus::Result<()> {
+    let mut random = fastrand::Rng::with_seed(order.seed ^ u64::from(life) << 40);
+    let store = open(&order.disk(), true)?;
+    notes.note("opened\n");
+    for name in KEYSPACES {
+        if store.keyspace(name).is_err() {
+            notes.note(&format!("create {name}\n"));
+            let spec = match name {
+                "hash" => KeyspaceSpec::from(KeyspaceSpec::hash()),
+                _ => KeyspaceSpec::range().split_at(["d", "m"]).into(),
+            };
+            store.create_keyspace(name, spec)?;
+            notes.note(&format!("created {name}\n"));
+        }
+    }
+    let stop = AtomicBool::new(false);
+    // How many of a hundred writes are synced: where many are, little can be lost.
+    let synced_percent = random.choice([1, 4, 15]).unwrap();
+    std::thread::scope(|scope| {
+        let (store, stop) = (&store, &stop);
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                let random = random.fork();
+                let mut writer = Writer { store, notes, numbers, number, random, synced_percent };
+                scope.spawn(move || writer.run(stop))
+            })
+            .collect();
+        let reshaped = reshape(order, store, notes, numbers, &mut random);
+        stop.store(true, Ordering::Release);
+        let written =
+            writers.into_iter().map(|writer| writer.join().unwrap()).fold(Ok(()), Result::and);
+        reshaped.and(written)
+    })?;
+    if random.bool() {
+        notes.note("sync\n");
+        store.close()?;
+        notes.note("synced\n");
+    }
+    Ok(())
+}
+
+/// Reshapes, shards and keyspaces that come and go, settles and flushes.
+fn reshape(
+    order: &Order,
+    store: &Store,
+    notes: &Notes,
+    numbers: &AtomicU64,
+    random: &mut fastrand::Rng,
+) -> annulus::Result<()> {
+    let mut churn = Churn::new(random.u64(..)).shards_percent(15);
+    if !order.links {
+        churn.transport = Some(Transport::Copy);
+    }
+    if order.faults {
+        churn = churn.among_faults();
+    }
+    for _ in 0..order.steps {
+        churn.step(store);
+        match random.u32(..12) {
+            0 => passing_keyspace(store, notes, numbers, random)?,
+            1 => store.flush()?,
+            2 => {
+                notes.note("sync\n");
+                store.sync()?;
+                notes.note("synced\n");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn passing_keyspace(
+    store: &Store,
+    notes: &Notes,
+    numbers: &AtomicU64,
+    random: &mut fastrand::Rng,
+) -> annulus::Result<()> {
+    let name = format!("passing{}", numbers.fetch_add(1, Ordering::Relaxed));
+    notes.note(&format!("create {name}\n"));
+    let keyspace = store.create_keyspace(&name, KeyspaceSpec::hash())?;
+    notes.note(&format!("created {name}\n"));
+    for n in 0..3 {
+        let id = numbers.fetch_add(1, Ordering::Relaxed);
+        let key = format!("key{n}");
+        notes.note(&starts(id, true, &[((name.clone(), key.clone()), Some(10))]));
+        keyspace.put_with(&key, value(id, &key, 10), Durability::Synced)?;
+        notes.note(&ends(id, None));
+    }
+    if random.u32(..3) > 0 {
+        notes.note(&format!("drop {name}\n"));
+        store.drop_keyspace(&name)?;
+        notes.note(&format!("dropped {name}\n"));
+    }
+    Ok(())
+}
+
+struct Writer<'a> {
+    store: &'a Store,
+    notes: &'a Notes,
+    numbers: &'a AtomicU64,
+    number: u64,
+    random: fastrand::Rng,
+    synced_percent: u32,
+}
+
+impl Writer<'_> {
+    fn run(&mut self, stop: &AtomicBool) -> annulus::Result<()> {
+        let mut burst = 0_u32;
+        while !stop.load(Ordering::Acquire) {
+            self.write()?;
+            if burst == 0 {
+                std::thread::sleep(Duration::from_micros(self.random.u64(100..1500)));
+                burst = if self.random.u32(..20) == 0 { 20 } else { 1 };
+            }
+            burst -= 1;
+        }
+        Ok(())
+    }
+
+    fn place(&mut self) -> Place {
+        let (letter, n) =
+            (self.random.choice(LETTERS).unwrap(), self.random.usize(..KEYS_PER_LETTER));
+        (self.random.choice(KEYSPACES).unwrap().to_owned(), format!("{letter}{}/{n}", self.number))
+    }
+
+    fn length(&mut self) -> usize {
+        match self.random.u32(..10) {
+            0 => self.random.usize(..12_000),
+            _ => self.random.usize(..200),
+        }
+    }
+
+    fn write(&mut self) -> annulus::Result<()> {
+        let id = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let synced = self.random.u32(..100) < self.synced_percent;
+        let durability = if synced { Durability::Synced } else { Durability::Buffered };
+        let kind = self.random.u32(..100);
+        let mut effects: BTreeMap<Place, Option<usize>> = BTreeMap::new();
+        match kind {
+            0..=9 => drop(effects.insert(self.place(), None)),
+            10..=44 => {
+                // Two keys are often on one shard, eight never are.
+                for _ in 0..self.random.choice([2, 2, 2, 3, 8]).unwrap() {
+                    let put = self.random.u32(..5) > 0;
+                    let bytes = put.then(|| self.length());
+                    effects.insert(self.place(), bytes);
+                }
+            }
+            45..=47 => {
+                let (keyspace, key) = self.place();
+                let keys = (0..KEYS_PER_LETTER).map(|n| format!("{}{n}", &key[..key.len() - 1]));
+                effects.extend(keys.map(|key| ((keyspace.clone(), key), None)));
+            }
+            _ => drop(effects.insert(self.place(), Some(self.length()))),
+        }
+        let effects: Vec<Effect> = effects.into_iter().collect();
+        let epoch = self.store.topology().epoch();
+        let shards: Option<Vec<u32>> = effects.iter().map(|(place, _)| self.owner(place)).collect();
+        self.notes.note(&starts(id, synced, &effects));
+        self.act(kind, id, &effects, durability)?;
+        let same = self.store.topology().epoch() == epoch;
+        self.notes.note(&ends(id, shards.filter(|_| same).as_deref()));
+        Ok(())
+    }
+
+    fn keyspace(&self, name: &str) -> annulus::Result<Keyspace> {
+        self.store.keyspace(name)
+    }
+
+    fn owner(&self, (keyspace, key): &Place) -> Option<u32> {
+        let placement = self.keyspace(keyspace).ok()?.placement();
+        let partitioning = placement.partitioning();
+        Some(partitioning.owner(partitioning.find(key.as_bytes()))?.0)
+    }
+
+    fn act(
+        &self,
+        kind: u32,
+        id: u64,
+        effects: &[Effect],
+        durability: Durability,
+    ) -> annulus::Result<()> {
+        let ((keyspace, key), bytes) = &effects[0];
+        let only = self.keyspace(keyspace)?;
+        match (kind, bytes) {
+            (45..=47, _) => only.delete_range_with(Prefix::new(&key[..key.len() - 1]), durability),
+            (10..=44, _) => {
+                let mut batch = Batch::new();
+                for ((keyspace, key), bytes) in effects {
+                    let keyspace = self.keyspace(keyspace)?;
+                    match bytes {
+                        Some(bytes) => batch.put(&keyspace, key, value(id, key, *bytes)),
+                        None => batch.delete(&keyspace, key),
+                    }
+                }
+                self.store.write_with(batch, durability)
+            }
+            (_, None) => only.delete_with(key, durability),
+            (80.., Some(bytes)) => {
+                let found = only.get(key)?;
+                let new = value(id, key, *bytes);
+                let swap =
+                    only.compare_and_swap_with(key, found.as_deref(), Some(&new), durability)?;
+                assert!(swap.is_swapped(), "{key} has one writer");
+                Ok(())
+            }
+            (_, Some(bytes)) => only.put_with(key, value(id, key, *bytes), durability),
+        }
+    }
+}
