@@ -78,6 +78,7 @@ impl Churn {
         self
     }
 
+    #[allow(dead_code, reason = "for the tests of another binary, which has this module, too")]
     pub(crate) fn among_faults(mut self) -> Self {
         self.faults = true;
         self
