@@ -132,8 +132,11 @@ impl Churn {
     fn is_expected(&self, request: &Request, error: &Error) -> bool {
         let at_middle = matches!(request, Request::Split { at: SplitAt::Middle, .. });
         match error.kind() {
-            // Too few keys for a middle.
-            ErrorKind::InvalidArgument => at_middle || self.rivals,
+            // Too few keys for a middle; or a removal that was interrupted, and has left its shard
+            // draining.
+            ErrorKind::InvalidArgument => {
+                at_middle || self.rivals || error.to_string().contains("is being removed")
+            }
             // Left by an addition that was interrupted, whose number another shard has now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),
             ErrorKind::NotFound | ErrorKind::Busy => self.rivals,

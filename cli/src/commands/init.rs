@@ -96,7 +96,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
         return Ok(Exit::Fine);
     }
     let number = topology.shards().len();
-    output.line(format_args!("created {} with {number} shards", store.path().display()))?;
+    let place = args.store.store.display();
+    output.line(format_args!("created {place} with {number} shards"))?;
     let mut table = Table::new(1, ["directory", "shard", "weight", "zone"]);
     for shard in topology.shards() {
         let directory = store.path().join(&shard.directory).display().to_string();
