@@ -2,7 +2,7 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use annulus::{Creation, LastHeat, Options, Recovery, Store, StoreBuilder};
+use annulus::{Creation, ErrorKind, LastHeat, Options, Recovery, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -120,9 +120,19 @@ pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is writte
      application has the store open and uses it, every few seconds and when it is closed";
 
 impl ClosedStoreArgs {
-    /// What was last written down of the load; none if nothing ever was.
-    pub(crate) fn last_heat(&self) -> Outcome<Option<LastHeat>> {
-        let heat = LastHeat::read(&self.store)?;
+    /// What was last written down of the load; none if nothing ever was. A damaged file is
+    /// reported and passed over: only statistics are lost with it.
+    pub(crate) fn last_heat(&self, output: &Output) -> Outcome<Option<LastHeat>> {
+        let heat = match LastHeat::read(&self.store) {
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incompatible) => {
+                output.note(format_args!("note: {error}"));
+                None
+            }
+            read => read?,
+        };
+        if let Some(damaged) = heat.as_ref().and_then(|heat| heat.damaged.as_ref()) {
+            output.note(format_args!("note: {damaged}"));
+        }
         if heat.is_none() && !self.store.is_dir() {
             let path = self.store.display();
             return Err(Failure::not_found(format!("there is no store in {path}")));

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Each is written beside the old one and then put in its place, without a sync: after a power cut it
-//! may be missing or torn, which costs what it says and nothing else. Who has not the store open may
-//! read them.
+//! may be missing or torn. Losing a file loses only the statistics in it: a damaged one is treated as
+//! if it were not there. Other processes may read the files while the store is open.
 
 use super::State;
 use super::decision::{Decision, Log};
@@ -60,6 +60,8 @@ pub struct LastHeat {
     pub state_unix_ms: u64,
     /// Samples and history; none if the store was first opened in the last minute.
     pub state: Option<HeatState>,
+    /// What is wrong with the file that could not be used, if the other one could.
+    pub damaged: Option<String>,
 }
 
 /// The content of either file.
@@ -72,16 +74,29 @@ struct Content {
 }
 
 impl LastHeat {
-    /// Reads what was last written down in a store's directory; none if nothing ever was. The store
-    /// need not be open here, and may be open elsewhere.
+    /// Reads what was last written down in a store's directory, in the files `HEAT` and `HEAT.now`;
+    /// returns `None` if nothing ever was. The store need not be open here, and may be open elsewhere.
+    ///
+    /// The files are not synced, so one may be empty or torn after a power cut. If one of them cannot
+    /// be used, the other is, and [`damaged`](Self::damaged) says what is wrong. Nothing but these
+    /// statistics is lost with a file: it may be deleted, and an opening of the store goes on as if
+    /// it were not there.
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a file cannot be read; [`Damaged`](ErrorKind::Damaged) or
-    /// [`Incompatible`](ErrorKind::Incompatible) if it says nothing: it may be deleted.
+    /// If no file can be used, and one is there: [`Damaged`](ErrorKind::Damaged) if it is empty, torn
+    /// or altered, [`Incompatible`](ErrorKind::Incompatible) if another version wrote it,
+    /// [`Io`](ErrorKind::Io) if it cannot be read.
     pub fn read(store: impl AsRef<Path>) -> Result<Option<Self>> {
         let [now, whole] = [NOW, WHOLE].map(|name| Content::read(&store.as_ref().join(name)));
-        let (now, whole) = (now?, whole?);
+        let (now, whole, damaged) = match (now, whole) {
+            (Ok(None), Err(error)) | (Err(error), Ok(None) | Err(_)) => return Err(error),
+            (now, whole) => {
+                let damaged = [&now, &whole].into_iter().find_map(|read| read.as_ref().err());
+                let damaged = damaged.map(ToString::to_string);
+                (now.unwrap_or_default(), whole.unwrap_or_default(), damaged)
+            }
+        };
         let state_unix_ms = whole.as_ref().map_or(0, |whole| whole.unix_ms);
         let last = match (now, whole) {
             (Some(now), Some(whole)) if now.unix_ms > whole.unix_ms => {
@@ -96,6 +111,7 @@ impl LastHeat {
             decisions,
             state_unix_ms,
             state,
+            damaged,
         }))
     }
 
@@ -109,7 +125,17 @@ impl LastHeat {
 impl Content {
     fn read(path: &Path) -> Result<Option<Self>> {
         match std::fs::read(path) {
-            Ok(bytes) => decode(&path.display().to_string(), &bytes).map(Some),
+            Ok(bytes) => decode("the heat", &bytes).map(Some).map_err(|error: Error| {
+                let why = match error.kind() {
+                    ErrorKind::Incompatible => "was written by another version",
+                    _ => "is damaged",
+                };
+                let path = path.display();
+                let message = format!(
+                    "{path} {why}; it holds only statistics of the load, and may be deleted"
+                );
+                Error::new(error.kind(), message)
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 let remedy = remedy(&error);
@@ -146,6 +172,9 @@ pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) ->
         tracing::warn!(%error, "what was known of the load is lost");
         None
     });
+    if let Some(damaged) = last.as_ref().and_then(|last| last.damaged.as_ref()) {
+        tracing::warn!(damaged, "a part of what was known of the load is lost");
+    }
     let heat = options.heat.unwrap_or_default();
     let (decisions, state) = match last {
         Some(last) => (last.decisions, last.state),

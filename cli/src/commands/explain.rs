@@ -31,7 +31,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let heat = args.store.last_heat()?;
+    let heat = args.store.last_heat(output)?;
     let decisions = heat.as_ref().map_or(&[][..], |heat| &heat.decisions);
     let wanted = |decision: &&Decision| !args.acts || decision.verdict != annulus::Verdict::Refused;
     let mut decisions: Vec<&Decision> = decisions.iter().filter(wanted).collect();

@@ -43,7 +43,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let heat = args.store.last_heat()?;
+    let heat = args.store.last_heat(output)?;
     let maps = write(&args.html, heat.as_ref(), args.keyspace.as_deref(), args.show_keys)?;
     let path = args.html.display();
     output.either(

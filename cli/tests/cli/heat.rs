@@ -249,3 +249,43 @@ fn keys_are_read_by_weight() {
     let rows = place.text(&["scan", "replay", "--limit", "9"]);
     assert_eq!(lines(&rows).len(), 3, "{rows}");
 }
+
+/// The files of the load are not synced, so a power cut may leave them empty or torn, and another
+/// version writes another format. They hold statistics only: what is damaged is named and passed
+/// over, where it was an error that ended the command.
+#[test]
+fn damaged_files_of_the_load_are_passed_over() {
+    let place = suggested();
+    let (now, whole) = ("store/HEAT.now", "store/HEAT");
+    let sound = place.read(whole);
+    let mut old = sound.clone();
+    old[0] = 1;
+    for bad in [&b""[..], &sound[..1], &sound[..sound.len() / 2], &old] {
+        // One is damaged, the other is not.
+        for (damaged, other) in [(now, whole), (whole, now)] {
+            place.write(damaged, bad);
+            place.write(other, &sound);
+            for command in [&["hot"][..], &["explain"], &["heatmap", "--html", "heat.html"]] {
+                let output = place.run(command).success().get_output().clone();
+                let told = String::from_utf8(output.stderr).unwrap();
+                let path = place.path(damaged).display().to_string();
+                assert!(told.contains(&format!("{path} ")), "{told}");
+                assert!(told.contains("may be deleted"), "{told}");
+                assert!(!output.stdout.is_empty());
+            }
+        }
+        // Both are.
+        place.write(now, bad);
+        place.write(whole, bad);
+        for command in ["hot", "explain"] {
+            let output = place.run(&[command]).success().get_output().clone();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(told.contains("HEAT.now ") && told.contains("may be deleted"), "{told}");
+            assert!(told.contains("nothing is known of the load yet"), "{told}");
+        }
+        let output = place.run(&["heatmap", "--html", "heat.html"]).code(3).get_output().clone();
+        assert!(String::from_utf8(output.stderr).unwrap().contains("may be deleted"));
+        // The store opens all the same.
+        place.run(&["rebalance", "--dry-run"]).success();
+    }
+}

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 }
 
 fn show(args: &Args, keys: &Keys, output: &mut Output) -> Outcome<()> {
-    let heat = args.store.last_heat()?;
+    let heat = args.store.last_heat(output)?;
     let known = heat.as_ref().map_or(&[][..], |heat| &heat.report.keyspaces);
     if let Some(name) = &args.keyspace
         && heat.is_some()
