@@ -1,5 +1,6 @@
 //! How the process ends: exit codes, and errors as the user reads them.
 
+use crate::output::complain;
 use annulus::ErrorKind;
 use serde::Serialize;
 use std::error::Error as _;
@@ -143,11 +144,11 @@ impl Failure {
         }
         if json {
             let error = Body { kind, message, note: note.as_deref() };
-            eprintln!("{}", serde_json::to_string(&Report { error }).unwrap_or_default());
+            complain(&serde_json::to_string(&Report { error }).unwrap_or_default());
         } else {
-            eprintln!("error: {message}");
+            complain(&format!("error: {message}"));
             if let Some(note) = note {
-                eprintln!("note: {note}");
+                complain(&format!("note: {note}"));
             }
         }
         ExitCode::from(*exit)

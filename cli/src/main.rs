@@ -31,10 +31,15 @@ fn main() -> ExitCode {
             let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
             return Failure::usage(message).report(json);
         }
+        Err(error) if error.use_stderr() => {
+            // It may quote any argument.
+            output::complain(error.to_string().trim_end());
+            return ExitCode::from(Exit::Usage);
+        }
         Err(error) => {
             // What cannot be printed, because nobody listens, is no reason to fail.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Fine });
+            return ExitCode::from(Exit::Fine);
         }
     };
     let mut output = Output::new(cli.json);

@@ -1,6 +1,7 @@
 //! The standard output: text for people, or JSON for machines.
 
 use crate::exit::{Failure, Outcome};
+use crate::text;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
@@ -41,12 +42,17 @@ impl Output {
 
     /// A line of text.
     pub(crate) fn line(&mut self, line: impl fmt::Display) -> Outcome<()> {
-        writeln!(self.writer, "{line}").map_err(Failure::standard_output)
+        self.text(format_args!("{line}\n"))
     }
 
-    /// Text that brings its own line ends.
+    /// Text that brings its own line ends. What a terminal would act on is escaped.
     pub(crate) fn text(&mut self, text: impl fmt::Display) -> Outcome<()> {
-        write!(self.writer, "{text}").map_err(Failure::standard_output)
+        self.bytes(text::plain(&text.to_string()).as_bytes())
+    }
+
+    /// A drawing with colours. Names in it are escaped by those who draw.
+    pub(crate) fn drawing(&mut self, drawn: &str) -> Outcome<()> {
+        self.bytes(drawn.as_bytes())
     }
 
     /// Bytes as they are.
@@ -73,7 +79,7 @@ impl Output {
     /// Tells a person something beside the result.
     pub(crate) fn note(&self, note: impl fmt::Display) {
         if !self.json {
-            eprintln!("{note}");
+            complain(&note.to_string());
         }
     }
 
@@ -81,4 +87,9 @@ impl Output {
     pub(crate) fn finish(&mut self) -> Outcome<()> {
         self.writer.flush().map_err(Failure::standard_output)
     }
+}
+
+/// Prints a line to the standard error, for people. That nobody reads it is no reason to end.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text::plain(text));
 }

@@ -1,6 +1,7 @@
 //! Progress bars on the standard error; nothing if nobody looks.
 
 use crate::human;
+use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::borrow::Cow;
 use std::fmt;
@@ -29,7 +30,7 @@ fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
 /// Counts rows of an amount that is known.
 pub(crate) fn rows(shown: bool, what: impl Into<Cow<'static, str>>, rows: u64) -> ProgressBar {
     let template = "{prefix:>14} {bar:30} {human_pos}/{human_len} rows  {rate}  ETA {eta}";
-    bar(shown, Some(rows), template).with_prefix(what)
+    bar(shown, Some(rows), template).with_prefix(text::plain_line(&what.into()).into_owned())
 }
 
 /// Follows the bytes of a file; the message may tell rows and their rate. Without a length, there
@@ -50,7 +51,7 @@ pub(crate) fn steps(shown: bool, parts: u64) -> ProgressBar {
 /// Follows the bytes of a reshape; the message tells the rest.
 pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {msg}";
-    bar(shown, Some(0), template).with_prefix(what)
+    bar(shown, Some(0), template).with_prefix(text::plain_line(&what.into()).into_owned())
 }
 
 /// Something whose end is not known; the message tells all.

@@ -1,5 +1,6 @@
 //! Tables of text with aligned columns.
 
+use crate::text;
 use std::fmt;
 
 /// Rows of cells. The columns named at the start of `left` are aligned to the left, the others,
@@ -16,7 +17,8 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        let plain = |cell: String| text::plain_line(&cell).into_owned();
+        self.rows.push(cells.map(plain).to_vec());
     }
 
     fn widths(&self) -> Vec<usize> {

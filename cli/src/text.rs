@@ -32,6 +32,44 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Whether a terminal acts on a character instead of showing it: controls, what begins an escape
+/// sequence, line separators, and marks that change the direction of the text around them.
+fn acts(c: char) -> bool {
+    let directs = matches!(
+        c,
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    directs || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn push_escaped(text: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{}", c.encode_utf8(&mut buffer).as_bytes().escape_ascii());
+}
+
+fn escape_where(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&wanted) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if wanted(c) { push_escaped(&mut escaped, c) } else { escaped.push(c) }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Text for people: what a terminal would act on is escaped as in keys, whatever name or path it
+/// came with. Tabs and line feeds stay.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    escape_where(text, |c| acts(c) && !matches!(c, '\t' | '\n'))
+}
+
+/// The same for text that stands on a line with others, such as a cell of a table.
+pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
+    escape_where(text, acts)
+}
+
 /// Bytes on one line of text: printable UTF-8 as it is, everything else and the backslash as
 /// `\t`, `\n`, `\r`, `\\`, `\x1b`; or hexadecimal digits.
 pub(crate) fn show(bytes: &[u8], as_hex: bool) -> Cow<'_, str> {
@@ -40,19 +78,14 @@ pub(crate) fn show(bytes: &[u8], as_hex: bool) -> Cow<'_, str> {
 
 /// Bytes on one line of text, escaped where they must be.
 pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
-    let plain = |text: &&str| !text.chars().any(|c| c == '\\' || c.is_control());
+    let plain = |text: &&str| !text.chars().any(|c| c == '\\' || acts(c));
     if let Some(text) = std::str::from_utf8(bytes).ok().filter(plain) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(bytes.len() + 8);
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c == '\\' || c.is_control() {
-                let mut buffer = [0; 4];
-                let _ = write!(escaped, "{}", c.encode_utf8(&mut buffer).as_bytes().escape_ascii());
-            } else {
-                escaped.push(c);
-            }
+            if c == '\\' || acts(c) { push_escaped(&mut escaped, c) } else { escaped.push(c) }
         }
         for byte in chunk.invalid() {
             let _ = write!(escaped, "\\x{byte:02x}");
@@ -102,6 +135,22 @@ mod tests {
     fn text_is_escaped_only_where_it_must_be() {
         assert_eq!(escape("süß 7".as_bytes()), "süß 7");
         assert_eq!(escape(b"a\tb\\c\n\x1b[2J\xffz"), r"a\tb\\c\n\x1b[2J\xffz");
+    }
+
+    /// A key could turn the text after it around, and a directory's name could clear the screen.
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_left() {
+        let marks = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let others =
+            ['\u{200e}', '\u{200f}', '\u{61c}', '\u{2028}', '\x1b', '\u{9b}', '\r', '\x7f'];
+        for c in marks.chain(others) {
+            let text = format!("a{c}b");
+            for shown in [escape(text.as_bytes()), plain(&text), plain_line(&text)] {
+                assert!(shown.is_ascii() && shown.contains('\\'), "{}", text.escape_unicode());
+            }
+        }
+        assert_eq!(plain("a\tb\nsüß \\ שלום"), "a\tb\nsüß \\ שלום");
+        assert_eq!(plain_line("a\tb\nc\u{202e}"), r"a\tb\nc\xe2\x80\xae");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     } else if let Some(path) = &args.svg {
         output.line(format_args!("drew {}", path.display()))?;
     } else {
-        output.text(draw(&picture, Style::detect(output.is_terminal(), args.ascii)))?;
+        output.drawing(&draw(&picture, Style::detect(output.is_terminal(), args.ascii)))?;
     }
     Ok(Exit::Fine)
 }

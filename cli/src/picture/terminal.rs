@@ -81,14 +81,16 @@ pub(crate) fn draw(picture: &Picture, style: Style) -> String {
 }
 
 fn write(picture: &Picture, style: Style, f: &mut impl Write) -> fmt::Result {
-    let (place, shards) = (picture.store.display(), picture.shards.len());
+    let (place, shards) = (picture.store.display().to_string(), picture.shards.len());
+    let place = text::plain_line(&place);
     writeln!(f, "store {place}, epoch {}, {shards} shards", picture.epoch)?;
     for keyspace in &picture.keyspaces {
         let kind = match keyspace.parts {
             Parts::Arcs(_) => "arcs",
             Parts::Ranges(_) => "ranges",
         };
-        let (name, how, number) = (&keyspace.name, &keyspace.how, keyspace.partitions());
+        let [name, how] = [&keyspace.name, &keyspace.how].map(|said| text::plain_line(said));
+        let number = keyspace.partitions();
         write!(f, "\nkeyspace {name}, by {how}, {number} {kind}")?;
         match keyspace.max_over_mean {
             Some(ratio) => writeln!(f, ", max/mean {ratio:.3}\n")?,

@@ -139,3 +139,56 @@ fn a_closed_pipe_is_no_error() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
     }
 }
+
+/// A directory's name cleared the screen, and a key turned the text after it around: what people
+/// see has neither escape sequences nor marks of direction, in results, notes and errors.
+#[test]
+fn nothing_printed_acts_on_the_terminal() {
+    let place = Place::empty();
+    let bad = "a\u{1b}[2J\u{202e}b\u{9b}c";
+    place.run(&["init", "--shards", "1", "--store", bad]).success();
+    let at = ["--store", bad];
+    let hash = ["keyspace", "create", "h", "--hash"];
+    place.run(&[&hash[..], &at].concat()).success();
+    place.run(&[&["put", "h", bad, bad][..], &at].concat()).success();
+    let commands: [&[&str]; 12] = [
+        &["get", "h", bad],
+        &["get", "h", "\u{1b}[31m\u{2066}missing"],
+        &["scan", "h"],
+        &["scan", bad],
+        &["stats"],
+        &["shard", "list"],
+        &["map"],
+        &["verify"],
+        &["load", "h", "--from", bad],
+        &["init"],
+        &["hot", bad],
+        &[bad],
+    ];
+    for command in commands {
+        let output = place.command(&[command, &at].concat()).output().unwrap();
+        for printed in [output.stdout, output.stderr] {
+            let text = String::from_utf8(printed).unwrap();
+            let acts = |c: char| {
+                (c.is_control() && c != '\n' && c != '\t') || "\u{202e}\u{2066}".contains(c)
+            };
+            assert!(!text.contains(acts), "{command:?}: {}", text.escape_debug());
+        }
+    }
+}
+
+/// Errors were printed in a way that panics where nobody reads them.
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_that_nobody_reads_keep_their_exit_code() {
+    let place = Place::new();
+    for (command, code) in
+        [("get h missing", 1), ("get nowhere key", 3), ("--wrong", 2), ("get h", 2)]
+    {
+        let annulus = env!("CARGO_BIN_EXE_annulus");
+        let script = format!("'{annulus}' {command} 2> /dev/full > /dev/full");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).env("ANNULUS_STORE", place.store());
+        assert_eq!(shell.status().unwrap().code(), Some(code), "{command}");
+    }
+}

@@ -118,7 +118,8 @@ fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
 
 fn text(summary: &Summary, output: &mut Output) -> Outcome<()> {
     let style = Style::detect(output.is_terminal(), false);
-    output.text(format_args!("{}\n", draw(&summary.picture, style)))?;
+    output.drawing(&draw(&summary.picture, style))?;
+    output.line("")?;
     let head =
         ["keyspace", "keys by shard", "max/mean", "loads", "reads", "scanned", "wrong", "lost"];
     let mut table = Table::new(2, head);

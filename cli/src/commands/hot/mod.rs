@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     while !interrupt.is_asked() {
         if output.is_terminal() {
             // Clears the screen.
-            output.text("\x1b[H\x1b[2J")?;
+            output.drawing("\x1b[H\x1b[2J")?;
         }
         show(args, &keys, output)?;
         output.finish()?;
