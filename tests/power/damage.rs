@@ -1,0 +1,204 @@
+//! Goal: a damaged file is refused or named, or does no harm; it never changes a value in silence.
+//! Method: a store that was closed, and one that was only dropped, are copied; one file of the copy is
+//! damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified.
+//! `ANNULUS_DAMAGES` damages more often.
+
+use crate::churn::{quick_directory, seed};
+use crate::images::{count, on_two_threads};
+use annulus::topology::KeyspaceSpec;
+use annulus::{Batch, Creation, Durability, Options, ShardId, Store};
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const ROWS: usize = 300;
+
+fn options() -> Options {
+    Options { heat: None, hot_cache_bytes: 0, write_buffer_bytes: 4 << 20, ..Options::default() }
+}
+
+fn open(path: &Path) -> annulus::Result<Store> {
+    Store::builder(path).create(Creation::Never).options(options()).open()
+}
+
+fn key(row: usize) -> String {
+    format!("row-{row:04}")
+}
+
+fn value(row: usize) -> Vec<u8> {
+    format!("{row}-").repeat(20 + row % 30).into_bytes()
+}
+
+/// A store whose rows are in files, in logs, in batches over shards, and in files that a split shares.
+fn make(path: &Path, close: bool) {
+    let store = Store::builder(path).shards(3).options(options()).open().unwrap();
+    let hash = store.create_keyspace("hash", KeyspaceSpec::hash().arcs_per_shard(2)).unwrap();
+    let spec = KeyspaceSpec::range().split_at([key(100), key(200)]);
+    let range = store.create_keyspace("range", spec).unwrap();
+    for row in 0..ROWS {
+        let mut batch = Batch::new();
+        batch.put(&hash, key(row), value(row));
+        batch.put(&range, key(row), value(row));
+        store.write_with(batch, Durability::Synced).unwrap();
+        if row == ROWS / 2 {
+            store.flush().unwrap();
+            let moved = range.stats().unwrap()[0].clone();
+            let to = ShardId((moved.owner.0 + 1) % 3);
+            store.move_partition(moved.id, to).unwrap().wait().unwrap();
+        }
+    }
+    if close {
+        store.close().unwrap();
+    }
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if fs::metadata(&path).unwrap().len() > 0 {
+            found.push(path);
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+    }
+}
+
+/// Damages a file; says how.
+fn damage(path: &Path, random: &mut fastrand::Rng) -> String {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let bytes = file.metadata().unwrap().len();
+    let at = random.u64(..bytes);
+    let what = match random.u32(..4) {
+        0 => {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1 << random.u8(..8)], at).unwrap();
+            "a bit"
+        }
+        1 => {
+            let (from, to) = (at / 512 * 512, (at / 512 * 512 + 512).min(bytes));
+            file.write_all_at(&vec![0; (to - from) as usize], from).unwrap();
+            "a sector of zeros"
+        }
+        2 => {
+            let garbage: Vec<u8> = (at..bytes.min(at + 600)).map(|_| random.u8(..)).collect();
+            file.write_all_at(&garbage, at).unwrap();
+            "garbage"
+        }
+        _ => {
+            file.set_len(at).unwrap();
+            "the rest is missing"
+        }
+    };
+    format!("{what} at {at} of {bytes} in {}", path.display())
+}
+
+#[derive(Default)]
+struct Seen {
+    harmless: AtomicU64,
+    refused: AtomicU64,
+    named: AtomicU64,
+}
+
+/// What an opening makes of it: an error if a value is wrong and nothing said so.
+fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
+    let note = |counter: &AtomicU64| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let store = match open(path) {
+        Ok(store) => store,
+        // With the thing and what to do.
+        Err(error) if error.to_string().len() > 20 => return note(&seen.refused),
+        Err(error) => return Err(format!("an error that says little: {error}")),
+    };
+    let (mut wrong, mut errors) = (Vec::new(), 0);
+    for name in ["hash", "range"] {
+        let keyspace = match store.keyspace(name) {
+            Ok(keyspace) => keyspace,
+            Err(error) => return Err(format!("opened without keyspace {name}: {error}")),
+        };
+        for row in 0..ROWS {
+            match keyspace.get(key(row)) {
+                Ok(found) if found.as_deref() == Some(&value(row)) => {}
+                Ok(found) => wrong.push((name, row, found.is_some())),
+                Err(_) => errors += 1,
+            }
+        }
+        match keyspace.scan(..).and_then(|scan| scan.collect::<annulus::Result<Vec<_>>>()) {
+            Ok(rows) if rows.len() != ROWS => wrong.push((name, rows.len(), false)),
+            Ok(_) => {}
+            Err(_) => errors += 1,
+        }
+    }
+    let recovery = store.recovery();
+    let said = !recovery.lost.is_empty() || !recovery.damaged.is_empty();
+    let sound = store.verify().is_ok_and(|report| report.is_sound());
+    match (wrong.is_empty(), errors > 0 || said || !sound) {
+        // What a log had lost is missing, and said so. Of files nothing may be.
+        (false, _) if recovery.lost.is_empty() => Err(format!(
+            "wrong in silence: {wrong:?}, {errors} errors, sound: {sound}, {recovery:?}"
+        )),
+        (true, false) => note(&seen.harmless),
+        _ => note(&seen.named),
+    }
+}
+
+#[test]
+fn damages() {
+    let (seed, begun) = (seed(), Instant::now());
+    let wanted = count("ANNULUS_DAMAGES", 60) as usize;
+    let originals = quick_directory();
+    for (name, close) in [("closed", true), ("dropped", false)] {
+        make(&originals.path().join(name), close);
+    }
+    let (seen, violations) = (Seen::default(), AtomicU64::new(0));
+    on_two_threads(wanted, |number| {
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        let directory = quick_directory();
+        let path = directory.path().join("store");
+        copy(&originals.path().join(["closed", "dropped"][number % 2]), &path);
+        let mut all = Vec::new();
+        files(&path, &mut all);
+        all.sort();
+        // As often each kind of file, however many there are of it.
+        let kind = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let kind = name.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+            kind.split('-').next().unwrap().to_owned()
+        };
+        let mut kinds: Vec<String> = all.iter().map(kind).collect();
+        kinds.sort();
+        kinds.dedup();
+        let chosen = random.choice(kinds).unwrap();
+        let chosen = all.into_iter().filter(|path| kind(path) == chosen);
+        let file = random.choice(chosen.collect::<Vec<_>>()).unwrap();
+        let what = damage(&file, &mut random);
+        if let Err(violation) = examine(&path, &seen) {
+            violations.fetch_add(1, Ordering::Relaxed);
+            println!("VIOLATION: {what}: {violation}\nseed {seed}, damage {number}\n");
+        }
+        true
+    });
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!(
+        "damages: {wanted}; {} refused, {} named, {} harmless, {} violations, {:.0} s",
+        of(&seen.refused),
+        of(&seen.named),
+        of(&seen.harmless),
+        of(&violations),
+        begun.elapsed().as_secs_f64()
+    );
+    assert_eq!(of(&violations), 0);
+}
