@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use annulus::topology::{decode_topology, encode_topology};
+use annulus::topology::{FORMAT, decode_topology, encode_topology};
 use libfuzzer_sys::fuzz_target;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,5 +46,5 @@ fuzz_target!(|bytes: &[u8]| {
     // would not get past the checksum.
     decode(bytes);
     let checksum = crc32fast::hash(bytes).to_le_bytes();
-    decode(&[&1_u16.to_le_bytes()[..], &checksum, bytes].concat());
+    decode(&[&FORMAT.to_le_bytes()[..], &checksum, bytes].concat());
 });

@@ -35,9 +35,9 @@ mod shards;
 pub use change::{Change, HashSpec, KeyspaceSpec, RangeSpec};
 pub use cut::Cut;
 pub use keyspace::{Keyspace, Partition, PartitionName, Partitioning};
+pub use record::{FORMAT, decode_topology, encode_topology};
 #[cfg(feature = "rocksdb")]
 pub(crate) use record::{decode, encode};
-pub use record::{decode_topology, encode_topology};
 pub use reshape::{ReshapeKind, ReshapeSpec};
 
 use crate::error::Result;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The format this version writes, and the only one it reads.
-pub(crate) const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 2;
 
 const HEADER_BYTES: usize = 6;
 

@@ -20,6 +20,7 @@ mod demand;
 mod plans;
 mod rebalance;
 mod refusals;
+mod seeds;
 mod split;
 
 use annulus::ShardId;
