@@ -9,7 +9,7 @@ use super::core::Opening;
 use super::directory::{self, DirectoryLock, Identity, io};
 use super::metadata::Metadata;
 use super::open::load;
-use super::places::{Place, Places, check_overlaps};
+use super::places::{Place, Places, check_outside_shards, check_overlaps};
 use super::read_only::load_read_only;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::reshape::{Event, Listener};
 use crate::shard::{Engine, Resources};
 use crate::topology::{ShardInfo, Topology, encode_topology};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,9 +53,12 @@ pub struct ShardSpec {
 
 impl ShardSpec {
     /// A shard in a directory, often on a disk of its own. A relative path is taken from the
-    /// store's directory on. No shard may be in the directory of another, nor in the store's metadata,
-    /// also by way of a symbolic link. The directory is created, the one above it must be there: so a disk
-    /// that is not mounted is noticed.
+    /// store's directory. The directory is created, and for a relative path without `..` those
+    /// between the two, too; otherwise the one above it must be there: so a disk that is not
+    /// mounted is noticed.
+    ///
+    /// It must not overlap with the directory of another shard or with the store's metadata, nor be
+    /// inside a shard of another store, also by way of a symbolic link.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), weight: 1, zone: None }
     }
@@ -256,6 +259,7 @@ impl StoreBuilder {
         if self.creation == Creation::Never {
             return Err(self.missing());
         }
+        check_outside_shards("the store", &self.path)?;
         let unfinished = self.path.join("STORE.new").exists();
         // A creation that died earlier still has left a lock, and perhaps a temporary file.
         if !unfinished && !directory::holds_only(&self.path, &["LOCK", "STORE.tmp"])? {
@@ -286,6 +290,10 @@ impl StoreBuilder {
     fn create_store(&self, identity_file: &Path) -> Result<Identity> {
         let topology = self.first_topology()?;
         check_overlaps(&self.path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+        for shard in topology.shards() {
+            let directory = self.path.join(&shard.directory);
+            check_outside_shards(&format!("shard {}", shard.id), &directory)?;
+        }
         // What cannot be encoded is refused before anything is on the disk.
         encode_topology(&topology)?;
         let unfinished = self.path.join("STORE.new");
@@ -328,7 +336,9 @@ pub(super) fn create_shard(
     let file = directory.join("SHARD");
     let found = Identity::read(&file)?;
     if found.is_none() && directory::holds_only(&directory, &["SHARD.tmp", "OPENED.tmp"])? {
-        if let (true, Some(parent)) = (shard.directory.is_relative(), directory.parent()) {
+        let (relative, parent) = (shard.directory.is_relative(), directory.parent());
+        let leaves = shard.directory.components().any(|part| part == Component::ParentDir);
+        if let (true, false, Some(parent)) = (relative, leaves, parent) {
             directory::create_below(store, parent)?;
         }
         directory::create(&directory)?;

@@ -176,6 +176,16 @@ pub(super) fn check_overlaps<'a>(
     Ok(())
 }
 
+/// Refuses a new directory inside any store's shard: when that shard is removed, it would go, too.
+pub(super) fn check_outside_shards(what: &str, directory: &Path) -> Result<()> {
+    let directory = resolve(directory)?;
+    // Its own `SHARD` may be there: of a creation that was interrupted.
+    match directory.ancestors().skip(1).find(|above| above.join("SHARD").exists()) {
+        Some(shard) => Err(overlap(what, &directory, "a shard", shard)),
+        None => Ok(()),
+    }
+}
+
 fn overlap(what: &str, path: &Path, other: &str, other_path: &Path) -> Error {
     Error::invalid(format!(
         "the directory {} of {what} overlaps with {} of {other}: what is removed with one would be \

@@ -18,7 +18,7 @@ use super::builder::{ShardSpec, create_shard};
 use super::directory::{DirectoryLock, Identity, io};
 use super::open::{hold_shard, open_shard};
 use super::openings;
-use super::places::{check_overlaps, resolve};
+use super::places::{check_outside_shards, check_overlaps, resolve};
 use crate::balance::{Plan, Request, plan};
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -105,6 +105,7 @@ impl Store {
         let core = self.core();
         core.check_places()?;
         check_overlaps(&core.path, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
+        check_outside_shards(&format!("shard {}", info.id), &core.path.join(&info.directory))?;
         // What cannot be encoded is refused before anything is on the disk.
         encode_topology(&next)?;
         let identity = Identity { store: core.id, shard: None };

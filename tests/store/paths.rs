@@ -379,3 +379,36 @@ fn links_in_the_place_of_a_stores_own_files_are_not_followed() {
     assert_eq!(refused(&path).kind(), ErrorKind::Io);
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
 }
+
+/// The story: overlaps were looked for among the shards of one store only. A shard of another store,
+/// or a whole store, that had been made inside a shard went with it when it was removed.
+#[test]
+fn nothing_is_made_inside_a_shard_of_another_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let (outer, other) = (directory.path().join("outer"), directory.path().join("other"));
+    drop(open(&outer));
+    let inside = outer.join("shards/0/data/inside");
+    let new = |path: &Path| Store::builder(path).create(Creation::New).options(options());
+    let nested = new(&inside).open().unwrap_err();
+    let created = new(&other).shard(ShardSpec::new(&inside)).open().unwrap_err();
+    fs::remove_dir_all(&other).unwrap();
+    let added = open(&other).add_shard(ShardSpec::new(&inside)).unwrap_err();
+    for error in [nested, created, added] {
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        let shard = outer.join("shards/0").canonicalize().unwrap();
+        assert!(error.to_string().contains(&format!("with {} of", shard.display())), "{error}");
+    }
+    assert!(!inside.exists());
+}
+
+/// The story: for a relative path with `..` the directories above the shard's were created, outside
+/// the store, though a disk that is not mounted is to be noticed.
+#[test]
+fn outside_of_the_store_only_the_directory_of_a_shard_is_created() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("store"));
+    let error = store.add_shard(ShardSpec::new("../disk/shard")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert!(!directory.path().join("disk").exists());
+    store.add_shard(ShardSpec::new("../beside")).unwrap().wait().unwrap();
+}

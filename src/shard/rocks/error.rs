@@ -43,3 +43,21 @@ pub(super) fn from_message(message: String) -> Error {
     let remedy = remedy_of_text(&message);
     Error::new(kind, message + &remedy)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::{Resources, Rocks};
+    use crate::ErrorKind;
+
+    /// The story: a directory that could not be created was reported as a defect of Annulus.
+    #[test]
+    fn a_directory_that_cannot_be_created_is_an_error_of_the_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::os::unix::fs::symlink(directory.path().join("nowhere/data"), &data).unwrap();
+        let resources = Resources::new(&crate::Options::default(), 1);
+        let error = Rocks::open(&data, &resources, None, &[]).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.to_string().contains(data.to_str().unwrap()), "{error}");
+    }
+}

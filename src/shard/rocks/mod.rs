@@ -92,6 +92,9 @@ impl Rocks {
         }
         let lost = mend_logs(directory, resources.log_damage())?;
         remove_all(&directory.join(SCRATCH))?;
+        // Not by RocksDB's crate, whose error would have no kind.
+        std::fs::create_dir_all(directory)
+            .map_err(|error| cannot("create the directory", directory, error))?;
         let (db, names, damaged) = open_families(directory, resources, expendable)?;
         damage::leave_alone(&db, &damaged);
         let db = OpenDb::new(db, directory, keep);
