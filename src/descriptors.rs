@@ -54,22 +54,22 @@ fn open_besides_tables() -> Option<u64> {
     u64::try_from(open.filter(|entry| !is_table(entry)).count()).ok()
 }
 
-/// How many tables each of so many shards may keep open, unless an option says so; none for all.
+/// Returns how many tables each of n shards may keep open, where no option sets it; none for all.
 pub(crate) fn share(limit: Option<u64>, shards: usize) -> Option<u32> {
     let free = limit?.saturating_sub(open_besides_tables().unwrap_or(0));
     let share = free / 3 / (shards.max(1) as u64);
     Some(u32::try_from(share.max(PER_SHARD_MIN)).unwrap_or(u32::MAX))
 }
 
-/// Whether there are descriptors for more partitions, each of which takes one, where the store may
-/// have so many tables open.
+/// Checks that there are descriptors for n more partitions, each of which takes one, next to those of
+/// the tables that the store may have open.
 ///
 /// # Errors
 ///
 /// `Io` if there are not.
 pub(crate) fn check_room(partitions: usize, tables: u64) -> Result<()> {
     let (Some(limit), Some(open)) = (limit(), open_besides_tables()) else { return Ok(()) };
-    // More than half is what an option asks for, on whoever's responsibility set it.
+    // An option may ask for more than half of the limit; the application that set it answers for it.
     let tables = tables.min(limit / 2);
     if open + tables + partitions as u64 + limit / RESERVE_PART <= limit {
         return Ok(());

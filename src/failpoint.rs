@@ -24,7 +24,7 @@ pub(crate) fn hit(place: &str) {
     let _ = place;
 }
 
-/// Whether a test has asked for this protection to be left out. Never in a build without failpoints.
+/// Returns true if a test has asked to leave this protection out; never without failpoints.
 #[inline]
 pub(crate) fn skip(protection: &str) -> bool {
     #[cfg(feature = "failpoints")]
@@ -36,7 +36,7 @@ pub(crate) fn skip(protection: &str) -> bool {
     }
 }
 
-/// Whether an operation is to fail, everywhere in the process.
+/// Returns true if a test has asked for this operation to fail, anywhere in the process.
 #[inline]
 pub(crate) fn fails(operation: &str) -> bool {
     #[cfg(feature = "failpoints")]
@@ -48,7 +48,7 @@ pub(crate) fn fails(operation: &str) -> bool {
     }
 }
 
-/// Whether an operation on the files in a directory is to fail.
+/// Returns true if a test has asked for this operation to fail on the files of a directory.
 #[inline]
 pub(crate) fn fails_in(directory: &Path, operation: &str) -> bool {
     #[cfg(feature = "failpoints")]

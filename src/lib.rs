@@ -84,6 +84,8 @@ mod descriptors;
 mod error;
 #[cfg(feature = "rocksdb")]
 mod failpoint;
+#[cfg(feature = "rocksdb")]
+mod file_id;
 pub mod heat;
 #[cfg(feature = "rocksdb")]
 mod hot_cache;

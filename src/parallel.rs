@@ -72,7 +72,7 @@ pub(crate) fn check_engine_threads(pool: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether so many threads can be there at once, by trying.
+/// Returns true if n more threads can run at once, which it finds out by starting them.
 fn can_start(threads: usize) -> bool {
     let until_all_are_there = Mutex::new(());
     std::thread::scope(|scope| {

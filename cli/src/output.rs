@@ -89,7 +89,7 @@ impl Output {
     }
 }
 
-/// Prints a line to the standard error, for people. That nobody reads it is no reason to end.
+/// Prints a line to the standard error, for people. A closed standard error does not end the command.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text::plain(text));
 }

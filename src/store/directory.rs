@@ -11,8 +11,8 @@
 //! <shard>/data/            an engine instance: the partitions
 //! ```
 
-use super::places::FileId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_id::FileId;
 use crate::id::ShardId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -96,7 +96,7 @@ fn take(path: &Path, create: bool, in_use: impl Fn(&mut File) -> Error) -> Resul
         let mine = file.metadata().map_err(io("look at", path))?;
         match fs::symlink_metadata(path) {
             Ok(named) if FileId::of(&named) == FileId::of(&mine) => return Ok(file),
-            // Removed or replaced since it was opened: what was locked excludes nobody.
+            // Removed or replaced since it was opened: a lock on the old file excludes no process.
             Ok(_) => {}
             Err(error) if create && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io("look at", path)(error)),
@@ -115,7 +115,7 @@ fn no_link(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Creates a file that was not there, or that nobody needs: neither a link nor another name of a file
+/// Creates a file in the place of any that is there: neither a link nor another name of a file
 /// is followed.
 pub(crate) fn create_afresh(path: &Path) -> std::io::Result<File> {
     match fs::remove_file(path) {

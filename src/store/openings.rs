@@ -36,7 +36,7 @@ struct Opened {
 }
 
 impl Opened {
-    /// None if there is no such file: the shard was never opened, or somebody wants it taken as it is.
+    /// Returns none if there is no such file: the shard was never opened, or its operator vouches for it.
     fn read(shard: &Path) -> Result<Option<Self>> {
         let path = shard.join(FILE);
         let Some(body) = read_line_file(&path)? else { return Ok(None) };

@@ -8,8 +8,9 @@
 
 use super::directory::io;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_id::FileId;
 use parking_lot::Mutex;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,27 +24,6 @@ pub(super) struct Place {
     id: FileId,
     /// Held so that the number of its inode is not given to another.
     _held: File,
-}
-
-/// What tells files apart, whatever their names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    #[cfg(unix)]
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt as _;
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-
-    /// Here files cannot be told apart; that there is one must do.
-    #[cfg(not(unix))]
-    pub(super) fn of(_: &Metadata) -> Self {
-        Self { device: 0, inode: 0 }
-    }
 }
 
 impl Place {
@@ -107,7 +87,7 @@ impl Places {
         self.held.lock().iter().try_for_each(Place::check)
     }
 
-    /// The same, if nobody has looked for a while.
+    /// The same, unless it was asked within the last second.
     pub(super) fn check_if_due(&self) -> Result<()> {
         {
             let mut looked = self.looked.lock();

@@ -177,7 +177,7 @@ fn nothing_printed_acts_on_the_terminal() {
     }
 }
 
-/// Errors were printed in a way that panics where nobody reads them.
+/// The story: printing an error panicked where the standard error was closed.
 #[cfg(target_os = "linux")]
 #[test]
 fn errors_that_nobody_reads_keep_their_exit_code() {

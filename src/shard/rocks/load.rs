@@ -3,6 +3,7 @@
 use super::error::context;
 use super::{cannot, family, remove_all};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_id::FileId;
 use crate::parallel;
 use crate::shard::PutRow;
 use crate::topology::PartitionName;
@@ -182,29 +183,11 @@ pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     synced.map_err(|error| cannot("sync", directory, error))
 }
 
-/// What tells files apart, whatever their names: device and inode.
-#[cfg(unix)]
-pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
-    path.exists().then_some((0, 0))
-}
-
 /// Whether files can be linked from one directory to the other.
-#[cfg(unix)]
 pub(super) fn same_filesystem(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-    matches!((device(one), device(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-#[cfg(not(unix))]
-pub(super) fn same_filesystem(_: &Path, _: &Path) -> bool {
-    false
+    // Elsewhere filesystems cannot be told apart.
+    let device = |path: &Path| FileId::at(path).filter(|_| cfg!(unix)).map(|id| id.device);
+    matches!((device(one), device(other)), (Some(one), Some(other)) if one == other)
 }
 
 /// Bytes that a directory's filesystem has left for this process.

@@ -19,7 +19,7 @@ pub(super) fn sync_logs(directory: &Path) -> Result<()> {
 }
 
 /// The write-ahead logs of a database, by number; none if there is no database.
-fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
+pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

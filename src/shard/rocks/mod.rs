@@ -11,7 +11,9 @@ mod load;
 mod log_format;
 mod logs;
 mod names;
+mod open;
 mod owned;
+mod reads;
 mod sizes;
 
 use config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
@@ -28,18 +30,16 @@ use cursor::RocksCursor;
 use damage::Damaged;
 use error::context;
 use link::MadeFamily;
-use logs::{judge_logs, mend_logs, sync_logs};
+use logs::{judge_logs, logs, mend_logs, sync_logs};
 use names::{family, parse_family};
+use open::{cannot_open, descriptors, list_families, open_families, open_sound};
 use owned::{ColumnFamily, Db, Handle, OpenDb, Pinned, Snapshot};
 use parking_lot::{Mutex, RwLock};
-use rocksdb::{
-    ColumnFamilyDescriptor, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions,
-    WriteOptions,
-};
+use reads::{limits, with_options};
+use rocksdb::{DEFAULT_COLUMN_FAMILY_NAME, FlushOptions, ReadOptions, WriteOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The directory of files on their way in, below the database's own.
 const SCRATCH: &str = "scratch";
@@ -197,17 +197,8 @@ impl Rocks {
     /// Removes a database whose creation a power cut has interrupted: nothing was written to it yet,
     /// and RocksDB refuses one that lost its only log. Does nothing where there is a log.
     pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
-        if !Self::exists(directory)? {
-            return Ok(());
-        }
-        let entries = directory.read_dir().map_err(|error| cannot("read", directory, error))?;
-        for entry in entries {
-            let path = entry.map_err(|error| cannot("read", directory, error))?.path();
-            if path.extension().is_some_and(|extension| extension == "log") {
-                return Ok(());
-            }
-        }
-        remove_all(directory)
+        let is_unfinished = Self::exists(directory)? && logs(directory)?.is_empty();
+        if is_unfinished { remove_all(directory) } else { Ok(()) }
     }
 
     /// Removes a database that is not open, with what belongs to it.
@@ -517,101 +508,6 @@ impl Shard for Rocks {
     }
 }
 
-/// Opens a database by a call that may be made again. If it is refused for damage, it is opened
-/// without its files, which are looked at then: what is sound is served.
-fn open_sound(
-    options: &mut rocksdb::Options,
-    directory: &Path,
-    open: impl Fn(&rocksdb::Options) -> std::result::Result<Db, rocksdb::Error>,
-) -> std::result::Result<(Db, Damaged), rocksdb::Error> {
-    let refused = match open(options) {
-        Ok(db) => return Ok((db, Damaged::new())),
-        Err(error) => error,
-    };
-    if refused.kind() != rocksdb::ErrorKind::Corruption {
-        return Err(refused);
-    }
-    let Ok(in_part) = damage::opening_in_part(options) else { return Err(refused) };
-    let Ok(db) = open(&in_part) else { return Err(refused) };
-    match damage::find(&db, directory) {
-        Ok(Some(damaged)) => Ok((db, damaged)),
-        _ => Err(refused),
-    }
-}
-
-fn descriptors<'n>(
-    names: &'n [String],
-    resources: &'n Resources,
-) -> impl Iterator<Item = ColumnFamilyDescriptor> + 'n {
-    names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()))
-}
-
-fn cannot_open(directory: &Path) -> impl FnOnce(rocksdb::Error) -> Error {
-    context(format!("cannot open the database in {}", directory.display()))
-}
-
-/// Opens a database with every family that it has, whose names it returns; creates it if the
-/// directory has none.
-fn open_families(
-    directory: &Path,
-    resources: &Resources,
-    expendable: &[PartitionName],
-) -> Result<(Db, Vec<String>, Damaged)> {
-    let mut options = resources.database()?;
-    let mut left = expendable.to_vec();
-    loop {
-        let names = list_families(&options, directory)?;
-        let opened = open_sound(&mut options, directory, |options| {
-            Db::open_cf_descriptors(options, directory, descriptors(&names, resources))
-        });
-        let error = match opened {
-            Ok((db, damaged)) => return Ok((db, names, damaged)),
-            Err(error) => error,
-        };
-        let in_the_way = error::family_beyond_logs(&error).and_then(parse_family);
-        let Some(index) = left.iter().position(|name| Some(*name) == in_the_way) else {
-            return Err(cannot_open(directory)(error));
-        };
-        drop_unopened(&options, directory, &names, left.swap_remove(index))?;
-    }
-}
-
-fn list_families(options: &rocksdb::Options, directory: &Path) -> Result<Vec<String>> {
-    if !Rocks::exists(directory)? {
-        return Ok(vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]);
-    }
-    let place = directory.display();
-    Db::list_cf(options, directory)
-        .map_err(context(format_args!("cannot read the database in {place}")))
-}
-
-/// Drops a family of a database that does not open because of it: its files came in before a log
-/// that was torn by a power cut. Opened for that alone, in a mode that does not mind; what it reads
-/// from the logs stays in memory, and goes when it is closed.
-fn drop_unopened(
-    options: &rocksdb::Options,
-    directory: &Path,
-    names: &[String],
-    dropped: PartitionName,
-) -> Result<()> {
-    /// More than the logs hold: nothing is flushed.
-    const ALL_IN_MEMORY: usize = 64 << 30;
-    let mut options = options.clone();
-    options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
-    let mut in_memory = rocksdb::Options::default();
-    in_memory.set_write_buffer_size(ALL_IN_MEMORY);
-    in_memory.set_arena_block_size(64 << 10);
-    in_memory.set_disable_auto_compactions(true);
-    let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, in_memory.clone()));
-    let place = directory.display();
-    let db = Db::open_cf_descriptors(&options, directory, families)
-        .map_err(context(format_args!("cannot open the database in {place}")))?;
-    db.drop_cf(&family(dropped))
-        .map_err(context(format_args!("dropping partition {dropped} in {place} failed")))?;
-    tracing::warn!(partition = %dropped, directory = %place, "dropped what an interrupted reshape left");
-    Ok(())
-}
-
 /// Removes a directory with what is in it, if it is there.
 fn remove_all(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
@@ -626,48 +522,4 @@ fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
     let remedy = crate::descriptors::remedy(&error);
     Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}{remedy}", path.display()))
         .with_source(error)
-}
-
-/// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
-/// without a limit, use options made once.
-#[inline]
-fn with_options<T>(
-    present: &ReadOptions,
-    read: Read<'_, Snapshot>,
-    run: impl FnOnce(&ReadOptions) -> T,
-) -> T {
-    match read {
-        Read { at: None, deadline: None, bypass_cache: false, .. } => run(present),
-        Read { at: Some(snapshot), deadline: None, bypass_cache: false, .. } => {
-            run(snapshot.reads())
-        }
-        _ => {
-            let mut options = limits(read);
-            if let Some(snapshot) = read.at {
-                snapshot.apply_to(&mut options);
-            }
-            run(&options)
-        }
-    }
-}
-
-/// New options with a read's deadline, and how it uses cache and files.
-fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
-    let mut options = ReadOptions::default();
-    options.set_readahead_size(read.read_ahead.unwrap_or(0));
-    options.fill_cache(!read.bypass_cache);
-    if let Some(micros) = read.deadline.and_then(unix_micros) {
-        options.set_deadline(micros);
-    }
-    options
-}
-
-/// RocksDB takes a deadline as microseconds since the Unix epoch, in 63 bits. A deadline that has
-/// passed becomes the earliest one that is not zero, since zero means none; one beyond the 63 bits
-/// is none.
-fn unix_micros(deadline: Instant) -> Option<u64> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(since_epoch.checked_add(left)?.as_micros()).ok()?;
-    u64::try_from(micros.max(1)).ok()
 }

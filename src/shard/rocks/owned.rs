@@ -15,6 +15,7 @@
 use super::config::FlushThread;
 use super::link::{self, MadeFamily};
 use crate::error::Result as Outcome;
+use crate::file_id::FileId;
 use librocksdb_sys as ffi;
 use rocksdb::{
     AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,
@@ -42,7 +43,7 @@ pub(super) struct OpenDb {
 struct Remains {
     directory: PathBuf,
     /// Which directory that was at the opening.
-    is: Option<(u64, u64)>,
+    is: Option<FileId>,
     /// If it is retired, the file that says whose it is.
     identity: OnceLock<PathBuf>,
 }
@@ -63,7 +64,7 @@ impl Drop for Remains {
 impl Remains {
     /// Whether the path still names the directory that was opened.
     fn is_there(&self) -> bool {
-        self.is == super::load::file_id(&self.directory)
+        self.is == FileId::at(&self.directory)
     }
 }
 
@@ -87,7 +88,7 @@ pub(crate) type Keep = Option<Arc<dyn Send + Sync>>;
 
 impl OpenDb {
     pub(super) fn new(db: Db, directory: &Path, keep: Keep) -> Arc<Self> {
-        let is = super::load::file_id(directory);
+        let is = FileId::at(directory);
         let remains = Remains { directory: directory.to_owned(), is, identity: OnceLock::new() };
         let db = ManuallyDrop::new(db);
         Arc::new(Self { db, remains, _flush_thread: FlushThread::new(), _keep: keep })
