@@ -3,8 +3,8 @@
 //! damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified.
 //! `ANNULUS_DAMAGES` damages more often.
 //!
-//! Known: of some sixty damages one may leave RocksDB waiting for ever when the database is closed
-//! (`DBImpl::CloseHelper`, after an opening with `open_files_async`), and this test with it.
+//! The story: where the end of a manifest was lost, an older one named files that were gone. The second
+//! opening, which leaves damaged files for later, met them, and closing that database never ended.
 
 use crate::churn::{quick_directory, seed};
 use crate::images::{count, on_two_threads};
@@ -163,7 +163,6 @@ fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
 }
 
 #[test]
-#[ignore = "found a database with a damaged file that does not end when it is closed"]
 fn damages() {
     let (seed, begun) = (seed(), Instant::now());
     let wanted = count("ANNULUS_DAMAGES", 60) as usize;

@@ -5,6 +5,7 @@ use crate::basic::{both, reopen, small, store};
 use annulus::{Batch, Creation, Durability, ErrorKind, ScanOptions, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 fn open(path: &Path) -> annulus::Error {
@@ -517,4 +518,26 @@ fn a_scan_that_leaves_damage_out_says_so() {
         }
     }
     assert_eq!(left_out, 2, "one partition, in both directions");
+}
+
+/// The story: a file of a shard, or of the metadata, was missing. The opening that serves what is
+/// sound met that, took it for an error that passes, and closing the database never ended.
+#[test]
+fn a_missing_file_is_refused_and_the_opening_ends() {
+    for database in ["shards/1/data", "metadata"] {
+        let (directory, path) = closed();
+        let files = fs::read_dir(path.join(database)).unwrap().map(|entry| entry.unwrap().path());
+        let table = files.filter(|file| file.extension().is_some_and(|end| end == "sst")).max();
+        let (table, aside) = (table.unwrap(), directory.path().join("aside"));
+        fs::rename(&table, &aside).unwrap();
+        let (done, waiting) = std::sync::mpsc::channel();
+        let opened = path.clone();
+        std::thread::spawn(move || done.send(open(&opened)));
+        let error = waiting.recv_timeout(Duration::from_secs(120)).expect("the opening hangs");
+        let name = table.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(error.to_string().contains(&name), "{error}");
+        fs::rename(&aside, &table).unwrap();
+        let store = Store::open(&path).unwrap();
+        assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));
+    }
 }

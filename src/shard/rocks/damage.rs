@@ -8,7 +8,7 @@ use super::owned::Db;
 use super::parse_family;
 use crate::error::Result;
 use crate::topology::PartitionName;
-use rocksdb::{DEFAULT_COLUMN_FAMILY_NAME, Options};
+use rocksdb::{DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, Options};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -25,7 +25,8 @@ pub(super) fn opening_in_part(options: &mut Options) -> Result<Options> {
     Ok(options)
 }
 
-/// Looks into every file. None if there is damage to what the whole shard depends on.
+/// Looks into every file. Returns none if there is damage to what the whole shard depends on, or if a
+/// file is missing.
 pub(super) fn find(db: &Db, directory: &Path) -> Result<Option<Damaged>> {
     let place = directory.display();
     let files = db.live_files().map_err(context(format_args!("listing the files of {place}")))?;
@@ -36,7 +37,9 @@ pub(super) fn find(db: &Db, directory: &Path) -> Result<Option<Damaged>> {
         let mut rows = db.raw_iterator_cf(&handle);
         rows.seek(first);
         let Err(error) = rows.status() else { continue };
-        if name == DEFAULT_COLUMN_FAMILY_NAME {
+        // A file that is missing, not damaged, belongs to another state of the database: a manifest
+        // may have lost its end. What is there is then not what was.
+        if name == DEFAULT_COLUMN_FAMILY_NAME || error.kind() != ErrorKind::Corruption {
             return Ok(None);
         }
         if let Some(name) = parse_family(name) {

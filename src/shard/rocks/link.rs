@@ -184,7 +184,16 @@ unsafe extern "C" fn on_background_error(
     // SAFETY: RocksDB lends the status for the call; `check` frees the message.
     unsafe { ffi::rocksdb_status_ptr_get_error(status, &raw mut error) };
     let Err(error) = check(error) else { return };
-    if matches!(reason, COMPACTION | OPENING_OF_FILES) && error.kind() == ErrorKind::Damaged {
+    // IMPORTANT: every error of the opening of files, not damage alone. RocksDB takes one of the
+    // operating system (a file is missing) for something that it recovers from, starts nothing that
+    // would, and then waits for its end for ever when the database is closed. A read that needs
+    // the file meets the error itself.
+    let is_borne = match reason {
+        OPENING_OF_FILES => true,
+        COMPACTION => error.kind() == ErrorKind::Damaged,
+        _ => false,
+    };
+    if is_borne {
         // SAFETY: as above.
         unsafe { ffi::rocksdb_reset_status(status) };
     }
