@@ -112,12 +112,7 @@ impl<'a> Rebalancer<'a> {
     /// in another reshape, or reshapes of its own run.
     pub fn run(&self) -> Result<Option<Job>> {
         let state = &self.store.core().rebalancer;
-        if self.is_acting() {
-            return Err(crate::Error::new(
-                crate::ErrorKind::Busy,
-                "the rebalancer's reshapes run; wait for their end",
-            ));
-        }
+        state.control.lock().must_not_act()?;
         let planned = self.plan()?;
         state.write_down(&planned, true);
         if planned.actions.is_empty() {
@@ -142,5 +137,38 @@ impl std::fmt::Debug for Rebalancer<'_> {
             .field("paused", &self.is_paused())
             .field("quiet", &self.is_quiet())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::heat::HeatOptions;
+    use crate::topology::KeyspaceSpec;
+    use crate::{ErrorKind, Options, Store};
+
+    /// The story: two threads had both found that no reshapes of the rebalancer ran, and planned; both
+    /// started a job, and the first was forgotten. Paused with the rebalancer, it was never resumed.
+    #[test]
+    fn of_two_plans_made_at_once_only_one_is_carried_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            // Longer than a test lasts.
+            heat: Some(HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }),
+            ..Options::default()
+        };
+        let store = Store::builder(directory.path()).shards(4).options(options).open().unwrap();
+        let keyspace = store.create_keyspace("k", KeyspaceSpec::range().split_at(["5"])).unwrap();
+        for number in 0..20_000 {
+            keyspace.put((number % 1000).to_string(), "a row").unwrap();
+        }
+        let state = &store.core().rebalancer;
+        let [one, other] = [(); 2].map(|()| store.rebalancer().plan().unwrap());
+        assert!(!one.actions.is_empty() && !other.actions.is_empty(), "there is work");
+        store.rebalancer().pause();
+        let job = state.act(&store, one).unwrap();
+        assert_eq!(state.act(&store, other).unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(store.rebalancer().run().unwrap_err().kind(), ErrorKind::Busy);
+        store.rebalancer().resume();
+        job.wait().unwrap();
     }
 }

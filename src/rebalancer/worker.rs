@@ -3,7 +3,7 @@
 use super::decision::{Decision, Verdict};
 use super::{Control, State, Tracking};
 use crate::balance::rebalance::{Policy, Reason, Rebalance};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
 use crate::reshape::{self, Event, Job, Purpose, Registry};
@@ -150,6 +150,13 @@ impl State {
     }
 
     /// Starts the reshapes of a plan.
+    ///
+    /// The switches are locked meanwhile: of two threads that want to act only one does, and a pause
+    /// comes either before the job, which then starts paused, or finds it.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` if reshapes of its own run; those of a start.
     pub(super) fn act(&self, store: &Store, planned: Rebalance) -> Result<Job> {
         let options = store.options();
         let title = format!(
@@ -158,19 +165,20 @@ impl State {
         );
         let steps = planned.actions.into_iter().map(|action| action.step).collect();
         let purpose = Purpose::Balance(options.rebalance.reshapes_max);
-        let started = reshape::start(store, title.clone(), steps, options.reshape, purpose);
-        match &started {
-            Ok(job) => {
-                let mut control = self.control.lock();
-                if control.paused {
-                    job.pause();
-                }
-                control.job = Some(job.clone());
+        let mut control = self.control.lock();
+        let started = control
+            .must_not_act()
+            .and_then(|()| reshape::start(store, title.clone(), steps, options.reshape, purpose));
+        if let Ok(job) = &started {
+            if control.paused {
+                job.pause();
             }
-            Err(error) => {
-                let text = format!("{title}: {error}");
-                self.log.lock().add(Decision::new(Verdict::Failed, text));
-            }
+            control.job = Some(job.clone());
+        }
+        drop(control);
+        if let Err(error) = &started {
+            let text = format!("{title}: {error}");
+            self.log.lock().add(Decision::new(Verdict::Failed, text));
         }
         started
     }
@@ -237,5 +245,18 @@ impl Control {
     /// Whether reshapes of the rebalancer run.
     pub(super) fn is_acting(&self) -> bool {
         self.job.as_ref().is_some_and(|job| !job.has_ended())
+    }
+
+    /// # Errors
+    ///
+    /// `Busy` if reshapes of the rebalancer run.
+    pub(super) fn must_not_act(&self) -> Result<()> {
+        if self.is_acting() {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "the rebalancer's reshapes run; wait for their end",
+            ));
+        }
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use annulus::{
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 /// A test that has not come to its end by then hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// So many reshapes are started by a listener.
+/// How many reshapes a listener starts.
 const STARTS_MAX: usize = 30;
 
 /// What the listener has of its store, and what it has seen.
@@ -34,6 +35,8 @@ struct Shared {
     store: Mutex<Option<Store>>,
     keyspace: Mutex<Option<Keyspace>>,
     jobs: Mutex<Vec<Job>>,
+    /// How many splits it has asked for.
+    started: AtomicUsize,
     bytes_per_second: Mutex<Option<u64>>,
     /// The kinds of events, and on which threads they came.
     seen: Mutex<BTreeSet<String>>,
@@ -176,15 +179,17 @@ impl Shared {
         drop(bytes_per_second);
         self.may(event, "plan", || store.plan(&Request::RemoveShard(ShardId(1))));
         // Each leads to events of its own.
-        let started = self.jobs.lock().unwrap().len();
+        let started = self.started.fetch_add(1, Ordering::Relaxed);
         self.may(event, "split", || {
             if started >= STARTS_MAX {
                 return Ok(());
             }
-            // Lower each time, in case one was committed before it was aborted.
-            let partition = keyspace.stats()?[0].id;
-            let job =
-                store.split(partition, SplitAt::Key(format!("b{:02}", 99 - started).into()))?;
+            // Each its own, in case one is committed before it is aborted.
+            let cut = format!("b{started:02}");
+            let placement = keyspace.placement();
+            let index = placement.partitioning().find(cut.as_bytes());
+            let partition = placement.partition(index).unwrap().id;
+            let job = store.split(partition, SplitAt::Key(cut.into()))?;
             job.pause();
             job.abort();
             self.jobs.lock().unwrap().push(job);
@@ -291,12 +296,11 @@ fn everything_permitted_is_possible_from_every_event() {
     watched(|shared| {
         let directory = quick_directory();
         let (store, keyspace) = open(directory.path(), &shared);
-        let mut round = 0;
+        let begun = Instant::now();
         while !(shared.has_seen(&KINDS) && shared.has_seen(&HEAT)) && shared.all_is_well() {
-            round += 1;
-            // One key, then others elsewhere, so that it cools.
+            // One key, then others elsewhere, for long enough that its partition cools: five half-lives.
+            let hot = (begun.elapsed().as_millis() / 500).is_multiple_of(2);
             for n in 0..2000 {
-                let hot = round % 20 < 10;
                 let key = if hot { "007".into() } else { format!("n{:03}", n % 100) };
                 keyspace.get(key).unwrap();
             }
@@ -318,14 +322,25 @@ fn everything_permitted_is_possible_from_every_event() {
 fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
     shared.set_throttle(store, Some(1024));
     let options = ReshapeOptions { transport: Some(Transport::Copy), ..store.options().reshape };
-    let first = keyspace.stats().unwrap()[0].clone();
-    let to = ShardId((first.owner.0 + 1) % 3);
     let job = loop {
+        let first = keyspace.stats().unwrap()[0].clone();
+        let to = ShardId((first.owner.0 + 1) % 3);
         let request = Request::Move { partition: first.id, to };
         match store.start_with(&request, options) {
             Ok(job) => break job,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Busy, "{error}"),
+            // It was split, or moved where it is to go.
+            Err(error) => assert!(
+                matches!(
+                    error.kind(),
+                    ErrorKind::Busy | ErrorKind::NotFound | ErrorKind::InvalidArgument
+                ),
+                "{error}"
+            ),
         }
+        // One that the listener started is in the way, and would be as slow.
+        shared.set_throttle(store, None);
+        std::thread::sleep(Duration::from_millis(1));
+        shared.set_throttle(store, Some(1024));
     };
     let begun = Instant::now();
     while job.progress().phase == annulus::Phase::Queued && begun.elapsed() < PATIENCE {
