@@ -230,8 +230,8 @@ impl StoreBuilder {
         let (id, path) = (identity.store, self.path);
         let (options, listener) = (self.options, self.listener);
         let places = Arc::new(Places::new(vec![
-            Place::hold("the store's directory", &path)?,
-            Place::hold("the store's lock file", &path.join("LOCK"))?,
+            Place::note("the store's directory", &path)?,
+            Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
         let store = load(Opening { id, path, options, lock, listener, places })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");

@@ -94,9 +94,9 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         let mine = targets.filter(|(_, owner)| *owner == id).map(|(name, _)| *name);
         open_shard(directory, &resources, keep, &mine.collect::<Vec<_>>())
     })?;
-    opening.places.add(Place::hold("the store's metadata", &directory)?);
+    opening.places.add(Place::note("the store's metadata", &directory)?);
     for (id, (directory, _)) in &doors {
-        hold_shard(&opening.places, *id, directory)?;
+        note_shard(&opening.places, *id, directory)?;
     }
     let mut recovery = Recovery {
         lost: lost(&metadata, &shards),
@@ -162,11 +162,11 @@ pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
     topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
 }
 
-/// Holds the directories of a shard, to notice when their paths name others.
-pub(super) fn hold_shard(places: &Places, id: ShardId, directory: &Path) -> Result<()> {
-    places.add(Place::hold(format!("the directory of shard {id}"), directory)?);
+/// Notes the directories of a shard, to notice when their paths name others.
+pub(super) fn note_shard(places: &Places, id: ShardId, directory: &Path) -> Result<()> {
+    places.add(Place::note(format!("the directory of shard {id}"), directory)?);
     let data = directory.join("data");
-    places.add(Place::hold(format!("the database of shard {id}"), &data)?);
+    places.add(Place::note(format!("the database of shard {id}"), &data)?);
     Ok(())
 }
 

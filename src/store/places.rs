@@ -1,16 +1,19 @@
-//! The directories of an open store: resolved once, held, and compared with what their paths name.
+//! The directories of an open store: resolved once, and compared with what their paths name.
 //!
 //! RocksDB opens each new file by its path. If the path has come to name another directory (the
 //! store was moved aside and another created in its place, a disk was mounted over it), what is
 //! flushed next goes there, and both are lost. So paths are resolved when a store is opened, which
-//! makes changes of the working directory and of symbolic links harmless, and whoever is about to
-//! commit or flush asks whether they still name what was opened; so does a thread, once a second.
+//! makes changes of the working directory and of symbolic links harmless, and each commit and flush
+//! first asks whether they still name what was opened; so does a thread, once a second.
+//!
+//! No file is opened for it, since descriptors may be few. The number of an inode is given to another
+//! only when the last descriptor of it is closed, and the store has one of each lock file, RocksDB
+//! one of each database's directory: of two stores in the same place, at least these differ.
 
 use super::directory::io;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_id::FileId;
 use parking_lot::Mutex;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,16 +25,13 @@ pub(super) struct Place {
     what: String,
     path: PathBuf,
     id: FileId,
-    /// Held so that the number of its inode is not given to another.
-    _held: File,
 }
 
 impl Place {
-    /// Holds a directory or a file. `path` must be resolved.
-    pub(super) fn hold(what: impl Into<String>, path: &Path) -> Result<Self> {
-        let held = File::open(path).map_err(io("open", path))?;
-        let id = FileId::of(&held.metadata().map_err(io("look at", path))?);
-        Ok(Self { what: what.into(), path: path.to_owned(), id, _held: held })
+    /// Notes what a path names: a directory or a file. `path` must be resolved.
+    pub(super) fn note(what: impl Into<String>, path: &Path) -> Result<Self> {
+        let id = FileId::of(&path.metadata().map_err(io("look at", path))?);
+        Ok(Self { what: what.into(), path: path.to_owned(), id })
     }
 
     fn check(&self) -> Result<()> {
@@ -54,7 +54,7 @@ impl Place {
 
 /// The places of a store.
 pub(super) struct Places {
-    held: Mutex<Vec<Place>>,
+    opened: Mutex<Vec<Place>>,
     looked: Mutex<Instant>,
 }
 
@@ -65,17 +65,17 @@ impl Default for Places {
 }
 
 impl Places {
-    pub(super) fn new(held: Vec<Place>) -> Self {
-        Self { held: Mutex::new(held), looked: Mutex::new(Instant::now()) }
+    pub(super) fn new(opened: Vec<Place>) -> Self {
+        Self { opened: Mutex::new(opened), looked: Mutex::new(Instant::now()) }
     }
 
     pub(super) fn add(&self, place: Place) {
-        self.held.lock().push(place);
+        self.opened.lock().push(place);
     }
 
     /// Lets go of a directory and what is below it.
     pub(super) fn remove(&self, directory: &Path) {
-        self.held.lock().retain(|place| !place.path.starts_with(directory));
+        self.opened.lock().retain(|place| !place.path.starts_with(directory));
     }
 
     /// Whether every path names what was opened.
@@ -84,7 +84,7 @@ impl Places {
     ///
     /// `Io`, with both.
     pub(super) fn check(&self) -> Result<()> {
-        self.held.lock().iter().try_for_each(Place::check)
+        self.opened.lock().iter().try_for_each(Place::check)
     }
 
     /// The same, unless it was asked within the last second.

@@ -16,7 +16,7 @@
 use super::Store;
 use super::builder::{ShardSpec, create_shard};
 use super::directory::{DirectoryLock, Identity, io};
-use super::open::{hold_shard, open_shard};
+use super::open::{note_shard, open_shard};
 use super::openings;
 use super::places::{check_outside_shards, check_overlaps, resolve};
 use crate::balance::{Plan, Request, plan};
@@ -114,7 +114,7 @@ impl Store {
         let directory = resolve(&core.path.join(&info.directory))?;
         let keep = core.keep(DirectoryLock::take_shard(&directory)?);
         let engine = Arc::new(open_shard(&directory, &core.resources, &keep, &[])?);
-        hold_shard(core.places(), info.id, &directory)?;
+        note_shard(core.places(), info.id, &directory)?;
         core.edit_shards(|shards| {
             shards.insert(info.id, Arc::clone(&engine));
         });
