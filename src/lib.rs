@@ -44,7 +44,7 @@
 //!   is done about it.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
-//! * [`balance`]: plans: what to move, split and merge when shards come, go or change weight.
+//! * [`planner`]: plans: what to move, split and merge when shards come, go or change weight.
 //! * [`heat`]: where the load is, and where to split for it.
 //! * [`Error`]: one type; [`ErrorKind`] says what to do.
 //!
@@ -67,7 +67,7 @@
 //! # Features
 //!
 //! * `rocksdb` (default): the store. Without it the crate is [`placement`], [`topology`],
-//!   [`balance`] and [`heat`], and builds in seconds.
+//!   [`planner`] and [`heat`], and builds in seconds.
 //! * `failpoints`: for the crate's own crash tests.
 
 #![deny(unsafe_code)]
@@ -76,26 +76,23 @@
     allow(rustdoc::broken_intra_doc_links, reason = "half of it is missing")
 )]
 
-#[cfg(any(feature = "rocksdb", annulus_shuttle))]
-mod access;
-pub mod balance;
 #[cfg(feature = "rocksdb")]
-mod descriptors;
+mod cache;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod engine;
 mod error;
-#[cfg(feature = "rocksdb")]
-mod failpoint;
-#[cfg(feature = "rocksdb")]
-mod file_id;
 pub mod heat;
-#[cfg(feature = "rocksdb")]
-mod hot_cache;
 mod id;
+#[cfg(any(feature = "rocksdb", annulus_shuttle))]
+mod latch;
 #[cfg(feature = "rocksdb")]
 mod options;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
-mod parallel;
+mod os;
 pub mod placement;
+pub mod planner;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod rebalancer;
@@ -104,25 +101,20 @@ mod rebalancer;
 mod reshape;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
-mod sampler;
-#[cfg(feature = "rocksdb")]
-#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
-mod shard;
+mod sampling;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod store;
 pub mod topology;
-#[cfg(feature = "rocksdb")]
-mod verify;
 
-pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "rocksdb")]
-pub use hot_cache::HotCacheStats;
+pub use cache::HotCacheStats;
+pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
 pub use options::{Compression, Durability, LogDamage, Options, ReadOptions};
 #[cfg(feature = "rocksdb")]
-pub use rebalancer::{Decision, LastHeat, Rebalancer, Verdict};
+pub use rebalancer::{Decision, Rebalancer, SavedHeat, Verdict};
 #[cfg(feature = "rocksdb")]
 pub use reshape::{
     Check, Event, Job, Outcome, Phase, PlannedStep, Progress, ReshapeOptions, ReshapePlan,
@@ -130,11 +122,11 @@ pub use reshape::{
 };
 #[cfg(feature = "rocksdb")]
 pub use store::{
-    Batch, Creation, KeyBounds, Keyspace, KeyspaceStats, PartitionStats, Prefix, Recovery, Scan,
-    ScanOptions, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Swap, Value,
+    Batch, CreateMode, KeyBounds, Keyspace, KeyspaceStats, KeyspaceVerification, PartitionStats,
+    Prefix, RecoveryReport, Scan, ScanOptions, ShardSpec, ShardStats, Snapshot, Store,
+    StoreBuilder, StoreStats, Swap, Value, Verification,
 };
 #[cfg(feature = "rocksdb")]
-pub use verify::{KeyspaceVerification, Verification};
 
 /// The example of README.md.
 #[cfg(all(doctest, feature = "rocksdb"))]

@@ -1,9 +1,9 @@
 //! What a store can be told: plain data, checked once, never silently corrected.
 
-use crate::balance::rebalance::RebalanceOptions;
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
 use crate::placement::ARCS_PER_SHARD;
+use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub enum Compression {
 
 /// What an opening does where a write-ahead log is damaged before its end: a flipped bit, a sector
 /// that cannot be right. The torn end that a power cut leaves is no damage; it is cut and reported
-/// in [`Recovery::lost`](crate::Recovery::lost).
+/// in [`RecoveryReport::lost`](crate::RecoveryReport::lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogDamage {
@@ -48,7 +48,7 @@ pub enum LogDamage {
     #[default]
     Refuse,
     /// Keeps what was written to that shard before the damage and drops what was written after it,
-    /// also what was synced. [`Recovery::lost`](crate::Recovery::lost) says what. To be used on a
+    /// also what was synced. [`RecoveryReport::lost`](crate::RecoveryReport::lost) says what. To be used on a
     /// copy, or when there is none.
     DropRest,
 }

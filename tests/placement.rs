@@ -9,7 +9,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use annulus::placement::{HashedPart, Member, Moved, RangeMap, Ring, Token, TokenSpan};
+use annulus::placement::{HashPart, Member, Moved, RangeMap, Ring, Token, TokenRange};
 use annulus::{ErrorKind, ShardId};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -247,7 +247,7 @@ proptest! {
             let (old_starts, new_starts) = (starts(old), starts(new));
             let edges: BTreeSet<u64> = old_starts.keys().chain(new_starts.keys()).copied().collect();
             let ends = edges.iter().skip(1).map(|&end| Some(Token(end))).chain([None]);
-            let mut expected: Vec<(TokenSpan, ShardId, ShardId)> = Vec::new();
+            let mut expected: Vec<(TokenRange, ShardId, ShardId)> = Vec::new();
             for (&start, end) in edges.iter().zip(ends) {
                 let (from, to) = (old.owner(Token(start)), new.owner(Token(start)));
                 match expected.last_mut() {
@@ -255,7 +255,7 @@ proptest! {
                     Some((span, a, b)) if (*a, *b, span.end) == (from, to, Some(Token(start))) => {
                         span.end = end;
                     }
-                    _ => expected.push((TokenSpan::new(Token(start), end), from, to)),
+                    _ => expected.push((TokenRange::new(Token(start), end), from, to)),
                 }
             }
             let moved = old.diff(new);
@@ -527,7 +527,7 @@ proptest! {
             Bound::Excluded(key) => Some(key.clone()),
             Bound::Unbounded => None,
         };
-        let keys = annulus::placement::KeySpan::new(start, end);
+        let keys = annulus::placement::KeyRange::new(start, end);
         let expected: Vec<usize> =
             (0..map.len()).filter(|&index| map.span(index).unwrap().intersects(&keys)).collect();
         prop_assert_eq!(map.intersecting(bounds).collect::<Vec<_>>(), expected);
@@ -584,7 +584,7 @@ proptest! {
         if let Some(fixed) = part.fixed_by_prefix(prefix.as_bytes()) {
             prop_assert_eq!(part.of(key.as_bytes()), fixed);
         }
-        prop_assert_eq!(part.to_string().parse::<HashedPart>().unwrap(), part);
+        prop_assert_eq!(part.to_string().parse::<HashPart>().unwrap(), part);
     }
 }
 
@@ -599,12 +599,12 @@ fn any_bounds() -> impl Strategy<Value = (Bound<Vec<u8>>, Bound<Vec<u8>>)> {
     (bound(), bound())
 }
 
-fn any_part() -> impl Strategy<Value = HashedPart> {
+fn any_part() -> impl Strategy<Value = HashPart> {
     prop_oneof![
-        Just(HashedPart::Whole),
-        Just(HashedPart::Tag),
-        (0..12_u16).prop_map(|bytes| HashedPart::Prefix { bytes }),
-        prop_oneof![Just(b'/'), any::<u8>()].prop_map(|delimiter| HashedPart::UpTo { delimiter }),
+        Just(HashPart::Whole),
+        Just(HashPart::Tag),
+        (0..12_u16).prop_map(|bytes| HashPart::Prefix { bytes }),
+        prop_oneof![Just(b'/'), any::<u8>()].prop_map(|delimiter| HashPart::UpTo { delimiter }),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use crate::load::{ROW_BYTES, fill, key, under_load};
 use crate::{Settings, spread};
-use annulus::balance::Request;
+use annulus::planner::Request;
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Batch, Check, Compression, Durability, Keyspace, Options, ReshapeOptions, ShardId, ShardSpec,

@@ -2,7 +2,7 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use annulus::{Creation, ErrorKind, LastHeat, Options, Recovery, Store, StoreBuilder};
+use annulus::{CreateMode, ErrorKind, Options, RecoveryReport, SavedHeat, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ impl StoreArgs {
 
     /// Opens the store; it must be there.
     pub(crate) fn open(&self) -> Outcome<Store> {
-        Ok(self.builder().create(Creation::Never).open()?)
+        Ok(self.builder().create(CreateMode::Never).open()?)
     }
 }
 
@@ -94,8 +94,8 @@ impl ReadArgs {
     /// The same with these options, for a command that tells by itself what logs had lost.
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
-        let store = builder.create(Creation::Never).read_only(self.read_only).open()?;
-        let Recovery { unfinished, damaged, .. } = store.recovery();
+        let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
+        let RecoveryReport { unfinished, damaged, .. } = store.recovery();
         damaged.iter().for_each(|damaged| output.note(format_args!("damaged: {damaged}")));
         if *unfinished > 0 {
             output.note(format_args!(
@@ -122,8 +122,8 @@ pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is writte
 impl ClosedStoreArgs {
     /// What was last written down of the load; none if nothing ever was. A damaged file is
     /// reported and passed over: only statistics are lost with it.
-    pub(crate) fn last_heat(&self, output: &Output) -> Outcome<Option<LastHeat>> {
-        let heat = match LastHeat::read(&self.store) {
+    pub(crate) fn last_heat(&self, output: &Output) -> Outcome<Option<SavedHeat>> {
+        let heat = match SavedHeat::read(&self.store) {
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incompatible) => {
                 output.note(format_args!("note: {error}"));
                 None

@@ -1,11 +1,9 @@
 //! A store without disks: a topology, a tracker, and reshapes that take simulated time.
 
 use annulus::PartitionId;
-use annulus::balance::Step;
-use annulus::balance::rebalance::{
-    Demand, PartitionDemand, Rebalance, RebalanceOptions, rebalance,
-};
 use annulus::heat::{HeatOptions, Tracker};
+use annulus::planner::Step;
+use annulus::planner::load::{Demand, PartitionDemand, Rebalance, RebalanceOptions, rebalance};
 use annulus::topology::{Change, PartitionName, ReshapeKind, ReshapeSpec, Topology};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -111,7 +109,7 @@ impl Cluster {
             let profile = if shown { self.tracker.profile(id).map(Arc::new) } else { None };
             (id, PartitionDemand { load, load_max, bytes, profile })
         }));
-        demand.under_way = self.running.iter().map(|it| it.spec.clone()).collect();
+        demand.in_flight = self.running.iter().map(|it| it.spec.clone()).collect();
         demand
             .rested
             .extend(self.rested.iter().map(|(id, since)| (*id, now.saturating_sub(*since))));

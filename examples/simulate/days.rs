@@ -6,8 +6,8 @@ use crate::load::{Load, Moment};
 use crate::report::{explain, human, max_over_mean, quantile, resident, times};
 use crate::setup::{heat, options};
 use annulus::ShardId;
-use annulus::balance::rebalance::{Policy, Rebalance};
 use annulus::heat::Observation;
+use annulus::planner::load::{Policy, Rebalance};
 use annulus::topology::{ShardInfo, Topology};
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 
 use crate::arguments::{Arguments, Shape};
 use crate::space::{Space, ends};
-use annulus::heat::Access;
+use annulus::heat::Operation;
 use annulus::topology::{Change, KeyspaceSpec, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ pub(crate) struct Load {
 pub(crate) struct Drawn {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) key: [u8; 8],
-    pub(crate) kind: Access<'static>,
+    pub(crate) kind: Operation<'static>,
 }
 
 /// What there is at a moment.
@@ -151,23 +151,23 @@ impl Load {
         };
         if at < log {
             let key = log_key(now).to_be_bytes();
-            return Drawn { keyspace: self.log, key, kind: Access::Write };
+            return Drawn { keyspace: self.log, key, kind: Operation::Write };
         }
         at -= log;
         if at < hot {
-            return of(self.hot_key(seconds), Access::Read);
+            return of(self.hot_key(seconds), Operation::Read);
         }
         at -= hot;
         if at < spot {
             let (space, first) = self.spot(seconds);
-            return of((space, first + random.usize(0..SPOT_KEYS)), Access::Read);
+            return of((space, first + random.usize(0..SPOT_KEYS)), Operation::Read);
         }
         let (keys, drift) = (self.zipf.len(), self.drift(seconds));
         let (share, space) = (random.f64(), random.usize(0..self.spaces.len()));
         let place = self.sums.partition_point(|sum| *sum <= share).min(keys - 1);
         let moved = drift as usize + usize::from(random.f64() < drift.fract());
         let key = self.spaces[space].key_of[(place + keys - moved % keys) % keys] as usize;
-        let kind = if random.f64() < WRITES { Access::Write } else { Access::Read };
+        let kind = if random.f64() < WRITES { Operation::Write } else { Operation::Read };
         of((space, key), kind)
     }
 

@@ -1,7 +1,7 @@
 //! Figures.
 
 use annulus::ShardId;
-use annulus::balance::rebalance::Rebalance;
+use annulus::planner::load::Rebalance;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What the simulated store is told.
 
 use crate::arguments::Arguments;
-use annulus::balance::rebalance::{Policy, RebalanceOptions};
 use annulus::heat::HeatOptions;
+use annulus::planner::load::{Policy, RebalanceOptions};
 use std::time::Duration;
 
 /// How many reshapes run at once.

@@ -5,8 +5,8 @@ use crate::days::Run;
 use crate::report::human;
 use crate::space::ends;
 use annulus::ShardId;
-use annulus::balance::{Request, Step, StepCut, plan};
-use annulus::topology::{Change, Cut, ShardInfo};
+use annulus::planner::{Request, Step, StepCut, plan};
+use annulus::topology::{Change, ShardInfo, SplitPoint};
 use std::time::Instant;
 
 /// Applying a reshape takes time in proportion to all partitions, so a plan with more of them than
@@ -67,7 +67,7 @@ impl Run<'_> {
             if let StepCut::Bytes { permille } = *cut {
                 let [from, to] = ends(&last, self.now.as_millis() as u64);
                 let key = from + (to - from) * u64::from(permille) / 1000;
-                *cut = StepCut::At(Cut::Key(key.max(from + 1).to_be_bytes().into()));
+                *cut = StepCut::At(SplitPoint::Key(key.max(from + 1).to_be_bytes().into()));
             }
         }
         Some(step)

@@ -1,8 +1,8 @@
 //! The keys of a keyspace, and which partition has which of them.
 
 use annulus::KeyspaceId;
-use annulus::placement::Span;
-use annulus::topology::{Keyspace, Partitioning};
+use annulus::placement::PartitionRange;
+use annulus::topology::{KeyspaceLayout, Partitioning};
 
 /// A keyspace whose keys are the numbers from 0, eight bytes each.
 pub(crate) struct Space {
@@ -15,7 +15,7 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    pub(crate) fn new(keyspace: &Keyspace, keys: usize, random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn new(keyspace: &KeyspaceLayout, keys: usize, random: &mut fastrand::Rng) -> Self {
         let mut key_of: Vec<u32> = (0..keys as u32).collect();
         random.shuffle(&mut key_of);
         let mut place_of = vec![0; keys];
@@ -35,16 +35,18 @@ impl Space {
     /// Gives each partition's index and which keys, by place in the order, it has.
     pub(crate) fn walk(
         &self,
-        keyspace: &Keyspace,
+        keyspace: &KeyspaceLayout,
         mut visit: impl FnMut(usize, std::ops::Range<usize>),
     ) {
         let partitioning: &Partitioning = keyspace.partitioning();
         let mut from = 0;
         for index in 0..partitioning.len() {
             let to = match (&self.tokens, partitioning.span(index)) {
-                (Some(tokens), Some(Span::Tokens(span))) => span.end.map_or(tokens.len(), |end| {
-                    from + tokens[from..].partition_point(|(token, _)| *token < end.0)
-                }),
+                (Some(tokens), Some(PartitionRange::Tokens(span))) => {
+                    span.end.map_or(tokens.len(), |end| {
+                        from + tokens[from..].partition_point(|(token, _)| *token < end.0)
+                    })
+                }
                 (_, Some(span)) => ends(&span, self.key_of.len() as u64)[1] as usize,
                 (_, None) => from,
             };
@@ -55,8 +57,8 @@ impl Space {
 }
 
 /// The first key of a range of numbers, and the one behind its last; at most `most`.
-pub(crate) fn ends(span: &Span, most: u64) -> [u64; 2] {
-    let Span::Keys(span) = span else { return [0, most] };
+pub(crate) fn ends(span: &PartitionRange, most: u64) -> [u64; 2] {
+    let PartitionRange::Keys(span) = span else { return [0, most] };
     let number = |key: &[u8]| {
         let mut first = [0; 8];
         first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);

@@ -4,8 +4,8 @@ use crate::arguments::Arguments;
 use crate::cluster::Cluster;
 use crate::recording::{Recording, read};
 use crate::report::{explain, human, max_over_mean, times};
-use annulus::balance::rebalance::{Policy, RebalanceOptions};
-use annulus::heat::{Access, HeatOptions, Observation};
+use annulus::heat::{HeatOptions, Observation, Operation};
+use annulus::planner::load::{Policy, RebalanceOptions};
 use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.left = self.random.u32(0..2 * self.one_in - 1);
-        let kind = if write { Access::Write } else { Access::Read };
+        let kind = if write { Operation::Write } else { Operation::Read };
         let weight = f64::from(self.one_in);
         let seen = Observation { keyspace: KEYSPACE, key, kind, bytes, nanos: None, weight };
         self.cluster.tracker.observe(now, &seen);

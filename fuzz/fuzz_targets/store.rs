@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use annulus::placement::HashedPart;
+use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Keyspace, Options, ScanOptions, Store};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -43,7 +43,7 @@ fn open(path: &Path) -> (Store, [Keyspace; 3]) {
     let store = Store::builder(path).shards(2).options(options).open().unwrap();
     let specs: [KeyspaceSpec; 3] = [
         KeyspaceSpec::hash().arcs_per_shard(2).into(),
-        KeyspaceSpec::hash().arcs_per_shard(2).hashed(HashedPart::Prefix { bytes: 2 }).into(),
+        KeyspaceSpec::hash().arcs_per_shard(2).hashed(HashPart::Prefix { bytes: 2 }).into(),
         KeyspaceSpec::range().split_at([b"\x40", b"\x80"]).into(),
     ];
     let mut names = ["hash", "prefix", "range"].iter();

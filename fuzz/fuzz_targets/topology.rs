@@ -4,10 +4,10 @@
 
 #![no_main]
 
-use annulus::balance::{Request, Sizes, plan};
-use annulus::placement::{HashedPart, Token};
+use annulus::planner::{Request, Sizes, plan};
+use annulus::placement::{HashPart, Token};
 use annulus::topology::{
-    Change, Cut, KeyspaceSpec, ReshapeSpec, ShardInfo, Topology, decode_topology, encode_topology,
+    Change, SplitPoint, KeyspaceSpec, ReshapeSpec, ShardInfo, Topology, decode_topology, encode_topology,
 };
 use annulus::{PartitionId, ShardId};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -52,8 +52,8 @@ fn reshape(topology: &Topology, step: Reshape) -> Change {
     let keyspace = topology.keyspaces().nth(which);
     let partitions = keyspace.into_iter().flat_map(|keyspace| keyspace.partitions());
     let sources = partitions.skip(step.first.into()).take(usize::from(step.sources % 4));
-    let tokens = step.tokens.into_iter().map(|token| Cut::Token(Token(token)));
-    let keys = step.keys.into_iter().map(|key| Cut::Key(key.into()));
+    let tokens = step.tokens.into_iter().map(|token| SplitPoint::Token(Token(token)));
+    let keys = step.keys.into_iter().map(|key| SplitPoint::Key(key.into()));
     let spec = ReshapeSpec {
         keyspace: keyspace.map(|keyspace| keyspace.id()).unwrap_or_default(),
         sources: sources.map(|partition| partition.id).collect(),
@@ -111,7 +111,7 @@ fn change(step: Step, topology: &Topology) -> Change {
             Change::SetWeight { id: pick_shard(topology, which), weight: weight.into() }
         }
         Step::Hash { name, arcs, prefix } => {
-            let spec = KeyspaceSpec::hash().hashed(HashedPart::Prefix { bytes: prefix.into() });
+            let spec = KeyspaceSpec::hash().hashed(HashPart::Prefix { bytes: prefix.into() });
             let spec = match arcs {
                 Some(arcs) => spec.arcs_per_shard(u32::from(arcs) % 9),
                 None => spec,

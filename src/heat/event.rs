@@ -7,7 +7,7 @@ use std::fmt;
 /// Reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AccessKind {
+pub enum OperationKind {
     /// Reads.
     Read,
     /// Writes.
@@ -41,7 +41,7 @@ pub struct KeyEvent {
     /// The key.
     pub key: Box<[u8]>,
     /// Whether it is read or written.
-    pub kind: AccessKind,
+    pub kind: OperationKind,
     /// Its share of the keyspace's reads, or writes, over the last window.
     pub share: f64,
     /// How often a second.
@@ -83,8 +83,8 @@ impl fmt::Display for KeyEvent {
             self.keyspace,
             self.share * 100.0,
             match self.kind {
-                AccessKind::Read => "read",
-                AccessKind::Write => "write",
+                OperationKind::Read => "read",
+                OperationKind::Write => "write",
             },
             self.per_second
         )

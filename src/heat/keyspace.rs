@@ -3,17 +3,17 @@
 use super::partition::{PartitionHeat, Touch};
 use super::random::{Mixed, Random};
 use super::rates::{Amounts, Sum, Windows, seconds_counted};
-use super::top::TopKeys;
-use super::{Access, HeatOptions};
+use super::top_keys::TopKeys;
+use super::{HeatOptions, Operation};
 use crate::id::{PartitionId, ShardId};
-use crate::topology::Keyspace;
+use crate::topology::KeyspaceLayout;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct KeyspaceHeat {
-    pub(super) keyspace: Arc<Keyspace>,
+    pub(super) keyspace: Arc<KeyspaceLayout>,
     /// Number and owner of each partition, by index.
     pub(super) partitions: Vec<(PartitionId, ShardId)>,
     /// When it was seen first. Its partitions are as old, because every later one came from them.
@@ -48,7 +48,7 @@ impl KeyspaceHeat {
     pub(super) fn new(
         options: &HeatOptions,
         born: Duration,
-        keyspace: &Arc<Keyspace>,
+        keyspace: &Arc<KeyspaceLayout>,
         random: &mut Random,
     ) -> Self {
         Self {
@@ -74,9 +74,9 @@ impl KeyspaceHeat {
     ) {
         let (now, seen) = (touch.now, touch.observation);
         match seen.kind {
-            Access::Scan { .. } => self.reads.top.pass(now, seen.weight),
-            Access::Read => self.reads.count(options, now, seen.key, seen.weight),
-            Access::Write => self.writes.count(options, now, seen.key, seen.weight),
+            Operation::Scan { .. } => self.reads.top.pass(now, seen.weight),
+            Operation::Read => self.reads.count(options, now, seen.key, seen.weight),
+            Operation::Write => self.writes.count(options, now, seen.key, seen.weight),
         }
         self.load.add(touch.half_lives.short, now, amounts.load());
         let index = touch.partitioning.find(seen.key);
@@ -122,6 +122,6 @@ impl Stream {
     }
 }
 
-pub(super) fn numbers(keyspace: &Keyspace) -> Vec<(PartitionId, ShardId)> {
+pub(super) fn numbers(keyspace: &KeyspaceLayout) -> Vec<(PartitionId, ShardId)> {
     keyspace.names().map(|(name, owner)| (name.id, owner)).collect()
 }

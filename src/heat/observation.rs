@@ -10,7 +10,7 @@ pub struct Observation<'o> {
     /// The key; of a scan the first one that it touched.
     pub key: &'o [u8],
     /// What was done.
-    pub kind: Access<'o>,
+    pub kind: Operation<'o>,
     /// How many bytes of keys and values were read or written.
     pub bytes: u64,
     /// How long it took, if that was measured. What is known of some accesses is taken for all.
@@ -21,7 +21,7 @@ pub struct Observation<'o> {
 
 /// What was done to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access<'o> {
+pub enum Operation<'o> {
     /// A read of a key, present or not.
     Read,
     /// A write or a delete of a key.

@@ -1,13 +1,13 @@
 //! What is known of a partition that has been touched.
 
-use super::place::lies_in;
 use super::profile::{Profile, Sample, ScanSample};
 use super::random::Random;
 use super::rates::{Amounts, Rates, Sum, Windows};
 use super::reservoir::Reservoir;
-use super::{Access, HeatOptions, Observation};
-use crate::placement::{Span, Token};
-use crate::topology::{Cut, Partitioning};
+use super::split_position::lies_in;
+use super::{HeatOptions, Observation, Operation};
+use crate::placement::{PartitionRange, Token};
+use crate::topology::{Partitioning, SplitPoint};
 use std::time::Duration;
 
 /// The rates of a partition, and samples of what it is asked for.
@@ -27,15 +27,15 @@ pub(super) struct PartitionHeat {
 /// The place of a sampled access.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
-    pub(super) at: Cut,
+    pub(super) at: SplitPoint,
     pub(super) write: bool,
 }
 
 /// The places between which a scan ran.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ends {
-    pub(super) from: Cut,
-    pub(super) to: Cut,
+    pub(super) from: SplitPoint,
+    pub(super) to: SplitPoint,
 }
 
 /// A sampled observation, and all that a partition needs to take it in.
@@ -67,7 +67,7 @@ impl PartitionHeat {
         self.rates.add(&touch.half_lives, touch.now, amounts);
         self.load.add(touch.half_lives.short, touch.now, load);
         let at = touch.now.as_secs_f64() / touch.half_lives.medium;
-        if let Access::Scan { last, .. } = touch.observation.kind {
+        if let Operation::Scan { last, .. } = touch.observation.kind {
             // A scan's load lies between its ends. Of what lies there nothing is known, so half
             // of the scans count at one end and half at the other.
             let end = if random.next() & 1 == 0 { touch.observation.key } else { last };
@@ -80,13 +80,13 @@ impl PartitionHeat {
     }
 
     /// The samples as a profile, worth what they are at the last of them.
-    pub(super) fn profile(&self, span: &Span) -> Profile {
+    pub(super) fn profile(&self, span: &PartitionRange) -> Profile {
         let (samples, scans) = self.export(self.samples.last_at(), span);
         Profile::new(samples, scans)
     }
 
     /// The samples, worth what they are at `at`, in half-lives.
-    pub(super) fn export(&self, at: f64, span: &Span) -> (Vec<Sample>, Vec<ScanSample>) {
+    pub(super) fn export(&self, at: f64, span: &PartitionRange) -> (Vec<Sample>, Vec<ScanSample>) {
         let samples = self.samples.worths(at).map(|(place, weight)| Sample {
             at: clamped(&place.at, span),
             weight,
@@ -124,7 +124,7 @@ impl PartitionHeat {
 impl Touch<'_> {
     /// The place of a key, cut to the length that is kept.
     pub(super) fn place(&self, key: &[u8]) -> Place {
-        let write = matches!(self.observation.kind, Access::Write);
+        let write = matches!(self.observation.kind, Operation::Write);
         Place { at: place_of(self.partitioning, key, self.key_bytes_max), write }
     }
 
@@ -133,36 +133,38 @@ impl Touch<'_> {
     fn ends(&self, last: &[u8]) -> Ends {
         let place = |key| place_of(self.partitioning, key, self.key_bytes_max);
         let (from, to) = (place(self.observation.key), place(last));
-        if from == to || matches!(from, Cut::Key(_)) {
+        if from == to || matches!(from, SplitPoint::Key(_)) {
             return Ends { from, to };
         }
         // Clamped to the partition when it is asked for.
-        Ends { from: Cut::Token(Token(0)), to: Cut::Token(Token(u64::MAX)) }
+        Ends { from: SplitPoint::Token(Token(0)), to: SplitPoint::Token(Token(u64::MAX)) }
     }
 }
 
-fn place_of(partitioning: &Partitioning, key: &[u8], key_bytes_max: usize) -> Cut {
+fn place_of(partitioning: &Partitioning, key: &[u8], key_bytes_max: usize) -> SplitPoint {
     match partitioning.token(key) {
-        Some(token) => Cut::Token(token),
-        None => Cut::Key(key.get(..key_bytes_max).unwrap_or(key).into()),
+        Some(token) => SplitPoint::Token(token),
+        None => SplitPoint::Key(key.get(..key_bytes_max).unwrap_or(key).into()),
     }
 }
 
 /// The place, or the end of the span that is next to it: places of keys that were cut short, and
 /// ends of scans, may lie outside.
-pub(super) fn clamped(at: &Cut, span: &Span) -> Cut {
+pub(super) fn clamped(at: &SplitPoint, span: &PartitionRange) -> SplitPoint {
     if lies_in(at, span) {
         return at.clone();
     }
     match (span, at) {
-        (Span::Tokens(span), Cut::Token(token)) => {
+        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => {
             let last = span.end.map_or(u64::MAX, |end| end.0.saturating_sub(1));
-            Cut::Token(Token(token.0.clamp(span.start.0, last.max(span.start.0))))
+            SplitPoint::Token(Token(token.0.clamp(span.start.0, last.max(span.start.0))))
         }
-        (Span::Keys(span), Cut::Key(key)) if **key < *span.start => Cut::Key(span.start.clone()),
-        (Span::Keys(span), Cut::Key(_)) => {
+        (PartitionRange::Keys(span), SplitPoint::Key(key)) if **key < *span.start => {
+            SplitPoint::Key(span.start.clone())
+        }
+        (PartitionRange::Keys(span), SplitPoint::Key(_)) => {
             let last = span.end.as_deref().map_or(Box::default(), key_before);
-            Cut::Key(last.max(span.start.clone()))
+            SplitPoint::Key(last.max(span.start.clone()))
         }
         _ => at.clone(),
     }
@@ -178,10 +180,10 @@ fn key_before(end: &[u8]) -> Box<[u8]> {
 }
 
 /// The partition that a place lies in, by index.
-pub(super) fn find(partitioning: &Partitioning, at: &Cut) -> usize {
+pub(super) fn find(partitioning: &Partitioning, at: &SplitPoint) -> usize {
     match (partitioning, at) {
-        (Partitioning::Hash { ring, .. }, Cut::Token(token)) => ring.arc_of(*token),
-        (Partitioning::Range { map, .. }, Cut::Key(key)) => map.find(key),
+        (Partitioning::Hash { ring, .. }, SplitPoint::Token(token)) => ring.arc_of(*token),
+        (Partitioning::Range { map, .. }, SplitPoint::Key(key)) => map.find(key),
         _ => 0,
     }
 }

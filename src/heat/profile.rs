@@ -1,16 +1,16 @@
 //! How the load of a partition is spread over its keys or tokens, by samples of it.
 
 use super::SplitOptions;
-use super::place::lies_in;
-use crate::placement::Span;
-use crate::topology::Cut;
+use super::split_position::lies_in;
+use crate::placement::PartitionRange;
+use crate::topology::SplitPoint;
 use serde::{Deserialize, Serialize};
 
 /// One sampled read or write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Its key in a range keyspace, its token in a hash keyspace.
-    pub at: Cut,
+    pub at: SplitPoint,
     /// How much load it stands for, in any unit that the samples of a profile share.
     pub weight: f64,
     /// Whether it was a write.
@@ -21,9 +21,9 @@ pub struct Sample {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScanSample {
     /// The first key or token that it touched.
-    pub from: Cut,
+    pub from: SplitPoint,
     /// The last one.
-    pub to: Cut,
+    pub to: SplitPoint,
     /// How much load it stands for, in any unit that the scans of a profile share.
     pub weight: f64,
 }
@@ -33,9 +33,9 @@ pub struct ScanSample {
 ///
 /// ```
 /// use annulus::heat::{Profile, Sample};
-/// use annulus::topology::Cut;
+/// use annulus::topology::SplitPoint;
 ///
-/// let key = |key: &str| Cut::Key(key.as_bytes().into());
+/// let key = |key: &str| SplitPoint::Key(key.as_bytes().into());
 /// let sample = |at, weight| Sample { at: key(at), weight, write: false };
 /// let profile =
 ///     Profile::new(vec![sample("m", 2.0), sample("c", 1.0), sample("t", 1.0)], Vec::new());
@@ -112,7 +112,7 @@ impl Profile {
     fn index(&mut self) {
         let mut order: Vec<(usize, &Sample)> = self.samples.iter().enumerate().collect();
         order.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
-        let mut last: Option<&Cut> = None;
+        let mut last: Option<&SplitPoint> = None;
         for (index, sample) in order {
             if last != Some(&sample.at) {
                 let (before, squares_before) = (self.weight, self.squares);
@@ -161,21 +161,21 @@ impl Profile {
     /// The share of the load that lies before `at`, from 0 to 1; 0 if there are no samples.
     /// O(log n).
     #[must_use]
-    pub fn share_before(&self, at: &Cut) -> f64 {
+    pub fn share_before(&self, at: &SplitPoint) -> f64 {
         self.share_before_place(self.place_at(at))
     }
 
     /// A place other than the first sampled one, chosen so that the share of the load before it is
     /// nearest to `share`, and that share. `None` if fewer than two places were sampled. O(log n).
     #[must_use]
-    pub fn cut_at(&self, share: f64) -> Option<(Cut, f64)> {
+    pub fn cut_at(&self, share: f64) -> Option<(SplitPoint, f64)> {
         let place = self.nearest_place(share, 1, self.places.len())?;
         Some((self.place(place)?.clone(), self.share_before_place(place)))
     }
 
     /// The place with the most load, the first of equal ones, and its share. O(1).
     #[must_use]
-    pub fn heaviest(&self) -> Option<(Cut, f64)> {
+    pub fn heaviest(&self) -> Option<(SplitPoint, f64)> {
         let (place, share) = self.heaviest_place()?;
         Some((self.place(place)?.clone(), share))
     }
@@ -183,7 +183,7 @@ impl Profile {
     /// The share of the scans that a cut at `at` would cut: those that touch places on both sides.
     /// 0 if there are no scans. O(log n).
     #[must_use]
-    pub fn scans_cut(&self, at: &Cut) -> f64 {
+    pub fn scans_cut(&self, at: &SplitPoint) -> f64 {
         let begun = self.scan_starts.before(&self.scans, at, |scan| &scan.from);
         let ended = self.scan_ends.before(&self.scans, at, |scan| &scan.to);
         let all = self.scan_starts.0.last().map_or(0.0, |(_, weight)| *weight);
@@ -209,7 +209,7 @@ impl Profile {
     /// [`decide`](super::decide) sees it by its default options: then what is written
     /// [beyond everything](Self::rising_load_share) will be in the last part. O(cuts × log n).
     #[must_use]
-    pub fn expected_shares(&self, cuts: &[Cut]) -> Vec<f64> {
+    pub fn expected_shares(&self, cuts: &[SplitPoint]) -> Vec<f64> {
         let rising = if self.is_appended() { self.rising_load_share() } else { 0.0 };
         let ends = cuts.iter().map(|cut| self.share_before(cut)).chain([1.0]);
         let mut before = 0.0;
@@ -223,20 +223,20 @@ impl Profile {
 
     fn is_appended(&self) -> bool {
         let options = SplitOptions::default();
-        matches!(self.last_place(), Some(Cut::Key(_)))
+        matches!(self.last_place(), Some(SplitPoint::Key(_)))
             && self.rising_share() >= options.rising_share_min
             && self.rising_load_share() >= 1.0 - options.half_share_max
     }
 
     /// The greatest sampled place. O(1).
     #[must_use]
-    pub fn last_place(&self) -> Option<&Cut> {
+    pub fn last_place(&self) -> Option<&SplitPoint> {
         self.place(self.places.len().checked_sub(1)?)
     }
 
     /// The samples that lie in `span`, and the scans that touch it, as a profile. O(n log n).
     #[must_use]
-    pub fn within(&self, span: &Span) -> Self {
+    pub fn within(&self, span: &PartitionRange) -> Self {
         let samples = self.samples.iter().filter(|sample| lies_in(&sample.at, span));
         let scans = self.scans.iter().filter(|scan| touches(scan, span));
         Self::new(samples.cloned().collect(), scans.cloned().collect())
@@ -259,12 +259,12 @@ impl Profile {
     }
 
     /// The index of the first place that is not before `at`.
-    pub(crate) fn place_at(&self, at: &Cut) -> usize {
+    pub(crate) fn place_at(&self, at: &SplitPoint) -> usize {
         self.places.partition_point(|place| self.at(place).is_some_and(|it| it < at))
     }
 
     /// The place with this index, in ascending order.
-    pub(crate) fn place(&self, index: usize) -> Option<&Cut> {
+    pub(crate) fn place(&self, index: usize) -> Option<&SplitPoint> {
         self.at(self.places.get(index)?)
     }
 
@@ -309,7 +309,7 @@ impl Profile {
         before(index + 1) - before(index)
     }
 
-    fn at(&self, place: &Place) -> Option<&Cut> {
+    fn at(&self, place: &Place) -> Option<&SplitPoint> {
         self.samples.get(place.sample).map(|sample| &sample.at)
     }
 }
@@ -327,7 +327,7 @@ impl From<Profile> for Samples {
 }
 
 impl Ends {
-    fn new(scans: &[ScanSample], end: impl Fn(&ScanSample) -> &Cut) -> Self {
+    fn new(scans: &[ScanSample], end: impl Fn(&ScanSample) -> &SplitPoint) -> Self {
         let mut order: Vec<(usize, &ScanSample)> = scans.iter().enumerate().collect();
         order.sort_by(|(_, one), (_, other)| end(one).cmp(end(other)));
         let mut sum = 0.0;
@@ -339,7 +339,12 @@ impl Ends {
     }
 
     /// The weight of the scans whose end lies before `at`.
-    fn before(&self, scans: &[ScanSample], at: &Cut, end: impl Fn(&ScanSample) -> &Cut) -> f64 {
+    fn before(
+        &self,
+        scans: &[ScanSample],
+        at: &SplitPoint,
+        end: impl Fn(&ScanSample) -> &SplitPoint,
+    ) -> f64 {
         let before = |index: usize| scans.get(index).is_some_and(|scan| end(scan) < at);
         let count = self.0.partition_point(|(index, _)| before(*index));
         let last = count.checked_sub(1).and_then(|last| self.0.get(last));
@@ -349,7 +354,7 @@ impl Ends {
 
 fn rising(samples: &[Sample]) -> Rising {
     let mut rising = Rising::default();
-    let mut greatest: Option<&Cut> = None;
+    let mut greatest: Option<&SplitPoint> = None;
     for sample in samples {
         let beyond = greatest.is_none_or(|greatest| sample.at > *greatest);
         if sample.write {
@@ -365,12 +370,12 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn touches(scan: &ScanSample, span: &Span) -> bool {
+fn touches(scan: &ScanSample, span: &PartitionRange) -> bool {
     let (starts_before_end, ends_after_start) = match (span, &scan.from, &scan.to) {
-        (Span::Tokens(span), Cut::Token(from), Cut::Token(to)) => {
+        (PartitionRange::Tokens(span), SplitPoint::Token(from), SplitPoint::Token(to)) => {
             (span.end.is_none_or(|end| *from < end), *to >= span.start)
         }
-        (Span::Keys(span), Cut::Key(from), Cut::Key(to)) => {
+        (PartitionRange::Keys(span), SplitPoint::Key(from), SplitPoint::Key(to)) => {
             (span.end.as_ref().is_none_or(|end| from < end), *to >= span.start)
         }
         _ => (false, false),

@@ -1,11 +1,11 @@
 //! What a tracker knows, as a plain value.
 
-use super::detect::Fair;
+use super::hot::Fair;
 use super::keyspace::{KeyspaceHeat, Stream};
 use super::rates::{Amounts, Windows};
 use super::{HeatOptions, Tracker};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
-use crate::placement::Span;
+use crate::placement::PartitionRange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,7 +92,7 @@ pub struct PartitionReport {
     /// The partition.
     pub id: PartitionId,
     /// The tokens or keys that belong to it.
-    pub span: Span,
+    pub span: PartitionRange,
     /// The shard that holds it.
     pub owner: ShardId,
     /// Whether it was reported as [hot](super::HeatEvent::PartitionHot), and not as cooled.

@@ -1,12 +1,12 @@
 //! From a stream of sampled accesses to loads.
 
+use super::history::{HeatHistory, Recorder};
 use super::keyspace::KeyspaceHeat;
 use super::partition::Touch;
 use super::profile::Profile;
 use super::random::Random;
 use super::rates::{Amounts, Windows};
-use super::trail::{Recorder, Trail};
-use super::{Access, HeatOptions, Observation};
+use super::{HeatOptions, Observation, Operation};
 use crate::id::{KeyspaceId, PartitionId};
 use crate::topology::Topology;
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ use std::time::Duration;
 ///   keys); tokens are part of the bytes, keys have `key_bytes_max` at most. With the defaults and
 ///   keys of 32 bytes, 40 KiB.
 /// * For each keyspace: four times `hot_keys_tracked` × (140 bytes + a key), 160 KiB by default;
-///   and its [trail](Trail), at most 61,440 places of 48 bytes and their keys.
+///   and its [trail](HeatHistory), at most 61,440 places of 48 bytes and their keys.
 ///
 /// ```
-/// use annulus::heat::{Access, HeatEvent, HeatOptions, Observation, Tracker};
+/// use annulus::heat::{Operation, HeatEvent, HeatOptions, Observation, Tracker};
 /// use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
 /// use annulus::{KeyspaceId, ShardId};
 /// use std::sync::Arc;
@@ -49,7 +49,7 @@ use std::time::Duration;
 ///     let read = Observation {
 ///         keyspace: users,
 ///         key: key.as_bytes(),
-///         kind: Access::Read,
+///         kind: Operation::Read,
 ///         bytes: 100,
 ///         nanos: None,
 ///         weight: 100.0,
@@ -185,7 +185,7 @@ impl Tracker {
 
     /// Where the load was, from the beginning to the last call that was given a time.
     #[must_use]
-    pub fn trail(&self) -> Trail {
+    pub fn trail(&self) -> HeatHistory {
         self.trail.trail()
     }
 
@@ -202,9 +202,9 @@ fn amounts(observation: &Observation<'_>) -> Amounts {
     let timed = observation.nanos.map_or((0.0, 0.0), |nanos| (weight * nanos as f64, weight));
     let mut amounts = Amounts { nanos: timed.0, timed: timed.1, ..Amounts::default() };
     match observation.kind {
-        Access::Write => (amounts.writes, amounts.written_bytes) = (weight, weight * bytes),
-        Access::Read => (amounts.reads, amounts.read_bytes) = (weight, weight * bytes),
-        Access::Scan { rows, .. } => {
+        Operation::Write => (amounts.writes, amounts.written_bytes) = (weight, weight * bytes),
+        Operation::Read => (amounts.reads, amounts.read_bytes) = (weight, weight * bytes),
+        Operation::Scan { rows, .. } => {
             (amounts.reads, amounts.read_bytes) = (weight, weight * bytes);
             amounts.rows = weight * rows as f64;
         }

@@ -2,8 +2,8 @@
 //!
 //! - [`Ring`] divides the `u64` tokens of a hash keyspace into arcs and gives each arc a shard.
 //! - [`RangeMap`] divides the keys of a range keyspace into ranges.
-//! - [`TokenFunction`] and [`HashedPart`] say which token a key has.
-//! - [`Span`] is what a partition covers: an arc's [`TokenSpan`] or a range's [`KeySpan`].
+//! - [`TokenFunction`] and [`HashPart`] say which token a key has.
+//! - [`PartitionRange`] is what a partition covers: an arc's [`TokenRange`] or a range's [`KeyRange`].
 //!
 //! Every value here is immutable: an edit returns a new value and leaves the old one to its
 //! readers. Lookups neither allocate nor fail. All of them can be serialised, and decoding checks
@@ -29,13 +29,13 @@
 //! # Ok::<(), annulus::Error>(())
 //! ```
 
+mod range;
 mod range_map;
 mod ring;
-mod span;
 mod token;
 
+pub use range::{KeyRange, PartitionRange, TokenRange};
 pub use range_map::RangeMap;
 pub(crate) use ring::Goal;
 pub use ring::{ARCS_MAX, ARCS_PER_SHARD, Member, Moved, Ring, RingArc, RingBuilder, Share};
-pub use span::{KeySpan, Span, TokenSpan};
-pub use token::{HashedPart, Token, TokenFunction};
+pub use token::{HashPart, Token, TokenFunction};

@@ -91,16 +91,16 @@ impl TokenFunction {
 /// (or `up-to:0x2f`), `tag`.
 ///
 /// ```
-/// use annulus::placement::HashedPart;
+/// use annulus::placement::HashPart;
 ///
-/// let part: HashedPart = "up-to:/".parse()?;
+/// let part: HashPart = "up-to:/".parse()?;
 /// assert_eq!(part.of(b"user42/cart/7"), b"user42");
 /// assert_eq!(part.to_string(), "up-to:/");
 /// # Ok::<(), annulus::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum HashedPart {
+pub enum HashPart {
     /// The whole key: the most even spread.
     #[default]
     Whole,
@@ -120,15 +120,15 @@ pub enum HashedPart {
     Tag,
 }
 
-impl HashedPart {
+impl HashPart {
     /// The part of `key` to hash. Takes time linear in the key at most; allocates nothing.
     ///
     /// ```
-    /// use annulus::placement::HashedPart;
+    /// use annulus::placement::HashPart;
     ///
-    /// assert_eq!(HashedPart::Prefix { bytes: 3 }.of(b"abcdef"), b"abc");
-    /// assert_eq!(HashedPart::Tag.of(b"cart:{user42}:7"), b"user42");
-    /// assert_eq!(HashedPart::Tag.of(b"cart:{}:7"), b"cart:{}:7");
+    /// assert_eq!(HashPart::Prefix { bytes: 3 }.of(b"abcdef"), b"abc");
+    /// assert_eq!(HashPart::Tag.of(b"cart:{user42}:7"), b"user42");
+    /// assert_eq!(HashPart::Tag.of(b"cart:{}:7"), b"cart:{}:7");
     /// ```
     #[inline]
     #[must_use]
@@ -140,9 +140,9 @@ impl HashedPart {
     /// a scan of that prefix asks one partition; with `None` it must ask all of them.
     ///
     /// ```
-    /// use annulus::placement::HashedPart;
+    /// use annulus::placement::HashPart;
     ///
-    /// let part = HashedPart::UpTo { delimiter: b'/' };
+    /// let part = HashPart::UpTo { delimiter: b'/' };
     /// assert_eq!(part.fixed_by_prefix(b"user42/"), Some(&b"user42"[..]));
     /// // `user42` also begins `user421/cart`, which is hashed differently.
     /// assert_eq!(part.fixed_by_prefix(b"user42"), None);
@@ -170,7 +170,7 @@ fn tag(bytes: &[u8]) -> Option<&[u8]> {
     before(bytes.get(open + 1..)?, b'}')
 }
 
-impl fmt::Display for HashedPart {
+impl fmt::Display for HashPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Whole => f.write_str("whole"),
@@ -184,7 +184,7 @@ impl fmt::Display for HashedPart {
     }
 }
 
-impl FromStr for HashedPart {
+impl FromStr for HashPart {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn hashed_parts() {
         let part = |text: &str, key: &str| {
-            let part: HashedPart = text.parse().unwrap();
+            let part: HashPart = text.parse().unwrap();
             String::from_utf8(part.of(key.as_bytes()).to_vec()).unwrap()
         };
         assert_eq!(part("whole", "a/b"), "a/b");
@@ -278,10 +278,10 @@ mod tests {
         for text in
             ["", "all", "whole:1", "prefix", "prefix:-1", "prefix:70000", "up-to:", "up-to:ab"]
         {
-            let error = text.parse::<HashedPart>().unwrap_err();
+            let error = text.parse::<HashPart>().unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidArgument, "{text}");
         }
-        assert!("up-to:0xf".parse::<HashedPart>().is_err());
-        assert!("up-to:é".parse::<HashedPart>().is_err());
+        assert!("up-to:0xf".parse::<HashPart>().is_err());
+        assert!("up-to:é".parse::<HashPart>().is_err());
     }
 }

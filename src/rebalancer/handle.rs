@@ -1,8 +1,8 @@
 //! What an application can tell the rebalancer, and ask it.
 
 use super::Decision;
-use crate::balance::rebalance::{Policy, Rebalance};
 use crate::error::Result;
+use crate::planner::load::{Policy, Rebalance};
 use crate::reshape::Job;
 use crate::store::Store;
 

@@ -1,33 +1,33 @@
 //! The rebalancer: sees where the load falls, decides what helps, does it with reshapes, and says
 //! why.
 //!
-//! One thread a store. It fetches what was [sampled](crate::sampler), feeds the
+//! One thread a store. It fetches what was [sampled](crate::sampling), feeds the
 //! [tracker](crate::heat::Tracker), tells of what has become hot, and from time to time asks the
-//! [planner](crate::balance::rebalance) what to do. What it then does depends on the
-//! [policy](crate::balance::rebalance::Policy). Whatever that is, it has partitions that are scanned
+//! [planner](crate::planner::load) what to do. What it then does depends on the
+//! [policy](crate::planner::load::Policy). Whatever that is, it has partitions that are scanned
 //! keep fewer files. Decisions are made by pure functions, elsewhere; here they
 //! are carried out and written down.
 
-mod decision;
-mod few_files;
-mod file;
+mod compaction_tuning;
+mod decisions;
+mod demand;
 mod handle;
-mod plan;
+mod heat_file;
 mod worker;
 
-pub use decision::{Decision, Verdict};
-pub use file::LastHeat;
+pub use decisions::{Decision, Verdict};
 pub use handle::Rebalancer;
+pub use heat_file::SavedHeat;
 pub(crate) use worker::start;
 
-use crate::balance::rebalance::Policy;
 use crate::heat::{HeatEvent, Tracker};
 use crate::id::PartitionId;
 use crate::options::Options;
+use crate::planner::load::Policy;
 use crate::reshape::{Job, Outcome};
 use crate::topology::Topology;
-use decision::Log;
-use few_files::FewFiles;
+use compaction_tuning::CompactionTuning;
+use decisions::Log;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(crate) struct State {
     /// When partitions were last reshaped; those that rest no more are left out.
     reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
     cool_down: Duration,
-    few_files: Mutex<FewFiles>,
+    few_files: Mutex<CompactionTuning>,
 }
 
 struct Tracking {
@@ -75,7 +75,7 @@ impl State {
     /// Takes up what was known when the store was last open.
     pub(crate) fn new(path: &Path, options: &Options, topology: &Arc<Topology>) -> Self {
         let begun = Instant::now();
-        let (tracker, log) = file::load(path, options, topology);
+        let (tracker, log) = heat_file::load(path, options, topology);
         Self {
             begun,
             tracking: Mutex::new(Tracking {

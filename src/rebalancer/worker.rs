@@ -1,11 +1,11 @@
 //! The thread, and what it does each time it wakes.
 
-use super::decision::{Decision, Verdict};
+use super::decisions::{Decision, Verdict};
 use super::{Control, State, Tracking};
-use crate::balance::rebalance::{Policy, Reason, Rebalance};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
+use crate::planner::load::{Policy, Reason, Rebalance};
 use crate::reshape::{self, Event, Job, Purpose, Registry};
 use crate::store::Store;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +69,7 @@ impl State {
         if due && let Err(error) = self.plan_and_act(store) {
             tracing::warn!(%error, "the rebalancer cannot plan");
         }
-        self.keep_few_files(store);
+        self.set_few_first_level_files(store);
         self.save_if_due(store);
     }
 

@@ -1,12 +1,12 @@
 //! Copying to the targets what was written to the sources meanwhile.
 
-use crate::access::Changes;
+use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::Result;
 use crate::id::ShardId;
+use crate::latch::Changes;
 use crate::options::Durability;
-use crate::placement::KeySpan;
-use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
-use crate::store::{Partition, RowCursor, RowFilter};
+use crate::placement::KeyRange;
+use crate::store::{OpenPartition, PartitionCursor, RowFilter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,22 +18,22 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A partition that a reshape reads or writes, and the rows that belong to it.
 #[derive(Clone)]
-pub(crate) struct Side {
-    pub(crate) partition: Arc<Partition>,
+pub(crate) struct Endpoint {
+    pub(crate) partition: Arc<OpenPartition>,
     pub(crate) filter: RowFilter,
 }
 
 /// The sources and the targets of a reshape. Both sides tile the same span.
-pub(crate) struct Sides {
-    pub(crate) sources: Vec<Side>,
-    pub(crate) targets: Vec<Side>,
+pub(crate) struct ReshapePair {
+    pub(crate) sources: Vec<Endpoint>,
+    pub(crate) targets: Vec<Endpoint>,
 }
 
-fn shards_of(sides: &[Side]) -> BTreeMap<ShardId, &Arc<Engine>> {
+fn shards_of(sides: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
     sides.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
 }
 
-fn side_of<'a>(sides: &'a [Side], key: &[u8]) -> Option<&'a Side> {
+fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Option<&'a Endpoint> {
     match sides {
         [only] => Some(only),
         several => several.iter().find(|side| side.filter.has(key)),
@@ -47,14 +47,14 @@ pub(crate) struct Copied {
     pub(crate) bytes: u64,
 }
 
-impl Sides {
+impl ReshapePair {
     /// The shards of the targets.
-    pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<Engine>> {
+    pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
         shards_of(&self.targets)
     }
 
     /// The shards of the sources.
-    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<Engine>> {
+    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
         shards_of(&self.sources)
     }
 
@@ -79,14 +79,14 @@ impl Sides {
             let whole = self.sources.len() == 1;
             let mine = keys.iter().map(AsRef::as_ref).filter(|key| whole || source.filter.has(key));
             let mine: Vec<&[u8]> = mine.collect();
-            let Partition { shard, column, .. } = &*source.partition;
-            let values = shard.get_many(column, &mine, Read::PRESENT)?;
+            let OpenPartition { shard, handle, .. } = &*source.partition;
+            let values = shard.get_many(handle, &mine, Read::PRESENT)?;
             for (key, value) in mine.into_iter().zip(values) {
                 let Some(target) = side_of(&self.targets, key) else { continue };
                 let batch = batches.entry(target.partition.owner).or_default();
                 match &value {
-                    Some(value) => batch.put(&target.partition.column, key, value),
-                    None => batch.delete(&target.partition.column, key),
+                    Some(value) => batch.put(&target.partition.handle, key, value),
+                    None => batch.delete(&target.partition.handle, key),
                 }
                 copied.keys += 1;
                 copied.bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
@@ -107,17 +107,15 @@ impl Sides {
 
     /// A deleted range: whatever the targets have there goes, and what the sources have there now
     /// is put.
-    fn apply_range(&self, range: &KeySpan, copied: &mut Copied) -> Result<()> {
-        let range =
-            KeyRange { start: range.start.to_vec(), end: range.end.as_deref().map(<[u8]>::to_vec) };
+    fn apply_range(&self, range: &KeyRange, copied: &mut Copied) -> Result<()> {
         for target in &self.targets {
-            clear(&target.partition, &range)?;
+            clear(&target.partition, range)?;
         }
         for source in &self.sources {
-            let mut cursor = RowCursor::open(
+            let mut cursor = PartitionCursor::open(
                 &source.partition,
                 source.filter.clone(),
-                &range,
+                range,
                 Direction::Forward,
                 Read::PRESENT,
             )?;
@@ -127,7 +125,7 @@ impl Sides {
                 while let Some((key, value)) = cursor.row().filter(|_| bytes < BATCH_BYTES) {
                     if let Some(target) = side_of(&self.targets, key) {
                         let batch = batches.entry(target.partition.owner).or_default();
-                        batch.put(&target.partition.column, key, value);
+                        batch.put(&target.partition.handle, key, value);
                         copied.keys += 1;
                         bytes += key.len() + value.len();
                     }
@@ -146,18 +144,18 @@ impl Sides {
 }
 
 /// Deletes a range of a target, which nobody else writes to.
-fn clear(target: &Partition, range: &KeyRange) -> Result<()> {
+fn clear(target: &OpenPartition, range: &KeyRange) -> Result<()> {
     let end = match &range.end {
         Some(end) => end.clone(),
         None => {
             let read = Read::PRESENT;
-            let last = target.shard.cursor(&target.column, range, Direction::Reverse, read)?;
+            let last = target.shard.cursor(&target.handle, range, Direction::Reverse, read)?;
             last.status()?;
             let Some(key) = last.key() else { return Ok(()) };
-            crate::store::just_after(key)
+            crate::store::just_after(key).into()
         }
     };
     let mut batch = EngineBatch::default();
-    batch.delete_range(&target.column, &range.start, &end);
+    batch.delete_range(&target.handle, &range.start, &end);
     target.shard.write(batch, Durability::Buffered)
 }

@@ -41,7 +41,7 @@ impl Drop for Disturbance<'_> {
 }
 
 impl Foreground {
-    /// How long some operations took, those of a [sample](crate::sampler).
+    /// How long some operations took, those of a [sample](crate::sampling).
     pub(crate) fn record(&self, latencies: impl IntoIterator<Item = Duration>) {
         let mut window = self.window.lock();
         if window.is_none() {

@@ -8,10 +8,10 @@
 //! ```
 
 use super::{Outcome, Phase, Transport};
+use crate::engine::{Engine, EngineBatch, WriteBatch as _};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::options::Durability;
-use crate::shard::{Batch as _, EngineBatch, Shard};
 use crate::store::Metadata;
 use crate::store::record_key::{numbered, of_partition, parse_number, parse_partition};
 use crate::topology::{PartitionName, ReshapeSpec, decode, encode};
@@ -110,7 +110,7 @@ pub(crate) fn begin(metadata: &Metadata, number: u64, intent: &Intent) -> Result
         engine.bookkeeping(),
         &numbered(INTENT, number),
         &record,
-        crate::failpoint::synced("intent"),
+        crate::os::failpoint::synced("intent"),
     )
 }
 

@@ -17,26 +17,26 @@
 //! which the topology no longer knows. Readers never wait.
 
 mod catch_up;
-mod compare;
 mod control;
 mod event;
 mod foreground;
 mod job;
 pub(crate) mod journal;
-mod middle;
+mod limiter;
 mod options;
 mod outcome;
-mod patience;
 mod phase;
 mod plan;
 mod prepare;
 mod registry;
+mod retry_budget;
 mod run;
 mod seal;
-mod throttle;
+mod seed;
+mod split_key;
 mod totals;
-mod transport;
 mod trim;
+mod verify;
 
 pub use event::Event;
 pub use job::{Job, Progress};

@@ -1,9 +1,9 @@
 //! A plan with what only an open store knows: transports and bytes.
 
 use super::options::Transport;
-use crate::balance::{Plan, Step};
+use crate::engine::ShardEngine;
 use crate::id::ShardId;
-use crate::shard::Engine;
+use crate::planner::{Plan, Step};
 use crate::topology::Topology;
 use serde::Serialize;
 use std::fmt;
@@ -89,7 +89,7 @@ fn transport(
         .and_then(|keyspace| keyspace.partitions().find(|partition| partition.id == *source))
         .and_then(|partition| place(partition.owner));
     let same = |target: ShardId| match (&owner, place(target)) {
-        (Some(from), Some(to)) => Engine::same_filesystem(from, &to),
+        (Some(from), Some(to)) => ShardEngine::same_filesystem(from, &to),
         _ => false,
     };
     if step.owners.iter().all(|target| same(*target)) { Transport::Link } else { Transport::Copy }

@@ -1,20 +1,20 @@
 //! The first phase: what is to become of what, found out, checked and made durable.
 
-use super::catch_up::Side;
+use super::catch_up::Endpoint;
 use super::control::Control;
 use super::journal::{self, Intent};
 use super::options::{ReshapeOptions, Transport};
 use super::run::Reshape;
-use super::transport::{self, Blank};
-use super::{Phase, middle};
-use crate::access::Dirty;
-use crate::balance::{Step, StepCut};
+use super::seed::{self, TargetSpec};
+use super::{Phase, split_key};
+use crate::engine::{Engine, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
-use crate::placement::Span;
-use crate::shard::{Engine, Shard};
-use crate::store::{Partition, RowFilter, Store, View};
-use crate::topology::{Change, Cut, PartitionName, ReshapeSpec, Topology};
+use crate::latch::DirtySet;
+use crate::placement::PartitionRange;
+use crate::planner::{Step, StepCut};
+use crate::store::{OpenPartition, RowFilter, Store, View};
+use crate::topology::{Change, PartitionName, ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
@@ -54,30 +54,38 @@ impl<'a> Reshape<'a> {
             .into_iter()
             .next()
             .ok_or_else(|| gone(PartitionId(0)))?;
-        let clean = sources.iter().all(|side| side.partition.foreign_permille == 0);
-        let blanks = names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
-            let filter = if clean && spec.owners.len() == 1 {
-                RowFilter::All
-            } else {
-                RowFilter::of_span(&view.keyspace, span.clone())
-            };
-            Ok(Blank { name: *name, owner: *owner, shard: core.shard(*owner)?, span, filter })
-        });
-        let blanks = blanks.collect::<Result<Vec<_>>>()?;
+        let clean = sources.iter().all(|side| side.partition.out_of_range_permille == 0);
+        let target_specs =
+            names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
+                let filter = if clean && spec.owners.len() == 1 {
+                    RowFilter::All
+                } else {
+                    RowFilter::of_span(&view.keyspace, span.clone())
+                };
+                Ok(TargetSpec {
+                    name: *name,
+                    owner: *owner,
+                    shard: core.shard(*owner)?,
+                    span,
+                    filter,
+                })
+            });
+        let target_specs = target_specs.collect::<Result<Vec<_>>>()?;
         let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
-        let engines: Vec<_> = blanks.iter().map(|blank| Arc::clone(&blank.shard)).collect();
-        let transport = transport::choose(options.transport, &partitions, &engines)?;
+        let engines: Vec<_> =
+            target_specs.iter().map(|target_spec| Arc::clone(&target_spec.shard)).collect();
+        let transport = seed::choose(options.transport, &partitions, &engines)?;
         if transport == Transport::Copy {
-            check_disks(&partitions, &blanks)?;
+            check_disks(&partitions, &target_specs)?;
         }
         let number = store.reshapes().number();
         let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
         let from = sources.iter().map(|side| side.partition.owner).collect();
         let intent = Intent { spec: spec.clone(), from, targets, transport };
         journal::begin(&core.metadata, number, &intent)?;
-        crate::failpoint::hit("reshape-after-intent");
+        crate::os::failpoint::hit("reshape-after-intent");
         store.set_numbers(numbered);
-        let dirty = Arc::new(Dirty::new(options.dirty_bytes_max));
+        let dirty = Arc::new(DirtySet::new(options.dirty_bytes_max));
         let reshape = Self {
             store,
             options,
@@ -88,7 +96,7 @@ impl<'a> Reshape<'a> {
             transport,
             sources,
             source_span,
-            blanks,
+            target_specs,
             dirty,
         };
         drop(changing);
@@ -98,7 +106,7 @@ impl<'a> Reshape<'a> {
 }
 
 /// The sources, with their rows.
-fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<Vec<Side>> {
+fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<Vec<Endpoint>> {
     let mut sources = Vec::with_capacity(spec.sources.len());
     for id in &spec.sources {
         let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
@@ -106,14 +114,14 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
             Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
             _ => RowFilter::of(view, at)?,
         };
-        sources.push(Side { partition: Arc::clone(view.partition(at)?), filter });
+        sources.push(Endpoint { partition: Arc::clone(view.partition(at)?), filter });
     }
     Ok(sources)
 }
 
 /// A move whose target was left behind by an error takes a later generation. New numbers are never
 /// given twice.
-fn avoid_stranded(shard: &Engine, name: &mut PartitionName) {
+fn avoid_stranded(shard: &ShardEngine, name: &mut PartitionName) {
     while shard.is_stranded(*name) {
         name.generation = name.generation.saturating_add(1);
     }
@@ -144,7 +152,7 @@ fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
     for cut in &step.cuts {
         cuts.push(match cut {
             StepCut::At(cut) => cut.clone(),
-            StepCut::Bytes { permille } => Cut::Key(key_at(store, step, *permille)?.into()),
+            StepCut::Bytes { permille } => SplitPoint::Key(key_at(store, step, *permille)?.into()),
         });
     }
     Ok(ReshapeSpec {
@@ -160,10 +168,10 @@ fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
     let view = store.keyspace_with(step.keyspace)?.view();
     let at = view.partitions.iter().position(|partition| partition.name.id == id);
     let at = at.ok_or_else(|| gone(id))?;
-    let Some(Span::Keys(span)) = view.keyspace.partitioning().span(at) else {
+    let Some(PartitionRange::Keys(span)) = view.keyspace.partitioning().span(at) else {
         return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
     };
-    middle::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
+    split_key::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
         Error::invalid(format!(
             "partition {id} has too few keys to be split; name a key to split at"
         ))
@@ -173,13 +181,13 @@ fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
 /// # Errors
 ///
 /// `Io` if a target's disk has not room for a copy.
-pub(super) fn check_disks(sources: &[Arc<Partition>], targets: &[Blank]) -> Result<()> {
+pub(super) fn check_disks(sources: &[Arc<OpenPartition>], targets: &[TargetSpec]) -> Result<()> {
     let mut bytes = 0;
     for source in sources {
-        let usage = source.shard.usage(&source.column)?;
+        let usage = source.shard.usage(&source.handle)?;
         bytes += usage.bytes_on_disk + usage.bytes_in_memory;
     }
-    targets.iter().try_for_each(|target| transport::check_room(&target.shard, target.owner, bytes))
+    targets.iter().try_for_each(|target| seed::check_room(&target.shard, target.owner, bytes))
 }
 
 fn gone(id: PartitionId) -> Error {

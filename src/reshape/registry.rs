@@ -5,8 +5,8 @@ use super::control::Control;
 use super::event::{Event, Listener, Teller, TellerId};
 use super::foreground::Foreground;
 use super::job::Job;
+use super::limiter::Pacer;
 use super::options::ReshapeOptions;
-use super::throttle::Pacer;
 use super::totals::Totals;
 use super::{Outcome, ReshapeStats};
 use crate::error::{Error, ErrorKind, Result};
@@ -241,7 +241,7 @@ impl Registry {
     }
 
     /// The reshapes that jobs are to carry out or carry out now; some may be done.
-    pub(crate) fn under_way(&self) -> Vec<ReshapeSpec> {
+    pub(crate) fn in_flight(&self) -> Vec<ReshapeSpec> {
         let state = self.state.lock();
         let running = state.jobs.iter().filter(|job| !job.has_ended());
         running.flat_map(|job| job.specs().iter().cloned()).collect()

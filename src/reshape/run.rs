@@ -1,23 +1,23 @@
 //! One reshape, from its intent to its end.
 
-use super::catch_up::{Side, Sides};
-use super::compare::compare;
+use super::catch_up::{Endpoint, ReshapePair};
 use super::control::Control;
 use super::event::Event;
 use super::job::publish;
 use super::journal;
 use super::options::{Check, ReshapeOptions, Transport};
 use super::prepare::check_disks;
-use super::transport::{self, Blank};
+use super::seed::{self, TargetSpec};
+use super::verify::compare;
 use super::{Outcome, Phase};
-use crate::access::Dirty;
-use crate::balance::Step;
+use crate::engine::{Engine, EngineBatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
+use crate::latch::DirtySet;
 use crate::options::Durability;
-use crate::placement::Span;
-use crate::shard::{EngineBatch, Shard};
-use crate::store::{Partition, Store};
+use crate::placement::PartitionRange;
+use crate::planner::Step;
+use crate::store::{OpenPartition, Store};
 use crate::topology::{PartitionName, ReshapeSpec};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,10 +38,10 @@ pub(super) struct Reshape<'a> {
     pub(super) spec: ReshapeSpec,
     /// The one that was chosen.
     pub(super) transport: Transport,
-    pub(super) sources: Vec<Side>,
-    pub(super) source_span: Span,
-    pub(super) blanks: Vec<Blank>,
-    pub(super) dirty: Arc<Dirty>,
+    pub(super) sources: Vec<Endpoint>,
+    pub(super) source_span: PartitionRange,
+    pub(super) target_specs: Vec<TargetSpec>,
+    pub(super) dirty: Arc<DirtySet>,
 }
 
 /// What was counted on the way.
@@ -145,7 +145,7 @@ impl<'a> Reshape<'a> {
     pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
         let mut tally = Tally::default();
         let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
-        self.sources.iter().for_each(|side| side.partition.access.untrack());
+        self.sources.iter().for_each(|side| side.partition.state.untrack());
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
         // Whatever fails after the commit: the targets are what serves now.
         let error = if tally.commit == Commit::Done {
@@ -166,13 +166,13 @@ impl<'a> Reshape<'a> {
     fn copy_and_commit(&self, tally: &mut Tally) -> Result<()> {
         self.set_phase(Phase::Seeding);
         for side in &self.sources {
-            side.partition.access.track(Arc::clone(&self.dirty));
+            side.partition.state.track(Arc::clone(&self.dirty));
         }
         let targets = self.seed(tally)?;
         let mut sources = self.sources.clone();
         // IMPORTANT: the order in which batches take latches, for whoever seals them all.
         sources.sort_by_key(|side| side.partition.name);
-        let sides = Sides { sources, targets };
+        let sides = ReshapePair { sources, targets };
         self.set_phase(Phase::CatchingUp);
         self.catch_up_once(&sides, tally)?;
         if self.options.check != Check::None {
@@ -182,13 +182,13 @@ impl<'a> Reshape<'a> {
             tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
             tally.keys_caught_up += sides.apply(compared.pending)?.keys;
         }
-        crate::failpoint::hit("reshape-caught-up");
+        crate::os::failpoint::hit("reshape-caught-up");
         self.seal_and_commit(&sides, tally)
     }
 
     /// Makes the targets, with what the sources hold at some moment. A link begins with a flush,
     /// which a source that refuses writes refuses, too; its rows can be copied all the same.
-    fn seed(&self, tally: &mut Tally) -> Result<Vec<Side>> {
+    fn seed(&self, tally: &mut Tally) -> Result<Vec<Endpoint>> {
         match self.seed_by(self.transport, tally) {
             Err(error)
                 if self.transport == Transport::Link
@@ -198,7 +198,7 @@ impl<'a> Reshape<'a> {
                 tracing::warn!(reshape = self.number, %error, "copies what cannot be linked");
                 let sources: Vec<_> =
                     self.sources.iter().map(|side| Arc::clone(&side.partition)).collect();
-                check_disks(&sources, &self.blanks)?;
+                check_disks(&sources, &self.target_specs)?;
                 tally.bytes = 0;
                 self.seed_by(Transport::Copy, tally)
             }
@@ -206,26 +206,26 @@ impl<'a> Reshape<'a> {
         }
     }
 
-    fn seed_by(&self, transport: Transport, tally: &mut Tally) -> Result<Vec<Side>> {
+    fn seed_by(&self, transport: Transport, tally: &mut Tally) -> Result<Vec<Endpoint>> {
         tally.transport = Some(transport);
-        let mut targets = Vec::with_capacity(self.blanks.len());
-        for blank in &self.blanks {
+        let mut targets = Vec::with_capacity(self.target_specs.len());
+        for target_spec in &self.target_specs {
             self.checkpoint()?;
             // What an earlier attempt under this name could not remove.
-            blank.shard.drop_partition(blank.name)?;
-            let (column, foreign) = match (transport, self.sources.as_slice()) {
+            target_spec.shard.drop_partition(target_spec.name)?;
+            let (handle, foreign) = match (transport, self.sources.as_slice()) {
                 (Transport::Link, [source, ..]) => {
-                    let column = transport::link(&source.partition, blank)?;
-                    let bytes = blank.shard.usage(&column)?.bytes_on_disk;
+                    let handle = seed::link(&source.partition, target_spec)?;
+                    let bytes = target_spec.shard.usage(&handle)?.bytes_on_disk;
                     tally.bytes += bytes;
                     self.control.add_done(0, bytes);
                     let (source, span) = (&source.partition, &self.source_span);
                     // A source without files shares none.
                     let foreign = match bytes {
                         0 => 0,
-                        _ => transport::foreign_permille(source, span, blank)?,
+                        _ => seed::out_of_range_permille(source, span, target_spec)?,
                     };
-                    (column, foreign)
+                    (handle, foreign)
                 }
                 _ => {
                     let pace = |keys, bytes| {
@@ -233,20 +233,20 @@ impl<'a> Reshape<'a> {
                         self.control.add_done(keys, bytes);
                         self.pace(bytes)
                     };
-                    (transport::copy(&self.sources, blank, pace)?, 0)
+                    (seed::copy(&self.sources, target_spec, pace)?, 0)
                 }
             };
-            crate::failpoint::hit("reshape-after-target");
-            let shard = Arc::clone(&blank.shard);
-            let partition = Partition::new(blank.name, blank.owner, shard, column);
+            crate::os::failpoint::hit("reshape-after-target");
+            let shard = Arc::clone(&target_spec.shard);
+            let partition = OpenPartition::new(target_spec.name, target_spec.owner, shard, handle);
             let partition = Arc::new(partition.with_foreign(foreign));
-            targets.push(Side { partition, filter: blank.filter.clone() });
+            targets.push(Endpoint { partition, filter: target_spec.filter.clone() });
         }
         Ok(targets)
     }
 
     /// One round: copies what has been written since the last.
-    pub(super) fn catch_up_once(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
+    pub(super) fn catch_up_once(&self, sides: &ReshapePair, tally: &mut Tally) -> Result<()> {
         self.checkpoint()?;
         let changes = self.dirty.take();
         self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
@@ -263,16 +263,16 @@ impl<'a> Reshape<'a> {
 
     /// After the commit: the commit goes into a file, and then the sources go.
     fn clean(&self) {
-        let cleaned = match crate::failpoint::skip("flush-before-drop") {
+        let cleaned = match crate::os::failpoint::skip("flush-before-drop") {
             true => Ok(()),
             false => self.store.core().metadata.engine.flush(),
         };
-        crate::failpoint::hit("reshape-after-flush");
+        crate::os::failpoint::hit("reshape-after-flush");
         match cleaned {
             Ok(()) => {
-                for Side { partition, .. } in &self.sources {
+                for Endpoint { partition, .. } in &self.sources {
                     crate::store::remove_leftover(&partition.shard, partition.name);
-                    crate::failpoint::hit("reshape-after-drop");
+                    crate::os::failpoint::hit("reshape-after-drop");
                 }
             }
             // An older topology must not come back to find its partitions gone.
@@ -294,8 +294,8 @@ impl<'a> Reshape<'a> {
     }
 
     fn undo(&self) -> Result<()> {
-        for blank in &self.blanks {
-            blank.shard.drop_partition(blank.name)?;
+        for target_spec in &self.target_specs {
+            target_spec.shard.drop_partition(target_spec.name)?;
         }
         let metadata = &self.store.core().metadata;
         let mut batch = EngineBatch::default();
@@ -312,7 +312,7 @@ impl<'a> Reshape<'a> {
             keyspace: self.spec.keyspace,
             sources: self.spec.sources.clone(),
             from: self.sources.iter().map(|side| side.partition.owner).collect(),
-            targets: self.blanks.iter().map(|blank| blank.name.id).collect(),
+            targets: self.target_specs.iter().map(|target_spec| target_spec.name.id).collect(),
             to: self.spec.owners.clone(),
             transport: tally.transport.unwrap_or(self.transport),
             phase: match tally.commit {
@@ -341,6 +341,6 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
 }
 
 /// The names of partitions, for the metadata.
-pub(super) fn names(sides: &[Side]) -> impl Iterator<Item = PartitionName> + '_ {
+pub(super) fn names(sides: &[Endpoint]) -> impl Iterator<Item = PartitionName> + '_ {
     sides.iter().map(|side| side.partition.name)
 }

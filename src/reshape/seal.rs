@@ -1,14 +1,14 @@
 //! The end of a reshape: rounds until little is left, then the seal and the commit.
 
 use super::Phase;
-use super::catch_up::Sides;
+use super::catch_up::ReshapePair;
 use super::journal;
-use super::patience::Patience;
+use super::retry_budget::RetryBudget;
 use super::run::{Commit, Reshape, Tally, names};
-use crate::access::{Changes, hand_over};
+use crate::engine::{Engine, EngineBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parallel;
-use crate::shard::{Engine, EngineBatch, Shard};
+use crate::latch::{Changes, hand_over};
+use crate::os::parallel;
 use crate::store::{Core, Redo};
 use crate::topology::{Change, encode_topology};
 use std::time::{Duration, Instant};
@@ -57,9 +57,9 @@ impl Reshape<'_> {
     }
 
     /// Rounds, until what is left fits into the pause; then the commit.
-    pub(super) fn seal_and_commit(&self, sides: &Sides, tally: &mut Tally) -> Result<()> {
+    pub(super) fn seal_and_commit(&self, sides: &ReshapePair, tally: &mut Tally) -> Result<()> {
         let mut estimate = Estimate { per_key: Duration::from_micros(20), sync: Duration::ZERO };
-        let mut patience = Patience::new();
+        let mut patience = RetryBudget::new();
         while patience.lasts() {
             self.catch_up_once(sides, tally)?;
             estimate.per_key = tally.per_key.unwrap_or(estimate.per_key);
@@ -90,7 +90,7 @@ impl Reshape<'_> {
 
     fn try_commit(
         &self,
-        sides: &Sides,
+        sides: &ReshapePair,
         estimate: &mut Estimate,
         tally: &mut Tally,
     ) -> Result<Attempt> {
@@ -119,7 +119,7 @@ impl Reshape<'_> {
         // A writer may be stopped with its stripe in hand, by a busy processor: rather again than long.
         let deadline = begun + self.pause_target() / 5;
         let seals: Option<Vec<_>> =
-            sides.sources.iter().map(|side| side.partition.access.seal(Some(deadline))).collect();
+            sides.sources.iter().map(|side| side.partition.state.seal(Some(deadline))).collect();
         let changes = match &seals {
             None => Changes::default(),
             Some(_) => self.dirty.take(),
@@ -136,17 +136,17 @@ impl Reshape<'_> {
         core.check_writable()?;
         tally.keys_caught_up += sides.apply(changes)?.keys;
         sync(sides)?;
-        crate::failpoint::hit("reshape-sealed");
+        crate::os::failpoint::hit("reshape-sealed");
         for target in names(&sides.targets) {
             core.redo.add_fence(&mut batch, &core.metadata.engine, target);
         }
         let doubt = DoubtOnUnwind(core);
         tally.commit = Commit::Begun;
         core.metadata.record(&record, batch).map_err(|error| in_doubt(core, error))?;
-        crate::failpoint::hit("reshape-after-commit");
+        crate::os::failpoint::hit("reshape-after-commit");
         hand_over(
-            sides.sources.iter().map(|side| &side.partition.access),
-            sides.targets.iter().map(|side| &side.partition.access),
+            sides.sources.iter().map(|side| &side.partition.state),
+            sides.targets.iter().map(|side| &side.partition.state),
             || self.store.publish_view(next, &keyspace, view),
         );
         tally.commit = Commit::Done;
@@ -160,7 +160,7 @@ impl Reshape<'_> {
     }
 
     /// What the commit records beside the topology.
-    fn commit_batch(&self, sides: &Sides) -> Result<EngineBatch> {
+    fn commit_batch(&self, sides: &ReshapePair) -> Result<EngineBatch> {
         let metadata = &self.store.core().metadata;
         let mut batch = EngineBatch::default();
         journal::end(metadata, &mut batch, self.number);
@@ -169,18 +169,18 @@ impl Reshape<'_> {
             Redo::forget_fence(&mut batch, &metadata.engine, source);
         }
         for target in &sides.targets {
-            let permille = target.partition.foreign_permille;
+            let permille = target.partition.out_of_range_permille;
             journal::set_foreign(metadata, &mut batch, target.partition.name, permille)?;
         }
         Ok(batch)
     }
 
     /// Targets that share files are trimmed when there is time.
-    fn note_foreign(&self, sides: &Sides) {
+    fn note_foreign(&self, sides: &ReshapePair) {
         if !self.options.trim {
             return;
         }
-        for target in sides.targets.iter().filter(|side| side.partition.foreign_permille > 0) {
+        for target in sides.targets.iter().filter(|side| side.partition.out_of_range_permille > 0) {
             self.store.reshapes().trim_later(target.partition.name);
         }
         super::start_trimming(self.store);
@@ -194,14 +194,14 @@ impl Reshape<'_> {
 /// batch would be cut, and what is left of the shard no prefix. A source whose log cannot be synced
 /// is let go all the same: its shard takes no writes any more, and what it has not synced is not
 /// safer for keeping the partition there.
-fn sync(sides: &Sides) -> Result<()> {
+fn sync(sides: &ReshapePair) -> Result<()> {
     let targets = sides.target_shards();
     let mut sources = sides.source_shards();
     sources.retain(|id, _| !targets.contains_key(id));
-    if crate::failpoint::skip("sync-sources") {
+    if crate::os::failpoint::skip("sync-sources") {
         sources.clear();
     }
-    let sync_source = |shard: &Engine| {
+    let sync_source = |shard: &ShardEngine| {
         if let Err(error) = shard.sync() {
             tracing::warn!(%error, "leaves a shard whose log cannot be synced");
         }
@@ -213,7 +213,7 @@ fn sync(sides: &Sides) -> Result<()> {
                 sync_source(shard);
             }
         }
-        if crate::failpoint::skip("sync-targets") {
+        if crate::os::failpoint::skip("sync-targets") {
             return Ok(());
         }
         targets.values().try_for_each(|shard| shard.sync())

@@ -6,9 +6,9 @@
 use super::control::Control;
 use super::options::{ReshapeOptions, Transport};
 use super::run::Reshape;
-use crate::balance::Step;
 use crate::error::{ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
+use crate::planner::Step;
 use crate::store::{Store, WeakStore};
 use crate::topology::{PartitionName, ReshapeKind};
 use std::collections::BTreeSet;

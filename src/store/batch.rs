@@ -1,19 +1,19 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
-use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
+use super::key_bounds::{Bounds, KeyBounds};
 use super::keyspace::Keyspace;
 use super::keyspace::slow_down;
 use super::redo::RedoRecord;
-use super::routes::{Routes, Views};
-use crate::access::{ALL_STRIPES, AtWork, StripeSet, stripe_set};
+use super::routed::{RoutedBatch, Views};
+use crate::cache::HotCache;
 use crate::error::{Error, Result};
-use crate::heat::Access;
-use crate::hot_cache::HotCache;
+use crate::heat::Operation;
 use crate::id::KeyspaceId;
+use crate::latch::{ALL_STRIPES, AtWork, StripeSet, stripe_set};
 use crate::options::Durability;
-use crate::sampler::Seen;
-use crate::shard::KeyRange;
+use crate::placement::KeyRange;
+use crate::sampling::SampledOperation;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 use std::time::Duration;
@@ -99,7 +99,10 @@ impl Batch {
             }
         }
         let Bounds { range: KeyRange { start, end }, prefix } = Bounds::of(&range);
-        self.add(keyspace, Write::DeleteRange { start, end, prefix });
+        self.add(
+            keyspace,
+            Write::DeleteRange { start: start.into(), end: end.map(Into::into), prefix },
+        );
     }
 
     /// How many operations it holds.
@@ -195,7 +198,7 @@ fn try_commit(
     durability: Durability,
 ) -> Result<Option<Option<Duration>>> {
     let gate = core.gate.pass();
-    let routes = Routes::of(&batch.ops, views, false)?;
+    let routes = RoutedBatch::of(&batch.ops, views, false)?;
     let several = routes.shards().nth(1).is_some();
     // Owned, not shared: batches with a key in common get their numbers in the order in which they
     // are applied, so that a replay ends with the same value.
@@ -240,10 +243,10 @@ fn tell(core: &Core, ops: &[Op]) {
                 Write::Put { key, .. } | Write::Delete { key } => key,
                 Write::DeleteRange { start, .. } => start,
             };
-            core.sampler.tell(Seen {
+            core.sampler.tell(SampledOperation {
                 keyspace: op.keyspace,
                 key,
-                access: Access::Write,
+                access: Operation::Write,
                 bytes: op.write.bytes(),
                 weight: sampled.weight(),
                 took: None,

@@ -11,11 +11,11 @@ use super::metadata::Metadata;
 use super::open::load;
 use super::places::{Place, Places, check_outside_shards, check_overlaps};
 use super::read_only::load_read_only;
+use crate::engine::{Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Options;
 use crate::reshape::{Event, Listener};
-use crate::shard::{Engine, Resources};
 use crate::topology::{ShardInfo, Topology, encode_topology};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const SHARDS_DEFAULT: u32 = 4;
 
 /// Whether opening may create a store, or must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Creation {
+pub enum CreateMode {
     /// Open the store; create it if the directory is missing or empty.
     #[default]
     IfMissing,
@@ -89,13 +89,13 @@ impl ShardSpec {
 /// How to open a store; made by [`Store::builder`].
 ///
 /// ```
-/// use annulus::{Creation, Durability, Options, ShardSpec, Store};
+/// use annulus::{CreateMode, Durability, Options, ShardSpec, Store};
 ///
 /// # fn main() -> annulus::Result<()> {
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let path = directory.path().join("store");
 /// let store = Store::builder(path)
-///     .create(Creation::IfMissing)
+///     .create(CreateMode::IfMissing)
 ///     .shard(ShardSpec::new("fast").weight(2))
 ///     .shard(ShardSpec::new("slow"))
 ///     .options(Options { durability: Durability::Synced, ..Options::default() })
@@ -108,7 +108,7 @@ impl ShardSpec {
 pub struct StoreBuilder {
     path: PathBuf,
     options: Options,
-    creation: Creation,
+    creation: CreateMode,
     shards: Vec<ShardSpec>,
     listener: Option<Listener>,
     read_only: bool,
@@ -119,7 +119,7 @@ impl StoreBuilder {
         Self {
             path,
             options: Options::default(),
-            creation: Creation::default(),
+            creation: CreateMode::default(),
             shards: Vec::new(),
             listener: None,
             read_only: false,
@@ -133,8 +133,8 @@ impl StoreBuilder {
     /// It shows what the files held during the opening; what is in logs only is read into memory,
     /// by each such opening again. What an opening for writing puts right stays as it is: batches
     /// over several shards that a crash has cut are seen in part
-    /// ([`Recovery::unfinished`](crate::Recovery::unfinished)), and behind the torn end of a log
-    /// ([`Recovery::lost`](crate::Recovery::lost)) there may be rows that such an opening drops.
+    /// ([`RecoveryReport::unfinished`](crate::RecoveryReport::unfinished)), and behind the torn end of a log
+    /// ([`RecoveryReport::lost`](crate::RecoveryReport::lost)) there may be rows that such an opening drops.
     ///
     /// Another process may have the store open, or open it later. Then each shard is seen as it was
     /// at some moment during the opening, not all at one moment; a read whose file that process has
@@ -150,8 +150,8 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets whether opening may create the store. Default: [`Creation::IfMissing`].
-    pub const fn create(mut self, creation: Creation) -> Self {
+    /// Sets whether opening may create the store. Default: [`CreateMode::IfMissing`].
+    pub const fn create(mut self, creation: CreateMode) -> Self {
         self.creation = creation;
         self
     }
@@ -223,7 +223,7 @@ impl StoreBuilder {
         let identity_file = self.path.join("STORE");
         let lock = Some(Arc::new(DirectoryLock::take(&self.path)?));
         let identity = match Identity::read(&identity_file)? {
-            Some(_) if self.creation == Creation::New => return Err(self.exists()),
+            Some(_) if self.creation == CreateMode::New => return Err(self.exists()),
             Some(identity) => identity,
             None => self.create_store(&identity_file)?,
         };
@@ -239,7 +239,7 @@ impl StoreBuilder {
     }
 
     fn open_read_only(mut self) -> Result<Store> {
-        if self.creation == Creation::New {
+        if self.creation == CreateMode::New {
             return Err(Error::invalid("a store that is opened read-only cannot be created"));
         }
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
@@ -256,7 +256,7 @@ impl StoreBuilder {
         if identity_file.try_exists().map_err(io("look into", &self.path))? {
             return Ok(());
         }
-        if self.creation == Creation::Never {
+        if self.creation == CreateMode::Never {
             return Err(self.missing());
         }
         check_outside_shards("the store", &self.path)?;
@@ -353,8 +353,8 @@ pub(super) fn create_shard(
             ),
         ));
     }
-    Engine::remove_unfinished(&directory.join("data"))?;
-    Engine::open(&directory.join("data"), resources, None, &[])?;
+    ShardEngine::remove_unfinished(&directory.join("data"))?;
+    ShardEngine::open(&directory.join("data"), resources, None, &[])?;
     // RocksDB syncs what is in its directory, not the entry of the directory itself.
     directory::sync(&directory)
 }

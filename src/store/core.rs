@@ -1,18 +1,18 @@
 //! What every handle of a store shares.
 
+use super::commit_gate::CommitGate;
 use super::directory::DirectoryLock;
-use super::gate::Gate;
 use super::metadata::Metadata;
 use super::places::Places;
 use super::redo::Redo;
+use crate::cache::HotCache;
+use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hot_cache::HotCache;
 use crate::id::ShardId;
 use crate::options::Options;
 use crate::rebalancer;
 use crate::reshape::{Listener, Registry};
-use crate::sampler::Sampler;
-use crate::shard::{Engine, Keep, Resources, Shard as _};
+use crate::sampling::Sampler;
 use crate::topology::Topology;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -34,14 +34,14 @@ enum Condition {
     Displaced = 4,
 }
 
-pub(crate) type Shards = BTreeMap<ShardId, Arc<Engine>>;
+pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
 
 pub(crate) struct Core {
     /// The store's number, the same in its directory's and its shards' identity files.
     pub(crate) id: u128,
     pub(crate) path: PathBuf,
     pub(crate) options: Options,
-    pub(crate) gate: Gate,
+    pub(crate) gate: CommitGate,
     pub(crate) redo: Redo,
     /// The open shards. A shard is here from before it owns a partition until after it owns none.
     pub(crate) shards: ArcSwap<Shards>,
@@ -74,7 +74,7 @@ pub(super) struct Opening {
 
 impl Opening {
     /// What keeps the directory locked, for an engine.
-    pub(super) fn keep(&self) -> Keep {
+    pub(super) fn keep(&self) -> LockGuard {
         self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
     }
 }
@@ -98,7 +98,7 @@ impl Core {
             id,
             path,
             options,
-            gate: Gate::default(),
+            gate: CommitGate::default(),
             redo: Redo::default(),
             shards: ArcSwap::from_pointee(shards),
             metadata,
@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// What keeps the directories locked, for the engine of a shard.
-    pub(super) fn keep(&self, shard: DirectoryLock) -> Keep {
+    pub(super) fn keep(&self, shard: DirectoryLock) -> LockGuard {
         keep(self.lock.as_ref(), shard)
     }
 
@@ -158,7 +158,7 @@ impl Core {
     }
 
     /// An open shard.
-    pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<Engine>> {
+    pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<ShardEngine>> {
         self.shards.load().get(&id).cloned().ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("there is no shard {id}; list those there are"))
         })
@@ -251,7 +251,7 @@ impl Core {
 }
 
 /// What an engine of a shard holds: its own lock, and the store's.
-pub(super) fn keep(store: Option<&Arc<DirectoryLock>>, shard: DirectoryLock) -> Keep {
+pub(super) fn keep(store: Option<&Arc<DirectoryLock>>, shard: DirectoryLock) -> LockGuard {
     Some(Arc::new((shard, store.map(Arc::clone))))
 }
 

@@ -12,8 +12,8 @@
 //! ```
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::file_id::FileId;
 use crate::id::ShardId;
+use crate::os::file_id::FileId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        let remedy = crate::descriptors::remedy(&error);
+        let remedy = crate::os::descriptors::remedy(&error);
         Error::new(kind, format!("cannot {doing} {}: {error}{remedy}", path.display()))
             .with_source(error)
     }
@@ -216,11 +216,9 @@ pub(super) fn write_line_file(path: &Path, body: &str) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = create_afresh(&temporary).map_err(io("create", &temporary))?;
     file.write_all(format!("{body}check {checksum:08x}\n").as_bytes())
-        .and_then(
-            |()| {
-                if crate::failpoint::skip("sync-identity") { Ok(()) } else { file.sync_all() }
-            },
-        )
+        .and_then(|()| {
+            if crate::os::failpoint::skip("sync-identity") { Ok(()) } else { file.sync_all() }
+        })
         .map_err(io("write", &temporary))?;
     rename(&temporary, path)
 }
@@ -255,7 +253,7 @@ pub(super) fn create_below(top: &Path, directory: &Path) -> Result<()> {
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync(directory: &Path) -> Result<()> {
-    if crate::failpoint::skip("sync-directory-at-creation") {
+    if crate::os::failpoint::skip("sync-directory-at-creation") {
         return Ok(());
     }
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync", directory))

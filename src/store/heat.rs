@@ -1,8 +1,8 @@
 //! Where the load falls: the store's side of it.
 
 use super::{Keyspace, Store};
+use crate::cache::HotCacheStats;
 use crate::heat::{HeatReport, HotKeys};
-use crate::hot_cache::HotCacheStats;
 use crate::rebalancer::Rebalancer;
 
 impl Store {

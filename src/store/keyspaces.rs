@@ -1,12 +1,12 @@
 //! Creating, finding and dropping keyspaces: the changes of a store's topology.
 
+use super::close::in_parallel;
 use super::core::Core;
-use super::lifecycle::in_parallel;
 use super::{Keyspace, Store, View, open};
-use crate::descriptors::check_room as check_descriptors;
+use crate::engine::{Engine, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
-use crate::shard::{Engine, Shard};
+use crate::os::descriptors::check_room as check_descriptors;
 use crate::topology::{self, Change, KeyspaceSpec, PartitionName, Topology, encode_topology};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 impl Store {
     /// Creates a keyspace: durable when it returns, there whole or not at all after a crash.
     ///
-    /// Cost: a column family for each partition, some milliseconds each; shards work in parallel.
+    /// Cost: a handle family for each partition, some milliseconds each; shards work in parallel.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Store {
             self.inner.topology.store(Arc::new(self.topology().with_numbers_of(&next)));
         })?;
         let keyspace = Keyspace::new(Arc::clone(core), view);
-        crate::failpoint::hit("keyspace-after-partitions");
+        crate::os::failpoint::hit("keyspace-after-partitions");
         self.commit(&next)?;
         self.publish(next, |keyspaces| {
             keyspaces.insert(keyspace.id(), keyspace.clone());
@@ -118,10 +118,10 @@ impl Store {
         let view = keyspace.view();
         // Before the commit, so that no write is acknowledged that the drop then takes away.
         for partition in &view.partitions {
-            partition.access.close();
+            partition.state.close();
         }
         self.commit(&next)?;
-        crate::failpoint::hit("drop-after-commit");
+        crate::os::failpoint::hit("drop-after-commit");
         self.publish(next, |keyspaces| {
             keyspaces.remove(&keyspace.id());
         });
@@ -191,8 +191,8 @@ impl Store {
 
 /// Creates the partitions of a keyspace, the shards in parallel, and opens them. If one fails, those
 /// that were created are removed; what cannot be removed is an orphan, which the next opening removes.
-fn create_partitions(core: &Core, keyspace: &Arc<topology::Keyspace>) -> Result<View> {
-    let create = |(id, shard): (&ShardId, &Engine)| {
+fn create_partitions(core: &Core, keyspace: &Arc<topology::KeyspaceLayout>) -> Result<View> {
+    let create = |(id, shard): (&ShardId, &ShardEngine)| {
         keyspace
             .names()
             .filter(|(_, owner)| owner == id)
@@ -214,7 +214,7 @@ fn create_partitions(core: &Core, keyspace: &Arc<topology::Keyspace>) -> Result<
 
 /// Drops a partition that the topology does not know any more, or not yet. What cannot be dropped
 /// is an orphan, which the next opening drops.
-pub(crate) fn remove_leftover(shard: &Engine, name: PartitionName) {
+pub(crate) fn remove_leftover(shard: &ShardEngine, name: PartitionName) {
     if let Err(error) = shard.drop_partition(name) {
         tracing::warn!(partition = %name.id, %error, "left a partition behind");
     }

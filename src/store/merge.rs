@@ -4,8 +4,8 @@
 //! volume 3, 5.4.1). The first eight bytes of each key are kept beside it, so that most
 //! comparisons touch neither the cursors nor the keys. Space: O(k); each step: O(log k).
 
+use crate::engine::{Cursor, Direction};
 use crate::error::Result;
-use crate::shard::{Cursor, Direction};
 use std::cmp::Ordering;
 
 struct Entry<C> {
@@ -42,13 +42,13 @@ fn head(key: &[u8]) -> u64 {
 }
 
 /// A merge of cursors whose keys are disjoint.
-pub(crate) struct Merge<C> {
+pub(crate) struct MergeCursor<C> {
     /// A heap: no entry precedes its parent, which is at half its position.
     heap: Vec<Entry<C>>,
     direction: Direction,
 }
 
-impl<C: Cursor> Merge<C> {
+impl<C: Cursor> MergeCursor<C> {
     pub(crate) fn new(cursors: impl IntoIterator<Item = C>, direction: Direction) -> Self {
         let heap = cursors.into_iter().filter_map(Entry::of).collect();
         let mut merge = Self { heap, direction };
@@ -152,7 +152,7 @@ mod tests {
             for key in &expected {
                 cursors[keys[key]].rows.push(key.clone());
             }
-            let mut merge = Merge::new(cursors, direction);
+            let mut merge = MergeCursor::new(cursors, direction);
             let mut merged = Vec::new();
             while let Some((key, _)) = merge.row() {
                 merged.push(key.to_vec());

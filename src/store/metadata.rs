@@ -1,11 +1,12 @@
 //! The store's metadata: a small engine instance that holds the topology and the redo records.
 
-use super::bounds::{Bounds, Prefix};
+use super::key_bounds::{Bounds, Prefix};
+use crate::engine::{
+    Cursor, Direction, Engine, EngineBatch, LockGuard, Read, Resources, ShardEngine,
+    WriteBatch as _,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Durability, LogDamage, Options};
-use crate::shard::{
-    Batch as _, Cursor, Direction, Engine, EngineBatch, Keep, Read, Resources, Shard,
-};
 use crate::topology::{Topology, decode_topology, encode_topology};
 use std::path::{Path, PathBuf};
 
@@ -13,36 +14,36 @@ const TOPOLOGY_KEY: &[u8] = b"topology";
 const STORE_KEY: &[u8] = b"store";
 
 pub(crate) struct Metadata {
-    pub(crate) engine: Engine,
+    pub(crate) engine: ShardEngine,
     directory: PathBuf,
 }
 
 impl Metadata {
     /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
     pub(super) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
-        Engine::remove_unfinished(directory)?;
+        ShardEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let (engine, id) = (&metadata.engine, store.to_be_bytes());
         engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
         metadata.commit(&encode_topology(topology)?)
     }
 
-    pub(super) fn open(directory: &Path, keep: Keep, log_damage: LogDamage) -> Result<Self> {
+    pub(super) fn open(directory: &Path, keep: LockGuard, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
-            Engine::open(directory, resources, keep, &[])
+            ShardEngine::open(directory, resources, keep, &[])
         })
     }
 
     pub(super) fn open_read_only(directory: &Path, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
-            Engine::open_read_only(directory, resources, None)
+            ShardEngine::open_read_only(directory, resources, None)
         })
     }
 
     fn open_by(
         directory: &Path,
         log_damage: LogDamage,
-        open: impl FnOnce(&Resources) -> Result<Engine>,
+        open: impl FnOnce(&Resources) -> Result<ShardEngine>,
     ) -> Result<Self> {
         // A topology is some kilobytes, and settling bounds the redo records.
         let small = Options {
@@ -90,7 +91,7 @@ impl Metadata {
     /// would come back and the partitions it does not know would be dropped as orphans.
     pub(super) fn commit(&self, topology: &[u8]) -> Result<()> {
         self.record(topology, EngineBatch::default())?;
-        crate::failpoint::hit("topology-after-commit");
+        crate::os::failpoint::hit("topology-after-commit");
         self.engine.flush()
     }
 
@@ -99,7 +100,7 @@ impl Metadata {
     /// removed that an older topology knows.
     pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
         others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
-        self.engine.write(others, crate::failpoint::synced("commit"))
+        self.engine.write(others, crate::os::failpoint::synced("commit"))
     }
 
     /// The records whose keys begin with a prefix, in order, with what the rest of their keys says.

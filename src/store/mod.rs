@@ -1,55 +1,56 @@
 //! The store: what an application opens.
 
 mod batch;
-mod bounds;
 mod builder;
-mod chain;
+mod close;
+mod commit_gate;
+mod concat;
 mod core;
+mod cursor_factory;
 mod directory;
-mod gate;
 mod heat;
+mod key_bounds;
 mod keyspace;
 mod keyspaces;
-mod lifecycle;
 mod merge;
 mod metadata;
 mod open;
 mod openings;
+mod partition_cursor;
 mod places;
 mod read_only;
 pub(crate) mod record_key;
 mod redo;
 mod reshape;
-mod routes;
-mod rows;
+mod routed;
 mod scan;
-mod scan_watch;
 mod settle;
 mod shards;
 mod snapshot;
-mod source;
 mod stats;
 mod value;
+mod verify;
 mod view;
 
 pub(crate) use self::core::Core;
 pub use batch::Batch;
-pub(crate) use bounds::just_after;
-pub use bounds::{KeyBounds, Prefix};
-pub use builder::{Creation, ShardSpec, StoreBuilder};
+pub use builder::{CreateMode, ShardSpec, StoreBuilder};
 pub(crate) use directory::create_afresh;
+pub(crate) use key_bounds::just_after;
+pub use key_bounds::{KeyBounds, Prefix};
 pub use keyspace::{Keyspace, Swap};
 pub(crate) use keyspaces::remove_leftover;
-pub(crate) use merge::Merge;
+pub(crate) use merge::MergeCursor;
 pub(crate) use metadata::Metadata;
-pub use open::Recovery;
+pub use open::RecoveryReport;
+pub(crate) use partition_cursor::{PartitionCursor, RowFilter};
 pub(crate) use redo::Redo;
 pub(crate) use reshape::WeakStore;
-pub(crate) use rows::{RowCursor, RowFilter};
 pub use scan::{Scan, ScanOptions};
 pub use snapshot::Snapshot;
 pub use value::Value;
-pub(crate) use view::{Partition, View};
+pub use verify::{KeyspaceVerification, Verification};
+pub(crate) use view::{OpenPartition, View};
 
 pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 
@@ -114,10 +115,10 @@ struct Inner {
     keyspaces: ArcSwap<BTreeMap<KeyspaceId, Keyspace>>,
     /// Held by a change of the topology, from reading the present one to publishing the next.
     changing: Mutex<()>,
-    recovery: Recovery,
+    recovery: RecoveryReport,
 }
 
-impl routes::Views for BTreeMap<KeyspaceId, Keyspace> {
+impl routed::Views for BTreeMap<KeyspaceId, Keyspace> {
     fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
         Ok(self.get(&keyspace).map(Keyspace::view))
     }
@@ -128,7 +129,7 @@ impl Store {
         core: Arc<Core>,
         topology: Arc<Topology>,
         keyspaces: BTreeMap<KeyspaceId, Keyspace>,
-        recovery: Recovery,
+        recovery: RecoveryReport,
     ) -> Self {
         let alive = Arc::new(Alive(Arc::clone(&core)));
         let inner = Inner {
@@ -176,7 +177,7 @@ impl Store {
 
     /// What this opening found to put right.
     #[must_use]
-    pub fn recovery(&self) -> &Recovery {
+    pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.recovery
     }
 

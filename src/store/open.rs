@@ -6,19 +6,20 @@ use super::metadata::Metadata;
 use super::openings;
 use super::places::{Place, Places, check_overlaps};
 use super::shards::finish_retiring;
-use super::view::{Partition, View};
+use super::view::{OpenPartition, View};
 use super::{Keyspace, Store};
+use crate::engine::{
+    Cursor, Direction, Engine, EngineBatch, HARDWARE_CHECKSUMS, LockGuard, Read, Resources,
+    ShardEngine,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::options::Durability;
-use crate::parallel;
+use crate::os::parallel;
+use crate::placement::KeyRange;
 use crate::rebalancer;
 use crate::reshape;
 use crate::reshape::journal::{self, Intent};
-use crate::shard::{
-    Cursor, Direction, Engine, EngineBatch, HARDWARE_CHECKSUMS, Keep, KeyRange, Read, Resources,
-    Shard,
-};
 use crate::topology::{self, PartitionName, ShardInfo, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What the opening found to put right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Recovery {
+pub struct RecoveryReport {
     /// Batches over several shards that were looked at again, because the store was not closed.
     pub batches: usize,
     /// Leftovers of interrupted changes that were removed, described.
@@ -88,7 +89,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let resources = Resources::new(&opening.options, topology.shards().len());
     let locked =
         |((id, directory), lock)| (id, (directory, super::core::keep(opening.lock.as_ref(), lock)));
-    let doors: Vec<(ShardId, (PathBuf, Keep))> = doors.into_iter().zip(locks).map(locked).collect();
+    let doors: Vec<(ShardId, (PathBuf, LockGuard))> =
+        doors.into_iter().zip(locks).map(locked).collect();
     let shards = open_shards(&doors, |id, (directory, keep)| {
         let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
         let mine = targets.filter(|(_, owner)| *owner == id).map(|(name, _)| *name);
@@ -98,14 +100,14 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     for (id, (directory, _)) in &doors {
         note_shard(&opening.places, *id, directory)?;
     }
-    let mut recovery = Recovery {
+    let mut recovery = RecoveryReport {
         lost: lost(&metadata, &shards),
         damaged: damaged(&shards),
-        ..Recovery::default()
+        ..RecoveryReport::default()
     };
     // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
     // the log only: its process died before its flush.
-    if !crate::failpoint::skip("flush-before-opening-drops") {
+    if !crate::os::failpoint::skip("flush-before-opening-drops") {
         metadata.engine.flush()?;
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
@@ -129,7 +131,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
 /// Where the metadata is; it must be there.
 pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     let directory = store.join("metadata");
-    if Engine::exists(&directory)? {
+    if ShardEngine::exists(&directory)? {
         return Ok(directory);
     }
     let place = directory.display();
@@ -151,7 +153,7 @@ pub(super) fn damaged(shards: &Shards) -> Vec<String> {
         tracing::error!(%shard, partition = %name, "damaged: {why}");
         format!("partition {} on shard {shard}: {why}", name.id)
     };
-    let of_shard = |(id, shard): (&ShardId, &Arc<Engine>)| {
+    let of_shard = |(id, shard): (&ShardId, &Arc<ShardEngine>)| {
         shard.damaged().iter().map(|entry| describe(*id, entry)).collect::<Vec<_>>()
     };
     shards.iter().flat_map(of_shard).collect()
@@ -190,7 +192,7 @@ pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<P
         Some(Identity { shard: Some(found), .. }) if found != number => damaged(format!(
             "the directory {place} should be shard {number} but is shard {found}; put them back in place"
         )),
-        Some(Identity { shard: Some(_), .. }) if Engine::exists(&directory.join("data"))? => {
+        Some(Identity { shard: Some(_), .. }) if ShardEngine::exists(&directory.join("data"))? => {
             directory.canonicalize().map_err(io("resolve", &directory))
         }
         Some(Identity { shard: Some(_), .. }) => damaged(format!(
@@ -206,19 +208,19 @@ pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<P
 pub(super) fn open_shard(
     directory: &Path,
     resources: &Resources,
-    keep: &Keep,
+    keep: &LockGuard,
     expendable: &[PartitionName],
-) -> Result<Engine> {
-    Engine::open(&directory.join("data"), resources, keep.clone(), expendable)
+) -> Result<ShardEngine> {
+    ShardEngine::open(&directory.join("data"), resources, keep.clone(), expendable)
 }
 
 /// Opens all shards, in parallel.
 pub(super) fn open_shards<T: Sync>(
     shards: &[(ShardId, T)],
-    open: impl Fn(ShardId, &T) -> Result<Engine> + Sync,
+    open: impl Fn(ShardId, &T) -> Result<ShardEngine> + Sync,
 ) -> Result<Shards> {
     let opened = parallel::each(shards, |(id, shard)| open(*id, shard));
-    let engine = |((id, _), opened): (&(ShardId, T), std::thread::Result<Result<Engine>>)| {
+    let engine = |((id, _), opened): (&(ShardId, T), std::thread::Result<Result<ShardEngine>>)| {
         let id = *id;
         let engine = opened
             .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
@@ -234,9 +236,9 @@ pub(super) fn open_shards<T: Sync>(
 /// interrupted, and go. All shards are looked at before anything goes.
 fn check_partitions(
     topology: &Topology,
-    shards: &BTreeMap<ShardId, Arc<Engine>>,
+    shards: &BTreeMap<ShardId, Arc<ShardEngine>>,
     intents: &[(u64, Intent)],
-    recovery: &mut Recovery,
+    recovery: &mut RecoveryReport,
 ) -> Result<()> {
     let mut orphans = Vec::new();
     for (id, shard) in shards {
@@ -267,7 +269,7 @@ fn is_intended(intents: &[(u64, Intent)], shard: ShardId, name: PartitionName) -
 fn roll_back(
     metadata: &Metadata,
     intents: &[(u64, Intent)],
-    recovery: &mut Recovery,
+    recovery: &mut RecoveryReport,
 ) -> Result<()> {
     let mut batch = EngineBatch::default();
     for (number, intent) in intents {
@@ -319,7 +321,7 @@ pub(super) fn wanted_partitions(
 fn check_orphan(
     topology: &Topology,
     id: ShardId,
-    shard: &Engine,
+    shard: &ShardEngine,
     orphan: PartitionName,
 ) -> Result<()> {
     if topology.has_given(orphan.id) {
@@ -346,7 +348,7 @@ pub(super) fn open_keyspaces(
     topology: &Topology,
 ) -> Result<BTreeMap<KeyspaceId, Keyspace>> {
     let foreign = journal::foreign(&core.metadata)?;
-    let open = |keyspace: &Arc<topology::Keyspace>| {
+    let open = |keyspace: &Arc<topology::KeyspaceLayout>| {
         let view = open_view(core, keyspace, &foreign)?;
         Ok((keyspace.id(), Keyspace::new(Arc::clone(core), view)))
     };
@@ -356,7 +358,7 @@ pub(super) fn open_keyspaces(
 /// The view of a keyspace whose partitions are all there.
 pub(super) fn open_view(
     core: &Core,
-    keyspace: &Arc<topology::Keyspace>,
+    keyspace: &Arc<topology::KeyspaceLayout>,
     foreign: &BTreeMap<PartitionName, u32>,
 ) -> Result<View> {
     let shards = core.shards.load();
@@ -365,11 +367,11 @@ pub(super) fn open_view(
         .map(|(name, owner)| {
             let shard = shards.get(&owner);
             let opened = shard.and_then(|shard| Some((shard, shard.partition(name)?)));
-            let (shard, column) = opened.ok_or_else(|| {
+            let (shard, handle) = opened.ok_or_else(|| {
                 Error::new(ErrorKind::Internal, format!("partition {} is not open", name.id))
             })?;
             let permille = foreign.get(&name).copied().unwrap_or(0);
-            let partition = Partition::new(name, owner, Arc::clone(shard), column);
+            let partition = OpenPartition::new(name, owner, Arc::clone(shard), handle);
             Ok(Arc::new(partition.with_foreign(permille)))
         })
         .collect::<Result<_>>()?;
@@ -385,7 +387,7 @@ impl Store {
         let mut any = false;
         for keyspace in self.keyspaces() {
             let view = keyspace.view();
-            for partition in view.partitions.iter().filter(|p| p.foreign_permille > 0) {
+            for partition in view.partitions.iter().filter(|p| p.out_of_range_permille > 0) {
                 self.reshapes().trim_later(partition.name);
                 any = true;
             }

@@ -17,11 +17,11 @@
 
 use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
+use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
-use crate::parallel;
-use crate::shard::{Read, Shard};
+use crate::os::parallel;
 use crate::topology::{decode, encode};
 use std::path::{Path, PathBuf};
 
@@ -112,11 +112,11 @@ impl Checked {
         let record = encode("the record of the last openings", &accepted)?;
         let engine = &metadata.engine;
         engine.put(engine.bookkeeping(), ACCEPTED_KEY, &record, Durability::Synced)?;
-        crate::failpoint::hit("opening-after-metadata");
+        crate::os::failpoint::hit("opening-after-metadata");
         let opened = Opened { number, by: format!("{:?}", store.display().to_string()) };
         let noted = parallel::each(shards, |(_, directory)| {
             let noted = opened.write(directory);
-            crate::failpoint::hit("opening-after-shard");
+            crate::os::failpoint::hit("opening-after-shard");
             noted
         });
         for noted in noted {

@@ -12,7 +12,7 @@
 
 use super::directory::io;
 use crate::error::{Error, ErrorKind, Result};
-use crate::file_id::FileId;
+use crate::os::file_id::FileId;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -7,12 +7,12 @@ use super::Store;
 use super::core::{Core, Opening};
 use super::metadata::Metadata;
 use super::open::{
-    Recovery, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces,
+    RecoveryReport, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces,
     open_shards, wanted_partitions,
 };
 use super::openings;
+use crate::engine::{Engine, Resources, ShardEngine};
 use crate::error::Result;
-use crate::shard::{Engine, Resources, Shard};
 use std::sync::Arc;
 
 /// How often an opening is tried: another process, which has the store open, may remove files that
@@ -46,16 +46,16 @@ fn try_load(mut opening: Opening) -> Result<Store> {
     openings::check(&metadata, &path, &directories)?;
     let resources = Resources::new(&opening.options, topology.shards().len());
     let shards = open_shards(&directories, |_, directory| {
-        Engine::open_read_only(&directory.join("data"), &resources, None)
+        ShardEngine::open_read_only(&directory.join("data"), &resources, None)
     })?;
     for (id, shard) in &shards {
         wanted_partitions(&topology, *id, &shard.partitions().into_iter().collect())?;
     }
-    let mut recovery = Recovery {
+    let mut recovery = RecoveryReport {
         lost: lost(&metadata, &shards),
         damaged: damaged(&shards),
         draining: draining(&topology),
-        ..Recovery::default()
+        ..RecoveryReport::default()
     };
     let topology = Arc::new(topology);
     let core = Arc::new(Core::new(opening, &topology, shards, metadata, resources));

@@ -48,12 +48,13 @@ use super::batch::Op;
 use super::core::Core;
 use super::metadata::Metadata;
 use super::record_key::{self, parse_number};
-use super::routes::{Part, Routes, Views};
+use super::routed::{Part, RoutedBatch, Views};
 use super::settle::{State, Whole};
+use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
-use crate::shard::{Batch as _, Cursor, Direction, Engine, EngineBatch, KeyRange, Read, Shard};
+use crate::placement::KeyRange;
 use crate::topology::{PartitionName, decode, encode};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ impl Redo {
     pub(crate) fn add_fence(
         &self,
         commit: &mut EngineBatch,
-        metadata: &Engine,
+        metadata: &ShardEngine,
         target: PartitionName,
     ) {
         if let Some(fence) = self.state.lock().fence() {
@@ -125,7 +126,11 @@ impl Redo {
     }
 
     /// Removes the fence of a partition that is no more.
-    pub(crate) fn forget_fence(commit: &mut EngineBatch, metadata: &Engine, gone: PartitionName) {
+    pub(crate) fn forget_fence(
+        commit: &mut EngineBatch,
+        metadata: &ShardEngine,
+        gone: PartitionName,
+    ) {
         commit.delete(metadata.bookkeeping(), &fence_key(gone));
     }
 
@@ -167,15 +172,15 @@ fn write_steps(
 ) -> Result<()> {
     let metadata = &core.metadata.engine;
     let durability = match durability {
-        Durability::Synced => crate::failpoint::synced("redo-record"),
+        Durability::Synced => crate::os::failpoint::synced("redo-record"),
         buffered => buffered,
     };
     metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
-    crate::failpoint::hit("batch-after-record");
+    crate::os::failpoint::hit("batch-after-record");
     for (_, mut part) in parts {
         mark(&mut part, number);
         part.write(Durability::Buffered)?;
-        crate::failpoint::hit("batch-after-part");
+        crate::os::failpoint::hit("batch-after-part");
     }
     Ok(())
 }
@@ -188,8 +193,8 @@ fn mark(part: &mut Part, number: u64) {
 
 /// Steps 4 to 6 for all batches below a number, by the opening.
 fn settle_below(
-    metadata: &Engine,
-    shards: &BTreeMap<ShardId, Arc<Engine>>,
+    metadata: &ShardEngine,
+    shards: &BTreeMap<ShardId, Arc<ShardEngine>>,
     below: u64,
 ) -> Result<()> {
     for shard in shards.values() {
@@ -231,7 +236,7 @@ fn missing_parts(
     record: &[u8],
 ) -> Result<Vec<(ShardId, Part)>> {
     let record: RedoRecord<'_> = decode(&format!("redo record {number} in the metadata"), record)?;
-    let mut routes = Routes::of(&record.ops, views, true)?;
+    let mut routes = RoutedBatch::of(&record.ops, views, true)?;
     routes.leave_out(|partition| fences.get(&partition).is_some_and(|fence| number < *fence));
     let mut missing = Vec::new();
     for shard in routes.shards() {
@@ -275,7 +280,7 @@ pub(super) fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName,
     fences.into_iter().map(number).collect()
 }
 
-fn last_marker(shard: &Engine) -> Result<Option<u64>> {
+fn last_marker(shard: &ShardEngine) -> Result<Option<u64>> {
     let all = KeyRange::default();
     let cursor = shard.cursor(shard.bookkeeping(), &all, Direction::Reverse, Read::PRESENT)?;
     Ok(cursor.key().and_then(parse_number))

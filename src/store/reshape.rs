@@ -1,15 +1,15 @@
 //! Reshaping partitions: the store's side of it.
 
 use super::core::Core;
-use super::view::{Partition, View};
+use super::view::{OpenPartition, View};
 use super::{Inner, Keyspace, Store};
-use crate::balance::{Plan, Request, Sizes, SplitAt, Step, plan};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
+use crate::planner::{Plan, Request, Sizes, SplitAt, Step, plan};
 use crate::reshape::{
     self, Job, Outcome, Purpose, Registry, ReshapeOptions, ReshapePlan, ReshapeStats, Throttle,
 };
-use crate::shard::Shard;
 use crate::topology::Topology;
 use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
@@ -190,8 +190,8 @@ impl Store {
         let mut sizes = Sizes::new();
         for keyspace in self.keyspaces() {
             for partition in &keyspace.view().partitions {
-                let usage = partition.shard.usage(&partition.column)?;
-                let own = u64::from(1000 - partition.foreign_permille.min(1000));
+                let usage = partition.shard.usage(&partition.handle)?;
+                let own = u64::from(1000 - partition.out_of_range_permille.min(1000));
                 let bytes = usage.bytes_on_disk / 1000 * own + usage.bytes_in_memory;
                 sizes.insert(partition.name.id, bytes);
             }
@@ -301,12 +301,12 @@ impl View {
         &'a self,
         next: &Topology,
         id: KeyspaceId,
-        made: impl IntoIterator<Item = &'a Arc<Partition>>,
+        made: impl IntoIterator<Item = &'a Arc<OpenPartition>>,
     ) -> Result<Self> {
         let keyspace = next.keyspace(id).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("keyspace {id} is not in its topology"))
         })?;
-        let mut open: BTreeMap<_, &Arc<Partition>> = BTreeMap::new();
+        let mut open: BTreeMap<_, &Arc<OpenPartition>> = BTreeMap::new();
         open.extend(self.partitions.iter().map(|partition| (partition.name, partition)));
         open.extend(made.into_iter().map(|partition| (partition.name, partition)));
         let partitions = keyspace.names().map(|(name, _)| {

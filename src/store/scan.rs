@@ -1,15 +1,15 @@
 //! Scans: rows in key order, over one partition, over ranges in turn, or merged over arcs.
 
-use super::bounds::Bounds;
-use super::chain::Chain;
-use super::merge::Merge;
-use super::rows::{LeftOut, RowCursor, filtered};
-use super::scan_watch::ScanWatch;
-use super::source::{Cut, Source};
+use super::concat::ConcatCursor;
+use super::cursor_factory::{CursorFactory, ShardSnapshots};
+use super::key_bounds::Bounds;
+use super::merge::MergeCursor;
+use super::partition_cursor::{LeftOut, PartitionCursor, filtered};
 use super::view::View;
+use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ReadOptions;
-use crate::shard::Direction;
+use crate::sampling::ScanSampler;
 use crate::topology::Partitioning;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -118,15 +118,15 @@ pub struct Scan {
     deadline: Option<Instant>,
     until_clock: u32,
     failed: bool,
-    watch: Option<Box<ScanWatch>>,
+    watch: Option<Box<ScanSampler>>,
     left_out: Option<LeftOut>,
 }
 
 enum Rows {
     /// Disjoint partitions in key order, one open at a time.
-    Chain(Box<Chain>),
+    ConcatCursor(Box<ConcatCursor>),
     /// Partitions whose keys interleave, all open.
-    Merge(Merge<RowCursor>),
+    MergeCursor(MergeCursor<PartitionCursor>),
 }
 
 impl Scan {
@@ -135,9 +135,9 @@ impl Scan {
         view: &Arc<View>,
         bounds: &Bounds,
         options: ScanOptions,
-        cut: Option<Cut>,
+        cut: Option<ShardSnapshots>,
         threads: usize,
-        watch: Option<Box<ScanWatch>>,
+        watch: Option<Box<ScanSampler>>,
     ) -> Result<Option<Self>> {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let indexes = view.intersecting(&bounds.range, &bounds.prefix);
@@ -153,7 +153,7 @@ impl Scan {
         let interleaved =
             indexes.len() > 1 && matches!(view.keyspace.partitioning(), Partitioning::Hash { .. });
         let left_out = options.leave_out_damaged.then(LeftOut::default);
-        let source = Source {
+        let source = CursorFactory {
             cut,
             range: bounds.range.clone(),
             direction: options.direction(),
@@ -165,9 +165,9 @@ impl Scan {
         };
         let rows = if interleaved {
             let partitions: Result<Vec<_>> = indexes.map(|index| filtered(view, index)).collect();
-            Rows::Merge(Merge::new(source.cursors(partitions?)?, source.direction))
+            Rows::MergeCursor(MergeCursor::new(source.cursors(partitions?)?, source.direction))
         } else {
-            Rows::Chain(Box::new(Chain::start(source, Arc::clone(view), indexes)?))
+            Rows::ConcatCursor(Box::new(ConcatCursor::start(source, Arc::clone(view), indexes)?))
         };
         let left = options.limit.unwrap_or(u64::MAX);
         let watch = watch.map(|watch| watch.interleaved(interleaved));
@@ -225,8 +225,8 @@ impl Scan {
         }
         self.left -= 1;
         let (row, partition) = match &self.rows {
-            Rows::Chain(chain) => (chain.row(), chain.opened()),
-            Rows::Merge(merge) => (merge.row(), 0),
+            Rows::ConcatCursor(chain) => (chain.row(), chain.opened()),
+            Rows::MergeCursor(merge) => (merge.row(), 0),
         };
         if let (Some(watch), Some((key, value))) = (&mut self.watch, row) {
             watch.row(partition, key, value.len());
@@ -239,8 +239,8 @@ impl Scan {
             return Ok(());
         }
         match &mut self.rows {
-            Rows::Chain(chain) => chain.advance(),
-            Rows::Merge(merge) => merge.advance(),
+            Rows::ConcatCursor(chain) => chain.advance(),
+            Rows::MergeCursor(merge) => merge.advance(),
         }
     }
 

@@ -8,10 +8,10 @@
 
 use super::core::Core;
 use super::redo::{Redo, fence_key, read_fences, record_key};
+use crate::engine::{Engine, EngineBatch, ShardEngine, WriteBatch as _};
 use crate::error::{Error, Result};
 use crate::id::ShardId;
 use crate::options::Durability;
-use crate::shard::{Batch as _, Engine, EngineBatch, Shard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
 use std::ops::Range;
@@ -104,7 +104,7 @@ impl State {
     }
 
     pub(super) fn is_due(&self) -> bool {
-        self.whole.len() >= crate::failpoint::size("ANNULUS_SETTLE_RECORDS", SETTLE_RECORDS)
+        self.whole.len() >= crate::os::failpoint::size("ANNULUS_SETTLE_RECORDS", SETTLE_RECORDS)
             || self.bytes >= SETTLE_BYTES
             || (self.fences >= SETTLE_FENCES && !self.whole.is_empty())
             || self.sick.values().any(|sick| sick.rests_until <= Instant::now())
@@ -229,7 +229,7 @@ impl Redo {
         let open = core.shards.load_full();
         // A shard that has left the store has no part of any batch any more: its partitions were
         // handed over, and there the batches were synced before the commit.
-        let skip = crate::failpoint::skip("settle-sync");
+        let skip = crate::os::failpoint::skip("settle-sync");
         let sync = |id| match open.get(&id) {
             Some(shard) if !skip => (id, shard.sync()),
             _ => (id, Ok(())),
@@ -243,8 +243,8 @@ impl Redo {
             state.lowest_in_work = settled.iter().map(|batch| batch.number).min();
             (settled, below)
         };
-        crate::failpoint::hit("settle-after-sync");
-        if crate::failpoint::skip("settle-order") {
+        crate::os::failpoint::hit("settle-after-sync");
+        if crate::os::failpoint::skip("settle-order") {
             // Steps 5 and 6 swapped, and markers gone for good.
             remove_markers(&open, &settled);
             open.values().try_for_each(|shard| shard.sync())?;
@@ -257,7 +257,7 @@ impl Redo {
             return removed;
         }
         drop(state);
-        crate::failpoint::hit("settle-after-records");
+        crate::os::failpoint::hit("settle-after-records");
         for (id, error) in remove_markers(&open, &settled) {
             self.state.lock().note_failure(id, error);
         }
@@ -286,8 +286,8 @@ impl Redo {
             }
             self.state.lock().fences += left.len();
         }
-        metadata.write(gone, crate::failpoint::synced("settle-records"))?;
-        if crate::failpoint::skip("settle-records") {
+        metadata.write(gone, crate::os::failpoint::synced("settle-records"))?;
+        if crate::os::failpoint::skip("settle-records") {
             return Ok(());
         }
         // Into a file, as every commit: a record that came back because the log was damaged would be
@@ -299,7 +299,7 @@ impl Redo {
 /// Step 6. A marker without a record does no harm: where it cannot be removed, the next opening
 /// removes it. Returns the shards that refuse to be written.
 fn remove_markers(
-    open: &BTreeMap<ShardId, Arc<Engine>>,
+    open: &BTreeMap<ShardId, Arc<ShardEngine>>,
     settled: &[Whole],
 ) -> Vec<(ShardId, Error)> {
     let concerned: BTreeSet<_> = settled.iter().flat_map(|batch| &batch.shards[..]).collect();

@@ -19,13 +19,13 @@ use super::directory::{DirectoryLock, Identity, io};
 use super::open::{note_shard, open_shard};
 use super::openings;
 use super::places::{check_outside_shards, check_overlaps, resolve};
-use crate::balance::{Plan, Request, plan};
+use crate::engine::{Engine, EngineBatch, ShardEngine};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::id::ShardId;
+use crate::planner::{Plan, Request, plan};
 use crate::reshape::{self, Job, Purpose, ReshapeOptions, journal};
-use crate::shard::{Engine, EngineBatch, Shard};
 use crate::topology::{Change, ShardInfo, Topology, encode_topology};
 use std::path::Path;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl Store {
         encode_topology(&next)?;
         let identity = Identity { store: core.id, shard: None };
         create_shard(&core.path, &info, identity, &core.resources)?;
-        crate::failpoint::hit("shard-after-create");
+        crate::os::failpoint::hit("shard-after-create");
         let directory = resolve(&core.path.join(&info.directory))?;
         let keep = core.keep(DirectoryLock::take_shard(&directory)?);
         let engine = Arc::new(open_shard(&directory, &core.resources, &keep, &[])?);
@@ -120,7 +120,7 @@ impl Store {
         });
         let views = self.views_of(&next)?;
         self.commit(&next)?;
-        crate::failpoint::hit("shard-after-commit");
+        crate::os::failpoint::hit("shard-after-commit");
         self.publish_views(next, views);
         drop(changing);
         reshape::start(
@@ -205,7 +205,7 @@ impl Store {
         let recorded = core.metadata.record(&record, batch);
         let committed = recorded.and_then(|()| core.metadata.engine.flush());
         committed.map_err(|error| self.in_doubt(error))?;
-        crate::failpoint::hit("retire-after-commit");
+        crate::os::failpoint::hit("retire-after-commit");
         self.publish_views(next, views);
         core.edit_shards(|shards| {
             shards.remove(&shard);
@@ -256,7 +256,7 @@ fn remove_files(core: &super::Core, shard: u64, directory: &Path) -> Result<bool
     if Identity::read(&identity)? != Some(mine) {
         return Ok(false);
     }
-    Engine::remove(&directory.join("data"))?;
+    ShardEngine::remove(&directory.join("data"))?;
     openings::forget(directory)?;
     std::fs::remove_file(&identity).map_err(io("remove", &identity))?;
     Ok(true)

@@ -1,17 +1,17 @@
 //! Snapshots: one cut over all shards.
 
-use super::bounds::{Bounds, KeyBounds};
 use super::core::Core;
+use super::cursor_factory::ShardSnapshots;
+use super::key_bounds::{Bounds, KeyBounds};
 use super::keyspace::Keyspace;
 use super::scan::{Scan, ScanOptions};
-use super::scan_watch::ScanWatch;
-use super::source::Cut;
 use super::value::Value;
 use super::view::View;
+use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::options::ReadOptions;
-use crate::shard::{Read, Shard};
+use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct Snapshot {
 struct Inner {
     store: u128,
     views: BTreeMap<KeyspaceId, Arc<View>>,
-    cut: Cut,
+    cut: ShardSnapshots,
     scan_threads: usize,
 }
 
@@ -80,8 +80,8 @@ impl Snapshot {
         let at = self.inner.cut.get(&partition.owner);
         let read = Read { at, ..super::keyspace::read(options, "get")? };
         let sampled = keyspace.sampler().begin();
-        let value = partition.shard.get(&partition.column, key, read)?.map(Value::new);
-        keyspace.told_read(sampled, key, value.as_ref());
+        let value = partition.shard.get(&partition.handle, key, read)?.map(Value::new);
+        keyspace.record_read(sampled, key, value.as_ref());
         Ok(value)
     }
 
@@ -106,7 +106,7 @@ impl Snapshot {
         options: ScanOptions,
     ) -> Result<Scan> {
         let cut = Some(Arc::clone(&self.inner.cut));
-        let watch = ScanWatch::begin(keyspace.sampler(), keyspace.id());
+        let watch = ScanSampler::begin(keyspace.sampler(), keyspace.id());
         let (view, threads) = (self.view(keyspace)?, self.inner.scan_threads);
         Scan::open(view, &Bounds::of(&range), options, cut, threads, watch)?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
@@ -117,7 +117,7 @@ impl Snapshot {
         self.inner.views.values()
     }
 
-    pub(super) fn cut(&self) -> &Cut {
+    pub(super) fn cut(&self) -> &ShardSnapshots {
         &self.inner.cut
     }
 

@@ -1,11 +1,11 @@
 //! What a store occupies, as plain values.
 
 use super::view::View;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::{Epoch, PartitionId, ShardId};
-use crate::placement::Span;
+use crate::placement::PartitionRange;
 use crate::reshape::ReshapeStats;
-use crate::shard::Shard;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub struct PartitionStats {
     /// The shard that holds it.
     pub owner: ShardId,
     /// The tokens or keys that belong to it.
-    pub span: Span,
+    pub span: PartitionRange,
     /// About how many keys it has.
     pub keys_estimated: u64,
     /// Bytes of its files.
@@ -95,8 +95,8 @@ pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
         .partitions()
         .zip(&view.partitions)
         .map(|(described, open)| {
-            let usage = open.shard.usage(&open.column)?;
-            let foreign = |whole: u64| whole / 1000 * u64::from(open.foreign_permille);
+            let usage = open.shard.usage(&open.handle)?;
+            let foreign = |whole: u64| whole / 1000 * u64::from(open.out_of_range_permille);
             Ok(PartitionStats {
                 id: described.id,
                 owner: described.owner,

@@ -1,7 +1,7 @@
 //! Values that are not copied.
 
-use crate::hot_cache::CachedValue;
-use crate::shard::EngineValue;
+use crate::cache::CachedValue;
+use crate::engine::EngineValue;
 use std::fmt;
 use std::ops::Deref;
 
@@ -10,13 +10,13 @@ use std::ops::Deref;
 pub struct Value(Place);
 
 enum Place {
-    Engine(EngineValue),
+    ShardEngine(EngineValue),
     Cached(CachedValue),
 }
 
 impl Value {
     pub(super) const fn new(value: EngineValue) -> Self {
-        Self(Place::Engine(value))
+        Self(Place::ShardEngine(value))
     }
 
     pub(super) const fn cached(value: CachedValue) -> Self {
@@ -29,7 +29,7 @@ impl Deref for Value {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Place::Engine(value) => value,
+            Place::ShardEngine(value) => value,
             Place::Cached(value) => value,
         }
     }

@@ -1,38 +1,46 @@
 //! A keyspace as readers and writers see it: the partitions of one topology with their handles.
 
-use crate::access::{Access, Standing};
+use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::shard::{Engine, EnginePartition, KeyRange};
+use crate::latch::{PartitionState, PartitionStatus};
+use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 /// A partition that is open: where it is, and the way in.
-pub(crate) struct Partition {
+pub(crate) struct OpenPartition {
     pub(crate) name: PartitionName,
     pub(crate) owner: ShardId,
-    pub(crate) shard: Arc<Engine>,
-    pub(crate) column: EnginePartition,
-    pub(crate) access: Access,
+    pub(crate) shard: Arc<ShardEngine>,
+    pub(crate) handle: EnginePartition,
+    pub(crate) state: PartitionState,
     /// How much of its files, about, lies outside its span: files that it shares, or shared, with
     /// others. Not zero: rows outside the span must be expected, and passed over.
-    pub(crate) foreign_permille: u32,
+    pub(crate) out_of_range_permille: u32,
 }
 
-impl Partition {
+impl OpenPartition {
     pub(crate) fn new(
         name: PartitionName,
         owner: ShardId,
-        shard: Arc<Engine>,
-        column: EnginePartition,
+        shard: Arc<ShardEngine>,
+        handle: EnginePartition,
     ) -> Self {
-        Self { name, owner, shard, column, access: Access::default(), foreign_permille: 0 }
+        Self {
+            name,
+            owner,
+            shard,
+            handle,
+            state: PartitionState::default(),
+            out_of_range_permille: 0,
+        }
     }
 
     /// The same, of which about so much of the files lies outside its span.
     pub(crate) fn with_foreign(mut self, permille: u32) -> Self {
-        self.foreign_permille = permille;
+        self.out_of_range_permille = permille;
         self
     }
 
@@ -40,10 +48,10 @@ impl Partition {
     /// not, the present view has another in its place.
     #[inline]
     pub(crate) fn is_current(&self) -> Result<bool> {
-        match self.access.standing() {
-            Standing::Current => Ok(true),
-            Standing::Superseded => Ok(false),
-            Standing::Closed => Err(Error::new(
+        match self.state.status() {
+            PartitionStatus::Current => Ok(true),
+            PartitionStatus::Superseded => Ok(false),
+            PartitionStatus::Closed => Err(Error::new(
                 ErrorKind::Closed,
                 "the keyspace was dropped or its store closed; open it again",
             )),
@@ -53,8 +61,8 @@ impl Partition {
 
 /// The partitions of a keyspace at one topology.
 pub(crate) struct View {
-    pub(crate) keyspace: Arc<topology::Keyspace>,
-    pub(crate) partitions: Box<[Arc<Partition>]>,
+    pub(crate) keyspace: Arc<topology::KeyspaceLayout>,
+    pub(crate) partitions: Box<[Arc<OpenPartition>]>,
 }
 
 impl View {
@@ -71,11 +79,11 @@ impl View {
         reason = "a view has one partition for each span, which the topology's invariants and \
                   the opening of the store make sure of"
     )]
-    pub(crate) fn route(&self, key: &[u8]) -> &Arc<Partition> {
+    pub(crate) fn route(&self, key: &[u8]) -> &Arc<OpenPartition> {
         &self.partitions[self.index(key)]
     }
 
-    pub(crate) fn partition(&self, index: usize) -> Result<&Arc<Partition>> {
+    pub(crate) fn partition(&self, index: usize) -> Result<&Arc<OpenPartition>> {
         self.partitions.get(index).ok_or_else(no_such_index)
     }
 
@@ -95,7 +103,7 @@ impl View {
             },
             Partitioning::Range { map, .. } => {
                 let end = range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                map.intersecting::<[u8], _>((Bound::Included(range.start.as_slice()), end))
+                map.intersecting::<[u8], _>((Bound::Included(&*range.start), end))
             }
         }
     }

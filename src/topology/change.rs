@@ -1,12 +1,12 @@
 //! Changes: each makes the next topology from the present one, or says why it cannot.
 
-use super::keyspace::{Keyspace, PartitionName, Partitioning};
+use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
 use super::reshape::ReshapeSpec;
 use super::shards::member;
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
-use crate::placement::{HashedPart, RangeMap, Ring};
+use crate::placement::{HashPart, RangeMap, Ring};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ const NAME_BYTES_MAX: usize = 255;
 /// How a keyspace is to be partitioned.
 ///
 /// ```
-/// use annulus::placement::HashedPart;
+/// use annulus::placement::HashPart;
 /// use annulus::topology::KeyspaceSpec;
 ///
 /// // Keys like `user0042/orders/7`: all of one user in one partition, in order.
-/// let by_user = KeyspaceSpec::hash().hashed(HashedPart::Prefix { bytes: 8 });
+/// let by_user = KeyspaceSpec::hash().hashed(HashPart::Prefix { bytes: 8 });
 /// // Ordered, in three ranges from the start.
 /// let ordered = KeyspaceSpec::range().split_at(["h", "q"]);
 /// # let _: [KeyspaceSpec; 2] = [by_user.into(), ordered.into()];
@@ -38,7 +38,7 @@ impl KeyspaceSpec {
     /// Partitioned by the hash of the whole key, with the store's number of arcs a shard.
     #[must_use]
     pub const fn hash() -> HashSpec {
-        HashSpec { hashed: HashedPart::Whole, arcs_per_shard: None }
+        HashSpec { hashed: HashPart::Whole, arcs_per_shard: None }
     }
 
     /// Partitioned by the key itself, at first in a single partition.
@@ -60,14 +60,14 @@ impl KeyspaceSpec {
 /// The partitioning of a hash keyspace; made by [`KeyspaceSpec::hash`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashSpec {
-    hashed: HashedPart,
+    hashed: HashPart,
     arcs_per_shard: Option<u32>,
 }
 
 impl HashSpec {
     /// Hashes only a part of each key: keys that share it stay in one partition, in order.
     #[must_use]
-    pub const fn hashed(mut self, part: HashedPart) -> Self {
+    pub const fn hashed(mut self, part: HashPart) -> Self {
         self.hashed = part;
         self
     }
@@ -218,7 +218,7 @@ impl Topology {
             Error::new(ErrorKind::Internal, "the store has used up its keyspace numbers")
         })?);
         self.next_partition = PartitionId(end);
-        let keyspace = Keyspace { id, name: name.to_owned(), partitioning, partitions };
+        let keyspace = KeyspaceLayout { id, name: name.to_owned(), partitioning, partitions };
         self.keyspaces.insert(id, Arc::new(keyspace));
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! They are checked when a change is applied, when a record is decoded, by `verify`, and by fuzz
 //! targets. A violation is a defect or damage, never a state to work with.
 
-use super::keyspace::{Keyspace, Partitioning};
+use super::keyspace::{KeyspaceLayout, Partitioning};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,7 @@ fn shards_are_distinct_and_weighted(topology: &Topology) -> Result<()> {
 
 /// Invariant 1: no gap, no overlap. Rings and range maps tile by construction, which their own
 /// checks make sure of; what remains is that there is one partition for each tile.
-fn partitions_tile_the_space(keyspace: &Keyspace) -> Result<()> {
+fn partitions_tile_the_space(keyspace: &KeyspaceLayout) -> Result<()> {
     match &keyspace.partitioning {
         Partitioning::Hash { ring, .. } => ring.check()?,
         Partitioning::Range { map, owners } => {
@@ -86,7 +86,7 @@ fn partitions_tile_the_space(keyspace: &Keyspace) -> Result<()> {
 }
 
 /// Invariant 2: every partition is owned by exactly one shard that exists.
-fn owners_exist(topology: &Topology, keyspace: &Keyspace) -> Result<()> {
+fn owners_exist(topology: &Topology, keyspace: &KeyspaceLayout) -> Result<()> {
     for (index, name) in keyspace.partitions.iter().enumerate() {
         let owner = keyspace.partitioning.owner(index);
         if !owner.is_some_and(|owner| topology.shards.contains_key(&owner)) {
@@ -100,7 +100,7 @@ fn owners_exist(topology: &Topology, keyspace: &Keyspace) -> Result<()> {
 }
 
 /// Every shard is a member of every ring, with its weight, whether or not it owns an arc.
-fn members_are_the_shards(topology: &Topology, keyspace: &Keyspace) -> Result<()> {
+fn members_are_the_shards(topology: &Topology, keyspace: &KeyspaceLayout) -> Result<()> {
     let Partitioning::Hash { ring, .. } = &keyspace.partitioning else { return Ok(()) };
     let members = ring.members().iter().map(|member| (member.id, member.weight));
     if !members.eq(topology.shards().map(|shard| (shard.id, shard.weight))) {

@@ -1,7 +1,7 @@
 //! A keyspace: its name, how it is partitioned, and its partitions.
 
 use crate::id::{KeyspaceId, PartitionId, ShardId};
-use crate::placement::{HashedPart, RangeMap, Ring, Span, Token};
+use crate::placement::{HashPart, PartitionRange, RangeMap, Ring, Token};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Partitioning {
         /// The arcs and their owners.
         ring: Ring,
         /// The part of the key that is hashed.
-        hashed: HashedPart,
+        hashed: HashPart,
     },
     /// By the key itself.
     Range {
@@ -82,10 +82,10 @@ impl Partitioning {
 
     /// The span of the partition with this index.
     #[must_use]
-    pub fn span(&self, index: usize) -> Option<Span> {
+    pub fn span(&self, index: usize) -> Option<PartitionRange> {
         match self {
-            Self::Hash { ring, .. } => ring.arc(index).map(|arc| Span::Tokens(arc.span)),
-            Self::Range { map, .. } => map.span(index).map(Span::Keys),
+            Self::Hash { ring, .. } => ring.arc(index).map(|arc| PartitionRange::Tokens(arc.span)),
+            Self::Range { map, .. } => map.span(index).map(PartitionRange::Keys),
         }
     }
 }
@@ -109,27 +109,27 @@ impl fmt::Display for PartitionName {
 /// A partition: what it holds and who owns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Partition {
+pub struct PartitionInfo {
     /// Its number, which stays when it moves.
     pub id: PartitionId,
     /// Raised by each move, so that an old copy is never taken for the present one.
     pub generation: u32,
     /// The tokens or keys that belong to it.
-    pub span: Span,
+    pub span: PartitionRange,
     /// The shard that holds it.
     pub owner: ShardId,
 }
 
 /// A named collection of keys and the partitions that tile it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keyspace {
+pub struct KeyspaceLayout {
     pub(super) id: KeyspaceId,
     pub(super) name: String,
     pub(super) partitioning: Partitioning,
     pub(super) partitions: Vec<PartitionName>,
 }
 
-impl Keyspace {
+impl KeyspaceLayout {
     /// Its number.
     #[must_use]
     pub const fn id(&self) -> KeyspaceId {
@@ -156,9 +156,9 @@ impl Keyspace {
 
     /// The partition with this index, in the order of tokens or keys.
     #[must_use]
-    pub fn partition(&self, index: usize) -> Option<Partition> {
+    pub fn partition(&self, index: usize) -> Option<PartitionInfo> {
         let name = self.partitions.get(index)?;
-        Some(Partition {
+        Some(PartitionInfo {
             id: name.id,
             generation: name.generation,
             span: self.partitioning.span(index)?,
@@ -167,7 +167,7 @@ impl Keyspace {
     }
 
     /// Its partitions, in the order of tokens or keys.
-    pub fn partitions(&self) -> impl Iterator<Item = Partition> {
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionInfo> {
         (0..self.partitions.len()).filter_map(|index| self.partition(index))
     }
 

@@ -6,7 +6,7 @@
 //! store, simulations and fuzz targets.
 //!
 //! ```
-//! use annulus::placement::HashedPart;
+//! use annulus::placement::HashPart;
 //! use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
 //! use annulus::ShardId;
 //!
@@ -24,21 +24,21 @@
 //! ```
 
 mod change;
-mod cut;
+mod encoding;
 mod invariants;
 mod keyspace;
 pub(crate) mod path;
-mod record;
 mod reshape;
 mod shards;
+mod split_point;
 
 pub use change::{Change, HashSpec, KeyspaceSpec, RangeSpec};
-pub use cut::Cut;
-pub use keyspace::{Keyspace, Partition, PartitionName, Partitioning};
-pub use record::{FORMAT, decode_topology, encode_topology};
+pub use encoding::{FORMAT, decode_topology, encode_topology};
 #[cfg(feature = "rocksdb")]
-pub(crate) use record::{decode, encode};
+pub(crate) use encoding::{decode, encode};
+pub use keyspace::{KeyspaceLayout, PartitionInfo, PartitionName, Partitioning};
 pub use reshape::{ReshapeKind, ReshapeSpec};
+pub use split_point::SplitPoint;
 
 use crate::error::Result;
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
@@ -93,7 +93,7 @@ impl ShardInfo {
 pub struct Topology {
     pub(super) epoch: Epoch,
     pub(super) shards: BTreeMap<ShardId, ShardInfo>,
-    pub(super) keyspaces: BTreeMap<KeyspaceId, Arc<Keyspace>>,
+    pub(super) keyspaces: BTreeMap<KeyspaceId, Arc<KeyspaceLayout>>,
     pub(super) next_keyspace: KeyspaceId,
     pub(super) next_partition: PartitionId,
     pub(super) next_shard: ShardId,
@@ -174,19 +174,19 @@ impl Topology {
     }
 
     /// The keyspaces, in the order of their creation.
-    pub fn keyspaces(&self) -> impl ExactSizeIterator<Item = &Arc<Keyspace>> {
+    pub fn keyspaces(&self) -> impl ExactSizeIterator<Item = &Arc<KeyspaceLayout>> {
         self.keyspaces.values()
     }
 
     /// The keyspace with this number.
     #[must_use]
-    pub fn keyspace(&self, id: KeyspaceId) -> Option<&Arc<Keyspace>> {
+    pub fn keyspace(&self, id: KeyspaceId) -> Option<&Arc<KeyspaceLayout>> {
         self.keyspaces.get(&id)
     }
 
     /// The keyspace with this name. Linear in the number of keyspaces.
     #[must_use]
-    pub fn keyspace_named(&self, name: &str) -> Option<&Arc<Keyspace>> {
+    pub fn keyspace_named(&self, name: &str) -> Option<&Arc<KeyspaceLayout>> {
         self.keyspaces().find(|keyspace| keyspace.name() == name)
     }
 

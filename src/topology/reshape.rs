@@ -4,12 +4,12 @@
 //! later one: in between data is copied, and other partitions are reshaped too. Everything is
 //! therefore checked twice, by the same code.
 
-use super::cut::{Cut, check_cuts, divide};
-use super::keyspace::{Keyspace, PartitionName, Partitioning};
+use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
+use super::split_point::{SplitPoint, check_cuts, divide};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
-use crate::placement::{KeySpan, Span, Token, TokenSpan};
+use crate::placement::{KeyRange, PartitionRange, Token, TokenRange};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use annulus::placement::Token;
-/// use annulus::topology::{Change, Cut, KeyspaceSpec, ReshapeSpec, ShardInfo, Topology};
+/// use annulus::topology::{Change, SplitPoint, KeyspaceSpec, ReshapeSpec, ShardInfo, Topology};
 /// use annulus::{KeyspaceId, PartitionId, ShardId};
 ///
 /// let shards = [0, 1].map(|n| ShardInfo::new(ShardId(n), format!("shards/{n}")));
@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// let spec = ReshapeSpec {
 ///     keyspace: KeyspaceId(1),
 ///     sources: vec![PartitionId(1)],
-///     cuts: vec![Cut::Token(Token(1 << 62))],
+///     cuts: vec![SplitPoint::Token(Token(1 << 62))],
 ///     owners: vec![ShardId(0), ShardId(1)],
 /// };
 /// let (targets, numbered) = before.name_targets(&spec)?;
@@ -47,7 +47,7 @@ pub struct ReshapeSpec {
     /// The partitions that go, neighbours in the order of their tokens or keys.
     pub sources: Vec<PartitionId>,
     /// Where the targets meet: ascending, and strictly inside what the sources cover.
-    pub cuts: Vec<Cut>,
+    pub cuts: Vec<SplitPoint>,
     /// The owner of each target, in the same order: one more than cuts.
     pub owners: Vec<ShardId>,
 }
@@ -115,9 +115,9 @@ impl ReshapeSpec {
 
 /// Where a reshape takes place: a keyspace and the sources' indices.
 struct Site<'t> {
-    keyspace: &'t Arc<Keyspace>,
+    keyspace: &'t Arc<KeyspaceLayout>,
     first: usize,
-    total: Span,
+    total: PartitionRange,
 }
 
 impl Topology {
@@ -141,7 +141,7 @@ impl Topology {
     /// neighbours in this order or named twice, for cuts of the other kind of keyspace, out of
     /// order, or not strictly inside, and for numbers of sources, cuts and owners that do not fit
     /// each other.
-    pub fn target_spans(&self, spec: &ReshapeSpec) -> Result<Vec<Span>> {
+    pub fn target_spans(&self, spec: &ReshapeSpec) -> Result<Vec<PartitionRange>> {
         let site = self.site(spec)?;
         Ok(divide(&site.total, &spec.cuts))
     }
@@ -258,17 +258,18 @@ impl Site<'_> {
         }
     }
 
-    fn reshaped(&self, spec: &ReshapeSpec, targets: &[PartitionName]) -> Result<Keyspace> {
+    fn reshaped(&self, spec: &ReshapeSpec, targets: &[PartitionName]) -> Result<KeyspaceLayout> {
         let (first, count) = (self.first, spec.sources.len());
         let present = &self.keyspace.partitioning;
         let partitioning = match present {
             Partitioning::Hash { ring, hashed } => {
-                let cuts: Vec<Token> = spec.cuts.iter().filter_map(Cut::token).collect();
+                let cuts: Vec<Token> = spec.cuts.iter().filter_map(SplitPoint::token).collect();
                 let ring = ring.reshape(first, count, &cuts, &spec.owners)?;
                 Partitioning::Hash { ring, hashed: *hashed }
             }
             Partitioning::Range { map, owners } => {
-                let map = map.replace(first, count, spec.cuts.iter().filter_map(Cut::key))?;
+                let map =
+                    map.replace(first, count, spec.cuts.iter().filter_map(SplitPoint::key))?;
                 let mut owners = owners.clone();
                 owners.splice(first..first + count, spec.owners.iter().copied());
                 Partitioning::Range { map, owners }
@@ -277,12 +278,12 @@ impl Site<'_> {
         let mut partitions = self.keyspace.partitions.clone();
         partitions.splice(first..first + count, targets.iter().copied());
         let (id, name) = (self.keyspace.id, self.keyspace.name.clone());
-        Ok(Keyspace { id, name, partitioning, partitions })
+        Ok(KeyspaceLayout { id, name, partitioning, partitions })
     }
 }
 
 /// The index of the first of `sources`, which must follow each other.
-fn neighbours(keyspace: &Keyspace, sources: &[PartitionId]) -> Result<usize> {
+fn neighbours(keyspace: &KeyspaceLayout, sources: &[PartitionId]) -> Result<usize> {
     let find = |id: PartitionId| {
         keyspace.partitions.iter().position(|name| name.id == id).ok_or_else(|| {
             let message = format!(
@@ -306,15 +307,15 @@ fn neighbours(keyspace: &Keyspace, sources: &[PartitionId]) -> Result<usize> {
 }
 
 /// What `count` partitions from `first` on cover together.
-fn total_span(keyspace: &Keyspace, first: usize, count: usize) -> Result<Span> {
+fn total_span(keyspace: &KeyspaceLayout, first: usize, count: usize) -> Result<PartitionRange> {
     let last = (first + count).saturating_sub(1);
     let ends = (keyspace.partitioning.span(first), keyspace.partitioning.span(last));
     match ends {
-        (Some(Span::Tokens(first)), Some(Span::Tokens(last))) => {
-            Ok(TokenSpan::new(first.start, last.end).into())
+        (Some(PartitionRange::Tokens(first)), Some(PartitionRange::Tokens(last))) => {
+            Ok(TokenRange::new(first.start, last.end).into())
         }
-        (Some(Span::Keys(first)), Some(Span::Keys(last))) => {
-            Ok(KeySpan { start: first.start, end: last.end }.into())
+        (Some(PartitionRange::Keys(first)), Some(PartitionRange::Keys(last))) => {
+            Ok(KeyRange { start: first.start, end: last.end }.into())
         }
         _ => Err(Error::new(ErrorKind::Internal, "a partition without a span")),
     }

@@ -1,7 +1,7 @@
 //! Changes of the shards: they come without partitions and go without partitions. Between, and
 //! one after the other, reshapes move data.
 
-use super::keyspace::{Keyspace, Partitioning};
+use super::keyspace::{KeyspaceLayout, Partitioning};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -79,7 +79,8 @@ impl Topology {
         for keyspace in self.keyspaces.values_mut() {
             let Partitioning::Hash { ring, hashed } = &keyspace.partitioning else { continue };
             let partitioning = Partitioning::Hash { ring: edit(ring)?, hashed: *hashed };
-            *keyspace = Arc::new(Keyspace { partitioning, ..Keyspace::clone(keyspace) });
+            *keyspace =
+                Arc::new(KeyspaceLayout { partitioning, ..KeyspaceLayout::clone(keyspace) });
         }
         Ok(())
     }

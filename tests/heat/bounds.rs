@@ -2,7 +2,7 @@
 
 use super::{HASH, RANGE, access, ms, read, topology, tracker};
 use annulus::ErrorKind;
-use annulus::heat::{Access, HeatOptions, TRAIL_PLACES_MAX};
+use annulus::heat::{HeatOptions, Operation, TRAIL_PLACES_MAX};
 
 #[test]
 fn what_is_kept_is_bounded() {
@@ -13,8 +13,8 @@ fn what_is_kept_is_bounded() {
     for n in 0..60_000_u64 {
         let key = random.u64(..).to_be_bytes();
         tracker.observe(ms(n / 4), &read(HASH, &key));
-        let scan = Access::Scan { last: &[255; 8], rows: 1 };
-        let kind = [Access::Write, scan, Access::Read][n as usize % 3];
+        let scan = Operation::Scan { last: &[255; 8], rows: 1 };
+        let kind = [Operation::Write, scan, Operation::Read][n as usize % 3];
         tracker.observe(ms(n / 4), &access(RANGE, &key, kind));
     }
     let arcs = topology.keyspace(HASH).unwrap().partition_count();
@@ -48,7 +48,7 @@ fn a_sweep_over_the_keys_within_a_minute_is_seen_whole() {
     let profile = tracker.profile(partition).unwrap();
     let mut tenths = [0; 10];
     for sample in profile.samples() {
-        let annulus::topology::Cut::Key(key) = &sample.at else { panic!() };
+        let annulus::topology::SplitPoint::Key(key) = &sample.at else { panic!() };
         tenths[(u64::from_be_bytes((**key).try_into().unwrap()) / 1_200) as usize] += 1;
     }
     assert!(tenths.iter().all(|count| *count >= 8), "{tenths:?}");

@@ -1,8 +1,10 @@
 //! What is hot, and when that is said.
 
 use super::{HASH, RANGE, access, ms, read, reshaped, seeds, topology, tracker};
-use annulus::heat::{Access, AccessKind, HeatEvent, HeatOptions, KeyEvent, Observation, Tracker};
-use annulus::topology::{Cut, ReshapeSpec};
+use annulus::heat::{
+    HeatEvent, HeatOptions, KeyEvent, Observation, Operation, OperationKind, Tracker,
+};
+use annulus::topology::{ReshapeSpec, SplitPoint};
 use annulus::{KeyspaceId, ShardId};
 use std::collections::HashMap;
 
@@ -98,12 +100,12 @@ fn a_key_with_a_fifth_of_200_samples_is_reported_at_once() {
     let mut tracker = tracker(&topology());
     for n in 0..200_u64 {
         let key = if n % 5 == 0 { [0; 8] } else { n.to_be_bytes() };
-        let write = access(RANGE, &key, Access::Write).weight_of(50.0);
+        let write = access(RANGE, &key, Operation::Write).weight_of(50.0);
         tracker.observe(ms(n / 2), &write);
     }
     let events: Vec<_> = tracker.tick(ms(100)).into_iter().map(|event| (100, event)).collect();
     let [(_, true, key)] = keys_of(&events)[..] else { panic!("{events:?}") };
-    assert_eq!((&*key.key, key.keyspace, key.kind), (&[0; 8][..], RANGE, AccessKind::Write));
+    assert_eq!((&*key.key, key.keyspace, key.kind), (&[0; 8][..], RANGE, OperationKind::Write));
     assert!((key.share - 0.2).abs() < 1e-9);
     // 200 × 50 in a tenth of a second.
     assert!((key.per_second - 20_000.0).abs() < 1e-6);
@@ -180,7 +182,7 @@ fn keys_too_long_to_report_count_for_shares() {
     assert!((keys[0].share - 0.5).abs() < 1e-9);
     let profile = tracker.profile(topology().keyspace(RANGE).unwrap().partition(0).unwrap().id);
     let (place, share) = profile.unwrap().heaviest().unwrap();
-    assert_eq!(place, Cut::Key(long[1..].into()).clone());
+    assert_eq!(place, SplitPoint::Key(long[1..].into()).clone());
     assert!(share < 0.7);
 }
 

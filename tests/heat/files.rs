@@ -2,9 +2,11 @@
 
 use super::{HASH, RANGE, access, assert_near, ms, read, reshaped, topology, tracker};
 use annulus::ShardId;
-use annulus::heat::{Access, HeatEvent, HeatOptions, HeatState, TRAIL_PLACES_MAX, TRAIL_SLOTS_MAX};
+use annulus::heat::{
+    HeatEvent, HeatOptions, HeatState, Operation, TRAIL_PLACES_MAX, TRAIL_SLOTS_MAX,
+};
 use annulus::heat::{Observation, Tracker};
-use annulus::topology::{Cut, ReshapeSpec, Topology};
+use annulus::topology::{ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +15,10 @@ fn loaded(topology: &Arc<Topology>) -> Tracker {
     for n in 0..4_000_u64 {
         let (now, key) = (ms(n), (n * n % 1_009).to_be_bytes());
         tracker.observe(now, &read(HASH, if n % 3 == 0 { b"hot" } else { &key }));
-        let write = Observation { nanos: Some(100), ..access(RANGE, &key, Access::Write) };
+        let write = Observation { nanos: Some(100), ..access(RANGE, &key, Operation::Write) };
         tracker.observe(now, &write);
         if n % 10 == 0 {
-            let scan = Access::Scan { last: &[255], rows: 4 };
+            let scan = Operation::Scan { last: &[255], rows: 4 };
             tracker.observe(now, &access(RANGE, &key, scan));
         }
     }
@@ -50,7 +52,7 @@ fn an_import_goes_on_where_the_export_was() {
     let partition = topology.keyspace(RANGE).unwrap().partition(0).unwrap().id;
     let (was, is) = (before.profile(partition).unwrap(), after.profile(partition).unwrap());
     assert_eq!((was.len(), was.scan_count()), (is.len(), is.scan_count()));
-    let middle = Cut::Key(500_u64.to_be_bytes().into());
+    let middle = SplitPoint::Key(500_u64.to_be_bytes().into());
     assert_near(was.share_before(&middle), is.share_before(&middle));
     assert_near(was.rising_share(), is.rising_share());
     assert_eq!(state.samples[0].profile().len(), was.len());
@@ -128,7 +130,7 @@ fn the_trail_gets_coarser_and_loses_nothing() {
                 let weight: f64 = slot.places.iter().map(|place| place.weight).sum();
                 assert_near(weight, slot.total);
                 for place in &slot.places {
-                    let Cut::Key(key) = &place.at else { panic!() };
+                    let SplitPoint::Key(key) = &place.at else { panic!() };
                     let at_ms = u64::from_be_bytes((**key).try_into().unwrap()) / 20 * 1_000;
                     assert!((slot.at_ms..slot.at_ms + trail.slot_ms).contains(&at_ms));
                 }

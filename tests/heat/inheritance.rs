@@ -1,9 +1,9 @@
 //! Reshapes keep loads and samples.
 
 use super::{HASH, RANGE, access, assert_near, config, ms, read, reshaped, topology, tracker};
-use annulus::heat::{Access, Observation, Tracker, Windows};
-use annulus::placement::{Span, Token};
-use annulus::topology::{Change, Cut, Partition, ReshapeKind, ReshapeSpec, Topology};
+use annulus::heat::{Observation, Operation, Tracker, Windows};
+use annulus::placement::{PartitionRange, Token};
+use annulus::topology::{Change, PartitionInfo, ReshapeKind, ReshapeSpec, SplitPoint, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -34,24 +34,24 @@ fn any_op() -> impl Strategy<Value = Op> {
     )
 }
 
-fn cut(span: &Span, at: u64) -> Cut {
+fn cut(span: &PartitionRange, at: u64) -> SplitPoint {
     match span {
-        Span::Tokens(span) => {
-            Cut::Token(Token((u128::from(span.start.0) + u128::from(at) % span.width()) as u64))
-        }
-        Span::Keys(_) => Cut::Key(at.to_be_bytes()[..2].into()),
+        PartitionRange::Tokens(span) => SplitPoint::Token(Token(
+            (u128::from(span.start.0) + u128::from(at) % span.width()) as u64,
+        )),
+        PartitionRange::Keys(_) => SplitPoint::Key(at.to_be_bytes()[..2].into()),
     }
 }
 
 /// The topology after the reshape, if that is possible.
 fn apply(topology: &Topology, op: &Op) -> Option<Arc<Topology>> {
     let keyspace = topology.keyspace(if op.range { RANGE } else { HASH })?;
-    let partitions: Vec<Partition> = keyspace.partitions().collect();
+    let partitions: Vec<PartitionInfo> = keyspace.partitions().collect();
     let first = op.first.index(partitions.len());
     let span = &partitions[first].span;
     let sources = partitions.iter().skip(first);
     let cuts = if op.sources > 1 { &[][..] } else { &op.cuts };
-    let mut cuts: Vec<Cut> = cuts.iter().map(|at| cut(span, *at)).collect();
+    let mut cuts: Vec<SplitPoint> = cuts.iter().map(|at| cut(span, *at)).collect();
     cuts.sort();
     let spec = ReshapeSpec {
         keyspace: keyspace.id(),
@@ -62,7 +62,7 @@ fn apply(topology: &Topology, op: &Op) -> Option<Arc<Topology>> {
     topology.target_spans(&spec).is_ok().then(|| reshaped(topology, spec))
 }
 
-fn partitions(topology: &Topology, keyspace: KeyspaceId) -> Vec<Partition> {
+fn partitions(topology: &Topology, keyspace: KeyspaceId) -> Vec<PartitionInfo> {
     topology.keyspace(keyspace).unwrap().partitions().collect()
 }
 
@@ -71,14 +71,14 @@ fn samples(
     tracker: &Tracker,
     topology: &Topology,
     keyspace: KeyspaceId,
-) -> Vec<(Cut, PartitionId)> {
+) -> Vec<(SplitPoint, PartitionId)> {
     let mut all = Vec::new();
     for partition in partitions(topology, keyspace) {
         let Some(profile) = tracker.profile(partition.id) else { continue };
         for sample in profile.samples() {
             let inside = match (&partition.span, &sample.at) {
-                (Span::Tokens(span), Cut::Token(token)) => span.contains(*token),
-                (Span::Keys(span), Cut::Key(key)) => span.contains(key),
+                (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.contains(*token),
+                (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.contains(key),
                 _ => false,
             };
             assert!(inside, "{} is not in {}", sample.at, partition.span);
@@ -109,7 +109,7 @@ proptest! {
         for (key, range, weight) in &keys {
             let key = key.to_be_bytes();
             let keyspace = if *range { RANGE } else { HASH };
-            let kind = if weight % 2 == 0 { Access::Read } else { Access::Write };
+            let kind = if weight % 2 == 0 { Operation::Read } else { Operation::Write };
             let access = Observation { weight: *weight as f64, ..access(keyspace, &key, kind) };
             tracker.observe(ms(5_000 * weight / 9), &access);
         }
@@ -139,11 +139,11 @@ proptest! {
     }
 }
 
-fn split(topology: &Topology, cut: Cut, keyspace: KeyspaceId) -> Arc<Topology> {
+fn split(topology: &Topology, cut: SplitPoint, keyspace: KeyspaceId) -> Arc<Topology> {
     let spans = partitions(topology, keyspace);
     let source = spans.iter().rev().find(|partition| match (&partition.span, &cut) {
-        (Span::Tokens(span), Cut::Token(token)) => span.contains(*token),
-        (Span::Keys(span), Cut::Key(key)) => span.contains(key),
+        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.contains(*token),
+        (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.contains(key),
         _ => false,
     });
     let (sources, owner) = (vec![source.unwrap().id], source.unwrap().owner);
@@ -158,11 +158,11 @@ fn a_split_divides_by_the_samples_and_scans_go_to_both_sides() {
         let key = [if n % 4 == 0 { b'a' } else { b'x' }, n as u8];
         tracker.observe(ms(n), &read(RANGE, &key));
     }
-    let scan = Access::Scan { last: b"z", rows: 0 };
+    let scan = Operation::Scan { last: b"z", rows: 0 };
     (0..20).for_each(|_| tracker.observe(ms(200), &access(RANGE, b"n", scan)));
     let whole = tracker.load(ms(200), before.keyspace(RANGE).unwrap().partition(0).unwrap().id);
-    let after = split(&before, Cut::Key(b"m"[..].into()), RANGE);
-    let after = split(&after, Cut::Key(b"x"[..].into()), RANGE);
+    let after = split(&before, SplitPoint::Key(b"m"[..].into()), RANGE);
+    let after = split(&after, SplitPoint::Key(b"x"[..].into()), RANGE);
     tracker.follow(ms(200), &after);
     let parts = partitions(&after, RANGE);
     let share = |index: usize| tracker.load(ms(200), parts[index].id).medium / whole.medium;
@@ -180,7 +180,7 @@ fn the_trail_marks_reshapes_and_dropped_keyspaces_are_forgotten() {
     let before = topology();
     let mut tracker = tracker(&before);
     tracker.observe(ms(1), &read(RANGE, b"key"));
-    let after = split(&before, Cut::Key(b"m"[..].into()), RANGE);
+    let after = split(&before, SplitPoint::Key(b"m"[..].into()), RANGE);
     tracker.follow(ms(10), &after);
     let spec = ReshapeSpec {
         keyspace: RANGE,

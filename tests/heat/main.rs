@@ -22,7 +22,7 @@ mod inheritance;
 mod noise;
 mod rates;
 
-use annulus::heat::{Access, HeatOptions, Observation, Tracker};
+use annulus::heat::{HeatOptions, Observation, Operation, Tracker};
 use annulus::topology::{Change, KeyspaceSpec, ReshapeSpec, ShardInfo, Topology};
 use annulus::{KeyspaceId, ShardId};
 use proptest::prelude::ProptestConfig;
@@ -69,12 +69,12 @@ fn tracker(topology: &Arc<Topology>) -> Tracker {
     tracker
 }
 
-fn access<'o>(keyspace: KeyspaceId, key: &'o [u8], kind: Access<'o>) -> Observation<'o> {
+fn access<'o>(keyspace: KeyspaceId, key: &'o [u8], kind: Operation<'o>) -> Observation<'o> {
     Observation { keyspace, key, kind, bytes: 0, nanos: None, weight: 1.0 }
 }
 
 fn read(keyspace: KeyspaceId, key: &[u8]) -> Observation<'_> {
-    access(keyspace, key, Access::Read)
+    access(keyspace, key, Operation::Read)
 }
 
 fn ms(ms: u64) -> Duration {

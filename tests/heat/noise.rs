@@ -2,8 +2,8 @@
 //! what it gets back.
 
 use super::{ms, read, seeds};
-use annulus::balance::rebalance::{Demand, PartitionDemand, RebalanceOptions, rebalance};
 use annulus::heat::{HeatOptions, Tracker};
+use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, rebalance};
 use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Rates against their formula, and what a report makes of them.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, topology, tracker};
-use annulus::heat::{Access, Amounts, Observation, Rates, Windows};
+use annulus::heat::{Amounts, Observation, Operation, Rates, Windows};
 use annulus::topology::Change;
 use std::time::Duration;
 
@@ -49,9 +49,9 @@ fn a_report_adds_up() {
         let last = (n + 9).to_be_bytes();
         let hash = Observation { bytes: 10, nanos: Some(500), ..read(HASH, &key) };
         tracker.observe(now, &hash);
-        let scan = Access::Scan { last: &last, rows: 32 };
+        let scan = Operation::Scan { last: &last, rows: 32 };
         tracker.observe(now, &Observation { weight: 2.0, ..access(RANGE, &key, scan) });
-        tracker.observe(now, &Observation { bytes: 7, ..access(RANGE, &key, Access::Write) });
+        tracker.observe(now, &Observation { bytes: 7, ..access(RANGE, &key, Operation::Write) });
     }
     let now = ms(2_000);
     let report = tracker.report(now);

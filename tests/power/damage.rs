@@ -9,7 +9,7 @@
 use crate::churn::{quick_directory, seed};
 use crate::images::{count, on_two_threads};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Creation, Durability, Options, ShardId, Store};
+use annulus::{Batch, CreateMode, Durability, Options, ShardId, Store};
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn options() -> Options {
 }
 
 fn open(path: &Path) -> annulus::Result<Store> {
-    Store::builder(path).create(Creation::Never).options(options()).open()
+    Store::builder(path).create(CreateMode::Never).options(options()).open()
 }
 
 fn key(row: usize) -> String {

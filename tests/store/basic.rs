@@ -1,7 +1,7 @@
 //! Each call of the public API does what its documentation says.
 
 use crate::churn::quick_directory;
-use annulus::placement::HashedPart;
+use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, ErrorKind, Options, ReadOptions, ScanOptions, Store, Swap};
 use std::ops::Bound;
@@ -222,7 +222,7 @@ fn concurrent_swaps_lose_nothing() {
 #[test]
 fn a_fixed_part_of_the_key_keeps_an_entity_together() {
     let (_directory, store) = store();
-    let spec = KeyspaceSpec::hash().hashed(HashedPart::UpTo { delimiter: b'/' });
+    let spec = KeyspaceSpec::hash().hashed(HashPart::UpTo { delimiter: b'/' });
     let orders = store.create_keyspace("orders", spec).unwrap();
     for user in 0..50 {
         for order in 0..20 {

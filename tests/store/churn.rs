@@ -1,8 +1,8 @@
 //! Random reshapes without a pause, for tests that check something else meanwhile; and where such
 //! tests put their stores, how long they take, what their seed is.
 
-use annulus::balance::{Request, SplitAt};
-use annulus::placement::{Span, Token};
+use annulus::placement::{PartitionRange, Token};
+use annulus::planner::{Request, SplitAt};
 use annulus::{
     Check, Error, ErrorKind, Keyspace, Outcome, PartitionId, ReshapeOptions, ShardId, ShardSpec,
     Store, Transport,
@@ -183,14 +183,14 @@ impl Churn {
     }
 
     /// Somewhere inside a span.
-    fn place(&mut self, span: Span) -> SplitAt {
+    fn place(&mut self, span: PartitionRange) -> SplitAt {
         match span {
             // Weights that change may leave an arc of a single token, which cannot be cut.
-            Span::Tokens(span) if span.width() > 1 && self.random.bool() => {
+            PartitionRange::Tokens(span) if span.width() > 1 && self.random.bool() => {
                 let width = u64::try_from(span.width()).unwrap_or(u64::MAX);
                 SplitAt::Token(Token(span.start.0 + self.random.u64(1..width)))
             }
-            Span::Keys(span) => {
+            PartitionRange::Keys(span) => {
                 let letter = self.random.lowercase().to_string().into_bytes();
                 if span.contains(&letter) && letter[..] != span.start[..] {
                     return SplitAt::Key(letter);

@@ -2,14 +2,14 @@
 //! else is touched. Method: a store is made, dropped, changed on disk, and opened.
 
 use crate::basic::{both, reopen, small, store};
-use annulus::{Batch, Creation, Durability, ErrorKind, ScanOptions, Store};
+use annulus::{Batch, CreateMode, Durability, ErrorKind, ScanOptions, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
 fn open(path: &Path) -> annulus::Error {
-    Store::builder(path).create(Creation::Never).options(small()).open().unwrap_err()
+    Store::builder(path).create(CreateMode::Never).options(small()).open().unwrap_err()
 }
 
 fn closed() -> (TempDir, PathBuf) {
@@ -58,7 +58,7 @@ fn a_missing_store_and_a_foreign_directory_are_refused() {
     assert_eq!(foreign.kind(), ErrorKind::AlreadyExists, "{foreign}");
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     let (_directory, path) = closed();
-    let again = Store::builder(&path).create(Creation::New).open().unwrap_err();
+    let again = Store::builder(&path).create(CreateMode::New).open().unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists, "{again}");
 }
 

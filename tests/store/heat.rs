@@ -5,10 +5,10 @@
 
 use crate::basic::small;
 use crate::churn::{quick_directory, seed};
-use annulus::balance::rebalance::{Policy, RebalanceOptions};
 use annulus::heat::{HeatEvent, HeatOptions, PartitionReport};
+use annulus::planner::load::{Policy, RebalanceOptions};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Event, Keyspace, LastHeat, Options, Store, Verdict};
+use annulus::{Batch, Event, Keyspace, Options, SavedHeat, Store, Verdict};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -336,7 +336,7 @@ fn the_next_opening_knows_the_load() {
     options.rebalance.policy = Policy::Manual;
     options.heat = Some(unforgetting());
     let store = open(directory.path(), options.clone());
-    assert_eq!(LastHeat::read(directory.path().join("nowhere")).unwrap(), None);
+    assert_eq!(SavedHeat::read(directory.path().join("nowhere")).unwrap(), None);
     let keyspace = filled(&store);
     for _ in 0..50_000 {
         keyspace.get(key(9)).unwrap();
@@ -344,7 +344,7 @@ fn the_next_opening_knows_the_load() {
     store.rebalancer().run().unwrap();
     store.close().unwrap();
     drop((keyspace, store));
-    let last = LastHeat::read(directory.path()).unwrap().unwrap();
+    let last = SavedHeat::read(directory.path()).unwrap().unwrap();
     assert!(last.report.max_over_mean.medium > 3.0, "{:?}", last.report);
     let store = open(directory.path(), options.clone());
     assert!(store.heat().max_over_mean.medium > 3.0);
@@ -356,6 +356,6 @@ fn the_next_opening_knows_the_load() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
-    assert!(LastHeat::read(directory.path()).is_err());
+    assert!(SavedHeat::read(directory.path()).is_err());
     assert!(open(directory.path(), options).verify().unwrap().is_sound());
 }

@@ -8,8 +8,8 @@
 
 use crate::basic::small;
 use crate::churn::quick_directory;
-use annulus::balance::{Request, SplitAt};
 use annulus::heat::{HeatEvent, HeatOptions};
+use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Batch, Durability, ErrorKind, Event, Job, Keyspace, Options, ReshapeOptions, ShardId, Store,

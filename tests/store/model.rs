@@ -3,7 +3,7 @@
 //! each; every answer is compared. proptest prints the operations that fail, made small.
 
 use crate::basic::reopen;
-use annulus::placement::HashedPart;
+use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Keyspace, Prefix, ReadOptions, ScanOptions, Store};
 use proptest::collection::vec;
@@ -214,8 +214,8 @@ impl Pair {
 fn open_keyspaces(store: &Store) -> Vec<Keyspace> {
     let specs: [(&str, KeyspaceSpec); 4] = [
         ("hash", KeyspaceSpec::hash().into()),
-        ("up to", KeyspaceSpec::hash().hashed(HashedPart::UpTo { delimiter: b'/' }).into()),
-        ("tag", KeyspaceSpec::hash().hashed(HashedPart::Tag).into()),
+        ("up to", KeyspaceSpec::hash().hashed(HashPart::UpTo { delimiter: b'/' }).into()),
+        ("tag", KeyspaceSpec::hash().hashed(HashPart::Tag).into()),
         ("range", KeyspaceSpec::range().split_at(["a", "b", "b\u{0}", "{"]).into()),
     ];
     specs.map(|(name, spec)| store.keyspace_or_create(name, spec).unwrap()).into()

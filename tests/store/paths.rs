@@ -4,7 +4,7 @@
 
 use crate::basic::{both, small};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Creation, ErrorKind, Keyspace, Options, ShardId, ShardSpec, Store};
+use annulus::{CreateMode, ErrorKind, Keyspace, Options, ShardId, ShardSpec, Store};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -24,7 +24,7 @@ fn open(path: &Path) -> Store {
 }
 
 fn refused(path: &Path) -> annulus::Error {
-    Store::builder(path).create(Creation::Never).options(options()).open().unwrap_err()
+    Store::builder(path).create(CreateMode::Never).options(options()).open().unwrap_err()
 }
 
 fn fill(keyspace: &Keyspace, rows: usize) {
@@ -388,7 +388,7 @@ fn nothing_is_made_inside_a_shard_of_another_store() {
     let (outer, other) = (directory.path().join("outer"), directory.path().join("other"));
     drop(open(&outer));
     let inside = outer.join("shards/0/data/inside");
-    let new = |path: &Path| Store::builder(path).create(Creation::New).options(options());
+    let new = |path: &Path| Store::builder(path).create(CreateMode::New).options(options());
     let nested = new(&inside).open().unwrap_err();
     let created = new(&other).shard(ShardSpec::new(&inside)).open().unwrap_err();
     fs::remove_dir_all(&other).unwrap();

@@ -9,7 +9,7 @@
 
 use crate::basic::{both, reopen, small, store};
 use crate::reshape::{fill, rows};
-use annulus::balance::{Request, SplitAt};
+use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Batch, ErrorKind, Options, ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Throttle,

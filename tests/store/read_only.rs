@@ -4,7 +4,7 @@
 use crate::basic::{both, reopen, small, store};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, Creation, Durability, ErrorKind, PartitionId, Result, ShardId, ShardSpec, Store,
+    Batch, CreateMode, Durability, ErrorKind, PartitionId, Result, ShardId, ShardSpec, Store,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -131,7 +131,7 @@ fn a_store_that_is_not_there_is_not_found() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     assert_eq!(open_read_only(&path).unwrap_err().kind(), ErrorKind::NotFound);
-    let builder = Store::builder(&path).create(Creation::New).read_only(true);
+    let builder = Store::builder(&path).create(CreateMode::New).read_only(true);
     assert_eq!(builder.open().unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert!(!path.exists());
 }

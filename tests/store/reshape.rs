@@ -3,8 +3,8 @@
 //! deleted ranges in files and in memory, against what was there before; then reopened.
 
 use crate::basic::{both, quick_store, reopen, store};
-use annulus::balance::{Request, SplitAt};
 use annulus::placement::Token;
+use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Check, ErrorKind, Keyspace, Outcome, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec,

@@ -11,7 +11,7 @@ mod child;
 mod writes;
 
 use crate::churn::{Enough, quick_directory, seed};
-use annulus::balance::{Request, SplitAt};
+use annulus::planner::{Request, SplitAt};
 use annulus::{Check, PartitionId, ReshapeOptions, ShardId, Store, Transport};
 use child::{Order, Work, store_at};
 use std::fs;

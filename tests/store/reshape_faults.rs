@@ -5,7 +5,7 @@
 use crate::basic::{both, quick_store, reopen, small, store};
 use crate::churn::Stop;
 use crate::reshape::{fill, rows};
-use annulus::balance::{Request, SplitAt};
+use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Batch, Check, ErrorKind, Options, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec,

@@ -1,10 +1,10 @@
 //! Random sequences of every change there is.
 
 use super::{config, shard, shards};
-use annulus::placement::{HashedPart, Span, Token};
+use annulus::placement::{HashPart, PartitionRange, Token};
 use annulus::topology::{
-    Change, Cut, Keyspace, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, Topology,
-    decode_topology, encode_topology,
+    Change, KeyspaceLayout, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, SplitPoint,
+    Topology, decode_topology, encode_topology,
 };
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use proptest::prelude::*;
@@ -75,7 +75,7 @@ impl Reshape {
         let first = self.first.index(keyspace.partition_count());
         let sources = keyspace.partitions().skip(first).take(self.sources).map(|p| p.id).collect();
         let span = keyspace.partition(first)?.span;
-        let mut cuts: Vec<Cut> =
+        let mut cuts: Vec<SplitPoint> =
             self.cuts.iter().map(|(token, key)| cut(&span, *token, key)).collect();
         if !self.careless {
             cuts.sort();
@@ -88,13 +88,13 @@ impl Reshape {
 }
 
 /// Mostly inside the span.
-fn cut(span: &Span, token: u64, suffix: &[u8]) -> Cut {
+fn cut(span: &PartitionRange, token: u64, suffix: &[u8]) -> SplitPoint {
     match span {
-        Span::Tokens(span) => {
+        PartitionRange::Tokens(span) => {
             let at = u128::from(span.start.0) + u128::from(token) % span.width();
-            Cut::Token(Token(at as u64))
+            SplitPoint::Token(Token(at as u64))
         }
-        Span::Keys(span) => Cut::Key([&span.start, suffix].concat().into()),
+        PartitionRange::Keys(span) => SplitPoint::Key([&span.start, suffix].concat().into()),
     }
 }
 
@@ -102,7 +102,7 @@ fn change(op: &Op, topology: &Topology, prepared: &mut Vec<Prepared>) -> Option<
     let shards: Vec<ShardId> = topology.shards().map(|shard| shard.id).collect();
     Some(match op {
         Op::CreateHash(name, arcs) => {
-            let spec = KeyspaceSpec::hash().hashed(HashedPart::Whole).arcs_per_shard(*arcs);
+            let spec = KeyspaceSpec::hash().hashed(HashPart::Whole).arcs_per_shard(*arcs);
             Change::CreateKeyspace { name: format!("keyspace {name}"), spec: spec.into() }
         }
         Op::CreateRange(name, keys) => {
@@ -135,7 +135,7 @@ fn change(op: &Op, topology: &Topology, prepared: &mut Vec<Prepared>) -> Option<
 type Prepared = (ReshapeSpec, Vec<PartitionName>);
 type Routes = BTreeMap<(KeyspaceId, Vec<u8>), PartitionName>;
 
-fn route(keyspace: &Keyspace, key: &[u8]) -> PartitionName {
+fn route(keyspace: &KeyspaceLayout, key: &[u8]) -> PartitionName {
     let partition = keyspace.partition(keyspace.partitioning().find(key)).unwrap();
     PartitionName { id: partition.id, generation: partition.generation }
 }
@@ -263,7 +263,7 @@ proptest! {
         topology = numbered;
         // A split or merge does not name the generations of its sources.
         let generation = |generation| if spec.kind() == ReshapeKind::Move { generation } else { 0 };
-        let sources = |topology: &Topology| -> Option<Vec<(u32, Span)>> {
+        let sources = |topology: &Topology| -> Option<Vec<(u32, PartitionRange)>> {
             let keyspace = topology.keyspace(spec.keyspace)?;
             let find = |id| keyspace.partitions().find(|p| p.id == id);
             spec.sources.iter().map(|id| find(*id).map(|p| (generation(p.generation), p.span))).collect()

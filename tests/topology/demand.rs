@@ -1,11 +1,11 @@
 //! A store as the planner sees it, and what becomes of it when steps are carried out: loads are
 //! divided by the profiles, bytes by tokens or sampled places.
 
-use annulus::balance::Step;
-use annulus::balance::rebalance::{Demand, PartitionDemand};
 use annulus::heat::{Profile, Sample};
-use annulus::placement::{Span, Token};
-use annulus::topology::{Change, Cut, Partition, ShardInfo, Topology};
+use annulus::placement::{PartitionRange, Token};
+use annulus::planner::Step;
+use annulus::planner::load::{Demand, PartitionDemand};
+use annulus::topology::{Change, PartitionInfo, ShardInfo, SplitPoint, Topology};
 use annulus::{PartitionId, ShardId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl std::fmt::Debug for World {
             let (load, bytes) = (demand.load, demand.bytes / MIB);
             writeln!(f, "{id} on {owner}: {load:.1}/s, {bytes} MiB, {samples} samples, {span}")?;
         }
-        write!(f, "{:?} {:?}", self.demand.under_way, self.demand.rested)
+        write!(f, "{:?} {:?}", self.demand.in_flight, self.demand.rested)
     }
 }
 
@@ -39,11 +39,11 @@ impl World {
         Self { topology, demand: Demand::default() }
     }
 
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = Partition> {
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = PartitionInfo> {
         self.topology.keyspaces().flat_map(|keyspace| keyspace.partitions())
     }
 
-    pub(crate) fn partition(&self, id: PartitionId) -> Partition {
+    pub(crate) fn partition(&self, id: PartitionId) -> PartitionInfo {
         self.partitions().find(|partition| partition.id == id).unwrap()
     }
 
@@ -99,7 +99,8 @@ impl World {
     /// The world after a step.
     pub(crate) fn carry_out(&mut self, step: &Step) {
         let spec = step.spec().unwrap();
-        let sources: Vec<Partition> = spec.sources.iter().map(|id| self.partition(*id)).collect();
+        let sources: Vec<PartitionInfo> =
+            spec.sources.iter().map(|id| self.partition(*id)).collect();
         let spans = self.topology.target_spans(&spec).unwrap();
         let (targets, numbered) = self.topology.name_targets(&spec).unwrap();
         let change = Change::Reshape { spec: spec.clone(), targets: targets.clone() };
@@ -125,10 +126,10 @@ impl World {
 }
 
 fn divide(
-    source: &Partition,
+    source: &PartitionInfo,
     demand: &PartitionDemand,
-    cuts: &[Cut],
-    spans: &[Span],
+    cuts: &[SplitPoint],
+    spans: &[PartitionRange],
 ) -> Vec<PartitionDemand> {
     if cuts.is_empty() {
         return vec![demand.clone()];
@@ -157,26 +158,26 @@ fn divide(
     parts.collect()
 }
 
-pub(crate) fn at(place: Cut) -> Sample {
+pub(crate) fn at(place: SplitPoint) -> Sample {
     Sample { at: place, weight: 1.0, write: false }
 }
 
 /// A place at a share of the way through a span.
-pub(crate) fn inside(span: &Span, share: f64) -> Cut {
+pub(crate) fn inside(span: &PartitionRange, share: f64) -> SplitPoint {
     match span {
-        Span::Tokens(span) => {
+        PartitionRange::Tokens(span) => {
             let offset = (span.width() as f64 * share) as u128;
-            Cut::Token(Token(span.start.0 + offset.min(span.width() - 1) as u64))
+            SplitPoint::Token(Token(span.start.0 + offset.min(span.width() - 1) as u64))
         }
-        Span::Keys(span) => {
+        PartitionRange::Keys(span) => {
             let digits = ((1u64 << 40) as f64 * share) as u64;
-            Cut::Key([&span.start, &[0][..], &digits.to_be_bytes()].concat().into())
+            SplitPoint::Key([&span.start, &[0][..], &digits.to_be_bytes()].concat().into())
         }
     }
 }
 
 /// Samples spread evenly over a span, in a random order.
-pub(crate) fn even(span: &Span, count: usize, random: &mut fastrand::Rng) -> Vec<Sample> {
+pub(crate) fn even(span: &PartitionRange, count: usize, random: &mut fastrand::Rng) -> Vec<Sample> {
     let mut samples: Vec<Sample> =
         (0..count).map(|n| at(inside(span, (n as f64 + 0.5) / count as f64))).collect();
     random.shuffle(&mut samples);

@@ -1,11 +1,11 @@
 //! Plans, carried out on a model: rows of known sizes, and steps in any order.
 
 use super::{config, create, shard, shards};
-use annulus::balance::{Plan, Request, Sizes, SplitAt, Step, StepCut, plan};
-use annulus::placement::{KeySpan, Ring, Span, Token};
+use annulus::placement::{KeyRange, PartitionRange, Ring, Token};
+use annulus::planner::{Plan, Request, Sizes, SplitAt, Step, StepCut, plan};
 use annulus::topology::{
-    Change, Cut, Keyspace, KeyspaceSpec, Partition, Partitioning, ReshapeKind, ReshapeSpec,
-    Topology,
+    Change, KeyspaceLayout, KeyspaceSpec, PartitionInfo, Partitioning, ReshapeKind, ReshapeSpec,
+    SplitPoint, Topology,
 };
 use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
 use proptest::prelude::*;
@@ -55,20 +55,20 @@ impl Model {
         partitions.map(|partition| (partition.id, self.bytes(&partition.span))).collect()
     }
 
-    fn bytes(&self, span: &Span) -> u64 {
+    fn bytes(&self, span: &PartitionRange) -> u64 {
         match span {
-            Span::Tokens(span) => (span.width() >> 32) as u64,
-            Span::Keys(span) => self.rows_of(span).map(|(_, bytes)| bytes).sum(),
+            PartitionRange::Tokens(span) => (span.width() >> 32) as u64,
+            PartitionRange::Keys(span) => self.rows_of(span).map(|(_, bytes)| bytes).sum(),
         }
     }
 
-    fn rows_of(&self, span: &KeySpan) -> impl Iterator<Item = (&Vec<u8>, &u64)> {
+    fn rows_of(&self, span: &KeyRange) -> impl Iterator<Item = (&Vec<u8>, &u64)> {
         let end = span.end.clone().map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec()));
         self.rows.range((Bound::Included(span.start.to_vec()), end))
     }
 
     fn log_of(&self, shard: u32) -> i128 {
-        let owned = |partition: &Partition| partition.owner == ShardId(shard);
+        let owned = |partition: &PartitionInfo| partition.owner == ShardId(shard);
         let log = self.topology.keyspace(LOG).unwrap().partitions().filter(owned);
         log.map(|partition| i128::from(self.bytes(&partition.span))).sum()
     }
@@ -105,7 +105,7 @@ impl Model {
         for (cut, owner) in step.cuts.iter().zip(&step.owners[1..]) {
             let cut = match cut {
                 StepCut::At(cut) => Some(cut.clone()),
-                StepCut::Bytes { permille } => self.key_at(&source, *permille).map(Cut::Key),
+                StepCut::Bytes { permille } => self.key_at(&source, *permille).map(SplitPoint::Key),
                 _ => unreachable!("there is no other"),
             };
             if let Some(cut) = cut.filter(|cut| spec.cuts.last().is_none_or(|last| last < cut)) {
@@ -116,9 +116,9 @@ impl Model {
         spec
     }
 
-    fn key_at(&self, partition: &Partition, permille: u32) -> Option<Box<[u8]>> {
+    fn key_at(&self, partition: &PartitionInfo, permille: u32) -> Option<Box<[u8]>> {
         assert!((1..1000).contains(&permille));
-        let Span::Keys(span) = &partition.span else { panic!("bytes of tokens") };
+        let PartitionRange::Keys(span) = &partition.span else { panic!("bytes of tokens") };
         let before = u128::from(self.bytes(&partition.span)) * u128::from(permille) / 1000;
         let mut so_far = 0;
         let rows = self.rows_of(span).filter(|(key, _)| **key != *span.start);
@@ -147,7 +147,7 @@ impl Model {
         prepared.iter().for_each(|change| self.change(change));
     }
 
-    fn users(&self) -> &Keyspace {
+    fn users(&self) -> &KeyspaceLayout {
         self.topology.keyspace(USERS).unwrap()
     }
 
@@ -387,13 +387,13 @@ fn what_is_asked_for_is_one_step() {
 
     let split = |partition, at, to| Request::Split { partition, at, to };
     let middle = step(split(one, SplitAt::Middle, Some(ShardId(1))));
-    assert_eq!(middle.cuts, [StepCut::At(Cut::Token(Token(1 << 62)))]);
+    assert_eq!(middle.cuts, [StepCut::At(SplitPoint::Token(Token(1 << 62)))]);
     assert_eq!((middle.kind, middle.moved_bytes), (ReshapeKind::Split, 1 << 30));
     let middle = step(split(three, SplitAt::Middle, None));
     assert_eq!(middle.cuts, [StepCut::Bytes { permille: 500 }]);
     assert_eq!((middle.owners.len(), middle.moved_bytes), (2, 0));
     let key = step(split(three, SplitAt::Key(b"A".to_vec()), None));
-    assert_eq!(key.spec().unwrap().cuts, [Cut::Key(b"A"[..].into())]);
+    assert_eq!(key.spec().unwrap().cuts, [SplitPoint::Key(b"A"[..].into())]);
     let token = step(split(two, SplitAt::Token(Token(3 << 62)), Some(ShardId(0))));
     assert_eq!(token.owners, [ShardId(1), ShardId(0)]);
 

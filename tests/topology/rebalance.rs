@@ -2,11 +2,13 @@
 
 use super::demand::{MIB, World, at, even, inside};
 use super::{config, create, shard, shards};
-use annulus::balance::rebalance::{
+use annulus::heat::Sample;
+use annulus::planner::load::{
     Cause, PartitionDemand, Reason, Rebalance, RebalanceOptions, Subject, rebalance,
 };
-use annulus::heat::Sample;
-use annulus::topology::{Change, Cut, KeyspaceSpec, ReshapeKind, ReshapeSpec, ShardInfo, Topology};
+use annulus::topology::{
+    Change, KeyspaceSpec, ReshapeKind, ReshapeSpec, ShardInfo, SplitPoint, Topology,
+};
 use annulus::{PartitionId, ShardId};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +51,10 @@ fn random_topology(random: &mut fastrand::Rng, kind: Kind) -> Topology {
     topology
 }
 
-fn random_samples(span: &annulus::placement::Span, random: &mut fastrand::Rng) -> Vec<Sample> {
+fn random_samples(
+    span: &annulus::placement::PartitionRange,
+    random: &mut fastrand::Rng,
+) -> Vec<Sample> {
     let count = random.usize(64..400);
     let mut samples = even(span, count, random);
     match random.u8(0..6) {
@@ -91,7 +96,7 @@ fn random_world(seed: u64, kind: Kind) -> World {
             world.demand.rested.insert(partition.id, Duration::from_secs(random.u64(0..120)));
         }
         if kind == Kind::Any && random.u8(..) < 8 {
-            world.demand.under_way.extend(random_reshape(&world, partition.id, &mut random));
+            world.demand.in_flight.extend(random_reshape(&world, partition.id, &mut random));
         }
     }
     if kind == Kind::Any && random.bool() {
@@ -123,7 +128,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World 
     let before = world.worst_load();
     let mut sources = BTreeSet::new();
     let busy: BTreeSet<PartitionId> =
-        world.demand.under_way.iter().flat_map(|spec| spec.sources.clone()).collect();
+        world.demand.in_flight.iter().flat_map(|spec| spec.sources.clone()).collect();
     let mut arrived: BTreeMap<ShardId, u64> = BTreeMap::new();
     for action in &found.actions {
         let step = &action.step;
@@ -145,7 +150,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World 
         }
         after.carry_out(step);
         // With loads that nobody told of, only the plan's own figures say how it is.
-        if world.demand.under_way.is_empty() {
+        if world.demand.in_flight.is_empty() {
             let worst = after.worst_load();
             assert!(
                 worst <= before.max(options.imbalance_goal) + 1e-6,
@@ -157,7 +162,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World 
         let free = world.demand.bytes_free.get(&shard);
         assert!(free.is_none_or(|free| bytes as f64 <= 0.9 * *free as f64 + 1.0));
     }
-    if world.demand.under_way.is_empty() {
+    if world.demand.in_flight.is_empty() {
         let (told, worst) = (found.after.load_max_over_mean, after.worst_load());
         assert!((told - worst).abs() < 1e-6, "{told} was told, {worst} it is");
         assert_eq!(found.after.partitions, after.partitions().count());
@@ -255,7 +260,7 @@ fn least_bytes(world: &World, goal: f64) -> f64 {
 }
 
 /// One range on one of four shards.
-fn one_range(samples: impl Fn(&annulus::placement::Span) -> Vec<Sample>) -> World {
+fn one_range(samples: impl Fn(&annulus::placement::PartitionRange) -> Vec<Sample>) -> World {
     let mut world = World::new(create(&shards(4), "log", KeyspaceSpec::range()));
     let span = world.partition(PartitionId(1)).span;
     world.set(1, 10_000.0, 1024 * MIB, samples(&span));
@@ -278,7 +283,7 @@ fn one_partition_is_spread_in_one_step() {
 
 #[test]
 fn a_hot_key_is_left_alone() {
-    let hot = |span: &annulus::placement::Span| {
+    let hot = |span: &annulus::placement::PartitionRange| {
         let mut samples = even(span, 512, &mut fastrand::Rng::with_seed(7));
         samples.extend((0..512).map(|_| at(inside(span, 0.3))));
         samples
@@ -290,7 +295,10 @@ fn a_hot_key_is_left_alone() {
     check_again(&after, &options());
     let of_owner = |id| after.partitions().filter(move |it| it.owner == ShardId(id));
     let [own] = &of_owner(0).collect::<Vec<_>>()[..] else { panic!("{}", found.plan()) };
-    let (Cut::Key(key), annulus::placement::Span::Keys(span)) = (key, &own.span) else { panic!() };
+    let (SplitPoint::Key(key), annulus::placement::PartitionRange::Keys(span)) = (key, &own.span)
+    else {
+        panic!()
+    };
     assert_eq!((&span.start, span.end.as_deref()), (&key, Some(&[&key, &[0][..]].concat()[..])));
     // The others share what is left.
     let sums = after.by_shard(|demand| demand.load);
@@ -314,9 +322,9 @@ fn appended_keys_go_to_another_shard() {
     let found = rebalance(&world.topology, &world.demand, &options());
     let [action] = &found.actions[..] else { panic!("{}", found.plan()) };
     let moved = action.step.sources[0];
-    let Cut::Key(last) = inside(&world.partition(moved).span, 0.255) else { panic!() };
+    let SplitPoint::Key(last) = inside(&world.partition(moved).span, 0.255) else { panic!() };
     let spec = action.step.spec().unwrap();
-    assert_eq!(spec.cuts, [Cut::Key([&last, &[0][..]].concat().into())], "{}", found.plan());
+    assert_eq!(spec.cuts, [SplitPoint::Key([&last, &[0][..]].concat().into())], "{}", found.plan());
     assert_eq!((spec.owners[0], action.step.moved_bytes), (ShardId(0), 0));
     assert!(action.step.reason.contains("where new keys are appended"), "{}", found.plan());
     let after = check(&world, &options(), &found);
@@ -341,7 +349,7 @@ fn nothing_is_done_below_the_start() {
     };
     let below = plan(1199.0, &options());
     assert!(below.actions.is_empty());
-    let balanced = |refusal: &annulus::balance::rebalance::Refusal| {
+    let balanced = |refusal: &annulus::planner::load::Refusal| {
         refusal.subject == Subject::Shard(ShardId(0))
             && matches!(refusal.reason, Reason::Balanced { times, .. } if times > 1.19)
     };
@@ -376,7 +384,7 @@ fn what_rests_or_is_under_way_is_not_touched() {
     let cuts = vec![inside(&world.partition(PartitionId(1)).span, 0.5)];
     let owners = vec![ShardId(0), ShardId(1)];
     let begun = ReshapeSpec { keyspace, sources: vec![PartitionId(1)], cuts, owners };
-    world.demand.under_way.push(begun);
+    world.demand.in_flight.push(begun);
     let found = rebalance(&world.topology, &world.demand, &options());
     assert!(found.actions.is_empty());
     // 950 of 1900 have gone already.

@@ -3,7 +3,7 @@
 use super::{create, shard, shards};
 use annulus::placement::Token;
 use annulus::topology::{
-    Change, Cut, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, ShardInfo, Topology,
+    Change, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, ShardInfo, SplitPoint, Topology,
     encode_topology,
 };
 use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
@@ -11,13 +11,13 @@ use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
 const HASH: u32 = 1;
 const RANGE: u32 = 2;
 
-/// Keyspace 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
+/// KeyspaceLayout 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
 fn topology() -> Topology {
     let topology = create(&shards(3), "users", KeyspaceSpec::hash().arcs_per_shard(2));
     create(&topology, "log", KeyspaceSpec::range().split_at(["g", "p"]))
 }
 
-fn spec(keyspace: u32, sources: &[u64], cuts: &[Cut], owners: &[u32]) -> ReshapeSpec {
+fn spec(keyspace: u32, sources: &[u64], cuts: &[SplitPoint], owners: &[u32]) -> ReshapeSpec {
     ReshapeSpec {
         keyspace: KeyspaceId(keyspace),
         sources: sources.iter().copied().map(PartitionId).collect(),
@@ -26,14 +26,14 @@ fn spec(keyspace: u32, sources: &[u64], cuts: &[Cut], owners: &[u32]) -> Reshape
     }
 }
 
-fn key(key: &str) -> Cut {
-    Cut::Key(key.as_bytes().into())
+fn key(key: &str) -> SplitPoint {
+    SplitPoint::Key(key.as_bytes().into())
 }
 
 #[test]
 fn a_reshape_is_refused_with_a_reason() {
     use ErrorKind::{InvalidArgument, NotFound};
-    let token = |at| Cut::Token(Token(at));
+    let token = |at| SplitPoint::Token(Token(at));
     let refused = [
         (spec(9, &[1], &[], &[0]), NotFound, "keyspace with number 9"),
         (spec(HASH, &[7], &[], &[0]), NotFound, "no partition 7"),

@@ -5,7 +5,7 @@
 
 use super::{ShardInfo, Topology};
 use annulus::ShardId;
-use annulus::placement::HashedPart;
+use annulus::placement::HashPart;
 use annulus::topology::{Change, FORMAT, KeyspaceSpec, decode_topology, encode_topology};
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ fn topologies() -> [(&'static str, Topology); 3] {
         let change = Change::CreateKeyspace { name: "users".into(), spec };
         empty.apply(&change).unwrap()
     };
-    let hash = KeyspaceSpec::hash().hashed(HashedPart::Prefix { bytes: 4 }).arcs_per_shard(3);
+    let hash = KeyspaceSpec::hash().hashed(HashPart::Prefix { bytes: 4 }).arcs_per_shard(3);
     let range = KeyspaceSpec::range().split_at(["d", "dd", "m", "t"]);
     [("empty", empty.clone()), ("hash", with(hash.into())), ("range", with(range.into()))]
 }

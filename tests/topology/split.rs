@@ -2,22 +2,24 @@
 
 use super::config;
 use super::demand::{at, even, inside};
-use annulus::heat::{NoHelp, Profile, Sample, ScanSample, SplitDecision, SplitOptions, decide};
-use annulus::placement::{KeySpan, Span, Token, TokenSpan};
-use annulus::topology::Cut;
+use annulus::heat::{
+    NoSplitReason, Profile, Sample, ScanSample, SplitDecision, SplitOptions, decide,
+};
+use annulus::placement::{KeyRange, PartitionRange, Token, TokenRange};
+use annulus::topology::SplitPoint;
 use proptest::prelude::*;
 
-fn token(token: u64) -> Cut {
-    Cut::Token(Token(token))
+fn token(token: u64) -> SplitPoint {
+    SplitPoint::Token(Token(token))
 }
 
-fn key(key: &str) -> Cut {
-    Cut::Key(key.as_bytes().into())
+fn key(key: &str) -> SplitPoint {
+    SplitPoint::Key(key.as_bytes().into())
 }
 
 /// Tokens from 0 to 15.
-fn narrow() -> Span {
-    TokenSpan::new(Token(0), Some(Token(16))).into()
+fn narrow() -> PartitionRange {
+    TokenRange::new(Token(0), Some(Token(16))).into()
 }
 
 fn options() -> SplitOptions {
@@ -25,7 +27,7 @@ fn options() -> SplitOptions {
 }
 
 /// The share of the samples before a cut, by counting.
-fn before(samples: &[Sample], cut: &Cut) -> f64 {
+fn before(samples: &[Sample], cut: &SplitPoint) -> f64 {
     let weight = |inside: &dyn Fn(&Sample) -> bool| -> f64 {
         samples.iter().filter(|sample| inside(sample)).map(|sample| sample.weight).sum()
     };
@@ -33,17 +35,19 @@ fn before(samples: &[Sample], cut: &Cut) -> f64 {
 }
 
 /// What a decision says of samples, against the samples.
-fn check(samples: &[Sample], scans: &[ScanSample], span: &Span, options: &SplitOptions) {
+fn check(samples: &[Sample], scans: &[ScanSample], span: &PartitionRange, options: &SplitOptions) {
     let profile = Profile::new(samples.to_vec(), scans.to_vec());
     let decision = decide(&profile, span, 1000.0, options);
     assert!(!decision.to_string().contains('\n'));
-    let halves = |cut: &Cut| {
+    let halves = |cut: &SplitPoint| {
         let left = before(samples, cut);
         left.max(1.0 - left) <= options.half_share_max + 1e-9
     };
-    let crossed = |cut: &Cut| scans.iter().filter(|it| it.from < *cut && *cut <= it.to).count();
+    let crossed =
+        |cut: &SplitPoint| scans.iter().filter(|it| it.from < *cut && *cut <= it.to).count();
     let share = |count: usize| count as f64 / scans.len().max(1) as f64;
-    let admissible: Vec<&Cut> = samples.iter().map(|it| &it.at).filter(|it| halves(it)).collect();
+    let admissible: Vec<&SplitPoint> =
+        samples.iter().map(|it| &it.at).filter(|it| halves(it)).collect();
     let fewest = admissible.iter().map(|cut| crossed(cut)).min().map(share);
     match &decision {
         SplitDecision::Median { at, left_share, scans_cut } => {
@@ -58,10 +62,10 @@ fn check(samples: &[Sample], scans: &[ScanSample], span: &Span, options: &SplitO
             assert!((1..=2).contains(&cuts.len()) && *share >= options.isolate_share_min);
         }
         SplitDecision::NotEnough { samples, wanted } => assert!(*samples < f64::from(*wanted)),
-        SplitDecision::WouldNotHelp { reason: NoHelp::InTheWay { share, .. } } => {
+        SplitDecision::WouldNotHelp { reason: NoSplitReason::InTheWay { share, .. } } => {
             assert!(admissible.is_empty() && *share < options.isolate_share_min);
         }
-        SplitDecision::WouldNotHelp { reason: NoHelp::CutsScans { scans_cut, most } } => {
+        SplitDecision::WouldNotHelp { reason: NoSplitReason::CutsScans { scans_cut, most } } => {
             assert!(scans_cut > most);
             assert!(fewest.is_none_or(|fewest| fewest + 0.01 > *most));
         }
@@ -108,7 +112,7 @@ proptest! {
             ScanSample { from: token(from * 5), to: token((from + more) * 5), weight: 1.0 }
         };
         let scans: Vec<ScanSample> = scans.into_iter().map(scan).collect();
-        let span = TokenSpan::new(Token(0), Some(Token(1000))).into();
+        let span = TokenRange::new(Token(0), Some(Token(1000))).into();
         check(&samples, &scans, &span, &SplitOptions { samples_min, ..options() });
     }
 
@@ -133,7 +137,7 @@ proptest! {
         }
         let text = serde_json::to_string(&profile).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Profile>(&text).unwrap(), &profile);
-        let upper = profile.within(&TokenSpan::new(Token(20), None).into());
+        let upper = profile.within(&TokenRange::new(Token(20), None).into());
         prop_assert_eq!(upper.len(), samples.iter().filter(|it| it.at >= token(20)).count());
         prop_assert!(profile.effective() <= profile.len() as f64 + 1e-9);
     }
@@ -153,20 +157,23 @@ fn a_hot_place_is_isolated_with_as_many_cuts_as_it_takes() {
     assert_eq!(hot(0), (token(0), vec![token(1)]));
     assert_eq!(hot(15), (token(15), vec![token(15)]));
     // Alone already.
-    let alone = Span::from(TokenSpan::new(Token(7), Some(Token(8))));
+    let alone = PartitionRange::from(TokenRange::new(Token(7), Some(Token(8))));
     let profile = Profile::new(vec![at(token(7)); 100], Vec::new());
     let decision = decide(&profile, &alone, 1000.0, &options());
-    let reason = NoHelp::Alone { place: token(7) };
+    let reason = NoSplitReason::Alone { place: token(7) };
     assert_eq!(decision, SplitDecision::WouldNotHelp { reason });
-    let alone = Span::from(KeySpan::new(&b"k"[..], Some(b"k\0")));
+    let alone = PartitionRange::from(KeyRange::new(&b"k"[..], Some(b"k\0")));
     let profile = Profile::new(vec![at(key("k")); 100], Vec::new());
     let decision = decide(&profile, &alone, 1000.0, &options());
-    assert_eq!(decision, SplitDecision::WouldNotHelp { reason: NoHelp::Alone { place: key("k") } });
+    assert_eq!(
+        decision,
+        SplitDecision::WouldNotHelp { reason: NoSplitReason::Alone { place: key("k") } }
+    );
 }
 
 #[test]
 fn appended_keys_are_split_ahead_of() {
-    let span = Span::from(KeySpan::whole());
+    let span = PartitionRange::from(KeyRange::whole());
     let append = |share: f64| -> Vec<Sample> {
         let mut random = fastrand::Rng::with_seed(3);
         (0..400)
@@ -199,13 +206,13 @@ fn appended_keys_are_split_ahead_of() {
     assert!(matches!(decided(&read), SplitDecision::Median { .. }));
     let tokens: Vec<Sample> = (0..100).map(|n| Sample { write: true, ..at(token(n)) }).collect();
     let profile = Profile::new(tokens, Vec::new());
-    let decision = decide(&profile, &TokenSpan::WHOLE.into(), 1000.0, &options());
+    let decision = decide(&profile, &TokenRange::WHOLE.into(), 1000.0, &options());
     assert!(matches!(decision, SplitDecision::Median { .. }));
 }
 
 #[test]
 fn little_load_few_samples_and_many_scans_are_no_reason() {
-    let span = Span::from(TokenSpan::WHOLE);
+    let span = PartitionRange::from(TokenRange::WHOLE);
     let mut random = fastrand::Rng::with_seed(3);
     let samples = even(&span, 63, &mut random);
     let profile =
@@ -214,12 +221,12 @@ fn little_load_few_samples_and_many_scans_are_no_reason() {
     let few = decide(&profile(&samples, Vec::new()), &span, 1000.0, &default);
     assert!(matches!(few, SplitDecision::NotEnough { wanted: 64, .. }), "{few}");
     let cold = decide(&profile(&samples, Vec::new()), &span, 99.0, &default);
-    let reason = NoHelp::Cold { load: 99.0, wanted: 100.0 };
+    let reason = NoSplitReason::Cold { load: 99.0, wanted: 100.0 };
     assert_eq!(cold, SplitDecision::WouldNotHelp { reason });
     let samples = even(&span, 64, &mut random);
     let scan = ScanSample { from: token(0), to: token(u64::MAX), weight: 1.0 };
     let scans = decide(&profile(&samples, vec![scan]), &span, 1000.0, &default);
-    let reason = NoHelp::CutsScans { scans_cut: 1.0, most: 0.3 };
+    let reason = NoSplitReason::CutsScans { scans_cut: 1.0, most: 0.3 };
     assert_eq!(scans, SplitDecision::WouldNotHelp { reason });
     // Scans that leave a gap near the middle are not cut.
     let ends = [(0.0, 0.44), (0.47, 1.0)].map(|(from, to)| ScanSample {

@@ -5,7 +5,7 @@ use crate::open::{ClosedStoreArgs, NO_HEAT};
 use crate::output::{Output, PathJson};
 use crate::picture::{HeatPicture, page};
 use crate::redact::Keys;
-use annulus::LastHeat;
+use annulus::SavedHeat;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 /// Writes the page with the maps of all keyspaces or one, and gives their names.
 pub(super) fn write(
     path: &Path,
-    heat: Option<&LastHeat>,
+    heat: Option<&SavedHeat>,
     keyspace: Option<&str>,
     show_keys: bool,
 ) -> Outcome<Vec<String>> {

@@ -4,7 +4,7 @@ use crate::exit::{Exit, Outcome};
 use crate::open::StoreArgs;
 use crate::output::{Output, PathJson};
 use crate::table::Table;
-use annulus::{Creation, ShardSpec};
+use annulus::{CreateMode, ShardSpec};
 use serde_json::json;
 use std::str::FromStr;
 
@@ -76,7 +76,7 @@ fn is_weight(text: &str) -> bool {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let mut builder = args.store.builder().create(Creation::New);
+    let mut builder = args.store.builder().create(CreateMode::New);
     if let Some(shards) = args.shards {
         builder = builder.shards(shards);
     }

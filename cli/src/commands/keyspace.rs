@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::rows::{RowsArgs, sample_keys};
 use crate::table::Table;
 use crate::text;
-use annulus::placement::{HashedPart, RangeMap};
+use annulus::placement::{HashPart, RangeMap};
 use annulus::topology::{KeyspaceSpec, Partitioning};
 use annulus::{Keyspace, Store};
 use clap::{ArgGroup, Subcommand};
@@ -64,7 +64,7 @@ struct CreateArgs {
     /// The part of the key that is hashed: `whole`, `prefix:BYTES`, `up-to:DELIMITER`, or `tag`
     /// for what stands between `{` and `}`. Keys that share it stay together, in order
     #[arg(long, value_name = "PART", default_value = "whole", conflicts_with = "range")]
-    hashed: HashedPart,
+    hashed: HashPart,
 
     /// Arcs a shard; each is a column family [default: 4]
     #[arg(long, value_name = "N", conflicts_with = "range")]
@@ -183,7 +183,7 @@ fn list(store: &Store, output: &mut Output) -> Outcome<()> {
 /// How a keyspace is partitioned, in words.
 pub(crate) fn how(keyspace: &Keyspace) -> String {
     match keyspace.placement().partitioning() {
-        Partitioning::Hash { hashed: HashedPart::Whole, .. } => "hash".into(),
+        Partitioning::Hash { hashed: HashPart::Whole, .. } => "hash".into(),
         Partitioning::Hash { hashed, .. } => format!("hash of {hashed}"),
         other => other.name().into(),
     }

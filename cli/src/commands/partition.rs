@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::reshape::{Act, Merge, Move, Split};
 use crate::table::Table;
 use crate::text;
-use annulus::placement::Span;
+use annulus::placement::PartitionRange;
 use annulus::{KeyspaceStats, PartitionStats, ShardId};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -136,13 +136,13 @@ fn list(args: &ListArgs, output: &mut Output) -> Outcome<Exit> {
 }
 
 /// Where a partition begins and ends, for people.
-fn bounds(span: &Span) -> (String, String) {
+fn bounds(span: &PartitionRange) -> (String, String) {
     let end = "end".to_owned();
     match span {
-        Span::Tokens(span) => {
+        PartitionRange::Tokens(span) => {
             (span.start.to_string(), span.end.map_or(end, |token| token.to_string()))
         }
-        Span::Keys(span) => {
+        PartitionRange::Keys(span) => {
             let quoted = |key: &[u8]| text::shorten(&text::quoted(key), 40).into_owned();
             (quoted(&span.start), span.end.as_deref().map_or(end, quoted))
         }
@@ -155,11 +155,11 @@ fn describe(keyspace: &str, partition: &PartitionStats) -> Value {
     object.insert("keyspace".into(), keyspace.into());
     object.insert("owner".into(), json!(partition.owner));
     match &partition.span {
-        Span::Tokens(span) => {
+        PartitionRange::Tokens(span) => {
             object.insert("start".into(), span.start.to_string().into());
             object.insert("end".into(), span.end.map(|token| token.to_string()).into());
         }
-        Span::Keys(span) => {
+        PartitionRange::Keys(span) => {
             text::insert(&mut object, "start", &span.start, false);
             match &span.end {
                 Some(end) => text::insert(&mut object, "end", end, false),

@@ -7,8 +7,8 @@ use crate::output::Output;
 use crate::reshape::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 use crate::table::Table;
 use crate::text;
-use annulus::balance::{Step, StepCut};
-use annulus::topology::{Cut, Topology};
+use annulus::planner::{Step, StepCut};
+use annulus::topology::{SplitPoint, Topology};
 use annulus::{PlannedStep, ReshapePlan, ShardId};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -190,8 +190,8 @@ fn object(topology: &Topology, added: Option<ShardId>, plan: &ReshapePlan) -> Va
 fn cut(cut: &StepCut) -> Value {
     let mut object = Map::new();
     match cut {
-        StepCut::At(Cut::Key(key)) => text::insert(&mut object, "key", key, false),
-        StepCut::At(Cut::Token(token)) => {
+        StepCut::At(SplitPoint::Key(key)) => text::insert(&mut object, "key", key, false),
+        StepCut::At(SplitPoint::Token(token)) => {
             object.insert("token".into(), token.to_string().into());
         }
         StepCut::Bytes { permille } => {

@@ -7,9 +7,9 @@ use crate::output::Output;
 use crate::reshape::{Done, Following, HowArgs, Interrupt, Trims};
 use crate::table::Table;
 use crate::text;
-use annulus::balance::rebalance::{Action, Balance, Policy, Rebalance, RebalanceOptions};
 use annulus::heat::HeatOptions;
-use annulus::{Creation, Options, Store};
+use annulus::planner::load::{Action, Balance, Policy, Rebalance, RebalanceOptions};
+use annulus::{CreateMode, Options, Store};
 use clap::ArgGroup;
 use serde_json::json;
 
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = Store::builder(&args.store.store)
         .options(options)
         .listener(trims.listener())
-        .create(Creation::Never)
+        .create(CreateMode::Never)
         .open()?;
     let done = rebalance(args, &store, &trims, output);
     // Also after an error: the threads of the store must end before the process does.

@@ -6,7 +6,7 @@ use crate::human;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::{LogDamage, Recovery, ShardId, Store, Verification};
+use annulus::{LogDamage, RecoveryReport, ShardId, Store, Verification};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
             rolled_back: &'r [String],
             draining: &'r [ShardId],
         }
-        let Recovery { rolled_back, draining, .. } = store.recovery();
+        let RecoveryReport { rolled_back, draining, .. } = store.recovery();
         let sound = report.is_sound();
         output.object(&Object { sound, seconds, report: &report, rolled_back, draining })?;
     } else {

@@ -5,7 +5,7 @@ use crate::exit::Outcome;
 use crate::human;
 use crate::output::PathJson;
 use crate::text;
-use annulus::placement::{Span, TokenSpan};
+use annulus::placement::{PartitionRange, TokenRange};
 use annulus::topology::{Partitioning, ShardInfo, Topology};
 use annulus::{Epoch, Keyspace, PartitionId, PartitionStats, ShardId, Store};
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ pub(crate) struct Share {
 }
 
 pub(crate) enum Parts {
-    Arcs(Vec<Part<TokenSpan>>),
+    Arcs(Vec<Part<TokenRange>>),
     Ranges(Vec<Part<KeyRange>>),
 }
 
@@ -179,23 +179,23 @@ impl KeyspaceMap {
     }
 }
 
-fn arc((shard, stats): (usize, PartitionStats)) -> Option<Part<TokenSpan>> {
+fn arc((shard, stats): (usize, PartitionStats)) -> Option<Part<TokenRange>> {
     match stats.span {
-        Span::Tokens(span) => Some(part(shard, &stats, span)),
-        Span::Keys(_) => None,
+        PartitionRange::Tokens(span) => Some(part(shard, &stats, span)),
+        PartitionRange::Keys(_) => None,
     }
 }
 
 fn range((shard, stats): (usize, PartitionStats)) -> Option<Part<KeyRange>> {
     match &stats.span {
-        Span::Keys(span) => {
+        PartitionRange::Keys(span) => {
             let span = KeyRange {
                 start: span.start.to_vec(),
                 end: span.end.as_ref().map(|end| end.to_vec()),
             };
             Some(part(shard, &stats, span))
         }
-        Span::Tokens(_) => None,
+        PartitionRange::Tokens(_) => None,
     }
 }
 
@@ -210,7 +210,7 @@ fn part<S>(shard: usize, stats: &PartitionStats, span: S) -> Part<S> {
     }
 }
 
-fn arc_json(arc: &Part<TokenSpan>) -> Value {
+fn arc_json(arc: &Part<TokenRange>) -> Value {
     let mut object = part_json(arc);
     object.insert("start".into(), arc.span.start.to_string().into());
     object.insert("end".into(), arc.span.end.map(|end| end.to_string()).into());

@@ -3,7 +3,7 @@
 use super::model::{KeyRange, KeyspaceMap, Part, Parts, Picture};
 use crate::human;
 use crate::text;
-use annulus::placement::TokenSpan;
+use annulus::placement::TokenRange;
 use std::f64::consts::TAU;
 use std::fmt::{self, Write};
 
@@ -80,7 +80,7 @@ fn write_body(picture: &Picture, f: &mut impl Write) -> Result<f64, fmt::Error> 
 fn write_ring(
     picture: &Picture,
     keyspace: &KeyspaceMap,
-    arcs: &[Part<TokenSpan>],
+    arcs: &[Part<TokenRange>],
     y: f64,
     f: &mut impl Write,
 ) -> Result<f64, fmt::Error> {

@@ -3,7 +3,7 @@
 use super::model::{KeyRange, KeyspaceMap, Part, Parts, Picture};
 use crate::human;
 use crate::text;
-use annulus::placement::TokenSpan;
+use annulus::placement::TokenRange;
 use std::f64::consts::TAU;
 use std::fmt::{self, Write};
 
@@ -107,7 +107,7 @@ fn write(picture: &Picture, style: Style, f: &mut impl Write) -> fmt::Result {
 fn write_ring(
     picture: &Picture,
     keyspace: &KeyspaceMap,
-    arcs: &[Part<TokenSpan>],
+    arcs: &[Part<TokenRange>],
     style: Style,
     f: &mut impl Write,
 ) -> fmt::Result {
@@ -137,7 +137,7 @@ fn write_ring(
 }
 
 /// The lines of a round ring, each [`RING_COLUMNS`] wide.
-fn ring(picture: &Picture, arcs: &[Part<TokenSpan>], style: Style) -> Vec<String> {
+fn ring(picture: &Picture, arcs: &[Part<TokenRange>], style: Style) -> Vec<String> {
     let middle = (RING_LINES / 2) as f64;
     let cell = |line: usize, column: usize| {
         let (x, y) = ((column as f64 / 2.0) - middle, line as f64 - middle);

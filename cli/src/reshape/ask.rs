@@ -2,8 +2,8 @@
 
 use crate::exit::Outcome;
 use crate::text;
-use annulus::balance::{Request, SplitAt};
 use annulus::placement::Token;
+use annulus::planner::{Request, SplitAt};
 use annulus::{PartitionId, ShardId, ShardSpec, Store};
 use clap::{ArgGroup, Args};
 use std::ffi::OsString;

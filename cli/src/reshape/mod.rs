@@ -10,9 +10,9 @@ mod watch;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
-use annulus::balance::Request;
 use annulus::heat::HeatOptions;
-use annulus::{Creation, Job, Options, ReshapePlan, Store};
+use annulus::planner::Request;
+use annulus::{CreateMode, Job, Options, ReshapePlan, Store};
 pub(crate) use ask::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use options::HowArgs;
@@ -46,7 +46,7 @@ impl<A: clap::Args + Ask> Act<A> {
         let store = Store::builder(&self.store.store)
             .options(Options { reshape, heat, ..self.store.memory.options() })
             .listener(trims.listener())
-            .create(Creation::Never)
+            .create(CreateMode::Never)
             .open()?;
         let done = self.act(&store, &asked.with(&store), &trims, output);
         // Also after an error: the threads of the store must end before the process does.

@@ -2,15 +2,15 @@
 
 mod bounds;
 mod edit;
-mod heads;
+mod encoding;
 mod keys;
+mod search;
 mod separators;
-mod wire;
 
-use super::KeySpan;
+use super::KeyRange;
 use crate::{Error, Result};
-use heads::Heads;
 use keys::Keys;
+use search::Heads;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -37,7 +37,7 @@ use std::fmt;
 /// # Ok::<(), annulus::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Wire", into = "wire::Wire")]
+#[serde(try_from = "encoding::Wire", into = "encoding::Wire")]
 pub struct RangeMap {
     keys: Keys,
     heads: Heads,
@@ -93,8 +93,8 @@ impl RangeMap {
 
     /// The keys of the partition `index`, or `None` if there are not so many.
     #[must_use]
-    pub fn span(&self, index: usize) -> Option<KeySpan> {
-        Some(KeySpan::new(self.start(index)?, self.keys.get(index)))
+    pub fn span(&self, index: usize) -> Option<KeyRange> {
+        Some(KeyRange::new(self.start(index)?, self.keys.get(index)))
     }
 
     /// The boundaries in order.

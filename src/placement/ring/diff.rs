@@ -2,7 +2,7 @@
 
 use super::{Ring, RingArc};
 use crate::ShardId;
-use crate::placement::TokenSpan;
+use crate::placement::TokenRange;
 use serde::{Deserialize, Serialize};
 
 /// Tokens that have another owner in a new ring; see [`Ring::diff`].
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Moved {
     /// The tokens.
-    pub span: TokenSpan,
+    pub span: TokenRange,
     /// Their owner in the old ring.
     pub from: ShardId,
     /// Their owner in the new ring.
@@ -57,7 +57,7 @@ impl Ring {
 fn overlap(old: RingArc, new: RingArc) -> Moved {
     let start = old.span.start.max(new.span.start);
     let end = if old.span.end_u128() < new.span.end_u128() { old.span.end } else { new.span.end };
-    Moved { span: TokenSpan::new(start, end), from: old.owner, to: new.owner }
+    Moved { span: TokenRange::new(start, end), from: old.owner, to: new.owner }
 }
 
 fn push(moved: &mut Vec<Moved>, next: Moved) {

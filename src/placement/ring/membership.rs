@@ -1,9 +1,9 @@
 //! New members for the same arcs, and new arcs for the same members: the two halves of adding a
 //! shard, for whoever copies data between them.
 
-use super::balance::balance;
-use super::build::targets;
+use super::builder::targets;
 use super::member::Members;
+use super::rebalance::balance;
 use super::{Member, Ring, segments};
 use crate::{Error, ErrorKind, Result, ShardId};
 

@@ -1,34 +1,34 @@
 //! The ring of a hash keyspace: which shard owns which tokens.
 
+mod allocate;
 mod apportion;
-mod balance;
-mod build;
-mod carve;
+mod assign;
+mod builder;
 mod diff;
-mod edit;
+mod encoding;
 mod goal;
-mod ledger;
+mod lookup;
 mod member;
 mod membership;
 mod preference;
+mod quota;
+mod rebalance;
 mod segments;
 mod share;
-mod table;
-mod wire;
 
-pub use build::{ARCS_PER_SHARD, RingBuilder};
+pub use builder::{ARCS_PER_SHARD, RingBuilder};
 pub use diff::Moved;
 pub(crate) use goal::Goal;
 pub use member::Member;
 pub use share::Share;
 
-use super::{Token, TokenFunction, TokenSpan};
+use super::{Token, TokenFunction, TokenRange};
 use crate::{Error, Result, ShardId};
+use lookup::BucketTable;
 use member::Members;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use table::BucketTable;
 
 /// The most arcs that a ring can have: 2^24.
 pub const ARCS_MAX: usize = 1 << 24;
@@ -67,7 +67,7 @@ pub const ARCS_MAX: usize = 1 << 24;
 /// # Ok::<(), annulus::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Wire", into = "wire::Wire")]
+#[serde(try_from = "encoding::Wire", into = "encoding::Wire")]
 pub struct Ring {
     table: BucketTable,
     /// The first token of each arc, ascending; the first is 0, so that no arc wraps around.
@@ -85,7 +85,7 @@ pub struct RingArc {
     /// Its place among the arcs of its ring, in token order.
     pub index: usize,
     /// Its tokens.
-    pub span: TokenSpan,
+    pub span: TokenRange,
     /// The shard that owns it.
     pub owner: ShardId,
 }
@@ -112,7 +112,7 @@ impl Ring {
     }
 
     /// The shard that owns the token of `bytes`, which is a whole key or the
-    /// [part](super::HashedPart) of it that is hashed.
+    /// [part](super::HashPart) of it that is hashed.
     #[inline]
     #[must_use]
     pub fn owner_of(&self, bytes: &[u8]) -> ShardId {
@@ -154,9 +154,9 @@ impl Ring {
         self.owners.get(index).map(|&owner| RingArc { index, span: self.span(index), owner })
     }
 
-    fn span(&self, index: usize) -> TokenSpan {
+    fn span(&self, index: usize) -> TokenRange {
         let start = |index| self.starts.get(index).copied().map(Token);
-        TokenSpan::new(start(index).unwrap_or_default(), start(index + 1))
+        TokenRange::new(start(index).unwrap_or_default(), start(index + 1))
     }
 
     /// All members in order of their ids.

@@ -8,15 +8,15 @@ pub use write::Swap;
 pub(super) use write::slow_down;
 
 use super::core::Core;
-use super::routes;
+use super::routed;
 use super::scan::Scan;
 use super::value::Value;
 use super::view::View;
+use crate::engine::EngineSnapshot;
 use crate::error::Result;
-use crate::heat::Access;
+use crate::heat::Operation;
 use crate::id::KeyspaceId;
-use crate::sampler::{Sampled, Sampler, Seen};
-use crate::shard::EngineSnapshot;
+use crate::sampling::{SampleTicket, SampledOperation, Sampler};
 use crate::topology;
 use arc_swap::ArcSwap;
 use std::fmt;
@@ -72,7 +72,7 @@ impl Keyspace {
 
     /// How its keys are placed now: partitioning, partitions, owners.
     #[must_use]
-    pub fn placement(&self) -> Arc<topology::Keyspace> {
+    pub fn placement(&self) -> Arc<topology::KeyspaceLayout> {
         Arc::clone(&self.inner.view.load().keyspace)
     }
 
@@ -86,21 +86,26 @@ impl Keyspace {
 
     /// Tells of a read, if it is sampled.
     #[inline]
-    pub(super) fn told_read(&self, sampled: Option<Sampled>, key: &[u8], value: Option<&Value>) {
+    pub(super) fn record_read(
+        &self,
+        sampled: Option<SampleTicket>,
+        key: &[u8],
+        value: Option<&Value>,
+    ) {
         if sampled.is_some() {
             let bytes = key.len() + value.map_or(0, |value| value.len());
-            self.sampler().end(sampled, self.id(), key, Access::Read, bytes);
+            self.sampler().end(sampled, self.id(), key, Operation::Read, bytes);
         }
     }
 
     /// Tells of one of several reads, if it is sampled.
-    fn told_read_untimed(&self, key: &[u8], value: Option<&Value>) {
+    fn record_read_untimed(&self, key: &[u8], value: Option<&Value>) {
         if let Some(sampled) = self.sampler().begin() {
             let bytes = key.len() + value.map_or(0, |value| value.len());
-            self.sampler().tell(Seen {
+            self.sampler().tell(SampledOperation {
                 keyspace: self.id(),
                 key,
-                access: Access::Read,
+                access: Operation::Read,
                 bytes,
                 weight: sampled.weight(),
                 took: None,
@@ -110,8 +115,8 @@ impl Keyspace {
 
     /// Tells of a write, if it is sampled.
     #[inline]
-    fn told_write(&self, sampled: Option<Sampled>, key: &[u8], value_bytes: usize) {
-        self.sampler().end(sampled, self.id(), key, Access::Write, key.len() + value_bytes);
+    fn record_write(&self, sampled: Option<SampleTicket>, key: &[u8], value_bytes: usize) {
+        self.sampler().end(sampled, self.id(), key, Operation::Write, key.len() + value_bytes);
     }
 
     pub(super) fn store_id(&self) -> u128 {
@@ -128,7 +133,7 @@ impl Keyspace {
     }
 }
 
-impl routes::Views for Keyspace {
+impl routed::Views for Keyspace {
     fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
         Ok((keyspace == self.id()).then(|| self.view()))
     }

@@ -1,14 +1,14 @@
 //! Reading a keyspace: keys, several keys, ranges, counts.
 
 use super::Keyspace;
+use crate::cache::{Found, HotCache};
+use crate::engine::{Engine, EngineValue, Read, ShardEngine};
 use crate::error::Result;
-use crate::hot_cache::{Found, HotCache};
 use crate::options::ReadOptions;
-use crate::sampler::Sampled;
-use crate::shard::{Engine, EngineValue, Read, Shard};
-use crate::store::bounds::{Bounds, KeyBounds, Prefix};
+use crate::sampling::SampleTicket;
+use crate::sampling::ScanSampler;
+use crate::store::key_bounds::{Bounds, KeyBounds, Prefix};
 use crate::store::scan::{Scan, ScanOptions, deadline_exceeded};
-use crate::store::scan_watch::ScanWatch;
 use crate::store::value::Value;
 use crate::store::{PartitionStats, stats};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use std::time::Instant;
 pub(in crate::store) fn read(
     options: ReadOptions,
     what: &str,
-) -> Result<Read<'static, <Engine as Shard>::Snapshot>> {
+) -> Result<Read<'static, <ShardEngine as Engine>::Snapshot>> {
     if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(deadline_exceeded(what));
     }
@@ -59,7 +59,7 @@ impl Keyspace {
     fn get_from(
         &self,
         key: &[u8],
-        read: Read<'_, <Engine as Shard>::Snapshot>,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<Value>> {
         let sampled = self.sampler().begin();
         let value = match &self.inner.core.hot_cache {
@@ -68,7 +68,7 @@ impl Keyspace {
             }
             _ => self.get_routed(key, read)?.map(Value::new),
         };
-        self.told_read(sampled, key, value.as_ref());
+        self.record_read(sampled, key, value.as_ref());
         Ok(value)
     }
 
@@ -77,12 +77,12 @@ impl Keyspace {
     fn get_routed(
         &self,
         key: &[u8],
-        read: Read<'_, <Engine as Shard>::Snapshot>,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<EngineValue>> {
         loop {
             let view = self.inner.view.load();
             let partition = view.route(key);
-            let value = partition.shard.get(&partition.column, key, read)?;
+            let value = partition.shard.get(&partition.handle, key, read)?;
             // After the read: only then is it sure that the partition was current while it was
             // read.
             if partition.is_current()? {
@@ -96,7 +96,7 @@ impl Keyspace {
         &self,
         cache: &HotCache,
         key: &[u8],
-        sampled: Option<Sampled>,
+        sampled: Option<SampleTicket>,
     ) -> Result<Option<Value>> {
         let found = cache.get(self.id(), key, || self.get_routed(key, Read::PRESENT))?;
         if let Some(sampled) = sampled {
@@ -157,7 +157,7 @@ impl Keyspace {
             _ => self.get_all(&keys, (0..keys.len()).collect(), read, &mut values)?,
         }
         for (key, value) in keys.iter().zip(&values) {
-            self.told_read_untimed(key.as_ref(), value.as_ref());
+            self.record_read_untimed(key.as_ref(), value.as_ref());
         }
         Ok(values)
     }
@@ -192,7 +192,7 @@ impl Keyspace {
         &self,
         keys: &[K],
         mut left: Vec<usize>,
-        read: Read<'_, <Engine as Shard>::Snapshot>,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
         values: &mut [Option<Value>],
     ) -> Result<()> {
         while !left.is_empty() {
@@ -207,7 +207,7 @@ impl Keyspace {
         &self,
         keys: &[K],
         positions: &[usize],
-        read: Read<'_, <Engine as Shard>::Snapshot>,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
         values: &mut [Option<Value>],
     ) -> Result<Vec<usize>> {
         let view = self.inner.view.load();
@@ -220,7 +220,7 @@ impl Keyspace {
         for (index, asked) in by_partition {
             let partition = view.partition(index)?;
             let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
-            let found = partition.shard.get_many(&partition.column, &asked_keys, read)?;
+            let found = partition.shard.get_many(&partition.handle, &asked_keys, read)?;
             let current = partition.is_current()?;
             for ((position, _), value) in asked.into_iter().zip(found) {
                 match values.get_mut(position) {
@@ -280,7 +280,7 @@ impl Keyspace {
         let bounds = Bounds::of(&range);
         let threads = self.inner.core.options.scan_threads;
         loop {
-            let watch = ScanWatch::begin(self.sampler(), self.id());
+            let watch = ScanSampler::begin(self.sampler(), self.id());
             let scan = Scan::open(&self.view(), &bounds, options, None, threads, watch)?;
             if let Some(scan) = scan {
                 return Ok(scan);

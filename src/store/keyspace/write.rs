@@ -1,13 +1,13 @@
 //! Writing a keyspace: puts, deletes, compare-and-swap.
 
 use super::Keyspace;
+use crate::engine::{Engine, Read};
 use crate::error::Result;
 use crate::options::Durability;
-use crate::shard::{Read, Shard};
 use crate::store::batch::{self, Batch};
-use crate::store::bounds::KeyBounds;
+use crate::store::key_bounds::KeyBounds;
 use crate::store::value::Value;
-use crate::store::view::Partition;
+use crate::store::view::OpenPartition;
 use std::time::Duration;
 
 /// What [`Keyspace::compare_and_swap`] did.
@@ -66,7 +66,7 @@ impl Keyspace {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.inner.core.check_value_bytes(value.len())?;
         self.write(key, Some(value), |partition| {
-            partition.shard.put(&partition.column, key, value, durability)
+            partition.shard.put(&partition.handle, key, value, durability)
         })
     }
 
@@ -87,7 +87,7 @@ impl Keyspace {
     pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
         let key = key.as_ref();
         self.write(key, None, |partition| {
-            partition.shard.delete(&partition.column, key, durability)
+            partition.shard.delete(&partition.handle, key, durability)
         })
     }
 
@@ -97,7 +97,7 @@ impl Keyspace {
         &self,
         key: &[u8],
         value: Option<&[u8]>,
-        write: impl Fn(&Partition) -> Result<()>,
+        write: impl Fn(&OpenPartition) -> Result<()>,
     ) -> Result<()> {
         let core = &self.inner.core;
         core.check_key_bytes(key.len())?;
@@ -106,13 +106,13 @@ impl Keyspace {
             let gate = core.gate.pass();
             let view = self.inner.view.load();
             let partition = view.route(key);
-            let stripe = partition.access.latch.share(key);
+            let stripe = partition.state.latch.share(key);
             core.check_writable()?;
             if partition.is_current()? {
                 let written = self.write_through(key, value, || write(partition));
-                let delay = partition.access.record(key);
+                let delay = partition.state.record(key);
                 drop((stripe, gate));
-                self.told_write(sampled, key, value.map_or(0, <[u8]>::len));
+                self.record_write(sampled, key, value.map_or(0, <[u8]>::len));
                 slow_down(delay);
                 return written;
             }
@@ -248,25 +248,25 @@ impl Keyspace {
             let gate = core.gate.pass();
             let view = self.inner.view.load();
             let partition = view.route(key);
-            let stripe = partition.access.latch.own(key);
+            let stripe = partition.state.latch.own(key);
             core.check_writable()?;
             if !partition.is_current()? {
                 continue;
             }
-            let (shard, column) = (&partition.shard, &partition.column);
-            let found = shard.get(column, key, Read::PRESENT)?;
+            let (shard, handle) = (&partition.shard, &partition.handle);
+            let found = shard.get(handle, key, Read::PRESENT)?;
             if found.as_deref() != expected {
-                self.told_write(sampled, key, 0);
+                self.record_write(sampled, key, 0);
                 return Ok(Swap::Found(found.map(Value::new)));
             }
             let written = self.write_through(key, new, || match new {
-                Some(value) => shard.put(column, key, value, durability),
-                None if found.is_some() => shard.delete(column, key, durability),
+                Some(value) => shard.put(handle, key, value, durability),
+                None if found.is_some() => shard.delete(handle, key, durability),
                 None => Ok(()),
             });
-            let delay = partition.access.record(key);
+            let delay = partition.state.record(key);
             drop((stripe, gate));
-            self.told_write(sampled, key, new.map_or(0, <[u8]>::len));
+            self.record_write(sampled, key, new.map_or(0, <[u8]>::len));
             slow_down(delay);
             return written.map(|()| Swap::Swapped);
         }

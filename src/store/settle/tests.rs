@@ -121,7 +121,7 @@ mod with_a_sick_shard {
         batch
     }
 
-    /// Shard 1 cannot be synced as long as this file is there. It has a byte for each attempt.
+    /// Engine 1 cannot be synced as long as this file is there. It has a byte for each attempt.
     fn make_sick(directory: &Path) -> PathBuf {
         let file = directory.join("store/shards/1/data/FAIL-sync");
         std::fs::write(&file, "").unwrap();

@@ -3,7 +3,7 @@
 use super::writes::{WRITERS, Writer, rows};
 use crate::basic::{both, small};
 use crate::churn::Churn;
-use annulus::balance::{Request, SplitAt};
+use annulus::planner::{Request, SplitAt};
 use annulus::{
     ErrorKind, Options, PartitionId, ReshapeOptions, ShardId, ShardSpec, Store, Transport,
 };

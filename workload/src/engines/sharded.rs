@@ -4,7 +4,7 @@ use super::rocksdb_version;
 use crate::{CacheReads, Candidate, Description, Engine, Event, Identity, Result, Setup};
 use annulus::placement::ARCS_PER_SHARD;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Creation, Durability, Keyspace, Options, PartitionId, ScanOptions, ShardId};
+use annulus::{CreateMode, Durability, Keyspace, Options, PartitionId, ScanOptions, ShardId};
 use annulus::{ShardSpec, Store};
 use clap::ValueEnum;
 use std::path::Path;
@@ -92,7 +92,7 @@ impl Candidate for Sharded {
         options.cache_bytes = setup.cache_bytes - hot;
         options.scan_threads = self.scan_threads.unwrap_or(options.scan_threads);
         let store = Store::builder(directory.join("store"))
-            .create(Creation::New)
+            .create(CreateMode::New)
             .shards(self.shards)
             .options(options)
             .open()?;

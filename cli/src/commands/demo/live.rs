@@ -6,7 +6,7 @@ use super::check::{Differences, Expected, Version, value_of};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::reshape::{Interrupt, Totals, Trims, follow, totals};
-use annulus::balance::{Request, SplitAt};
+use annulus::planner::{Request, SplitAt};
 use annulus::{
     Batch, Keyspace, PartitionId, ReshapeStats, ScanOptions, ShardId, ShardSpec, ShardStats, Store,
 };

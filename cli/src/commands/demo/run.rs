@@ -14,7 +14,7 @@ use crate::reshape::Trims;
 use crate::rows::{Complaints, Reader};
 use annulus::placement::RangeMap;
 use annulus::topology::{KeyspaceSpec, ShardInfo};
-use annulus::{Creation, Durability, Keyspace, KeyspaceVerification, Store};
+use annulus::{CreateMode, Durability, Keyspace, KeyspaceVerification, Store};
 use fastrand::Rng;
 use std::path::Path;
 use std::time::Instant;
@@ -102,7 +102,7 @@ fn show(
 fn open(args: &Args, path: &Path, trims: &Trims) -> Outcome<Store> {
     let mut options = args.memory.options();
     options.reshape.trim = true;
-    let builder = Store::builder(path).create(Creation::New).shards(args.shards);
+    let builder = Store::builder(path).create(CreateMode::New).shards(args.shards);
     Ok(builder.options(options).listener(trims.listener()).open()?)
 }
 

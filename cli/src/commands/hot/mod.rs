@@ -7,7 +7,7 @@ use crate::open::{ClosedStoreArgs, NO_HEAT};
 use crate::output::Output;
 use crate::redact::Keys;
 use crate::reshape::Interrupt;
-use annulus::LastHeat;
+use annulus::SavedHeat;
 use clap::ValueEnum;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -103,7 +103,7 @@ fn show(args: &Args, keys: &Keys, output: &mut Output) -> Outcome<()> {
     }
 }
 
-fn print(args: &Args, heat: &LastHeat, keys: &Keys, output: &mut Output) -> Outcome<()> {
+fn print(args: &Args, heat: &SavedHeat, keys: &Keys, output: &mut Output) -> Outcome<()> {
     report::head(args, heat, output)?;
     output.text(format_args!("\n{}", report::shards(args, heat)))?;
     output.text(format_args!("\n{}", report::partitions(args, heat, keys)))?;

@@ -7,9 +7,9 @@ use crate::output::Output;
 use crate::redact::Keys;
 use crate::table::Table;
 use crate::text;
-use annulus::LastHeat;
+use annulus::SavedHeat;
 use annulus::heat::{HotKey, KeyspaceReport, PartitionReport, Windows};
-use annulus::placement::Span;
+use annulus::placement::PartitionRange;
 use serde_json::{Map, Value, json};
 
 impl Window {
@@ -31,14 +31,14 @@ impl Window {
 }
 
 /// The keyspaces that are asked for.
-fn keyspaces<'h>(args: &Args, heat: &'h LastHeat) -> impl Iterator<Item = &'h KeyspaceReport> {
+fn keyspaces<'h>(args: &Args, heat: &'h SavedHeat) -> impl Iterator<Item = &'h KeyspaceReport> {
     let name = args.keyspace.clone();
     let keyspaces = heat.report.keyspaces.iter();
     keyspaces.filter(move |keyspace| name.as_ref().is_none_or(|name| keyspace.name == *name))
 }
 
 /// The partitions that are asked for, the one with the most load first.
-fn hottest<'h>(args: &Args, heat: &'h LastHeat) -> Vec<(&'h KeyspaceReport, &'h PartitionReport)> {
+fn hottest<'h>(args: &Args, heat: &'h SavedHeat) -> Vec<(&'h KeyspaceReport, &'h PartitionReport)> {
     let mut partitions: Vec<_> = keyspaces(args, heat)
         .flat_map(|keyspace| keyspace.partitions.iter().map(move |it| (keyspace, it)))
         .collect();
@@ -49,7 +49,7 @@ fn hottest<'h>(args: &Args, heat: &'h LastHeat) -> Vec<(&'h KeyspaceReport, &'h 
 }
 
 /// How old it is, and all of it together.
-pub(super) fn head(args: &Args, heat: &LastHeat, output: &mut Output) -> Outcome<()> {
+pub(super) fn head(args: &Args, heat: &SavedHeat, output: &mut Output) -> Outcome<()> {
     let report = &heat.report;
     let (age, rate) = (human::span(heat.age()), human::rate(args.window.of(&report.total).load));
     let times = args.window.of(&report.max_over_mean);
@@ -59,7 +59,7 @@ pub(super) fn head(args: &Args, heat: &LastHeat, output: &mut Output) -> Outcome
     ))
 }
 
-pub(super) fn shards(args: &Args, heat: &LastHeat) -> Table {
+pub(super) fn shards(args: &Args, heat: &SavedHeat) -> Table {
     let head = ["shard", "weight", "load/s", "of fair", "reads/s", "writes/s", "rows/s", "busy"];
     let mut table = Table::new(1, head);
     for shard in &heat.report.shards {
@@ -78,7 +78,7 @@ pub(super) fn shards(args: &Args, heat: &LastHeat) -> Table {
     table
 }
 
-pub(super) fn partitions(args: &Args, heat: &LastHeat, keys: &Keys) -> Table {
+pub(super) fn partitions(args: &Args, heat: &SavedHeat, keys: &Keys) -> Table {
     let head =
         ["partition", "keyspace", "from", "", "shard", "load/s", "share", "reads/s", "writes/s"];
     let mut table = Table::new(4, head);
@@ -86,8 +86,8 @@ pub(super) fn partitions(args: &Args, heat: &LastHeat, keys: &Keys) -> Table {
     for (keyspace, partition) in hottest(args, heat) {
         let rates = args.window.of(&partition.rates);
         let from = match &partition.span {
-            Span::Tokens(span) => span.start.to_string(),
-            Span::Keys(span) => keys.text(&span.start),
+            PartitionRange::Tokens(span) => span.start.to_string(),
+            PartitionRange::Keys(span) => keys.text(&span.start),
         };
         table.row([
             partition.id.to_string(),
@@ -104,7 +104,7 @@ pub(super) fn partitions(args: &Args, heat: &LastHeat, keys: &Keys) -> Table {
     table
 }
 
-pub(super) fn keys(args: &Args, heat: &LastHeat, keys: &Keys) -> Table {
+pub(super) fn keys(args: &Args, heat: &SavedHeat, keys: &Keys) -> Table {
     let mut table = Table::new(4, ["key", "keyspace", "", "", "per second", "error", "share"]);
     for keyspace in keyspaces(args, heat) {
         let kinds = [("read", &keyspace.keys.reads), ("written", &keyspace.keys.writes)];
@@ -129,7 +129,7 @@ fn whole(rate: f64) -> String {
     human::count(rate.round() as u64)
 }
 
-pub(super) fn object(args: &Args, heat: &LastHeat, keys: &Keys) -> Value {
+pub(super) fn object(args: &Args, heat: &SavedHeat, keys: &Keys) -> Value {
     let report = &heat.report;
     let partitions = hottest(args, heat).into_iter().map(|(keyspace, it)| {
         let mut object = rates(it.rates);
@@ -167,13 +167,13 @@ fn rates(rates: Windows<annulus::heat::PerSecond>) -> Map<String, Value> {
     Map::from_iter([("rates".to_owned(), json!(rates))])
 }
 
-fn span(object: &mut Map<String, Value>, span: &Span, keys: &Keys) {
+fn span(object: &mut Map<String, Value>, span: &PartitionRange, keys: &Keys) {
     match span {
-        Span::Tokens(span) => {
+        PartitionRange::Tokens(span) => {
             object.insert("start".into(), span.start.to_string().into());
             object.insert("end".into(), span.end.map(|end| end.to_string()).into());
         }
-        Span::Keys(span) => {
+        PartitionRange::Keys(span) => {
             keys.insert(object, "start", &span.start);
             if let Some(end) = &span.end {
                 keys.insert(object, "end", end);

@@ -15,7 +15,7 @@ use crate::human::parse_bytes;
 use crate::open::MemoryArgs;
 use crate::output::Output;
 use crate::rows::{KeyColumn, RowsArgs};
-use annulus::balance::rebalance::Policy;
+use annulus::planner::load::Policy;
 use clap::{ArgGroup, ValueEnum};
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::reshape::Interrupt;
 use crate::{human, progress};
-use annulus::{Decision, HotCacheStats, LastHeat, ShardId, Store};
+use annulus::{Decision, HotCacheStats, SavedHeat, ShardId, Store};
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome<Summary> {
     let summary = played?;
     closed?;
     if let Some(path) = &args.heatmap {
-        let heat = LastHeat::read(&place.path)?;
+        let heat = SavedHeat::read(&place.path)?;
         heatmap::write(path, heat.as_ref(), Some(&args.stage.keyspace), args.show_keys)?;
         output.note(format_args!("drew {}", path.display()));
     }

@@ -11,7 +11,7 @@ use crate::{human, progress};
 use annulus::heat::HeatOptions;
 use annulus::placement::RangeMap;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Creation, Durability, ErrorKind, Keyspace, Options, Store};
+use annulus::{CreateMode, Durability, ErrorKind, Keyspace, Options, Store};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tempfile::TempDir;
@@ -89,7 +89,7 @@ impl Stage {
                 .shards(args.stage.shards)
                 .options(options)
                 .listener(reshapes.listener())
-                .create(Creation::IfMissing)
+                .create(CreateMode::IfMissing)
                 .open()
         };
         let preload = args.stage.preload || args.from.is_some();

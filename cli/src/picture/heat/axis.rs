@@ -1,7 +1,7 @@
 //! The key space as the vertical axis of a heat map.
 
-use annulus::placement::{Span, Token};
-use annulus::topology::Cut;
+use annulus::placement::{PartitionRange, Token};
+use annulus::topology::SplitPoint;
 use std::collections::BTreeSet;
 
 /// The most rows of a map.
@@ -18,13 +18,13 @@ pub(crate) enum Axis {
 
 impl Axis {
     /// The axis for these places, which are all keys or all tokens.
-    pub(super) fn of<'p>(hash: bool, places: impl Iterator<Item = &'p Cut>) -> Self {
+    pub(super) fn of<'p>(hash: bool, places: impl Iterator<Item = &'p SplitPoint>) -> Self {
         if hash {
             return Self::Tokens;
         }
         let keys = places.filter_map(|place| match place {
-            Cut::Key(key) => Some(&**key),
-            Cut::Token(_) => None,
+            SplitPoint::Key(key) => Some(&**key),
+            SplitPoint::Token(_) => None,
         });
         let keys: BTreeSet<&[u8]> = keys.collect();
         Self::Keys(keys.into_iter().map(Into::into).collect())
@@ -38,10 +38,10 @@ impl Axis {
     }
 
     /// Where a place stands.
-    pub(super) fn height(&self, place: &Cut) -> f64 {
+    pub(super) fn height(&self, place: &SplitPoint) -> f64 {
         match (self, place) {
-            (Self::Tokens, Cut::Token(token)) => turn(u128::from(token.0)),
-            (Self::Keys(keys), Cut::Key(key)) => {
+            (Self::Tokens, SplitPoint::Token(token)) => turn(u128::from(token.0)),
+            (Self::Keys(keys), SplitPoint::Key(key)) => {
                 let rank = keys.partition_point(|other| **other < **key);
                 if keys.is_empty() { 0.0 } else { rank as f64 / keys.len() as f64 }
             }
@@ -50,7 +50,7 @@ impl Axis {
     }
 
     /// The row that a place is in, from the bottom.
-    pub(super) fn row(&self, place: &Cut) -> usize {
+    pub(super) fn row(&self, place: &SplitPoint) -> usize {
         // Half a rank up: a key stands in the row that begins at or before it.
         let half = match self {
             Self::Tokens => 0.0,
@@ -61,30 +61,30 @@ impl Axis {
     }
 
     /// Where a span begins and ends.
-    pub(super) fn span(&self, span: &Span) -> (f64, f64) {
+    pub(super) fn span(&self, span: &PartitionRange) -> (f64, f64) {
         match span {
-            Span::Tokens(span) => {
+            PartitionRange::Tokens(span) => {
                 let start = u128::from(span.start.0);
                 (turn(start), turn(start + span.width()))
             }
-            Span::Keys(span) => {
-                let start = self.height(&Cut::Key(span.start.clone()));
-                let end = span.end.clone().map_or(1.0, |end| self.height(&Cut::Key(end)));
+            PartitionRange::Keys(span) => {
+                let start = self.height(&SplitPoint::Key(span.start.clone()));
+                let end = span.end.clone().map_or(1.0, |end| self.height(&SplitPoint::Key(end)));
                 (start, end)
             }
         }
     }
 
     /// The place at which a row begins.
-    pub(super) fn begin(&self, row: usize) -> Option<Cut> {
+    pub(super) fn begin(&self, row: usize) -> Option<SplitPoint> {
         match self {
             Self::Tokens => {
                 let token = ((row as u128) << 64) / self.rows() as u128;
-                Some(Cut::Token(Token(u64::try_from(token).ok()?)))
+                Some(SplitPoint::Token(Token(u64::try_from(token).ok()?)))
             }
             Self::Keys(keys) => {
                 let first = (row * keys.len()).div_ceil(self.rows());
-                Some(Cut::Key(keys.get(first)?.clone()))
+                Some(SplitPoint::Key(keys.get(first)?.clone()))
             }
         }
     }
@@ -98,19 +98,19 @@ fn turn(token: u128) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
     use super::*;
-    use annulus::placement::{KeySpan, TokenSpan};
+    use annulus::placement::{KeyRange, TokenRange};
 
-    fn key(text: &str) -> Cut {
-        Cut::Key(text.as_bytes().into())
+    fn key(text: &str) -> SplitPoint {
+        SplitPoint::Key(text.as_bytes().into())
     }
 
     #[test]
     fn keys_stand_by_rank_and_rows_begin_at_their_first_key() {
-        let places: Vec<Cut> = (0..1_000).map(|n| key(&format!("{n:03}"))).collect();
+        let places: Vec<SplitPoint> = (0..1_000).map(|n| key(&format!("{n:03}"))).collect();
         let axis = Axis::of(false, places.iter().chain(&places));
         assert_eq!((axis.rows(), axis.height(&key("500"))), (ROWS_MAX, 0.5));
-        assert_eq!(axis.span(&KeySpan::new("250", Some("750")).into()), (0.25, 0.75));
-        assert_eq!(axis.span(&KeySpan::whole().into()), (0.0, 1.0));
+        assert_eq!(axis.span(&KeyRange::new("250", Some("750")).into()), (0.25, 0.75));
+        assert_eq!(axis.span(&KeyRange::whole().into()), (0.0, 1.0));
         for row in 0..axis.rows() {
             assert_eq!(axis.row(&axis.begin(row).unwrap()), row);
         }
@@ -124,12 +124,12 @@ mod tests {
     #[test]
     fn tokens_stand_evenly() {
         let axis = Axis::of(true, std::iter::empty());
-        let half = Cut::Token(Token(1 << 63));
+        let half = SplitPoint::Token(Token(1 << 63));
         assert_eq!((axis.height(&half), axis.row(&half)), (0.5, ROWS_MAX / 2));
         assert_eq!(axis.begin(ROWS_MAX / 2), Some(half));
-        assert_eq!(axis.row(&Cut::Token(Token(u64::MAX))), ROWS_MAX - 1);
-        let quarter = TokenSpan::new(Token(1 << 62), Some(Token(1 << 63)));
+        assert_eq!(axis.row(&SplitPoint::Token(Token(u64::MAX))), ROWS_MAX - 1);
+        let quarter = TokenRange::new(Token(1 << 62), Some(Token(1 << 63)));
         assert_eq!(axis.span(&quarter.into()), (0.25, 0.5));
-        assert_eq!(axis.span(&TokenSpan::new(Token(0), None).into()), (0.0, 1.0));
+        assert_eq!(axis.span(&TokenRange::new(Token(0), None).into()), (0.0, 1.0));
     }
 }

@@ -4,8 +4,8 @@ use super::axis::Axis;
 use crate::human;
 use crate::redact::Keys;
 use annulus::heat::{KeyspaceReport, KeyspaceTrail, TrailMark};
-use annulus::topology::{Cut, ReshapeKind};
-use annulus::{LastHeat, ShardId};
+use annulus::topology::{ReshapeKind, SplitPoint};
+use annulus::{SavedHeat, ShardId};
 
 /// The heat maps of a store's keyspaces.
 #[derive(Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub(crate) struct Boundary {
 
 impl HeatPicture {
     /// The maps of all keyspaces with a history, or of one.
-    pub(crate) fn of(heat: &LastHeat, keyspace: Option<&str>, keys: &Keys) -> Self {
+    pub(crate) fn of(heat: &SavedHeat, keyspace: Option<&str>, keys: &Keys) -> Self {
         let state = heat.state.as_ref();
         let reports = state.into_iter().flat_map(|state| &state.report.keyspaces);
         let trail = state.map(|state| &state.trail);
@@ -159,7 +159,7 @@ fn boundaries(
     axis: &Axis,
     times: &Times,
 ) -> Vec<Boundary> {
-    let mut open: Vec<(Cut, f64)> = Vec::new();
+    let mut open: Vec<(SplitPoint, f64)> = Vec::new();
     let mut closed = Vec::new();
     for mark in marks {
         let at = times.part(mark.at_ms);
@@ -204,16 +204,16 @@ fn partitions(report: &KeyspaceReport, axis: &Axis) -> Vec<(f64, f64, ShardId)> 
         .collect()
 }
 
-fn start(span: &annulus::placement::Span) -> Cut {
+fn start(span: &annulus::placement::PartitionRange) -> SplitPoint {
     match span {
-        annulus::placement::Span::Tokens(span) => Cut::Token(span.start),
-        annulus::placement::Span::Keys(span) => Cut::Key(span.start.clone()),
+        annulus::placement::PartitionRange::Tokens(span) => SplitPoint::Token(span.start),
+        annulus::placement::PartitionRange::Keys(span) => SplitPoint::Key(span.start.clone()),
     }
 }
 
-fn label(place: &Cut, keys: &Keys) -> String {
+fn label(place: &SplitPoint, keys: &Keys) -> String {
     match place {
-        Cut::Token(token) => token.to_string(),
-        Cut::Key(key) => keys.text(key),
+        SplitPoint::Token(token) => token.to_string(),
+        SplitPoint::Key(key) => keys.text(key),
     }
 }

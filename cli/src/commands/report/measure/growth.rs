@@ -4,7 +4,7 @@ use super::{Settings, Watch, scratch};
 use crate::commands::report::data::Growth;
 use crate::human;
 use annulus::topology::{KeyspaceSpec, Partitioning};
-use annulus::{Creation, Keyspace, ShardId, ShardSpec, Store};
+use annulus::{CreateMode, Keyspace, ShardId, ShardSpec, Store};
 use annulus_workload::{Key, Keys, Result};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,7 +26,7 @@ pub(super) fn measure(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<
     for (number, spec) in specs.into_iter().enumerate() {
         watch.step("add shards one by one", number + 1, 2)?;
         let directory = scratch(settings)?;
-        let builder = Store::builder(directory.path().join("store")).create(Creation::New);
+        let builder = Store::builder(directory.path().join("store")).create(CreateMode::New);
         let store = builder.shards(1).open()?;
         let keyspace = store.create_keyspace("rows", spec)?;
         for key in &keys {

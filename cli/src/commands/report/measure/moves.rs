@@ -2,10 +2,10 @@
 
 use super::{Settings, Watch, scratch};
 use crate::commands::report::data::{Figure, Moves};
-use annulus::balance::Request;
+use annulus::planner::Request;
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Compression, Creation, Keyspace, Options, ReshapeOptions, ShardId, Store, Transport,
+    Compression, CreateMode, Keyspace, Options, ReshapeOptions, ShardId, Store, Transport,
 };
 use annulus_workload::{Keys, Result};
 use std::time::Instant;
@@ -28,7 +28,7 @@ fn of_size(settings: &Settings, bytes: u64) -> Result<Vec<Moves>> {
     // The rows do not compress, so that their bytes are those of the files.
     let options = Options { compression: Compression::None, ..Options::default() };
     let store = Store::builder(directory.path().join("store"))
-        .create(Creation::New)
+        .create(CreateMode::New)
         .shards(2)
         .options(options)
         .open()?;

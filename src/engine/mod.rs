@@ -1,0 +1,188 @@
+//! What the store asks of a shard: one trait, and nothing of the engine behind it.
+//!
+//! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises, so
+//! another engine takes its place by implementing this file.
+
+mod rocksdb;
+
+pub(crate) use self::rocksdb::{HARDWARE_CHECKSUMS, LockGuard, Resources, RocksDb as ShardEngine};
+
+use crate::error::Result;
+use crate::options::Durability;
+use crate::placement::KeyRange;
+use crate::topology::PartitionName;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The engine's types, by the names that the store uses.
+pub(crate) type EnginePartition = Arc<<ShardEngine as Engine>::Partition>;
+pub(crate) type EngineValue = <ShardEngine as Engine>::Value;
+pub(crate) type EngineSnapshot = Arc<<ShardEngine as Engine>::Snapshot>;
+pub(crate) type EngineCursor = <ShardEngine as Engine>::Cursor;
+pub(crate) type EngineBatch = <ShardEngine as Engine>::WriteBatch;
+
+/// The order in which a cursor goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Direction {
+    #[default]
+    Forward,
+    Reverse,
+}
+
+/// How one read goes about it.
+pub(crate) struct Read<'a, S> {
+    /// The cut to read from; the present state if there is none.
+    pub(crate) at: Option<&'a Arc<S>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) bypass_cache: bool,
+    /// How many bytes a cursor takes from a file at once where a block is not in the cache; without
+    /// it the engine finds out.
+    pub(crate) read_ahead: Option<usize>,
+}
+
+impl<S> Read<'_, S> {
+    /// The present state, without a deadline.
+    pub(crate) const PRESENT: Self =
+        Self { at: None, deadline: None, bypass_cache: false, read_ahead: None };
+}
+
+impl<S> Clone for Read<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Read<'_, S> {}
+
+/// Takes the next row of a partition that is loaded.
+pub(crate) type PutRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
+
+/// What a partition occupies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) keys_estimated: u64,
+    pub(crate) bytes_on_disk: u64,
+    pub(crate) bytes_in_memory: u64,
+}
+
+/// One shard of a store.
+///
+/// Reads and writes of one partition are linearizable. A batch is atomic, and what survives a
+/// crash is a prefix of the writes to the shard, over all its partitions together: the
+/// exactly-once replay of batches over several shards rests on that.
+pub(crate) trait Engine: Sized + Send + Sync + 'static {
+    /// A handle that keeps its partition readable, even after it is dropped from the shard.
+    type Partition: Send + Sync + 'static;
+    type Snapshot: Send + Sync + 'static;
+    type Value: Deref<Target = [u8]> + Send + Sync + 'static;
+    type Cursor: Cursor;
+    type WriteBatch: WriteBatch<Partition = Self::Partition>;
+
+    /// The partitions on disk.
+    fn partitions(&self) -> Vec<PartitionName>;
+    fn partition(&self, name: PartitionName) -> Option<Arc<Self::Partition>>;
+    /// Creates an empty partition; durable when it returns.
+    fn create_partition(&self, name: PartitionName) -> Result<Arc<Self::Partition>>;
+    /// Whether an error has left something under this name that can be neither used nor removed
+    /// before the next opening: another name must be taken.
+    fn is_stranded(&self, name: PartitionName) -> bool;
+    /// Removes a partition with its content. Handles that are still held stay readable.
+    fn drop_partition(&self, name: PartitionName) -> Result<()>;
+    /// The place for the store's own records, apart from every partition.
+    fn bookkeeping(&self) -> &Arc<Self::Partition>;
+
+    fn get(
+        &self,
+        partition: &Arc<Self::Partition>,
+        key: &[u8],
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Option<Self::Value>>;
+    /// The values of several keys of one partition, in the order of the keys.
+    fn get_many(
+        &self,
+        partition: &Arc<Self::Partition>,
+        keys: &[&[u8]],
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Vec<Option<Self::Value>>>;
+    /// A cursor that stands on the first row of the range, in its direction.
+    fn cursor(
+        &self,
+        partition: &Arc<Self::Partition>,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, Self::Snapshot>,
+    ) -> Result<Self::Cursor>;
+    fn snapshot(&self) -> Arc<Self::Snapshot>;
+
+    fn put(
+        &self,
+        partition: &Self::Partition,
+        key: &[u8],
+        value: &[u8],
+        durability: Durability,
+    ) -> Result<()>;
+    fn delete(&self, partition: &Self::Partition, key: &[u8], durability: Durability)
+    -> Result<()>;
+    fn write(&self, batch: Self::WriteBatch, durability: Durability) -> Result<()>;
+
+    /// Whether partitions of another shard can be linked into this one.
+    fn can_link(&self, source: &Self) -> bool;
+    /// Makes a partition that shares the files of one of another shard: it holds what that one
+    /// held at some moment during the call, in files that survive a power cut. Costs a flush of
+    /// the source, and time in proportion to the number of files.
+    fn link_partition(
+        &self,
+        name: PartitionName,
+        source: &Self::Partition,
+    ) -> Result<Arc<Self::Partition>>;
+    /// Makes a partition of rows that `fill` gives in strictly ascending order of keys, written
+    /// as files that survive a power cut.
+    fn load_partition(
+        &self,
+        name: PartitionName,
+        fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
+    ) -> Result<Arc<Self::Partition>>;
+    /// About how many bytes of files hold the keys of a range.
+    fn bytes_in(&self, partition: &Self::Partition, range: &KeyRange) -> Result<u64>;
+    /// Some keys of a partition, ascending and spread over its files; none if it has few.
+    fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>>;
+    /// Bytes that the disk of this shard has left; none if that cannot be known.
+    fn bytes_free(&self) -> Option<u64>;
+
+    /// Makes every acknowledged write survive a power cut.
+    fn sync(&self) -> Result<()>;
+    /// Moves what is in memory into files, so that the next opening has nothing to read back.
+    fn flush(&self) -> Result<()>;
+    /// The same for one partition.
+    fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
+    fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
+    /// Whether the files of a partition are merged as soon as there are few, for those who scan it,
+    /// or by default, for those who write. Until it is said anew, or the shard is closed.
+    fn set_few_first_level_files(&self, partition: &Self::Partition, few: bool) -> Result<()>;
+    /// Its files go when nobody holds anything of it any more, and after them the file that says
+    /// whose they are.
+    fn retire(&self, identity: &Path);
+    /// Ends background work; reads through handles that are still held go on.
+    fn quiesce(&self);
+}
+
+/// Several writes to one shard that take effect together.
+pub(crate) trait WriteBatch: Default {
+    type Partition;
+    fn put(&mut self, partition: &Self::Partition, key: &[u8], value: &[u8]);
+    fn delete(&mut self, partition: &Self::Partition, key: &[u8]);
+    /// Deletes the keys from `start` up to, and without, `end`.
+    fn delete_range(&mut self, partition: &Self::Partition, start: &[u8], end: &[u8]);
+}
+
+/// A position among the rows of one partition, as they were when it was made.
+pub(crate) trait Cursor: Send + Sync + 'static {
+    /// The row it stands on; none when it has passed the last one.
+    fn row(&self) -> Option<(&[u8], &[u8])>;
+    fn key(&self) -> Option<&[u8]>;
+    fn advance(&mut self);
+    /// Why it ended: because there are no more rows, or because of an error.
+    fn status(&self) -> Result<()>;
+}

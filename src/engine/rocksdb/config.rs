@@ -1,0 +1,209 @@
+//! Annulus options in RocksDB's terms.
+
+use super::error::context;
+use crate::error::Result;
+use crate::options::{Compression, LogDamage, Options};
+use crate::os::descriptors::{raise_limit, share};
+use parking_lot::Mutex;
+use rocksdb::{
+    BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env, LogLevel,
+    Options as RocksOptions, WriteBufferManager,
+};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// How much of the largest memtable is a filter that spares reads of other keys the search. Every
+/// column family has one from the start, so it is small: 32 KiB with the default budget.
+const MEMTABLE_FILTER_PART: f64 = 0.0005;
+
+/// When the files of a partition's first level are merged into the next one: by default, which is
+/// RocksDB's, and if it is to have few.
+pub(super) const FIRST_LEVEL_FILES: &str = "4";
+pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
+
+/// A thread for flushes, of the pool that all instances of a process share: as long as each instance
+/// brings one, no flush waits for that of another disk, and the flush that ends a commit of the
+/// metadata not for data. RocksDB starts fewer than eight jobs ask for: one for everybody.
+pub(super) struct FlushThread;
+
+/// The pool of a process.
+struct FlushPool {
+    instances: usize,
+    /// Never fewer than before.
+    threads: usize,
+}
+
+static FLUSH_POOL: Mutex<FlushPool> = Mutex::new(FlushPool { instances: 0, threads: 0 });
+
+impl FlushThread {
+    pub(super) fn new() -> Self {
+        let mut pool = FLUSH_POOL.lock();
+        pool.instances += 1;
+        if pool.instances > pool.threads {
+            pool.threads = pool.instances;
+            let threads = i32::try_from(pool.threads).unwrap_or(i32::MAX);
+            // Without it flushes wait for one another, and nothing worse.
+            let _ = Env::new().map(|mut env| env.set_high_priority_background_threads(threads));
+        }
+        Self
+    }
+}
+
+impl Drop for FlushThread {
+    fn drop(&mut self) {
+        FLUSH_POOL.lock().instances -= 1;
+    }
+}
+
+/// Whether RocksDB was compiled to compute its checksums in hardware: its build decides by the same
+/// target features as this crate's.
+pub(crate) const HARDWARE_CHECKSUMS: bool = cfg!(any(
+    all(target_feature = "sse4.2", target_feature = "pclmulqdq"),
+    all(target_arch = "aarch64", target_feature = "crc", target_feature = "aes"),
+));
+
+/// What all shards of a store share.
+pub(crate) struct Resources {
+    pub(super) cache: Cache,
+    write_buffer: WriteBufferManager,
+    options: Options,
+    shards: usize,
+    /// How many files each shard keeps open; none for all.
+    open_files: Option<u32>,
+}
+
+impl Resources {
+    pub(crate) fn new(options: &Options, shards: usize) -> Self {
+        Self {
+            cache: Cache::new_hyper_clock_cache(options.cache_bytes, 0),
+            // Stalling writers is left to each shard's own limits: a budget shared by all of
+            // them must not let a busy shard stop a quiet one.
+            write_buffer: WriteBufferManager::new_write_buffer_manager(
+                options.write_buffer_bytes,
+                false,
+            ),
+            options: options.clone(),
+            shards: shards.max(1),
+            open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
+        }
+    }
+
+    /// How many threads its instances share.
+    pub(super) fn background_threads(&self) -> usize {
+        self.options.background_threads
+    }
+
+    /// What an opening does where a log is damaged.
+    pub(super) fn log_damage(&self) -> LogDamage {
+        self.options.log_damage
+    }
+
+    /// How many tables so many shards may have open, if that is bounded.
+    pub(crate) fn tables_open_max(&self, shards: usize) -> Option<u64> {
+        Some(u64::from(self.open_files?).saturating_mul(shards as u64))
+    }
+
+    pub(crate) fn cache_bytes_used(&self) -> usize {
+        self.cache.get_usage()
+    }
+
+    pub(crate) fn write_buffer_bytes_used(&self) -> usize {
+        self.write_buffer.get_usage()
+    }
+
+    /// The options of a shard's database.
+    pub(super) fn database(&self) -> Result<RocksOptions> {
+        // What the crate has no setter for. A log says how long the one before it was, so that a
+        // lost end of that one is noticed where it was lost between two records. Recovered writes stay in memory: with many column
+        // families, one file for each of them would make the opening after a crash slow. Of
+        // writers that wait for one another, none goes to sleep before it has yielded for a while,
+        // even where a compaction takes the processor meanwhile: waking it costs more than a write.
+        let mut options = RocksOptions::default()
+            .get_options_from_string(
+                "avoid_flush_during_recovery=true;write_thread_slow_yield_usec=100;\
+                 track_and_verify_wals=true",
+            )
+            .map_err(context("the engine refused its options"))?;
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_write_buffer_manager(&self.write_buffer);
+        // A damaged or torn record ends the recovery of a write-ahead log: what was written
+        // before it is kept, in order and over all column families.
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_track_and_verify_wals_in_manifest(true);
+        options.set_max_total_wal_size(self.wal_bytes_max());
+        options
+            .set_max_background_jobs(i32::try_from(self.options.background_threads).unwrap_or(2));
+        if let Some(files) = self.open_files {
+            options.set_max_open_files(i32::try_from(files).unwrap_or(i32::MAX));
+            // Each part of the table of open files keeps at least one: RocksDB's 64 parts would
+            // exceed a small number.
+            options.set_table_cache_num_shard_bits((files / 16).max(1).ilog2().min(6) as i32);
+        } else {
+            options.set_max_open_files(-1);
+        }
+        // By default each column family starts 16 threads to open its files: a thousand for a
+        // store of four shards, which took most of the opening's time.
+        options.set_max_file_opening_threads(1);
+        // Files go to the disk bit by bit, so that a sync, of which the hand-over of a partition
+        // has two, does not wait behind a flush that was written at once. Logs do not: whoever
+        // writes would have to wait for it, and most logs are done with before they need be on the
+        // disk.
+        options.set_bytes_per_sync(MIB as u64);
+        options.set_log_level(LogLevel::Warn);
+        options.set_keep_log_file_num(4);
+        options.set_stats_dump_period_sec(0);
+        Ok(options)
+    }
+
+    /// The options of a partition's column family.
+    pub(super) fn column_family(&self) -> RocksOptions {
+        let mut options = RocksOptions::default();
+        options.set_write_buffer_size(self.memtable_bytes());
+        // The default, an eighth of the memtable, would let a shard's families claim the whole
+        // budget with blocks that are nearly empty.
+        options.set_arena_block_size(64 * KIB);
+        options.set_level_compaction_dynamic_level_bytes(true);
+        options.set_block_based_table_factory(&self.table());
+        let (upper, last) = match self.options.compression {
+            Compression::None => (DBCompressionType::None, DBCompressionType::None),
+            Compression::Lz4 => (DBCompressionType::Lz4, DBCompressionType::Lz4),
+            Compression::Lz4ThenZstd => (DBCompressionType::Lz4, DBCompressionType::Zstd),
+        };
+        if self.options.bloom_bits_per_key > 0 {
+            options.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_PART);
+            options.set_memtable_whole_key_filtering(true);
+        }
+        options.set_compression_type(upper);
+        options.set_bottommost_compression_type(last);
+        options
+    }
+
+    fn table(&self) -> BlockBasedOptions {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&self.cache);
+        table.set_format_version(6);
+        // A hash index inside each block spares point reads the binary search.
+        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+        table.set_data_block_hash_ratio(0.75);
+        if self.options.bloom_bits_per_key > 0 {
+            table.set_bloom_filter(f64::from(self.options.bloom_bits_per_key), false);
+            table.set_optimize_filters_for_memory(true);
+        }
+        table
+    }
+
+    /// A memtable may grow to a quarter of the budget: the budget over all of them is what
+    /// decides when to flush.
+    fn memtable_bytes(&self) -> usize {
+        let usual = (self.options.write_buffer_bytes / 4).clamp(MIB, 256 * MIB);
+        crate::os::failpoint::size("ANNULUS_MEMTABLE_BYTES", usual)
+    }
+
+    /// The budget twice over, divided among the shards: it bounds what an opening after a crash
+    /// has to read, and is rarely reached before the budget itself makes a flush.
+    fn wal_bytes_max(&self) -> u64 {
+        (self.options.write_buffer_bytes.saturating_mul(2) / self.shards).max(16 * MIB) as u64
+    }
+}

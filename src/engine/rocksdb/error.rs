@@ -1,0 +1,63 @@
+//! RocksDB's errors in Annulus' kinds: the only place that looks at them.
+
+use crate::error::{Error, ErrorKind};
+use crate::os::descriptors::remedy_of_text;
+use rocksdb::ErrorKind as RocksDb;
+
+fn kind(error: &rocksdb::Error) -> ErrorKind {
+    match error.kind() {
+        RocksDb::Corruption => ErrorKind::Damaged,
+        RocksDb::IOError => ErrorKind::Io,
+        RocksDb::TimedOut => ErrorKind::DeadlineExceeded,
+        RocksDb::Busy | RocksDb::TryAgain | RocksDb::MergeInProgress => ErrorKind::Busy,
+        RocksDb::ShutdownInProgress | RocksDb::ColumnFamilyDropped => ErrorKind::Closed,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// Adds to an error of the engine what was being done.
+pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
+    move |error| {
+        let remedy = remedy_of_text(error.as_ref());
+        Error::new(kind(&error), format!("{doing}: {error}{remedy}")).with_source(error)
+    }
+}
+
+/// The column family that has files from beyond the place where the recovery of the logs had to
+/// stop, if that is why a database does not open. RocksDB says so in its message only.
+pub(super) fn family_beyond_logs(error: &rocksdb::Error) -> Option<&str> {
+    let message: &str = error.as_ref();
+    let (_, named) = message.split_once("beyond the point of corruption in CF ")?;
+    named.split_once(". ").map(|(family, _)| family)
+}
+
+/// The error of a call of the C interface, which gives only a message.
+pub(super) fn from_message(message: String) -> Error {
+    let kind = match message.split(':').next() {
+        Some("Corruption") => ErrorKind::Damaged,
+        Some("IO error") => ErrorKind::Io,
+        Some("Resource busy" | "Operation failed. Try again.") => ErrorKind::Busy,
+        Some("Shutdown in progress" | "Column family dropped") => ErrorKind::Closed,
+        _ => ErrorKind::Internal,
+    };
+    let remedy = remedy_of_text(&message);
+    Error::new(kind, message + &remedy)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::{Resources, RocksDb};
+    use crate::ErrorKind;
+
+    /// The story: a directory that could not be created was reported as a defect of Annulus.
+    #[test]
+    fn a_directory_that_cannot_be_created_is_an_error_of_the_system() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::os::unix::fs::symlink(directory.path().join("nowhere/data"), &data).unwrap();
+        let resources = Resources::new(&crate::Options::default(), 1);
+        let error = RocksDb::open(&data, &resources, None, &[]).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        assert!(error.to_string().contains(data.to_str().unwrap()), "{error}");
+    }
+}

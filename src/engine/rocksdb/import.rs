@@ -1,0 +1,261 @@
+//! Column families that are made through the C interface, and those that move between instances as
+//! files: export by hard link, import by rename.
+//!
+//! The crate `rocksdb` has no safe call for export and import, and its call that creates a family
+//! loses the handle where RocksDB made the family and then failed. So this file speaks to RocksDB's
+//! C interface.
+//! Each object of that interface is owned by one value here, which destroys it once.
+
+#![expect(unsafe_code, reason = "calls of the C interface, each with its argument")]
+
+use super::error::from_message;
+use super::handles::Db;
+use crate::error::{Error, ErrorKind, Result};
+use librocksdb_sys as ffi;
+use rocksdb::{AsColumnFamilyRef, AsRawPtr};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
+use std::ptr::{NonNull, null_mut};
+
+/// A column family that was created or imported here: the crate's own table of names does not know
+/// it.
+pub(super) struct MadeFamily(NonNull<ffi::rocksdb_column_family_handle_t>);
+
+// SAFETY: RocksDB's column family handles may be used from, and destroyed on, any thread.
+unsafe impl Send for MadeFamily {}
+// SAFETY: as above; concurrent use of a handle is RocksDB's normal case.
+unsafe impl Sync for MadeFamily {}
+
+impl AsColumnFamilyRef for MadeFamily {
+    fn inner(&self) -> *mut ffi::rocksdb_column_family_handle_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for MadeFamily {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from this file, is destroyed only here, and its database is
+        // still open: `ColumnFamily` drops the handle before the database it holds.
+        unsafe { ffi::rocksdb_column_family_handle_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Creates an empty column family.
+///
+/// RocksDB creates the family first and then writes a file of options. If only that fails, the
+/// family is dropped again; what cannot be dropped is left behind in the database.
+pub(super) fn create(db: &Db, options: &rocksdb::Options, name: &str) -> Result<MadeFamily> {
+    let name = CString::new(name).map_err(|_| no_answer())?;
+    let names = [name.as_ptr()];
+    let (mut count, mut error) = (0, null_mut());
+    // SAFETY: one name is given, as a C string that lives through the call; `count` and `error` are
+    // valid places. The call returns an array of `count` handles even if it fails, which is freed
+    // here, and whose handles belong to this function from then on.
+    let made = unsafe {
+        let handles = ffi::rocksdb_create_column_families(
+            raw(db),
+            AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options),
+            1,
+            names.as_ptr(),
+            &raw mut count,
+            &raw mut error,
+        );
+        let made = if count == 1 { NonNull::new(*handles) } else { None };
+        ffi::rocksdb_create_column_families_destroy(handles);
+        made.map(MadeFamily)
+    };
+    if let (Err(error), made) = (check(error), &made) {
+        // The first error is why; the caller looks whether the family is there.
+        let _ = made.as_ref().map(|made| drop_family(db, made));
+        return Err(error);
+    }
+    made.ok_or_else(no_answer)
+}
+
+/// The files of an exported column family, and what RocksDB needs to know to import them.
+pub(super) struct Export(NonNull<ffi::rocksdb_export_import_files_metadata_t>);
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from an export and is destroyed only here.
+        unsafe { ffi::rocksdb_export_import_files_metadata_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Flushes a column family and links its files into a directory, which must not exist yet.
+pub(super) fn export(db: &Db, family: &impl AsColumnFamilyRef, directory: &Path) -> Result<Export> {
+    let directory = c_path(directory)?;
+    let mut error = null_mut();
+    // SAFETY: the database is open for as long as `db` is borrowed; `error` is a valid place for
+    // the message, which `check` frees.
+    let checkpoint = unsafe { ffi::rocksdb_checkpoint_object_create(raw(db), &raw mut error) };
+    check(error)?;
+    let mut error = null_mut();
+    // SAFETY: `checkpoint` was just made, `family` is a family of this database that its owner
+    // keeps alive, `directory` is a C string that lives through the call.
+    let metadata = unsafe {
+        ffi::rocksdb_checkpoint_export_column_family(
+            checkpoint,
+            family.inner(),
+            directory.as_ptr(),
+            &raw mut error,
+        )
+    };
+    // SAFETY: `checkpoint` is not used after this.
+    unsafe { ffi::rocksdb_checkpoint_object_destroy(checkpoint) };
+    check(error)?;
+    NonNull::new(metadata).map(Export).ok_or_else(no_answer)
+}
+
+/// Makes a column family of exported files, which move into the database.
+///
+/// IMPORTANT: an import that failed half way may leave the column family behind in the database.
+pub(super) fn import(
+    db: &Db,
+    options: &rocksdb::Options,
+    name: &str,
+    export: &Export,
+) -> Result<MadeFamily> {
+    let name = CString::new(name).map_err(|_| no_answer())?;
+    let mut error = null_mut();
+    // SAFETY: the import options are made, used and destroyed here; database, options and export
+    // are borrowed for the call, which copies what it keeps.
+    let handle = unsafe {
+        let import = ffi::rocksdb_import_column_family_options_create();
+        ffi::rocksdb_import_column_family_options_set_move_files(import, 1);
+        let handle = ffi::rocksdb_create_column_family_with_import(
+            raw(db),
+            AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options),
+            name.as_ptr(),
+            import,
+            export.0.as_ptr(),
+            &raw mut error,
+        );
+        ffi::rocksdb_import_column_family_options_destroy(import);
+        handle
+    };
+    check(error)?;
+    NonNull::new(handle).map(MadeFamily).ok_or_else(no_answer)
+}
+
+/// Drops a column family by its handle, which stays readable until it is dropped too.
+pub(super) fn drop_family(db: &Db, family: &MadeFamily) -> Result<()> {
+    let mut error = null_mut();
+    // SAFETY: database and handle are open for the call, and belong together.
+    unsafe { ffi::rocksdb_drop_column_family(raw(db), family.0.as_ptr(), &raw mut error) };
+    check(error)
+}
+
+/// Lets a database that is opened with these options take writes after its background work has met a
+/// damaged file, in opening files or in merging them. Other errors stop it as ever.
+pub(super) fn bear_damage(options: &mut rocksdb::Options) {
+    // SAFETY: the callbacks use no state, and RocksDB calls each of them with what its type says. The
+    // listener is made here, and belongs to the options from then on.
+    unsafe {
+        let listener = ffi::rocksdb_eventlistener_create(
+            null_mut(),
+            Some(ignore_end),
+            Some(ignore_flush),
+            Some(ignore_flush),
+            Some(ignore_compaction),
+            Some(ignore_compaction),
+            Some(ignore_part),
+            Some(ignore_part),
+            Some(ignore_ingestion),
+            Some(on_background_error),
+            Some(ignore_stall),
+            Some(ignore_memtable),
+        );
+        let options = AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options);
+        ffi::rocksdb_options_add_eventlistener(options, listener);
+    }
+}
+
+/// RocksDB's numbers of reasons.
+const COMPACTION: u32 = 1;
+const OPENING_OF_FILES: u32 = 7;
+
+unsafe extern "C" fn on_background_error(
+    _: *mut c_void,
+    reason: u32,
+    status: *mut ffi::rocksdb_status_ptr_t,
+) {
+    let mut error = null_mut();
+    // SAFETY: RocksDB lends the status for the call; `check` frees the message.
+    unsafe { ffi::rocksdb_status_ptr_get_error(status, &raw mut error) };
+    let Err(error) = check(error) else { return };
+    // IMPORTANT: every error of the opening of files, not damage alone. RocksDB takes one of the
+    // operating system (a file is missing) for something that it recovers from, starts nothing that
+    // would, and then waits for its end for ever when the database is closed. A read that needs
+    // the file meets the error itself.
+    let is_borne = match reason {
+        OPENING_OF_FILES => true,
+        COMPACTION => error.kind() == ErrorKind::Damaged,
+        _ => false,
+    };
+    if is_borne {
+        // SAFETY: as above.
+        unsafe { ffi::rocksdb_reset_status(status) };
+    }
+}
+
+// RocksDB calls all of a listener's callbacks, so each must be there.
+unsafe extern "C" fn ignore_end(_: *mut c_void) {}
+unsafe extern "C" fn ignore_flush(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_flushjobinfo_t,
+) {
+}
+unsafe extern "C" fn ignore_compaction(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_compactionjobinfo_t,
+) {
+}
+unsafe extern "C" fn ignore_part(_: *mut c_void, _: *const ffi::rocksdb_subcompactionjobinfo_t) {}
+unsafe extern "C" fn ignore_ingestion(
+    _: *mut c_void,
+    _: *mut ffi::rocksdb_t,
+    _: *const ffi::rocksdb_externalfileingestioninfo_t,
+) {
+}
+unsafe extern "C" fn ignore_stall(_: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {}
+unsafe extern "C" fn ignore_memtable(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
+
+/// Reads every block of every file, and compares it with its checksum. The error names the first
+/// file that is damaged.
+pub(super) fn verify_checksums(db: &Db) -> Result<()> {
+    let mut error = null_mut();
+    // SAFETY: the database is open for as long as `db` is borrowed.
+    unsafe { ffi::rocksdb_verify_checksum(raw(db), &raw mut error) };
+    check(error)
+}
+
+fn raw(db: &Db) -> *mut ffi::rocksdb_t {
+    // SAFETY: the pointer is used only within a call that borrows `db`.
+    unsafe { AsRawPtr::<ffi::rocksdb_t>::as_raw_ptr(db) }
+}
+
+/// Takes over, and frees, the message that a failed call has left.
+fn check(error: *mut c_char) -> Result<()> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: RocksDB leaves a C string that it allocated, and that the caller must free once.
+    let message = unsafe {
+        let message = CStr::from_ptr(error).to_string_lossy().into_owned();
+        ffi::rocksdb_free(error.cast());
+        message
+    };
+    Err(from_message(message))
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|_| Error::invalid(format!("the path {} contains a zero byte", path.display())))
+}
+
+fn no_answer() -> Error {
+    Error::new(ErrorKind::Internal, "RocksDB gave neither a result nor an error")
+}

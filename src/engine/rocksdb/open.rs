@@ -1,0 +1,108 @@
+//! Opening a database with every column family that it has, also where a damaged file or the leftover
+//! of an interrupted reshape is in the way.
+
+use super::RocksDb;
+use super::config::Resources;
+use super::damage::{self, Damaged};
+use super::error::{context, family_beyond_logs};
+use super::handles::Db;
+use super::names::{family, parse_family};
+use crate::error::{Error, Result};
+use crate::topology::PartitionName;
+use rocksdb::{ColumnFamilyDescriptor, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME};
+use std::path::Path;
+
+/// Opens a database by a call that may be made again. If it is refused for damage, it is opened
+/// without its files, which are looked at then: what is sound is served.
+pub(super) fn open_sound(
+    options: &mut rocksdb::Options,
+    directory: &Path,
+    open: impl Fn(&rocksdb::Options) -> std::result::Result<Db, rocksdb::Error>,
+) -> std::result::Result<(Db, Damaged), rocksdb::Error> {
+    let refused = match open(options) {
+        Ok(db) => return Ok((db, Damaged::new())),
+        Err(error) => error,
+    };
+    if refused.kind() != rocksdb::ErrorKind::Corruption {
+        return Err(refused);
+    }
+    let Ok(in_part) = damage::opening_in_part(options) else { return Err(refused) };
+    let Ok(db) = open(&in_part) else { return Err(refused) };
+    match damage::find(&db, directory) {
+        Ok(Some(damaged)) => Ok((db, damaged)),
+        _ => Err(refused),
+    }
+}
+
+pub(super) fn descriptors<'n>(
+    names: &'n [String],
+    resources: &'n Resources,
+) -> impl Iterator<Item = ColumnFamilyDescriptor> + 'n {
+    names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()))
+}
+
+pub(super) fn cannot_open(directory: &Path) -> impl FnOnce(rocksdb::Error) -> Error {
+    context(format!("cannot open the database in {}", directory.display()))
+}
+
+/// Opens a database with every family that it has, whose names it returns; creates it if the
+/// directory has none.
+pub(super) fn open_families(
+    directory: &Path,
+    resources: &Resources,
+    expendable: &[PartitionName],
+) -> Result<(Db, Vec<String>, Damaged)> {
+    let mut options = resources.database()?;
+    let mut left = expendable.to_vec();
+    loop {
+        let names = list_families(&options, directory)?;
+        let opened = open_sound(&mut options, directory, |options| {
+            Db::open_cf_descriptors(options, directory, descriptors(&names, resources))
+        });
+        let error = match opened {
+            Ok((db, damaged)) => return Ok((db, names, damaged)),
+            Err(error) => error,
+        };
+        let in_the_way = family_beyond_logs(&error).and_then(parse_family);
+        let Some(index) = left.iter().position(|name| Some(*name) == in_the_way) else {
+            return Err(cannot_open(directory)(error));
+        };
+        drop_unopened(&options, directory, &names, left.swap_remove(index))?;
+    }
+}
+
+pub(super) fn list_families(options: &rocksdb::Options, directory: &Path) -> Result<Vec<String>> {
+    if !RocksDb::exists(directory)? {
+        return Ok(vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]);
+    }
+    let place = directory.display();
+    Db::list_cf(options, directory)
+        .map_err(context(format_args!("cannot read the database in {place}")))
+}
+
+/// Drops a family of a database that does not open because of it: its files came in before a log
+/// that was torn by a power cut. Opened for that alone, in a mode that does not mind; what it reads
+/// from the logs stays in memory, and goes when it is closed.
+fn drop_unopened(
+    options: &rocksdb::Options,
+    directory: &Path,
+    names: &[String],
+    dropped: PartitionName,
+) -> Result<()> {
+    /// More than the logs hold: nothing is flushed.
+    const ALL_IN_MEMORY: usize = 64 << 30;
+    let mut options = options.clone();
+    options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
+    let mut in_memory = rocksdb::Options::default();
+    in_memory.set_write_buffer_size(ALL_IN_MEMORY);
+    in_memory.set_arena_block_size(64 << 10);
+    in_memory.set_disable_auto_compactions(true);
+    let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, in_memory.clone()));
+    let place = directory.display();
+    let db =
+        Db::open_cf_descriptors(&options, directory, families).map_err(cannot_open(directory))?;
+    db.drop_cf(&family(dropped))
+        .map_err(context(format_args!("dropping partition {dropped} in {place} failed")))?;
+    tracing::warn!(partition = %dropped, directory = %place, "dropped what an interrupted reshape left");
+    Ok(())
+}

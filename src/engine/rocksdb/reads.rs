@@ -1,0 +1,50 @@
+//! The options of a read, in RocksDB's terms.
+
+use super::handles::Snapshot;
+use crate::engine::Read;
+use rocksdb::ReadOptions;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
+/// without a limit, use options made once.
+#[inline]
+pub(super) fn with_options<T>(
+    present: &ReadOptions,
+    read: Read<'_, Snapshot>,
+    run: impl FnOnce(&ReadOptions) -> T,
+) -> T {
+    match read {
+        Read { at: None, deadline: None, bypass_cache: false, .. } => run(present),
+        Read { at: Some(snapshot), deadline: None, bypass_cache: false, .. } => {
+            run(snapshot.reads())
+        }
+        _ => {
+            let mut options = limits(read);
+            if let Some(snapshot) = read.at {
+                snapshot.apply_to(&mut options);
+            }
+            run(&options)
+        }
+    }
+}
+
+/// New options with a read's deadline, and how it uses cache and files.
+pub(super) fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_readahead_size(read.read_ahead.unwrap_or(0));
+    options.fill_cache(!read.bypass_cache);
+    if let Some(micros) = read.deadline.and_then(unix_micros) {
+        options.set_deadline(micros);
+    }
+    options
+}
+
+/// RocksDB takes a deadline as microseconds since the Unix epoch, in 63 bits. A deadline that has
+/// passed becomes the earliest one that is not zero, since zero means none; one beyond the 63 bits
+/// is none.
+fn unix_micros(deadline: Instant) -> Option<u64> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since_epoch.checked_add(left)?.as_micros()).ok()?;
+    u64::try_from(micros.max(1)).ok()
+}

@@ -1,0 +1,258 @@
+//! The logs that an earlier process left: synced, judged, and cut where a power cut has torn them,
+//! before RocksDB sees them.
+
+use super::cannot;
+use super::wal_format::{Break, Shape, Walk, walk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::LogDamage;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Syncs the write-ahead logs that an earlier process left, and the directory that names them.
+pub(super) fn sync_logs(directory: &Path) -> Result<()> {
+    for (_, path) in logs(directory)? {
+        let synced = File::open(&path).and_then(|log| log.sync_all());
+        synced.map_err(|error| cannot("sync", &path, error))?;
+    }
+    if directory.exists() { super::ingest::sync_directory(directory) } else { Ok(()) }
+}
+
+/// The write-ahead logs of a database, by number; none if there is no database.
+pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = match directory.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot("read", directory, error)),
+    };
+    let mut logs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| cannot("read", directory, error))?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let (Some(number), Some("log")) = (number, path.extension().and_then(|e| e.to_str())) {
+            logs.push((number, path));
+        }
+    }
+    logs.sort_unstable();
+    Ok(logs)
+}
+
+/// Makes logs and manifest end where they stop being sound, if that is what a power cut leaves.
+/// Returns what was lost, described.
+///
+/// | what stands there | and behind | it is | done |
+/// |---|---|---|---|
+/// | the log ends within a record | anything | a torn end | the log is cut there |
+/// | sectors that were never written | anything | what was not synced, and lost | the same |
+/// | garbage | nothing sound | a torn end | the same |
+/// | garbage | sound records, here or in a later log | damage | refused, unless `damage` says otherwise |
+/// | any of these | a later log that goes on with the next write | a write that had failed | nothing: RocksDB goes on there |
+/// | the log is shorter than the next one says | | what was not synced, and lost | RocksDB ends there |
+///
+/// IMPORTANT: cut, not left to RocksDB, for two reasons. It takes zeros for the padding of a block
+/// and goes on behind them, so that what is left is no prefix. And where it does stop, it goes on
+/// with a later log only if the numbers of the writes follow each other, which they do not after
+/// files came in: the next opening would drop what was written since this one. For the same reason
+/// the caller flushes when something was lost: no later opening sees these logs again.
+///
+/// A database that is opened read-only is only judged: see [`judge_logs`].
+pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+    judge(directory, damage, cut)
+}
+
+/// The same, without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// for writing drops.
+pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+    judge(directory, damage, |_, _| Ok(()))
+}
+
+fn judge(
+    directory: &Path,
+    damage: LogDamage,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<Vec<String>> {
+    let mut lost = Vec::new();
+    mend_manifest(directory, &mut lost, &cut)?;
+    let mut walks = Vec::new();
+    for (number, path) in logs(directory)? {
+        let walk = read(&path)?;
+        walks.push((number, path, walk));
+    }
+    for (index, (_, path, log)) in walks.iter().enumerate() {
+        let later = walks.get(index + 1..).unwrap_or_default();
+        let records_later: u64 = later.iter().map(|(_, _, log)| log.records).sum();
+        let Some(broken) = &log.broken else { continue };
+        if goes_on(log, later) {
+            continue;
+        }
+        let is_damage =
+            broken.shape == Shape::Garbage && (broken.next.is_some() || records_later > 0);
+        if is_damage && damage == LogDamage::Refuse {
+            return Err(refusal(path, broken));
+        }
+        lost.push(describe(path, log, broken, records_later));
+        if !is_damage {
+            cut(path, broken)?;
+        }
+    }
+    for pair in walks.windows(2) {
+        let [(number, path, log), (_, _, next)] = pair else { continue };
+        let said = next.predecessor.filter(|before| before.number == *number);
+        if said.is_some_and(|before| before.bytes > log.bytes) && log.broken.is_none() {
+            lost.push(format!(
+                "the end of the log {} was never on the disk; what later logs hold was dropped",
+                path.display()
+            ));
+        }
+    }
+    Ok(lost)
+}
+
+/// Whether a later log begins with the very write that would have come next in this one, so that
+/// nothing is missing between the two.
+fn goes_on(log: &Walk, later: &[(u64, PathBuf, Walk)]) -> bool {
+    let next = later.iter().find(|(_, _, log)| log.records > 0);
+    next.is_some_and(|(_, _, next)| {
+        next.first_write.is_some() && next.first_write == log.next_write
+    })
+}
+
+/// Of a manifest only the end can be unsynced, and what it says there was not acted on: RocksDB
+/// syncs it before it uses or removes a file by it. It refuses what is missing after a cut that
+/// took more than that.
+fn mend_manifest(
+    directory: &Path,
+    lost: &mut Vec<String>,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<()> {
+    let current = directory.join("CURRENT");
+    // If it is not there, or says nothing, RocksDB says so.
+    let Ok(name) = std::fs::read_to_string(&current) else { return Ok(()) };
+    let path = directory.join(name.trim_end());
+    if !name.starts_with("MANIFEST-") || !path.is_file() {
+        return Ok(());
+    }
+    let manifest = read(&path)?;
+    match &manifest.broken {
+        Some(broken @ Break { next: None, .. }) if manifest.records > 0 => {
+            lost.push(describe(&path, &manifest, broken, 0));
+            cut(&path, broken)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Walk> {
+    let walked = File::open(path).and_then(|mut log| walk(&mut log));
+    walked.map_err(|error| cannot("read", path, error))
+}
+
+fn describe(path: &Path, log: &Walk, broken: &Break, records_later: u64) -> String {
+    let bytes = log.bytes.saturating_sub(broken.offset);
+    let later = if records_later > 0 { ", and what later logs hold" } else { "" };
+    format!(
+        "the last {bytes} bytes of the log {}{later}: not whole from offset {} on",
+        path.display(),
+        broken.offset
+    )
+}
+
+fn refusal(path: &Path, broken: &Break) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "the log {} is damaged at offset {}, and sound records follow: restore it from a copy, \
+             or open the store with option log_damage set to drop_rest, which keeps what was \
+             written before that place and drops what was written after it",
+            path.display(),
+            broken.offset
+        ),
+    )
+}
+
+/// Ends a log where it stops being sound. What is cut stays beside it if it may be of use: a file
+/// that RocksDB does not look at, and that may be deleted.
+fn cut(path: &Path, broken: &Break) -> Result<()> {
+    let open = OpenOptions::new().read(true).write(true).open(path);
+    let mut log = open.map_err(|error| cannot("open", path, error))?;
+    if broken.shape != Shape::Short {
+        let mut rest = Vec::new();
+        log.seek(SeekFrom::Start(broken.offset))
+            .and_then(|_| log.read_to_end(&mut rest))
+            .map_err(|error| cannot("read", path, error))?;
+        if rest.iter().any(|byte| *byte != 0) {
+            let mut kept = path.as_os_str().to_owned();
+            kept.push(format!(".cut-at-{}", broken.offset));
+            let kept = PathBuf::from(kept);
+            std::fs::write(&kept, rest).map_err(|error| cannot("write", &kept, error))?;
+        }
+    }
+    let cut = log.set_len(broken.offset).and_then(|()| log.sync_all());
+    cut.map_err(|error| cannot("cut", path, error))?;
+    tracing::warn!(log = %path.display(), offset = broken.offset, "cut a log where it was torn");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wal_format::tests::{log_after, log_with};
+    use super::*;
+    use std::fs::write;
+
+    /// The story: where a log had lost its end just between two records, nothing told RocksDB, which
+    /// went on with the next log.
+    #[test]
+    fn a_log_that_is_shorter_than_the_next_one_says_has_lost_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = log_after(3, 0);
+        let bytes = before.len() as u64;
+        write(directory.path().join("000004.log"), &before).unwrap();
+        for (said, lost) in [(bytes, 0), (bytes + 40, 1)] {
+            write(directory.path().join("000009.log"), log_after(4, said)).unwrap();
+            let found = mend_logs(directory.path(), LogDamage::Refuse).unwrap();
+            assert_eq!(found.len(), lost, "{found:?}");
+            assert!(found.iter().all(|lost| lost.contains("000004.log")), "{found:?}");
+        }
+        // The one before may have gone: it is not needed any more.
+        write(directory.path().join("000009.log"), log_after(5, 1 << 20)).unwrap();
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+    }
+
+    /// A write that failed half way is not missed where the next log goes on with the next number.
+    #[test]
+    fn a_log_that_ends_in_a_failed_write_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut failed = log_after(3, 0);
+        failed.extend(log_with(102));
+        *failed.last_mut().unwrap() ^= 1;
+        let old = directory.path().join("000004.log");
+        write(&old, &failed).unwrap();
+        // The same batch again, so its number is not the next one: something is missing.
+        let new = directory.path().join("000009.log");
+        write(&new, log_after(4, 0)).unwrap();
+        let refused = mend_logs(directory.path(), LogDamage::Refuse).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Damaged);
+        write(&new, log_with(102)).unwrap();
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        assert_eq!(std::fs::read(&old).unwrap(), failed);
+    }
+
+    /// What is cut may be of use, unless it is nothing.
+    #[test]
+    fn what_is_cut_stays_beside_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("000004.log");
+        let mut content = log_after(3, 0);
+        let sound = content.len();
+        content.extend([0; 4096]);
+        write(&log, &content).unwrap();
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap().len(), 1);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        content.extend(log_after(3, 0));
+        write(&log, &content).unwrap();
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap().len(), 1);
+        let kept = directory.path().join(format!("000004.log.cut-at-{sound}"));
+        assert_eq!(std::fs::read(&kept).unwrap(), content.get(sound..).unwrap());
+        assert_eq!(std::fs::read(&log).unwrap().len(), sound);
+    }
+}

@@ -1,0 +1,196 @@
+//! What becomes of heat when partitions change: those that come inherit from those that go.
+
+use super::HeatOptions;
+use super::keyspace::{KeyspaceHeat, numbers};
+use super::partition::{PartitionHeat, find};
+use super::random::Mixed;
+use super::rates::Windows;
+use crate::id::{PartitionId, ShardId};
+use crate::placement::PartitionRange;
+use crate::topology::{KeyspaceLayout, Partitioning, ReshapeKind, SplitPoint};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A change between two versions of a keyspace.
+pub(super) struct Changed {
+    pub(super) kind: ReshapeKind,
+    /// The indices of what it changed, in the new version.
+    pub(super) now: Range<usize>,
+}
+
+impl KeyspaceHeat {
+    /// Takes over a later version of the keyspace. O(partitions); only those that differ do work.
+    pub(super) fn follow(
+        &mut self,
+        options: &HeatOptions,
+        half_lives: &Windows<f64>,
+        next: &Arc<KeyspaceLayout>,
+    ) -> Vec<Changed> {
+        if Arc::ptr_eq(&self.keyspace, next) {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.keyspace, Arc::clone(next));
+        let partitions = std::mem::replace(&mut self.partitions, numbers(next));
+        let differing = differing(&partitions, &self.partitions);
+        let mut changes = moved(&partitions, &self.partitions, differing.is_empty());
+        if differing.is_empty() {
+            return changes;
+        }
+        for (was, now) in differing {
+            for index in was.clone() {
+                let id = partitions.get(index).map(|(id, _)| *id).unwrap_or_default();
+                self.hot.remove(&id);
+                let heat = self.touched.remove(&id);
+                if let (Some(heat), Some(span)) = (heat, before.partitioning().span(index)) {
+                    self.hand_down(options, half_lives, &span, *heat);
+                }
+            }
+            let kind = if now.len() < was.len() { ReshapeKind::Merge } else { ReshapeKind::Split };
+            changes.push(Changed { kind, now });
+        }
+        self.number();
+        changes
+    }
+
+    /// Writes down where each touched partition is now.
+    fn number(&mut self) {
+        for (index, (id, _)) in self.partitions.iter().enumerate() {
+            if let Some(heat) = self.touched.get_mut(id) {
+                heat.index = index;
+            }
+        }
+        let touched = &self.touched;
+        self.stirred.retain(|id| touched.contains_key(id));
+    }
+
+    /// Divides what is known of a partition with this span among those that are there now: samples
+    /// by their places, rates by the worth of the samples.
+    pub(super) fn hand_down(
+        &mut self,
+        options: &HeatOptions,
+        half_lives: &Windows<f64>,
+        span: &PartitionRange,
+        mut heat: PartitionHeat,
+    ) {
+        let heirs = intersecting(self.keyspace.partitioning(), span);
+        let within = |index: usize| index.clamp(heirs.start, heirs.end.saturating_sub(1));
+        let at = heat.samples.last_at();
+        let (samples, scans) = heat.take_samples();
+        let mut parts: Vec<_> = heirs.clone().map(|_| (0.0, Vec::new(), Vec::new())).collect();
+        for item in samples.drain() {
+            let index = within(find(self.keyspace.partitioning(), &item.value.at));
+            if let Some((worth, items, _)) = parts.get_mut(index - heirs.start) {
+                *worth += item.worth(at, f64::INFINITY);
+                items.push(item);
+            }
+        }
+        for item in scans.drain() {
+            let end =
+                |at: &SplitPoint| within(find(self.keyspace.partitioning(), at)) - heirs.start;
+            // Whoever scans across a cut will scan on both sides of it.
+            let crossed = parts.iter_mut().take(end(&item.value.to) + 1);
+            for (_, _, items) in crossed.skip(end(&item.value.from)) {
+                items.push(item.with(item.value.clone()));
+            }
+        }
+        let worths: Vec<f64> = parts.iter().map(|(worth, ..)| *worth).collect();
+        let shares = shares(self.keyspace.partitioning(), span, &heirs, &worths);
+        for ((index, share), (_, samples, scans)) in heirs.zip(shares).zip(parts) {
+            let Some((id, _)) = self.partitions.get(index) else { continue };
+            if share == 0.0 && scans.is_empty() {
+                continue;
+            }
+            let heir = self.touched.entry(*id);
+            let heir = heir.or_insert_with(|| PartitionHeat::new(options).into());
+            heir.index = index;
+            heir.absorb(half_lives, &heat.part(options, share));
+            heir.samples.absorb(samples);
+            heir.scans.absorb(scans);
+            if !std::mem::replace(&mut heir.stirred, true) {
+                self.stirred.push(*id);
+            }
+        }
+    }
+}
+
+/// What each heir gets: in proportion to the samples; without any, to the tokens; else evenly.
+fn shares(
+    partitioning: &Partitioning,
+    span: &PartitionRange,
+    heirs: &Range<usize>,
+    worths: &[f64],
+) -> Vec<f64> {
+    let all: f64 = worths.iter().sum();
+    if all > 0.0 {
+        return worths.iter().map(|worth| worth / all).collect();
+    }
+    let width = |index| match (span, partitioning.span(index)) {
+        (PartitionRange::Tokens(span), Some(PartitionRange::Tokens(heir))) => {
+            let wider = span.width().max(1) as f64;
+            let over = heir.start.max(span.start);
+            let end = [heir.end, span.end].into_iter().flatten().min();
+            crate::placement::TokenRange::new(over, end).width() as f64 / wider
+        }
+        _ => 1.0,
+    };
+    let widths: Vec<f64> = heirs.clone().map(width).collect();
+    let all: f64 = widths.iter().sum();
+    widths.iter().map(|width| width / all).collect()
+}
+
+/// The indices of the partitions that share tokens or keys with a span.
+pub(super) fn intersecting(partitioning: &Partitioning, span: &PartitionRange) -> Range<usize> {
+    let start = match span {
+        PartitionRange::Tokens(span) => SplitPoint::Token(span.start),
+        PartitionRange::Keys(span) => SplitPoint::Key(span.start.clone()),
+    };
+    let first = find(partitioning, &start);
+    let touches = |index: &usize| partitioning.span(*index).is_some_and(|s| s.intersects(span));
+    let more = (first + 1..partitioning.len()).take_while(touches).count();
+    first..first + 1 + more
+}
+
+type Partitions = [(PartitionId, ShardId)];
+
+/// The partitions that are there before and after, with different owners. `aligned`: each has the
+/// index that it had.
+fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed> {
+    let owners: HashMap<PartitionId, ShardId, Mixed> =
+        if aligned { HashMap::default() } else { before.iter().copied().collect() };
+    let was = |index: usize, id: PartitionId| match aligned {
+        true => before.get(index).map(|(_, owner)| *owner),
+        false => owners.get(&id).copied(),
+    };
+    let moves = after
+        .iter()
+        .enumerate()
+        .filter(|(index, (id, owner))| was(*index, *id).is_some_and(|before| before != *owner));
+    moves.map(|(index, _)| Changed { kind: ReshapeKind::Move, now: index..index + 1 }).collect()
+}
+
+/// Where the two differ in their numbers: what went, and what came for it.
+fn differing(before: &Partitions, after: &Partitions) -> Vec<(Range<usize>, Range<usize>)> {
+    let same = |(one, other): &(&(PartitionId, ShardId), &(PartitionId, ShardId))| one.0 == other.0;
+    let head = before.iter().zip(after).take_while(same).count();
+    let (was, now) = (before.get(head..), after.get(head..));
+    let (Some(was), Some(now)) = (was, now) else { return Vec::new() };
+    let tail = was.iter().rev().zip(now.iter().rev()).take_while(same).count();
+    let ids = |list: &Partitions| -> Vec<PartitionId> {
+        list.iter().take(list.len() - tail).map(|(id, _)| *id).collect()
+    };
+    let (was, now) = (ids(was), ids(now));
+    let [old, new] = [&was, &now].map(|ids| ids.iter().copied().collect::<BTreeSet<_>>());
+    let (mut i, mut j) = (0, 0);
+    let mut groups = Vec::new();
+    while i < was.len() || j < now.len() {
+        let gone = was.iter().skip(i).take_while(|id| !new.contains(id)).count();
+        let come = now.iter().skip(j).take_while(|id| !old.contains(id)).count();
+        if gone + come > 0 {
+            groups.push((head + i..head + i + gone, head + j..head + j + come));
+        }
+        // And the one that is in both.
+        (i, j) = (i + gone + 1, j + come + 1);
+    }
+    groups
+}

@@ -1,0 +1,138 @@
+//! What stands between a partition and those who use it: the latch that its writers share, the
+//! record of what they write while it is being reshaped, and whether it is current.
+//!
+//! Beside them, the [versions](Versions) on which a cache of values rests.
+//!
+//! Nothing here knows an engine, so that the whole of it runs under a schedule explorer
+//! (`model/`). The rules, on which a reshape rests:
+//!
+//! * A **reader** finds the partition in the present view, reads it, and then asks whether the
+//!   partition is still current; if not, it reads again from the view that has replaced it.
+//! * A **writer** finds the partition, takes its key's stripe, asks whether the partition is
+//!   current (if not, it begins again), writes, records the key if the partition is tracked, and
+//!   lets go of the stripe.
+//! * A **reshape** begins to track, waits for the writers who may not have noticed, copies; owns
+//!   all stripes, copies what is left; then [hands over](hand_over).
+
+mod dirty_set;
+#[cfg(all(test, annulus_shuttle))]
+mod model;
+mod stripes;
+mod sync;
+mod versions;
+
+pub(crate) use dirty_set::{Changes, DirtySet};
+pub(crate) use stripes::{ALL_STRIPES, Latch, StripeSet, stripe_set};
+#[cfg(feature = "rocksdb")]
+pub(crate) use versions::AtWork;
+pub(crate) use versions::{Version, Versions};
+
+use crate::placement::KeyRange;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use sync::{AtomicBool, AtomicU8, Mutex, Ordering, RwLockWriteGuard};
+
+/// Whether what a partition holds counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum PartitionStatus {
+    Current = 0,
+    /// A reshape has put others in its place, which the present view has.
+    Superseded = 1,
+    /// The keyspace was dropped or the store closed.
+    Closed = 2,
+}
+
+/// The way in to one partition.
+#[derive(Default)]
+pub(crate) struct PartitionState {
+    pub(crate) latch: Latch,
+    status: AtomicU8,
+    tracked: AtomicBool,
+    dirty: Mutex<Option<Arc<DirtySet>>>,
+}
+
+/// A partition to which nobody can write.
+#[must_use = "the partition is sealed for as long as this lives"]
+pub(crate) struct Seal<'a> {
+    _stripes: Vec<RwLockWriteGuard<'a, ()>>,
+}
+
+impl PartitionState {
+    #[inline]
+    pub(crate) fn status(&self) -> PartitionStatus {
+        match self.status.load(Ordering::Acquire) {
+            0 => PartitionStatus::Current,
+            1 => PartitionStatus::Superseded,
+            _ => PartitionStatus::Closed,
+        }
+    }
+
+    /// Waits for the writers, and keeps others out; none if that takes longer than to the
+    /// deadline.
+    pub(crate) fn seal(&self, deadline: Option<Instant>) -> Option<Seal<'_>> {
+        self.latch.own_all(deadline).map(|stripes| Seal { _stripes: stripes })
+    }
+
+    /// Ends writes for good: waits for those under way, and refuses those that come later.
+    pub(crate) fn close(&self) {
+        let _sealed = self.seal(None);
+        self.status.store(PartitionStatus::Closed as u8, Ordering::Release);
+    }
+
+    /// From the return of this on, every write that is not recorded in `dirty` is done.
+    pub(crate) fn track(&self, dirty: Arc<DirtySet>) {
+        *self.dirty.lock() = Some(dirty);
+        self.tracked.store(true, Ordering::Release);
+        // A writer who has looked already holds its stripe until its write is done.
+        self.latch.drain();
+    }
+
+    pub(crate) fn untrack(&self) {
+        self.tracked.store(false, Ordering::Release);
+        *self.dirty.lock() = None;
+    }
+
+    /// Records the write of a key, after the write, by a writer who still has its stripe. Gives
+    /// how long the writer should wait when it has let go.
+    #[inline]
+    pub(crate) fn record(&self, key: &[u8]) -> Option<Duration> {
+        if self.tracked.load(Ordering::Acquire) {
+            self.record_in(|dirty| dirty.record(key))
+        } else {
+            None
+        }
+    }
+
+    /// The same for the deletion of a range, by a writer who has all stripes.
+    pub(crate) fn record_range(&self, range: impl FnOnce() -> KeyRange) -> Option<Duration> {
+        if self.tracked.load(Ordering::Acquire) {
+            return self.record_in(|dirty| dirty.record_range(range()));
+        }
+        None
+    }
+
+    #[cold]
+    fn record_in(&self, record: impl FnOnce(&DirtySet)) -> Option<Duration> {
+        let dirty = self.dirty.lock().clone()?;
+        record(&dirty);
+        dirty.delay()
+    }
+}
+
+/// Puts `targets` in the place of `sources`, which are sealed and whose content the targets have.
+///
+/// IMPORTANT: the order. A writer who finds a target in the new view waits until the sources are
+/// superseded, so no write to a target is acknowledged while a reader may still take what it
+/// read from a source for current. And whoever finds a source superseded finds the new view.
+pub(crate) fn hand_over<'a>(
+    sources: impl IntoIterator<Item = &'a PartitionState>,
+    targets: impl IntoIterator<Item = &'a PartitionState>,
+    publish: impl FnOnce(),
+) {
+    let _closed: Vec<_> = targets.into_iter().map(|target| target.seal(None)).collect();
+    publish();
+    for source in sources {
+        source.status.store(PartitionStatus::Superseded as u8, Ordering::Release);
+    }
+}

@@ -1,0 +1,7 @@
+//! What is asked of the operating system: threads, descriptors, identities of files; and the places
+//! where tests let it fail.
+
+pub(crate) mod descriptors;
+pub(crate) mod failpoint;
+pub(crate) mod file_id;
+pub(crate) mod parallel;

@@ -1,0 +1,165 @@
+//! Single steps that the operator names: a move, a split, a merge.
+
+use super::format::human;
+use super::{Plan, Sizes, SplitAt, Step, StepCut, bytes_of, share_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PartitionId, ShardId};
+use crate::placement::{PartitionRange, Token};
+use crate::topology::{
+    KeyspaceLayout, PartitionInfo, ReshapeKind, ReshapeSpec, SplitPoint, Topology,
+};
+
+pub(super) fn moved(
+    topology: &Topology,
+    sizes: &Sizes,
+    id: PartitionId,
+    to: ShardId,
+) -> Result<Plan> {
+    let (keyspace, partition) = find(topology, id)?;
+    let from = partition.owner;
+    if from == to {
+        return Err(Error::invalid(format!(
+            "partition {id} is on shard {to} already; choose another shard"
+        )));
+    }
+    let sources = vec![id];
+    let owners = vec![to];
+    topology.target_spans(&spec(keyspace, &sources, Vec::new(), &owners))?;
+    let bytes = bytes_of(sizes, id);
+    let step = Step {
+        keyspace: keyspace.id(),
+        sources,
+        cuts: Vec::new(),
+        owners,
+        kind: ReshapeKind::Move,
+        moved_bytes: bytes,
+        bytes,
+        reason: format!("asked for: from shard {from} to shard {to}"),
+    };
+    Ok(single(topology, step))
+}
+
+pub(super) fn split(
+    topology: &Topology,
+    sizes: &Sizes,
+    id: PartitionId,
+    at: &SplitAt,
+    to: Option<ShardId>,
+) -> Result<Plan> {
+    let (keyspace, partition) = find(topology, id)?;
+    let to = to.unwrap_or(partition.owner);
+    let cut = cut(&partition, at)?;
+    let sources = vec![id];
+    let owners = vec![partition.owner, to];
+    match &cut {
+        StepCut::At(cut) => {
+            topology.target_spans(&spec(keyspace, &sources, vec![cut.clone()], &owners))?;
+        }
+        StepCut::Bytes { .. } => {
+            topology.require_shard(to)?;
+        }
+    }
+    let bytes = bytes_of(sizes, id);
+    let right = match (&cut, &partition.span) {
+        (StepCut::At(SplitPoint::Token(at)), PartitionRange::Tokens(span)) => {
+            let before = u128::from(at.0.saturating_sub(span.start.0));
+            share_of(bytes, span.width().saturating_sub(before), span.width())
+        }
+        // How much lies on either side of a key is not known here.
+        _ => bytes / 2,
+    };
+    let step = Step {
+        keyspace: keyspace.id(),
+        sources,
+        cuts: vec![cut],
+        kind: ReshapeKind::Split,
+        moved_bytes: if to == partition.owner { 0 } else { right },
+        bytes,
+        reason: format!("asked for: the right part to shard {to}"),
+        owners,
+    };
+    Ok(single(topology, step))
+}
+
+pub(super) fn merged(
+    topology: &Topology,
+    sizes: &Sizes,
+    [left, right]: [PartitionId; 2],
+    to: Option<ShardId>,
+) -> Result<Plan> {
+    let (keyspace, first) = find(topology, left)?;
+    let (_, second) = find(topology, right)?;
+    let [left_bytes, right_bytes] = [left, right].map(|id| bytes_of(sizes, id));
+    let larger = if left_bytes >= right_bytes { first.owner } else { second.owner };
+    let to = to.unwrap_or(larger);
+    let sources = vec![left, right];
+    let owners = vec![to];
+    topology.target_spans(&spec(keyspace, &sources, Vec::new(), &owners))?;
+    let moved = [(first.owner, left_bytes), (second.owner, right_bytes)];
+    let moved = moved.into_iter().filter(|(owner, _)| *owner != to);
+    let step = Step {
+        keyspace: keyspace.id(),
+        sources,
+        cuts: Vec::new(),
+        owners,
+        kind: ReshapeKind::Merge,
+        moved_bytes: moved.fold(0, |sum, (_, bytes)| sum.saturating_add(bytes)),
+        bytes: left_bytes.saturating_add(right_bytes),
+        reason: format!(
+            "asked for: {} from shard {} and {} from shard {}",
+            human(left_bytes.into()),
+            first.owner,
+            human(right_bytes.into()),
+            second.owner
+        ),
+    };
+    Ok(single(topology, step))
+}
+
+fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepCut> {
+    let cut = match (at, &partition.span) {
+        (SplitAt::Key(key), _) => SplitPoint::Key(key.as_slice().into()),
+        (SplitAt::Token(token), _) => SplitPoint::Token(*token),
+        (SplitAt::Middle, PartitionRange::Keys(_)) => return Ok(StepCut::Bytes { permille: 500 }),
+        (SplitAt::Middle, PartitionRange::Tokens(span)) if span.width() > 1 => {
+            SplitPoint::Token(Token(span.start.0.saturating_add((span.width() / 2) as u64)))
+        }
+        (SplitAt::Middle, PartitionRange::Tokens(_)) => {
+            return Err(Error::invalid(format!(
+                "partition {} has a single token, which cannot be split",
+                partition.id
+            )));
+        }
+    };
+    Ok(StepCut::At(cut))
+}
+
+fn find(topology: &Topology, id: PartitionId) -> Result<(&KeyspaceLayout, PartitionInfo)> {
+    let place = topology.find_partition(id);
+    let found = place.and_then(|(keyspace, index)| {
+        let keyspace = topology.keyspace(keyspace)?;
+        Some((keyspace.as_ref(), keyspace.partition(index)?))
+    });
+    found.ok_or_else(|| {
+        let message = format!("there is no partition {id} (any more); list the partitions");
+        Error::new(ErrorKind::NotFound, message)
+    })
+}
+
+fn spec(
+    keyspace: &KeyspaceLayout,
+    sources: &[PartitionId],
+    cuts: Vec<SplitPoint>,
+    owners: &[ShardId],
+) -> ReshapeSpec {
+    let (sources, owners) = (sources.to_vec(), owners.to_vec());
+    ReshapeSpec { keyspace: keyspace.id(), sources, cuts, owners }
+}
+
+fn single(topology: &Topology, step: Step) -> Plan {
+    let draining = step.owners.last().and_then(|owner| topology.shard(*owner));
+    let notes = draining
+        .filter(|shard| shard.draining && step.moved_bytes > 0)
+        .map(|shard| format!("shard {} is draining, and will have to give this away", shard.id));
+    Plan { steps: vec![step], notes: notes.into_iter().collect() }
+}

@@ -1,0 +1,281 @@
+//! What was considered and not done.
+
+use crate::id::{KeyspaceId, PartitionId, ShardId};
+use crate::planner::format::human;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How many refusals are listed; those beyond are counted.
+const REFUSALS_MAX: usize = 64;
+
+/// Something that was considered and not done. As text, one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// To what.
+    pub subject: Subject,
+    /// Why not.
+    pub reason: Reason,
+}
+
+/// What a [`Refusal`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Subject {
+    /// A partition.
+    Partition(PartitionId),
+    /// A shard.
+    Shard(ShardId),
+    /// A keyspace.
+    Keyspace(KeyspaceId),
+    /// The plan as a whole.
+    Plan,
+}
+
+/// Why something was not done, with the figures. Loads are in operations a second, shares from 0
+/// to 1, times of a shard's fair share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The shard is the worst, and not bad enough to begin.
+    Balanced {
+        /// How many times its fair share it has.
+        times: f64,
+        /// From how many on something is done.
+        start: f64,
+    },
+    /// All shards of the zone together have too little load to tell noise from imbalance.
+    LittleLoad {
+        /// The load.
+        load: f64,
+        /// The least there should be.
+        wanted: f64,
+    },
+    /// All that could be taken off the shard is not worth it.
+    LittleGain {
+        /// What it could be relieved of, of its fair share.
+        gain: f64,
+        /// The least there should be.
+        wanted: f64,
+    },
+    /// One key or token has more load than its shard's share, and cannot be divided.
+    OneKey {
+        /// The load.
+        load: f64,
+        /// The shard's fair share.
+        fair: f64,
+    },
+    /// The partition would have to be cut, and its profile says too little about where.
+    NoProfile {
+        /// What the profile is worth, in samples of equal weight.
+        samples: f64,
+        /// The least there should be.
+        wanted: u32,
+    },
+    /// The partition would have to be cut, and every cut that fits cuts too many scans.
+    CutsScans {
+        /// The least share of the scans that a cut would cut.
+        scans_cut: f64,
+        /// The most that is allowed.
+        most: f64,
+    },
+    /// The partition is too small a load to be cut, and nobody has room for all of it.
+    LittleToCut {
+        /// The load.
+        load: f64,
+        /// The least there should be.
+        wanted: f64,
+    },
+    /// No shard has room for this load.
+    NoRoom {
+        /// The load.
+        load: f64,
+        /// The most room that a shard has.
+        room: f64,
+    },
+    /// No shard that has room for the load has room for the bytes.
+    NoSpace {
+        /// The bytes of what should move.
+        bytes: u64,
+        /// The most that a shard has free.
+        free: u64,
+    },
+    /// No shard may get another partition.
+    ManyPartitions {
+        /// The most that is allowed.
+        most: u32,
+    },
+    /// The partition has been reshaped lately.
+    CoolsDown {
+        /// How long ago, in milliseconds.
+        rested_ms: u64,
+        /// How long it rests, in milliseconds.
+        wanted_ms: u64,
+    },
+    /// A reshape of the partition is under way.
+    UnderWay {
+        /// The load.
+        load: f64,
+    },
+    /// The shard is on its way out: what it has is moved by the job that drains it.
+    Draining {
+        /// How many partitions it has.
+        partitions: u32,
+    },
+    /// The shard has too many bytes, and no partition fits where there is room.
+    NoBytesMove {
+        /// How many times its fair share it has.
+        times: f64,
+        /// From how many on something is done.
+        start: f64,
+    },
+    /// The keyspace has more partitions than its goal, and no neighbours to merge.
+    NothingToMerge {
+        /// How many partitions it has.
+        partitions: usize,
+        /// How many it should have.
+        goal: usize,
+    },
+    /// More actions than a plan may have.
+    ManyActions {
+        /// How many are left for later.
+        left_out: usize,
+        /// The most that is allowed.
+        most: usize,
+    },
+}
+
+impl Reason {
+    /// Its short name, by which refusals beyond the list are counted.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Balanced { .. } => "balanced",
+            Self::LittleLoad { .. } => "little_load",
+            Self::LittleGain { .. } => "little_gain",
+            Self::OneKey { .. } => "one_key",
+            Self::NoProfile { .. } => "no_profile",
+            Self::CutsScans { .. } => "cuts_scans",
+            Self::LittleToCut { .. } => "little_to_cut",
+            Self::NoRoom { .. } => "no_room",
+            Self::NoSpace { .. } => "no_space",
+            Self::ManyPartitions { .. } => "many_partitions",
+            Self::CoolsDown { .. } => "cools_down",
+            Self::UnderWay { .. } => "in_flight",
+            Self::Draining { .. } => "draining",
+            Self::NoBytesMove { .. } => "no_bytes_move",
+            Self::NothingToMerge { .. } => "nothing_to_merge",
+            Self::ManyActions { .. } => "many_actions",
+        }
+    }
+}
+
+/// Refusals in the making.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    pub(super) listed: Vec<Refusal>,
+    pub(super) more: BTreeMap<String, u64>,
+}
+
+impl Refusals {
+    pub(super) fn add(&mut self, subject: Subject, reason: Reason) {
+        if self.listed.len() < REFUSALS_MAX {
+            self.listed.push(Refusal { subject, reason });
+        } else {
+            *self.more.entry(reason.name().to_owned()).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.reason)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition(id) => write!(f, "partition {id}"),
+            Self::Shard(id) => write!(f, "shard {id}"),
+            Self::Keyspace(id) => write!(f, "keyspace {id}"),
+            Self::Plan => f.write_str("the plan"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balanced { times, start } => {
+                write!(f, "{times:.2} times its share of the load; nothing is done up to {start}")
+            }
+            Self::LittleLoad { load, wanted } => write!(
+                f,
+                "its zone has {load:.1} operations a second, and less than {wanted} is noise"
+            ),
+            Self::LittleGain { gain, wanted } => write!(
+                f,
+                "it could be relieved of {gain:.3} of its share, and less than {wanted} is not \
+                 worth it"
+            ),
+            Self::OneKey { load, fair } => write!(
+                f,
+                "one place has {load:.1} operations a second, and its shard's share is {fair:.1}"
+            ),
+            Self::NoProfile { samples, wanted } => {
+                write!(f, "not cut: its profile is worth {samples:.1} samples, of {wanted} wanted")
+            }
+            Self::CutsScans { scans_cut, most } => write!(
+                f,
+                "not cut: that would cut {:.1} % of its scans, of {:.1} % allowed",
+                scans_cut * 100.0,
+                most * 100.0
+            ),
+            Self::LittleToCut { load, wanted } => write!(
+                f,
+                "not cut: it has {load:.1} operations a second, and is cut from {wanted} on"
+            ),
+            Self::NoRoom { load, room } => write!(
+                f,
+                "it has {load:.1} operations a second, and no shard has room for more than {room:.1}"
+            ),
+            Self::NoSpace { bytes, free } => write!(
+                f,
+                "it has {}, and the shards with room for its load have {} free at most",
+                human((*bytes).into()),
+                human((*free).into())
+            ),
+            Self::ManyPartitions { most } => {
+                write!(f, "the shards with room have {most} partitions already, and get no more")
+            }
+            Self::CoolsDown { rested_ms, wanted_ms } => {
+                write!(f, "reshaped {rested_ms} ms ago, and it rests for {wanted_ms} ms")
+            }
+            Self::UnderWay { load } => {
+                write!(f, "{load:.1} operations a second; a reshape of it is under way")
+            }
+            Self::Draining { partitions } => {
+                write!(
+                    f,
+                    "draining: its {partitions} partitions are left to the job that drains it"
+                )
+            }
+            Self::NoBytesMove { times, start } => write!(
+                f,
+                "{times:.2} times its share of the bytes, from {start} on it should give some, but \
+                 no partition fits elsewhere"
+            ),
+            Self::NothingToMerge { partitions, goal } => write!(
+                f,
+                "{partitions} partitions, of {goal} wanted, but no neighbours are cold and small"
+            ),
+            Self::ManyActions { left_out, most } => {
+                write!(f, "{left_out} actions left for later, because a plan has {most} at most")
+            }
+        }
+    }
+}

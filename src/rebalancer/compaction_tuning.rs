@@ -1,0 +1,108 @@
+//! Which partitions keep few files.
+//!
+//! A scan reads in each file that lies above the last level, so each costs it as much as some rows;
+//! to merge them more often costs writes. Which is worth more depends on what is done with a
+//! partition, and that is known.
+
+use super::State;
+use crate::engine::Engine as _;
+use crate::heat::Amounts;
+use crate::store::{OpenPartition, Store};
+use crate::topology::PartitionName;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How often it is decided, and how many partitions are changed then at most: a change writes and
+/// syncs a file that tells the options of all partitions of a shard.
+const EVERY: Duration = Duration::from_secs(2);
+const CHANGES_MAX: usize = 4;
+
+/// Rows read by scans for each write, from which on few files are worth their price.
+const ROWS_PER_WRITE: f64 = 8.0;
+
+/// The same for a partition that has few files: less, so that it does not waver.
+const ROWS_PER_WRITE_TO_STAY: f64 = 2.0;
+
+/// Fewer rows a second are not worth a change.
+const ROWS_MIN: f64 = 100.0;
+
+/// Partitions that were told to keep few files. A new one, and each after an opening, keeps as many
+/// as by default.
+#[derive(Default)]
+pub(super) struct CompactionTuning {
+    told: BTreeSet<PartitionName>,
+    decided: Option<Instant>,
+}
+
+/// Whether a partition is to keep few files, by what was done with it in the last seconds: what was
+/// written a minute ago says nothing of the scans that came since.
+fn wants_few(rates: &Amounts, has_few: bool) -> bool {
+    if has_few {
+        return rates.rows >= rates.writes * ROWS_PER_WRITE_TO_STAY;
+    }
+    rates.rows >= ROWS_MIN && rates.rows >= rates.writes * ROWS_PER_WRITE
+}
+
+impl CompactionTuning {
+    /// Whether anything was changed.
+    fn decide(&mut self, partition: &OpenPartition, rates: &Amounts) -> bool {
+        let has_few = self.told.contains(&partition.name);
+        let few = wants_few(rates, has_few);
+        if few == has_few {
+            return false;
+        }
+        let changed = partition.shard.set_few_first_level_files(&partition.handle, few);
+        if few {
+            // Also after an error, which may leave the option changed: it is then taken back until
+            // that succeeds.
+            self.told.insert(partition.name);
+        } else if changed.is_ok() {
+            self.told.remove(&partition.name);
+        }
+        if let Err(error) = changed {
+            tracing::debug!(%error, "cannot change how files are kept");
+        }
+        true
+    }
+}
+
+impl State {
+    /// Has partitions that are scanned keep few files; not while a partition is reshaped, whose
+    /// hand-over would wait for the same disk.
+    pub(super) fn set_few_first_level_files(&self, store: &Store) {
+        let mut few = self.few_files.lock();
+        if few.decided.is_some_and(|last| last.elapsed() < EVERY) {
+            return;
+        }
+        few.decided = Some(Instant::now());
+        let (mut there, mut changes) = (BTreeSet::new(), 0);
+        for keyspace in store.keyspaces() {
+            for partition in &keyspace.view().partitions {
+                there.insert(partition.name);
+                if changes < CHANGES_MAX && store.reshapes().is_resting() {
+                    let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
+                    changes += usize::from(few.decide(partition, &rates.short));
+                }
+            }
+        }
+        few.told.retain(|name| there.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans_are_worth_few_files_and_writes_are_not() {
+        let rates = |rows, writes| Amounts { rows, writes, ..Amounts::default() };
+        assert!(wants_few(&rates(5000.0, 0.0), false));
+        assert!(wants_few(&rates(5000.0, 600.0), false));
+        assert!(!wants_few(&rates(5000.0, 700.0), false), "written too much");
+        assert!(wants_few(&rates(5000.0, 700.0), true), "not so much that it would change again");
+        assert!(!wants_few(&rates(5000.0, 3000.0), true));
+        assert!(!wants_few(&rates(50.0, 0.0), false), "too little to matter");
+        assert!(wants_few(&rates(0.0, 0.0), true), "what rests stays as it is");
+        assert!(!wants_few(&rates(0.0, 0.0), false));
+    }
+}

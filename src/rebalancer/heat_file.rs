@@ -1,0 +1,236 @@
+//! The files in which what was last known of the load survives.
+//!
+//! ```text
+//! <store>/HEAT.now   load, hot keys and decisions: small, every two seconds under load
+//! <store>/HEAT       the same with samples and history: every minute, and when the store is closed
+//! ```
+//!
+//! Each is written beside the old one and then put in its place, without a sync: after a power cut it
+//! may be missing or torn. Losing a file loses only the statistics in it: a damaged one is treated as
+//! if it were not there. Other processes may read the files while the store is open.
+
+use super::State;
+use super::decisions::{Decision, Log};
+use crate::error::{Error, ErrorKind, Result};
+use crate::heat::{HeatReport, HeatState, Tracker};
+use crate::options::Options;
+use crate::os::descriptors::remedy;
+use crate::store::Store;
+use crate::topology::{Topology, decode, encode};
+use serde::{Deserialize, Serialize};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const NOW: &str = "HEAT.now";
+const NOW_EVERY: Duration = Duration::from_secs(2);
+
+const WHOLE: &str = "HEAT";
+const WHOLE_EVERY: Duration = Duration::from_secs(60);
+
+/// With less than this, in operations a second, nothing new is there to be written down.
+const LOAD_MIN: f64 = 0.1;
+
+/// What was last written down of a store's load; it may be open elsewhere.
+///
+/// ```
+/// use annulus::{SavedHeat, Store};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("store");
+/// let store = Store::open(&path)?;
+/// store.close()?;
+/// let last = SavedHeat::read(&path)?.unwrap();
+/// println!("{} ms ago: {:.0} operations a second", last.age().as_millis(), last.report.total.short.load);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SavedHeat {
+    /// When it was written, in milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Load and hot keys.
+    pub report: HeatReport,
+    /// The last decisions of the rebalancer, the oldest first.
+    pub decisions: Vec<Decision>,
+    /// When the state was written, in milliseconds since 1970: before the rest, or with it.
+    pub state_unix_ms: u64,
+    /// Samples and history; none if the store was first opened in the last minute.
+    pub state: Option<HeatState>,
+    /// What is wrong with the file that could not be used, if the other one could.
+    pub damaged: Option<String>,
+}
+
+/// The content of either file.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    unix_ms: u64,
+    report: HeatReport,
+    decisions: Vec<Decision>,
+    state: Option<HeatState>,
+}
+
+impl SavedHeat {
+    /// Reads what was last written down in a store's directory, in the files `HEAT` and `HEAT.now`;
+    /// returns `None` if nothing ever was. The store need not be open here, and may be open elsewhere.
+    ///
+    /// The files are not synced, so one may be empty or torn after a power cut. If one of them cannot
+    /// be used, the other is, and [`damaged`](Self::damaged) says what is wrong. Nothing but these
+    /// statistics is lost with a file: it may be deleted, and an opening of the store goes on as if
+    /// it were not there.
+    ///
+    /// # Errors
+    ///
+    /// If no file can be used, and one is there: [`Damaged`](ErrorKind::Damaged) if it is empty, torn
+    /// or altered, [`Incompatible`](ErrorKind::Incompatible) if another version wrote it,
+    /// [`Io`](ErrorKind::Io) if it cannot be read.
+    pub fn read(store: impl AsRef<Path>) -> Result<Option<Self>> {
+        let [now, whole] = [NOW, WHOLE].map(|name| Content::read(&store.as_ref().join(name)));
+        let (now, whole, damaged) = match (now, whole) {
+            (Ok(None), Err(error)) | (Err(error), Ok(None) | Err(_)) => return Err(error),
+            (now, whole) => {
+                let damaged = [&now, &whole].into_iter().find_map(|read| read.as_ref().err());
+                let damaged = damaged.map(ToString::to_string);
+                (now.unwrap_or_default(), whole.unwrap_or_default(), damaged)
+            }
+        };
+        let state_unix_ms = whole.as_ref().map_or(0, |whole| whole.unix_ms);
+        let last = match (now, whole) {
+            (Some(now), Some(whole)) if now.unix_ms > whole.unix_ms => {
+                Some(Content { state: whole.state, ..now })
+            }
+            (_, Some(whole)) => Some(whole),
+            (now, None) => now,
+        };
+        Ok(last.map(|Content { unix_ms, report, decisions, state }| Self {
+            unix_ms,
+            report,
+            decisions,
+            state_unix_ms,
+            state,
+            damaged,
+        }))
+    }
+
+    /// How long ago it was written.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        since(self.unix_ms)
+    }
+}
+
+impl Content {
+    fn read(path: &Path) -> Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => decode("the heat", &bytes).map(Some).map_err(|error: Error| {
+                let why = match error.kind() {
+                    ErrorKind::Incompatible => "was written by another version",
+                    _ => "is damaged",
+                };
+                let path = path.display();
+                let message = format!(
+                    "{path} {why}; it holds only statistics of the load, and may be deleted"
+                );
+                Error::new(error.kind(), message)
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let remedy = remedy(&error);
+                let message = format!("cannot read {}: {error}{remedy}", path.display());
+                Err(Error::new(ErrorKind::Io, message).with_source(error))
+            }
+        }
+    }
+
+    fn write(&self, store: &Path, name: &str) -> Result<()> {
+        let (path, new) = (store.join(name), store.join(format!("{name}.new")));
+        let bytes = encode("the heat", self)?;
+        let written = crate::store::create_afresh(&new)
+            .and_then(|mut file| file.write_all(&bytes))
+            .and_then(|()| std::fs::rename(&new, &path));
+        written.map_err(|error| {
+            let remedy = remedy(&error);
+            let message = format!("cannot write {}: {error}{remedy}", path.display());
+            Error::new(ErrorKind::Io, message).with_source(error)
+        })
+    }
+}
+
+fn since(unix_ms: u64) -> Duration {
+    let written = UNIX_EPOCH + Duration::from_millis(unix_ms);
+    SystemTime::now().duration_since(written).unwrap_or_default()
+}
+
+/// A tracker and a log that go on where those of the last opening ended.
+pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) -> (Tracker, Log) {
+    // Any seed will do; it need only differ from one opening to the next.
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
+    let last = SavedHeat::read(store).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was known of the load is lost");
+        None
+    });
+    if let Some(damaged) = last.as_ref().and_then(|last| last.damaged.as_ref()) {
+        tracing::warn!(damaged, "a part of what was known of the load is lost");
+    }
+    let heat = options.heat.unwrap_or_default();
+    let (decisions, state) = match last {
+        Some(last) => (last.decisions, last.state),
+        None => (Vec::new(), None),
+    };
+    let tracker = match state {
+        // While nobody has the store open, time stands still: what was under load is taken to be so
+        // when it is opened again, also for a plan by a tool, hours later. What has changed
+        // meanwhile shows within a half-life.
+        Some(state) => Tracker::import(heat, seed, state, Duration::ZERO, topology),
+        None => {
+            let mut tracker = Tracker::new(heat, seed);
+            tracker.follow(Duration::ZERO, topology);
+            tracker
+        }
+    };
+    (tracker, Log::with(decisions))
+}
+
+impl State {
+    pub(super) fn save_if_due(&self, store: &Store) {
+        let (now, whole) = {
+            let tracking = self.tracking.lock();
+            (tracking.saved_now.elapsed() >= NOW_EVERY, tracking.saved.elapsed() >= WHOLE_EVERY)
+        };
+        if now || whole {
+            self.save(store, whole);
+        }
+    }
+
+    /// Writes down what is known. What cannot be written is no reason to stop.
+    pub(crate) fn save(&self, store: &Store, whole: bool) {
+        if store.core().check_places().is_err() {
+            // There may be another store's files.
+            return;
+        }
+        let (report, state) = {
+            let now = self.now();
+            let mut tracking = self.tracking.lock();
+            tracking.saved_now = Instant::now();
+            if whole {
+                tracking.saved = tracking.saved_now;
+            }
+            (tracking.tracker.report(now), whole.then(|| tracking.tracker.export(now)))
+        };
+        if !whole && report.total.short.load < LOAD_MIN {
+            return;
+        }
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
+        let decisions = self.log.lock().last(usize::MAX);
+        let name = if whole { WHOLE } else { NOW };
+        if let Err(error) =
+            (Content { unix_ms, report, decisions, state }).write(store.path(), name)
+        {
+            tracing::warn!(%error, "what is known of the load is not saved");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! How long a reshape tries what writers stand in the way of.
+
+use std::time::{Duration, Instant};
+
+/// So many attempts that fail say nothing if they take a moment: one writer may be stopped, by a busy
+/// processor or a slow disk, with its stripe in hand.
+const TRIES_MIN: u32 = 1000;
+
+/// Nor do attempts over a long time, if they were few.
+const TIME_MIN: Duration = Duration::from_secs(60);
+
+/// Ends after many attempts and a long time.
+pub(super) struct RetryBudget {
+    begun: Instant,
+    tries: u32,
+}
+
+impl RetryBudget {
+    pub(super) fn new() -> Self {
+        Self { begun: Instant::now(), tries: 0 }
+    }
+
+    /// Whether to try once more.
+    pub(super) fn lasts(&mut self) -> bool {
+        self.tries = self.tries.saturating_add(1);
+        self.tries <= TRIES_MIN || self.begun.elapsed() < TIME_MIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_after_many_attempts_and_a_long_time_but_not_after_one_of_them() {
+        let mut patience = RetryBudget::new();
+        assert!((0..=TRIES_MIN).all(|_| patience.lasts()), "a moment says nothing");
+        let long_ago = Instant::now().checked_sub(TIME_MIN).unwrap();
+        assert!(!RetryBudget { begun: long_ago, tries: TRIES_MIN }.lasts());
+        assert!(RetryBudget { begun: long_ago, tries: 7 }.lasts(), "a few attempts say nothing");
+    }
+}

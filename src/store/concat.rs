@@ -1,0 +1,116 @@
+//! Partitions that follow one another in key order, one open at a time.
+
+use super::cursor_factory::CursorFactory;
+use super::partition_cursor::{PartitionCursor, RowFilter, filtered};
+use super::view::{OpenPartition, View};
+use crate::engine::{Cursor, Direction};
+use crate::error::Result;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(super) struct ConcatCursor {
+    source: CursorFactory,
+    rest: Rest,
+    cursor: Option<PartitionCursor>,
+    /// How many partitions were opened so far.
+    opened: usize,
+}
+
+/// Partitions still to come.
+enum Rest {
+    /// Until the second one is opened. Most scans end in the first, and must not pay for holding
+    /// each of the others: threads that scan would wait for one another at their counts.
+    Unopened(Arc<View>, Range<usize>),
+    /// Then only these are held: those that the scan has passed are let go.
+    Held(VecDeque<(Arc<OpenPartition>, RowFilter)>),
+}
+
+impl Rest {
+    fn next(&mut self, direction: Direction) -> Result<Option<(Arc<OpenPartition>, RowFilter)>> {
+        match self {
+            Self::Unopened(view, indexes) => {
+                let index = match direction {
+                    Direction::Forward => indexes.next(),
+                    Direction::Reverse => indexes.next_back(),
+                };
+                index.map(|index| filtered(view, index)).transpose()
+            }
+            Self::Held(partitions) => Ok(match direction {
+                Direction::Forward => partitions.pop_front(),
+                Direction::Reverse => partitions.pop_back(),
+            }),
+        }
+    }
+
+    /// Lets go of the view if it is not needed any more: else a scan that rests in a narrow range
+    /// would keep the files of partitions that are moved meanwhile.
+    fn release(&mut self) {
+        if let Self::Unopened(_, indexes) = self
+            && Range::is_empty(indexes)
+        {
+            *self = Self::Held(VecDeque::new());
+        }
+    }
+
+    /// Lets go of the view.
+    fn hold(&mut self) -> Result<()> {
+        if let Self::Unopened(view, indexes) = self {
+            let partitions: Result<_> = indexes.map(|index| filtered(view, index)).collect();
+            *self = Self::Held(partitions?);
+        }
+        Ok(())
+    }
+}
+
+impl ConcatCursor {
+    /// A chain that stands on its first row.
+    pub(super) fn start(
+        source: CursorFactory,
+        view: Arc<View>,
+        indexes: Range<usize>,
+    ) -> Result<Self> {
+        let rest = Rest::Unopened(view, indexes);
+        let mut chain = Self { source, rest, cursor: None, opened: 0 };
+        chain.skip_to_row()?;
+        Ok(chain)
+    }
+
+    pub(super) fn row(&self) -> Option<(&[u8], &[u8])> {
+        self.cursor.as_ref()?.row()
+    }
+
+    /// How many partitions were opened so far.
+    pub(super) fn opened(&self) -> usize {
+        self.opened
+    }
+
+    pub(super) fn advance(&mut self) -> Result<()> {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.advance();
+            self.skip_to_row()?;
+        }
+        Ok(())
+    }
+
+    /// Opens partitions until one has a row.
+    fn skip_to_row(&mut self) -> Result<()> {
+        loop {
+            if let Some(cursor) = &self.cursor {
+                if cursor.key().is_some() {
+                    return Ok(());
+                }
+                cursor.status()?;
+                self.rest.hold()?;
+            }
+            let next = self.rest.next(self.source.direction)?;
+            let Some((partition, filter)) = next else {
+                self.cursor = None;
+                return Ok(());
+            };
+            self.cursor = self.source.cursor(&partition, filter)?;
+            self.rest.release();
+            self.opened += 1;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
+
+use super::partition_cursor::{LeftOut, PartitionCursor, RowFilter};
+use super::view::OpenPartition;
+use crate::engine::{Direction, EngineSnapshot, Read};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::os::parallel;
+use crate::placement::KeyRange;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Opening cursors for longer than this means to wait for a disk.
+const SERIAL_OPEN_MAX: Duration = Duration::from_millis(1);
+
+/// The cut that a scan reads from: one snapshot of each shard.
+pub(super) type ShardSnapshots = Arc<BTreeMap<ShardId, EngineSnapshot>>;
+
+/// What cursors are opened from.
+pub(super) struct CursorFactory {
+    pub(super) cut: Option<ShardSnapshots>,
+    pub(super) range: KeyRange,
+    pub(super) direction: Direction,
+    pub(super) deadline: Option<Instant>,
+    pub(super) bypass_cache: bool,
+    pub(super) read_ahead: Option<usize>,
+    /// How many threads may open cursors.
+    pub(super) threads: usize,
+    /// Where damage is noted, if it is to be left out.
+    pub(super) left_out: Option<LeftOut>,
+}
+
+impl CursorFactory {
+    /// A cursor that stands on its first row; none if the partition is left out as damaged.
+    pub(super) fn cursor(
+        &self,
+        partition: &OpenPartition,
+        filter: RowFilter,
+    ) -> Result<Option<PartitionCursor>> {
+        let at = match &self.cut {
+            Some(cut) => Some(cut.get(&partition.owner).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a snapshot lacks the shard of a partition")
+            })?),
+            None => None,
+        };
+        let (deadline, bypass_cache) = (self.deadline, self.bypass_cache);
+        let read = Read { at, deadline, bypass_cache, read_ahead: self.read_ahead };
+        let (range, direction) = (&self.range, self.direction);
+        match &self.left_out {
+            None => PartitionCursor::open(partition, filter, range, direction, read).map(Some),
+            Some(list) => {
+                PartitionCursor::open_sound(partition, filter, range, direction, read, list)
+            }
+        }
+    }
+
+    /// Cursors on all of some partitions, in any order. Opens one after the other for a while, which
+    /// suffices where all is in memory, and where threads would cost more than they save. What is
+    /// left then, several threads open at the same time.
+    pub(super) fn cursors(
+        &self,
+        mut partitions: Vec<(Arc<OpenPartition>, RowFilter)>,
+    ) -> Result<Vec<PartitionCursor>> {
+        let mut cursors = Vec::with_capacity(partitions.len());
+        let begun = Instant::now();
+        while let Some((partition, filter)) = partitions.pop() {
+            cursors.extend(self.cursor(&partition, filter)?);
+            if self.calls_threads(partitions.len(), begun.elapsed()) {
+                return self.cursors_at_once(&partitions, cursors);
+            }
+        }
+        Ok(cursors)
+    }
+
+    /// Whether other threads help to open so many partitions that are left after a while.
+    fn calls_threads(&self, left: usize, after: Duration) -> bool {
+        self.threads > 1 && left > 1 && after > SERIAL_OPEN_MAX
+    }
+
+    fn cursors_at_once(
+        &self,
+        partitions: &[(Arc<OpenPartition>, RowFilter)],
+        mut cursors: Vec<PartitionCursor>,
+    ) -> Result<Vec<PartitionCursor>> {
+        let next = AtomicUsize::new(0);
+        let open = || {
+            let mut opened = Vec::new();
+            while let Some((partition, filter)) =
+                partitions.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                opened.extend(self.cursor(partition, filter.clone())?);
+            }
+            Ok(opened)
+        };
+        std::thread::scope(|scope| {
+            // This thread does what no other could be started for.
+            let helper = |_| parallel::spawn(scope, "annulus-scan", open);
+            let helpers: Vec<_> =
+                (1..self.threads.min(partitions.len())).filter_map(helper).collect();
+            cursors.extend(open()?);
+            for helper in helpers {
+                match helper.join() {
+                    Ok(opened) => cursors.extend(opened?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(cursors)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Cursor;
+    use crate::store::partition_cursor::filtered;
+    use crate::topology::KeyspaceSpec;
+    use crate::{Options, Store};
+
+    fn source(threads: usize) -> CursorFactory {
+        CursorFactory {
+            cut: None,
+            range: KeyRange { start: 100_u32.to_be_bytes().into(), end: None },
+            direction: Direction::Forward,
+            deadline: None,
+            bypass_cache: false,
+            read_ahead: None,
+            threads,
+            left_out: None,
+        }
+    }
+
+    #[test]
+    fn threads_help_where_they_are_allowed_and_worth_it() {
+        let slow = SERIAL_OPEN_MAX * 2;
+        assert!(source(2).calls_threads(2, slow));
+        assert!(!source(2).calls_threads(2, SERIAL_OPEN_MAX), "soon done alone");
+        assert!(!source(2).calls_threads(1, slow), "one is left");
+        assert!(!source(1).calls_threads(100, slow), "none is allowed");
+    }
+
+    /// Which disk is slow cannot be chosen here, so what happens then is asked for.
+    #[test]
+    fn arcs_opened_at_once_are_the_arcs_opened_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { write_buffer_bytes: 4 << 20, ..Options::default() };
+        let store = Store::builder(directory.path().join("store")).options(options).open().unwrap();
+        let spec = KeyspaceSpec::hash().arcs_per_shard(5);
+        let rows = store.create_keyspace("rows", spec).unwrap();
+        for number in 0..500_u32 {
+            rows.put(number.to_be_bytes(), "value").unwrap();
+        }
+        let source = source(8);
+        let view = rows.view();
+        let partitions: Vec<_> =
+            (0..view.partitions.len()).map(|index| filtered(&view, index).unwrap()).collect();
+        let keys = |cursors: Vec<PartitionCursor>| {
+            let mut keys: Vec<_> = cursors.iter().filter_map(|cursor| cursor.key()).collect();
+            keys.sort_unstable();
+            keys.iter().map(|key| key.to_vec()).collect::<Vec<_>>()
+        };
+        let open = |(one, filter): &(Arc<OpenPartition>, RowFilter)| {
+            source.cursor(one, filter.clone()).unwrap()
+        };
+        let one_by_one: Vec<_> = partitions.iter().filter_map(open).collect();
+        let at_once = source.cursors_at_once(&partitions, Vec::new()).unwrap();
+        let (one_by_one, at_once) = (keys(one_by_one), keys(at_once));
+        assert_eq!(one_by_one.len(), view.partitions.len());
+        assert_eq!(at_once, one_by_one);
+    }
+}

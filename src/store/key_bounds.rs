@@ -1,0 +1,159 @@
+//! Ranges of keys, as callers write them.
+
+use crate::placement::KeyRange;
+use std::ops::{
+    Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
+};
+
+/// A range of keys: every range type of the standard library, of anything that is bytes.
+///
+/// It is a trait of its own so that `scan(..)` needs no type annotation.
+///
+/// ```
+/// use annulus::KeyBounds;
+/// use std::ops::Bound;
+///
+/// fn accepts(_: impl KeyBounds) {}
+/// accepts(..);
+/// accepts("a".."b");
+/// accepts(b"a".to_vec()..);
+/// accepts((Bound::Excluded("a"), Bound::Included("b")));
+/// ```
+pub trait KeyBounds {
+    /// The lower bound.
+    fn start(&self) -> Bound<&[u8]>;
+    /// The upper bound.
+    fn end(&self) -> Bound<&[u8]>;
+    /// What every key within the bounds begins with, as far as the bounds know it beyond what
+    /// they have in common. Only [`Prefix`] does.
+    fn prefix(&self) -> &[u8] {
+        &[]
+    }
+}
+
+/// All keys that begin with a prefix, as bounds.
+///
+/// ```
+/// # use annulus::{Prefix, ScanOptions, Store, topology::KeyspaceSpec};
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let store = Store::open(directory.path().join("store"))?;
+/// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+/// for word in ["ant", "bee", "beetle", "cat"] {
+///     words.put(word, "")?;
+/// }
+/// let mut last = words.scan_with(Prefix::new("bee"), ScanOptions::new().reverse().limit(1))?;
+/// assert_eq!(last.next_row()?, Some((&b"beetle"[..], &b""[..])));
+/// words.delete_range(Prefix::new("bee"))?;
+/// assert_eq!(words.scan(..)?.count(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    prefix: Vec<u8>,
+    end: Option<Vec<u8>>,
+}
+
+impl Prefix {
+    /// The keys that begin with `prefix`.
+    pub fn new(prefix: impl Into<Vec<u8>>) -> Self {
+        let prefix = prefix.into();
+        let end = after_prefix(&prefix);
+        Self { prefix, end }
+    }
+}
+
+impl KeyBounds for Prefix {
+    fn start(&self) -> Bound<&[u8]> {
+        Bound::Included(&self.prefix)
+    }
+
+    fn end(&self) -> Bound<&[u8]> {
+        self.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded)
+    }
+
+    fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+}
+
+impl KeyBounds for RangeFull {
+    fn start(&self) -> Bound<&[u8]> {
+        Bound::Unbounded
+    }
+
+    fn end(&self) -> Bound<&[u8]> {
+        Bound::Unbounded
+    }
+}
+
+macro_rules! key_bounds {
+    ($($range:ty),*) => {$(
+        impl<K: AsRef<[u8]>> KeyBounds for $range {
+            fn start(&self) -> Bound<&[u8]> {
+                RangeBounds::<K>::start_bound(self).map(K::as_ref)
+            }
+
+            fn end(&self) -> Bound<&[u8]> {
+                RangeBounds::<K>::end_bound(self).map(K::as_ref)
+            }
+        }
+    )*};
+}
+
+key_bounds!(
+    Range<K>,
+    RangeInclusive<K>,
+    RangeFrom<K>,
+    RangeTo<K>,
+    RangeToInclusive<K>,
+    (Bound<K>, Bound<K>)
+);
+
+/// A range in the engine's form, and what all its keys begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Bounds {
+    pub(crate) range: KeyRange,
+    pub(crate) prefix: Vec<u8>,
+}
+
+impl Bounds {
+    pub(crate) fn of(bounds: &impl KeyBounds) -> Self {
+        let start = match bounds.start() {
+            Bound::Included(key) => key.to_vec(),
+            Bound::Excluded(key) => just_after(key),
+            Bound::Unbounded => Vec::new(),
+        };
+        let end = match bounds.end() {
+            Bound::Included(key) => Some(just_after(key)),
+            Bound::Excluded(key) => Some(key.to_vec()),
+            Bound::Unbounded => None,
+        };
+        // Keys between two keys begin with what the two have in common.
+        let shared = start.iter().zip(end.iter().flatten()).take_while(|(a, b)| a == b).count();
+        let prefix = match bounds.prefix() {
+            [] => start.iter().copied().take(shared).collect(),
+            known => known.to_vec(),
+        };
+        Self { range: KeyRange { start: start.into(), end: end.map(Into::into) }, prefix }
+    }
+}
+
+/// The smallest key that is greater.
+pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+/// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    Some(end)
+}

@@ -1,0 +1,168 @@
+//! The rows of a partition: those of its handle that lie in its span.
+//!
+//! A partition that was made by linking files may hold rows of its neighbours, until it is
+//! trimmed. Point reads never ask for those; cursors pass over them here.
+
+use super::view::{OpenPartition, View};
+use crate::engine::{Cursor, Direction, Engine, EngineCursor, Read, ShardEngine};
+use crate::error::{Error, ErrorKind, Result};
+use crate::placement::{KeyRange, PartitionRange, TokenRange};
+use crate::topology;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// Which rows of a handle belong to its partition.
+#[derive(Clone)]
+pub(crate) enum RowFilter {
+    All,
+    /// The cursor's bounds see to it.
+    Keys(KeyRange),
+    /// The token of each row must be looked at.
+    Tokens(TokenRange, Arc<topology::KeyspaceLayout>),
+}
+
+impl RowFilter {
+    /// The filter of the partition with this index.
+    pub(crate) fn of(view: &View, index: usize) -> Result<Self> {
+        if view.partition(index)?.out_of_range_permille == 0 {
+            return Ok(Self::All);
+        }
+        let span = view.keyspace.partitioning().span(index).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a keyspace has fewer spans than partitions")
+        })?;
+        Ok(Self::of_span(&view.keyspace, span))
+    }
+
+    /// A filter for the rows of a span of a keyspace.
+    pub(crate) fn of_span(keyspace: &Arc<topology::KeyspaceLayout>, span: PartitionRange) -> Self {
+        match span {
+            PartitionRange::Keys(span) => Self::Keys(span),
+            PartitionRange::Tokens(span) => Self::Tokens(span, Arc::clone(keyspace)),
+        }
+    }
+
+    /// Whether a row belongs to the partition.
+    #[inline]
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Keys(span) => span.contains(key),
+            Self::Tokens(span, keyspace) => {
+                keyspace.partitioning().token(key).is_some_and(|token| span.contains(token))
+            }
+        }
+    }
+
+    /// The part of a range in which rows of the partition can be.
+    fn clip(&self, range: &KeyRange) -> KeyRange {
+        let Self::Keys(span) = self else { return range.clone() };
+        let start = (&range.start).max(&span.start).clone();
+        let ends = [range.end.as_deref(), span.end.as_deref()];
+        KeyRange { start, end: ends.into_iter().flatten().min().map(Into::into) }
+    }
+}
+
+/// The partition with this index, with its filter.
+pub(super) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>, RowFilter)> {
+    Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
+}
+
+/// What a scan leaves out because it is damaged, described; shared by its cursors.
+pub(super) type LeftOut = Arc<Mutex<Vec<String>>>;
+
+/// A cursor over the rows of a partition.
+pub(crate) struct PartitionCursor {
+    inner: EngineCursor,
+    filter: RowFilter,
+    /// If damage ends it as if there were no more rows: where that is noted, and its partition.
+    left_out: Option<Box<(LeftOut, String)>>,
+}
+
+impl PartitionCursor {
+    pub(crate) fn open(
+        partition: &OpenPartition,
+        filter: RowFilter,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
+    ) -> Result<Self> {
+        let (shard, handle) = (&partition.shard, &partition.handle);
+        let inner = match &filter {
+            RowFilter::Keys(_) => {
+                let mut clipped = filter.clip(range);
+                if clipped.is_empty() {
+                    // A cursor's bounds must not cross.
+                    clipped.end = Some(clipped.start.clone());
+                }
+                shard.cursor(handle, &clipped, direction, read)?
+            }
+            _ => shard.cursor(handle, range, direction, read)?,
+        };
+        let mut cursor = Self { inner, filter, left_out: None };
+        cursor.skip_foreign();
+        // Passing over rows may have ended at an error, which must not look like the end.
+        cursor.status()?;
+        Ok(cursor)
+    }
+
+    /// The same, if damage ends it as if there were no more rows, which is noted; none if it cannot
+    /// be opened for damage.
+    pub(super) fn open_sound(
+        partition: &OpenPartition,
+        filter: RowFilter,
+        range: &KeyRange,
+        direction: Direction,
+        read: Read<'_, <ShardEngine as Engine>::Snapshot>,
+        left_out: &LeftOut,
+    ) -> Result<Option<Self>> {
+        let place = format!("partition {} on shard {}", partition.name.id, partition.owner);
+        match Self::open(partition, filter, range, direction, read) {
+            Ok(cursor) => {
+                let left_out = Some(Box::new((Arc::clone(left_out), place)));
+                Ok(Some(Self { left_out, ..cursor }))
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                left_out.lock().push(format!("{place}: {error}"));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn skip_foreign(&mut self) {
+        if let RowFilter::Tokens(..) = self.filter {
+            while self.inner.key().is_some_and(|key| !self.filter.has(key)) {
+                self.inner.advance();
+            }
+        }
+    }
+}
+
+impl Cursor for PartitionCursor {
+    #[inline]
+    fn row(&self) -> Option<(&[u8], &[u8])> {
+        self.inner.row()
+    }
+
+    #[inline]
+    fn key(&self) -> Option<&[u8]> {
+        self.inner.key()
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.inner.advance();
+        self.skip_foreign();
+    }
+
+    fn status(&self) -> Result<()> {
+        match (self.inner.status(), &self.left_out) {
+            (Err(error), Some(left_out)) if error.kind() == ErrorKind::Damaged => {
+                let (list, place) = &**left_out;
+                list.lock().push(format!("the rest of {place}: {error}"));
+                Ok(())
+            }
+            (status, _) => status,
+        }
+    }
+}

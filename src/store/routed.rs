@@ -1,0 +1,207 @@
+//! The writes of a batch, each with the partitions that it concerns.
+
+use super::batch::{Op, Write};
+use super::key_bounds;
+use super::view::{OpenPartition, View};
+use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyspaceId, ShardId};
+use crate::latch::StripeSet;
+use crate::options::Durability;
+use crate::placement::KeyRange;
+use crate::topology::PartitionName;
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the views of a batch's keyspaces come from.
+pub(super) trait Views {
+    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>>;
+}
+
+/// One write, routed.
+struct Routed<'a> {
+    partition: Arc<OpenPartition>,
+    write: &'a Write,
+}
+
+/// A batch's writes by shard, with the stripes to take of each partition, in lock order.
+pub(super) struct RoutedBatch<'a> {
+    writes: BTreeMap<ShardId, Vec<Routed<'a>>>,
+    stripes: BTreeMap<PartitionName, Stripes>,
+}
+
+/// What a batch takes of one partition's latch.
+struct Stripes {
+    partition: Arc<OpenPartition>,
+    set: StripeSet,
+    /// A delete without an end looks for the greatest key first: nobody may write meanwhile.
+    own: bool,
+}
+
+/// A stripe that a batch holds, either way.
+pub(super) enum Held<'a> {
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Owned { _guard: RwLockWriteGuard<'a, ()> },
+}
+
+impl Stripes {
+    /// Takes the stripes, in order.
+    fn take(&self, own: bool) -> Vec<Held<'_>> {
+        let latch = &self.partition.state.latch;
+        if own || self.own {
+            latch.own_set(self.set).map(|guard| Held::Owned { _guard: guard }).collect()
+        } else {
+            latch.share_set(self.set).map(|guard| Held::Shared { _guard: guard }).collect()
+        }
+    }
+}
+
+impl<'a> RoutedBatch<'a> {
+    /// RoutedBatch operations; those on a keyspace that is gone are left out if `skip_gone`, and are
+    /// an error otherwise.
+    pub(super) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
+        let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };
+        let mut last: Option<(KeyspaceId, Arc<View>)> = None;
+        for op in ops {
+            let view = match &last {
+                Some((keyspace, view)) if *keyspace == op.keyspace => Arc::clone(view),
+                _ => match views.view(op.keyspace)? {
+                    Some(view) => view,
+                    None if skip_gone => continue,
+                    None => {
+                        return Err(Error::new(
+                            ErrorKind::Closed,
+                            "a keyspace of the batch was dropped; nothing was written",
+                        ));
+                    }
+                },
+            };
+            routes.add(&op.write, &view);
+            last = Some((op.keyspace, view));
+        }
+        Ok(routes)
+    }
+
+    fn add(&mut self, write: &'a Write, view: &View) {
+        let indexes = match write {
+            Write::Put { key, .. } | Write::Delete { key } => {
+                let index = view.index(key);
+                index..index + 1
+            }
+            Write::DeleteRange { start, end, prefix } => {
+                let range = KeyRange::new(start, end.as_ref());
+                view.intersecting(&range, prefix)
+            }
+        };
+        for index in indexes {
+            let Some(partition) = view.partitions.get(index).map(Arc::clone) else { continue };
+            let stripes = self.stripes.entry(partition.name).or_insert_with(|| Stripes {
+                partition: Arc::clone(&partition),
+                set: 0,
+                own: false,
+            });
+            stripes.set |= write.stripes();
+            stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
+            self.writes.entry(partition.owner).or_default().push(Routed { partition, write });
+        }
+    }
+
+    /// Leaves out the writes to some partitions.
+    pub(super) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
+        for writes in self.writes.values_mut() {
+            writes.retain(|routed| !partition(routed.partition.name));
+        }
+    }
+
+    /// Takes the stripes of all partitions, in lock order: for itself if `own`.
+    pub(super) fn hold(&self, own: bool) -> Vec<Held<'_>> {
+        self.stripes.values().flat_map(|stripes| stripes.take(own)).collect()
+    }
+
+    /// Whether all partitions are current.
+    pub(super) fn are_current(&self) -> Result<bool> {
+        for stripes in self.stripes.values() {
+            if !stripes.partition.is_current()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Records the writes, after them, for the reshapes of their partitions. Gives how long to
+    /// wait when nothing is held any more.
+    pub(super) fn record(&self) -> Option<Duration> {
+        let record = |Routed { partition, write }: &Routed<'_>| match write {
+            Write::Put { key, .. } | Write::Delete { key } => partition.state.record(key),
+            Write::DeleteRange { start, end, .. } => {
+                partition.state.record_range(|| KeyRange::new(start, end.as_ref()))
+            }
+        };
+        self.writes.values().flatten().filter_map(record).max()
+    }
+
+    pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> {
+        self.writes.keys().copied()
+    }
+
+    /// The part of one shard in the engine's form. Reads the ends of open ranges, so the stripes
+    /// of their partitions must be owned.
+    pub(super) fn part(&self, shard: ShardId) -> Result<Part> {
+        let mut part = Part { shard: None, batch: EngineBatch::default() };
+        let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
+        for Routed { partition, write } in self.writes.get(&shard).into_iter().flatten() {
+            let handle = &*partition.handle;
+            part.shard = Some(Arc::clone(&partition.shard));
+            match write {
+                Write::Put { key, value } => {
+                    let greatest = greatest_put.entry(partition.name).or_insert(key);
+                    *greatest = key.as_slice().max(greatest);
+                    part.batch.put(handle, key, value);
+                }
+                Write::Delete { key } => part.batch.delete(handle, key),
+                Write::DeleteRange { start, end, .. } => {
+                    let put = greatest_put.get(&partition.name).copied();
+                    if let Some(end) = range_end(partition, start, end.as_deref(), put)? {
+                        part.batch.delete_range(handle, start, &end);
+                    }
+                }
+            }
+        }
+        Ok(part)
+    }
+}
+
+/// The exclusive end of a range to delete. RocksDB needs one; a range without an end reaches to
+/// the greatest key that is there, or that the same batch has put. `None`: nothing to delete.
+fn range_end(
+    partition: &OpenPartition,
+    start: &[u8],
+    end: Option<&[u8]>,
+    greatest_put: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>> {
+    if let Some(end) = end {
+        return Ok(Some(end.to_vec()));
+    }
+    let rest = KeyRange { start: start.into(), end: None };
+    let read = Read::PRESENT;
+    let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
+    let greatest = cursor.key().max(greatest_put.filter(|key| *key >= start));
+    Ok(greatest.map(key_bounds::just_after))
+}
+
+/// One shard's part of a batch.
+pub(super) struct Part {
+    pub(super) shard: Option<Arc<ShardEngine>>,
+    pub(super) batch: EngineBatch,
+}
+
+impl Part {
+    pub(super) fn write(self, durability: Durability) -> Result<()> {
+        match self.shard {
+            Some(shard) => shard.write(self.batch, durability),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Checking a whole store against what it promises.
+
+use crate::engine::{Cursor, Direction, Engine, EngineSnapshot, Read};
+use crate::error::Result;
+use crate::id::ShardId;
+use crate::os::parallel;
+use crate::placement::KeyRange;
+use crate::store::View;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// How many misplaced keys are named; all of them are counted.
+const EXAMPLES_MAX: usize = 10;
+
+/// What [`Store::verify`](crate::Store::verify) found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Every violation, described; empty if all is well.
+    pub problems: Vec<String>,
+    /// What was read of each keyspace.
+    pub keyspaces: Vec<KeyspaceVerification>,
+    /// What logs had lost when the store was opened: see [`RecoveryReport::lost`](crate::RecoveryReport::lost).
+    pub lost: Vec<String>,
+    /// What the opening of the store put right; no problem any more.
+    pub recovered: Vec<String>,
+}
+
+impl Verification {
+    /// Whether no problem was found.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// What [`Store::verify`](crate::Store::verify) read of a keyspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[non_exhaustive]
+pub struct KeyspaceVerification {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// How many keys were read.
+    pub keys: u64,
+    /// Bytes of keys and values that were read.
+    pub bytes: u64,
+    /// Keys of other partitions in shared files, which are no problem and go when they are
+    /// trimmed.
+    pub foreign: u64,
+    /// Keys that stand in another partition than the one that routing names.
+    pub misplaced: u64,
+    /// Keys by shard.
+    pub keys_by_shard: Vec<(ShardId, u64)>,
+}
+
+/// What was read of one partition.
+#[derive(Default)]
+struct Tally {
+    keys: u64,
+    bytes: u64,
+    foreign: u64,
+    misplaced: u64,
+    problems: Vec<String>,
+}
+
+/// Reads a keyspace as of a cut: every key must be where routing looks for it, and in order.
+pub(crate) fn keyspace(
+    view: &View,
+    snapshot_of: impl Fn(ShardId) -> Option<EngineSnapshot> + Sync,
+    problems: &mut Vec<String>,
+) -> KeyspaceVerification {
+    let owners: Vec<(usize, ShardId)> = view
+        .keyspace
+        .partitions()
+        .enumerate()
+        .map(|(index, partition)| (index, partition.owner))
+        .collect();
+    let mut report = KeyspaceVerification {
+        name: view.keyspace.name().to_owned(),
+        partitions: owners.len(),
+        ..KeyspaceVerification::default()
+    };
+    let mut shards: Vec<ShardId> = owners.iter().map(|(_, owner)| *owner).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    let tallies = parallel::each(&shards, |shard| {
+        let mine = owners.iter().filter(|(_, owner)| owner == shard);
+        let mine: Vec<usize> = mine.map(|(index, _)| *index).collect();
+        of_shard(view, &mine, snapshot_of(*shard))
+    });
+    for (shard, tally) in shards.into_iter().zip(tallies) {
+        let tally = tally.unwrap_or_else(|_| panicked());
+        report.keys += tally.keys;
+        report.bytes += tally.bytes;
+        report.foreign += tally.foreign;
+        report.misplaced += tally.misplaced;
+        report.keys_by_shard.push((shard, tally.keys));
+        problems.extend(tally.problems);
+    }
+    report
+}
+
+fn panicked() -> Tally {
+    Tally { problems: vec!["a worker of the verification panicked".into()], ..Tally::default() }
+}
+
+fn of_shard(view: &View, indexes: &[usize], snapshot: Option<EngineSnapshot>) -> Tally {
+    let mut tally = Tally::default();
+    for index in indexes {
+        if let Err(error) = of_partition(view, *index, snapshot.as_ref(), &mut tally) {
+            let name = view.keyspace.name();
+            tally.problems.push(format!("partition {index} of keyspace `{name}`: {error}"));
+        }
+    }
+    tally
+}
+
+fn of_partition(
+    view: &View,
+    index: usize,
+    snapshot: Option<&EngineSnapshot>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let partition: &Arc<_> = view.partition(index)?;
+    let read = Read { at: snapshot, bypass_cache: true, ..Read::PRESENT };
+    let all = KeyRange::default();
+    let mut cursor = partition.shard.cursor(&partition.handle, &all, Direction::Forward, read)?;
+    let mut last: Option<Vec<u8>> = None;
+    while let Some((key, value)) = cursor.row() {
+        let bytes = (key.len() + value.len()) as u64;
+        if view.index(key) == index {
+            tally.keys += 1;
+            tally.bytes += bytes;
+        } else if partition.out_of_range_permille > 0 {
+            tally.foreign += 1;
+        } else {
+            tally.misplaced += 1;
+            if tally.problems.len() < EXAMPLES_MAX {
+                tally.problems.push(misplaced(view, index, key));
+            }
+        }
+        if last.as_deref().is_some_and(|last| last >= key) {
+            let key = key.escape_ascii();
+            tally.problems.push(format!("partition {index}: key `{key}` is out of order"));
+        }
+        let last = last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(key);
+        cursor.advance();
+    }
+    cursor.status()
+}
+
+fn misplaced(view: &View, index: usize, key: &[u8]) -> String {
+    format!(
+        "keyspace `{}`: key `{}` stands in partition {index}, routing looks in {}",
+        view.keyspace.name(),
+        key.escape_ascii(),
+        view.index(key)
+    )
+}

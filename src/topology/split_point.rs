@@ -1,0 +1,104 @@
+//! Cuts: where the targets of a reshape meet.
+
+use super::keyspace::KeyspaceLayout;
+use crate::error::{Error, Result};
+use crate::placement::{KeyRange, PartitionRange, Token, TokenRange};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where one target of a reshape ends and the next one begins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SplitPoint {
+    /// The first token of the next one, in a hash keyspace.
+    Token(Token),
+    /// The first key of the next one, in a range keyspace.
+    Key(Box<[u8]>),
+}
+
+impl fmt::Display for SplitPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(token) => write!(f, "token {token}"),
+            Self::Key(key) => write!(f, "key \"{}\"", key.escape_ascii()),
+        }
+    }
+}
+
+impl SplitPoint {
+    pub(super) fn token(&self) -> Option<Token> {
+        match self {
+            Self::Token(token) => Some(*token),
+            Self::Key(_) => None,
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Token(_) => None,
+            Self::Key(key) => Some(key),
+        }
+    }
+}
+
+/// Whether cuts of what partitions of a keyspace cover are in order and strictly inside.
+///
+/// # Errors
+///
+/// `InvalidArgument`.
+pub(super) fn check_cuts(
+    keyspace: &KeyspaceLayout,
+    total: &PartitionRange,
+    cuts: &[SplitPoint],
+) -> Result<()> {
+    let mut previous: Option<&SplitPoint> = None;
+    for cut in cuts {
+        let inside = match (total, cut) {
+            (PartitionRange::Tokens(span), SplitPoint::Token(at)) => {
+                *at > span.start && span.contains(*at)
+            }
+            (PartitionRange::Keys(span), SplitPoint::Key(at)) => {
+                *at > span.start && span.contains(at)
+            }
+            (PartitionRange::Tokens(_), SplitPoint::Key(_))
+            | (PartitionRange::Keys(_), SplitPoint::Token(_)) => {
+                let wanted = if total.width().is_some() { "token" } else { "key" };
+                return Err(Error::invalid(format!(
+                    "a cut at {cut}, but keyspace `{}` is partitioned by {}: cut at a {wanted}",
+                    keyspace.name,
+                    keyspace.partitioning.name()
+                )));
+            }
+        };
+        if !inside {
+            return Err(Error::invalid(format!(
+                "the cut at {cut} is not inside {total}: cut after its start and before its end"
+            )));
+        }
+        if let Some(previous) = previous.filter(|previous| *previous >= cut) {
+            return Err(Error::invalid(format!(
+                "the cut at {cut} does not come after the one at {previous}; give cuts in order"
+            )));
+        }
+        previous = Some(cut);
+    }
+    Ok(())
+}
+
+/// Divides a span at checked cuts.
+pub(super) fn divide(total: &PartitionRange, cuts: &[SplitPoint]) -> Vec<PartitionRange> {
+    let pieces = cuts.len() + 1;
+    match total {
+        PartitionRange::Tokens(span) => {
+            let cuts: Vec<Token> = cuts.iter().filter_map(SplitPoint::token).collect();
+            let starts = std::iter::once(span.start).chain(cuts.iter().copied());
+            let ends = cuts.iter().copied().map(Some).chain([span.end]);
+            starts.zip(ends).take(pieces).map(|(s, e)| TokenRange::new(s, e).into()).collect()
+        }
+        PartitionRange::Keys(span) => {
+            let cuts: Vec<&[u8]> = cuts.iter().filter_map(SplitPoint::key).collect();
+            let starts = std::iter::once(&*span.start).chain(cuts.iter().copied());
+            let ends = cuts.iter().copied().map(Some).chain([span.end.as_deref()]);
+            starts.zip(ends).take(pieces).map(|(s, e)| KeyRange::new(s, e).into()).collect()
+        }
+    }
+}
