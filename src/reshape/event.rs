@@ -43,6 +43,12 @@ thread_local! {
     static CALLING: RefCell<Vec<TellerId>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The same list, for a moment. `None` on a thread whose local values are being destroyed, one of
+/// which may be the last handle of a store: it calls no listener that could call back.
+fn on_calling<T>(look: impl FnOnce(&mut Vec<TellerId>) -> T) -> Option<T> {
+    CALLING.try_with(|calling| look(&mut calling.borrow_mut())).ok()
+}
+
 /// Which of the stores of a process calls its listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TellerId(u64);
@@ -50,7 +56,7 @@ pub(crate) struct TellerId(u64);
 impl TellerId {
     /// Whether this thread is calling the listener of this store.
     pub(crate) fn is_calling(self) -> bool {
-        CALLING.with_borrow(|calling| calling.contains(&self))
+        on_calling(|calling| calling.contains(&self)).unwrap_or(false)
     }
 
     /// Refuses what would wait for the thread that calls the listener: that is, for itself.
@@ -91,11 +97,11 @@ impl Teller {
     /// Calls the listener. A panic in it is caught, and later events are still delivered.
     pub(crate) fn tell(&self, event: &Event) {
         let Some(listener) = &self.listener else { return };
-        CALLING.with_borrow_mut(|calling| calling.push(self.id));
+        on_calling(|calling| calling.push(self.id));
         if catch_unwind(AssertUnwindSafe(|| listener.0(event))).is_err() {
             tracing::error!("the listener panicked");
         }
-        CALLING.with_borrow_mut(Vec::pop);
+        on_calling(Vec::pop);
     }
 }
 

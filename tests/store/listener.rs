@@ -15,6 +15,7 @@ use annulus::{
     Batch, Durability, ErrorKind, Event, Job, Keyspace, Options, ReshapeOptions, ShardId, Store,
     Throttle, Transport,
 };
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -409,4 +410,27 @@ fn a_listener_may_close_another_store() {
         assert!(matches!(closed, Some(Ok(()))), "{closed:?}");
         assert_eq!(other.sync().unwrap_err().kind(), ErrorKind::Closed);
     });
+}
+
+/// The story: a thread ended that had a store in a local value of its own. Where the store's drop
+/// looked for the calls of its listener, that list was gone, and the process aborted.
+#[test]
+fn a_store_may_be_a_local_value_of_a_thread() {
+    thread_local! {
+        static STORE: RefCell<Option<(Store, Keyspace)>> = const { RefCell::new(None) };
+    }
+    let directory = quick_directory();
+    let path = directory.path().to_owned();
+    let thread = std::thread::spawn(move || {
+        // Before anything in the store has local values: the last to be made is the first to go.
+        STORE.set(None);
+        let store = Store::builder(&path).shards(2).options(forgetful()).open().unwrap();
+        let keyspace = store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();
+        keyspace.put("key", "value").unwrap();
+        let _ = store.heat();
+        STORE.set(Some((store, keyspace)));
+    });
+    thread.join().unwrap();
+    let store = Store::builder(directory.path()).options(small()).open().unwrap();
+    assert_eq!(store.keyspace("k").unwrap().get("key").unwrap().as_deref(), Some(&b"value"[..]));
 }
