@@ -80,6 +80,9 @@
 mod cache;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod catalog;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
 mod error;
 pub mod heat;
@@ -87,12 +90,13 @@ mod id;
 #[cfg(any(feature = "rocksdb", annulus_shuttle))]
 mod latch;
 #[cfg(feature = "rocksdb")]
-mod options;
-#[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod os;
 pub mod placement;
 pub mod planner;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod read;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod rebalancer;
@@ -106,13 +110,18 @@ mod sampling;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod store;
 pub mod topology;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+mod write;
 
 #[cfg(feature = "rocksdb")]
 pub use cache::HotCacheStats;
+#[cfg(feature = "rocksdb")]
+pub use engine::{Compression, Durability, LogDamage};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
-pub use options::{Compression, Durability, LogDamage, Options, ReadOptions};
+pub use read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value};
 #[cfg(feature = "rocksdb")]
 pub use rebalancer::{Decision, Rebalancer, SavedHeat, Verdict};
 #[cfg(feature = "rocksdb")]
@@ -122,10 +131,12 @@ pub use reshape::{
 };
 #[cfg(feature = "rocksdb")]
 pub use store::{
-    Batch, CreateMode, KeyBounds, Keyspace, KeyspaceStats, KeyspaceVerification, PartitionStats,
-    Prefix, RecoveryReport, Scan, ScanOptions, ShardSpec, ShardStats, Snapshot, Store,
-    StoreBuilder, StoreStats, Swap, Value, Verification,
+    CreateMode, Keyspace, KeyspaceStats, KeyspaceVerification, Options, PartitionStats,
+    RecoveryReport, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Swap,
+    Verification,
 };
+#[cfg(feature = "rocksdb")]
+pub use write::Batch;
 #[cfg(feature = "rocksdb")]
 
 /// The example of README.md.

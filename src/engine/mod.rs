@@ -3,12 +3,14 @@
 //! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises, so
 //! another engine takes its place by implementing this file.
 
+mod options;
 mod rocksdb;
 
 pub(crate) use self::rocksdb::{HARDWARE_CHECKSUMS, LockGuard, Resources, RocksDb as ShardEngine};
+pub(crate) use options::EngineOptions;
+pub use options::{Compression, Durability, LogDamage};
 
 use crate::error::Result;
-use crate::options::Durability;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use std::ops::Deref;

@@ -12,7 +12,6 @@
 //! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
 //! directory as long as that holds a file `FAIL-` and the operation's name.
 
-use crate::options::Durability;
 use std::path::Path;
 
 /// Marks a durable step of a protocol.
@@ -58,12 +57,6 @@ pub(crate) fn fails_in(directory: &Path, operation: &str) -> bool {
         let _ = (directory, operation);
         false
     }
-}
-
-/// `Synced`, unless a test has asked for this protection to be left out.
-#[inline]
-pub(crate) fn synced(protection: &str) -> Durability {
-    if skip(protection) { Durability::Buffered } else { Durability::Synced }
 }
 
 /// A size that a test has asked for, or the usual one: small ones make rare things frequent.

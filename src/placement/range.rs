@@ -102,6 +102,20 @@ impl KeyRange {
         Self::new("", None)
     }
 
+    /// All keys that begin with `prefix`.
+    ///
+    /// ```
+    /// use annulus::placement::KeyRange;
+    ///
+    /// let bees = KeyRange::of_prefix(b"bee");
+    /// assert_eq!(bees, KeyRange::new("bee", Some("bef")));
+    /// assert_eq!(KeyRange::of_prefix(&[0xff]).end, None);
+    /// ```
+    #[must_use]
+    pub fn of_prefix(prefix: &[u8]) -> Self {
+        Self { start: prefix.into(), end: after_prefix(prefix).map(Into::into) }
+    }
+
     /// Whether `key` lies inside.
     #[inline]
     #[must_use]
@@ -128,6 +142,25 @@ impl fmt::Display for KeyRange {
         write!(f, "\"{}\"..", self.start.escape_ascii())?;
         self.end.as_ref().map_or(Ok(()), |end| write!(f, "\"{}\"", end.escape_ascii()))
     }
+}
+
+/// The smallest key that is greater.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+/// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix.get(..=kept)?.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    Some(end)
 }
 
 /// What a partition covers: tokens in a hash keyspace, keys in a range keyspace.

@@ -5,9 +5,9 @@
 //! partition, and that is known.
 
 use super::State;
+use crate::catalog::OpenPartition;
 use crate::engine::Engine as _;
 use crate::heat::Amounts;
-use crate::store::{OpenPartition, Store};
 use crate::topology::PartitionName;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -69,17 +69,17 @@ impl CompactionTuning {
 impl State {
     /// Has partitions that are scanned keep few files; not while a partition is reshaped, whose
     /// hand-over would wait for the same disk.
-    pub(super) fn set_few_first_level_files(&self, store: &Store) {
-        let mut few = self.few_files.lock();
+    pub(super) fn tune_compaction(&self) {
+        let mut few = self.compaction_tuning.lock();
         if few.decided.is_some_and(|last| last.elapsed() < EVERY) {
             return;
         }
         few.decided = Some(Instant::now());
         let (mut there, mut changes) = (BTreeSet::new(), 0);
-        for keyspace in store.keyspaces() {
+        for keyspace in self.catalog.keyspaces().values() {
             for partition in &keyspace.view().partitions {
                 there.insert(partition.name);
-                if changes < CHANGES_MAX && store.reshapes().is_resting() {
+                if changes < CHANGES_MAX && self.reshaper.registry.is_resting() {
                     let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
                     changes += usize::from(few.decide(partition, &rates.short));
                 }

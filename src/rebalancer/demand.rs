@@ -4,7 +4,6 @@ use super::State;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::planner::load::{Demand, PartitionDemand, Rebalance, rebalance};
-use crate::store::Store;
 use crate::topology::{ReshapeSpec, Topology};
 use std::sync::Arc;
 
@@ -14,26 +13,26 @@ const PROFILE_SHARE: f64 = 0.01;
 
 impl State {
     /// What to do for even load and bytes now.
-    pub(super) fn plan(&self, store: &Store) -> Result<Rebalance> {
+    pub(super) fn plan(&self) -> Result<Rebalance> {
         // One for all of it: what is under way is checked against what is planned on.
-        let topology = store.topology();
-        let demand = self.demand(store, &topology)?;
-        let mut options = store.options().rebalance;
-        let most = u32::try_from(store.options().partitions_per_shard_max).unwrap_or(u32::MAX);
+        let topology = self.catalog.topology();
+        let demand = self.demand(&topology)?;
+        let mut options = self.settings.rebalance;
+        let most = u32::try_from(self.catalog.limits.partitions_per_shard_max).unwrap_or(u32::MAX);
         options.partitions_per_shard_max = options.partitions_per_shard_max.min(most);
         Ok(rebalance(&topology, &demand, &options))
     }
 
-    fn demand(&self, store: &Store, topology: &Topology) -> Result<Demand> {
+    fn demand(&self, topology: &Topology) -> Result<Demand> {
         let mut demand = Demand::default();
-        let sizes = store.sizes()?;
+        let sizes = self.catalog.sizes()?;
         let now = self.now();
         let tracking = self.tracking.lock();
         let tracker = &tracking.tracker;
         let loads: Vec<_> =
             sizes.iter().map(|(id, bytes)| (*id, *bytes, tracker.load(now, *id))).collect();
         let total: f64 = loads.iter().map(|(_, _, load)| load.medium).sum();
-        let shards = store.core().shards.load().len().max(1);
+        let shards = self.catalog.shards().len().max(1);
         let shown_from = PROFILE_SHARE * total / shards as f64;
         for (id, bytes, windows) in loads {
             let load = windows.medium;
@@ -43,16 +42,14 @@ impl State {
             demand.partitions.insert(id, PartitionDemand { load, load_max, bytes, profile });
         }
         drop(tracking);
-        for (id, shard) in store.core().shards.load().iter() {
+        for (id, shard) in self.catalog.shards().iter() {
             if let Some(free) = shard.bytes_free() {
                 demand.bytes_free.insert(*id, free);
             }
         }
-        demand.in_flight = store.reshapes().in_flight();
-        let mut reshaped = self.reshaped.lock();
-        reshaped.retain(|id, _| demand.partitions.contains_key(id));
-        demand.rested.extend(reshaped.iter().map(|(id, since)| (*id, since.elapsed())));
-        drop(reshaped);
+        demand.in_flight = self.reshaper.registry.in_flight();
+        let rested = self.recent.rested(|id| demand.partitions.contains_key(&id));
+        demand.rested.extend(rested);
         demand.in_flight.retain(|spec: &ReshapeSpec| topology.target_spans(spec).is_ok());
         Ok(demand)
     }

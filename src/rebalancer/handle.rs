@@ -1,10 +1,9 @@
 //! What an application can tell the rebalancer, and ask it.
 
-use super::Decision;
+use super::{Decision, State};
 use crate::error::Result;
 use crate::planner::load::{Policy, Rebalance};
 use crate::reshape::Job;
-use crate::store::Store;
 
 /// The rebalancer of a store: its switches, and its explanations. From
 /// [`Store::rebalancer`](crate::Store::rebalancer).
@@ -28,23 +27,23 @@ use crate::store::Store;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Rebalancer<'a> {
-    store: &'a Store,
+    state: &'a State,
 }
 
 impl<'a> Rebalancer<'a> {
-    pub(crate) const fn new(store: &'a Store) -> Self {
-        Self { store }
+    pub(crate) const fn new(state: &'a State) -> Self {
+        Self { state }
     }
 
     /// The present policy.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        self.store.core().rebalancer.control.lock().policy
+        self.state.control.lock().policy
     }
 
     /// Chooses the policy from now on. Reshapes under way go on.
     pub fn set_policy(&self, policy: Policy) {
-        self.store.core().rebalancer.control.lock().policy = policy;
+        self.state.control.lock().policy = policy;
     }
 
     /// Stops: its reshapes under way stop copying, and no other begins, until
@@ -59,7 +58,7 @@ impl<'a> Rebalancer<'a> {
     }
 
     fn set_paused(&self, paused: bool) {
-        let mut control = self.store.core().rebalancer.control.lock();
+        let mut control = self.state.control.lock();
         control.paused = paused;
         if let Some(job) = &control.job {
             if paused { job.pause() } else { job.resume() }
@@ -69,24 +68,24 @@ impl<'a> Rebalancer<'a> {
     /// Whether it is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.store.core().rebalancer.control.lock().paused
+        self.state.control.lock().paused
     }
 
     /// Begins or ends quiet hours: reshapes under way come to their end, and no other begins.
     pub fn set_quiet(&self, quiet: bool) {
-        self.store.core().rebalancer.control.lock().quiet = quiet;
+        self.state.control.lock().quiet = quiet;
     }
 
     /// Whether these are quiet hours.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.store.core().rebalancer.control.lock().quiet
+        self.state.control.lock().quiet
     }
 
     /// Whether reshapes of its own run.
     #[must_use]
     pub fn is_acting(&self) -> bool {
-        self.store.core().rebalancer.control.lock().is_acting()
+        self.state.control.lock().is_acting()
     }
 
     /// What it would do now, and why, and why not more. Changes nothing.
@@ -98,9 +97,9 @@ impl<'a> Rebalancer<'a> {
     /// [`Io`](crate::ErrorKind::Io) if a shard cannot tell its size;
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn plan(&self) -> Result<Rebalance> {
-        let state = &self.store.core().rebalancer;
-        state.collect(self.store);
-        state.plan(self.store)
+        let state = self.state;
+        state.collect();
+        state.plan()
     }
 
     /// Plans and starts what was planned, whatever the policy, pauses and quiet hours; none if
@@ -111,14 +110,14 @@ impl<'a> Rebalancer<'a> {
     /// Those of [`plan`](Self::plan); [`Busy`](crate::ErrorKind::Busy) if a partition takes part
     /// in another reshape, or reshapes of its own run.
     pub fn run(&self) -> Result<Option<Job>> {
-        let state = &self.store.core().rebalancer;
+        let state = self.state;
         state.control.lock().must_not_act()?;
         let planned = self.plan()?;
         state.write_down(&planned, true);
         if planned.actions.is_empty() {
             return Ok(None);
         }
-        state.act(self.store, planned).map(Some)
+        state.act(planned).map(Some)
     }
 
     /// Its last decisions, the oldest first: what was started, suggested and refused, and why.
@@ -126,7 +125,7 @@ impl<'a> Rebalancer<'a> {
     /// again.
     #[must_use]
     pub fn explain(&self, count: usize) -> Vec<Decision> {
-        self.store.core().rebalancer.log.lock().last(count)
+        self.state.log.lock().last(count)
     }
 }
 
@@ -165,8 +164,8 @@ mod tests {
         let [one, other] = [(); 2].map(|()| store.rebalancer().plan().unwrap());
         assert!(!one.actions.is_empty() && !other.actions.is_empty(), "there is work");
         store.rebalancer().pause();
-        let job = state.act(&store, one).unwrap();
-        assert_eq!(state.act(&store, other).unwrap_err().kind(), ErrorKind::Busy);
+        let job = state.act(one).unwrap();
+        assert_eq!(state.act(other).unwrap_err().kind(), ErrorKind::Busy);
         assert_eq!(store.rebalancer().run().unwrap_err().kind(), ErrorKind::Busy);
         store.rebalancer().resume();
         job.wait().unwrap();

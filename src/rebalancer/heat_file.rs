@@ -11,16 +11,15 @@
 
 use super::State;
 use super::decisions::{Decision, Log};
+use crate::catalog::Catalog;
+use crate::catalog::directory::create_afresh;
 use crate::error::{Error, ErrorKind, Result};
-use crate::heat::{HeatReport, HeatState, Tracker};
-use crate::options::Options;
+use crate::heat::{HeatOptions, HeatReport, HeatState, Tracker};
 use crate::os::descriptors::remedy;
-use crate::store::Store;
-use crate::topology::{Topology, decode, encode};
+use crate::topology::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const NOW: &str = "HEAT.now";
@@ -148,7 +147,7 @@ impl Content {
     fn write(&self, store: &Path, name: &str) -> Result<()> {
         let (path, new) = (store.join(name), store.join(format!("{name}.new")));
         let bytes = encode("the heat", self)?;
-        let written = crate::store::create_afresh(&new)
+        let written = create_afresh(&new)
             .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| std::fs::rename(&new, &path));
         written.map_err(|error| {
@@ -165,17 +164,17 @@ fn since(unix_ms: u64) -> Duration {
 }
 
 /// A tracker and a log that go on where those of the last opening ended.
-pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) -> (Tracker, Log) {
+pub(super) fn load(catalog: &Catalog, heat: HeatOptions) -> (Tracker, Log) {
+    let topology = catalog.topology();
     // Any seed will do; it need only differ from one opening to the next.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
-    let last = SavedHeat::read(store).unwrap_or_else(|error| {
+    let last = SavedHeat::read(&catalog.home.path).unwrap_or_else(|error| {
         tracing::warn!(%error, "what was known of the load is lost");
         None
     });
     if let Some(damaged) = last.as_ref().and_then(|last| last.damaged.as_ref()) {
         tracing::warn!(damaged, "a part of what was known of the load is lost");
     }
-    let heat = options.heat.unwrap_or_default();
     let (decisions, state) = match last {
         Some(last) => (last.decisions, last.state),
         None => (Vec::new(), None),
@@ -184,10 +183,10 @@ pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) ->
         // While nobody has the store open, time stands still: what was under load is taken to be so
         // when it is opened again, also for a plan by a tool, hours later. What has changed
         // meanwhile shows within a half-life.
-        Some(state) => Tracker::import(heat, seed, state, Duration::ZERO, topology),
+        Some(state) => Tracker::import(heat, seed, state, Duration::ZERO, &topology),
         None => {
             let mut tracker = Tracker::new(heat, seed);
-            tracker.follow(Duration::ZERO, topology);
+            tracker.follow(Duration::ZERO, &topology);
             tracker
         }
     };
@@ -195,19 +194,19 @@ pub(super) fn load(store: &Path, options: &Options, topology: &Arc<Topology>) ->
 }
 
 impl State {
-    pub(super) fn save_if_due(&self, store: &Store) {
+    pub(super) fn save_if_due(&self) {
         let (now, whole) = {
             let tracking = self.tracking.lock();
             (tracking.saved_now.elapsed() >= NOW_EVERY, tracking.saved.elapsed() >= WHOLE_EVERY)
         };
         if now || whole {
-            self.save(store, whole);
+            self.save(whole);
         }
     }
 
     /// Writes down what is known. What cannot be written is no reason to stop.
-    pub(crate) fn save(&self, store: &Store, whole: bool) {
-        if store.core().check_places().is_err() {
+    pub(crate) fn save(&self, whole: bool) {
+        if self.catalog.check_places().is_err() {
             // There may be another store's files.
             return;
         }
@@ -228,7 +227,7 @@ impl State {
         let decisions = self.log.lock().last(usize::MAX);
         let name = if whole { WHOLE } else { NOW };
         if let Err(error) =
-            (Content { unix_ms, report, decisions, state }).write(store.path(), name)
+            (Content { unix_ms, report, decisions, state }).write(&self.catalog.home.path, name)
         {
             tracing::warn!(%error, "what is known of the load is not saved");
         }

@@ -13,31 +13,35 @@ mod decisions;
 mod demand;
 mod handle;
 mod heat_file;
+mod recent;
 mod worker;
 
 pub use decisions::{Decision, Verdict};
 pub use handle::Rebalancer;
 pub use heat_file::SavedHeat;
+pub(crate) use recent::Recent;
 pub(crate) use worker::start;
 
-use crate::heat::{HeatEvent, Tracker};
-use crate::id::PartitionId;
-use crate::options::Options;
-use crate::planner::load::Policy;
-use crate::reshape::{Job, Outcome};
-use crate::topology::Topology;
+use crate::catalog::Catalog;
+use crate::heat::{HeatEvent, HeatOptions, Tracker};
+use crate::planner::load::{Policy, RebalanceOptions};
+use crate::reshape::{Job, ReshapeOptions, Reshaper};
+use crate::sampling::Sampler;
 use compaction_tuning::CompactionTuning;
 use decisions::Log;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the rebalancer knows and was told. Its parts are locked one at a time, but `tracking` inside
-/// `few_files`. None is locked while the listener is called, except `telling`, for which no thread
+/// `compaction_tuning`. None is locked while the listener is called, except `telling`, for which no thread
 /// waits.
 pub(crate) struct State {
+    catalog: Arc<Catalog>,
+    reshaper: Arc<Reshaper>,
+    sampler: Arc<Sampler>,
+    settings: Settings,
     begun: Instant,
     tracking: Mutex<Tracking>,
     /// What was found and the listener has not been told yet, the oldest first.
@@ -46,10 +50,17 @@ pub(crate) struct State {
     telling: Mutex<()>,
     control: Mutex<Control>,
     log: Mutex<Log>,
-    /// When partitions were last reshaped; those that rest no more are left out.
-    reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
-    cool_down: Duration,
-    few_files: Mutex<CompactionTuning>,
+    recent: Arc<Recent>,
+    compaction_tuning: Mutex<CompactionTuning>,
+}
+
+/// The options of a store that concern its rebalancer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// None if no load is counted.
+    pub(crate) heat: Option<HeatOptions>,
+    pub(crate) rebalance: RebalanceOptions,
+    pub(crate) reshape: ReshapeOptions,
 }
 
 struct Tracking {
@@ -72,11 +83,21 @@ struct Control {
 }
 
 impl State {
-    /// Takes up what was known when the store was last open.
-    pub(crate) fn new(path: &Path, options: &Options, topology: &Arc<Topology>) -> Self {
+    /// Takes up what was known when the store was last open. `recent` is what reshapes are noted in.
+    pub(crate) fn new(
+        reshaper: Arc<Reshaper>,
+        sampler: Arc<Sampler>,
+        settings: Settings,
+        recent: Arc<Recent>,
+    ) -> Self {
         let begun = Instant::now();
-        let (tracker, log) = heat_file::load(path, options, topology);
+        let catalog = Arc::clone(&reshaper.catalog);
+        let (tracker, log) = heat_file::load(&catalog, settings.heat.unwrap_or_default());
         Self {
+            catalog,
+            reshaper,
+            sampler,
+            settings,
             begun,
             tracking: Mutex::new(Tracking {
                 tracker,
@@ -87,39 +108,20 @@ impl State {
             untold: Mutex::default(),
             telling: Mutex::default(),
             control: Mutex::new(Control {
-                policy: options.rebalance.policy,
+                policy: settings.rebalance.policy,
                 paused: false,
                 quiet: false,
                 job: None,
                 planned: begun,
             }),
             log: Mutex::new(log),
-            reshaped: Mutex::default(),
-            cool_down: Duration::from_millis(options.rebalance.cool_down_ms),
-            few_files: Mutex::default(),
+            recent,
+            compaction_tuning: Mutex::default(),
         }
     }
 
     /// The tracker's time.
     fn now(&self) -> Duration {
         self.begun.elapsed()
-    }
-
-    /// Notes that partitions were reshaped, or that it was tried.
-    pub(crate) fn note(&self, outcome: &Outcome) {
-        if outcome.trim {
-            return;
-        }
-        let now = Instant::now();
-        let mut reshaped = self.reshaped.lock();
-        // Planning does that, too, but not every store plans.
-        reshaped.retain(|_, since| now.duration_since(*since) <= self.cool_down);
-        reshaped.extend(outcome.sources.iter().chain(&outcome.targets).map(|id| (*id, now)));
-    }
-
-    /// How many partitions are noted as reshaped lately.
-    #[cfg(test)]
-    pub(crate) fn resting(&self) -> usize {
-        self.reshaped.lock().len()
     }
 }

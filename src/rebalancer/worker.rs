@@ -7,7 +7,8 @@ use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
 use crate::planner::load::{Policy, Reason, Rebalance};
 use crate::reshape::{self, Event, Job, Purpose, Registry};
-use crate::store::Store;
+use crate::sampling::Sampler;
+use crate::topology::Topology;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,21 +22,20 @@ const TICK_WITHOUT_HEAT: Duration = Duration::from_secs(1);
 
 /// Starts the thread of a store that was just opened. Where no load is counted, it only sees whether
 /// the store's directories are still there.
-pub(crate) fn start(store: &Store) {
-    let registry = Arc::clone(store.reshapes());
+pub(crate) fn start(state: &Arc<State>) {
+    let registry = Arc::clone(&state.reshaper.registry);
     if !registry.thread_started() {
         return;
     }
-    let (weak, mine) = (store.downgrade(), Arc::clone(&registry));
-    let counts = store.options().heat.is_some();
+    let (state, counted) = (Arc::clone(state), Arc::clone(&registry));
+    let counts = state.settings.heat.is_some();
     let tick = if counts { TICK } else { TICK_WITHOUT_HEAT };
     let spawned = std::thread::Builder::new().name("annulus-rebalance".into()).spawn(move || {
-        while mine.rest(tick) {
-            let Some(store) = weak.upgrade() else { break };
+        while counted.rest(tick) {
             let ticked = catch_unwind(AssertUnwindSafe(|| {
-                store.core().watch_places();
+                state.catalog.watch_places();
                 if counts {
-                    store.core().rebalancer.tick(&store);
+                    state.tick();
                 }
             }));
             if ticked.is_err() {
@@ -43,7 +43,8 @@ pub(crate) fn start(store: &Store) {
                 break;
             }
         }
-        mine.thread_ended();
+        drop(state);
+        counted.thread_ended();
     });
     if let Err(error) = spawned {
         tracing::warn!(%error, "cannot start the rebalancer; load is not watched");
@@ -51,13 +52,22 @@ pub(crate) fn start(store: &Store) {
     }
 }
 
+/// Evens out load: not more than this many reshapes at the same time.
+struct Balance(usize);
+
+impl Purpose for Balance {
+    fn reshapes_max(&self) -> usize {
+        self.0
+    }
+}
+
 impl State {
-    fn tick(&self, store: &Store) {
-        self.collect(store);
+    fn tick(&self) {
+        self.collect();
         self.look_after_job();
         let due = {
             let mut control = self.control.lock();
-            let every = Duration::from_millis(store.options().rebalance.interval_ms);
+            let every = Duration::from_millis(self.settings.rebalance.interval_ms);
             let due = control.policy != Policy::Manual
                 && control.job.is_none()
                 && control.planned.elapsed() >= every;
@@ -66,15 +76,15 @@ impl State {
             }
             due
         };
-        if due && let Err(error) = self.plan_and_act(store) {
+        if due && let Err(error) = self.plan_and_act() {
             tracing::warn!(%error, "the rebalancer cannot plan");
         }
-        self.set_few_first_level_files(store);
-        self.save_if_due(store);
+        self.tune_compaction();
+        self.save_if_due();
     }
 
-    pub(crate) fn report(&self, store: &Store) -> HeatReport {
-        self.collect(store);
+    pub(crate) fn report(&self) -> HeatReport {
+        self.collect();
         self.tracking.lock().tracker.report(self.now())
     }
 
@@ -86,16 +96,16 @@ impl State {
     ///
     /// IMPORTANT: the caller holds no lock, and none is held here while the listener is called: it
     /// may ask for the heat, and comes here again.
-    pub(crate) fn collect(&self, store: &Store) {
+    pub(crate) fn collect(&self) {
         let latencies = {
             let mut tracking = self.tracking.lock();
-            let latencies = tracking.fetch(store, self.now());
+            let latencies = tracking.fetch(&self.catalog.topology(), &self.sampler, self.now());
             // Under the lock, so that events of one key are told in their order.
             self.untold.lock().extend(tracking.tracker.tick(self.now()));
             latencies
         };
-        store.reshapes().foreground.record(latencies);
-        self.tell(store.reshapes());
+        self.reshaper.registry.foreground.record(latencies);
+        self.tell(&self.reshaper.registry);
     }
 
     /// Tells the listener what was found. If another thread does so, or a call of the listener has
@@ -136,15 +146,15 @@ impl State {
     }
 
     /// Plans, and does what the policy says.
-    fn plan_and_act(&self, store: &Store) -> Result<()> {
-        let planned = self.plan(store)?;
+    fn plan_and_act(&self) -> Result<()> {
+        let planned = self.plan()?;
         let may_act = {
             let control = self.control.lock();
             control.policy == Policy::Automatic && !control.paused && !control.quiet
         };
         self.write_down(&planned, may_act);
         if may_act && !planned.actions.is_empty() {
-            self.act(store, planned)?;
+            self.act(planned)?;
         }
         Ok(())
     }
@@ -157,18 +167,17 @@ impl State {
     /// # Errors
     ///
     /// `Busy` if reshapes of its own run; those of a start.
-    pub(super) fn act(&self, store: &Store, planned: Rebalance) -> Result<Job> {
-        let options = store.options();
+    pub(super) fn act(&self, planned: Rebalance) -> Result<Job> {
         let title = format!(
             "max/mean load from {:.2} to {:.2}",
             planned.before.load_max_over_mean, planned.after.load_max_over_mean
         );
         let steps = planned.actions.into_iter().map(|action| action.step).collect();
-        let purpose = Purpose::Balance(options.rebalance.reshapes_max);
+        let purpose = Balance(self.settings.rebalance.reshapes_max);
         let mut control = self.control.lock();
-        let started = control
-            .must_not_act()
-            .and_then(|()| reshape::start(store, title.clone(), steps, options.reshape, purpose));
+        let started = control.must_not_act().and_then(|()| {
+            reshape::start(&self.reshaper, title.clone(), steps, self.settings.reshape, purpose)
+        });
         if let Ok(job) = &started {
             if control.paused {
                 job.pause();
@@ -213,14 +222,19 @@ impl State {
 
 impl Tracking {
     /// Feeds the tracker with the samples since the last time; returns how long the operations took.
-    fn fetch(&mut self, store: &Store, now: Duration) -> Vec<Duration> {
+    fn fetch(
+        &mut self,
+        topology: &Arc<Topology>,
+        sampler: &Sampler,
+        now: Duration,
+    ) -> Vec<Duration> {
         // A keyspace that is new here was used since then, and not only from now on: its first
         // rates would be as if everything had happened in an instant.
-        self.tracker.follow(self.drained, &store.topology());
+        self.tracker.follow(self.drained, topology);
         let elapsed = now.saturating_sub(self.drained);
         self.drained = now;
         let mut latencies = Vec::new();
-        store.core().sampler.drain(elapsed, |seen| {
+        sampler.drain(elapsed, |seen| {
             latencies.extend(seen.took);
             let nanos = seen.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
             let observation = Observation {

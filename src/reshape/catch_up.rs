@@ -1,12 +1,13 @@
 //! Copying to the targets what was written to the sources meanwhile.
 
+use crate::catalog::OpenPartition;
+use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::latch::Changes;
-use crate::options::Durability;
 use crate::placement::KeyRange;
-use crate::store::{OpenPartition, PartitionCursor, RowFilter};
+use crate::read::{PartitionCursor, RowFilter};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -152,7 +153,7 @@ fn clear(target: &OpenPartition, range: &KeyRange) -> Result<()> {
             let last = target.shard.cursor(&target.handle, range, Direction::Reverse, read)?;
             last.status()?;
             let Some(key) = last.key() else { return Ok(()) };
-            crate::store::just_after(key).into()
+            crate::placement::just_after(key).into()
         }
     };
     let mut batch = EngineBatch::default();

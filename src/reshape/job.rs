@@ -1,16 +1,17 @@
 //! Jobs: one reshape or several for one purpose, with a handle.
 
 use super::control::Control;
-use super::event::{Event, TellerId};
+use super::event::TellerId;
 use super::options::ReshapeOptions;
 use super::outcome::Outcome;
 use super::phase::Phase;
+use super::purpose::Purpose;
+use super::reshaper::Reshaper;
 use super::run::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::os::parallel;
-use crate::planner::{Plan, Request, Step};
-use crate::store::Store;
+use crate::planner::{Plan, Step};
 use crate::topology::ReshapeSpec;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -213,29 +214,15 @@ impl fmt::Debug for Job {
     }
 }
 
-/// What a job is to bring about. Reshapes of others may come between, so that a step finds its
-/// partition gone; a job for a shard then plans anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Its steps.
-    Steps,
-    /// What a shard's weight asks for.
-    Share(ShardId),
-    /// The end of a shard.
-    Removal(ShardId),
-    /// Its steps, as far as their partitions are still there, and not more than this at once.
-    Balance(usize),
-}
-
 /// Starts a job on a thread of its own.
 pub(crate) fn start(
-    store: &Store,
+    reshaper: &Arc<Reshaper>,
     title: String,
     steps: Vec<Step>,
     options: ReshapeOptions,
-    purpose: Purpose,
+    purpose: impl Purpose + 'static,
 ) -> Result<Job> {
-    let registry = store.reshapes();
+    let registry = &reshaper.registry;
     let control = Arc::new(Control::new(steps.len()));
     control.bytes_total.store(steps.iter().map(|step| step.bytes).sum(), Ordering::Relaxed);
     let inner = Inner {
@@ -250,13 +237,14 @@ pub(crate) fn start(
     };
     let job = Job { inner: Arc::new(inner) };
     registry.add(job.clone())?;
-    let (worker, mine, counted) = (store.for_worker(), job.clone(), Arc::clone(registry));
+    let (reshaper, mine, counted) = (Arc::clone(reshaper), job.clone(), Arc::clone(registry));
     let run = move || {
-        let ended = catch_unwind(AssertUnwindSafe(|| mine.run(&worker, steps, options, purpose)));
+        let ended =
+            catch_unwind(AssertUnwindSafe(|| mine.run(&reshaper, &steps, options, &purpose)));
         if ended.is_err() {
             mine.fail(Error::new(ErrorKind::Internal, "the job's thread panicked"));
         }
-        drop(worker);
+        drop((purpose, reshaper));
         mine.inner.control.end();
         counted.thread_ended();
     };
@@ -271,54 +259,36 @@ pub(crate) fn start(
 }
 
 impl Job {
-    fn run(&self, store: &Store, steps: Vec<Step>, options: ReshapeOptions, purpose: Purpose) {
-        let mut gone = self.run_steps(store, &steps, 0, options, purpose);
+    fn run(
+        &self,
+        reshaper: &Arc<Reshaper>,
+        steps: &[Step],
+        options: ReshapeOptions,
+        purpose: &dyn Purpose,
+    ) {
+        let mut overtaken = self.run_steps(reshaper, steps, 0, options, purpose);
         for _ in 0..PLANS_MAX {
-            match self.run_again(store, options, purpose, gone) {
-                Ok(Some(again)) => gone = again,
+            if self.has_failed() {
+                break;
+            }
+            match purpose.plan_again(overtaken) {
+                Ok(Some(Plan { steps, .. })) => {
+                    let bytes = steps.iter().map(|step| step.bytes).sum();
+                    let first = self.inner.control.add_steps(steps.len(), bytes);
+                    overtaken = self.run_steps(reshaper, &steps, first, options, purpose);
+                }
                 Ok(None) => break,
                 Err(error) => self.fail(error),
             }
         }
-        let Purpose::Removal(shard) = purpose else { return };
         if !self.has_failed()
-            && let Err(error) = store.retire_shard(shard)
+            && let Err(error) = purpose.finish()
         {
             self.fail(error);
         }
-        // In doubt, nothing can be changed any more, and the next opening says where it stands.
-        if self.has_failed()
-            && let Err(error) = store.set_draining(shard, false)
-        {
-            tracing::warn!(%shard, %error, "the shard is still marked as being removed");
+        if self.has_failed() {
+            purpose.give_up();
         }
-    }
-
-    /// Plans anew, where others have changed what the plan was for, and runs that. None if nothing
-    /// is left to be done.
-    fn run_again(
-        &self,
-        store: &Store,
-        options: ReshapeOptions,
-        purpose: Purpose,
-        gone: usize,
-    ) -> Result<Option<usize>> {
-        let topology = store.topology();
-        let request = match purpose {
-            _ if self.has_failed() => return Ok(None),
-            Purpose::Share(shard) if gone > 0 => {
-                let weight = topology.shard(shard).map_or(1, |shard| shard.weight);
-                Request::SetWeight { shard, weight }
-            }
-            Purpose::Removal(shard) if topology.partitions_of(shard) > 0 => {
-                Request::RemoveShard(shard)
-            }
-            _ => return Ok(None),
-        };
-        let Plan { steps, .. } = store.plan_steps(&request)?;
-        let bytes = steps.iter().map(|step| step.bytes).sum();
-        let first = self.inner.control.add_steps(steps.len(), bytes);
-        Ok(Some(self.run_steps(store, &steps, first, options, purpose)))
     }
 
     fn has_failed(&self) -> bool {
@@ -329,11 +299,11 @@ impl Job {
     /// first of them in the job. Gives how many were overtaken by others, where that is no failure.
     fn run_steps(
         &self,
-        store: &Store,
+        reshaper: &Arc<Reshaper>,
         steps: &[Step],
         first: usize,
         options: ReshapeOptions,
-        purpose: Purpose,
+        purpose: &dyn Purpose,
     ) -> usize {
         let (next, gone) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
@@ -341,11 +311,11 @@ impl Job {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 steps.get(index).map(|step| (first + index, step))
             } {
-                let ended = run(store, step, options, &self.inner.control, index);
+                let ended = run(reshaper, step, options, &self.inner.control, index);
                 self.inner.outcomes.lock().extend(ended.outcome);
                 match ended.error {
                     Some(error)
-                        if purpose != Purpose::Steps && was_overtaken(store, step, &error) =>
+                        if purpose.allows_overtaking() && was_overtaken(reshaper, step, &error) =>
                     {
                         gone.fetch_add(1, Ordering::Relaxed);
                     }
@@ -354,11 +324,7 @@ impl Job {
                 }
             }
         };
-        let at_once = match purpose {
-            Purpose::Balance(most) => most.min(WORKERS_MAX),
-            _ => WORKERS_MAX,
-        };
-        match steps.len().min(at_once) {
+        match steps.len().min(WORKERS_MAX).min(purpose.reshapes_max()) {
             0 | 1 => work(),
             workers => {
                 for worked in parallel::each(&vec![(); workers], |()| work()) {
@@ -378,24 +344,12 @@ impl Job {
 
 /// Whether a step failed because others have changed what it was planned for: its partition or a
 /// shard that was to get something is gone, or that shard is being removed by now.
-fn was_overtaken(store: &Store, step: &Step, error: &Error) -> bool {
-    let topology = store.topology();
+fn was_overtaken(reshaper: &Arc<Reshaper>, step: &Step, error: &Error) -> bool {
+    let topology = reshaper.catalog.topology();
     let takes_nothing = |id: &ShardId| topology.shard(*id).is_none_or(|shard| shard.draining);
     match error.kind() {
         ErrorKind::NotFound => true,
         ErrorKind::InvalidArgument => step.owners.iter().any(takes_nothing),
         _ => false,
     }
-}
-
-/// Tells the listener, the log and the statistics how a reshape ended.
-pub(super) fn publish(store: &Store, outcome: &Outcome) {
-    let registry = store.reshapes();
-    registry.count(outcome);
-    store.core().rebalancer.note(outcome);
-    tracing::info!("{outcome}");
-    if let Err(error) = super::journal::remember(&store.core().metadata, outcome.reshape, outcome) {
-        tracing::warn!(%error, "cannot remember a reshape");
-    }
-    registry.tell(&Event::Ended(outcome.clone()));
 }

@@ -8,12 +8,12 @@
 //! ```
 
 use super::{Outcome, Phase, Transport};
+use crate::catalog::Metadata;
+use crate::catalog::record_key::{numbered, of_partition, parse_number, parse_partition};
+use crate::engine::Durability;
 use crate::engine::{Engine, EngineBatch, WriteBatch as _};
 use crate::error::Result;
 use crate::id::ShardId;
-use crate::options::Durability;
-use crate::store::Metadata;
-use crate::store::record_key::{numbered, of_partition, parse_number, parse_partition};
 use crate::topology::{PartitionName, ReshapeSpec, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ pub(crate) fn begin(metadata: &Metadata, number: u64, intent: &Intent) -> Result
         engine.bookkeeping(),
         &numbered(INTENT, number),
         &record,
-        crate::os::failpoint::synced("intent"),
+        Durability::synced_unless_skipped("intent"),
     )
 }
 
@@ -210,7 +210,7 @@ mod tests {
     use crate::topology::KeyspaceSpec;
 
     fn damage(store: &Store, key: &[u8]) {
-        let engine = &store.core().metadata.engine;
+        let engine = &store.core().catalog.metadata.engine;
         engine.put(engine.bookkeeping(), key, b"damaged", Durability::Synced).unwrap();
     }
 
@@ -245,7 +245,7 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         let nowhere = PartitionName { id: crate::PartitionId(999), generation: 0 };
         damage(&store, &of_partition(FOREIGN, nowhere));
-        foreign(&store.core().metadata).unwrap_err();
+        foreign(&store.core().catalog.metadata).unwrap_err();
         store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();
         store.keyspace("k").unwrap().put("key", "value").unwrap();
     }
@@ -267,26 +267,11 @@ mod tests {
     fn history_is_bounded_whatever_numbers_it_lacks() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let metadata = &store.core().metadata;
+        let metadata = &store.core().catalog.metadata;
         for number in (0..20 * HISTORY_MAX as u64).step_by(7) {
             remember(metadata, number, &outcome(number)).unwrap();
         }
         let numbers: Vec<_> = history(metadata).unwrap().into_iter().map(|(n, _)| n).collect();
         assert!((1..=HISTORY_MAX / 7 + 1).contains(&numbers.len()), "{numbers:?}");
-    }
-
-    /// The story: when a partition was last reshaped was noted for ever, where nothing is planned.
-    #[test]
-    fn partitions_that_rest_no_more_are_forgotten() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
-        let mut options = crate::Options::default();
-        options.rebalance.cool_down_ms = 0;
-        let topology = store.topology();
-        let state = crate::rebalancer::State::new(directory.path(), &options, &topology);
-        for partition in 0..1000 {
-            state.note(&outcome(partition));
-        }
-        assert!(state.resting() < 1000, "{}", state.resting());
     }
 }

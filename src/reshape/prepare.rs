@@ -4,44 +4,46 @@ use super::catch_up::Endpoint;
 use super::control::Control;
 use super::journal::{self, Intent};
 use super::options::{ReshapeOptions, Transport};
+use super::reshaper::Reshaper;
 use super::run::Reshape;
 use super::seed::{self, TargetSpec};
 use super::{Phase, split_key};
+use crate::catalog::{OpenPartition, View};
 use crate::engine::{Engine, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::latch::DirtySet;
 use crate::placement::PartitionRange;
 use crate::planner::{Step, StepCut};
-use crate::store::{OpenPartition, RowFilter, Store, View};
+use crate::read::RowFilter;
 use crate::topology::{Change, PartitionName, ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
     /// Makes the intent durable. What a step leaves open is found out first.
     pub(super) fn prepare(
-        store: &'a Store,
+        reshaper: &'a Arc<Reshaper>,
         step: &Step,
         options: ReshapeOptions,
         control: &'a Control,
         index: usize,
     ) -> Result<Self> {
-        let spec = resolve(store, step)?;
-        let core = store.core();
-        let changing = store.changing();
-        core.check_writable()?;
-        core.check_places()?;
-        let present = store.topology();
+        let spec = resolve(reshaper, step)?;
+        let catalog = &reshaper.catalog;
+        let changing = reshaper.catalog.changing();
+        catalog.check_writable()?;
+        catalog.check_places()?;
+        let present = reshaper.catalog.topology();
         // First, so that what waited for a keyspace that was dropped meanwhile ends for that.
-        let view = store.keyspace_with(spec.keyspace)?.view();
+        let view = reshaper.catalog.keyspace(spec.keyspace)?.view();
         let (mut names, numbered) = present.name_targets(&spec)?;
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
-            avoid_stranded(&*core.shard(*owner)?, name);
+            avoid_stranded(&*catalog.shard(*owner)?, name);
         }
         let spans = present.target_spans(&spec)?;
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
-        store.check_room(&next)?;
+        reshaper.catalog.check_room(&next)?;
         check_not_draining(&present, &spec)?;
         let sources = open_sources(&present, &view, &spec)?;
         let single = ReshapeSpec {
@@ -65,7 +67,7 @@ impl<'a> Reshape<'a> {
                 Ok(TargetSpec {
                     name: *name,
                     owner: *owner,
-                    shard: core.shard(*owner)?,
+                    shard: catalog.shard(*owner)?,
                     span,
                     filter,
                 })
@@ -78,16 +80,16 @@ impl<'a> Reshape<'a> {
         if transport == Transport::Copy {
             check_disks(&partitions, &target_specs)?;
         }
-        let number = store.reshapes().number();
+        let number = reshaper.registry.number();
         let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
         let from = sources.iter().map(|side| side.partition.owner).collect();
         let intent = Intent { spec: spec.clone(), from, targets, transport };
-        journal::begin(&core.metadata, number, &intent)?;
+        journal::begin(&catalog.metadata, number, &intent)?;
         crate::os::failpoint::hit("reshape-after-intent");
-        store.set_numbers(numbered);
+        reshaper.catalog.set_numbers(numbered);
         let dirty = Arc::new(DirtySet::new(options.dirty_bytes_max));
         let reshape = Self {
-            store,
+            reshaper,
             options,
             control,
             step: index,
@@ -147,12 +149,14 @@ fn check_not_draining(present: &Topology, spec: &ReshapeSpec) -> Result<()> {
 }
 
 /// A step with its cuts found out.
-fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
+fn resolve(reshaper: &Arc<Reshaper>, step: &Step) -> Result<ReshapeSpec> {
     let mut cuts = Vec::with_capacity(step.cuts.len());
     for cut in &step.cuts {
         cuts.push(match cut {
             StepCut::At(cut) => cut.clone(),
-            StepCut::Bytes { permille } => SplitPoint::Key(key_at(store, step, *permille)?.into()),
+            StepCut::Bytes { permille } => {
+                SplitPoint::Key(key_at(reshaper, step, *permille)?.into())
+            }
         });
     }
     Ok(ReshapeSpec {
@@ -163,9 +167,9 @@ fn resolve(store: &Store, step: &Step) -> Result<ReshapeSpec> {
     })
 }
 
-fn key_at(store: &Store, step: &Step, permille: u32) -> Result<Vec<u8>> {
+fn key_at(reshaper: &Arc<Reshaper>, step: &Step, permille: u32) -> Result<Vec<u8>> {
     let id = step.sources.first().copied().unwrap_or_default();
-    let view = store.keyspace_with(step.keyspace)?.view();
+    let view = reshaper.catalog.keyspace(step.keyspace)?.view();
     let at = view.partitions.iter().position(|partition| partition.name.id == id);
     let at = at.ok_or_else(|| gone(id))?;
     let Some(PartitionRange::Keys(span)) = view.keyspace.partitioning().span(at) else {

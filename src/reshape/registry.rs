@@ -343,10 +343,10 @@ mod tests {
         let partition = keyspace.placement().partitions().next().unwrap();
         let elsewhere = crate::ShardId((partition.owner.0 + 1) % 4);
         store.drop_keyspace("k").unwrap();
-        assert!(store.reshapes().state.lock().closing.is_empty());
+        assert!(store.core().reshaper.registry.state.lock().closing.is_empty());
         let error = store.move_partition(partition.id, elsewhere).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         store.drop_keyspace("k").unwrap_err();
-        assert!(store.reshapes().state.lock().closing.is_empty());
+        assert!(store.core().reshaper.registry.state.lock().closing.is_empty());
     }
 }

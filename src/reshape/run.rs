@@ -3,21 +3,21 @@
 use super::catch_up::{Endpoint, ReshapePair};
 use super::control::Control;
 use super::event::Event;
-use super::job::publish;
 use super::journal;
 use super::options::{Check, ReshapeOptions, Transport};
 use super::prepare::check_disks;
+use super::reshaper::Reshaper;
 use super::seed::{self, TargetSpec};
 use super::verify::compare;
 use super::{Outcome, Phase};
+use crate::catalog::OpenPartition;
+use crate::engine::Durability;
 use crate::engine::{Engine, EngineBatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::latch::DirtySet;
-use crate::options::Durability;
 use crate::placement::PartitionRange;
 use crate::planner::Step;
-use crate::store::{OpenPartition, Store};
 use crate::topology::{PartitionName, ReshapeSpec};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A reshape that is under way: what its phases share.
 pub(super) struct Reshape<'a> {
-    pub(super) store: &'a Store,
+    pub(super) reshaper: &'a Arc<Reshaper>,
     pub(super) options: ReshapeOptions,
     pub(super) control: &'a Control,
     pub(super) step: usize,
@@ -77,19 +77,19 @@ pub(super) struct Ended {
 
 /// Runs a step of a job to its end.
 pub(super) fn run(
-    store: &Store,
+    reshaper: &Arc<Reshaper>,
     step: &Step,
     options: ReshapeOptions,
     control: &Control,
     index: usize,
 ) -> Ended {
     let begun = Instant::now();
-    let registry = store.reshapes();
-    let shards = step_shards(store, step);
+    let registry = &reshaper.registry;
+    let shards = step_shards(reshaper, step);
     let begin = || {
         let claimed = registry.claim(step.keyspace, &step.sources, shards, control, None)?;
         let disturbance = registry.foreground.disturb();
-        let reshape = Reshape::prepare(store, step, options, control, index)?;
+        let reshape = Reshape::prepare(reshaper, step, options, control, index)?;
         Ok((claimed, disturbance, reshape))
     };
     match begin() {
@@ -102,8 +102,8 @@ pub(super) fn run(
 }
 
 /// The shards that a step reads or writes.
-fn step_shards(store: &Store, step: &Step) -> BTreeSet<ShardId> {
-    let topology = store.topology();
+fn step_shards(reshaper: &Arc<Reshaper>, step: &Step) -> BTreeSet<ShardId> {
+    let topology = reshaper.catalog.topology();
     let owners = topology.keyspace(step.keyspace).into_iter().flat_map(|keyspace| {
         let mine = |id: &PartitionId| step.sources.contains(id);
         keyspace.partitions().filter(move |partition| mine(&partition.id)).map(|p| p.owner)
@@ -123,13 +123,13 @@ impl<'a> Reshape<'a> {
     }
 
     pub(super) fn tell_phase(&self, phase: Phase) {
-        self.store.reshapes().tell(&Event::Phase { reshape: self.number, phase });
+        self.reshaper.registry.tell(&Event::Phase { reshape: self.number, phase });
     }
 
     /// Whether to go on: waits while the job is paused.
     pub(super) fn checkpoint(&self) -> Result<()> {
         loop {
-            self.store.reshapes().check(self.spec.keyspace)?;
+            self.reshaper.registry.check(self.spec.keyspace)?;
             if self.control.checkpoint_within(LOOK_EVERY)? {
                 return Ok(());
             }
@@ -137,7 +137,7 @@ impl<'a> Reshape<'a> {
     }
 
     fn pace(&self, bytes: u64) -> Result<()> {
-        let registry = self.store.reshapes();
+        let registry = &self.reshaper.registry;
         registry.pacer.took(bytes, &registry.foreground, &|| self.checkpoint())
     }
 
@@ -159,7 +159,7 @@ impl<'a> Reshape<'a> {
             self.roll_back(tally.commit);
         }
         let outcome = self.outcome(&tally, error.as_ref(), begun, trim);
-        publish(self.store, &outcome);
+        self.publish(&outcome);
         Ended { outcome: Some(outcome), error }
     }
 
@@ -265,13 +265,13 @@ impl<'a> Reshape<'a> {
     fn clean(&self) {
         let cleaned = match crate::os::failpoint::skip("flush-before-drop") {
             true => Ok(()),
-            false => self.store.core().metadata.engine.flush(),
+            false => self.reshaper.catalog.metadata.engine.flush(),
         };
         crate::os::failpoint::hit("reshape-after-flush");
         match cleaned {
             Ok(()) => {
                 for Endpoint { partition, .. } in &self.sources {
-                    crate::store::remove_leftover(&partition.shard, partition.name);
+                    crate::catalog::remove_leftover(&partition.shard, partition.name);
                     crate::os::failpoint::hit("reshape-after-drop");
                 }
             }
@@ -297,7 +297,7 @@ impl<'a> Reshape<'a> {
         for target_spec in &self.target_specs {
             target_spec.shard.drop_partition(target_spec.name)?;
         }
-        let metadata = &self.store.core().metadata;
+        let metadata = &self.reshaper.catalog.metadata;
         let mut batch = EngineBatch::default();
         journal::end(metadata, &mut batch, self.number);
         metadata.engine.write(batch, Durability::Buffered)
@@ -328,6 +328,19 @@ impl<'a> Reshape<'a> {
             elapsed_ms: begun.elapsed().as_secs_f64() * 1e3,
             unix_seconds: now.as_secs(),
         }
+    }
+
+    /// Notifies the observer, the log, the statistics and the listener of how it ended.
+    fn publish(&self, outcome: &Outcome) {
+        let registry = &self.reshaper.registry;
+        registry.count(outcome);
+        (self.reshaper.observer)(outcome);
+        tracing::info!("{outcome}");
+        let metadata = &self.reshaper.catalog.metadata;
+        if let Err(error) = journal::remember(metadata, outcome.reshape, outcome) {
+            tracing::warn!(%error, "cannot remember a reshape");
+        }
+        registry.tell(&Event::Ended(outcome.clone()));
     }
 }
 

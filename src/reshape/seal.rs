@@ -5,12 +5,13 @@ use super::catch_up::ReshapePair;
 use super::journal;
 use super::retry_budget::RetryBudget;
 use super::run::{Commit, Reshape, Tally, names};
+use crate::catalog::Catalog;
 use crate::engine::{Engine, EngineBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::latch::{Changes, hand_over};
 use crate::os::parallel;
-use crate::store::{Core, Redo};
 use crate::topology::{Change, encode_topology};
+use crate::write::Redo;
 use std::time::{Duration, Instant};
 
 /// After so many rounds writers are slowed down, ever more, so that the copy can keep up.
@@ -41,12 +42,12 @@ enum Attempt {
 
 /// If the process unwinds between the commit's write and its publication, memory and disk tell
 /// different topologies.
-struct DoubtOnUnwind<'a>(&'a Core);
+struct DoubtOnUnwind<'a>(&'a Catalog);
 
 impl Drop for DoubtOnUnwind<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.doubt("a reshape panicked in its commit");
+            self.0.mark_in_doubt("a reshape panicked in its commit");
         }
     }
 }
@@ -94,15 +95,18 @@ impl Reshape<'_> {
         estimate: &mut Estimate,
         tally: &mut Tally,
     ) -> Result<Attempt> {
-        let core = self.store.core();
+        let catalog = &self.reshaper.catalog;
         // Everything that can be done before, so that the seal is short.
-        let changing = self.store.changing();
+        let changing = self.reshaper.catalog.changing();
         let targets = names(&sides.targets).collect();
-        let next =
-            self.store.topology().apply(&Change::Reshape { spec: self.spec.clone(), targets })?;
-        core.check_places()?;
+        let next = self
+            .reshaper
+            .catalog
+            .topology()
+            .apply(&Change::Reshape { spec: self.spec.clone(), targets })?;
+        catalog.check_places()?;
         let record = encode_topology(&next)?;
-        let keyspace = self.store.keyspace_with(self.spec.keyspace)?;
+        let keyspace = self.reshaper.catalog.keyspace(self.spec.keyspace)?;
         let made = sides.targets.iter().map(|side| &side.partition);
         let view = keyspace.view().with_reshaped(&next, self.spec.keyspace, made)?;
         let mut batch = self.commit_batch(sides)?;
@@ -133,21 +137,21 @@ impl Reshape<'_> {
             return Ok(Attempt::TooMuch);
         }
         // Under the seal: a batch in doubt says so before it lets go of its stripes.
-        core.check_writable()?;
+        catalog.check_writable()?;
         tally.keys_caught_up += sides.apply(changes)?.keys;
         sync(sides)?;
         crate::os::failpoint::hit("reshape-sealed");
         for target in names(&sides.targets) {
-            core.redo.add_fence(&mut batch, &core.metadata.engine, target);
+            self.reshaper.redo.add_fence(&mut batch, &catalog.metadata.engine, target);
         }
-        let doubt = DoubtOnUnwind(core);
+        let doubt = DoubtOnUnwind(catalog);
         tally.commit = Commit::Begun;
-        core.metadata.record(&record, batch).map_err(|error| in_doubt(core, error))?;
+        catalog.metadata.record(&record, batch).map_err(|error| in_doubt(catalog, error))?;
         crate::os::failpoint::hit("reshape-after-commit");
         hand_over(
             sides.sources.iter().map(|side| &side.partition.state),
             sides.targets.iter().map(|side| &side.partition.state),
-            || self.store.publish_view(next, &keyspace, view),
+            || self.reshaper.catalog.publish_view(next, &keyspace, view),
         );
         tally.commit = Commit::Done;
         drop((seals, doubt));
@@ -161,7 +165,7 @@ impl Reshape<'_> {
 
     /// What the commit records beside the topology.
     fn commit_batch(&self, sides: &ReshapePair) -> Result<EngineBatch> {
-        let metadata = &self.store.core().metadata;
+        let metadata = &self.reshaper.catalog.metadata;
         let mut batch = EngineBatch::default();
         journal::end(metadata, &mut batch, self.number);
         for source in names(&sides.sources) {
@@ -181,9 +185,9 @@ impl Reshape<'_> {
             return;
         }
         for target in sides.targets.iter().filter(|side| side.partition.out_of_range_permille > 0) {
-            self.store.reshapes().trim_later(target.partition.name);
+            self.reshaper.registry.trim_later(target.partition.name);
         }
-        super::start_trimming(self.store);
+        super::start_trimming(self.reshaper);
     }
 }
 
@@ -220,11 +224,13 @@ fn sync(sides: &ReshapePair) -> Result<()> {
     })
 }
 
-fn in_doubt(core: &Core, error: Error) -> Error {
-    core.doubt(&error);
+fn in_doubt(catalog: &Catalog, error: Error) -> Error {
+    catalog.mark_in_doubt(&error);
     Error::new(
         ErrorKind::InDoubt,
-        format!("the commit of a reshape may or may not be on disk; open the store anew ({error})"),
+        format!(
+            "the commit of a reshape may or may not be on disk; open the store again ({error})"
+        ),
     )
     .with_source(error)
 }

@@ -2,6 +2,7 @@
 
 use super::catch_up::Endpoint;
 use super::options::Transport;
+use crate::catalog::OpenPartition;
 use crate::engine::{
     Direction, Engine, EnginePartition, EngineSnapshot, PutRow, Read, ShardEngine,
 };
@@ -9,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::placement::KeyRange;
 use crate::placement::{PartitionRange, TokenRange};
-use crate::store::{MergeCursor, OpenPartition, PartitionCursor, RowFilter};
+use crate::read::{MergeCursor, PartitionCursor, RowFilter};
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! The key before which a share of a partition's bytes lies.
 
+use crate::catalog::OpenPartition;
 use crate::engine::{Cursor, Direction, Engine, Read};
 use crate::error::Result;
 use crate::placement::{KeyRange, PartitionRange};
-use crate::store::{OpenPartition, PartitionCursor, RowFilter};
+use crate::read::{PartitionCursor, RowFilter};
 
 /// A partition with fewer bytes is read instead of estimated.
 const READ_BYTES_MAX: u64 = 32 << 20;

@@ -5,13 +5,14 @@
 
 use super::control::Control;
 use super::options::{ReshapeOptions, Transport};
+use super::reshaper::Reshaper;
 use super::run::Reshape;
 use crate::error::{ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::planner::Step;
-use crate::store::{Store, WeakStore};
 use crate::topology::{PartitionName, ReshapeKind};
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,21 +28,20 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Starts the thread that trims, unless it runs.
-pub(crate) fn start(store: &Store) {
-    let registry = Arc::clone(store.reshapes());
+pub(crate) fn start(reshaper: &Arc<Reshaper>) {
+    let registry = &reshaper.registry;
     if registry.trimming.swap(true, Ordering::AcqRel) || !registry.thread_started() {
         return;
     }
-    let (weak, mine) = (store.downgrade(), Arc::clone(&registry));
+    let (mine, counted) = (Arc::clone(reshaper), Arc::clone(registry));
     let spawned = std::thread::Builder::new().name("annulus-trim".into()).spawn(move || {
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&weak)));
-        mine.trimming.store(false, Ordering::Release);
-        if mine.has_to_trim()
-            && let Some(store) = weak.upgrade()
-        {
-            start(&store);
+        let _ = catch_unwind(AssertUnwindSafe(|| work(&mine)));
+        counted.trimming.store(false, Ordering::Release);
+        if counted.has_to_trim() {
+            start(&mine);
         }
-        mine.thread_ended();
+        drop(mine);
+        counted.thread_ended();
     });
     if let Err(error) = spawned {
         tracing::warn!(%error, "cannot start the thread that trims");
@@ -77,15 +77,14 @@ impl PutOff {
     }
 }
 
-fn work(weak: &WeakStore) {
+fn work(reshaper: &Arc<Reshaper>) {
     let mut idle = Duration::ZERO;
     let mut put_off = PutOff::new();
     while idle < IDLE_MAX {
-        let Some(store) = weak.upgrade() else { return };
-        match store.reshapes().next_to_trim(REST) {
+        match reshaper.registry.next_to_trim(REST) {
             Ok(Some(name)) => {
                 idle = Duration::ZERO;
-                match trim(&store, name) {
+                match trim(reshaper, name) {
                     Ok(()) => put_off.wait = WAIT_MIN,
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
@@ -93,7 +92,7 @@ fn work(weak: &WeakStore) {
                         // It gave way to another reshape. If that comes to nothing, the
                         // partition is still there under this name.
                         if error.kind() == ErrorKind::Aborted {
-                            store.reshapes().trim_later(name);
+                            reshaper.registry.trim_later(name);
                             std::thread::sleep(REST / 10);
                         } else if error.kind() == ErrorKind::Io {
                             put_off.add(name);
@@ -104,7 +103,7 @@ fn work(weak: &WeakStore) {
             Ok(None) if put_off.names.is_empty() => idle += REST,
             Ok(None) => {
                 for name in put_off.take() {
-                    store.reshapes().trim_later(name);
+                    reshaper.registry.trim_later(name);
                 }
             }
             Err(_) => return,
@@ -113,16 +112,16 @@ fn work(weak: &WeakStore) {
 }
 
 /// Writes a partition anew, if it is still there under this name.
-fn trim(store: &Store, name: PartitionName) -> Result<()> {
-    let Some((keyspace, _)) = find(store, name) else { return Ok(()) };
+fn trim(reshaper: &Arc<Reshaper>, name: PartitionName) -> Result<()> {
+    let Some((keyspace, _)) = find(reshaper, name) else { return Ok(()) };
     let begun = Instant::now();
-    let registry = store.reshapes();
+    let registry = &reshaper.registry;
     let control = Arc::new(Control::new(1));
     let yields = Some(Arc::clone(&control));
     // Takes no place on its shard: there is one trim at a time.
     let _claimed = registry.claim(keyspace, &[name.id], BTreeSet::new(), &control, yields)?;
     // IMPORTANT: only now is it sure where it is. Whoever had claimed it before may have moved it.
-    let Some((_, owner)) = find(store, name) else { return Ok(()) };
+    let Some((_, owner)) = find(reshaper, name) else { return Ok(()) };
     let step = Step {
         keyspace,
         sources: vec![name.id],
@@ -135,13 +134,13 @@ fn trim(store: &Store, name: PartitionName) -> Result<()> {
     };
     let _disturbance = registry.foreground.disturb();
     let options = ReshapeOptions { transport: Some(Transport::Copy), ..registry.options };
-    let reshape = Reshape::prepare(store, &step, options, &control, 0)?;
+    let reshape = Reshape::prepare(reshaper, &step, options, &control, 0)?;
     reshape.finish(begun, true).error.map_or(Ok(()), Err)
 }
 
 /// The keyspace and the owner of a partition, if it is there in this generation.
-fn find(store: &Store, name: PartitionName) -> Option<(KeyspaceId, ShardId)> {
-    let topology = store.topology();
+fn find(reshaper: &Arc<Reshaper>, name: PartitionName) -> Option<(KeyspaceId, ShardId)> {
+    let topology = reshaper.catalog.topology();
     let (keyspace, index) = topology.find_partition(name.id)?;
     let partition = topology.keyspace(keyspace)?.partition(index)?;
     (partition.generation == name.generation).then_some((keyspace, partition.owner))

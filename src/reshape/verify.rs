@@ -12,7 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::latch::{Changes, DirtySet};
 use crate::placement::KeyRange;
-use crate::store::{MergeCursor, PartitionCursor, just_after};
+use crate::placement::just_after;
+use crate::read::{MergeCursor, PartitionCursor};
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
@@ -258,10 +259,12 @@ fn first_difference(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Store;
+    use crate::catalog::OpenPartition;
+    use crate::engine::Durability;
     use crate::engine::ShardEngine;
     use crate::id::PartitionId;
-    use crate::options::Durability;
-    use crate::store::{OpenPartition, RowFilter, Store};
+    use crate::read::RowFilter;
     use crate::topology::{KeyspaceSpec, PartitionName};
     use std::sync::Arc;
 

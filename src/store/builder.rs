@@ -4,17 +4,15 @@
 //! One that was interrupted is taken up again by the next: the identities are the same, so each
 //! of its steps may be done twice.
 
-use super::Store;
-use super::core::Opening;
-use super::directory::{self, DirectoryLock, Identity, io};
-use super::metadata::Metadata;
-use super::open::load;
-use super::places::{Place, Places, check_outside_shards, check_overlaps};
+use super::open::{Opening, load};
 use super::read_only::load_read_only;
+use super::{Options, Store};
+use crate::catalog::directory::{self, DirectoryLock, Identity, io};
+use crate::catalog::places::{Place, Places, check_outside_shards, check_overlaps};
+use crate::catalog::{Home, Metadata};
 use crate::engine::{Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::options::Options;
 use crate::reshape::{Event, Listener};
 use crate::topology::{ShardInfo, Topology, encode_topology};
 use std::path::{Component, Path, PathBuf};
@@ -233,7 +231,8 @@ impl StoreBuilder {
             Place::note("the store's directory", &path)?,
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
-        let store = load(Opening { id, path, options, lock, listener, places })?;
+        let home = Home { id, path, lock, places };
+        let store = load(Opening { home, options, listener })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
     }
@@ -247,7 +246,8 @@ impl StoreBuilder {
         let Self { path, options, listener, .. } = self;
         // Nothing is written, so nothing can go to a wrong place.
         let places = Arc::default();
-        load_read_only(&Opening { id: identity.store, path, options, lock: None, listener, places })
+        let home = Home { id: identity.store, path, lock: None, places };
+        load_read_only(&Opening { home, options, listener })
     }
 
     /// Checks, before anything is touched, whether there is a store to open, or room for one.
@@ -305,7 +305,7 @@ impl StoreBuilder {
                 identity
             }
         };
-        let resources = Resources::new(&self.options, topology.shards().len());
+        let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {
             create_shard(&self.path, shard, identity, &resources)?;
         }

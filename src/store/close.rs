@@ -1,12 +1,12 @@
 //! What concerns the store as a whole: syncing, flushing, statistics, verification, closing.
 
-use super::core::Core;
-use super::{KeyspaceStats, ShardStats, Store, StoreStats};
+use super::Verification;
+use super::{KeyspaceStats, ShardStats, Store, StoreStats, verify};
+use crate::catalog::Catalog;
 use crate::engine::{Engine, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::parallel;
-use crate::store::verify::Verification;
 use crate::topology;
 
 impl Store {
@@ -17,10 +17,10 @@ impl Store {
     /// [`Io`](ErrorKind::Io) if a shard cannot be synced; [`Closed`](ErrorKind::Closed);
     /// [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn sync(&self) -> Result<()> {
-        self.check_open()?;
-        self.inner.core.check_disk_writable()?;
-        on_every_shard(&self.inner.core, Engine::sync)?;
-        self.inner.core.metadata.engine.sync()
+        self.core().catalog.check_open()?;
+        self.core().catalog.check_disk_writable()?;
+        on_every_shard(&self.core().catalog, Engine::sync)?;
+        self.core().catalog.metadata.engine.sync()
     }
 
     /// Moves what is in write buffers into files, so that the next opening has nothing to read
@@ -31,10 +31,10 @@ impl Store {
     /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed);
     /// [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn flush(&self) -> Result<()> {
-        self.check_open()?;
-        self.inner.core.check_disk_writable()?;
-        self.inner.core.check_places()?;
-        on_every_shard(&self.inner.core, Engine::flush)
+        self.core().catalog.check_open()?;
+        self.core().catalog.check_disk_writable()?;
+        self.core().catalog.check_places()?;
+        on_every_shard(&self.core().catalog, Engine::flush)
     }
 
     /// What the store occupies.
@@ -55,15 +55,16 @@ impl Store {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let core = &self.inner.core;
-        let shards = topology.shards().map(|shard| shard_stats(core, shard, &keyspaces)).collect();
+        let catalog = &self.core().catalog;
+        let shards =
+            topology.shards().map(|shard| shard_stats(catalog, shard, &keyspaces)).collect();
         Ok(StoreStats {
             epoch: topology.epoch(),
             shards,
             keyspaces,
             reshapes: self.reshape_stats(),
-            cache_bytes: core.resources.cache_bytes_used(),
-            write_buffer_bytes: core.resources.write_buffer_bytes_used(),
+            cache_bytes: catalog.resources.cache_bytes_used(),
+            write_buffer_bytes: catalog.resources.write_buffer_bytes_used(),
             hardware_checksums: HARDWARE_CHECKSUMS,
         })
     }
@@ -87,7 +88,7 @@ impl Store {
         }
         for view in snapshot.views() {
             let cut = |shard| snapshot.cut().get(&shard).cloned();
-            let keyspace = crate::store::verify::keyspace(view, cut, &mut report.problems);
+            let keyspace = verify::keyspace(view, cut, &mut report.problems);
             report.keyspaces.push(keyspace);
         }
         self.verify_checksums(&mut report.problems);
@@ -103,11 +104,11 @@ impl Store {
 
     /// Compares what is on disk with its checksums, the shards at the same time.
     fn verify_checksums(&self, problems: &mut Vec<String>) {
-        let core = &self.inner.core;
-        let shards = core.shards.load_full();
+        let catalog = &self.core().catalog;
+        let shards = catalog.shards();
         let shards = shards.iter().map(|(id, shard)| (format!("shard {id}"), &**shard));
         let engines: Vec<_> =
-            shards.chain([("the metadata".to_owned(), &core.metadata.engine)]).collect();
+            shards.chain([("the metadata".to_owned(), &catalog.metadata.engine)]).collect();
         let verified = parallel::each(&engines, |(_, engine)| engine.verify_checksums());
         for ((name, _), verified) in engines.iter().zip(verified) {
             match verified {
@@ -131,53 +132,53 @@ impl Store {
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) in a
     /// [listener](crate::StoreBuilder::listener) of this store: nothing was done.
     pub fn close(&self) -> Result<()> {
-        self.reshapes().teller().refuse("close its store")?;
+        let (core, catalog) = (self.core(), &self.core().catalog);
+        let registry = &core.reshaper.registry;
+        registry.teller().refuse("close its store")?;
         // Reshapes end, those that are not committed by a rollback.
-        self.reshapes().stop();
-        self.reshapes().wait_until_idle();
-        let core = &self.inner.core;
-        if core.options.heat.is_some() && !core.is_closed() {
+        registry.stop();
+        registry.wait_until_idle();
+        if core.options.heat.is_some() && !catalog.is_closed() {
             // Before the lock: the listener hears of what was found, and may call the store.
-            core.rebalancer.collect(self);
+            core.rebalancer.collect();
         }
         // So that no change of the topology comes between, and a second closing waits for this one.
-        let _changing = self.inner.changing.lock();
-        if !core.mark_closed() {
+        let _changing = catalog.changing();
+        if !catalog.mark_closed() {
             return Ok(());
         }
         if core.options.heat.is_some() {
-            core.rebalancer.save(self, true);
+            core.rebalancer.save(true);
         }
         // Waits for the writes that passed before the mark.
-        drop(core.gate.close());
-        for keyspace in self.keyspaces() {
+        drop(catalog.gate.close());
+        for keyspace in catalog.keyspaces().values() {
             keyspace.view().partitions.iter().for_each(|partition| partition.state.close());
         }
-        if core.is_read_only() {
+        if catalog.is_read_only() {
             return Ok(());
         }
         // Nothing is flushed to a path that leads elsewhere: it stays in the logs, which are open.
-        let there = core.places().check();
+        let there = catalog.home.places.check();
         let flushed = there.and_then(|()| {
-            let settled = core.redo.settle(core);
-            let flushed = on_every_shard(core, Engine::flush);
-            settled.and(flushed).and(core.metadata.engine.flush())
+            let settled = core.redo.settle(catalog);
+            let flushed = on_every_shard(catalog, Engine::flush);
+            settled.and(flushed).and(catalog.metadata.engine.flush())
         });
-        let synced = on_every_shard(core, Engine::sync).and(core.metadata.engine.sync());
-        core.shards.load().values().for_each(|shard| shard.quiesce());
-        core.metadata.engine.quiesce();
+        let synced = on_every_shard(catalog, Engine::sync).and(catalog.metadata.engine.sync());
+        catalog.quiesce();
         flushed.and(synced)
     }
 }
 
 fn shard_stats(
-    core: &Core,
+    catalog: &Catalog,
     shard: &topology::ShardInfo,
     keyspaces: &[KeyspaceStats],
 ) -> ShardStats {
     let mut stats = ShardStats {
         id: shard.id,
-        directory: core.path.join(&shard.directory),
+        directory: catalog.home.path.join(&shard.directory),
         weight: shard.weight,
         zone: shard.zone.clone(),
         partitions: 0,
@@ -198,16 +199,19 @@ fn shard_stats(
     stats
 }
 
-fn on_every_shard(core: &Core, job: impl Fn(&ShardEngine) -> Result<()> + Sync) -> Result<()> {
-    in_parallel(core, |(_, shard)| job(shard))
+fn on_every_shard(
+    catalog: &Catalog,
+    job: impl Fn(&ShardEngine) -> Result<()> + Sync,
+) -> Result<()> {
+    in_parallel(catalog, |(_, shard)| job(shard))
 }
 
 /// Runs a job for every shard, in parallel, to the end even if one fails; gives the first error.
 pub(super) fn in_parallel(
-    core: &Core,
+    catalog: &Catalog,
     job: impl Fn((&ShardId, &ShardEngine)) -> Result<()> + Sync,
 ) -> Result<()> {
-    let shards = core.shards.load_full();
+    let shards = catalog.shards();
     let shards: Vec<_> = shards.iter().map(|(id, shard)| (id, &**shard)).collect();
     let panicked = || Error::new(ErrorKind::Internal, "a shard's worker panicked");
     parallel::each(&shards, |shard| job(*shard))

@@ -28,13 +28,13 @@ impl Store {
     /// ```
     #[must_use]
     pub fn heat(&self) -> HeatReport {
-        self.core().rebalancer.report(self)
+        self.core().rebalancer.report()
     }
 
     /// The rebalancer: its policy and switches, what it would do, and what it has decided.
     #[must_use]
     pub fn rebalancer(&self) -> Rebalancer<'_> {
-        Rebalancer::new(self)
+        Rebalancer::new(&self.core().rebalancer)
     }
 
     /// What the cache of hot keys holds, and how often it helped; none if there is none.

@@ -3,64 +3,34 @@
 mod batch;
 mod builder;
 mod close;
-mod commit_gate;
-mod concat;
 mod core;
-mod cursor_factory;
-mod directory;
 mod heat;
-mod key_bounds;
 mod keyspace;
 mod keyspaces;
-mod merge;
-mod metadata;
 mod open;
-mod openings;
-mod partition_cursor;
-mod places;
+mod options;
 mod read_only;
-pub(crate) mod record_key;
-mod redo;
 mod reshape;
-mod routed;
-mod scan;
-mod settle;
 mod shards;
 mod snapshot;
 mod stats;
-mod value;
 mod verify;
-mod view;
 
-pub(crate) use self::core::Core;
-pub use batch::Batch;
 pub use builder::{CreateMode, ShardSpec, StoreBuilder};
-pub(crate) use directory::create_afresh;
-pub(crate) use key_bounds::just_after;
-pub use key_bounds::{KeyBounds, Prefix};
 pub use keyspace::{Keyspace, Swap};
-pub(crate) use keyspaces::remove_leftover;
-pub(crate) use merge::MergeCursor;
-pub(crate) use metadata::Metadata;
 pub use open::RecoveryReport;
-pub(crate) use partition_cursor::{PartitionCursor, RowFilter};
-pub(crate) use redo::Redo;
-pub(crate) use reshape::WeakStore;
-pub use scan::{Scan, ScanOptions};
+pub use options::Options;
 pub use snapshot::Snapshot;
-pub use value::Value;
-pub use verify::{KeyspaceVerification, Verification};
-pub(crate) use view::{OpenPartition, View};
-
 pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
+pub use verify::{KeyspaceVerification, Verification};
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::KeyspaceId;
-use crate::options::{Durability, Options};
+use self::core::Core;
+use crate::engine::Durability;
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::Result;
 use crate::topology::Topology;
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use crate::write::{self, Batch};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,54 +62,32 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// The application's handles; the workers of reshapes have none.
-    _alive: Option<Arc<Alive>>,
-}
-
-/// When the last handle of the application goes, reshapes end. It waits for their threads: one
-/// that still had the store open would be in the way of the next opening, and of the process's end.
-struct Alive(Arc<Core>);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.reshapes.stop();
-        if !self.0.reshapes.teller().is_calling() {
-            self.0.reshapes.wait_until_idle();
-        }
-    }
 }
 
 struct Inner {
     core: Arc<Core>,
-    topology: ArcSwap<Topology>,
-    keyspaces: ArcSwap<BTreeMap<KeyspaceId, Keyspace>>,
-    /// Held by a change of the topology, from reading the present one to publishing the next.
-    changing: Mutex<()>,
     recovery: RecoveryReport,
 }
 
-impl routed::Views for BTreeMap<KeyspaceId, Keyspace> {
-    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
-        Ok(self.get(&keyspace).map(Keyspace::view))
+/// With the last handle, reshapes end. Waits for their threads: one that still had the store open
+/// would be in the way of the next opening, and of the process's end.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let registry = &self.core.reshaper.registry;
+        registry.stop();
+        if !registry.teller().is_calling() {
+            registry.wait_until_idle();
+        }
     }
 }
 
 impl Store {
-    fn new(
-        core: Arc<Core>,
-        topology: Arc<Topology>,
-        keyspaces: BTreeMap<KeyspaceId, Keyspace>,
-        recovery: RecoveryReport,
-    ) -> Self {
-        let alive = Arc::new(Alive(Arc::clone(&core)));
-        let inner = Inner {
-            core,
-            topology: ArcSwap::new(topology),
-            keyspaces: ArcSwap::from_pointee(keyspaces),
-            changing: Mutex::new(()),
-            recovery,
-        };
-        Self { inner: Arc::new(inner), _alive: Some(alive) }
+    fn new(core: Core, recovery: RecoveryReport) -> Self {
+        Self { inner: Arc::new(Inner { core: Arc::new(core), recovery }) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
     }
 
     /// Opens the store in a directory with the default options, or creates it there with four
@@ -160,7 +108,7 @@ impl Store {
     /// The store's directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.inner.core.path
+        &self.inner.core.catalog.home.path
     }
 
     /// The options it was opened with.
@@ -172,7 +120,7 @@ impl Store {
     /// Who owns what, now: an immutable value. Later changes make a new one.
     #[must_use]
     pub fn topology(&self) -> Arc<Topology> {
-        self.inner.topology.load_full()
+        self.inner.core.catalog.topology()
     }
 
     /// What this opening found to put right.
@@ -208,7 +156,8 @@ impl Store {
     ///
     /// Those of [`write`](Self::write).
     pub fn write_with(&self, batch: Batch, durability: Durability) -> Result<()> {
-        batch::commit(&self.inner.core, &**self.inner.keyspaces.load(), batch, durability)
+        let core = &self.inner.core;
+        write::commit(core.writer(), &**core.catalog.keyspaces(), batch, durability)
     }
 
     /// Everything as it is now, for as long as the snapshot is held.
@@ -220,17 +169,8 @@ impl Store {
     ///
     /// [`Closed`](ErrorKind::Closed) after the store was closed.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        self.check_open()?;
-        Ok(Snapshot::take(&self.inner.core, || {
-            self.keyspaces().iter().map(|keyspace| (keyspace.id(), keyspace.view())).collect()
-        }))
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.inner.core.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed; open it again"));
-        }
-        Ok(())
+        self.core().catalog.check_open()?;
+        Ok(Snapshot::take(self.core()))
     }
 }
 

@@ -1,26 +1,27 @@
 //! Opening a store that is there: everything is checked before anything is changed.
 
-use super::core::{Core, Opening, Shards};
-use super::directory::{DirectoryLock, Identity, io};
-use super::metadata::Metadata;
-use super::openings;
-use super::places::{Place, Places, check_overlaps};
+use super::core::Core;
 use super::shards::finish_retiring;
-use super::view::{OpenPartition, View};
-use super::{Keyspace, Store};
+use super::{Options, Store};
+use crate::catalog::directory::{DirectoryLock, Identity, io};
+use crate::catalog::openings;
+use crate::catalog::places::{Place, Places, check_overlaps};
+use crate::catalog::{
+    Catalog, Home, KeyspaceState, Keyspaces, Metadata, OpenPartition, Shards, View,
+};
 use crate::engine::{
-    Cursor, Direction, Engine, EngineBatch, HARDWARE_CHECKSUMS, LockGuard, Read, Resources,
-    ShardEngine,
+    Cursor, Direction, Durability, Engine, EngineBatch, HARDWARE_CHECKSUMS, LockGuard, Read,
+    Resources, ShardEngine,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{KeyspaceId, ShardId};
-use crate::options::Durability;
+use crate::id::ShardId;
 use crate::os::parallel;
 use crate::placement::KeyRange;
 use crate::rebalancer;
-use crate::reshape;
 use crate::reshape::journal::{self, Intent};
+use crate::reshape::{self, Listener};
 use crate::topology::{self, PartitionName, ShardInfo, Topology};
+use crate::write::Redo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -68,41 +69,49 @@ fn warn_of_slow_checksums() {
     }
 }
 
+/// What is known of a store before its engines are open.
+#[derive(Clone)]
+pub(super) struct Opening {
+    pub(super) home: Home,
+    pub(super) options: Options,
+    pub(super) listener: Option<Listener>,
+}
+
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let (id, path, keep) = (opening.id, &opening.path, opening.keep());
+    let Opening { home, options, listener } = opening;
+    let path = &home.path;
     let directory = metadata_directory(path)?;
-    let metadata = Metadata::open(&directory, keep.clone(), opening.options.log_damage)?;
-    let topology = metadata.topology(id)?;
+    let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
+    let topology = metadata.topology(home.id)?;
     let intents = journal::intents(&metadata)?;
     // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
-    let mut doors = Vec::new();
+    let mut directories = Vec::new();
     for shard in topology.shards() {
-        let directory = check_shard(path, shard, id)?;
-        doors.push((shard.id, directory));
+        directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
     check_overlaps(path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
-    let locks = doors.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
+    let locks = directories.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
     let locks = locks.collect::<Result<Vec<_>>>()?;
-    openings::check(&metadata, path, &doors)?.note(&metadata, path, &doors)?;
-    let resources = Resources::new(&opening.options, topology.shards().len());
-    let locked =
-        |((id, directory), lock)| (id, (directory, super::core::keep(opening.lock.as_ref(), lock)));
-    let doors: Vec<(ShardId, (PathBuf, LockGuard))> =
-        doors.into_iter().zip(locks).map(locked).collect();
-    let shards = open_shards(&doors, |id, (directory, keep)| {
+    openings::check(&metadata, path, &directories)?.note(&metadata, path, &directories)?;
+    let resources = Resources::new(&options.engine(), topology.shards().len());
+    let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
+    let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
+        directories.into_iter().zip(locks).map(locked).collect();
+    let shards = open_shards(&locked, |id, (directory, guard)| {
         let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
         let mine = targets.filter(|(_, owner)| *owner == id).map(|(name, _)| *name);
-        open_shard(directory, &resources, keep, &mine.collect::<Vec<_>>())
+        open_shard(directory, &resources, guard, &mine.collect::<Vec<_>>())
     })?;
-    opening.places.add(Place::note("the store's metadata", &directory)?);
-    for (id, (directory, _)) in &doors {
-        note_shard(&opening.places, *id, directory)?;
+    home.places.add(Place::note("the store's metadata", &directory)?);
+    for (id, (directory, _)) in &locked {
+        note_shard(&home.places, *id, directory)?;
     }
     let mut recovery = RecoveryReport {
         lost: lost(&metadata, &shards),
         damaged: damaged(&shards),
+        draining: draining(&topology),
         ..RecoveryReport::default()
     };
     // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
@@ -112,19 +121,19 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
     roll_back(&metadata, &intents, &mut recovery)?;
-    let topology = Arc::new(topology);
-    let core = Core::new(opening, &topology, shards, metadata, resources);
-    finish_retiring(&core, &mut recovery.orphans)?;
-    let core = Arc::new(core);
-    let keyspaces = open_keyspaces(&core, &topology)?;
-    recovery.batches = core.redo.replay(&core, &keyspaces)?;
-    recovery.draining = draining(&topology);
-    let past = journal::last_number(&core.metadata);
+    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, resources);
+    finish_retiring(&catalog, &mut recovery.orphans)?;
+    let catalog = Arc::new(catalog);
+    catalog.show_keyspaces(open_keyspaces(&catalog)?);
+    let redo = Redo::default();
+    recovery.batches = redo.replay(&catalog, &**catalog.keyspaces())?;
+    let core = Core::new(options, catalog, redo, listener);
+    let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
-    core.reshapes.begin_numbers_at(past.max(interrupted) + 1);
-    let store = Store::new(core, topology, keyspaces, recovery);
-    store.trim_leftovers();
-    rebalancer::start(&store);
+    core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);
+    let store = Store::new(core, recovery);
+    trim_leftovers(store.core());
+    rebalancer::start(&store.core().rebalancer);
     Ok(store)
 }
 
@@ -208,10 +217,10 @@ pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<P
 pub(super) fn open_shard(
     directory: &Path,
     resources: &Resources,
-    keep: &LockGuard,
+    guard: &LockGuard,
     expendable: &[PartitionName],
 ) -> Result<ShardEngine> {
-    ShardEngine::open(&directory.join("data"), resources, keep.clone(), expendable)
+    ShardEngine::open(&directory.join("data"), resources, guard.clone(), expendable)
 }
 
 /// Opens all shards, in parallel.
@@ -343,25 +352,22 @@ fn check_orphan(
 }
 
 /// The keyspaces of a store whose partitions are all there.
-pub(super) fn open_keyspaces(
-    core: &Arc<Core>,
-    topology: &Topology,
-) -> Result<BTreeMap<KeyspaceId, Keyspace>> {
-    let foreign = journal::foreign(&core.metadata)?;
+pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
+    let foreign = journal::foreign(&catalog.metadata)?;
     let open = |keyspace: &Arc<topology::KeyspaceLayout>| {
-        let view = open_view(core, keyspace, &foreign)?;
-        Ok((keyspace.id(), Keyspace::new(Arc::clone(core), view)))
+        let view = open_view(catalog, keyspace, &foreign)?;
+        Ok((keyspace.id(), Arc::new(KeyspaceState::new(view))))
     };
-    topology.keyspaces().map(open).collect()
+    catalog.topology().keyspaces().map(open).collect()
 }
 
 /// The view of a keyspace whose partitions are all there.
 pub(super) fn open_view(
-    core: &Core,
+    catalog: &Catalog,
     keyspace: &Arc<topology::KeyspaceLayout>,
     foreign: &BTreeMap<PartitionName, u32>,
 ) -> Result<View> {
-    let shards = core.shards.load();
+    let shards = catalog.shards();
     let partitions = keyspace
         .names()
         .map(|(name, owner)| {
@@ -378,22 +384,20 @@ pub(super) fn open_view(
     Ok(View { keyspace: Arc::clone(keyspace), partitions })
 }
 
-impl Store {
-    /// Notes what shares files since before this opening, to be trimmed.
-    fn trim_leftovers(&self) {
-        if !self.options().reshape.trim {
-            return;
+/// Notes what shares files since before this opening, to be trimmed.
+fn trim_leftovers(core: &Core) {
+    if !core.options.reshape.trim {
+        return;
+    }
+    let mut any = false;
+    for keyspace in core.catalog.keyspaces().values() {
+        let view = keyspace.view();
+        for partition in view.partitions.iter().filter(|p| p.out_of_range_permille > 0) {
+            core.reshaper.registry.trim_later(partition.name);
+            any = true;
         }
-        let mut any = false;
-        for keyspace in self.keyspaces() {
-            let view = keyspace.view();
-            for partition in view.partitions.iter().filter(|p| p.out_of_range_permille > 0) {
-                self.reshapes().trim_later(partition.name);
-                any = true;
-            }
-        }
-        if any {
-            reshape::start_trimming(self);
-        }
+    }
+    if any {
+        reshape::start_trimming(&core.reshaper);
     }
 }

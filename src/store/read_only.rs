@@ -4,15 +4,16 @@
 //! shards that a crash has cut are seen in part, and leftovers are not looked at.
 
 use super::Store;
-use super::core::{Core, Opening};
-use super::metadata::Metadata;
+use super::core::Core;
 use super::open::{
-    RecoveryReport, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces,
-    open_shards, wanted_partitions,
+    Opening, RecoveryReport, check_shard, damaged, draining, lost, metadata_directory,
+    open_keyspaces, open_shards, wanted_partitions,
 };
-use super::openings;
+use crate::catalog::openings;
+use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine, Resources, ShardEngine};
 use crate::error::Result;
+use crate::write::{Redo, count_unfinished};
 use std::sync::Arc;
 
 /// How often an opening is tried: another process, which has the store open, may remove files that
@@ -33,18 +34,19 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
     }
 }
 
-fn try_load(mut opening: Opening) -> Result<Store> {
-    // Load is not observed: what is known of it belongs to those who write it down.
-    opening.options.heat = None;
-    let (path, log_damage) = (opening.path.clone(), opening.options.log_damage);
-    let metadata = Metadata::open_read_only(&metadata_directory(&path)?, log_damage)?;
-    let topology = metadata.topology(opening.id)?;
+fn try_load(opening: Opening) -> Result<Store> {
+    let Opening { home, mut options, listener } = opening;
+    // Load is not observed: what is known of it belongs to the process that writes it down.
+    options.heat = None;
+    let path = &home.path;
+    let metadata = Metadata::open_read_only(&metadata_directory(path)?, options.log_damage)?;
+    let topology = metadata.topology(home.id)?;
     let mut directories = Vec::new();
     for shard in topology.shards() {
-        directories.push((shard.id, check_shard(&path, shard, opening.id)?));
+        directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
-    openings::check(&metadata, &path, &directories)?;
-    let resources = Resources::new(&opening.options, topology.shards().len());
+    openings::check(&metadata, path, &directories)?;
+    let resources = Resources::new(&options.engine(), topology.shards().len());
     let shards = open_shards(&directories, |_, directory| {
         ShardEngine::open_read_only(&directory.join("data"), &resources, None)
     })?;
@@ -57,9 +59,9 @@ fn try_load(mut opening: Opening) -> Result<Store> {
         draining: draining(&topology),
         ..RecoveryReport::default()
     };
-    let topology = Arc::new(topology);
-    let core = Arc::new(Core::new(opening, &topology, shards, metadata, resources));
-    let keyspaces = open_keyspaces(&core, &topology)?;
-    recovery.unfinished = super::redo::count_unfinished(&core, &keyspaces)?;
-    Ok(Store::new(core, topology, keyspaces, recovery))
+    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, resources);
+    catalog.show_keyspaces(open_keyspaces(&catalog)?);
+    recovery.unfinished = count_unfinished(&catalog, &**catalog.keyspaces())?;
+    let core = Core::new(options, Arc::new(catalog), Redo::default(), listener);
+    Ok(Store::new(core, recovery))
 }

@@ -1,19 +1,14 @@
 //! Reshaping partitions: the store's side of it.
 
-use super::core::Core;
-use super::view::{OpenPartition, View};
-use super::{Inner, Keyspace, Store};
-use crate::engine::Engine;
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{KeyspaceId, PartitionId, ShardId};
-use crate::planner::{Plan, Request, Sizes, SplitAt, Step, plan};
+use super::{Store, shards};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
+use crate::id::{PartitionId, ShardId};
+use crate::planner::{Plan, Request, SplitAt, Step, plan};
 use crate::reshape::{
-    self, Job, Outcome, Purpose, Registry, ReshapeOptions, ReshapePlan, ReshapeStats, Throttle,
+    self, Job, Outcome, Registry, ReshapeOptions, ReshapePlan, ReshapeStats, Steps, Throttle,
 };
-use crate::topology::Topology;
-use parking_lot::MutexGuard;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
 
 impl Store {
     /// Moves a partition to another shard, while it is read and written. Returns at once; the
@@ -101,7 +96,7 @@ impl Store {
     /// Those of the request.
     pub fn plan(&self, request: &Request) -> Result<ReshapePlan> {
         let topology = self.topology();
-        let planned = plan(&topology, &self.sizes()?, request)?;
+        let planned = plan(&topology, &self.core().catalog.sizes()?, request)?;
         let added = match request {
             Request::AddShard(shard) => Some(shard.directory.as_path()),
             _ => None,
@@ -127,20 +122,23 @@ impl Store {
     /// options out of bounds.
     pub fn start_with(&self, request: &Request, options: ReshapeOptions) -> Result<Job> {
         options.validate()?;
-        self.check_open()?;
-        self.core().check_writable()?;
+        let core = self.core();
+        core.catalog.check_open()?;
+        core.catalog.check_writable()?;
         match request {
-            Request::AddShard(shard) => self.start_adding(shard, options),
-            Request::RemoveShard(shard) => self.start_removing(*shard, options),
-            Request::SetWeight { shard, weight } => self.start_weighing(*shard, *weight, options),
+            Request::AddShard(shard) => shards::start_adding(core, shard, options),
+            Request::RemoveShard(shard) => shards::start_removing(core, *shard, options),
+            Request::SetWeight { shard, weight } => {
+                shards::start_weighing(core, *shard, *weight, options)
+            }
             _ => {
-                let Plan { steps, .. } = self.plan_steps(request)?;
+                let Plan { steps, .. } = shards::plan_steps(&core.catalog, request)?;
                 let [step] = steps.as_slice() else {
                     return Err(Error::invalid("the request asks for nothing"));
                 };
                 self.check_not_draining(step)?;
                 let title = step.reason.clone();
-                reshape::start(self, title, steps, options, Purpose::Steps)
+                reshape::start(&core.reshaper, title, steps, options, Steps)
             }
         }
     }
@@ -148,7 +146,7 @@ impl Store {
     /// The jobs since the store was opened: those that run, and the last that have ended.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
-        self.reshapes().jobs()
+        self.registry().jobs()
     }
 
     /// How the last reshapes ended, the oldest first, also those of earlier openings. Records that
@@ -158,14 +156,14 @@ impl Store {
     ///
     /// [`Io`](ErrorKind::Io) or [`Damaged`](ErrorKind::Damaged) if the metadata cannot be read.
     pub fn reshape_history(&self) -> Result<Vec<Outcome>> {
-        let history = reshape::journal::history(&self.core().metadata)?;
+        let history = reshape::journal::history(&self.core().catalog.metadata)?;
         Ok(history.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
     /// What reshapes came to since the store was opened: how many, bytes, how long writes waited.
     #[must_use]
     pub fn reshape_stats(&self) -> ReshapeStats {
-        self.reshapes().stats()
+        self.registry().stats()
     }
 
     /// Bounds how much reshapes may disturb the application, from now on; those that run follow.
@@ -175,33 +173,18 @@ impl Store {
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for values out of bounds.
     pub fn set_throttle(&self, throttle: Throttle) -> Result<()> {
         throttle.validate()?;
-        self.reshapes().pacer.set(throttle);
+        self.registry().pacer.set(throttle);
         Ok(())
     }
 
     /// The present throttle.
     #[must_use]
     pub fn throttle(&self) -> Throttle {
-        self.reshapes().pacer.throttle()
+        self.registry().pacer.throttle()
     }
 
-    /// Bytes of each partition, without those of others in shared files.
-    pub(crate) fn sizes(&self) -> Result<Sizes> {
-        let mut sizes = Sizes::new();
-        for keyspace in self.keyspaces() {
-            for partition in &keyspace.view().partitions {
-                let usage = partition.shard.usage(&partition.handle)?;
-                let own = u64::from(1000 - partition.out_of_range_permille.min(1000));
-                let bytes = usage.bytes_on_disk / 1000 * own + usage.bytes_in_memory;
-                sizes.insert(partition.name.id, bytes);
-            }
-        }
-        Ok(sizes)
-    }
-
-    /// The steps of a request, for the present topology.
-    pub(crate) fn plan_steps(&self, request: &Request) -> Result<Plan> {
-        plan(&self.topology(), &self.sizes()?, request)
+    pub(super) fn registry(&self) -> &Registry {
+        &self.core().reshaper.registry
     }
 
     fn check_not_draining(&self, step: &Step) -> Result<()> {
@@ -217,103 +200,5 @@ impl Store {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// A store that is not kept open by its holder.
-pub(crate) struct WeakStore(Weak<Inner>);
-
-impl WeakStore {
-    pub(crate) fn upgrade(&self) -> Option<Store> {
-        self.0.upgrade().map(|inner| Store { inner, _alive: None })
-    }
-}
-
-/// For the workers of reshapes.
-impl Store {
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.inner.core
-    }
-
-    pub(crate) fn reshapes(&self) -> &Arc<Registry> {
-        &self.inner.core.reshapes
-    }
-
-    /// A handle that does not count as the application's: when the last of those goes, jobs end.
-    pub(crate) fn for_worker(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), _alive: None }
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakStore {
-        WeakStore(Arc::downgrade(&self.inner))
-    }
-
-    /// Excludes other changes of the topology.
-    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
-        self.inner.changing.lock()
-    }
-
-    /// The keyspace with a number.
-    pub(crate) fn keyspace_with(&self, id: KeyspaceId) -> Result<Keyspace> {
-        self.inner
-            .keyspaces
-            .load()
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::Closed, format!("keyspace {id} was dropped")))
-    }
-
-    /// Shows a topology that has given more numbers. `changing` is held.
-    pub(crate) fn set_numbers(&self, numbered: Topology) {
-        self.inner.topology.store(Arc::new(numbered));
-    }
-
-    /// Shows a committed topology in which one keyspace has other partitions. `changing` is held.
-    pub(crate) fn publish_view(&self, next: Topology, keyspace: &Keyspace, view: View) {
-        keyspace.publish(view);
-        self.inner.topology.store(Arc::new(next));
-    }
-
-    /// The views of a topology in which every partition is where it is now. `changing` is held.
-    ///
-    /// IMPORTANT: made before the commit, as everything that can fail. An error between a commit
-    /// and its publication would leave memory with an older topology than the disk.
-    pub(super) fn views_of(&self, next: &Topology) -> Result<Vec<(Keyspace, View)>> {
-        let of_one = |keyspace: Keyspace| {
-            let view = keyspace.view().with_reshaped(next, keyspace.id(), [])?;
-            Ok((keyspace, view))
-        };
-        self.keyspaces().into_iter().map(of_one).collect()
-    }
-
-    /// Shows a committed topology with its views. `changing` is held.
-    pub(super) fn publish_views(&self, next: Topology, views: Vec<(Keyspace, View)>) {
-        for (keyspace, view) in views {
-            keyspace.publish(view);
-        }
-        self.inner.topology.store(Arc::new(next));
-    }
-}
-
-impl View {
-    /// The view of a keyspace in a later topology, in which `made` are new.
-    pub(crate) fn with_reshaped<'a>(
-        &'a self,
-        next: &Topology,
-        id: KeyspaceId,
-        made: impl IntoIterator<Item = &'a Arc<OpenPartition>>,
-    ) -> Result<Self> {
-        let keyspace = next.keyspace(id).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("keyspace {id} is not in its topology"))
-        })?;
-        let mut open: BTreeMap<_, &Arc<OpenPartition>> = BTreeMap::new();
-        open.extend(self.partitions.iter().map(|partition| (partition.name, partition)));
-        open.extend(made.into_iter().map(|partition| (partition.name, partition)));
-        let partitions = keyspace.names().map(|(name, _)| {
-            open.get(&name).copied().cloned().ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("partition {name} is not open"))
-            })
-        });
-        Ok(Self { keyspace: Arc::clone(keyspace), partitions: partitions.collect::<Result<_>>()? })
     }
 }

@@ -15,10 +15,12 @@
 
 use super::Store;
 use super::builder::{ShardSpec, create_shard};
-use super::directory::{DirectoryLock, Identity, io};
+use super::core::Core;
 use super::open::{note_shard, open_shard};
-use super::openings;
-use super::places::{check_outside_shards, check_overlaps, resolve};
+use crate::catalog::Catalog;
+use crate::catalog::directory::{DirectoryLock, Identity, io};
+use crate::catalog::openings;
+use crate::catalog::places::{check_outside_shards, check_overlaps, resolve};
 use crate::engine::{Engine, EngineBatch, ShardEngine};
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -92,139 +94,182 @@ impl Store {
     pub fn set_weight(&self, shard: ShardId, weight: u32) -> Result<Job> {
         self.start(&Request::SetWeight { shard, weight })
     }
+}
 
-    pub(super) fn start_adding(&self, shard: &ShardInfo, options: ReshapeOptions) -> Result<Job> {
-        let sizes = self.sizes()?;
-        let changing = self.changing();
-        self.core().check_writable()?;
-        let present = self.topology();
-        let info = ShardInfo { id: present.next_shard(), ..shard.clone() };
-        let Plan { steps, .. } = plan(&present, &sizes, &Request::AddShard(info.clone()))?;
-        let next = present.apply(&Change::AddShard { shard: info.clone() })?;
-        self.check_room(&next)?;
-        let core = self.core();
-        core.check_places()?;
-        check_overlaps(&core.path, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
-        check_outside_shards(&format!("shard {}", info.id), &core.path.join(&info.directory))?;
-        // What cannot be encoded is refused before anything is on the disk.
-        encode_topology(&next)?;
-        let identity = Identity { store: core.id, shard: None };
-        create_shard(&core.path, &info, identity, &core.resources)?;
-        crate::os::failpoint::hit("shard-after-create");
-        let directory = resolve(&core.path.join(&info.directory))?;
-        let keep = core.keep(DirectoryLock::take_shard(&directory)?);
-        let engine = Arc::new(open_shard(&directory, &core.resources, &keep, &[])?);
-        note_shard(core.places(), info.id, &directory)?;
-        core.edit_shards(|shards| {
-            shards.insert(info.id, Arc::clone(&engine));
-        });
-        let views = self.views_of(&next)?;
-        self.commit(&next)?;
-        crate::os::failpoint::hit("shard-after-commit");
-        self.publish_views(next, views);
-        drop(changing);
-        reshape::start(
-            self,
-            format!("add shard {}", info.id),
-            steps,
-            options,
-            Purpose::Share(info.id),
-        )
+/// The steps of a request, for the present topology.
+pub(super) fn plan_steps(catalog: &Catalog, request: &Request) -> Result<Plan> {
+    plan(&catalog.topology(), &catalog.sizes()?, request)
+}
+
+pub(super) fn start_adding(core: &Core, shard: &ShardInfo, options: ReshapeOptions) -> Result<Job> {
+    let catalog = &core.catalog;
+    let (sizes, home) = (catalog.sizes()?, &catalog.home);
+    let changing = catalog.changing();
+    catalog.check_writable()?;
+    let present = catalog.topology();
+    let info = ShardInfo { id: present.next_shard(), ..shard.clone() };
+    let Plan { steps, .. } = plan(&present, &sizes, &Request::AddShard(info.clone()))?;
+    let next = present.apply(&Change::AddShard { shard: info.clone() })?;
+    catalog.check_room(&next)?;
+    catalog.check_places()?;
+    check_overlaps(&home.path, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
+    check_outside_shards(&format!("shard {}", info.id), &home.path.join(&info.directory))?;
+    // What cannot be encoded is refused before anything is on the disk.
+    encode_topology(&next)?;
+    let identity = Identity { store: home.id, shard: None };
+    create_shard(&home.path, &info, identity, &catalog.resources)?;
+    crate::os::failpoint::hit("shard-after-create");
+    let directory = resolve(&home.path.join(&info.directory))?;
+    let guard = home.guard_with(DirectoryLock::take_shard(&directory)?);
+    let engine = Arc::new(open_shard(&directory, &catalog.resources, &guard, &[])?);
+    note_shard(&home.places, info.id, &directory)?;
+    catalog.edit_shards(|shards| {
+        shards.insert(info.id, Arc::clone(&engine));
+    });
+    let views = catalog.views_of(&next)?;
+    catalog.commit(&next)?;
+    crate::os::failpoint::hit("shard-after-commit");
+    catalog.publish_views(next, views);
+    drop(changing);
+    let purpose = Share { catalog: Arc::clone(catalog), shard: info.id };
+    reshape::start(&core.reshaper, format!("add shard {}", info.id), steps, options, purpose)
+}
+
+pub(super) fn start_removing(core: &Core, shard: ShardId, options: ReshapeOptions) -> Result<Job> {
+    let catalog = &core.catalog;
+    let sizes = catalog.sizes()?;
+    let request = Request::RemoveShard(shard);
+    // Refused before anything is changed, if it is to be refused.
+    plan(&catalog.topology(), &sizes, &request)?;
+    set_draining(catalog, shard, true)?;
+    let started = plan(&catalog.topology(), &sizes, &request).and_then(|Plan { steps, .. }| {
+        let purpose = Removal { catalog: Arc::clone(catalog), shard };
+        reshape::start(&core.reshaper, format!("remove shard {shard}"), steps, options, purpose)
+    });
+    if started.is_err() {
+        set_draining(catalog, shard, false)?;
     }
+    started
+}
 
-    pub(super) fn start_removing(&self, shard: ShardId, options: ReshapeOptions) -> Result<Job> {
-        let sizes = self.sizes()?;
-        let request = Request::RemoveShard(shard);
-        // Refused before anything is changed, if it is to be refused.
-        plan(&self.topology(), &sizes, &request)?;
-        self.set_draining(shard, true)?;
-        let started =
-            plan(&self.topology(), &sizes, &request).and_then(|Plan { steps, .. }| {
-                let purpose = Purpose::Removal(shard);
-                reshape::start(self, format!("remove shard {shard}"), steps, options, purpose)
-            });
-        if started.is_err() {
-            self.set_draining(shard, false)?;
+pub(super) fn start_weighing(
+    core: &Core,
+    shard: ShardId,
+    weight: u32,
+    options: ReshapeOptions,
+) -> Result<Job> {
+    let catalog = &core.catalog;
+    let sizes = catalog.sizes()?;
+    let request = Request::SetWeight { shard, weight };
+    let changing = catalog.changing();
+    catalog.check_writable()?;
+    let present = catalog.topology();
+    let Plan { steps, .. } = plan(&present, &sizes, &request)?;
+    commit_shards(catalog, present.apply(&Change::SetWeight { id: shard, weight })?)?;
+    drop(changing);
+    let title = format!("weight {weight} for shard {shard}");
+    let purpose = Share { catalog: Arc::clone(catalog), shard };
+    reshape::start(&core.reshaper, title, steps, options, purpose)
+}
+
+/// What a shard's weight asks for.
+struct Share {
+    catalog: Arc<Catalog>,
+    shard: ShardId,
+}
+
+impl Purpose for Share {
+    fn plan_again(&self, overtaken: usize) -> Result<Option<Plan>> {
+        if overtaken == 0 {
+            return Ok(None);
         }
-        started
+        let weight = self.catalog.topology().shard(self.shard).map_or(1, |shard| shard.weight);
+        plan_steps(&self.catalog, &Request::SetWeight { shard: self.shard, weight }).map(Some)
     }
+}
 
-    pub(super) fn start_weighing(
-        &self,
-        shard: ShardId,
-        weight: u32,
-        options: ReshapeOptions,
-    ) -> Result<Job> {
-        let sizes = self.sizes()?;
-        let request = Request::SetWeight { shard, weight };
-        let changing = self.changing();
-        self.core().check_writable()?;
-        let present = self.topology();
-        let Plan { steps, .. } = plan(&present, &sizes, &request)?;
-        self.commit_shards(present.apply(&Change::SetWeight { id: shard, weight })?)?;
-        drop(changing);
-        let title = format!("weight {weight} for shard {shard}");
-        reshape::start(self, title, steps, options, Purpose::Share(shard))
-    }
+/// The end of a shard.
+struct Removal {
+    catalog: Arc<Catalog>,
+    shard: ShardId,
+}
 
-    /// Marks a shard as being removed, or not.
-    pub(crate) fn set_draining(&self, shard: ShardId, draining: bool) -> Result<()> {
-        let _changing = self.changing();
-        self.core().check_writable()?;
-        let present = self.topology();
-        if present.shard(shard).is_some_and(|info| info.draining == draining) {
-            return Ok(());
+impl Purpose for Removal {
+    fn plan_again(&self, _overtaken: usize) -> Result<Option<Plan>> {
+        if self.catalog.topology().partitions_of(self.shard) == 0 {
+            return Ok(None);
         }
-        self.commit_shards(present.apply(&Change::DrainShard { id: shard, draining })?)
+        plan_steps(&self.catalog, &Request::RemoveShard(self.shard)).map(Some)
     }
 
-    fn commit_shards(&self, next: Topology) -> Result<()> {
-        let views = self.views_of(&next)?;
-        self.commit(&next)?;
-        self.publish_views(next, views);
-        Ok(())
+    fn finish(&self) -> Result<()> {
+        retire_shard(&self.catalog, self.shard)
     }
 
-    /// Takes a shard that owns nothing out of the store. Its files go when nobody reads them any
-    /// more.
-    pub(crate) fn retire_shard(&self, shard: ShardId) -> Result<()> {
-        let _changing = self.changing();
-        let core = self.core();
-        core.check_writable()?;
-        core.check_places()?;
-        let present = self.topology();
-        let next = present.apply(&Change::RemoveShard { id: shard })?;
-        let Some(directory) = present.shard(shard).map(|info| info.directory.clone()) else {
-            return Ok(());
-        };
-        let (engine, views) = (core.shard(shard)?, self.views_of(&next)?);
-        let mut batch = EngineBatch::default();
-        journal::retire(&core.metadata, &mut batch, shard, &directory)?;
-        let record = encode_topology(&next)?;
-        let home = engine.home().to_owned();
-        let recorded = core.metadata.record(&record, batch);
-        let committed = recorded.and_then(|()| core.metadata.engine.flush());
-        committed.map_err(|error| self.in_doubt(error))?;
-        crate::os::failpoint::hit("retire-after-commit");
-        self.publish_views(next, views);
-        core.edit_shards(|shards| {
-            shards.remove(&shard);
-        });
-        core.places().remove(&home);
-        if let Err(error) = openings::forget(&home) {
-            tracing::warn!(%error, "left a file of a removed shard behind");
+    fn give_up(&self) {
+        let shard = self.shard;
+        // In doubt, nothing can be changed any more, and the next opening says where it stands.
+        if let Err(error) = set_draining(&self.catalog, shard, false) {
+            tracing::warn!(%shard, %error, "the shard is still marked as being removed");
         }
-        // The identity goes last: as long as it is there, the files are this store's to remove.
-        engine.retire(&home.join("SHARD"));
-        Ok(())
     }
+}
+
+/// Marks a shard as being removed, or not.
+fn set_draining(catalog: &Catalog, shard: ShardId, draining: bool) -> Result<()> {
+    let _changing = catalog.changing();
+    catalog.check_writable()?;
+    let present = catalog.topology();
+    if present.shard(shard).is_some_and(|info| info.draining == draining) {
+        return Ok(());
+    }
+    commit_shards(catalog, present.apply(&Change::DrainShard { id: shard, draining })?)
+}
+
+fn commit_shards(catalog: &Catalog, next: Topology) -> Result<()> {
+    let views = catalog.views_of(&next)?;
+    catalog.commit(&next)?;
+    catalog.publish_views(next, views);
+    Ok(())
+}
+
+/// Takes a shard that owns nothing out of the store. Its files go when no reader needs them any more.
+fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
+    let _changing = catalog.changing();
+    catalog.check_writable()?;
+    catalog.check_places()?;
+    let present = catalog.topology();
+    let next = present.apply(&Change::RemoveShard { id: shard })?;
+    let Some(directory) = present.shard(shard).map(|info| info.directory.clone()) else {
+        return Ok(());
+    };
+    let (engine, views) = (catalog.shard(shard)?, catalog.views_of(&next)?);
+    let mut batch = EngineBatch::default();
+    journal::retire(&catalog.metadata, &mut batch, shard, &directory)?;
+    let record = encode_topology(&next)?;
+    let home = engine.home().to_owned();
+    let recorded = catalog.metadata.record(&record, batch);
+    let committed = recorded.and_then(|()| catalog.metadata.engine.flush());
+    committed.map_err(|error| catalog.in_doubt(error))?;
+    crate::os::failpoint::hit("retire-after-commit");
+    catalog.publish_views(next, views);
+    catalog.edit_shards(|shards| {
+        shards.remove(&shard);
+    });
+    catalog.home.places.remove(&home);
+    if let Err(error) = openings::forget(&home) {
+        tracing::warn!(%error, "left a file of a removed shard behind");
+    }
+    // The identity goes last: as long as it is there, the files are this store's to remove.
+    engine.retire(&home.join("SHARD"));
+    Ok(())
 }
 
 /// Removes the files of shards that were removed in an earlier opening, as far as they are there
 /// and still this store's. What cannot be removed, of a disk that fails perhaps, is tried again by
 /// the next opening: the store does not need it.
-pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -> Result<()> {
-    for (shard, directory) in journal::retired(&core.metadata)? {
+pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<String>) -> Result<()> {
+    for (shard, directory) in journal::retired(&catalog.metadata)? {
         let Some(directory) = directory else {
             tracing::warn!(
                 shard,
@@ -232,11 +277,11 @@ pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -
             );
             continue;
         };
-        let directory = core.path.join(directory);
+        let directory = catalog.home.path.join(directory);
         let place = directory.display();
-        match remove_files(core, shard, &directory) {
+        match remove_files(catalog, shard, &directory) {
             Ok(removed) => {
-                journal::forget_retired(&core.metadata, shard)?;
+                journal::forget_retired(&catalog.metadata, shard)?;
                 if removed {
                     tracing::info!(shard, directory = %place, "removed the files of a removed shard");
                     recovered.push(format!("the files of removed shard {shard} in {place}"));
@@ -249,9 +294,9 @@ pub(super) fn finish_retiring(core: &super::Core, recovered: &mut Vec<String>) -
 }
 
 /// Whether there was something of the shard.
-fn remove_files(core: &super::Core, shard: u64, directory: &Path) -> Result<bool> {
+fn remove_files(catalog: &Catalog, shard: u64, directory: &Path) -> Result<bool> {
     let identity = directory.join("SHARD");
-    let mine = Identity { store: core.id, shard: u32::try_from(shard).ok().map(ShardId) };
+    let mine = Identity { store: catalog.home.id, shard: u32::try_from(shard).ok().map(ShardId) };
     // Without its identity, or with another, the directory has been given to somebody else.
     if Identity::read(&identity)? != Some(mine) {
         return Ok(false);

@@ -1,16 +1,12 @@
 //! Snapshots: one cut over all shards.
 
 use super::core::Core;
-use super::cursor_factory::ShardSnapshots;
-use super::key_bounds::{Bounds, KeyBounds};
 use super::keyspace::Keyspace;
-use super::scan::{Scan, ScanOptions};
-use super::value::Value;
-use super::view::View;
+use crate::catalog::View;
 use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
-use crate::options::ReadOptions;
+use crate::read::{Bounds, KeyBounds, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value};
 use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,21 +32,21 @@ struct Inner {
 
 impl Snapshot {
     /// Closes the commit gate for as long as the engines need to note a sequence number each.
-    pub(super) fn take(
-        core: &Core,
-        views: impl FnOnce() -> BTreeMap<KeyspaceId, Arc<View>>,
-    ) -> Self {
-        let _closed = core.gate.close();
-        // IMPORTANT: views before cuts. No write is under way, so the partitions of a view hold
-        // everything that was acknowledged, even if a reshape supersedes them meanwhile; a target
-        // that a view shows was complete before it was shown.
-        let views = views();
+    pub(super) fn take(core: &Core) -> Self {
+        let catalog = &core.catalog;
+        let _closed = catalog.gate.close();
+        // IMPORTANT: views before the engines' snapshots. No write is under way, so the partitions of a
+        // view hold everything that was acknowledged, even if a reshape supersedes them meanwhile; a
+        // target that a view shows was complete before it was shown.
+        let keyspaces = catalog.keyspaces();
+        let views: BTreeMap<_, _> =
+            keyspaces.iter().map(|(id, keyspace)| (*id, keyspace.view())).collect();
         let mut cut = BTreeMap::new();
         for partition in views.values().flat_map(|view| view.partitions.iter()) {
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
-        let scan_threads = core.options.scan_threads;
-        Self { inner: Arc::new(Inner { store: core.id, views, cut: Arc::new(cut), scan_threads }) }
+        let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
+        Self { inner: Arc::new(Inner { store, views, cut: Arc::new(cut), scan_threads }) }
     }
 
     /// The value of a key.

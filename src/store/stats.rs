@@ -1,6 +1,6 @@
 //! What a store occupies, as plain values.
 
-use super::view::View;
+use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::{Epoch, PartitionId, ShardId};

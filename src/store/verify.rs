@@ -1,11 +1,11 @@
 //! Checking a whole store against what it promises.
 
+use crate::catalog::View;
 use crate::engine::{Cursor, Direction, Engine, EngineSnapshot, Read};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::os::parallel;
 use crate::placement::KeyRange;
-use crate::store::View;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -111,7 +111,7 @@ impl Topology {
         for shard in infos {
             let id = shard.id;
             if by_id.insert(id, shard).is_some() {
-                return Err(crate::Error::invalid(format!(
+                return Err(crate::error::Error::invalid(format!(
                     "shard {id} is listed twice; give each shard a number of its own"
                 )));
             }

@@ -64,7 +64,7 @@ fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use crate::ShardId;
+    use crate::id::ShardId;
     use crate::topology::{Change, ShardInfo, Topology, decode_topology, encode_topology};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;

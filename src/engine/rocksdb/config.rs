@@ -1,8 +1,8 @@
 //! Annulus options in RocksDB's terms.
 
 use super::error::context;
+use crate::engine::{Compression, EngineOptions, LogDamage};
 use crate::error::Result;
-use crate::options::{Compression, LogDamage, Options};
 use crate::os::descriptors::{raise_limit, share};
 use parking_lot::Mutex;
 use rocksdb::{
@@ -67,14 +67,14 @@ pub(crate) const HARDWARE_CHECKSUMS: bool = cfg!(any(
 pub(crate) struct Resources {
     pub(super) cache: Cache,
     write_buffer: WriteBufferManager,
-    options: Options,
+    options: EngineOptions,
     shards: usize,
     /// How many files each shard keeps open; none for all.
     open_files: Option<u32>,
 }
 
 impl Resources {
-    pub(crate) fn new(options: &Options, shards: usize) -> Self {
+    pub(crate) fn new(options: &EngineOptions, shards: usize) -> Self {
         Self {
             cache: Cache::new_hyper_clock_cache(options.cache_bytes, 0),
             // Stalling writers is left to each shard's own limits: a budget shared by all of
@@ -83,7 +83,7 @@ impl Resources {
                 options.write_buffer_bytes,
                 false,
             ),
-            options: options.clone(),
+            options: *options,
             shards: shards.max(1),
             open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
         }

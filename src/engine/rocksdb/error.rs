@@ -55,7 +55,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         std::os::unix::fs::symlink(directory.path().join("nowhere/data"), &data).unwrap();
-        let resources = Resources::new(&crate::Options::default(), 1);
+        let resources =
+            Resources::new(&crate::engine::EngineOptions::small(crate::LogDamage::Refuse), 1);
         let error = RocksDb::open(&data, &resources, None, &[]).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(error.to_string().contains(data.to_str().unwrap()), "{error}");

@@ -3,7 +3,7 @@
 //! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow
 //! of the database. A store hands them out to callers who keep them as long as they like, so each
 //! type here holds the counted database next to the borrowing value. The `unsafe` code of this file
-//! only ever extends a lifetime, by the same argument, or closes the database (that of `link.rs` calls
+//! only ever extends a lifetime, by the same argument, or closes the database (that of `import.rs` calls
 //! RocksDB's C interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;

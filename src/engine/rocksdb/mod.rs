@@ -21,8 +21,8 @@ pub(crate) use config::{HARDWARE_CHECKSUMS, Resources};
 pub(crate) use handles::LockGuard;
 
 use super::{Direction, Engine, PutRow, Read, Usage};
+use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Durability;
 use crate::os::parallel;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;

@@ -3,8 +3,8 @@
 
 use super::cannot;
 use super::wal_format::{Break, Shape, Walk, walk};
+use crate::engine::LogDamage;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::LogDamage;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};

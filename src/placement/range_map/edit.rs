@@ -1,7 +1,7 @@
 //! New maps from old ones.
 
 use super::{RangeMap, keys};
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 impl RangeMap {
     /// This map with one boundary more: the partition that holds `key` becomes two, of which the

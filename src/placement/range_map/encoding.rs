@@ -1,7 +1,7 @@
 //! A range map as it is stored.
 
 use super::{RangeMap, keys};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// What a decoded map is checked from. The search tree is left out and built again. A

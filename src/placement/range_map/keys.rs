@@ -1,6 +1,6 @@
 //! The boundaries, one after the other in one piece of memory.
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use std::sync::Arc;
 
 /// The most keys, and the most bytes of one. The search tree counts in 32 bits, with some to spare.

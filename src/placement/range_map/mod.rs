@@ -8,7 +8,7 @@ mod search;
 mod separators;
 
 use super::KeyRange;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 use keys::Keys;
 use search::Heads;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ impl RangeMap {
         }
         let key = key.escape_ascii();
         Err(Error::new(
-            crate::ErrorKind::Internal,
+            crate::error::ErrorKind::Internal,
             format!("key \"{key}\" of partition {expected} is looked for in partition {found}"),
         ))
     }

@@ -2,8 +2,9 @@
 
 use super::builder::targets;
 use super::{Member, Ring};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
 use crate::placement::Token;
-use crate::{Error, ErrorKind, Result, ShardId};
 
 impl Ring {
     /// This ring with one shard more.

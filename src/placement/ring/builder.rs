@@ -4,8 +4,8 @@ use super::apportion::apportion;
 use super::member::Members;
 use super::segments::{self, Segment};
 use super::{Member, Ring, check_arc_count};
+use crate::error::{Error, Result};
 use crate::placement::TokenFunction;
-use crate::{Error, Result};
 
 /// How many arcs a shard gets by default. Each arc is a RocksDB column family, and each one more
 /// makes every read a little slower and every scan dearer, so few are better than many; with 4, a

@@ -1,7 +1,7 @@
 //! What changes owner between two rings.
 
 use super::{Ring, RingArc};
-use crate::ShardId;
+use crate::id::ShardId;
 use crate::placement::TokenRange;
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,9 @@
 //! A ring as it is stored.
 
 use super::{Member, Members, Ring};
+use crate::error::{Error, Result};
+use crate::id::ShardId;
 use crate::placement::TokenFunction;
-use crate::{Error, Result, ShardId};
 use serde::{Deserialize, Serialize};
 
 /// What a decoded ring is checked from. The table is left out and built again. An arc has at

@@ -2,7 +2,8 @@
 
 use super::Ring;
 use super::apportion::apportion;
-use crate::{Error, Result, ShardId};
+use crate::error::{Error, Result};
+use crate::id::ShardId;
 
 /// What a member should own in a goal; see [`Ring::toward`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

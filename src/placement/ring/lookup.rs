@@ -1,7 +1,8 @@
 //! The table that finds an arc or its owner with one load.
 
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
 use crate::placement::Token;
-use crate::{Error, ErrorKind, Result, ShardId};
 use std::hint::select_unpredictable;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! The shards of a ring.
 
-use crate::{Error, ErrorKind, Result, ShardId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -5,7 +5,8 @@ use super::builder::targets;
 use super::member::Members;
 use super::rebalance::balance;
 use super::{Member, Ring, segments};
-use crate::{Error, ErrorKind, Result, ShardId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
 
 impl Ring {
     /// This ring with a member more, which owns no arc yet. O(members).

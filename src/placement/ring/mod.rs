@@ -23,7 +23,8 @@ pub use member::Member;
 pub use share::Share;
 
 use super::{Token, TokenFunction, TokenRange};
-use crate::{Error, Result, ShardId};
+use crate::error::{Error, Result};
+use crate::id::ShardId;
 use lookup::BucketTable;
 use member::Members;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The shards to turn to for a token, one after the other.
 
 use super::Ring;
-use crate::ShardId;
+use crate::id::ShardId;
 use crate::placement::Token;
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use super::Ring;
 use super::member::Members;
-use crate::ShardId;
+use crate::id::ShardId;
 
 /// An arc without its place: the lengths before it sum to its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

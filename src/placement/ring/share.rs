@@ -1,7 +1,7 @@
 //! How evenly the token space is divided.
 
 use super::Ring;
-use crate::ShardId;
+use crate::id::ShardId;
 use serde::{Deserialize, Serialize};
 
 /// What one shard owns of a ring; see [`Ring::shares`].

@@ -95,7 +95,7 @@ impl Model<'_> {
         (0..groups).map(bounds).collect()
     }
 
-    fn run(&self, index: usize, touched: &BTreeSet<crate::PartitionId>) -> Option<Run> {
+    fn run(&self, index: usize, touched: &BTreeSet<crate::id::PartitionId>) -> Option<Run> {
         let source = self.sources.get(index)?;
         let owner = self.shards.get(source.owner)?;
         Some(Run {

@@ -5,20 +5,15 @@ mod write;
 
 pub(super) use read::read;
 pub use write::Swap;
-pub(super) use write::slow_down;
 
 use super::core::Core;
-use super::routed;
-use super::scan::Scan;
-use super::value::Value;
-use super::view::View;
+use crate::catalog::{KeyspaceState, View};
 use crate::engine::EngineSnapshot;
-use crate::error::Result;
 use crate::heat::Operation;
 use crate::id::KeyspaceId;
+use crate::read::{Scan, Value};
 use crate::sampling::{SampleTicket, SampledOperation, Sampler};
 use crate::topology;
-use arc_swap::ArcSwap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,46 +37,39 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Keyspace {
-    pub(super) inner: Arc<Inner>,
-}
-
-pub(super) struct Inner {
     core: Arc<Core>,
-    id: KeyspaceId,
-    name: Box<str>,
-    view: ArcSwap<View>,
+    state: Arc<KeyspaceState>,
 }
 
 impl Keyspace {
-    pub(super) fn new(core: Arc<Core>, view: View) -> Self {
-        let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
-        Self { inner: Arc::new(Inner { core, id, name, view: ArcSwap::from_pointee(view) }) }
+    pub(super) fn new(core: &Arc<Core>, state: &Arc<KeyspaceState>) -> Self {
+        Self { core: Arc::clone(core), state: Arc::clone(state) }
     }
 
     /// Its number in the store.
     #[must_use]
     pub fn id(&self) -> KeyspaceId {
-        self.inner.id
+        self.state.id()
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.inner.name
+        self.state.name()
     }
 
     /// How its keys are placed now: partitioning, partitions, owners.
     #[must_use]
     pub fn placement(&self) -> Arc<topology::KeyspaceLayout> {
-        Arc::clone(&self.inner.view.load().keyspace)
+        Arc::clone(&self.state.load().keyspace)
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
-        &self.inner.core
+        &self.core
     }
 
     pub(super) fn sampler(&self) -> &Arc<Sampler> {
-        &self.inner.core.sampler
+        &self.core.sampler
     }
 
     /// Tells of a read, if it is sampled.
@@ -120,22 +108,15 @@ impl Keyspace {
     }
 
     pub(super) fn store_id(&self) -> u128 {
-        self.inner.core.id
+        self.core.catalog.home.id
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
-        self.inner.view.load_full()
+        self.state.view()
     }
 
-    /// Shows another view from now on. The store's `changing` is held.
-    pub(super) fn publish(&self, view: View) {
-        self.inner.view.store(Arc::new(view));
-    }
-}
-
-impl routed::Views for Keyspace {
-    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>> {
-        Ok((keyspace == self.id()).then(|| self.view()))
+    pub(super) fn state(&self) -> &Arc<KeyspaceState> {
+        &self.state
     }
 }
 

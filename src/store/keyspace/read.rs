@@ -4,12 +4,11 @@ use super::Keyspace;
 use crate::cache::{Found, HotCache};
 use crate::engine::{Engine, EngineValue, Read, ShardEngine};
 use crate::error::Result;
-use crate::options::ReadOptions;
+use crate::read::{
+    Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value, deadline_exceeded,
+};
 use crate::sampling::SampleTicket;
 use crate::sampling::ScanSampler;
-use crate::store::key_bounds::{Bounds, KeyBounds, Prefix};
-use crate::store::scan::{Scan, ScanOptions, deadline_exceeded};
-use crate::store::value::Value;
 use crate::store::{PartitionStats, stats};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -62,7 +61,7 @@ impl Keyspace {
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<Value>> {
         let sampled = self.sampler().begin();
-        let value = match &self.inner.core.hot_cache {
+        let value = match &self.core.hot_cache {
             Some(cache) if read.deadline.is_none() && !read.bypass_cache => {
                 self.get_hot(cache, key, sampled)?
             }
@@ -80,7 +79,7 @@ impl Keyspace {
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<EngineValue>> {
         loop {
-            let view = self.inner.view.load();
+            let view = self.state.load();
             let partition = view.route(key);
             let value = partition.shard.get(&partition.handle, key, read)?;
             // After the read: only then is it sure that the partition was current while it was
@@ -113,7 +112,7 @@ impl Keyspace {
         }
         // What is cached outlives a keyspace that was dropped. A partition that was superseded
         // does not matter: values stay what they are when they move.
-        self.inner.view.load().route(key).is_current()?;
+        self.state.load().route(key).is_current()?;
         Ok(match found {
             Found::Cached(value) => Some(Value::cached(value)),
             _ => None,
@@ -150,7 +149,7 @@ impl Keyspace {
         let keys: Vec<K> = keys.into_iter().collect();
         let mut values: Vec<Option<Value>> =
             std::iter::repeat_with(|| None).take(keys.len()).collect();
-        match &self.inner.core.hot_cache {
+        match &self.core.hot_cache {
             Some(cache) if read.deadline.is_none() && !read.bypass_cache => {
                 self.get_many_hot(cache, &keys, &mut values)?;
             }
@@ -210,7 +209,7 @@ impl Keyspace {
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
         values: &mut [Option<Value>],
     ) -> Result<Vec<usize>> {
-        let view = self.inner.view.load();
+        let view = self.state.load();
         let mut by_partition: BTreeMap<usize, Vec<(usize, &[u8])>> = BTreeMap::new();
         for position in positions {
             let Some(key) = keys.get(*position).map(AsRef::as_ref) else { continue };
@@ -278,7 +277,7 @@ impl Keyspace {
     /// Those of [`get`](Self::get).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
         let bounds = Bounds::of(&range);
-        let threads = self.inner.core.options.scan_threads;
+        let threads = self.core.options.scan_threads;
         loop {
             let watch = ScanSampler::begin(self.sampler(), self.id());
             let scan = Scan::open(&self.view(), &bounds, options, None, threads, watch)?;

@@ -1,14 +1,12 @@
 //! Writing a keyspace: puts, deletes, compare-and-swap.
 
 use super::Keyspace;
+use crate::catalog::OpenPartition;
+use crate::engine::Durability;
 use crate::engine::{Engine, Read};
 use crate::error::Result;
-use crate::options::Durability;
-use crate::store::batch::{self, Batch};
-use crate::store::key_bounds::KeyBounds;
-use crate::store::value::Value;
-use crate::store::view::OpenPartition;
-use std::time::Duration;
+use crate::read::{KeyBounds, Value};
+use crate::write::{self, Batch, slow_down};
 
 /// What [`Keyspace::compare_and_swap`] did.
 #[derive(Debug)]
@@ -28,14 +26,6 @@ impl Swap {
     }
 }
 
-/// Lets a reshape keep up with its writers: after the write, with nothing held.
-#[inline]
-pub(in crate::store) fn slow_down(delay: Option<Duration>) {
-    if let Some(delay) = delay {
-        std::thread::sleep(delay);
-    }
-}
-
 impl Keyspace {
     /// Puts a value, over the one that may be there.
     ///
@@ -48,7 +38,7 @@ impl Keyspace {
     /// [`Io`](crate::ErrorKind::Io) if the shard cannot be written.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.put_with(key, value, self.inner.core.options.durability)
+        self.put_with(key, value, self.core.options.durability)
     }
 
     /// Puts a value with a durability of its own.
@@ -64,7 +54,7 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.inner.core.check_value_bytes(value.len())?;
+        self.core.catalog.check_value_bytes(value.len())?;
         self.write(key, Some(value), |partition| {
             partition.shard.put(&partition.handle, key, value, durability)
         })
@@ -76,7 +66,7 @@ impl Keyspace {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        self.delete_with(key, self.inner.core.options.durability)
+        self.delete_with(key, self.core.options.durability)
     }
 
     /// Deletes a key with a durability of its own.
@@ -99,15 +89,15 @@ impl Keyspace {
         value: Option<&[u8]>,
         write: impl Fn(&OpenPartition) -> Result<()>,
     ) -> Result<()> {
-        let core = &self.inner.core;
-        core.check_key_bytes(key.len())?;
+        let core = &self.core;
+        core.catalog.check_key_bytes(key.len())?;
         let sampled = core.sampler.begin();
         loop {
-            let gate = core.gate.pass();
-            let view = self.inner.view.load();
+            let gate = core.catalog.gate.pass();
+            let view = self.state.load();
             let partition = view.route(key);
             let stripe = partition.state.latch.share(key);
-            core.check_writable()?;
+            core.catalog.check_writable()?;
             if partition.is_current()? {
                 let written = self.write_through(key, value, || write(partition));
                 let delay = partition.state.record(key);
@@ -127,7 +117,7 @@ impl Keyspace {
         value: Option<&[u8]>,
         write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        match &self.inner.core.hot_cache {
+        match &self.core.hot_cache {
             Some(cache) => cache.write_through(self.id(), key, value, write),
             None => write(),
         }
@@ -140,7 +130,7 @@ impl Keyspace {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
-        self.delete_range_with(range, self.inner.core.options.durability)
+        self.delete_range_with(range, self.core.options.durability)
     }
 
     /// Deletes all keys of a range, with a durability of its own.
@@ -151,7 +141,7 @@ impl Keyspace {
     pub fn delete_range_with(&self, range: impl KeyBounds, durability: Durability) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete_range(self, range);
-        batch::commit(&self.inner.core, self, batch, durability)
+        write::commit(self.core.writer(), &*self.state, batch, durability)
     }
 
     /// Puts a value if the key is absent. Gives the value that is there otherwise, and `None` if
@@ -178,7 +168,7 @@ impl Keyspace {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<Option<Value>> {
-        self.put_if_absent_with(key, value, self.inner.core.options.durability)
+        self.put_if_absent_with(key, value, self.core.options.durability)
     }
 
     /// Puts a value if the key is absent, with a durability of its own.
@@ -225,7 +215,7 @@ impl Keyspace {
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
     ) -> Result<Swap> {
-        self.compare_and_swap_with(key, expected, new, self.inner.core.options.durability)
+        self.compare_and_swap_with(key, expected, new, self.core.options.durability)
     }
 
     /// Replaces a value if it is the expected one, with a durability of its own.
@@ -240,16 +230,16 @@ impl Keyspace {
         new: Option<&[u8]>,
         durability: Durability,
     ) -> Result<Swap> {
-        let (core, key) = (&self.inner.core, key.as_ref());
-        core.check_key_bytes(key.len())?;
-        core.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        let (core, key) = (&self.core, key.as_ref());
+        core.catalog.check_key_bytes(key.len())?;
+        core.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
         let sampled = core.sampler.begin();
         loop {
-            let gate = core.gate.pass();
-            let view = self.inner.view.load();
+            let gate = core.catalog.gate.pass();
+            let view = self.state.load();
             let partition = view.route(key);
             let stripe = partition.state.latch.own(key);
-            core.check_writable()?;
+            core.catalog.check_writable()?;
             if !partition.is_current()? {
                 continue;
             }

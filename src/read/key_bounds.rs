@@ -1,6 +1,6 @@
 //! Ranges of keys, as callers write them.
 
-use crate::placement::KeyRange;
+use crate::placement::{KeyRange, after_prefix, just_after};
 use std::ops::{
     Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
 };
@@ -138,22 +138,4 @@ impl Bounds {
         };
         Self { range: KeyRange { start: start.into(), end: end.map(Into::into) }, prefix }
     }
-}
-
-/// The smallest key that is greater.
-pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next
-}
-
-/// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut end = prefix.get(..=kept)?.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    Some(end)
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// A directory, or a lock file, that was opened.
-pub(super) struct Place {
+pub(crate) struct Place {
     what: String,
     path: PathBuf,
     id: FileId,
@@ -29,7 +29,7 @@ pub(super) struct Place {
 
 impl Place {
     /// Notes what a path names: a directory or a file. `path` must be resolved.
-    pub(super) fn note(what: impl Into<String>, path: &Path) -> Result<Self> {
+    pub(crate) fn note(what: impl Into<String>, path: &Path) -> Result<Self> {
         let id = FileId::of(&path.metadata().map_err(io("look at", path))?);
         Ok(Self { what: what.into(), path: path.to_owned(), id })
     }
@@ -53,7 +53,7 @@ impl Place {
 }
 
 /// The places of a store.
-pub(super) struct Places {
+pub(crate) struct Places {
     opened: Mutex<Vec<Place>>,
     looked: Mutex<Instant>,
 }
@@ -65,16 +65,16 @@ impl Default for Places {
 }
 
 impl Places {
-    pub(super) fn new(opened: Vec<Place>) -> Self {
+    pub(crate) fn new(opened: Vec<Place>) -> Self {
         Self { opened: Mutex::new(opened), looked: Mutex::new(Instant::now()) }
     }
 
-    pub(super) fn add(&self, place: Place) {
+    pub(crate) fn add(&self, place: Place) {
         self.opened.lock().push(place);
     }
 
     /// Lets go of a directory and what is below it.
-    pub(super) fn remove(&self, directory: &Path) {
+    pub(crate) fn remove(&self, directory: &Path) {
         self.opened.lock().retain(|place| !place.path.starts_with(directory));
     }
 
@@ -83,12 +83,12 @@ impl Places {
     /// # Errors
     ///
     /// `Io`, with both.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.opened.lock().iter().try_for_each(Place::check)
     }
 
     /// The same, unless it was asked within the last second.
-    pub(super) fn check_if_due(&self) -> Result<()> {
+    pub(crate) fn check_if_due(&self) -> Result<()> {
         {
             let mut looked = self.looked.lock();
             if looked.elapsed() < EVERY {
@@ -102,7 +102,7 @@ impl Places {
 
 /// A path without symbolic links, `.` and `..`, as far as it is there; what is to be created below
 /// is added as it was given.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     let whole = std::path::absolute(path).map_err(io("resolve", path))?;
     let mut missing = Vec::new();
     let mut there = whole.as_path();
@@ -128,9 +128,9 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
 
 /// Refuses shards whose directories overlap, by resolved paths: removing one would remove another.
 /// `shards` are (number, directory); each is taken from the store's directory if it is relative.
-pub(super) fn check_overlaps<'a>(
+pub(crate) fn check_overlaps<'a>(
     store: &Path,
-    shards: impl IntoIterator<Item = (crate::ShardId, &'a Path)>,
+    shards: impl IntoIterator<Item = (crate::id::ShardId, &'a Path)>,
 ) -> Result<()> {
     let store = resolve(store)?;
     let mut taken = vec![("the store's metadata".to_owned(), store.join("metadata"))];
@@ -157,7 +157,7 @@ pub(super) fn check_overlaps<'a>(
 }
 
 /// Refuses a new directory inside any store's shard: when that shard is removed, it would go, too.
-pub(super) fn check_outside_shards(what: &str, directory: &Path) -> Result<()> {
+pub(crate) fn check_outside_shards(what: &str, directory: &Path) -> Result<()> {
     let directory = resolve(directory)?;
     // Its own `SHARD` may be there: of a creation that was interrupted.
     match directory.ancestors().skip(1).find(|above| above.join("SHARD").exists()) {
@@ -178,7 +178,7 @@ fn overlap(what: &str, path: &Path, other: &str, other_path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ShardId;
+    use crate::id::ShardId;
 
     #[test]
     fn paths_are_resolved_as_far_as_they_are_there() {

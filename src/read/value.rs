@@ -15,11 +15,11 @@ enum Place {
 }
 
 impl Value {
-    pub(super) const fn new(value: EngineValue) -> Self {
+    pub(crate) const fn new(value: EngineValue) -> Self {
         Self(Place::ShardEngine(value))
     }
 
-    pub(super) const fn cached(value: CachedValue) -> Self {
+    pub(crate) const fn cached(value: CachedValue) -> Self {
         Self(Place::Cached(value))
     }
 }

@@ -3,7 +3,7 @@
 //! A partition that was made by linking files may hold rows of its neighbours, until it is
 //! trimmed. Point reads never ask for those; cursors pass over them here.
 
-use super::view::{OpenPartition, View};
+use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineCursor, Read, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::{KeyRange, PartitionRange, TokenRange};
@@ -63,12 +63,12 @@ impl RowFilter {
 }
 
 /// The partition with this index, with its filter.
-pub(super) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>, RowFilter)> {
+pub(crate) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>, RowFilter)> {
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
 /// What a scan leaves out because it is damaged, described; shared by its cursors.
-pub(super) type LeftOut = Arc<Mutex<Vec<String>>>;
+pub(crate) type LeftOut = Arc<Mutex<Vec<String>>>;
 
 /// A cursor over the rows of a partition.
 pub(crate) struct PartitionCursor {
@@ -107,7 +107,7 @@ impl PartitionCursor {
 
     /// The same, if damage ends it as if there were no more rows, which is noted; none if it cannot
     /// be opened for damage.
-    pub(super) fn open_sound(
+    pub(crate) fn open_sound(
         partition: &OpenPartition,
         filter: RowFilter,
         range: &KeyRange,

@@ -22,7 +22,7 @@ use std::path::Path;
 const FORMAT: u32 = 1;
 
 /// Adds to an error of the operating system what was being done to which path.
-pub(super) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |error| {
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -54,7 +54,7 @@ impl Drop for DirectoryLock {
 
 impl DirectoryLock {
     /// Locks a store by a file of its own, which names the process.
-    pub(super) fn take(store: &Path) -> Result<Self> {
+    pub(crate) fn take(store: &Path) -> Result<Self> {
         let path = store.join("LOCK");
         let mut file = take(&path, true, |file| in_use(store, file))?;
         let process = std::process::id();
@@ -66,7 +66,7 @@ impl DirectoryLock {
     }
 
     /// Locks a shard by its identity: a copy of the store may have the same one.
-    pub(super) fn take_shard(shard: &Path) -> Result<Self> {
+    pub(crate) fn take_shard(shard: &Path) -> Result<Self> {
         let path = shard.join("SHARD");
         let file = take(&path, false, |_| {
             Error::new(
@@ -139,10 +139,10 @@ fn in_use(store: &Path, lock: &mut File) -> Error {
 
 /// What an identity file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) store: u128,
+pub(crate) struct Identity {
+    pub(crate) store: u128,
     /// None in the store's own file.
-    pub(super) shard: Option<ShardId>,
+    pub(crate) shard: Option<ShardId>,
 }
 
 impl Identity {
@@ -162,13 +162,13 @@ impl Identity {
     }
 
     /// The identity in a file; none if the file is not there.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let Some(body) = read_line_file(path)? else { return Ok(None) };
         Self::parse(&body).map(Some).ok_or_else(|| damaged(path))
     }
 
     /// Writes the file so that after a crash it is there whole or not at all.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         write_line_file(path, &self.body())
     }
 }
@@ -182,7 +182,7 @@ fn damaged(path: &Path) -> Error {
 
 /// Reads a small file of lines, without its first one, the format, and its last one, the checksum;
 /// none if it is not there.
-pub(super) fn read_line_file(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_line_file(path: &Path) -> Result<Option<String>> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -210,7 +210,7 @@ pub(super) fn read_line_file(path: &Path) -> Result<Option<String>> {
 }
 
 /// Writes such a file so that after a crash it is there whole or not at all.
-pub(super) fn write_line_file(path: &Path, body: &str) -> Result<()> {
+pub(crate) fn write_line_file(path: &Path, body: &str) -> Result<()> {
     let body = format!("annulus {FORMAT}\n{body}");
     let checksum = crc32fast::hash(body.as_bytes());
     let temporary = path.with_extension("tmp");
@@ -224,13 +224,13 @@ pub(super) fn write_line_file(path: &Path, body: &str) -> Result<()> {
 }
 
 /// Renames durably.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(io("rename", from))?;
     sync_parent(to)
 }
 
 /// Creates a directory durably, unless it is there. The one above it must be there.
-pub(super) fn create(directory: &Path) -> Result<()> {
+pub(crate) fn create(directory: &Path) -> Result<()> {
     match fs::create_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => {
             Ok(())
@@ -241,7 +241,7 @@ pub(super) fn create(directory: &Path) -> Result<()> {
 }
 
 /// Creates a directory below `top` and what is missing between the two, durably.
-pub(super) fn create_below(top: &Path, directory: &Path) -> Result<()> {
+pub(crate) fn create_below(top: &Path, directory: &Path) -> Result<()> {
     if directory == top || directory.is_dir() {
         return Ok(());
     }
@@ -252,7 +252,7 @@ pub(super) fn create_below(top: &Path, directory: &Path) -> Result<()> {
 }
 
 /// Makes the entries of a directory durable.
-pub(super) fn sync(directory: &Path) -> Result<()> {
+pub(crate) fn sync(directory: &Path) -> Result<()> {
     if crate::os::failpoint::skip("sync-directory-at-creation") {
         return Ok(());
     }
@@ -268,7 +268,7 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 /// Whether a directory is missing, or holds nothing but these entries.
-pub(super) fn holds_only(directory: &Path, names: &[&str]) -> Result<bool> {
+pub(crate) fn holds_only(directory: &Path, names: &[&str]) -> Result<bool> {
     match fs::read_dir(directory) {
         Ok(mut entries) => Ok(entries.all(|entry| {
             entry.is_ok_and(|entry| names.iter().any(|name| entry.file_name() == *name))

@@ -2,14 +2,14 @@
 
 use super::cursor_factory::CursorFactory;
 use super::partition_cursor::{PartitionCursor, RowFilter, filtered};
-use super::view::{OpenPartition, View};
+use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction};
 use crate::error::Result;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(super) struct ConcatCursor {
+pub(crate) struct ConcatCursor {
     source: CursorFactory,
     rest: Rest,
     cursor: Option<PartitionCursor>,
@@ -65,7 +65,7 @@ impl Rest {
 
 impl ConcatCursor {
     /// A chain that stands on its first row.
-    pub(super) fn start(
+    pub(crate) fn start(
         source: CursorFactory,
         view: Arc<View>,
         indexes: Range<usize>,
@@ -76,16 +76,16 @@ impl ConcatCursor {
         Ok(chain)
     }
 
-    pub(super) fn row(&self) -> Option<(&[u8], &[u8])> {
+    pub(crate) fn row(&self) -> Option<(&[u8], &[u8])> {
         self.cursor.as_ref()?.row()
     }
 
     /// How many partitions were opened so far.
-    pub(super) fn opened(&self) -> usize {
+    pub(crate) fn opened(&self) -> usize {
         self.opened
     }
 
-    pub(super) fn advance(&mut self) -> Result<()> {
+    pub(crate) fn advance(&mut self) -> Result<()> {
         if let Some(cursor) = &mut self.cursor {
             cursor.advance();
             self.skip_to_row()?;

@@ -1,57 +1,17 @@
 //! What a store can be told: plain data, checked once, never silently corrected.
 
+use crate::catalog::Limits;
+use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
-
-/// How far a write has got when it is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Durability {
-    /// Handed to the operating system: survives the end of the process, however it ends. A power
-    /// cut may take the last writes of each shard; what remains of a shard is always a prefix of
-    /// what was written to it.
-    #[default]
-    Buffered,
-    /// Synced to the disk: survives a power cut.
-    Synced,
-}
-
-/// How blocks are compressed on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// LZ4 on every level: little processor time.
-    Lz4,
-    /// LZ4, and Zstandard on the last level, which holds most of the data.
-    #[default]
-    Lz4ThenZstd,
-}
-
-/// What an opening does where a write-ahead log is damaged before its end: a flipped bit, a sector
-/// that cannot be right. The torn end that a power cut leaves is no damage; it is cut and reported
-/// in [`RecoveryReport::lost`](crate::RecoveryReport::lost).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogDamage {
-    /// Refuses, with the log and the place in it, and changes nothing.
-    #[default]
-    Refuse,
-    /// Keeps what was written to that shard before the damage and drops what was written after it,
-    /// also what was synced. [`RecoveryReport::lost`](crate::RecoveryReport::lost) says what. To be used on a
-    /// copy, or when there is none.
-    DropRest,
-}
 
 /// The settings of an open store. They are not stored: each opening may choose others.
 ///
@@ -196,46 +156,24 @@ impl Options {
         self.rebalance.validate()?;
         self.reshape.validate()
     }
-}
 
-/// How to read: the settings of one get, scan or count.
-///
-/// ```
-/// use annulus::ReadOptions;
-/// use std::time::Duration;
-///
-/// let options = ReadOptions::new().timeout(Duration::from_millis(50));
-/// # let _ = options;
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct ReadOptions {
-    /// Give up with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) after this long. A
-    /// scan's time runs from its creation. Default: never.
-    pub timeout: Option<Duration>,
-    /// Leave the block cache as it is: for scans of data that nobody will ask for again soon.
-    /// Default: false.
-    pub bypass_cache: bool,
-}
-
-impl ReadOptions {
-    /// The defaults.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { timeout: None, bypass_cache: false }
+    pub(super) const fn engine(&self) -> EngineOptions {
+        EngineOptions {
+            cache_bytes: self.cache_bytes,
+            write_buffer_bytes: self.write_buffer_bytes,
+            compression: self.compression,
+            bloom_bits_per_key: self.bloom_bits_per_key,
+            background_threads: self.background_threads,
+            open_files_per_shard: self.open_files_per_shard,
+            log_damage: self.log_damage,
+        }
     }
 
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Sets [`bypass_cache`](Self::bypass_cache).
-    #[must_use]
-    pub const fn bypass_cache(mut self, bypass: bool) -> Self {
-        self.bypass_cache = bypass;
-        self
+    pub(super) const fn limits(&self) -> Limits {
+        Limits {
+            key_bytes_max: self.key_bytes_max,
+            value_bytes_max: self.value_bytes_max,
+            partitions_per_shard_max: self.partitions_per_shard_max,
+        }
     }
 }

@@ -6,12 +6,12 @@
 //! them is written. It is tried again after a rest that grows with each failure, by whichever batch
 //! comes next, so that healthy batches do not pay a failing sync each.
 
-use super::core::Core;
 use super::redo::{Redo, fence_key, read_fences, record_key};
+use crate::catalog::Catalog;
+use crate::engine::Durability;
 use crate::engine::{Engine, EngineBatch, ShardEngine, WriteBatch as _};
 use crate::error::{Error, Result};
 use crate::id::ShardId;
-use crate::options::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
 use std::ops::Range;
@@ -32,12 +32,12 @@ const REST_MAX: Duration = Duration::from_secs(60);
 
 /// A batch between steps 3 and 5.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Whole {
-    pub(super) number: u64,
+pub(crate) struct Whole {
+    pub(crate) number: u64,
     /// The bytes of its record.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// The shards of its parts.
-    pub(super) shards: Box<[ShardId]>,
+    pub(crate) shards: Box<[ShardId]>,
 }
 
 /// A shard whose last sync failed.
@@ -49,7 +49,7 @@ struct Sick {
 
 /// The numbers of batches, and what is to be settled.
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// The number of the next batch.
     next: u64,
     /// Batches between steps 1 and 3.
@@ -73,7 +73,7 @@ struct Work {
 }
 
 impl State {
-    pub(super) fn beginning_at(next: u64) -> Self {
+    pub(crate) fn beginning_at(next: u64) -> Self {
         Self { next, ..Self::default() }
     }
 
@@ -82,7 +82,7 @@ impl State {
     /// # Errors
     ///
     /// Those of a shard that could not be synced; the batch is to be refused.
-    pub(super) fn begin(&mut self, shards: &[ShardId]) -> Result<u64> {
+    pub(crate) fn begin(&mut self, shards: &[ShardId]) -> Result<u64> {
         if let Some((id, sick)) = shards.iter().find_map(|id| self.sick.get_key_value(id)) {
             return Err(sick.refusal(*id));
         }
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// All parts of a batch are written.
-    pub(super) fn end(&mut self, batch: Whole) {
+    pub(crate) fn end(&mut self, batch: Whole) {
         self.running.remove(&batch.number);
         self.add(batch);
     }
@@ -103,7 +103,7 @@ impl State {
         self.whole.push(batch);
     }
 
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.whole.len() >= crate::os::failpoint::size("ANNULUS_SETTLE_RECORDS", SETTLE_RECORDS)
             || self.bytes >= SETTLE_BYTES
             || (self.fences >= SETTLE_FENCES && !self.whole.is_empty())
@@ -119,7 +119,7 @@ impl State {
 
     /// The fence for the target of a reshape, whose sources are sealed; none if there is no record
     /// that a replay could apply.
-    pub(super) fn fence(&mut self) -> Option<u64> {
+    pub(crate) fn fence(&mut self) -> Option<u64> {
         (self.settled_below() < self.next).then(|| {
             self.fences += 1;
             self.next
@@ -203,10 +203,10 @@ fn rest(failures: u32) -> Duration {
 impl Redo {
     /// Settles when enough has gathered, or a shard is to be tried again, unless another thread is
     /// at it. A failure is not the caller's, whose batch is whole: it is logged.
-    pub(super) fn settle_if_due(&self, core: &Core) {
+    pub(crate) fn settle_if_due(&self, catalog: &Catalog) {
         if self.state.lock().is_due()
             && let Some(_settling) = self.settling.try_lock()
-            && let Err(error) = self.settle_locked(core)
+            && let Err(error) = self.settle_locked(catalog)
         {
             tracing::warn!(%error, "cannot settle batches yet");
         }
@@ -217,16 +217,16 @@ impl Redo {
     /// # Errors
     ///
     /// Of a shard that cannot be synced. The batches of others are settled.
-    pub(crate) fn settle(&self, core: &Core) -> Result<()> {
+    pub(crate) fn settle(&self, catalog: &Catalog) -> Result<()> {
         let _settling = self.settling.lock();
         self.state.lock().end_rests();
-        self.settle_locked(core)?;
+        self.settle_locked(catalog)?;
         self.state.lock().first_failure().map_or(Ok(()), Err)
     }
 
-    fn settle_locked(&self, core: &Core) -> Result<()> {
+    fn settle_locked(&self, catalog: &Catalog) -> Result<()> {
         let Work { batches, shards } = self.state.lock().take(Instant::now());
-        let open = core.shards.load_full();
+        let open = catalog.shards();
         // A shard that has left the store has no part of any batch any more: its partitions were
         // handed over, and there the batches were synced before the commit.
         let skip = crate::os::failpoint::skip("settle-sync");
@@ -249,7 +249,7 @@ impl Redo {
             remove_markers(&open, &settled);
             open.values().try_for_each(|shard| shard.sync())?;
         }
-        let removed = self.remove_records(core, &settled, below);
+        let removed = self.remove_records(catalog, &settled, below);
         let mut state = self.state.lock();
         state.lowest_in_work = None;
         if removed.is_err() {
@@ -266,11 +266,11 @@ impl Redo {
 
     /// Step 5, and the fences below the lowest number that is not settled: no record is left to
     /// which they matter. One that is being committed just now is left to the next settling.
-    fn remove_records(&self, core: &Core, settled: &[Whole], below: u64) -> Result<()> {
+    fn remove_records(&self, catalog: &Catalog, settled: &[Whole], below: u64) -> Result<()> {
         if settled.is_empty() {
             return Ok(());
         }
-        let metadata = &core.metadata.engine;
+        let metadata = &catalog.metadata.engine;
         let mut gone = EngineBatch::default();
         for run in runs(settled) {
             let (start, end) = (record_key(run.start), record_key(run.end));
@@ -278,7 +278,7 @@ impl Redo {
         }
         let fences = std::mem::take(&mut self.state.lock().fences);
         if fences > 0 {
-            let there = read_fences(&core.metadata)?;
+            let there = read_fences(&catalog.metadata)?;
             let (passed, left): (Vec<_>, Vec<_>) =
                 there.into_iter().partition(|(_, fence)| *fence <= below);
             for (partition, _) in passed {
@@ -286,7 +286,7 @@ impl Redo {
             }
             self.state.lock().fences += left.len();
         }
-        metadata.write(gone, crate::os::failpoint::synced("settle-records"))?;
+        metadata.write(gone, Durability::synced_unless_skipped("settle-records"))?;
         if crate::os::failpoint::skip("settle-records") {
             return Ok(());
         }

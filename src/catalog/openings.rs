@@ -17,10 +17,10 @@
 
 use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
+use crate::engine::Durability;
 use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::options::Durability;
 use crate::os::parallel;
 use crate::topology::{decode, encode};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn accepted(metadata: &Metadata) -> Result<Vec<u128>> {
 /// # Errors
 ///
 /// `Damaged`, naming the shard, and the directory of the store that opened it last.
-pub(super) fn check(
+pub(crate) fn check(
     metadata: &Metadata,
     store: &Path,
     shards: &[(ShardId, PathBuf)],
@@ -94,13 +94,13 @@ pub(super) fn check(
 }
 
 /// That every shard was last opened by this store; what the metadata must go on accepting.
-pub(super) struct Checked {
+pub(crate) struct Checked {
     kept: Vec<u128>,
 }
 
 impl Checked {
     /// Notes a new opening on both sides. All shards are locked.
-    pub(super) fn note(
+    pub(crate) fn note(
         self,
         metadata: &Metadata,
         store: &Path,
@@ -144,7 +144,7 @@ fn refusal(store: &Path, shard: ShardId, directory: &Path, by: &str) -> Error {
 }
 
 /// Takes a shard's knowledge of its last opening away, with the shard.
-pub(super) fn forget(shard: &Path) -> Result<()> {
+pub(crate) fn forget(shard: &Path) -> Result<()> {
     let path = shard.join(FILE);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

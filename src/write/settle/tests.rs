@@ -95,9 +95,9 @@ fn rests_grow_and_end() {
 
 #[cfg(feature = "failpoints")]
 mod with_a_sick_shard {
-    use super::super::super::record_key::parse_number;
     use super::super::super::redo::RECORD_PREFIX;
     use super::*;
+    use crate::catalog::record_key::parse_number;
     use crate::topology::KeyspaceSpec;
     use crate::{Batch, ErrorKind, Keyspace, Options, Store};
     use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ mod with_a_sick_shard {
     }
 
     fn records(store: &Store) -> usize {
-        store.core().metadata.records(RECORD_PREFIX, parse_number).unwrap().len()
+        store.core().catalog.metadata.records(RECORD_PREFIX, parse_number).unwrap().len()
     }
 
     /// The story: one shard that could not be synced let every settling fail, so that it stayed
@@ -187,7 +187,10 @@ mod with_a_sick_shard {
             store.write(batch(&rows, [0, 2], 100 + n)).unwrap();
         }
         let file = make_sick(directory.path());
-        assert_eq!(store.core().redo.settle(store.core()).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(
+            store.core().redo.settle(&store.core().catalog).unwrap_err().kind(),
+            ErrorKind::Io
+        );
         assert_eq!(records(&store), 10);
         // Written later, on the shard that was synced: a replay must not undo it.
         rows.put("0/3", "later").unwrap();
@@ -225,7 +228,7 @@ mod with_a_sick_shard {
     fn fences_do_not_gather() {
         let directory = tempfile::tempdir().unwrap();
         let (store, rows) = open(&directory);
-        let fences = || read_fences(&store.core().metadata).unwrap().len();
+        let fences = || read_fences(&store.core().catalog.metadata).unwrap().len();
         let move_all = |n: u32| {
             for partition in rows.stats().unwrap() {
                 let to = ShardId((partition.owner.0 + 1) % 3);
@@ -235,7 +238,7 @@ mod with_a_sick_shard {
         };
         (0..5).for_each(move_all);
         assert!(fences() <= 3, "{}", fences());
-        store.core().redo.settle(store.core()).unwrap();
+        store.core().redo.settle(&store.core().catalog).unwrap();
         assert_eq!(fences(), 0);
         let partition = rows.stats().unwrap().remove(0);
         let to = ShardId((partition.owner.0 + 1) % 3);

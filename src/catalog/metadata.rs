@@ -1,12 +1,12 @@
 //! The store's metadata: a small engine instance that holds the topology and the redo records.
 
-use super::key_bounds::{Bounds, Prefix};
 use crate::engine::{
     Cursor, Direction, Engine, EngineBatch, LockGuard, Read, Resources, ShardEngine,
     WriteBatch as _,
 };
+use crate::engine::{Durability, EngineOptions, LogDamage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Durability, LogDamage, Options};
+use crate::placement::KeyRange;
 use crate::topology::{Topology, decode_topology, encode_topology};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
-    pub(super) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
+    pub(crate) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
         ShardEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let (engine, id) = (&metadata.engine, store.to_be_bytes());
@@ -28,13 +28,13 @@ impl Metadata {
         metadata.commit(&encode_topology(topology)?)
     }
 
-    pub(super) fn open(directory: &Path, keep: LockGuard, log_damage: LogDamage) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, keep: LockGuard, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
             ShardEngine::open(directory, resources, keep, &[])
         })
     }
 
-    pub(super) fn open_read_only(directory: &Path, log_damage: LogDamage) -> Result<Self> {
+    pub(crate) fn open_read_only(directory: &Path, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
             ShardEngine::open_read_only(directory, resources, None)
         })
@@ -45,21 +45,13 @@ impl Metadata {
         log_damage: LogDamage,
         open: impl FnOnce(&Resources) -> Result<ShardEngine>,
     ) -> Result<Self> {
-        // A topology is some kilobytes, and settling bounds the redo records.
-        let small = Options {
-            cache_bytes: 1 << 20,
-            write_buffer_bytes: 64 << 20,
-            log_damage,
-            open_files_per_shard: Some(64),
-            ..Options::default()
-        };
-        let engine = open(&Resources::new(&small, 1))
+        let engine = open(&Resources::new(&EngineOptions::small(log_damage), 1))
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
         Ok(Self { engine, directory: directory.to_owned() })
     }
 
     /// The present topology, of the store with this number.
-    pub(super) fn topology(&self, store: u128) -> Result<Topology> {
+    pub(crate) fn topology(&self, store: u128) -> Result<Topology> {
         let place = self.directory.display();
         let owner = self.engine.get(self.engine.bookkeeping(), STORE_KEY, Read::PRESENT)?;
         if owner.as_deref() != Some(&store.to_be_bytes()) {
@@ -89,7 +81,7 @@ impl Metadata {
     /// file. IMPORTANT: the second step is what makes damage to the log safe. The log's recovery
     /// takes a damaged record for the end of the log; were the topology only there, an older one
     /// would come back and the partitions it does not know would be dropped as orphans.
-    pub(super) fn commit(&self, topology: &[u8]) -> Result<()> {
+    pub(crate) fn commit(&self, topology: &[u8]) -> Result<()> {
         self.record(topology, EngineBatch::default())?;
         crate::os::failpoint::hit("topology-after-commit");
         self.engine.flush()
@@ -100,7 +92,7 @@ impl Metadata {
     /// removed that an older topology knows.
     pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
         others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
-        self.engine.write(others, crate::os::failpoint::synced("commit"))
+        self.engine.write(others, Durability::synced_unless_skipped("commit"))
     }
 
     /// The records whose keys begin with a prefix, in order, with what the rest of their keys says.
@@ -113,7 +105,7 @@ impl Metadata {
         prefix: &[u8],
         parse: impl Fn(&[u8]) -> Option<K>,
     ) -> Result<Vec<(K, Vec<u8>)>> {
-        let range = Bounds::of(&Prefix::new(prefix)).range;
+        let range = KeyRange::of_prefix(prefix);
         let mut records = Vec::new();
         let read = Read::PRESENT;
         let mut cursor =

@@ -45,15 +45,15 @@
 //! anew completes the batch.
 
 use super::batch::Op;
-use super::core::Core;
-use super::metadata::Metadata;
-use super::record_key::{self, parse_number};
 use super::routed::{Part, RoutedBatch, Views};
 use super::settle::{State, Whole};
+use crate::catalog::Catalog;
+use crate::catalog::Metadata;
+use crate::catalog::record_key::{self, parse_number};
+use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::options::Durability;
 use crate::placement::KeyRange;
 use crate::topology::{PartitionName, decode, encode};
 use parking_lot::Mutex;
@@ -62,19 +62,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(super) const RECORD_PREFIX: &[u8] = b"redo/";
+pub(crate) const RECORD_PREFIX: &[u8] = b"redo/";
 const FENCE_PREFIX: &[u8] = b"fence/";
 /// The first key after all fences.
 const FENCE_END: &[u8] = b"fence0";
 
 /// What a replay needs: the operations, to be routed again.
 #[derive(Serialize, Deserialize)]
-pub(super) struct RedoRecord<'a> {
+pub(crate) struct RedoRecord<'a> {
     ops: Cow<'a, [Op]>,
 }
 
 impl<'a> RedoRecord<'a> {
-    pub(super) fn of(ops: &'a [Op]) -> Self {
+    pub(crate) fn of(ops: &'a [Op]) -> Self {
         Self { ops: Cow::Borrowed(ops) }
     }
 }
@@ -82,15 +82,15 @@ impl<'a> RedoRecord<'a> {
 /// The numbers of batches over several shards, and what is left to be settled.
 #[derive(Default)]
 pub(crate) struct Redo {
-    pub(super) state: Mutex<State>,
-    pub(super) settling: Mutex<()>,
+    pub(crate) state: Mutex<State>,
+    pub(crate) settling: Mutex<()>,
 }
 
 impl Redo {
     /// Steps 1 to 3. The caller owns the stripes of every key.
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &self,
-        core: &Core,
+        catalog: &Catalog,
         record: &RedoRecord<'_>,
         parts: Vec<(ShardId, Part)>,
         durability: Durability,
@@ -98,10 +98,10 @@ impl Redo {
         let record = encode("a redo record", record)?;
         let shards: Box<[ShardId]> = parts.iter().map(|(shard, _)| *shard).collect();
         let number = self.state.lock().begin(&shards)?;
-        let done = write_steps(core, number, &record, parts, durability);
+        let done = write_steps(catalog, number, &record, parts, durability);
         if let Err(error) = done {
             // The number stays among the running ones, so settling never passes it.
-            core.doubt(&error);
+            catalog.mark_in_doubt(&error);
             return Err(Error::new(
                 ErrorKind::InDoubt,
                 format!("batch {number} may be half applied; open the store anew to complete it ({error})"),
@@ -135,12 +135,12 @@ impl Redo {
     }
 
     /// Completes what a crash interrupted. Runs before anybody else can write.
-    pub(super) fn replay(&self, core: &Core, views: &impl Views) -> Result<usize> {
-        let records = core.metadata.records(RECORD_PREFIX, parse_number)?;
-        let fences = read_fences(&core.metadata)?;
+    pub(crate) fn replay(&self, catalog: &Catalog, views: &impl Views) -> Result<usize> {
+        let records = catalog.metadata.records(RECORD_PREFIX, parse_number)?;
+        let fences = read_fences(&catalog.metadata)?;
         let mut next = records.last().map_or(1, |(number, _)| number + 1);
         let mut any_marker = false;
-        for shard in core.shards.load().values() {
+        for shard in catalog.shards().values() {
             if let Some(last) = last_marker(shard)? {
                 any_marker = true;
                 next = next.max(last + 1);
@@ -151,28 +151,28 @@ impl Redo {
             replay_one(views, &fences, *number, record)?;
         }
         if any_marker || !records.is_empty() {
-            settle_below(&core.metadata.engine, &core.shards.load(), next)?;
+            settle_below(&catalog.metadata.engine, &catalog.shards(), next)?;
         }
         if !fences.is_empty() {
             // Numbers may begin at 1 again now.
             let mut gone = EngineBatch::default();
-            gone.delete_range(core.metadata.engine.bookkeeping(), FENCE_PREFIX, FENCE_END);
-            core.metadata.engine.write(gone, Durability::Synced)?;
+            gone.delete_range(catalog.metadata.engine.bookkeeping(), FENCE_PREFIX, FENCE_END);
+            catalog.metadata.engine.write(gone, Durability::Synced)?;
         }
         Ok(records.len())
     }
 }
 
 fn write_steps(
-    core: &Core,
+    catalog: &Catalog,
     number: u64,
     record: &[u8],
     parts: Vec<(ShardId, Part)>,
     durability: Durability,
 ) -> Result<()> {
-    let metadata = &core.metadata.engine;
+    let metadata = &catalog.metadata.engine;
     let durability = match durability {
-        Durability::Synced => crate::os::failpoint::synced("redo-record"),
+        Durability::Synced => Durability::synced_unless_skipped("redo-record"),
         buffered => buffered,
     };
     metadata.put(metadata.bookkeeping(), &record_key(number), record, durability)?;
@@ -250,25 +250,25 @@ fn missing_parts(
 }
 
 /// How many batches a replay would complete, in a store that is opened read-only.
-pub(super) fn count_unfinished(core: &Core, views: &impl Views) -> Result<usize> {
-    let fences = read_fences(&core.metadata)?;
+pub(crate) fn count_unfinished(catalog: &Catalog, views: &impl Views) -> Result<usize> {
+    let fences = read_fences(&catalog.metadata)?;
     let mut unfinished = 0;
-    for (number, record) in core.metadata.records(RECORD_PREFIX, parse_number)? {
+    for (number, record) in catalog.metadata.records(RECORD_PREFIX, parse_number)? {
         let parts = missing_parts(views, &fences, number, &record)?;
         unfinished += usize::from(!parts.is_empty());
     }
     Ok(unfinished)
 }
 
-pub(super) fn record_key(number: u64) -> Vec<u8> {
+pub(crate) fn record_key(number: u64) -> Vec<u8> {
     record_key::numbered(RECORD_PREFIX, number)
 }
 
-pub(super) fn fence_key(partition: PartitionName) -> Vec<u8> {
+pub(crate) fn fence_key(partition: PartitionName) -> Vec<u8> {
     record_key::of_partition(FENCE_PREFIX, partition)
 }
 
-pub(super) fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
+pub(crate) fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
     let fences = metadata.records(FENCE_PREFIX, record_key::parse_partition)?;
     let number = |(name, number): (PartitionName, Vec<u8>)| {
         let number = parse_number(&number).ok_or_else(|| {

@@ -5,10 +5,10 @@ use super::cursor_factory::{CursorFactory, ShardSnapshots};
 use super::key_bounds::Bounds;
 use super::merge::MergeCursor;
 use super::partition_cursor::{LeftOut, PartitionCursor, filtered};
-use super::view::View;
+use crate::catalog::View;
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::ReadOptions;
+use crate::read::ReadOptions;
 use crate::sampling::ScanSampler;
 use crate::topology::Partitioning;
 use std::ops::RangeInclusive;
@@ -131,7 +131,7 @@ enum Rows {
 
 impl Scan {
     /// None if a partition was superseded since the view was taken.
-    pub(super) fn open(
+    pub(crate) fn open(
         view: &Arc<View>,
         bounds: &Bounds,
         options: ScanOptions,
@@ -259,7 +259,7 @@ impl Scan {
 
 /// The error of a read whose time is up.
 #[cold]
-pub(super) fn deadline_exceeded(what: &str) -> Error {
+pub(crate) fn deadline_exceeded(what: &str) -> Error {
     Error::new(
         ErrorKind::DeadlineExceeded,
         format!("the {what}'s time is up; allow more, or ask for less"),

@@ -1,23 +1,34 @@
 //! The writes of a batch, each with the partitions that it concerns.
 
 use super::batch::{Op, Write};
-use super::key_bounds;
-use super::view::{OpenPartition, View};
+use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
+use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::latch::StripeSet;
-use crate::options::Durability;
-use crate::placement::KeyRange;
+use crate::placement::{KeyRange, just_after};
 use crate::topology::PartitionName;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the views of a batch's keyspaces come from.
-pub(super) trait Views {
-    fn view(&self, keyspace: KeyspaceId) -> Result<Option<Arc<View>>>;
+/// Where the views of a batch's keyspaces come from. `None` for one that was dropped.
+pub(crate) trait Views {
+    fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>>;
+}
+
+impl Views for Keyspaces {
+    fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>> {
+        Some(self.get(&keyspace)?.view())
+    }
+}
+
+impl Views for KeyspaceState {
+    fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>> {
+        (keyspace == self.id()).then(|| self.view())
+    }
 }
 
 /// One write, routed.
@@ -27,7 +38,7 @@ struct Routed<'a> {
 }
 
 /// A batch's writes by shard, with the stripes to take of each partition, in lock order.
-pub(super) struct RoutedBatch<'a> {
+pub(crate) struct RoutedBatch<'a> {
     writes: BTreeMap<ShardId, Vec<Routed<'a>>>,
     stripes: BTreeMap<PartitionName, Stripes>,
 }
@@ -41,7 +52,7 @@ struct Stripes {
 }
 
 /// A stripe that a batch holds, either way.
-pub(super) enum Held<'a> {
+pub(crate) enum Held<'a> {
     Shared { _guard: RwLockReadGuard<'a, ()> },
     Owned { _guard: RwLockWriteGuard<'a, ()> },
 }
@@ -61,13 +72,13 @@ impl Stripes {
 impl<'a> RoutedBatch<'a> {
     /// RoutedBatch operations; those on a keyspace that is gone are left out if `skip_gone`, and are
     /// an error otherwise.
-    pub(super) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
+    pub(crate) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
         let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };
         let mut last: Option<(KeyspaceId, Arc<View>)> = None;
         for op in ops {
             let view = match &last {
                 Some((keyspace, view)) if *keyspace == op.keyspace => Arc::clone(view),
-                _ => match views.view(op.keyspace)? {
+                _ => match views.view(op.keyspace) {
                     Some(view) => view,
                     None if skip_gone => continue,
                     None => {
@@ -109,19 +120,19 @@ impl<'a> RoutedBatch<'a> {
     }
 
     /// Leaves out the writes to some partitions.
-    pub(super) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
+    pub(crate) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
         for writes in self.writes.values_mut() {
             writes.retain(|routed| !partition(routed.partition.name));
         }
     }
 
     /// Takes the stripes of all partitions, in lock order: for itself if `own`.
-    pub(super) fn hold(&self, own: bool) -> Vec<Held<'_>> {
+    pub(crate) fn hold(&self, own: bool) -> Vec<Held<'_>> {
         self.stripes.values().flat_map(|stripes| stripes.take(own)).collect()
     }
 
     /// Whether all partitions are current.
-    pub(super) fn are_current(&self) -> Result<bool> {
+    pub(crate) fn are_current(&self) -> Result<bool> {
         for stripes in self.stripes.values() {
             if !stripes.partition.is_current()? {
                 return Ok(false);
@@ -132,7 +143,7 @@ impl<'a> RoutedBatch<'a> {
 
     /// Records the writes, after them, for the reshapes of their partitions. Gives how long to
     /// wait when nothing is held any more.
-    pub(super) fn record(&self) -> Option<Duration> {
+    pub(crate) fn record(&self) -> Option<Duration> {
         let record = |Routed { partition, write }: &Routed<'_>| match write {
             Write::Put { key, .. } | Write::Delete { key } => partition.state.record(key),
             Write::DeleteRange { start, end, .. } => {
@@ -142,13 +153,13 @@ impl<'a> RoutedBatch<'a> {
         self.writes.values().flatten().filter_map(record).max()
     }
 
-    pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> {
+    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardId> {
         self.writes.keys().copied()
     }
 
     /// The part of one shard in the engine's form. Reads the ends of open ranges, so the stripes
     /// of their partitions must be owned.
-    pub(super) fn part(&self, shard: ShardId) -> Result<Part> {
+    pub(crate) fn part(&self, shard: ShardId) -> Result<Part> {
         let mut part = Part { shard: None, batch: EngineBatch::default() };
         let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
         for Routed { partition, write } in self.writes.get(&shard).into_iter().flatten() {
@@ -188,17 +199,17 @@ fn range_end(
     let read = Read::PRESENT;
     let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
     let greatest = cursor.key().max(greatest_put.filter(|key| *key >= start));
-    Ok(greatest.map(key_bounds::just_after))
+    Ok(greatest.map(just_after))
 }
 
 /// One shard's part of a batch.
-pub(super) struct Part {
-    pub(super) shard: Option<Arc<ShardEngine>>,
-    pub(super) batch: EngineBatch,
+pub(crate) struct Part {
+    pub(crate) shard: Option<Arc<ShardEngine>>,
+    pub(crate) batch: EngineBatch,
 }
 
 impl Part {
-    pub(super) fn write(self, durability: Durability) -> Result<()> {
+    pub(crate) fn write(self, durability: Durability) -> Result<()> {
         match self.shard {
             Some(shard) => shard.write(self.batch, durability),
             None => Ok(()),

@@ -1,7 +1,7 @@
 //! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
 
 use super::partition_cursor::{LeftOut, PartitionCursor, RowFilter};
-use super::view::OpenPartition;
+use crate::catalog::OpenPartition;
 use crate::engine::{Direction, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -16,25 +16,25 @@ use std::time::{Duration, Instant};
 const SERIAL_OPEN_MAX: Duration = Duration::from_millis(1);
 
 /// The cut that a scan reads from: one snapshot of each shard.
-pub(super) type ShardSnapshots = Arc<BTreeMap<ShardId, EngineSnapshot>>;
+pub(crate) type ShardSnapshots = Arc<BTreeMap<ShardId, EngineSnapshot>>;
 
 /// What cursors are opened from.
-pub(super) struct CursorFactory {
-    pub(super) cut: Option<ShardSnapshots>,
-    pub(super) range: KeyRange,
-    pub(super) direction: Direction,
-    pub(super) deadline: Option<Instant>,
-    pub(super) bypass_cache: bool,
-    pub(super) read_ahead: Option<usize>,
+pub(crate) struct CursorFactory {
+    pub(crate) cut: Option<ShardSnapshots>,
+    pub(crate) range: KeyRange,
+    pub(crate) direction: Direction,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) bypass_cache: bool,
+    pub(crate) read_ahead: Option<usize>,
     /// How many threads may open cursors.
-    pub(super) threads: usize,
+    pub(crate) threads: usize,
     /// Where damage is noted, if it is to be left out.
-    pub(super) left_out: Option<LeftOut>,
+    pub(crate) left_out: Option<LeftOut>,
 }
 
 impl CursorFactory {
     /// A cursor that stands on its first row; none if the partition is left out as damaged.
-    pub(super) fn cursor(
+    pub(crate) fn cursor(
         &self,
         partition: &OpenPartition,
         filter: RowFilter,
@@ -59,7 +59,7 @@ impl CursorFactory {
     /// Cursors on all of some partitions, in any order. Opens one after the other for a while, which
     /// suffices where all is in memory, and where threads would cost more than they save. What is
     /// left then, several threads open at the same time.
-    pub(super) fn cursors(
+    pub(crate) fn cursors(
         &self,
         mut partitions: Vec<(Arc<OpenPartition>, RowFilter)>,
     ) -> Result<Vec<PartitionCursor>> {
@@ -115,7 +115,7 @@ impl CursorFactory {
 mod tests {
     use super::*;
     use crate::engine::Cursor;
-    use crate::store::partition_cursor::filtered;
+    use crate::read::partition_cursor::filtered;
     use crate::topology::KeyspaceSpec;
     use crate::{Options, Store};
 

@@ -1,0 +1,48 @@
+//! What is shared of a keyspace by its handles, its readers, its writers and its reshapes.
+
+use super::View;
+use crate::id::KeyspaceId;
+use arc_swap::{ArcSwap, Guard};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The open keyspaces, in the order of their creation.
+pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
+
+/// A keyspace that is open, or was dropped since.
+pub(crate) struct KeyspaceState {
+    id: KeyspaceId,
+    name: Box<str>,
+    view: ArcSwap<View>,
+}
+
+impl KeyspaceState {
+    pub(crate) fn new(view: View) -> Self {
+        let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
+        Self { id, name, view: ArcSwap::from_pointee(view) }
+    }
+
+    pub(crate) const fn id(&self) -> KeyspaceId {
+        self.id
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The present view, for as long as a single operation takes.
+    #[inline]
+    pub(crate) fn load(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The present view, to keep.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Shows another view from now on. Changes of the topology are excluded.
+    pub(super) fn publish(&self, view: View) {
+        self.view.store(Arc::new(view));
+    }
+}

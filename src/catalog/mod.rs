@@ -1,0 +1,309 @@
+//! What exists in an open store and where it is: its metadata, its topology, its keyspaces as their
+//! users see them, its shards, its directories, and whether it takes writes.
+//!
+//! Reads, writes and reshapes rest on it; it knows none of them, and decides nothing.
+
+mod commit_gate;
+pub(crate) mod directory;
+mod health;
+mod keyspace;
+mod metadata;
+pub(crate) mod openings;
+pub(crate) mod places;
+mod publish;
+pub(crate) mod record_key;
+mod view;
+
+pub(crate) use keyspace::{KeyspaceState, Keyspaces};
+pub(crate) use metadata::Metadata;
+pub(crate) use view::{OpenPartition, View};
+
+use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{KeyspaceId, ShardId};
+use crate::os::descriptors;
+use crate::planner::Sizes;
+use crate::topology::{PartitionName, Topology};
+use arc_swap::{ArcSwap, Guard};
+use commit_gate::CommitGate;
+use directory::DirectoryLock;
+use health::Health;
+use parking_lot::Mutex;
+use places::Places;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The open shards.
+pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
+
+/// What is accepted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) key_bytes_max: usize,
+    pub(crate) value_bytes_max: usize,
+    pub(crate) partitions_per_shard_max: usize,
+}
+
+/// The directory of a store, before its engines are open.
+#[derive(Clone)]
+pub(crate) struct Home {
+    /// The store's number, the same in its directory's and its shards' identity files.
+    pub(crate) id: u128,
+    pub(crate) path: PathBuf,
+    /// None if it is opened read-only.
+    pub(crate) lock: Option<Arc<DirectoryLock>>,
+    pub(crate) places: Arc<Places>,
+}
+
+impl Home {
+    /// What keeps the directory locked, for an engine.
+    pub(crate) fn guard(&self) -> LockGuard {
+        self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
+    }
+
+    /// What keeps the directory and that of a shard locked, for the engine of the shard.
+    pub(crate) fn guard_with(&self, shard: DirectoryLock) -> LockGuard {
+        Some(Arc::new((shard, self.lock.clone())))
+    }
+}
+
+/// What exists in an open store and where it is.
+pub(crate) struct Catalog {
+    pub(crate) home: Home,
+    pub(crate) limits: Limits,
+    pub(crate) gate: CommitGate,
+    pub(crate) metadata: Metadata,
+    pub(crate) resources: Resources,
+    /// The open shards. A shard is here from before it owns a partition until after it owns none.
+    shards: ArcSwap<Shards>,
+    topology: ArcSwap<Topology>,
+    keyspaces: ArcSwap<Keyspaces>,
+    /// Held by a change of the topology, from reading the present one to publishing the next.
+    changing: Mutex<()>,
+    health: Health,
+}
+
+impl Catalog {
+    /// The catalog of a store whose engines are open. Its keyspaces are still to be
+    /// [shown](Self::show_keyspaces).
+    pub(crate) fn new(
+        home: Home,
+        limits: Limits,
+        topology: Topology,
+        shards: Shards,
+        metadata: Metadata,
+        resources: Resources,
+    ) -> Self {
+        Self {
+            health: Health::new(home.lock.is_none()),
+            home,
+            limits,
+            gate: CommitGate::default(),
+            metadata,
+            resources,
+            shards: ArcSwap::from_pointee(shards),
+            topology: ArcSwap::from_pointee(topology),
+            keyspaces: ArcSwap::default(),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// Shows the keyspaces of a store that is being opened.
+    pub(crate) fn show_keyspaces(&self, keyspaces: Keyspaces) {
+        self.keyspaces.store(Arc::new(keyspaces));
+    }
+
+    /// The present topology.
+    pub(crate) fn topology(&self) -> Arc<Topology> {
+        self.topology.load_full()
+    }
+
+    /// The present keyspaces, for as long as a single operation takes.
+    pub(crate) fn keyspaces(&self) -> Guard<Arc<Keyspaces>> {
+        self.keyspaces.load()
+    }
+
+    /// The keyspace with a number.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` if there is none: it was dropped.
+    pub(crate) fn keyspace(&self, id: KeyspaceId) -> Result<Arc<KeyspaceState>> {
+        let keyspaces = self.keyspaces.load();
+        keyspaces
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::Closed, format!("keyspace {id} was dropped")))
+    }
+
+    /// The open shards, as they are now.
+    pub(crate) fn shards(&self) -> Arc<Shards> {
+        self.shards.load_full()
+    }
+
+    /// An open shard.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<ShardEngine>> {
+        self.shards.load().get(&id).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("there is no shard {id}; list those there are"))
+        })
+    }
+
+    /// Changes the list of open shards. Changes of the topology are excluded.
+    pub(crate) fn edit_shards(&self, edit: impl FnOnce(&mut Shards)) {
+        let mut shards = Shards::clone(&self.shards.load());
+        edit(&mut shards);
+        self.shards.store(Arc::new(shards));
+    }
+
+    /// Bytes of each partition, without those of others in shared files.
+    pub(crate) fn sizes(&self) -> Result<Sizes> {
+        let mut sizes = Sizes::new();
+        for keyspace in self.keyspaces.load().values() {
+            for partition in &keyspace.view().partitions {
+                let usage = partition.shard.usage(&partition.handle)?;
+                let own = u64::from(1000 - partition.out_of_range_permille.min(1000));
+                let bytes = usage.bytes_on_disk / 1000 * own + usage.bytes_in_memory;
+                sizes.insert(partition.name.id, bytes);
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Whether there is room for the partitions of a topology, and for the files of those that are
+    /// new in it.
+    pub(crate) fn check_room(&self, next: &Topology) -> Result<()> {
+        let count = |topology: &Topology| {
+            topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum::<usize>()
+        };
+        if let Some(tables) = self.resources.tables_open_max(next.shards().len()) {
+            let more = count(next).saturating_sub(count(&self.topology()));
+            descriptors::check_room(more, tables)?;
+        }
+        let most = self.limits.partitions_per_shard_max;
+        for shard in next.shards() {
+            let count = next.partitions_of(shard.id);
+            if count > most {
+                return Err(Error::invalid(format!(
+                    "shard {} would own {count} partitions, more than the {most} that option \
+                     partitions_per_shard_max allows; use fewer arcs or split points",
+                    shard.id
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Health.
+impl Catalog {
+    /// Whether the store was opened read-only: nothing on disk may be changed.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.home.lock.is_none()
+    }
+
+    /// Whether the store's paths still name what was opened: to be asked before anything is
+    /// committed or flushed. If they do not, the store takes no more writes.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, with the path and what was opened.
+    pub(crate) fn check_places(&self) -> Result<()> {
+        self.home.places.check().inspect_err(|error| self.displace(error))
+    }
+
+    /// The same, once a second.
+    pub(crate) fn watch_places(&self) {
+        if let Err(error) = self.home.places.check_if_due() {
+            tracing::error!(%error, "the store takes no more writes");
+            self.displace(&error);
+        }
+    }
+
+    fn displace(&self, error: &Error) {
+        self.health.mark_displaced(error);
+        // What is flushed or merged from now on might go to another store.
+        self.quiesce();
+    }
+
+    /// Ends background work of all engines; reads through handles that are still held go on.
+    pub(crate) fn quiesce(&self) {
+        self.shards.load().values().for_each(|shard| shard.quiesce());
+        self.metadata.engine.quiesce();
+    }
+
+    /// Refuses writes to a store that takes none.
+    ///
+    /// IMPORTANT: a writer asks after it has its stripes. A batch that fails half way marks the store
+    /// before it lets go of its stripes, so no thread writes a key of it any more; one that had asked
+    /// earlier could, and the replay would overwrite that.
+    #[inline]
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.health.takes_writes() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    /// Refuses what writes files in a store that is opened read-only.
+    pub(crate) fn check_disk_writable(&self) -> Result<()> {
+        if self.is_read_only() { Err(self.refusal()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        self.health.refusal(self.is_read_only(), &self.home.path)
+    }
+
+    /// From now on the store refuses writes, one of which may be half applied; with the first cause
+    /// in each refusal.
+    pub(crate) fn mark_in_doubt(&self, cause: impl Display) {
+        self.health.mark_in_doubt(cause);
+    }
+
+    /// Marks the store closed. Returns whether it was not before.
+    pub(crate) fn mark_closed(&self) -> bool {
+        self.health.close()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.health.is_closed()
+    }
+
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.health.check_open()
+    }
+
+    #[inline]
+    pub(crate) fn check_key_bytes(&self, bytes: usize) -> Result<()> {
+        let most = self.limits.key_bytes_max;
+        if bytes > most { Err(too_long("key", bytes, most)) } else { Ok(()) }
+    }
+
+    #[inline]
+    pub(crate) fn check_value_bytes(&self, bytes: usize) -> Result<()> {
+        let most = self.limits.value_bytes_max;
+        if bytes > most { Err(too_long("value", bytes, most)) } else { Ok(()) }
+    }
+}
+
+#[cold]
+fn too_long(what: &str, bytes: usize, most: usize) -> Error {
+    Error::invalid(format!(
+        "a {what} of {bytes} bytes is longer than the {most} that option {what}_bytes_max allows; \
+         nothing was written"
+    ))
+}
+
+/// Drops a partition that the topology does not know any more, or not yet. What cannot be dropped
+/// is an orphan, which the next opening drops.
+pub(crate) fn remove_leftover(shard: &ShardEngine, name: PartitionName) {
+    if let Err(error) = shard.drop_partition(name) {
+        tracing::warn!(partition = %name.id, %error, "left a partition behind");
+    }
+}

@@ -1,0 +1,106 @@
+//! Changes of the topology: made durable, then shown.
+//!
+//! IMPORTANT: everything that can fail comes before the commit. An error between a commit and its
+//! publication would leave memory with an older topology than the disk.
+
+use super::{Catalog, KeyspaceState, Keyspaces, OpenPartition, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::KeyspaceId;
+use crate::topology::{Topology, encode_topology};
+use parking_lot::MutexGuard;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Catalog {
+    /// Excludes other changes of the topology, from reading the present one to publishing the next.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock()
+    }
+
+    /// Commits a topology. After an error no one knows which one is on disk, so the store takes no
+    /// more writes; the next opening finds out.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the store's paths name something else, or the topology cannot be encoded: nothing was
+    /// written. `InDoubt`.
+    pub(crate) fn commit(&self, next: &Topology) -> Result<()> {
+        self.check_places()?;
+        // An error here leaves no doubt: nothing is on the disk.
+        let record = encode_topology(next)?;
+        self.metadata.commit(&record).map_err(|error| self.in_doubt(error))
+    }
+
+    /// The error of a change that may or may not be on disk. The store takes no more writes.
+    pub(crate) fn in_doubt(&self, error: Error) -> Error {
+        self.mark_in_doubt(&error);
+        Error::new(
+            ErrorKind::InDoubt,
+            format!(
+                "a change of the topology may or may not be on disk; open the store again ({error})"
+            ),
+        )
+        .with_source(error)
+    }
+
+    /// Shows a committed topology with other keyspaces. Changes of the topology are excluded.
+    pub(crate) fn publish(&self, next: Topology, edit: impl FnOnce(&mut Keyspaces)) {
+        let mut keyspaces = Keyspaces::clone(&self.keyspaces.load());
+        edit(&mut keyspaces);
+        self.keyspaces.store(Arc::new(keyspaces));
+        self.topology.store(Arc::new(next));
+    }
+
+    /// Shows a topology that has given more numbers. Changes of the topology are excluded.
+    pub(crate) fn set_numbers(&self, numbered: Topology) {
+        self.topology.store(Arc::new(numbered));
+    }
+
+    /// Shows a committed topology in which one keyspace has other partitions. Changes of the topology
+    /// are excluded.
+    pub(crate) fn publish_view(&self, next: Topology, keyspace: &KeyspaceState, view: View) {
+        keyspace.publish(view);
+        self.topology.store(Arc::new(next));
+    }
+
+    /// The views of a topology in which every partition is where it is now. Changes of the topology
+    /// are excluded.
+    pub(crate) fn views_of(&self, next: &Topology) -> Result<Vec<(Arc<KeyspaceState>, View)>> {
+        let of_one = |keyspace: &Arc<KeyspaceState>| {
+            let view = keyspace.view().with_reshaped(next, keyspace.id(), [])?;
+            Ok((Arc::clone(keyspace), view))
+        };
+        self.keyspaces.load().values().map(of_one).collect()
+    }
+
+    /// Shows a committed topology with its views. Changes of the topology are excluded.
+    pub(crate) fn publish_views(&self, next: Topology, views: Vec<(Arc<KeyspaceState>, View)>) {
+        for (keyspace, view) in views {
+            keyspace.publish(view);
+        }
+        self.topology.store(Arc::new(next));
+    }
+}
+
+impl View {
+    /// The view of a keyspace in a later topology, in which `made` are new.
+    pub(crate) fn with_reshaped<'a>(
+        &'a self,
+        next: &Topology,
+        id: KeyspaceId,
+        made: impl IntoIterator<Item = &'a Arc<OpenPartition>>,
+    ) -> Result<Self> {
+        let keyspace = next.keyspace(id).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("keyspace {id} is not in its topology"))
+        })?;
+        let mut open: BTreeMap<_, &Arc<OpenPartition>> = BTreeMap::new();
+        open.extend(self.partitions.iter().map(|partition| (partition.name, partition)));
+        open.extend(made.into_iter().map(|partition| (partition.name, partition)));
+        let partitions = keyspace.names().map(|(name, _)| {
+            open.get(&name).copied().cloned().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, format!("partition {name} is not open"))
+            })
+        });
+        Ok(Self { keyspace: Arc::clone(keyspace), partitions: partitions.collect::<Result<_>>()? })
+    }
+}

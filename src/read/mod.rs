@@ -1,0 +1,20 @@
+//! How rows are read: cursors over partitions, in key order, at one moment or at the present.
+
+mod concat;
+mod cursor_factory;
+mod key_bounds;
+mod merge;
+mod options;
+mod partition_cursor;
+mod scan;
+mod value;
+
+pub(crate) use cursor_factory::ShardSnapshots;
+pub(crate) use key_bounds::Bounds;
+pub use key_bounds::{KeyBounds, Prefix};
+pub(crate) use merge::MergeCursor;
+pub use options::ReadOptions;
+pub(crate) use partition_cursor::{PartitionCursor, RowFilter};
+pub(crate) use scan::deadline_exceeded;
+pub use scan::{Scan, ScanOptions};
+pub use value::Value;

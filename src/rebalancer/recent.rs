@@ -1,0 +1,69 @@
+//! Which partitions were reshaped lately: the planner lets them rest.
+
+use crate::id::PartitionId;
+use crate::reshape::Outcome;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// When partitions were last reshaped; those that rest no more are left out.
+pub(crate) struct Recent {
+    cool_down: Duration,
+    reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
+}
+
+impl Recent {
+    pub(crate) fn new(cool_down: Duration) -> Self {
+        Self { cool_down, reshaped: Mutex::default() }
+    }
+
+    /// Notes that partitions were reshaped, or that it was tried.
+    pub(crate) fn note(&self, outcome: &Outcome) {
+        if outcome.trim {
+            return;
+        }
+        let now = Instant::now();
+        let mut reshaped = self.reshaped.lock();
+        // Planning does that, too, but not every store plans.
+        reshaped.retain(|_, since| now.duration_since(*since) <= self.cool_down);
+        reshaped.extend(outcome.sources.iter().chain(&outcome.targets).map(|id| (*id, now)));
+    }
+
+    /// How long each has rested, without those that are gone.
+    pub(super) fn rested(
+        &self,
+        is_there: impl Fn(PartitionId) -> bool,
+    ) -> Vec<(PartitionId, Duration)> {
+        let mut reshaped = self.reshaped.lock();
+        reshaped.retain(|id, _| is_there(*id));
+        reshaped.iter().map(|(id, since)| (*id, since.elapsed())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reshape::Transport;
+    use crate::reshape::journal::Intent;
+    use crate::topology::ReshapeSpec;
+    use crate::{KeyspaceId, ShardId};
+
+    /// The story: when a partition was last reshaped was noted for ever, where nothing is planned.
+    #[test]
+    fn partitions_that_rest_no_more_are_forgotten() {
+        let recent = Recent::new(Duration::ZERO);
+        for partition in 0..1000 {
+            let spec = ReshapeSpec {
+                keyspace: KeyspaceId(1),
+                sources: vec![PartitionId(partition)],
+                cuts: Vec::new(),
+                owners: vec![ShardId(0)],
+            };
+            let (from, targets) = (vec![ShardId(1)], Vec::new());
+            let intent = Intent { spec, from, targets, transport: Transport::Copy };
+            recent.note(&intent.interrupted(partition, 0));
+        }
+        let left = recent.reshaped.lock().len();
+        assert!(left < 1000, "{left}");
+    }
+}
