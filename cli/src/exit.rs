@@ -18,7 +18,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
       is there, `verify` a problem, `load` or `export` a row that it left out, `demo`, `bench` or
       `replay` a wrong read
-   2  the command line is wrong, or a value in it is out of bounds, or `replay` has no trace
+   2  the command line is wrong, or a value in it is out of bounds; or a file that it names is in
+      UTF-16, or has no first line with such columns; or `replay` has no trace
    3  not found: a store, keyspace, partition, shard, shard directory or file
    4  the store is open in another process
    5  data on disk is damaged, another store's, or of another version; `export` left out what is
@@ -119,7 +120,13 @@ impl Failure {
         if gone { Self { exit: Exit::Fine, ..failure } } else { failure }
     }
 
-    /// Adds what the user should know beside the error.
+    /// Names the line of a file that the failure is about.
+    pub(crate) fn at_line(mut self, path: &Path, line: u64) -> Self {
+        self.message = format!("{}:{line}: {}", path.display(), self.message);
+        self
+    }
+
+    /// Adds what the user should know besides the error.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self

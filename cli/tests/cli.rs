@@ -13,6 +13,8 @@
 mod basic;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/encodings.rs"]
+mod encodings;
 #[path = "cli/failures.rs"]
 mod failures;
 #[path = "cli/files.rs"]

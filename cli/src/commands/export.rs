@@ -166,7 +166,7 @@ fn rows(
     let mut number = 0;
     while let Some((key, value)) = scan.next_row()? {
         number += 1;
-        match layout.row_of(key, value, &mut row) {
+        match layout.row_of(key, value, progress.rows == 0, &mut row) {
             Ok(()) => {
                 row.extend_from_slice(layout.line_end());
                 progress.rows += 1;

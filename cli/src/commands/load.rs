@@ -24,7 +24,11 @@ use std::time::Instant;
 /// A line that is no row is reported as `FILE:LINE: what is wrong`, the others are loaded, and the
 /// command ends with 1. Such are lines with more or fewer columns than the first, an empty key (in
 /// CSV one without quotes), a key or value that is too long, CSV quotes that do not fit, and a
-/// carriage return at the end of the key if the first line has none. A byte order mark is passed over.
+/// carriage return in the key. A byte order mark of UTF-8 at the beginning is passed over.
+///
+/// A file in UTF-16 is refused with 2, as is one whose first line has a carriage return inside it,
+/// because its lines end so. What shows UTF-16 is a byte order mark, or a NUL byte in the header or
+/// in a key. In CSV a key may have such bytes in quotes.
 ///
 /// Loading the same file again does no harm: every row is put to the same place. After an
 /// interruption do that, or go on with --from-line, which the error message names. When the command

@@ -1,6 +1,7 @@
 //! Where the fields of a row stand in its text.
 
 use super::Format;
+use super::encoding::Doubt;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -86,12 +87,14 @@ pub(super) fn unquote(format: Format, field: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(meaning)
 }
 
-/// A field that means these bytes; none if the format has no way to write them.
-pub(super) fn quote(format: Format, meaning: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// A field for a key that means these bytes, or why the format cannot hold them.
+pub(super) fn quote(format: Format, meaning: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     let special = |bytes: &[u8]| meaning.iter().any(|byte| bytes.contains(byte));
+    let doubt = Doubt::of(format, meaning);
     match format {
-        Format::Tsv => (!special(b"\t\n")).then_some(Cow::Borrowed(meaning)),
-        Format::Csv if meaning.is_empty() || special(b",\"\r\n") => {
+        Format::Tsv if special(b"\t\n") => Err("has a tab or a line feed"),
+        Format::Tsv => doubt.map_or(Ok(Cow::Borrowed(meaning)), |doubt| Err(doubt.what())),
+        Format::Csv if meaning.is_empty() || special(b",\"\n") || doubt.is_some() => {
             let mut field = vec![b'"'];
             for byte in meaning {
                 if *byte == b'"' {
@@ -100,9 +103,9 @@ pub(super) fn quote(format: Format, meaning: &[u8]) -> Option<Cow<'_, [u8]>> {
                 field.push(*byte);
             }
             field.push(b'"');
-            Some(Cow::Owned(field))
+            Ok(Cow::Owned(field))
         }
-        Format::Csv => Some(Cow::Borrowed(meaning)),
+        Format::Csv => Ok(Cow::Borrowed(meaning)),
     }
 }
 

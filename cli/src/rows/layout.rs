@@ -1,5 +1,6 @@
 //! How a file is laid out: its format, its columns, and which of them is the key.
 
+use super::encoding::{self, BYTE_ORDER_MARK};
 use super::fields::{self, Split};
 use super::reader::ROW_LINES_MAX;
 use crate::exit::{Failure, Outcome};
@@ -9,13 +10,11 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Some programs begin a file with it; it is no part of a name or a key.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// A format of delimited text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Tabs between columns, no quoting: a tab or a line feed cannot be part of a field
+    /// Tabs between columns, no quoting: a tab or a line feed cannot be part of a field, nor can a
+    /// carriage return or a NUL byte be part of a key
     Tsv,
     /// Commas between columns, quoted where needed (RFC 4180)
     Csv,
@@ -78,6 +77,7 @@ impl Layout {
             None => (line, false),
         };
         let names = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        check_first_line(format, names, has_header)?;
         let names: Vec<Cow<'_, [u8]>> = match fields::split(format, names) {
             Split::Row(places) => places
                 .into_iter()
@@ -104,14 +104,21 @@ impl Layout {
         [before, text.get(after..).unwrap_or_default()].concat()
     }
 
-    /// The text of the row with this key and value, or why there is none.
-    pub(crate) fn row_of(&self, key: &[u8], value: &[u8], row: &mut Vec<u8>) -> Result<(), String> {
+    /// Puts the row with this key and value together, or says why it cannot be written. Without a
+    /// header, the `first` row of a file shows how the others are read, and may hold less.
+    pub(crate) fn row_of(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        first: bool,
+        row: &mut Vec<u8>,
+    ) -> Result<(), String> {
         self.put_together(key, value, row)?;
-        self.check_readable(row)
+        self.check_readable(row, first && self.header.is_none())
     }
 
-    /// Whether the text of a row, as it is written, is read as that row.
-    fn check_readable(&self, row: &[u8]) -> Result<(), String> {
+    /// Checks that a written row would be read back as the same row.
+    fn check_readable(&self, row: &[u8], tells_the_layout: bool) -> Result<(), String> {
         let line_feeds = row.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         for (lines, (at, _)) in (1..).zip(line_feeds) {
             let before = row.get(..at).unwrap_or_default();
@@ -122,20 +129,13 @@ impl Layout {
                 return Err("it has a line feed outside of quotes".into());
             }
         }
-        let first_line_tells = self.header.is_none();
-        if first_line_tells && row.starts_with(BYTE_ORDER_MARK) {
+        if tells_the_layout && encoding::begins_with_mark(row) {
             return Err("it begins with a byte order mark; write a header before it".into());
         }
-        if !self.carriage_return && row.ends_with(b"\r") {
-            let last = match fields::split(self.format, row) {
-                Split::Row(places) => places.len().checked_sub(1),
-                _ => None,
-            };
-            if first_line_tells || last == Some(self.key) {
-                return Err("it ends with a carriage return, which would be taken for a part of \
-                            the line's end"
-                    .into());
-            }
+        if tells_the_layout && encoding::has_bare(self.format, row, b'\r') {
+            return Err("it has a carriage return outside of quotes, which would be taken for a \
+                        line's end; write a header before it"
+                .into());
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Layout {
             return Err("its key is empty, which TSV cannot hold; CSV can".into());
         }
         let field = fields::quote(self.format, key)
-            .ok_or("its key has a tab or a line feed, which TSV cannot hold")?;
+            .map_err(|why| format!("its key {why}, which TSV cannot hold; CSV can"))?;
         if self.columns == Some(1) && value.is_empty() {
             row.extend_from_slice(&field);
             return Ok(());
@@ -183,9 +183,31 @@ impl Layout {
     }
 }
 
+/// Refuses a first line in another encoding, or of several lines: every row would be read wrong.
+fn check_first_line(format: Format, line: &[u8], has_header: bool) -> Outcome<()> {
+    let has_nul = match fields::split(format, line) {
+        Split::Row(_) => has_header && encoding::has_bare(format, line, 0),
+        Split::Open | Split::Bad(_) => line.contains(&0),
+    };
+    if has_nul {
+        let convert = encoding::CONVERT;
+        return Err(Failure::usage(format!("the first line has a NUL byte, {convert}")));
+    }
+    if encoding::has_bare(format, line, b'\r') {
+        let mend = encoding::MEND_LINE_ENDS;
+        let otherwise =
+            if has_header { "" } else { "; if it is part of a value, put a header first" };
+        return Err(Failure::usage(format!(
+            "a carriage return stands inside the first line; {mend}{otherwise}"
+        )));
+    }
+    Ok(())
+}
+
 fn unreadable(why: &str) -> Failure {
     Failure::usage(format!(
-        "line 1, which tells the columns, cannot be read: {why}; mend it, or choose another --format"
+        "the first line, which tells the columns, cannot be read: {why}; mend it, or choose another \
+         --format"
     ))
 }
 
@@ -254,8 +276,8 @@ mod tests {
     }
 
     /// Goal: each row that is written is read as what it was, byte for byte; what cannot be written
-    /// so is refused. Method: random keys and values of the bytes that matter, in every layout, one
-    /// row a file, so that it is the first where there is no header.
+    /// so is refused. Method: random keys and values of the bytes that matter, in every layout, as
+    /// the first row of a file and as a later one.
     #[test]
     fn what_is_exported_is_loaded_as_it_was() {
         let seed = fastrand::u64(..);
@@ -277,31 +299,41 @@ mod tests {
                 carriage_return: random.bool(),
             };
             let mut bytes = |most: usize| -> Vec<u8> {
-                let alphabet = b"a,\t\"\n\r\0\xef\xbb\xbf\xff b";
+                let alphabet = b"a,\t\"\n\r\0\xef\xbb\xbf\xff\xfe b";
                 let len = random.usize(..=most);
                 (0..len).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
             };
             let (key, value) = (bytes(4), bytes(8));
+            let first = random.bool().then(|| {
+                let delimiter = format.delimiter();
+                (b"x".to_vec(), vec![delimiter; columns.saturating_sub(2)])
+            });
             let mut row = Vec::new();
-            if layout.row_of(&key, &value, &mut row).is_err() {
+            if layout.row_of(&key, &value, first.is_none(), &mut row).is_err() {
                 refused += 1;
                 continue;
             }
             written += 1;
             let mut file = Vec::new();
-            for line in layout.header.iter().chain([&row]) {
+            let mut first_row = Vec::new();
+            if let Some((key, value)) = &first {
+                layout.row_of(key, value, true, &mut first_row).unwrap();
+            }
+            let first_row = first.iter().map(|_| &first_row);
+            for line in layout.header.iter().chain(first_row).chain([&row]) {
                 file.extend_from_slice(line);
                 file.extend_from_slice(layout.line_end());
             }
             let args = args(format, &(key_column + 1).to_string(), header.is_none());
             let (rows, malformed) = read("all", &file, &args).unwrap();
             let shown = file.escape_ascii();
-            assert_eq!((rows, malformed), (vec![(key, value)], 0), "{layout:?}: {shown}");
+            let meant: Rows = first.into_iter().chain([(key, value)]).collect();
+            assert_eq!((rows, malformed), (meant, 0), "{layout:?}: {shown}");
         }
         assert!(written > 300 && refused > 300, "{written} written, {refused} refused");
     }
 
-    /// Each of these gave a wrong key, and no word about it, or could not be read at all.
+    /// Each of these gave a wrong key without a message, or could not be read at all.
     #[test]
     fn no_file_gives_a_wrong_key_in_silence() {
         let keys = |file: &str, args: &RowsArgs| {

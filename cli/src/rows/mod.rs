@@ -4,6 +4,7 @@
 //! together again exactly. Lines that are no rows are reported one by one and stop nothing.
 
 mod column;
+mod encoding;
 mod fields;
 mod layout;
 mod lines;

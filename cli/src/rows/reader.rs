@@ -1,7 +1,7 @@
 //! Reading rows, and reporting the lines that are none.
 
+use super::encoding::{self, BYTE_ORDER_MARK, Doubt};
 use super::fields::{self, Split};
-use super::layout::BYTE_ORDER_MARK;
 use super::lines::{LINE_BYTES_MAX, Line, Lines};
 use super::{Format, KeyColumn, Layout};
 use crate::exit::{Failure, Outcome};
@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The most lines that one row of CSV may take. A quote that is never closed is noticed after so
@@ -89,14 +90,16 @@ impl Reader {
 
     /// Takes the layout from the first row, or the header, which may have several lines.
     fn read_layout(&mut self, mut first: Line, format: Format, args: &RowsArgs) -> Outcome<()> {
+        if let Some(problem) = encoding::other_mark(&first.bytes) {
+            return Err(Failure::usage(problem).at_line(&self.path, 1));
+        }
         if args.no_header && first.bytes.starts_with(BYTE_ORDER_MARK) {
             // It is no part of the first key. In a header it stays, for `export --like`.
             first.bytes.drain(..BYTE_ORDER_MARK.len());
         }
         if first.cut {
-            return Err(Failure::usage(format!(
-                "line 1, which tells the columns, is longer than {LINE_BYTES_MAX} bytes"
-            )));
+            let problem = format!("the line is longer than {LINE_BYTES_MAX} bytes");
+            return Err(Failure::usage(problem).at_line(&self.path, 1));
         }
         let mut text = first.bytes.clone();
         let mut lines = vec![first];
@@ -109,7 +112,8 @@ impl Reader {
             text.extend_from_slice(&line.bytes);
             lines.push(line);
         }
-        let layout = Layout::of_first_line(format, &text, &args.key_column, !args.no_header)?;
+        let layout = Layout::of_first_line(format, &text, &args.key_column, !args.no_header)
+            .map_err(|failure| failure.at_line(&self.path, 1))?;
         if args.no_header {
             self.lines.put_back(lines.into_iter());
         }
@@ -169,7 +173,9 @@ impl Reader {
                 Split::Bad(why) => break Err(why.to_owned()),
                 Split::Row(places) => {
                     let last_line = number + more.len() as u64;
-                    break self.row(layout, last_line, without_end(layout, &text), &places);
+                    let text = without_end(layout, &text);
+                    self.refuse_other_encoding(layout, number, text, &places)?;
+                    break self.row(layout, last_line, text, &places);
                 }
                 Split::Open => {}
             }
@@ -188,12 +194,32 @@ impl Reader {
         Ok(Some(row.map_err(|problem| Malformed { line: number, problem })))
     }
 
+    /// Refuses the file if this key shows that it is in another encoding: then all keys are wrong,
+    /// also those that look sound.
+    fn refuse_other_encoding(
+        &self,
+        layout: &Layout,
+        line: u64,
+        text: &[u8],
+        places: &[Range<usize>],
+    ) -> Outcome<()> {
+        let field = places.get(layout.key).and_then(|place| text.get(place.clone()));
+        if field.and_then(|field| Doubt::of(layout.format, field)) != Some(Doubt::Nul) {
+            return Ok(());
+        }
+        let problem = format!(
+            "the key has a NUL byte, {}; a key that is to have one can be loaded from CSV, in quotes",
+            encoding::CONVERT
+        );
+        Err(Failure::usage(problem).at_line(&self.path, line))
+    }
+
     fn row(
         &self,
         layout: &Layout,
         last_line: u64,
         text: &[u8],
-        places: &[std::ops::Range<usize>],
+        places: &[Range<usize>],
     ) -> Result<Row, String> {
         if text.is_empty() && layout.columns != Some(1) {
             return Err("the line is empty".into());
@@ -212,6 +238,14 @@ impl Reader {
             return Err("the line ends with a carriage return, but the first line does not; it \
                         would become part of the key"
                 .into());
+        }
+        match Doubt::of(layout.format, field) {
+            Some(Doubt::CarriageReturn) => {
+                let mend = encoding::MEND_LINE_ENDS;
+                return Err(format!("a carriage return stands inside the key; {mend}"));
+            }
+            Some(doubt) => return Err(format!("the key {}", doubt.what())),
+            None => {}
         }
         for (what, bytes, most) in
             [("key", key.len(), self.key_bytes_max), ("value", value.len(), self.value_bytes_max)]

@@ -1,0 +1,83 @@
+//! Files that are not the text that they are read as: in UTF-16, or with line ends of other kinds.
+//!
+//! Keys are bytes, so no byte is wrong by itself. But a file in UTF-16, or one whose lines end in a
+//! lone carriage return, gives keys that no one meant, in lines that all look like rows. In CSV,
+//! quotes say that such bytes are meant; TSV has no quotes, and so cannot hold them in a key.
+
+use super::Format;
+use super::fields::{self, Split};
+
+/// Some programs begin a file with it; it is no part of a name or a key.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What files in other encodings begin with. UTF-32 comes first: some of its marks begin with one
+/// of UTF-16.
+const OTHER_MARKS: [(&[u8], &str); 4] = [
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+];
+
+/// How to convert a file whose encoding nothing but its NUL bytes tells.
+pub(super) const CONVERT: &str =
+    "as all text has in UTF-16; convert the file with `iconv -f UTF-16LE -t UTF-8`, or -f UTF-16BE";
+
+/// How to mend a file whose lines end in a carriage return.
+pub(super) const MEND_LINE_ENDS: &str = r"if lines end so, convert them with `tr '\r' '\n'`";
+
+/// What is wrong with a file that begins with these bytes; `None` if it may be UTF-8.
+pub(super) fn other_mark(beginning: &[u8]) -> Option<String> {
+    let (mark, name) = OTHER_MARKS.iter().find(|(mark, _)| beginning.starts_with(mark))?;
+    let mark = crate::text::hex(mark);
+    Some(format!(
+        "the file is in {name}: it begins with the byte order mark {mark}; convert it with \
+         `iconv -f {name} -t UTF-8`"
+    ))
+}
+
+/// Whether these bytes begin with a byte order mark, which is not read as part of a first line.
+pub(super) fn begins_with_mark(beginning: &[u8]) -> bool {
+    beginning.starts_with(BYTE_ORDER_MARK) || other_mark(beginning).is_some()
+}
+
+/// Why a field is doubtful as a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    Nul,
+    CarriageReturn,
+    Mark,
+}
+
+impl Doubt {
+    /// The doubt about a field as it is written; `None` if it is in quotes, or plain.
+    pub(super) fn of(format: Format, field: &[u8]) -> Option<Self> {
+        match field {
+            _ if is_quoted(format, field) => None,
+            _ if field.contains(&0) => Some(Self::Nul),
+            _ if field.contains(&b'\r') => Some(Self::CarriageReturn),
+            _ if field.starts_with(BYTE_ORDER_MARK) => Some(Self::Mark),
+            _ => None,
+        }
+    }
+
+    /// The same in words, of a key.
+    pub(super) const fn what(self) -> &'static str {
+        match self {
+            Self::Nul => "has a NUL byte",
+            Self::CarriageReturn => "has a carriage return",
+            Self::Mark => "begins with a byte order mark",
+        }
+    }
+}
+
+/// Whether a row has this byte outside of quotes.
+pub(super) fn has_bare(format: Format, row: &[u8], byte: u8) -> bool {
+    let Split::Row(places) = fields::split(format, row) else { return false };
+    let mut fields = places.into_iter().map(|place| row.get(place).unwrap_or_default());
+    fields.any(|field| !is_quoted(format, field) && field.contains(&byte))
+}
+
+fn is_quoted(format: Format, field: &[u8]) -> bool {
+    format == Format::Csv && field.starts_with(b"\"")
+}
