@@ -2,81 +2,11 @@
 
 #![no_main]
 
-use annulus::placement::RangeMap;
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+#[path = "../src/range_map.rs"]
+mod range_map;
+
 use libfuzzer_sys::fuzz_target;
-use std::collections::BTreeSet;
-use std::ops::Bound;
 
-#[derive(Debug, Arbitrary)]
-enum Op {
-    Insert(Vec<u8>),
-    Remove(Vec<u8>),
-    Find(Vec<u8>),
-    Intersecting(Bound<Vec<u8>>, Bound<Vec<u8>>),
-}
-
-fn naive(model: &BTreeSet<Vec<u8>>, key: &[u8]) -> usize {
-    model.iter().filter(|boundary| boundary.as_slice() <= key).count()
-}
-
-/// Whether a range of keys and the partition with this index have a key in common.
-fn intersects(
-    model: &[&Vec<u8>],
-    index: usize,
-    start: &Bound<Vec<u8>>,
-    end: &Bound<Vec<u8>>,
-) -> bool {
-    // The smallest key of both, if there is one.
-    let low = match start {
-        Bound::Included(key) => key.clone(),
-        Bound::Excluded(key) => [key.as_slice(), &[0]].concat(),
-        Bound::Unbounded => Vec::new(),
-    };
-    let first = if index == 0 { Vec::new() } else { model[index - 1].clone() };
-    let smallest = low.max(first);
-    let below_end = match end {
-        Bound::Included(key) => smallest <= *key,
-        Bound::Excluded(key) => smallest < *key,
-        Bound::Unbounded => true,
-    };
-    below_end && model.get(index).is_none_or(|next| smallest < **next)
-}
-
-fuzz_target!(|ops: Vec<Op>| {
-    let mut map = RangeMap::whole();
-    let mut model = BTreeSet::new();
-    for op in ops.into_iter().take(200) {
-        match op {
-            Op::Insert(key) => match map.insert(&key) {
-                Ok(next) => {
-                    assert!(!key.is_empty() && model.insert(key));
-                    map = next;
-                }
-                Err(_) => assert!(key.is_empty() || model.contains(&key)),
-            },
-            Op::Remove(key) => match map.remove(&key) {
-                Ok(next) => {
-                    assert!(model.remove(&key));
-                    map = next;
-                }
-                Err(_) => assert!(!model.contains(&key)),
-            },
-            Op::Find(key) => assert_eq!(map.find(&key), naive(&model, &key)),
-            Op::Intersecting(start, end) => {
-                let found = map.intersecting((start.clone(), end.clone()));
-                let boundaries: Vec<_> = model.iter().collect();
-                for index in 0..map.len() {
-                    let expected = intersects(&boundaries, index, &start, &end);
-                    assert_eq!(found.contains(&index), expected, "partition {index}");
-                }
-            }
-        }
-    }
-    map.check().unwrap();
-    assert!(map.boundaries().eq(model.iter().map(Vec::as_slice)));
-    for boundary in &model {
-        assert_eq!(map.find(boundary), naive(&model, boundary));
-    }
-    assert_eq!(RangeMap::new(&model).unwrap(), map);
+fuzz_target!(|ops: Vec<range_map::Op>| {
+    range_map::run(ops);
 });
