@@ -115,28 +115,46 @@ pub(crate) struct ClosedStoreArgs {
     pub(crate) store: PathBuf,
 }
 
-/// For those who ask for the load before there was any.
+/// What is said of the load before there was any.
 pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is written down while an \
      application has the store open and uses it, every few seconds and when it is closed";
 
 impl ClosedStoreArgs {
-    /// What was last written down of the load; none if nothing ever was. A damaged file is
-    /// reported and passed over: only statistics are lost with it.
-    pub(crate) fn last_heat(&self, output: &Output) -> Outcome<Option<SavedHeat>> {
+    /// What was last written down of the load. A damaged file is reported and passed over: only
+    /// statistics are lost with it.
+    pub(crate) fn last_heat(&self, output: &Output) -> Outcome<KnownHeat> {
+        let mut damaged = Vec::new();
         let heat = match SavedHeat::read(&self.store) {
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incompatible) => {
-                output.note(format_args!("note: {error}"));
+                damaged.push(error.to_string());
                 None
             }
             read => read?,
         };
-        if let Some(damaged) = heat.as_ref().and_then(|heat| heat.damaged.as_ref()) {
-            output.note(format_args!("note: {damaged}"));
-        }
+        damaged.extend(heat.as_ref().and_then(|heat| heat.damaged.clone()));
+        damaged.iter().for_each(|damaged| output.note(format_args!("note: {damaged}")));
         if heat.is_none() && !self.store.is_dir() {
             let path = self.store.display();
             return Err(Failure::not_found(format!("there is no store in {path}")));
         }
-        Ok(heat)
+        Ok(KnownHeat { heat, damaged })
+    }
+}
+
+/// What is known of a store's load without opening it.
+pub(crate) struct KnownHeat {
+    /// `None` if nothing was ever written down, or nothing that can be read.
+    pub(crate) heat: Option<SavedHeat>,
+    /// What is wrong with the files that cannot be used, for JSON; people were told already.
+    pub(crate) damaged: Vec<String>,
+}
+
+impl KnownHeat {
+    /// Adds to a failure in JSON what is damaged, because that may be why something is not found.
+    pub(crate) fn explain(&self, failure: Failure, output: &Output) -> Failure {
+        if !output.json() || self.damaged.is_empty() {
+            return failure;
+        }
+        failure.note(self.damaged.join("; "))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Outcome};
 use crate::human;
-use crate::open::{ClosedStoreArgs, NO_HEAT};
+use crate::open::{ClosedStoreArgs, KnownHeat, NO_HEAT};
 use crate::output::Output;
 use annulus::Decision;
 use serde_json::json;
@@ -11,7 +11,8 @@ use serde_json::json;
 ///
 /// The last decisions, the newest last: reshapes that it started, would have started, or did not
 /// start, with the reasons and figures. What repeats the plan before is not listed again. It is
-/// read from what was last written down: the store is not opened, and may be open elsewhere.
+/// read from what was last written down: the store is not opened, and may be open elsewhere. Of a
+/// damaged file of the load only statistics are lost: it is named, with --json in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus explain -s /data/store
@@ -31,14 +32,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let heat = args.store.last_heat(output)?;
+    let KnownHeat { heat, damaged } = args.store.last_heat(output)?;
     let decisions = heat.as_ref().map_or(&[][..], |heat| &heat.decisions);
     let wanted = |decision: &&Decision| !args.acts || decision.verdict != annulus::Verdict::Refused;
     let mut decisions: Vec<&Decision> = decisions.iter().filter(wanted).collect();
     decisions.drain(..decisions.len().saturating_sub(args.number));
     if output.json() {
         let age_ms = heat.as_ref().map(|heat| heat.age().as_millis() as u64);
-        output.object(&json!({ "age_ms": age_ms, "decisions": decisions }))?;
+        output.object(&json!({ "age_ms": age_ms, "decisions": decisions, "damaged": damaged }))?;
         return Ok(Exit::Fine);
     }
     for decision in &decisions {

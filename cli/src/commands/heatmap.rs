@@ -9,7 +9,7 @@ use annulus::SavedHeat;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// For those who ask too early.
+/// What is said before the first minute has passed.
 const NO_HISTORY: &str = "there is no history of the load yet: it is written down every minute \
      while a store is open, and when it is closed";
 
@@ -22,6 +22,7 @@ const NO_HISTORY: &str = "there is no history of the load yet: it is written dow
 ///
 /// It is drawn from what was last written down, by this process or another: the store is not
 /// opened. The record reaches back to its beginning; the longer it is, the coarser are its times.
+/// A damaged file of the load is passed over and named, with --json in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus heatmap --html heat.html -s /data/store
@@ -43,17 +44,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let heat = args.store.last_heat(output)?;
-    let maps = write(&args.html, heat.as_ref(), args.keyspace.as_deref(), args.show_keys)?;
+    let known = args.store.last_heat(output)?;
+    let maps = write(&args.html, known.heat.as_ref(), args.keyspace.as_deref(), args.show_keys)
+        .map_err(|failure| known.explain(failure, output))?;
     let path = args.html.display();
     output.either(
-        &json!({ "file": PathJson(&args.html), "keyspaces": maps }),
+        &json!({ "file": PathJson(&args.html), "keyspaces": maps, "damaged": known.damaged }),
         format_args!("drew {path}: {}", maps.join(", ")),
     )?;
     Ok(Exit::Fine)
 }
 
-/// Writes the page with the maps of all keyspaces or one, and gives their names.
+/// Writes the page with the maps of all keyspaces or one; returns their names.
 pub(super) fn write(
     path: &Path,
     heat: Option<&SavedHeat>,

@@ -3,7 +3,7 @@
 mod report;
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::open::{ClosedStoreArgs, NO_HEAT};
+use crate::open::{ClosedStoreArgs, KnownHeat, NO_HEAT};
 use crate::output::Output;
 use crate::redact::Keys;
 use crate::reshape::Interrupt;
@@ -20,7 +20,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// The loads are estimated from a sample of the operations; a scan counts 1 and a sixteenth for
 /// each of its rows. Of a key, `error` is by how much its rate may be too high. They are read from
 /// what was last written down, every few seconds under load, so the store may be open elsewhere;
-/// how old they are is said first.
+/// how old they are is said first. A damaged file of the load is passed over and named, with --json
+/// in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus hot -s /data/store
@@ -84,21 +85,23 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 }
 
 fn show(args: &Args, keys: &Keys, output: &mut Output) -> Outcome<()> {
-    let heat = args.store.last_heat(output)?;
-    let known = heat.as_ref().map_or(&[][..], |heat| &heat.report.keyspaces);
+    let known = args.store.last_heat(output)?;
+    let keyspaces = known.heat.as_ref().map_or(&[][..], |heat| &heat.report.keyspaces);
     if let Some(name) = &args.keyspace
-        && heat.is_some()
-        && !known.iter().any(|keyspace| keyspace.name == *name)
+        && known.heat.is_some()
+        && !keyspaces.iter().any(|keyspace| keyspace.name == *name)
     {
-        return Err(Failure::not_found(format!("no keyspace `{name}`")));
+        let failure = Failure::not_found(format!("no keyspace `{name}`"));
+        return Err(known.explain(failure, output));
     }
+    let KnownHeat { heat, damaged } = known;
     match &heat {
-        None if output.json() => output.object(&json!({ "age_ms": null })),
+        None if output.json() => output.object(&json!({ "age_ms": null, "damaged": damaged })),
         None => {
             output.note(NO_HEAT);
             Ok(())
         }
-        Some(heat) if output.json() => output.object(&report::object(args, heat, keys)),
+        Some(heat) if output.json() => output.object(&report::object(args, heat, &damaged, keys)),
         Some(heat) => print(args, heat, keys, output),
     }
 }

@@ -129,7 +129,7 @@ fn whole(rate: f64) -> String {
     human::count(rate.round() as u64)
 }
 
-pub(super) fn object(args: &Args, heat: &SavedHeat, keys: &Keys) -> Value {
+pub(super) fn object(args: &Args, heat: &SavedHeat, damaged: &[String], keys: &Keys) -> Value {
     let report = &heat.report;
     let partitions = hottest(args, heat).into_iter().map(|(keyspace, it)| {
         let mut object = rates(it.rates);
@@ -160,6 +160,7 @@ pub(super) fn object(args: &Args, heat: &SavedHeat, keys: &Keys) -> Value {
         "shards": report.shards,
         "partitions": partitions.collect::<Vec<_>>(),
         "keyspaces": keyspaces.collect::<Vec<_>>(),
+        "damaged": damaged,
     })
 }
 
