@@ -14,7 +14,8 @@ use clap::{Parser, Subcommand};
 /// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. One
 /// process at a time has a store open; commands that only read can look at it with --read-only.
 #[derive(Debug, Parser)]
-#[command(version, after_help = help(), arg_required_else_help = true)]
+// Its name is not taken from the first argument, which may be anything.
+#[command(version, bin_name = "annulus", after_help = help(), arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// Print JSON: one object, or one object a row for commands that stream rows. Errors become
     /// `{"error":{"kind":…,"message":…}}` on the standard error.

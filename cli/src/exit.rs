@@ -1,6 +1,6 @@
 //! How the process ends: exit codes, and errors as the user reads them.
 
-use crate::output::complain;
+use crate::output::{complain, json_line};
 use annulus::ErrorKind;
 use serde::Serialize;
 use std::error::Error as _;
@@ -132,7 +132,7 @@ impl Failure {
         self
     }
 
-    /// Prints the failure and gives the exit code.
+    /// Prints the failure; returns the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         #[derive(Serialize)]
         struct Report<'a> {
@@ -151,7 +151,7 @@ impl Failure {
         }
         if json {
             let error = Body { kind, message, note: note.as_deref() };
-            complain(&serde_json::to_string(&Report { error }).unwrap_or_default());
+            complain(&json_line(&Report { error }));
         } else {
             complain(&format!("error: {message}"));
             if let Some(note) = note {

@@ -15,6 +15,7 @@ mod rows;
 mod select;
 mod table;
 mod text;
+mod usage;
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -22,22 +23,20 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Asked for by hand: clap's own errors must be told in the form that was wanted, too.
+    // Looked for by hand, because clap's own errors come in the wanted form, too.
     let json = std::env::args_os().any(|argument| argument == "--json");
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if json && error.use_stderr() => {
-            let message = error.to_string();
-            let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end();
-            return Failure::usage(message).report(json);
-        }
         Err(error) if error.use_stderr() => {
-            // It may quote any argument.
-            output::complain(error.to_string().trim_end());
+            let message = usage::message(error);
+            if json {
+                return Failure::usage(message).report(json);
+            }
+            output::complain_lines(&format!("error: {message}"));
             return ExitCode::from(Exit::Usage);
         }
         Err(error) => {
-            // What cannot be printed, because nobody listens, is no reason to fail.
+            // A closed standard output is no reason to fail.
             let _ = error.print();
             return ExitCode::from(Exit::Fine);
         }

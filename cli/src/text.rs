@@ -34,7 +34,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Whether a terminal acts on a character instead of showing it: controls, what begins an escape
 /// sequence, line separators, and marks that change the direction of the text around them.
-fn acts(c: char) -> bool {
+pub(crate) fn acts(c: char) -> bool {
     let directs = matches!(
         c,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
@@ -59,10 +59,15 @@ fn escape_where(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Text for people: what a terminal would act on is escaped as in keys, whatever name or path it
-/// came with. Tabs and line feeds stay.
+/// Text of several lines for people: what a terminal would act on is escaped as in keys, whatever
+/// name or path it came with. Tabs and line feeds stay.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     escape_where(text, |c| acts(c) && !matches!(c, '\t' | '\n'))
+}
+
+/// The same for a line of its own, whatever is quoted in it: line feeds are escaped, too.
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
+    escape_where(text, |c| acts(c) && c != '\t')
 }
 
 /// The same for text that stands on a line with others, such as a cell of a table.
@@ -145,11 +150,12 @@ mod tests {
             ['\u{200e}', '\u{200f}', '\u{61c}', '\u{2028}', '\x1b', '\u{9b}', '\r', '\x7f'];
         for c in marks.chain(others) {
             let text = format!("a{c}b");
-            for shown in [escape(text.as_bytes()), plain(&text), plain_line(&text)] {
+            for shown in [escape(text.as_bytes()), plain(&text), line(&text), plain_line(&text)] {
                 assert!(shown.is_ascii() && shown.contains('\\'), "{}", text.escape_unicode());
             }
         }
         assert_eq!(plain("a\tb\nsüß \\ שלום"), "a\tb\nsüß \\ שלום");
+        assert_eq!(line("a\tb\nsüß"), "a\tb\\nsüß");
         assert_eq!(plain_line("a\tb\nc\u{202e}"), r"a\tb\nc\xe2\x80\xae");
     }
 

@@ -49,8 +49,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     }
     if history != Totals::default() {
         let Totals { committed, trimmed, rolled_back, pause_ms_max, .. } = history;
+        output.line("")?;
         output.line(format_args!(
-            "\nreshapes: {committed} committed, {trimmed} trims, {rolled_back} rolled back; {} \
+            "reshapes: {committed} committed, {trimmed} trims, {rolled_back} rolled back; {} \
              linked, {} copied; writes paused {} at most",
             human::bytes(history.linked_bytes),
             human::bytes(history.copied_bytes),

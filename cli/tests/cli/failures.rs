@@ -177,10 +177,75 @@ fn nothing_printed_acts_on_the_terminal() {
     }
 }
 
+/// A name with a line feed made two messages of one, and the second said what the name wanted. A
+/// mark of direction in a name made JSON that cannot be parsed.
+#[test]
+fn a_message_stays_one_line_whatever_it_quotes() {
+    let bad = "a\nfake: b\u{85}\u{2028}c\u{1b}[2J\u{202e}\u{9b}d";
+    let place = Place::empty();
+    place.run(&["init", "--shards", "1", "--store", bad]).success();
+    place.run(&["keyspace", "create", "h", "--hash", "--store", bad]).success();
+    place.write("none.tsv", bad.replace('\n', "") + "\n");
+    std::fs::write(place.path(&(bad.to_owned() + ".tsv")), "k\tv\none\n").unwrap();
+    std::fs::write(place.path(bad).join("HEAT"), "").unwrap();
+    let rows = bad.to_owned() + ".tsv";
+    let flag = format!("--{bad}");
+    let assigned = format!("--limit={bad}");
+    let commands: [&[&str]; 22] = [
+        &["get", "h", bad],
+        &["get", bad, "k"],
+        &["keyspace", "drop", bad],
+        &["load", "h", "--from", bad],
+        &["load", "h", "--from", "nothing", "--format", bad],
+        &["load", "h", "--from", "none.tsv", "--key-column", bad],
+        &["load", "h", "--from", "none.tsv", "--key-column", "missing"],
+        &["load", "h", "--from", &rows],
+        &["export", "h", "--like", bad],
+        &["export", "h", "--key-column", "1", "-o", &format!("missing/{bad}")],
+        &["export", "h", "--key-column", "1", "-o", &rows],
+        &["put", "h", bad, "v", "--hex"],
+        &["scan", "h", &assigned],
+        &["scan", "h", &flag],
+        &["partition", "split", "0", "--at-token", bad],
+        &["shard", "add", bad],
+        &["init"],
+        &["stats"],
+        &["hot", bad],
+        &["explain"],
+        &["replay", "--trace", bad],
+        &[bad],
+    ];
+    for command in commands {
+        let command = [command, &["--store", bad]].concat();
+        let run = |json: &[&str]| place.command(&[&command[..], json].concat()).output().unwrap();
+        let (text, json) = (run(&[]), run(&["--json"]));
+        for printed in [text.stdout, text.stderr, json.stdout.clone(), json.stderr.clone()] {
+            let text = String::from_utf8(printed).unwrap();
+            let acts = |c: char| {
+                (c.is_control() && c != '\n' && c != '\t') || "\u{2028}\u{202e}".contains(c)
+            };
+            assert!(!text.contains(acts), "{command:?}: {}", text.escape_debug());
+            assert!(!text.contains("\nfake"), "{command:?}: {text}");
+        }
+        for printed in [json.stdout, json.stderr].iter().filter(|printed| !printed.is_empty()) {
+            let parsed = serde_json::from_slice::<serde_json::Value>(printed);
+            assert!(parsed.is_ok(), "{command:?}: {}", printed.escape_ascii());
+        }
+    }
+    // The name that the program was called by is quoted by no message.
+    let mut renamed = Command::new(env!("CARGO_BIN_EXE_annulus"));
+    let output = std::os::unix::process::CommandExt::arg0(&mut renamed, bad).arg("get").output();
+    let text = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(text.contains("Usage: annulus get") && !text.contains("fake"), "{text}");
+    // What is escaped in JSON is still the same text.
+    let made = place.json(&["init", "--store", "new\u{202e}\u{9b}"]);
+    assert!(made["store"].as_str().unwrap().ends_with("/new\u{202e}\u{9b}"), "{made}");
+}
+
 /// The story: printing an error panicked where the standard error was closed.
 #[cfg(target_os = "linux")]
 #[test]
-fn errors_that_nobody_reads_keep_their_exit_code() {
+fn the_exit_code_stays_when_an_error_cannot_be_printed() {
     let place = Place::new();
     for (command, code) in
         [("get h missing", 1), ("get nowhere key", 3), ("--wrong", 2), ("get h", 2)]
