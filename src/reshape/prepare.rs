@@ -30,12 +30,12 @@ impl<'a> Reshape<'a> {
     ) -> Result<Self> {
         let spec = resolve(reshaper, step)?;
         let catalog = &reshaper.catalog;
-        let changing = reshaper.catalog.changing();
+        let changing = catalog.changing();
         catalog.check_writable()?;
         catalog.check_places()?;
-        let present = reshaper.catalog.topology();
+        let present = catalog.topology();
         // First, so that what waited for a keyspace that was dropped meanwhile ends for that.
-        let view = reshaper.catalog.keyspace(spec.keyspace)?.view();
+        let view = catalog.keyspace(spec.keyspace)?.view();
         let (mut names, numbered) = present.name_targets(&spec)?;
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
             avoid_stranded(&*catalog.shard(*owner)?, name);
@@ -43,35 +43,20 @@ impl<'a> Reshape<'a> {
         let spans = present.target_spans(&spec)?;
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
-        reshaper.catalog.check_room(&next)?;
+        catalog.check_room(&next)?;
         check_not_draining(&present, &spec)?;
         let sources = open_sources(&present, &view, &spec)?;
-        let single = ReshapeSpec {
-            cuts: Vec::new(),
-            owners: spec.owners.iter().take(1).copied().collect(),
-            ..spec.clone()
-        };
-        let source_span = present
-            .target_spans(&single)?
-            .into_iter()
-            .next()
-            .ok_or_else(|| gone(PartitionId(0)))?;
+        let source_span = whole_range(&present, &spec)?;
         let clean = sources.iter().all(|side| side.partition.out_of_range_permille == 0);
-        let target_specs =
-            names.iter().zip(&spec.owners).zip(spans).map(|((name, owner), span)| {
-                let filter = if clean && spec.owners.len() == 1 {
-                    RowFilter::All
-                } else {
-                    RowFilter::of_span(&view.keyspace, span.clone())
-                };
-                Ok(TargetSpec {
-                    name: *name,
-                    owner: *owner,
-                    shard: catalog.shard(*owner)?,
-                    span,
-                    filter,
-                })
-            });
+        let specify = |((name, owner), span): ((&PartitionName, &ShardId), PartitionRange)| {
+            let filter = match clean && spec.owners.len() == 1 {
+                true => RowFilter::All,
+                false => RowFilter::of_span(&view.keyspace, span.clone()),
+            };
+            let shard = catalog.shard(*owner)?;
+            Ok(TargetSpec { name: *name, owner: *owner, shard, span, filter })
+        };
+        let target_specs = names.iter().zip(&spec.owners).zip(spans).map(specify);
         let target_specs = target_specs.collect::<Result<Vec<_>>>()?;
         let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
         let engines: Vec<_> =
@@ -86,7 +71,7 @@ impl<'a> Reshape<'a> {
         let intent = Intent { spec: spec.clone(), from, targets, transport };
         journal::begin(&catalog.metadata, number, &intent)?;
         crate::os::failpoint::hit("reshape-after-intent");
-        reshaper.catalog.set_numbers(numbered);
+        catalog.set_numbers(numbered);
         let dirty = Arc::new(DirtySet::new(options.dirty_bytes_max));
         let reshape = Self {
             reshaper,
@@ -105,6 +90,18 @@ impl<'a> Reshape<'a> {
         reshape.set_phase(Phase::Prepared);
         Ok(reshape)
     }
+}
+
+/// The tokens or keys of all sources together.
+fn whole_range(present: &Topology, spec: &ReshapeSpec) -> Result<PartitionRange> {
+    let single = ReshapeSpec {
+        cuts: Vec::new(),
+        owners: spec.owners.iter().take(1).copied().collect(),
+        ..spec.clone()
+    };
+    present.target_spans(&single)?.into_iter().next().ok_or_else(|| {
+        Error::new(ErrorKind::Internal, "a reshape of partitions that cover nothing")
+    })
 }
 
 /// The sources, with their rows.

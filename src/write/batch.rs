@@ -24,7 +24,7 @@ const BATCH_BYTES_MAX: usize = 3 << 30;
 ///
 /// A batch that concerns one shard is one write; one over several shards writes a record besides.
 /// To load much data whose rows need not appear together, make a batch for each shard:
-/// [`Keyspace::placement`] tells the owner of a key.
+/// [`Keyspace::placement`](crate::Keyspace::placement) tells the owner of a key.
 ///
 /// ```
 /// # use annulus::{Batch, Store, topology::KeyspaceSpec};
