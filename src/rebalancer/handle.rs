@@ -11,7 +11,7 @@ use crate::reshape::Job;
 /// By default ([`Policy::Suggest`]) it plans and says what it would do, and does nothing.
 ///
 /// ```
-/// use annulus::{Store, balance::rebalance::Policy};
+/// use annulus::{Store, planner::load::Policy};
 ///
 /// # fn main() -> annulus::Result<()> {
 /// # let directory = tempfile::tempdir().unwrap();
