@@ -177,7 +177,8 @@ fn live(live: &LiveSummary, output: &mut Output) -> Outcome<()> {
     ))?;
     let pauses = [stats.pause_ms_p50, stats.pause_ms_max].map(human::milliseconds);
     output.line(format_args!(
-        "  writes to a partition paused {} (median), {} at most\n",
+        "  writes to a partition paused {} (median), {} at most",
         pauses[0], pauses[1]
-    ))
+    ))?;
+    output.line("")
 }
