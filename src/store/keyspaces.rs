@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl Store {
     /// Creates a keyspace: durable when it returns, there whole or not at all after a crash.
     ///
-    /// Cost: a handle family for each partition, some milliseconds each; shards work in parallel.
+    /// Cost: a column family for each partition, some milliseconds each; shards work in parallel.
     ///
     /// # Errors
     ///

@@ -70,7 +70,7 @@ impl Stripes {
 }
 
 impl<'a> RoutedBatch<'a> {
-    /// RoutedBatch operations; those on a keyspace that is gone are left out if `skip_gone`, and are
+    /// Routes operations; those on a keyspace that is gone are left out if `skip_gone`, and are
     /// an error otherwise.
     pub(crate) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
         let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };

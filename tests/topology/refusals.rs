@@ -11,7 +11,7 @@ use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
 const HASH: u32 = 1;
 const RANGE: u32 = 2;
 
-/// KeyspaceLayout 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
+/// Keyspace 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
 fn topology() -> Topology {
     let topology = create(&shards(3), "users", KeyspaceSpec::hash().arcs_per_shard(2));
     create(&topology, "log", KeyspaceSpec::range().split_at(["g", "p"]))

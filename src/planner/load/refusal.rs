@@ -164,7 +164,7 @@ impl Reason {
             Self::NoSpace { .. } => "no_space",
             Self::ManyPartitions { .. } => "many_partitions",
             Self::CoolsDown { .. } => "cools_down",
-            Self::UnderWay { .. } => "in_flight",
+            Self::UnderWay { .. } => "under_way",
             Self::Draining { .. } => "draining",
             Self::NoBytesMove { .. } => "no_bytes_move",
             Self::NothingToMerge { .. } => "nothing_to_merge",
@@ -276,6 +276,30 @@ impl fmt::Display for Reason {
             Self::ManyActions { left_out, most } => {
                 write!(f, "{left_out} actions left for later, because a plan has {most} at most")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    /// The story: a rename in the code changed the name under which refusals are counted, so that it was
+    /// another than the one under which they are listed.
+    #[test]
+    fn a_reason_is_counted_under_the_name_that_it_is_listed_with() {
+        let reasons = [
+            Reason::UnderWay { load: 1.0 },
+            Reason::Draining { partitions: 1 },
+            Reason::CoolsDown { rested_ms: 1, wanted_ms: 2 },
+            Reason::NothingToMerge { partitions: 2, goal: 1 },
+            Reason::ManyActions { left_out: 1, most: 1 },
+        ];
+        for reason in reasons {
+            let listed = serde_json::to_value(&reason).unwrap();
+            let names: Vec<_> = listed.as_object().unwrap().keys().collect();
+            assert_eq!(names, [reason.name()]);
         }
     }
 }
