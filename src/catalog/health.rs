@@ -1,4 +1,4 @@
-//! Whether a store takes writes, and why not.
+//! The health of a store: whether it takes writes, and if not, why.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt::Display;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether the store takes writes.
+/// What state a store is in. Only an open one takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Condition {
@@ -67,11 +67,11 @@ impl Health {
 
     /// The error of a write that the store refuses.
     #[cold]
-    pub(super) fn refusal(&self, read_only: bool, store: &Path) -> Error {
+    pub(super) fn refusal(&self, store: &Path) -> Error {
         if self.is_closed() {
             return closed();
         }
-        if read_only {
+        if self.is(Condition::ReadOnly) {
             return Error::new(
                 ErrorKind::ReadOnly,
                 format!(
@@ -98,7 +98,8 @@ impl Health {
     }
 }
 
+/// The error of every call after the store was closed.
 #[cold]
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed; open it again")
 }

@@ -14,6 +14,7 @@ mod publish;
 pub(crate) mod record_key;
 mod view;
 
+pub(crate) use health::closed;
 pub(crate) use keyspace::{KeyspaceState, Keyspaces};
 pub(crate) use metadata::Metadata;
 pub(crate) use view::{OpenPartition, View};
@@ -52,7 +53,7 @@ pub(crate) struct Home {
     /// The store's number, the same in its directory's and its shards' identity files.
     pub(crate) id: u128,
     pub(crate) path: PathBuf,
-    /// None if it is opened read-only.
+    /// `None` in a store that is opened read-only.
     pub(crate) lock: Option<Arc<DirectoryLock>>,
     pub(crate) places: Arc<Places>,
 }
@@ -175,8 +176,13 @@ impl Catalog {
         Ok(sizes)
     }
 
-    /// Whether there is room for the partitions of a topology, and for the files of those that are
+    /// Checks that there is room for the partitions of a topology, and for the files of those that are
     /// new in it.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the process may not open as many files; `InvalidArgument` if a shard would own too many
+    /// partitions.
     pub(crate) fn check_room(&self, next: &Topology) -> Result<()> {
         let count = |topology: &Topology| {
             topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum::<usize>()
@@ -202,13 +208,13 @@ impl Catalog {
 
 /// Health.
 impl Catalog {
-    /// Whether the store was opened read-only: nothing on disk may be changed.
+    /// Returns true if the store was opened read-only: nothing on disk may be changed.
     pub(crate) fn is_read_only(&self) -> bool {
         self.home.lock.is_none()
     }
 
-    /// Whether the store's paths still name what was opened: to be asked before anything is
-    /// committed or flushed. If they do not, the store takes no more writes.
+    /// Checks that the store's paths still name what was opened, before anything is committed or
+    /// flushed. If they do not, the store takes no more writes.
     ///
     /// # Errors
     ///
@@ -254,7 +260,7 @@ impl Catalog {
 
     #[cold]
     fn refusal(&self) -> Error {
-        self.health.refusal(self.is_read_only(), &self.home.path)
+        self.health.refusal(&self.home.path)
     }
 
     /// From now on the store refuses writes, one of which may be half applied; with the first cause

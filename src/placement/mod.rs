@@ -34,9 +34,9 @@ mod range_map;
 mod ring;
 mod token;
 
-pub use range::{KeyRange, PartitionRange, TokenRange};
 #[cfg(feature = "rocksdb")]
-pub(crate) use range::{after_prefix, just_after};
+pub(crate) use range::just_after;
+pub use range::{KeyRange, PartitionRange, TokenRange};
 pub use range_map::RangeMap;
 pub(crate) use ring::Goal;
 pub use ring::{ARCS_MAX, ARCS_PER_SHARD, Member, Moved, Ring, RingArc, RingBuilder, Share};

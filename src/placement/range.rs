@@ -154,7 +154,7 @@ pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
 }
 
 /// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
     let mut end = prefix.get(..=kept)?.to_vec();
     if let Some(last) = end.last_mut() {

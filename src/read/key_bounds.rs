@@ -1,6 +1,6 @@
 //! Ranges of keys, as callers write them.
 
-use crate::placement::{KeyRange, after_prefix, just_after};
+use crate::placement::{KeyRange, just_after};
 use std::ops::{
     Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
 };
@@ -52,14 +52,14 @@ pub trait KeyBounds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix {
     prefix: Vec<u8>,
-    end: Option<Vec<u8>>,
+    end: Option<Box<[u8]>>,
 }
 
 impl Prefix {
     /// The keys that begin with `prefix`.
     pub fn new(prefix: impl Into<Vec<u8>>) -> Self {
         let prefix = prefix.into();
-        let end = after_prefix(&prefix);
+        let end = KeyRange::of_prefix(&prefix).end;
         Self { prefix, end }
     }
 }

@@ -17,7 +17,7 @@ pub struct ReadOptions {
     /// Give up with [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) after this long. A
     /// scan's time runs from its creation. Default: never.
     pub timeout: Option<Duration>,
-    /// Leave the block cache as it is: for scans of data that nobody will ask for again soon.
+    /// Leave the block cache as it is: for scans of data that will not be read again soon.
     /// Default: false.
     pub bypass_cache: bool,
 }

@@ -76,7 +76,7 @@ impl State {
         }
         few.decided = Some(Instant::now());
         let (mut there, mut changes) = (BTreeSet::new(), 0);
-        for keyspace in self.catalog.keyspaces().values() {
+        for keyspace in self.reshaper.catalog.keyspaces().values() {
             for partition in &keyspace.view().partitions {
                 there.insert(partition.name);
                 if changes < CHANGES_MAX && self.reshaper.registry.is_resting() {

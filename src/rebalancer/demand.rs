@@ -15,24 +15,25 @@ impl State {
     /// What to do for even load and bytes now.
     pub(super) fn plan(&self) -> Result<Rebalance> {
         // One for all of it: what is under way is checked against what is planned on.
-        let topology = self.catalog.topology();
+        let topology = self.reshaper.catalog.topology();
         let demand = self.demand(&topology)?;
         let mut options = self.settings.rebalance;
-        let most = u32::try_from(self.catalog.limits.partitions_per_shard_max).unwrap_or(u32::MAX);
+        let most = u32::try_from(self.reshaper.catalog.limits.partitions_per_shard_max)
+            .unwrap_or(u32::MAX);
         options.partitions_per_shard_max = options.partitions_per_shard_max.min(most);
         Ok(rebalance(&topology, &demand, &options))
     }
 
     fn demand(&self, topology: &Topology) -> Result<Demand> {
         let mut demand = Demand::default();
-        let sizes = self.catalog.sizes()?;
+        let sizes = self.reshaper.catalog.sizes()?;
         let now = self.now();
         let tracking = self.tracking.lock();
         let tracker = &tracking.tracker;
         let loads: Vec<_> =
             sizes.iter().map(|(id, bytes)| (*id, *bytes, tracker.load(now, *id))).collect();
         let total: f64 = loads.iter().map(|(_, _, load)| load.medium).sum();
-        let shards = self.catalog.shards().len().max(1);
+        let shards = self.reshaper.catalog.shards().len().max(1);
         let shown_from = PROFILE_SHARE * total / shards as f64;
         for (id, bytes, windows) in loads {
             let load = windows.medium;
@@ -42,7 +43,7 @@ impl State {
             demand.partitions.insert(id, PartitionDemand { load, load_max, bytes, profile });
         }
         drop(tracking);
-        for (id, shard) in self.catalog.shards().iter() {
+        for (id, shard) in self.reshaper.catalog.shards().iter() {
             if let Some(free) = shard.bytes_free() {
                 demand.bytes_free.insert(*id, free);
             }

@@ -206,7 +206,7 @@ impl State {
 
     /// Writes down what is known. What cannot be written is no reason to stop.
     pub(crate) fn save(&self, whole: bool) {
-        if self.catalog.check_places().is_err() {
+        if self.reshaper.catalog.check_places().is_err() {
             // There may be another store's files.
             return;
         }
@@ -226,8 +226,8 @@ impl State {
         let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
         let decisions = self.log.lock().last(usize::MAX);
         let name = if whole { WHOLE } else { NOW };
-        if let Err(error) =
-            (Content { unix_ms, report, decisions, state }).write(&self.catalog.home.path, name)
+        if let Err(error) = (Content { unix_ms, report, decisions, state })
+            .write(&self.reshaper.catalog.home.path, name)
         {
             tracing::warn!(%error, "what is known of the load is not saved");
         }

@@ -22,10 +22,9 @@ pub use heat_file::SavedHeat;
 pub(crate) use recent::Recent;
 pub(crate) use worker::start;
 
-use crate::catalog::Catalog;
 use crate::heat::{HeatEvent, HeatOptions, Tracker};
 use crate::planner::load::{Policy, RebalanceOptions};
-use crate::reshape::{Job, ReshapeOptions, Reshaper};
+use crate::reshape::{Job, Reshaper};
 use crate::sampling::Sampler;
 use compaction_tuning::CompactionTuning;
 use decisions::Log;
@@ -38,7 +37,6 @@ use std::time::{Duration, Instant};
 /// `compaction_tuning`. None is locked while the listener is called, except `telling`, for which no thread
 /// waits.
 pub(crate) struct State {
-    catalog: Arc<Catalog>,
     reshaper: Arc<Reshaper>,
     sampler: Arc<Sampler>,
     settings: Settings,
@@ -60,7 +58,6 @@ pub(crate) struct Settings {
     /// None if no load is counted.
     pub(crate) heat: Option<HeatOptions>,
     pub(crate) rebalance: RebalanceOptions,
-    pub(crate) reshape: ReshapeOptions,
 }
 
 struct Tracking {
@@ -91,10 +88,8 @@ impl State {
         recent: Arc<Recent>,
     ) -> Self {
         let begun = Instant::now();
-        let catalog = Arc::clone(&reshaper.catalog);
-        let (tracker, log) = heat_file::load(&catalog, settings.heat.unwrap_or_default());
+        let (tracker, log) = heat_file::load(&reshaper.catalog, settings.heat.unwrap_or_default());
         Self {
-            catalog,
             reshaper,
             sampler,
             settings,

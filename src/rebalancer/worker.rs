@@ -33,7 +33,7 @@ pub(crate) fn start(state: &Arc<State>) {
     let spawned = std::thread::Builder::new().name("annulus-rebalance".into()).spawn(move || {
         while counted.rest(tick) {
             let ticked = catch_unwind(AssertUnwindSafe(|| {
-                state.catalog.watch_places();
+                state.reshaper.catalog.watch_places();
                 if counts {
                     state.tick();
                 }
@@ -99,7 +99,8 @@ impl State {
     pub(crate) fn collect(&self) {
         let latencies = {
             let mut tracking = self.tracking.lock();
-            let latencies = tracking.fetch(&self.catalog.topology(), &self.sampler, self.now());
+            let latencies =
+                tracking.fetch(&self.reshaper.catalog.topology(), &self.sampler, self.now());
             // Under the lock, so that events of one key are told in their order.
             self.untold.lock().extend(tracking.tracker.tick(self.now()));
             latencies
@@ -176,7 +177,13 @@ impl State {
         let purpose = Balance(self.settings.rebalance.reshapes_max);
         let mut control = self.control.lock();
         let started = control.must_not_act().and_then(|()| {
-            reshape::start(&self.reshaper, title.clone(), steps, self.settings.reshape, purpose)
+            reshape::start(
+                &self.reshaper,
+                title.clone(),
+                steps,
+                self.reshaper.registry.options,
+                purpose,
+            )
         });
         if let Ok(job) = &started {
             if control.paused {

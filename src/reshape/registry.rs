@@ -9,6 +9,7 @@ use super::limiter::Pacer;
 use super::options::ReshapeOptions;
 use super::totals::Totals;
 use super::{Outcome, ReshapeStats};
+use crate::catalog::closed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::topology::{PartitionName, ReshapeSpec};
@@ -323,10 +324,6 @@ impl State {
         }
         Ok(())
     }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store is closed; open it again")
 }
 
 #[cfg(test)]

@@ -38,8 +38,7 @@ impl Core {
             listener,
             Box::new(move |outcome| noted.note(outcome)),
         );
-        let settings =
-            Settings { heat: options.heat, rebalance: options.rebalance, reshape: options.reshape };
+        let settings = Settings { heat: options.heat, rebalance: options.rebalance };
         let rebalancer =
             rebalancer::State::new(Arc::clone(&reshaper), Arc::clone(&sampler), settings, recent);
         Self {

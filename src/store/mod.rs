@@ -10,6 +10,7 @@ mod keyspaces;
 mod open;
 mod options;
 mod read_only;
+mod recovery;
 mod reshape;
 mod shards;
 mod snapshot;
@@ -18,8 +19,8 @@ mod verify;
 
 pub use builder::{CreateMode, ShardSpec, StoreBuilder};
 pub use keyspace::{Keyspace, Swap};
-pub use open::RecoveryReport;
 pub use options::Options;
+pub use recovery::RecoveryReport;
 pub use snapshot::Snapshot;
 pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
 pub use verify::{KeyspaceVerification, Verification};

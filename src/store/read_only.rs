@@ -6,9 +6,9 @@
 use super::Store;
 use super::core::Core;
 use super::open::{
-    Opening, RecoveryReport, check_shard, damaged, draining, lost, metadata_directory,
-    open_keyspaces, open_shards, wanted_partitions,
+    Opening, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards,
 };
+use super::recovery::{RecoveryReport, wanted_partitions};
 use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine, Resources, ShardEngine};

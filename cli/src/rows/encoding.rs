@@ -36,7 +36,7 @@ pub(super) fn other_mark(beginning: &[u8]) -> Option<String> {
     ))
 }
 
-/// Whether these bytes begin with a byte order mark, which is not read as part of a first line.
+/// Returns true if the bytes begin with a byte order mark, which a reader takes off a first line.
 pub(super) fn begins_with_mark(beginning: &[u8]) -> bool {
     beginning.starts_with(BYTE_ORDER_MARK) || other_mark(beginning).is_some()
 }
@@ -71,7 +71,7 @@ impl Doubt {
     }
 }
 
-/// Whether a row has this byte outside of quotes.
+/// Returns true if a field of the row has this byte outside of quotes.
 pub(super) fn has_bare(format: Format, row: &[u8], byte: u8) -> bool {
     let Split::Row(places) = fields::split(format, row) else { return false };
     let mut fields = places.into_iter().map(|place| row.get(place).unwrap_or_default());
