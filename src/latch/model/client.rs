@@ -1,4 +1,4 @@
-//! What applications do: the paths of src/store/, around the real accesses.
+//! What applications do: the paths of src/store/ and src/write/, around the real states of partitions.
 
 use super::super::sync::{RwLockReadGuard, RwLockWriteGuard};
 use super::super::{ALL_STRIPES, Ordering, PartitionStatus, StripeSet, stripe_set};

@@ -1,4 +1,4 @@
-//! Stand-ins for what lies around the partitions' accesses: shards, partitions, views.
+//! Stand-ins for what lies around the states of partitions: shards, partitions, views.
 
 use super::super::PartitionState;
 use super::super::sync::Mutex;
@@ -69,14 +69,14 @@ pub(super) struct Partition {
     pub(super) owner: usize,
     pub(super) start: Key,
     pub(super) end: Key,
-    pub(super) access: PartitionState,
+    pub(super) state: PartitionState,
     /// Those in whose place it was put.
     pub(super) replaces: Vec<Arc<Self>>,
 }
 
 impl Partition {
     pub(super) fn new(name: Name, owner: usize, start: Key, end: Key) -> Self {
-        Self { name, owner, start, end, access: PartitionState::default(), replaces: Vec::new() }
+        Self { name, owner, start, end, state: PartitionState::default(), replaces: Vec::new() }
     }
 
     pub(super) fn has(&self, key: Key) -> bool {

@@ -1,4 +1,4 @@
-//! What a reshape does: the sequence of src/reshape/, around the real accesses.
+//! What a reshape does: the sequence of src/reshape/, around the real states of partitions.
 
 use super::super::{Changes, DirtySet, Ordering, PartitionState, PartitionStatus, Seal, hand_over};
 use super::client::rows_of;
@@ -70,12 +70,12 @@ impl Store {
         Sides { targets: targets.collect(), sources: sources.clone() }
     }
 
-    pub(super) fn track(&self, access: &PartitionState, dirty: &Arc<DirtySet>) {
+    pub(super) fn track(&self, state: &PartitionState, dirty: &Arc<DirtySet>) {
         if self.broken == Broken::TrackWithoutDrain {
-            *access.dirty.lock() = Some(Arc::clone(dirty));
-            access.tracked.store(true, Ordering::Release);
+            *state.dirty.lock() = Some(Arc::clone(dirty));
+            state.tracked.store(true, Ordering::Release);
         } else {
-            access.track(Arc::clone(dirty));
+            state.track(Arc::clone(dirty));
         }
     }
 
