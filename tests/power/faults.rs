@@ -73,7 +73,8 @@ fn faults() {
         let order = order(directory.path(), seed);
         let (image, base) = &stores[index % stores.len()];
         lay_out(image, &order.disk());
-        let fault = fault(1 + (index as u64 * step) % calls, &mut random);
+        let number = 1 + (index as u64 * step + random.u64(..step)) % calls;
+        let fault = fault(number, &mut random);
         let status = recorder::child(&order).env("ANNULUS_FAULT", &fault).status().unwrap();
         Figures::add(&figures.images, 1);
         let history = history(&order, base.clone());

@@ -180,18 +180,30 @@ fn record(
     Ok((disk, journal, history))
 }
 
-/// Places to cut at: anywhere, or soon after a sync or a change of names.
-fn cuts(journal: &Journal, count: usize, random: &mut fastrand::Rng) -> Vec<usize> {
-    let turns = (0..journal.calls.len())
-        .filter(|n| !matches!(journal.calls[*n], Call::Write { .. } | Call::Note { .. }));
+/// Places to cut at: anywhere; soon after a sync or a change of names; or soon after something was
+/// acknowledged during which the topology changed.
+fn cuts(
+    journal: &Journal,
+    history: &History,
+    count: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<usize> {
+    let calls = journal.calls.len();
+    let turns =
+        (0..calls).filter(|n| !matches!(journal.calls[*n], Call::Write { .. } | Call::Note { .. }));
     let turns: Vec<usize> = turns.collect();
+    let across = history.operations.iter().filter_map(|operation| match operation.end {
+        Some((at, None)) => Some(at),
+        _ => None,
+    });
+    let across: Vec<usize> = across.collect();
     let mut cuts: Vec<usize> = (0..count)
-        .map(|_| match random.bool() {
-            true => random.usize(..=journal.calls.len()),
-            false => {
-                (turns[random.usize(..turns.len())] + random.usize(1..6)).min(journal.calls.len())
-            }
+        .map(|_| match random.u32(..4) {
+            0 | 1 => random.usize(..=calls),
+            2 => turns[random.usize(..turns.len())] + random.usize(1..6),
+            _ => random.choice(&across).map_or(calls, |at| at + random.usize(1..4)),
         })
+        .map(|cut| cut.min(calls))
         .collect();
     cuts.sort_unstable();
     cuts
@@ -201,6 +213,8 @@ fn cuts(journal: &Journal, count: usize, random: &mut fastrand::Rng) -> Vec<usiz
 pub(crate) struct Series<'a> {
     pub(crate) seed: u64,
     pub(crate) names: Names,
+    /// A disk that promises nothing about names allows none: see docs/design.md.
+    pub(crate) links: bool,
     /// Of each of its two recorded runs.
     pub(crate) images: usize,
     pub(crate) skipped: &'a str,
@@ -216,8 +230,7 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         first: 1,
         lives: random.u32(1..4),
         steps: random.u32(4..12),
-        // A disk that promises nothing about names allows no links: see docs/design.md.
-        links: series.names == Names::Journalled,
+        links: series.links,
         faults: false,
     };
     fs::create_dir_all(order.disk()).unwrap();
@@ -232,7 +245,9 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         let goes_on_from = random.usize(..series.images);
         let mut next: Option<(Image, Content)> = None;
         let mut played = 0;
-        for (number, cut) in cuts(&journal, series.images, &mut random).into_iter().enumerate() {
+        for (number, cut) in
+            cuts(&journal, &history, series.images, &mut random).into_iter().enumerate()
+        {
             journal.calls[played..cut].iter().for_each(|call| disk.play(call, &journal.bytes));
             played = cut;
             let how = random
@@ -282,8 +297,8 @@ fn images() {
     let runs = wanted.div_ceil(2 * images as u64) as usize;
     on_two_threads(runs, |number| {
         let names = if number % 4 == 3 { Names::Strict } else { Names::Journalled };
-        let seed = seed.wrapping_add(number as u64);
-        if let Err(what) = series(&Series { seed, names, images, skipped: "" }, &figures) {
+        let (seed, links) = (seed.wrapping_add(number as u64), names == Names::Journalled);
+        if let Err(what) = series(&Series { seed, names, links, images, skipped: "" }, &figures) {
             println!("VIOLATION: {what}\n");
         }
         true

@@ -138,7 +138,7 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
     }
     let stop = AtomicBool::new(false);
     // How many of a hundred writes are synced: where many are, little can be lost.
-    let synced_percent = random.choice([1, 4, 15]).unwrap();
+    let synced_percent = random.choice([1, 4, 15, 50]).unwrap();
     std::thread::scope(|scope| {
         let (store, stop) = (&store, &stop);
         let writers: Vec<_> = (0..WRITERS)
