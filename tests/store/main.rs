@@ -17,6 +17,8 @@ mod crash;
 mod damage;
 mod heat;
 mod hot_cache;
+#[cfg(feature = "failpoints")]
+mod leftovers;
 mod linear;
 mod listener;
 mod logs;

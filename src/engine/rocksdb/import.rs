@@ -139,10 +139,10 @@ pub(super) fn import(
 }
 
 /// Drops a column family by its handle, which stays readable until it is dropped too.
-pub(super) fn drop_family(db: &Db, family: &MadeFamily) -> Result<()> {
+pub(super) fn drop_family(db: &Db, family: &impl AsColumnFamilyRef) -> Result<()> {
     let mut error = null_mut();
     // SAFETY: database and handle are open for the call, and belong together.
-    unsafe { ffi::rocksdb_drop_column_family(raw(db), family.0.as_ptr(), &raw mut error) };
+    unsafe { ffi::rocksdb_drop_column_family(raw(db), family.inner(), &raw mut error) };
     check(error)
 }
 

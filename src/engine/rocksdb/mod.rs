@@ -234,7 +234,18 @@ impl RocksDb {
     /// IMPORTANT: a new family begins at the present log. If it has files and an older log is torn,
     /// RocksDB finds the family newer than what it can recover, and does not open the database.
     fn sync_around_arrival(&self, protection: &str) -> Result<()> {
+        self.check_failpoint(protection)?;
         if crate::os::failpoint::skip(protection) { Ok(()) } else { self.sync() }
+    }
+
+    /// Whether a family is gone after a call that was to drop it has failed, perhaps at the file of
+    /// options that comes after. RocksDB answers that only to the call that drops it, which may thus
+    /// succeed at its second try.
+    fn is_dropped(&self, partition: &ColumnFamily) -> bool {
+        let again = self
+            .check_failpoint("drop")
+            .and_then(|()| import::drop_family(&self.db, partition.handle()));
+        again.err().is_none_or(|error| error.to_string().contains("already dropped"))
     }
 
     /// The error of an operation that a test lets fail.
@@ -329,13 +340,20 @@ impl Engine for RocksDb {
         // writes a file of options; an error of the second leaves a dropped family, at which each
         // flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
-        match partition.handle() {
+        let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {
                 self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
             }
             Handle::Made(made) => import::drop_family(&self.db, made)
                 .map_err(|error| self.describe("dropping a partition", error)),
+        });
+        let Err(error) = dropped else { return Ok(()) };
+        if self.is_dropped(&partition) {
+            return Ok(());
         }
+        // Whoever asks again must not take what the list does not name for dropped.
+        self.stranded.lock().insert(name);
+        Err(error)
     }
 
     fn bookkeeping(&self) -> &Arc<ColumnFamily> {
