@@ -48,6 +48,7 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// | garbage | sound records, here or in a later log | damage | refused, unless `damage` says otherwise |
 /// | any of these | a later log that goes on with the next write | a write that had failed | nothing: RocksDB goes on there |
 /// | the log is shorter than the next one says | | what was not synced, and lost | RocksDB ends there |
+/// | the same | the log has its last write, and no later one has any | a write that had failed | the later ones are emptied |
 ///
 /// IMPORTANT: cut, not left to RocksDB, for two reasons. It takes zeros for the padding of a block
 /// and goes on behind them, so that what is left is no prefix. And where it does stop, it goes on
@@ -95,17 +96,37 @@ fn judge(
             cut(path, broken)?;
         }
     }
-    for pair in walks.windows(2) {
-        let [(number, path, log), (_, _, next)] = pair else { continue };
-        let said = next.predecessor.filter(|before| before.number == *number);
-        if said.is_some_and(|before| before.bytes > log.bytes) && log.broken.is_none() {
+    compare_sizes(&walks, &mut lost, &cut)?;
+    Ok(lost)
+}
+
+/// Compares each log with what the next one says of it. A log that is shorter has lost its end, unless
+/// all of its writes are there: then the size is that with a write that failed. RocksDB minds that, too,
+/// where no write follows, and refuses the database if a part of its families was flushed before the
+/// process ended. So logs without a write are emptied there.
+fn compare_sizes(
+    walks: &[(u64, PathBuf, Walk)],
+    lost: &mut Vec<String>,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<()> {
+    for (index, (number, path, log)) in walks.iter().enumerate() {
+        let later = walks.get(index + 1..).unwrap_or_default();
+        let said = later.first().and_then(|(_, _, next)| next.predecessor);
+        let bytes = log.broken.map_or(log.bytes, |broken| broken.offset);
+        let said = said.filter(|before| before.number == *number && before.bytes > bytes);
+        let Some(said) = said.filter(|_| !goes_on(log, later)) else { continue };
+        let is_whole = log.next_write == Some(said.last_write + 1);
+        if is_whole && later.iter().all(|(_, _, log)| log.records == 0) {
+            let all = Break { offset: 0, shape: Shape::Short, next: None };
+            later.iter().try_for_each(|(_, path, _)| cut(path, &all))?;
+        } else if log.broken.is_none() {
             lost.push(format!(
                 "the end of the log {} was never on the disk; what later logs hold was dropped",
                 path.display()
             ));
         }
     }
-    Ok(lost)
+    Ok(())
 }
 
 /// Whether a later log begins with the very write that would have come next in this one, so that
@@ -195,7 +216,8 @@ fn cut(path: &Path, broken: &Break) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wal_format::tests::{log_after, log_with};
+    use super::super::wal_format::tests::{empty_log_after, log_after, log_with};
+    use super::super::{Durability, Engine as _, PartitionName, Read, Resources, RocksDb};
     use super::*;
     use std::fs::write;
 
@@ -235,6 +257,38 @@ mod tests {
         write(&new, log_with(102)).unwrap();
         assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
         assert_eq!(std::fs::read(&old).unwrap(), failed);
+    }
+
+    /// The story: a write failed for want of room. RocksDB began another log, which said that the one
+    /// before has the bytes of that write, too, and flushed one family after the other; when the process
+    /// ended meanwhile, the next opening found families beyond a log that was too short, and refused.
+    #[test]
+    fn a_log_that_lacks_a_failed_write_refuses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
+        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        let name = |id| PartitionName { id: crate::PartitionId(id), generation: 0 };
+        let db = open();
+        for id in [1, 2] {
+            let partition = db.create_partition(name(id)).unwrap();
+            db.put(&partition, b"key", b"value", Durability::Buffered).unwrap();
+        }
+        db.db.flush_cf(db.partition(name(2)).unwrap().handle()).unwrap();
+        drop(db);
+        let mut logs = logs(directory.path()).unwrap().into_iter().rev().map(|(_, path)| path);
+        let (after, before) = (logs.next().unwrap(), logs.next().unwrap());
+        let said = read(&after).unwrap().predecessor.unwrap();
+        assert_eq!(said.bytes, std::fs::metadata(before).unwrap().len());
+        write(&after, empty_log_after(said.number, said.bytes + 38, said.last_write)).unwrap();
+        for _ in 0..3 {
+            let db = open();
+            assert_eq!(db.lost, [""; 0]);
+            for id in [1, 2] {
+                let partition = db.partition(name(id)).unwrap();
+                let found = db.get(&partition, b"key", Read::PRESENT).unwrap().unwrap();
+                assert_eq!(&found[..], b"value");
+            }
+        }
     }
 
     /// What is cut may be of use, unless it is nothing.

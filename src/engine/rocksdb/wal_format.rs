@@ -39,7 +39,10 @@ pub(super) struct Walk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Predecessor {
     pub(super) number: u64,
+    /// With those of a write that failed, whether or not they came to be on the disk.
     pub(super) bytes: u64,
+    /// The number of its last write.
+    pub(super) last_write: u64,
 }
 
 /// The place where a log stops being sound.
@@ -267,8 +270,10 @@ fn writes(content: &[u8]) -> Option<(u64, u64)> {
 
 fn predecessor(content: &[u8]) -> Option<Predecessor> {
     let (number, rest) = content.split_first_chunk::<8>()?;
-    let (bytes, _) = rest.split_first_chunk::<8>()?;
-    Some(Predecessor { number: u64::from_le_bytes(*number), bytes: u64::from_le_bytes(*bytes) })
+    let (bytes, rest) = rest.split_first_chunk::<8>()?;
+    let (last_write, _) = rest.split_first_chunk::<8>()?;
+    let [number, bytes, last_write] = [number, bytes, last_write].map(|n| u64::from_le_bytes(*n));
+    Some(Predecessor { number, bytes, last_write })
 }
 
 #[cfg(test)]
@@ -309,8 +314,7 @@ pub(super) mod tests {
 
     /// A log of one batch, which says this of the one before it.
     pub(crate) fn log_after(number: u64, bytes: u64) -> Vec<u8> {
-        let mut log = Vec::new();
-        push(&mut log, PREDECESSOR, &[number, bytes, 99].map(u64::to_le_bytes).concat());
+        let mut log = empty_log_after(number, bytes, 99);
         log.extend(log_with(100));
         log
     }
@@ -319,6 +323,13 @@ pub(super) mod tests {
     pub(crate) fn log_with(number: u64) -> Vec<u8> {
         let mut log = Vec::new();
         push(&mut log, WHOLE, &[&number.to_le_bytes()[..], &2_u32.to_le_bytes()].concat());
+        log
+    }
+
+    /// A log in which nothing was written yet.
+    pub(crate) fn empty_log_after(number: u64, bytes: u64, last_write: u64) -> Vec<u8> {
+        let mut log = Vec::new();
+        push(&mut log, PREDECESSOR, &[number, bytes, last_write].map(u64::to_le_bytes).concat());
         log
     }
 
@@ -412,7 +423,7 @@ pub(super) mod tests {
     #[test]
     fn what_a_log_says_of_the_one_before_is_read() {
         let walk = walk_of(&log_after(17, 4096));
-        assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096 }));
+        assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096, last_write: 99 }));
         assert_eq!((walk.records, walk.broken), (1, None));
         assert_eq!((walk.first_write, walk.next_write), (Some(100), Some(102)));
     }
