@@ -13,6 +13,7 @@
 mod bank;
 mod basic;
 mod churn;
+mod commits;
 mod crash;
 mod damage;
 mod heat;

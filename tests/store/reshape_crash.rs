@@ -224,19 +224,6 @@ fn dies_at_every_step_of_adding_and_removing_shards() {
     die_everywhere(Work::Shards, Some(Transport::Copy), &steps(&OF_COPIES), 7);
 }
 
-/// Makes the logs of the metadata unreadable from their beginning, as a power cut may that took
-/// what was not synced.
-#[cfg(feature = "failpoints")]
-fn lose_logs_of_metadata(store: &Path) {
-    for entry in fs::read_dir(store.join("metadata")).unwrap() {
-        let file = entry.unwrap().path();
-        if file.extension().is_some_and(|extension| extension == "log") {
-            let lost = vec![0x55; usize::try_from(fs::metadata(&file).unwrap().len()).unwrap()];
-            fs::write(&file, lost).unwrap();
-        }
-    }
-}
-
 /// The story: a process died between the commit of a move and the flush that puts the commit into a
 /// file. The next opening dropped the sources at once; when the log was lost after that, the older
 /// topology came back, and its partition was gone.
@@ -260,7 +247,7 @@ fn an_opening_drops_sources_only_when_the_commit_is_in_a_file() {
         assert!(!opened.recovery().orphans.is_empty(), "{:?}", opened.recovery());
         victim.compare(&opened, "opened");
         drop(opened);
-        lose_logs_of_metadata(&victim.path().join("store"));
+        crate::commits::lose_logs_of_metadata(&victim.path().join("store"));
         victim.compare(&store_at(victim.path(), false), "the log of the metadata was lost");
     }
 }
