@@ -109,3 +109,51 @@ fn drop_unopened(
     tracing::warn!(partition = %dropped, directory = %place, "dropped what an interrupted reshape left");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wal::logs;
+    use super::super::wal_format::tests::empty_log_after;
+    use super::super::wal_format::walk;
+    use super::super::{Durability, Engine as _, Read, Resources};
+    use super::*;
+    use std::fs::File;
+
+    /// What a power cut leaves of files that arrive while a log that was closed is not synced: the
+    /// family stands, and the log before its first moment has lost its end.
+    #[test]
+    fn a_family_beyond_a_torn_log_goes_if_it_may() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources =
+            Resources::new(&crate::engine::EngineOptions::small(crate::LogDamage::Refuse), 1);
+        let open = |expendable: &[_]| RocksDb::open(directory.path(), &resources, None, expendable);
+        let name = |id| PartitionName { id: crate::PartitionId(id), generation: 0 };
+        let (stays, passes, arrives) = (name(1), name(2), name(3));
+        let db = open(&[]).unwrap();
+        for (partition, key) in [(stays, b"1"), (passes, b"1"), (stays, b"2")] {
+            let partition =
+                db.partition(partition).map_or_else(|| db.create_partition(partition), Ok);
+            db.put(&partition.unwrap(), key, b"value", Durability::Buffered).unwrap();
+        }
+        // Begins another log, and leaves nothing of its own.
+        db.db.flush_cf(db.partition(passes).unwrap().handle()).unwrap();
+        db.drop_partition(passes).unwrap();
+        db.load_partition(arrives, |put| put(b"key", b"value")).unwrap();
+        drop(db);
+        // As if one more write had stood at the end of the log before.
+        let (_, present) = logs(directory.path()).unwrap().pop().unwrap();
+        let said = walk(&mut File::open(&present).unwrap()).unwrap().predecessor.unwrap();
+        let lost = empty_log_after(said.number, said.bytes + 40, said.last_write + 1);
+        std::fs::write(present, lost).unwrap();
+        let refused = open(&[]).err().unwrap();
+        assert!(refused.to_string().contains("CF p3.0"), "{refused}");
+        for expendable in [&[arrives][..], &[]] {
+            let db = open(expendable).unwrap();
+            assert_eq!(db.partitions(), [stays]);
+            let stays = db.partition(stays).unwrap();
+            for key in [b"1", b"2"] {
+                assert!(db.get(&stays, key, Read::PRESENT).unwrap().is_some());
+            }
+        }
+    }
+}
