@@ -3,7 +3,7 @@
 //! cut, an image of what is left is opened and compared with what was acknowledged before the cut.
 //! Then a child goes on from one of these images, so that openings are cut, too.
 //! `ANNULUS_SEED` gives the same choices again (threads are not scheduled alike, so a violation may
-//! need several runs); `ANNULUS_IMAGES` makes more images.
+//! need several runs); `ANNULUS_IMAGES` makes more images, `ANNULUS_SYNC_MICROS` makes every sync slow.
 
 use crate::check::{End, check};
 use crate::churn::{Churn, quick_directory, seed};
@@ -160,16 +160,16 @@ fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), Strin
 /// Runs a child under the recorder, from what is in its directory, and reads what it did.
 fn record(
     order: &Order,
-    names: Names,
+    series: &Series<'_>,
     base: Content,
-    skipped: &str,
 ) -> Result<(Disk, Journal, History), String> {
-    let disk = Disk::of(&order.disk(), names);
+    let disk = Disk::of(&order.disk(), series.names);
     let journal = order.directory.join("journal");
     let _ = fs::remove_file(&journal);
     let _ = fs::remove_file(order.notes());
     let mut child = recorder::child(order);
-    child.env("ANNULUS_RECORD_JOURNAL", &journal).env("ANNULUS_SKIP", skipped);
+    child.env("ANNULUS_RECORD_JOURNAL", &journal).env("ANNULUS_SKIP", series.skipped);
+    child.env("ANNULUS_RECORD_SYNC_MICROS", series.sync_micros.to_string());
     let status = child.status().unwrap();
     if !status.success() {
         return Err(format!("the child ended with {status}:\n{}", recorder::log(order)));
@@ -197,24 +197,36 @@ fn cuts(
         _ => None,
     });
     let across: Vec<usize> = across.collect();
-    let mut cuts: Vec<usize> = (0..count)
+    (0..count)
         .map(|_| match random.u32(..4) {
             0 | 1 => random.usize(..=calls),
             2 => turns[random.usize(..turns.len())] + random.usize(1..6),
             _ => random.choice(&across).map_or(calls, |at| at + random.usize(1..4)),
         })
         .map(|cut| cut.min(calls))
-        .collect();
-    cuts.sort_unstable();
-    cuts
+        .collect()
+}
+
+/// Places at which no files are on their way by links: right after a reshape, or at the end.
+fn quiet_cuts(
+    journal: &Journal,
+    history: &History,
+    count: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<usize> {
+    let end = journal.calls.len();
+    (0..count).map(|_| random.choice(&history.reshaped).map_or(end, |at| at + 1)).collect()
 }
 
 /// What a series of images is made of.
 pub(crate) struct Series<'a> {
     pub(crate) seed: u64,
     pub(crate) names: Names,
-    /// A disk that promises nothing about names allows none: see docs/design.md.
+    /// Links, too. On a disk that promises nothing about names they are safe when they are done, not
+    /// on the way (see docs/design.md): cuts come right after reshapes there.
     pub(crate) links: bool,
+    /// How long a sync takes: what others do meanwhile is not synced when it ends.
+    pub(crate) sync_micros: u32,
     /// Of each of its two recorded runs.
     pub(crate) images: usize,
     pub(crate) skipped: &'a str,
@@ -239,15 +251,17 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         let told =
             |what: String| format!("{what}\nseed {}, {:?}, run {run}", series.seed, series.names);
         let (mut disk, journal, history) =
-            record(&order, series.names, std::mem::take(&mut base), series.skipped)
-                .map_err(told)?;
+            record(&order, series, std::mem::take(&mut base)).map_err(told)?;
         Figures::add(&figures.acknowledged, history.acknowledged());
         let goes_on_from = random.usize(..series.images);
         let mut next: Option<(Image, Content)> = None;
         let mut played = 0;
-        for (number, cut) in
-            cuts(&journal, &history, series.images, &mut random).into_iter().enumerate()
-        {
+        let mut cuts = match series.names == Names::Strict && series.links {
+            true => quiet_cuts(&journal, &history, series.images, &mut random),
+            false => cuts(&journal, &history, series.images, &mut random),
+        };
+        cuts.sort_unstable();
+        for (number, cut) in cuts.into_iter().enumerate() {
             journal.calls[played..cut].iter().for_each(|call| disk.play(call, &journal.bytes));
             played = cut;
             let how = random
@@ -293,12 +307,20 @@ fn images() {
     let (seed, begun) = (seed(), Instant::now());
     let wanted = count("ANNULUS_IMAGES", 64);
     let images = if wanted > 1000 { 100 } else { 8 };
+    let slow = std::env::var("ANNULUS_SYNC_MICROS").ok().map(|text| text.parse().unwrap());
     let figures = Figures::default();
     let runs = wanted.div_ceil(2 * images as u64) as usize;
     on_two_threads(runs, |number| {
         let names = if number % 4 == 3 { Names::Strict } else { Names::Journalled };
-        let (seed, links) = (seed.wrapping_add(number as u64), names == Names::Journalled);
-        if let Err(what) = series(&Series { seed, names, links, images, skipped: "" }, &figures) {
+        let series = Series {
+            seed: seed.wrapping_add(number as u64),
+            names,
+            links: names == Names::Journalled || number % 8 == 7,
+            images,
+            sync_micros: slow.unwrap_or([0, 0, 1000, 0, 8000, 0][number % 6]),
+            skipped: "",
+        };
+        if let Err(what) = self::series(&series, &figures) {
             println!("VIOLATION: {what}\n");
         }
         true

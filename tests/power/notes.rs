@@ -44,6 +44,8 @@ pub(crate) struct History {
     pub(crate) openings: Vec<usize>,
     pub(crate) created: BTreeMap<String, Span>,
     pub(crate) dropped: BTreeMap<String, Span>,
+    /// When each reshape that was asked for had ended, and before the next one.
+    pub(crate) reshaped: Vec<usize>,
     pub(crate) errors: Vec<String>,
 }
 
@@ -117,6 +119,7 @@ impl History {
             "sync" => self.syncs.push(span),
             "synced" => self.syncs.last_mut().map(close).unwrap(),
             "opened" => self.openings.push(at),
+            "reshaped" => self.reshaped.push(at),
             "create" => drop(self.created.insert(rest.to_owned(), span)),
             "created" => self.created.get_mut(rest).map(close).unwrap(),
             "drop" => drop(self.dropped.insert(rest.to_owned(), span)),

@@ -7,6 +7,7 @@
 //   ANNULUS_FAULT           number:what[:sticky]: the call with this number fails. `what` is the
 //                           number of an error, `short` (half of a write, then nothing), or `kill`.
 //                           With `sticky` all later calls below the same shard fail, too.
+//   ANNULUS_RECORD_SYNC_MICROS  how long a sync takes
 //   ANNULUS_FAULT_COUNT     a file that the number of calls is written to when the process exits
 //
 // One lock is held over each call and its record, so the journal is a total order: what stands in
@@ -48,6 +49,7 @@ static uint64_t of_fd[FILES]; // 0: not ours
 static char *name_of_fd[FILES];
 
 static uint64_t calls = 0, fault_at = 0;
+static useconds_t sync_micros = 0;
 static int fault_error = 0, fault_short = 0, fault_kill = 0, fault_sticky = 0;
 static char sick[PATH_MAX];
 
@@ -63,6 +65,7 @@ __attribute__((constructor)) static void begin(void) {
         journal = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900);
         syscall(SYS_close, fd);
     }
+    if ((text = getenv("ANNULUS_RECORD_SYNC_MICROS"))) sync_micros = (useconds_t)atoi(text);
     if ((text = getenv("ANNULUS_FAULT"))) {
         char *rest;
         fault_at = strtoull(text, &rest, 10);
@@ -311,6 +314,8 @@ ssize_t read(int fd, void *data, size_t bytes) {
 static int sync_file(int fd, long number) {
     uint64_t handle = handle_of(fd);
     if (!handle) return (int)syscall(number, fd);
+    // Others go on meanwhile, as they do while a disk works.
+    if (sync_micros && handle != NOTES) usleep(sync_micros);
     pthread_mutex_lock(&lock);
     int result = handle == NOTES ? 0 : faulty(name_of_fd[fd]);
     // The model decides what is durable: the disk need not be troubled.

@@ -179,6 +179,7 @@ fn reshape(
     }
     for _ in 0..order.steps {
         churn.step(store);
+        notes.note("reshaped\n");
         match random.u32(..12) {
             0 => passing_keyspace(store, notes, numbers, random)?,
             1 => store.flush()?,
