@@ -18,7 +18,8 @@ type Node = usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
     /// As ext4 and xfs do: a sync that has something to do commits all changes of names up to then,
-    /// and a power cut leaves a prefix of those that are pending.
+    /// and a power cut leaves a prefix of those that are pending. What a file has grown by since a
+    /// name that is lost is lost, too: its size is in the same journal.
     Journalled,
     /// As little as can be asked for: a sync of a file commits its own name, a sync of a directory
     /// the names in it, and a power cut leaves any of those that are pending, without the others.
@@ -36,13 +37,11 @@ enum Change {
 enum Object {
     File {
         durable: Vec<u8>,
-        pending: Vec<Change>,
+        /// With how many changes of names had been made before.
+        pending: Vec<(usize, Change)>,
     },
     /// Names as they are now, and as they are on the disk.
-    Directory {
-        present: BTreeMap<String, Node>,
-        durable: BTreeMap<String, Node>,
-    },
+    Directory { present: BTreeMap<String, Node>, durable: BTreeMap<String, Node> },
 }
 
 /// A change of names that is atomic: a rename has two parts.
@@ -54,6 +53,8 @@ pub(crate) struct Disk {
     objects: Vec<Object>,
     handles: BTreeMap<u64, Node>,
     pending: Vec<Renaming>,
+    /// Changes of names that were made and are not pending any more.
+    done: usize,
 }
 
 /// What becomes of the unsynced writes of a file.
@@ -88,8 +89,13 @@ const ROOT: Node = 0;
 impl Disk {
     /// A disk with what is in a directory, all of it synced.
     pub(crate) fn of(directory: &Path, names: Names) -> Self {
-        let mut disk =
-            Self { names, objects: Vec::new(), handles: BTreeMap::new(), pending: Vec::new() };
+        let mut disk = Self {
+            names,
+            objects: Vec::new(),
+            handles: BTreeMap::new(),
+            pending: Vec::new(),
+            done: 0,
+        };
         disk.take(directory);
         disk
     }
@@ -212,7 +218,7 @@ impl Disk {
         if let Some(Object::File { pending, .. }) =
             self.handles.get(&handle).map(|node| &mut self.objects[*node])
         {
-            pending.push(change);
+            pending.push((self.done + self.pending.len(), change));
         }
     }
 
@@ -221,7 +227,7 @@ impl Disk {
         let (mut worked, is_file) = (false, matches!(self.objects[node], Object::File { .. }));
         if let Object::File { durable, pending } = &mut self.objects[node] {
             worked = !pending.is_empty();
-            for change in pending.drain(..) {
+            for (_, change) in pending.drain(..) {
                 apply(durable, &change, journal, usize::MAX);
             }
         }
@@ -243,6 +249,7 @@ impl Disk {
                 stays.push(renaming);
             }
         }
+        self.done += goes.len();
         self.pending = stays.into_iter().rev().collect();
         goes.iter().rev().for_each(|renaming| self.commit(renaming));
     }
@@ -283,7 +290,11 @@ impl Disk {
         let mut garbage = random.u32(..8) == 0;
         let garbled = garbage;
         let common = (random.u32(..3) == 0).then(|| fate(random));
+        let journalled = self.names == Names::Journalled && cut == Cut::ByLot;
+        let written = if journalled { self.done + kept } else { usize::MAX };
         self.gather(ROOT, "", &names, &mut image, &mut |durable, pending| {
+            let pending = pending.iter().filter(|(names, _)| *names <= written);
+            let pending: Vec<Change> = pending.map(|(_, change)| change.clone()).collect();
             let fate = match cut {
                 Cut::NothingLost => Fate::Kept,
                 Cut::AllLost => Fate::Lost,
@@ -298,7 +309,7 @@ impl Disk {
                 }
                 Cut::ByLot => common.unwrap_or_else(|| fate(random)),
             };
-            content(durable, pending, journal, fate, random)
+            content(durable, &pending, journal, fate, random)
         });
         image
     }
@@ -309,7 +320,7 @@ impl Disk {
         path: &str,
         names: &BTreeMap<Node, BTreeMap<String, Node>>,
         image: &mut Image,
-        content: &mut impl FnMut(&[u8], &[Change]) -> Vec<u8>,
+        content: &mut impl FnMut(&[u8], &[(usize, Change)]) -> Vec<u8>,
     ) {
         for (name, child) in &names[&node] {
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
