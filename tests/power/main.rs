@@ -17,6 +17,7 @@ mod check;
 #[path = "../store/churn.rs"]
 #[allow(dead_code, reason = "the tests of the store use more of it")]
 mod churn;
+mod claims;
 mod damage;
 mod disk;
 mod faults;
