@@ -1,9 +1,10 @@
 //! Copying to the targets what was written to the sources meanwhile.
 
 use crate::catalog::OpenPartition;
-use crate::engine::Durability;
-use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
-use crate::error::Result;
+use crate::engine::{
+    Cursor, Direction, Durability, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _,
+};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::latch::Changes;
 use crate::placement::KeyRange;
@@ -34,11 +35,21 @@ fn shards_of(sides: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
     sides.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
 }
 
-fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Option<&'a Endpoint> {
-    match sides {
+/// The side that a key belongs to.
+///
+/// # Errors
+///
+/// `Internal` if there is none: both sides tile the same range, so to pass over the key would lose it.
+fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Result<&'a Endpoint> {
+    let side = match sides {
         [only] => Some(only),
         several => several.iter().find(|side| side.filter.has(key)),
-    }
+    };
+    side.ok_or_else(|| {
+        let key = key.escape_ascii();
+        let message = format!("no target of the reshape takes key `{key}`, which a source has");
+        Error::new(ErrorKind::Internal, message)
+    })
 }
 
 /// Keys and bytes that were copied.
@@ -83,7 +94,7 @@ impl ReshapePair {
             let OpenPartition { shard, handle, .. } = &*source.partition;
             let values = shard.get_many(handle, &mine, Read::PRESENT)?;
             for (key, value) in mine.into_iter().zip(values) {
-                let Some(target) = side_of(&self.targets, key) else { continue };
+                let target = side_of(&self.targets, key)?;
                 let batch = batches.entry(target.partition.owner).or_default();
                 match &value {
                     Some(value) => batch.put(&target.partition.handle, key, value),
@@ -124,12 +135,11 @@ impl ReshapePair {
                 let mut batches: BTreeMap<ShardId, EngineBatch> = BTreeMap::new();
                 let mut bytes = 0;
                 while let Some((key, value)) = cursor.row().filter(|_| bytes < BATCH_BYTES) {
-                    if let Some(target) = side_of(&self.targets, key) {
-                        let batch = batches.entry(target.partition.owner).or_default();
-                        batch.put(&target.partition.handle, key, value);
-                        copied.keys += 1;
-                        bytes += key.len() + value.len();
-                    }
+                    let target = side_of(&self.targets, key)?;
+                    let batch = batches.entry(target.partition.owner).or_default();
+                    batch.put(&target.partition.handle, key, value);
+                    copied.keys += 1;
+                    bytes += key.len() + value.len();
                     cursor.advance();
                 }
                 cursor.status()?;
@@ -159,4 +169,40 @@ fn clear(target: &OpenPartition, range: &KeyRange) -> Result<()> {
     let mut batch = EngineBatch::default();
     batch.delete_range(&target.handle, &range.start, &end);
     target.shard.write(batch, Durability::Buffered)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::Store;
+    use crate::topology::KeyspaceSpec;
+
+    /// A key for which no target is there was passed over, and would have been lost.
+    #[test]
+    fn a_key_without_a_target_ends_the_reshape() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let [source, target] = ["source", "target"].map(|name| {
+            let keyspace = store.create_keyspace(name, KeyspaceSpec::range()).unwrap();
+            keyspace.put("c", "value").unwrap();
+            Arc::clone(keyspace.view().partition(0).unwrap())
+        });
+        let endpoint = |partition: &Arc<_>, range| Endpoint {
+            partition: Arc::clone(partition),
+            filter: RowFilter::Keys(range),
+        };
+        let pair = ReshapePair {
+            sources: vec![endpoint(&source, KeyRange::whole())],
+            targets: vec![
+                endpoint(&target, KeyRange::new("a", Some("b"))),
+                endpoint(&target, KeyRange::new("b", Some("c"))),
+            ],
+        };
+        let key = Changes { keys: vec![(*b"c").into()], ..Changes::default() };
+        let range = Changes { ranges: vec![KeyRange::new("c", Some("d"))], ..Changes::default() };
+        for changes in [key, range] {
+            assert_eq!(pair.apply(changes).unwrap_err().kind(), ErrorKind::Internal);
+        }
+    }
 }

@@ -165,7 +165,9 @@ fn resolve(reshaper: &Arc<Reshaper>, step: &Step) -> Result<ReshapeSpec> {
 }
 
 fn key_at(reshaper: &Arc<Reshaper>, step: &Step, permille: u32) -> Result<Vec<u8>> {
-    let id = step.sources.first().copied().unwrap_or_default();
+    let [id, ..] = step.sources[..] else {
+        return Err(Error::new(ErrorKind::Internal, "a step without a partition"));
+    };
     let view = reshaper.catalog.keyspace(step.keyspace)?.view();
     let at = view.partitions.iter().position(|partition| partition.name.id == id);
     let at = at.ok_or_else(|| gone(id))?;

@@ -89,13 +89,13 @@ impl<'a> RoutedBatch<'a> {
                     }
                 },
             };
-            routes.add(&op.write, &view);
+            routes.add(&op.write, &view)?;
             last = Some((op.keyspace, view));
         }
         Ok(routes)
     }
 
-    fn add(&mut self, write: &'a Write, view: &View) {
+    fn add(&mut self, write: &'a Write, view: &View) -> Result<()> {
         let indexes = match write {
             Write::Put { key, .. } | Write::Delete { key } => {
                 let index = view.index(key);
@@ -107,7 +107,7 @@ impl<'a> RoutedBatch<'a> {
             }
         };
         for index in indexes {
-            let Some(partition) = view.partitions.get(index).map(Arc::clone) else { continue };
+            let partition = Arc::clone(view.partition(index)?);
             let stripes = self.stripes.entry(partition.name).or_insert_with(|| Stripes {
                 partition: Arc::clone(&partition),
                 set: 0,
@@ -117,6 +117,7 @@ impl<'a> RoutedBatch<'a> {
             stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
             self.writes.entry(partition.owner).or_default().push(Routed { partition, write });
         }
+        Ok(())
     }
 
     /// Leaves out the writes to some partitions.

@@ -3,7 +3,7 @@
 use super::Keyspace;
 use crate::cache::{Found, HotCache};
 use crate::engine::{Engine, EngineValue, Read, ShardEngine};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::read::{
     Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value, deadline_exceeded,
 };
@@ -212,7 +212,7 @@ impl Keyspace {
         let view = self.state.load();
         let mut by_partition: BTreeMap<usize, Vec<(usize, &[u8])>> = BTreeMap::new();
         for position in positions {
-            let Some(key) = keys.get(*position).map(AsRef::as_ref) else { continue };
+            let key = keys.get(*position).map(AsRef::as_ref).ok_or_else(no_such_position)?;
             by_partition.entry(view.index(key)).or_default().push((*position, key));
         }
         let mut again = Vec::new();
@@ -328,4 +328,9 @@ impl Keyspace {
     pub fn stats(&self) -> Result<Vec<PartitionStats>> {
         stats::partitions(&self.view())
     }
+}
+
+#[cold]
+fn no_such_position() -> Error {
+    Error::new(ErrorKind::Internal, "a read of several keys has fewer keys than it asks for")
 }
