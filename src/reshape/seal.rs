@@ -6,7 +6,7 @@ use super::journal;
 use super::retry_budget::RetryBudget;
 use super::run::{Commit, Reshape, Tally, names};
 use crate::catalog::Catalog;
-use crate::engine::{Engine, EngineBatch, ShardEngine};
+use crate::engine::{Engine, EngineBatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::latch::{Changes, hand_over};
 use crate::os::parallel;
@@ -195,33 +195,19 @@ impl Reshape<'_> {
 ///
 /// IMPORTANT: the sources', too. A batch may have written to a source and to a partition that stays
 /// on its shard; if the commit survived a power cut and the end of that shard's log did not, the
-/// batch would be cut, and what is left of the shard no prefix. A source whose log cannot be synced
-/// is let go all the same: its shard takes no writes any more, and what it has not synced is not
-/// safer for keeping the partition there.
+/// batch would be cut, and what is left of the shard no prefix. A shard whose log has failed lets
+/// nothing go: a write that failed may stand in that log, and would be read back for the partitions
+/// that stay, and not for the one that left.
 fn sync(sides: &ReshapePair) -> Result<()> {
-    let targets = sides.target_shards();
-    let mut sources = sides.source_shards();
+    let (targets, mut sources) = (sides.target_shards(), sides.source_shards());
     sources.retain(|id, _| !targets.contains_key(id));
-    if crate::os::failpoint::skip("sync-sources") {
-        sources.clear();
-    }
-    let sync_source = |shard: &ShardEngine| {
-        if let Err(error) = shard.sync() {
-            tracing::warn!(%error, "leaves a shard whose log cannot be synced");
-        }
-    };
-    std::thread::scope(|scope| {
-        for shard in sources.values() {
-            // Where no thread can be started, one after the other.
-            if parallel::spawn(scope, "annulus-sync", || sync_source(shard)).is_none() {
-                sync_source(shard);
-            }
-        }
-        if crate::os::failpoint::skip("sync-targets") {
-            return Ok(());
-        }
-        targets.values().try_for_each(|shard| shard.sync())
-    })
+    let sides = [("sync-targets", targets), ("sync-sources", sources)];
+    let synced = sides.iter().filter(|(protection, _)| !crate::os::failpoint::skip(protection));
+    let shards: Vec<_> = synced.flat_map(|(_, shards)| shards.values()).collect();
+    let panicked = || Error::new(ErrorKind::Internal, "a sync panicked");
+    parallel::each(&shards, |shard| shard.sync())
+        .into_iter()
+        .try_for_each(|synced| synced.unwrap_or_else(|_| Err(panicked())))
 }
 
 fn in_doubt(catalog: &Catalog, error: Error) -> Error {

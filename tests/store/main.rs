@@ -22,6 +22,8 @@ mod hot_cache;
 mod leftovers;
 mod linear;
 mod listener;
+#[cfg(target_os = "linux")]
+mod log_failure;
 mod logs;
 mod model;
 mod paths;

@@ -74,6 +74,10 @@ impl Remains {
 impl Drop for OpenDb {
     fn drop(&mut self) {
         if self.remains.is_there() {
+            // IMPORTANT: before it is closed. A recovery of RocksDB's own from a full disk waits for
+            // ever for a flush that was dropped from its queue, and closing waits for the recovery
+            // before it says to anyone that the end has come. This says so first.
+            self.db.cancel_all_background_work(false);
             // SAFETY: only here, and nothing uses the database after its last owner is dropped.
             unsafe { ManuallyDrop::drop(&mut self.db) }
         } else {

@@ -9,6 +9,7 @@ mod error;
 mod handles;
 mod import;
 mod ingest;
+mod manifest;
 mod names;
 mod open;
 mod reads;
@@ -488,7 +489,15 @@ impl Engine for RocksDb {
 
     fn sync(&self) -> Result<()> {
         self.check_failpoint("sync")?;
-        self.db.flush_wal(true).map_err(self.failed("syncing the write-ahead log"))
+        // A log that has failed once is not synced a second time: the system reports an error once, and
+        // takes what was not written for clean. RocksDB minds that.
+        self.db.flush_wal(true).map_err(|error| {
+            let place = self.directory.display();
+            context(format_args!(
+                "the write-ahead log in {place} cannot be synced, and is in doubt until the store \
+                 is opened again"
+            ))(error)
+        })
     }
 
     fn flush(&self) -> Result<()> {

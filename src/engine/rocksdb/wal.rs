@@ -2,6 +2,7 @@
 //! before RocksDB sees them.
 
 use super::cannot;
+use super::manifest::Manifest;
 use super::wal_format::{Break, Shape, Walk, walk};
 use crate::engine::LogDamage;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +57,9 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// files came in: the next opening would drop what was written since this one. For the same reason
 /// the caller flushes when something was lost: no later opening sees these logs again.
 ///
+/// Logs that the manifest needs no more are not judged: their writes are in tables, so RocksDB syncs
+/// later logs without them, and removes them.
+///
 /// A database that is opened read-only is only judged: see [`judge_logs`].
 pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
     judge(directory, damage, cut)
@@ -73,9 +77,14 @@ fn judge(
     cut: impl Fn(&Path, &Break) -> Result<()>,
 ) -> Result<Vec<String>> {
     let mut lost = Vec::new();
-    mend_manifest(directory, &mut lost, &cut)?;
+    let manifest = Manifest::read(directory)?;
+    let oldest = manifest.as_ref().map_or(0, |manifest| manifest.oldest_log);
+    if let Some((manifest, torn)) = manifest.as_ref().and_then(|m| Some((m, m.torn_end()?))) {
+        lost.push(describe(&manifest.path, &manifest.walk, torn, 0));
+        cut(&manifest.path, torn)?;
+    }
     let mut walks = Vec::new();
-    for (number, path) in logs(directory)? {
+    for (number, path) in logs(directory)?.into_iter().filter(|(number, _)| *number >= oldest) {
         let walk = read(&path)?;
         walks.push((number, path, walk));
     }
@@ -138,33 +147,8 @@ fn goes_on(log: &Walk, later: &[(u64, PathBuf, Walk)]) -> bool {
     })
 }
 
-/// Of a manifest only the end can be unsynced, and what it says there was not acted on: RocksDB
-/// syncs it before it uses or removes a file by it. It refuses what is missing after a cut that
-/// took more than that.
-fn mend_manifest(
-    directory: &Path,
-    lost: &mut Vec<String>,
-    cut: impl Fn(&Path, &Break) -> Result<()>,
-) -> Result<()> {
-    let current = directory.join("CURRENT");
-    // If it is not there, or says nothing, RocksDB says so.
-    let Ok(name) = std::fs::read_to_string(&current) else { return Ok(()) };
-    let path = directory.join(name.trim_end());
-    if !name.starts_with("MANIFEST-") || !path.is_file() {
-        return Ok(());
-    }
-    let manifest = read(&path)?;
-    match &manifest.broken {
-        Some(broken @ Break { next: None, .. }) if manifest.records > 0 => {
-            lost.push(describe(&path, &manifest, broken, 0));
-            cut(&path, broken)
-        }
-        _ => Ok(()),
-    }
-}
-
 fn read(path: &Path) -> Result<Walk> {
-    let walked = File::open(path).and_then(|mut log| walk(&mut log));
+    let walked = File::open(path).and_then(|mut log| walk(&mut log, |_| {}));
     walked.map_err(|error| cannot("read", path, error))
 }
 
@@ -288,6 +272,33 @@ mod tests {
                 let found = db.get(&partition, b"key", Read::PRESENT).unwrap().unwrap();
                 assert_eq!(&found[..], b"value");
             }
+        }
+    }
+
+    /// The story: a flush had made a log needless, the power failed before it was removed, and what had
+    /// not been synced of it was garbage before the sound records of the next. The opening refused.
+    #[test]
+    fn a_log_that_is_needed_no_more_is_not_judged() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
+        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        let db = open();
+        db.put(db.bookkeeping(), b"old", b"value", Durability::Buffered).unwrap();
+        let (_, needless) = logs(directory.path()).unwrap().pop().unwrap();
+        let mut content = std::fs::read(&needless).unwrap();
+        db.flush().unwrap();
+        db.put(db.bookkeeping(), b"new", b"value", Durability::Synced).unwrap();
+        drop(db);
+        assert!(!needless.exists());
+        // As it would be on a disk that has written neither its end nor its removal.
+        *content.last_mut().unwrap() ^= 1;
+        content.extend([b'x'; 100]);
+        write(&needless, &content).unwrap();
+        assert_eq!(judge_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        let db = open();
+        for key in [b"old", b"new"] {
+            let found = db.get(db.bookkeeping(), key, Read::PRESENT).unwrap();
+            assert_eq!(found.as_deref(), Some(&b"value"[..]));
         }
     }
 

@@ -21,6 +21,9 @@ const LAST: u8 = 4;
 /// What a log says of the one before it.
 const PREDECESSOR: u8 = 130;
 
+/// How much of a record is handed out: its numbers stand at its beginning.
+const HEAD_BYTES: usize = 256;
+
 /// What reading a log to its end, or to the first place that is not sound, has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Walk {
@@ -105,13 +108,14 @@ fn fragment(block: &[u8], at: usize, last: bool) -> Fragment {
     Fragment::Sound { kind, at: at + HEADER_BYTES, length }
 }
 
-/// Reads a log from its beginning.
+/// Reads a log from its beginning, and shows the beginning of each sound record before the break.
 ///
 /// # Errors
 ///
 /// Those of the reader.
-pub(super) fn walk(log: &mut impl Read) -> io::Result<Walk> {
-    let mut walker = Walker::default();
+pub(super) fn walk(log: &mut impl Read, each: impl FnMut(&[u8])) -> io::Result<Walk> {
+    let mut walker =
+        Walker { walk: Walk::default(), begun: None, head: Vec::new(), bad: None, each };
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     loop {
         block.clear();
@@ -128,14 +132,14 @@ pub(super) fn walk(log: &mut impl Read) -> io::Result<Walk> {
     }
 }
 
-#[derive(Default)]
-struct Walker {
+struct Walker<F> {
     walk: Walk,
     /// Where the record begins of which a fragment was read and not yet the last one.
     begun: Option<u64>,
-    /// The number of its first write, and the one after its last.
-    writes: Option<(u64, u64)>,
+    /// What it begins with.
+    head: Vec<u8>,
     bad: Option<Bad>,
+    each: F,
 }
 
 /// A break whose surroundings are still being looked at.
@@ -148,7 +152,7 @@ struct Bad {
     next: Option<u64>,
 }
 
-impl Walker {
+impl<F: FnMut(&[u8])> Walker<F> {
     fn read(&mut self, block: &[u8], last: bool) {
         let mut at = 0;
         loop {
@@ -179,21 +183,25 @@ impl Walker {
 
     /// Takes a sound fragment that is in order.
     fn take(&mut self, kind: u8, place: u64, content: &[u8]) {
-        match kind {
-            WHOLE | FIRST => {
-                self.begun = Some(place);
-                self.writes = writes(content);
-            }
-            PREDECESSOR => self.walk.predecessor = predecessor(content),
-            _ => {}
+        if kind == PREDECESSOR {
+            self.walk.predecessor = predecessor(content);
+            return;
         }
+        if matches!(kind, WHOLE | FIRST) {
+            self.begun = Some(place);
+            self.head.clear();
+        }
+        let room = HEAD_BYTES.saturating_sub(self.head.len());
+        self.head.extend(content.iter().take(room));
         if matches!(kind, WHOLE | LAST) {
             self.begun = None;
+            let writes = writes(&self.head);
             if self.walk.records == 0 {
-                self.walk.first_write = self.writes.map(|(first, _)| first);
+                self.walk.first_write = writes.map(|(first, _)| first);
             }
-            self.walk.next_write = self.writes.map(|(_, next)| next);
+            self.walk.next_write = writes.map(|(_, next)| next);
             self.walk.records += 1;
+            (self.each)(&self.head);
         }
     }
 
@@ -343,7 +351,7 @@ pub(super) mod tests {
     }
 
     fn walk_of(log: &[u8]) -> Walk {
-        walk(&mut &*log).unwrap()
+        walk(&mut &*log, |_| {}).unwrap()
     }
 
     fn contents() -> Vec<Vec<u8>> {

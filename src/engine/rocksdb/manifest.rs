@@ -1,0 +1,130 @@
+//! RocksDB's manifest, as far as an opening must judge it: its end, and which logs it still needs.
+
+use super::cannot;
+use super::wal_format::{Break, Walk, walk};
+use crate::error::Result;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A manifest that was read, and where it stops being sound, if it does.
+pub(super) struct Manifest {
+    pub(super) path: PathBuf,
+    pub(super) walk: Walk,
+    /// The number of the oldest log that is needed: RocksDB does not read older ones, and removes
+    /// them.
+    pub(super) oldest_log: u64,
+}
+
+impl Manifest {
+    /// Reads the present manifest of a database. None if there is none, or nothing names it: RocksDB
+    /// says what is wrong then.
+    pub(super) fn read(directory: &Path) -> Result<Option<Self>> {
+        let Ok(name) = std::fs::read_to_string(directory.join("CURRENT")) else { return Ok(None) };
+        let path = directory.join(name.trim_end());
+        if !name.starts_with("MANIFEST-") || !path.is_file() {
+            return Ok(None);
+        }
+        let mut oldest_log = 0;
+        let walk = File::open(&path)
+            .and_then(|mut file| {
+                walk(&mut file, |edit| oldest_log = oldest_log.max(oldest_log_in(edit)))
+            })
+            .map_err(|error| cannot("read", &path, error))?;
+        Ok(Some(Self { path, walk, oldest_log }))
+    }
+
+    /// Where it stops being sound, if nothing sound stands behind. Only that can be unsynced, and what
+    /// it says there was not acted on: RocksDB syncs the manifest before it uses or removes a file by
+    /// it. It refuses what is missing after a cut that took more than that.
+    pub(super) fn torn_end(&self) -> Option<&Break> {
+        let broken = self.walk.broken.as_ref()?;
+        (broken.next.is_none() && self.walk.records > 0).then_some(broken)
+    }
+}
+
+/// The oldest log that is needed, by one edit of the manifest; 0 if the edit does not say.
+///
+/// An edit is a sequence of tagged fields. RocksDB writes the single numbers first, this one among
+/// them, and nothing behind them is of use here.
+fn oldest_log_in(edit: &[u8]) -> u64 {
+    const COMPARATOR: u64 = 1;
+    const OLDEST_LOG: u64 = 10;
+    const DATABASE: u64 = (1 << 13) + 1;
+    /// Log, next file, last write, previous log, greatest family.
+    const NUMBERS: [u64; 5] = [2, 3, 4, 9, 203];
+    let mut rest = edit;
+    let mut find = || loop {
+        match varint(&mut rest)? {
+            OLDEST_LOG => return varint(&mut rest),
+            COMPARATOR | DATABASE => {
+                let bytes = usize::try_from(varint(&mut rest)?).ok()?;
+                rest = rest.get(bytes..)?;
+            }
+            tag if NUMBERS.contains(&tag) => drop(varint(&mut rest)?),
+            _ => return None,
+        }
+    };
+    find().unwrap_or(0)
+}
+
+/// A number in groups of seven bits, the lowest first; all but the last have the highest bit set.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Durability, Engine as _, PartitionName, Resources, RocksDb};
+    use super::*;
+    use crate::engine::LogDamage;
+
+    /// The number is where this version of RocksDB writes it: after a flush the older log is not needed.
+    #[test]
+    fn the_oldest_log_that_is_needed_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
+        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        let oldest = || Manifest::read(directory.path()).unwrap().unwrap().oldest_log;
+        let newest = || super::super::wal::logs(directory.path()).unwrap().pop().unwrap().0;
+        let db = open();
+        let name = PartitionName { id: crate::PartitionId(7), generation: 0 };
+        let partition = db.create_partition(name).unwrap();
+        db.put(&partition, b"key", b"value", Durability::Buffered).unwrap();
+        let before = newest();
+        assert!(oldest() <= before);
+        db.flush().unwrap();
+        assert!(newest() > before);
+        assert_eq!(oldest(), newest());
+        drop((partition, db));
+        // Of a manifest that another opening has begun, too.
+        let db = open();
+        db.put(db.bookkeeping(), b"key", b"value", Durability::Buffered).unwrap();
+        assert!(oldest() > before);
+        assert!(oldest() <= newest());
+    }
+
+    #[test]
+    fn fields_before_it_are_passed_over() {
+        let name = b"leveldb.BytewiseComparator";
+        let mut edit =
+            [&[1, name.len() as u8], &name[..], &[2, 9, 3, 0x80, 1, 0xcb, 1, 5]].concat();
+        assert_eq!(oldest_log_in(&edit), 0);
+        edit.extend([10, 0xac, 2, 4, 7]);
+        assert_eq!(oldest_log_in(&edit), 300);
+        for end in 0..edit.len() - 3 {
+            assert_eq!(oldest_log_in(&edit[..end]), 0, "{end}");
+        }
+        // A tag that stands behind the numbers, and a number that does not end.
+        assert_eq!(oldest_log_in(&[103, 10, 5]), 0);
+        assert_eq!(oldest_log_in(&[&[10][..], &[0xff; 11]].concat()), 0);
+    }
+}
