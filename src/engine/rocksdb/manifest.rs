@@ -121,7 +121,7 @@ mod tests {
         edit.extend([10, 0xac, 2, 4, 7]);
         assert_eq!(oldest_log_in(&edit), 300);
         for end in 0..edit.len() - 3 {
-            assert_eq!(oldest_log_in(&edit[..end]), 0, "{end}");
+            assert_eq!(oldest_log_in(edit.get(..end).unwrap()), 0, "{end}");
         }
         // A tag that stands behind the numbers, and a number that does not end.
         assert_eq!(oldest_log_in(&[103, 10, 5]), 0);
