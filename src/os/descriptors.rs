@@ -12,8 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// The fewest files a shard keeps open. RocksDB takes no fewer.
 const PER_SHARD_MIN: u64 = 20;
 
-/// What must be left when partitions are made, so that shards can go on: a part of the limit.
+/// What must be left when partitions are made, so that shards can go on: a part of the limit, and no
+/// fewer than these. Where flushes and merges lag behind, a shard has several logs and a dozen files
+/// that are being written.
 const RESERVE_PART: u64 = 8;
+const RESERVE_MIN: u64 = 48;
 
 /// How many files the process may have open; none if that is unlimited or cannot be known. Raises
 /// the limit as far as the process may by itself.
@@ -71,7 +74,8 @@ pub(crate) fn check_room(partitions: usize, tables: u64) -> Result<()> {
     let (Some(limit), Some(open)) = (limit(), open_besides_tables()) else { return Ok(()) };
     // An option may ask for more than half of the limit; the application that set it answers for it.
     let tables = tables.min(limit / 2);
-    if open + tables + partitions as u64 + limit / RESERVE_PART <= limit {
+    let reserve = (limit / RESERVE_PART).max(RESERVE_MIN);
+    if open + tables + partitions as u64 + reserve <= limit {
         return Ok(());
     }
     Err(Error::new(
