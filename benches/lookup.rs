@@ -108,12 +108,12 @@ fn plain(group: &mut BenchmarkGroup<'_, WallTime>, keys: &[[u8; 16]], shards: u3
     let ring = built(shards, arcs);
     let function = ring.token_function();
     let (starts, owners): (Vec<u64>, Vec<u32>) =
-        ring.arcs().map(|arc| (arc.span.start.0, arc.owner.0)).unzip();
+        ring.arcs().map(|arc| (arc.range.start.0, arc.owner.0)).unzip();
     each_key(group, "binary_search", keys, move |key| {
         let token = function.token(key).0;
         u64::from(owners[starts.partition_point(|&start| start <= token) - 1])
     });
-    let map: BTreeMap<u64, u32> = ring.arcs().map(|arc| (arc.span.start.0, arc.owner.0)).collect();
+    let map: BTreeMap<u64, u32> = ring.arcs().map(|arc| (arc.range.start.0, arc.owner.0)).collect();
     each_key(group, "btree_map", keys, move |key| {
         let token = function.token(key).0;
         u64::from(*map.range(..=token).next_back().unwrap().1)

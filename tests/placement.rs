@@ -72,22 +72,22 @@ fn any_edit() -> impl Strategy<Value = Edit> {
 
 /// Some arcs become others; the cuts lie as far into the first of them as the numbers say.
 fn any_reshape() -> impl Strategy<Value = Edit> {
-    let cuts = prop::collection::btree_set(any::<u64>(), 0..3);
-    (any::<Index>(), 1..4_usize, cuts, any::<[Index; 3]>()).prop_map(
-        |(first, count, cuts, owners)| {
-            Edit::Reshape(first, count, cuts.into_iter().collect(), owners)
+    let split_points = prop::collection::btree_set(any::<u64>(), 0..3);
+    (any::<Index>(), 1..4_usize, split_points, any::<[Index; 3]>()).prop_map(
+        |(first, count, split_points, owners)| {
+            Edit::Reshape(first, count, split_points.into_iter().collect(), owners)
         },
     )
 }
 
 fn reshape(ring: &Ring, edit: (&Index, usize, &[u64], &[Index])) -> annulus::Result<Ring> {
-    let (first, count, cuts, owners) = edit;
+    let (first, count, split_points, owners) = edit;
     let first = first.index(ring.len());
-    let span = ring.arc(first).unwrap().span;
-    let cut = |cut: &u64| Token(span.start.0 + ((u128::from(*cut) * span.width()) >> 64) as u64);
-    let cuts: Vec<Token> = cuts.iter().map(cut).collect();
+    let range = ring.arc(first).unwrap().range;
+    let cut = |cut: &u64| Token(range.start.0 + ((u128::from(*cut) * range.width()) >> 64) as u64);
+    let split_points: Vec<Token> = split_points.iter().map(cut).collect();
     let owners: Vec<ShardId> = owners.iter().map(|owner| owner.get(ring.members()).id).collect();
-    ring.reshape(first, count, &cuts, owners.get(..=cuts.len()).unwrap())
+    ring.reshape(first, count, &split_points, owners.get(..=split_points.len()).unwrap())
 }
 
 /// What the edit makes of the ring, or the ring itself if the edit is refused.
@@ -100,7 +100,9 @@ fn apply(ring: &Ring, edit: &Edit) -> Ring {
         Edit::Split(at) => ring.split_arc(Token(*at)),
         Edit::Merge(arc) => ring.merge_arcs(arc.index(ring.len())),
         Edit::Assign(arc, member) => ring.assign(arc.index(ring.len()), member.get(members).id),
-        Edit::Reshape(first, count, cuts, owners) => reshape(ring, (first, *count, cuts, owners)),
+        Edit::Reshape(first, count, split_points, owners) => {
+            reshape(ring, (first, *count, split_points, owners))
+        }
         Edit::Join(member) => ring.join(member.clone()),
         Edit::Leave(member) => ring.leave(member.get(members).id),
         Edit::Reweigh(member, weight) => ring.reweigh(member.get(members).id, *weight),
@@ -128,7 +130,7 @@ fn any_ring() -> impl Strategy<Value = Ring> {
 }
 
 fn starts(ring: &Ring) -> BTreeMap<u64, ShardId> {
-    ring.arcs().map(|arc| (arc.span.start.0, arc.owner)).collect()
+    ring.arcs().map(|arc| (arc.range.start.0, arc.owner)).collect()
 }
 
 fn owned(ring: &Ring) -> BTreeMap<ShardId, u128> {
@@ -136,7 +138,7 @@ fn owned(ring: &Ring) -> BTreeMap<ShardId, u128> {
 }
 
 fn moved_tokens(moved: &[Moved]) -> u128 {
-    moved.iter().map(|moved| moved.span.width()).sum()
+    moved.iter().map(|moved| moved.range.width()).sum()
 }
 
 /// Whether each shard owns what its weight asks for, to the token.
@@ -160,8 +162,8 @@ proptest! {
         for token in around.chain(tokens) {
             let (start, owner) = model.range(..=token).next_back().unwrap();
             let arc = ring.arc(ring.arc_of(Token(token))).unwrap();
-            prop_assert_eq!((arc.span.start.0, arc.owner), (*start, *owner));
-            prop_assert!(arc.span.contains(Token(token)));
+            prop_assert_eq!((arc.range.start.0, arc.owner), (*start, *owner));
+            prop_assert!(arc.range.contains(Token(token)));
             prop_assert_eq!(ring.owner(Token(token)), *owner);
         }
     }
@@ -206,19 +208,19 @@ proptest! {
     /// A reshape is its splits, merges and assignments, one after the other.
     #[test]
     fn a_reshape_is_many_edits(ring in any_ring(), edit in any_reshape()) {
-        let Edit::Reshape(first, count, cuts, owners) = &edit else { unreachable!() };
-        let result = reshape(&ring, (first, *count, cuts, owners));
+        let Edit::Reshape(first, count, split_points, owners) = &edit else { unreachable!() };
+        let result = reshape(&ring, (first, *count, split_points, owners));
         let first = first.index(ring.len());
-        prop_assert!(result.is_ok() || first + count > ring.len() || !cuts.is_empty());
+        prop_assert!(result.is_ok() || first + count > ring.len() || !split_points.is_empty());
         let Ok(reshaped) = result else { return Ok(()) };
         reshaped.check().unwrap();
         let (old, new) = (starts(&ring), starts(&reshaped));
-        let start = ring.arc(first).unwrap().span.start.0;
-        let end = ring.arc(first + count).map_or(u64::MAX, |arc| arc.span.start.0);
+        let start = ring.arc(first).unwrap().range.start.0;
+        let end = ring.arc(first + count).map_or(u64::MAX, |arc| arc.range.start.0);
         let is_outside = |(at, _): &(&u64, &ShardId)| **at < start || **at >= end && first + count < ring.len();
         prop_assert!(old.iter().filter(is_outside).eq(new.iter().filter(is_outside)));
-        prop_assert_eq!(reshaped.len(), ring.len() - count + cuts.len() + 1);
-        for (index, owner) in owners.iter().take(cuts.len() + 1).enumerate() {
+        prop_assert_eq!(reshaped.len(), ring.len() - count + split_points.len() + 1);
+        for (index, owner) in owners.iter().take(split_points.len() + 1).enumerate() {
             prop_assert_eq!(reshaped.arc(first + index).unwrap().owner, owner.get(ring.members()).id);
         }
     }
@@ -252,14 +254,14 @@ proptest! {
                 let (from, to) = (old.owner(Token(start)), new.owner(Token(start)));
                 match expected.last_mut() {
                     _ if from == to => {}
-                    Some((span, a, b)) if (*a, *b, span.end) == (from, to, Some(Token(start))) => {
-                        span.end = end;
+                    Some((range, a, b)) if (*a, *b, range.end) == (from, to, Some(Token(start))) => {
+                        range.end = end;
                     }
                     _ => expected.push((TokenRange::new(Token(start), end), from, to)),
                 }
             }
             let moved = old.diff(new);
-            let moved = moved.iter().map(|moved| (moved.span, moved.from, moved.to));
+            let moved = moved.iter().map(|moved| (moved.range, moved.from, moved.to));
             prop_assert_eq!(moved.collect::<Vec<_>>(), expected);
         }
     }
@@ -404,10 +406,10 @@ fn a_ring_refuses_what_it_cannot_be() {
     assert_eq!(ring.leave(ShardId(1)).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(ring.reweigh(ShardId(2), 1).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(ring.reweigh(ShardId(1), 0).unwrap_err().kind(), ErrorKind::InvalidArgument);
-    let refused = |first, count, cuts: &[u64], owners: &[u32]| {
-        let cuts: Vec<Token> = cuts.iter().copied().map(Token).collect();
+    let refused = |first, count, split_points: &[u64], owners: &[u32]| {
+        let split_points: Vec<Token> = split_points.iter().copied().map(Token).collect();
         let owners: Vec<ShardId> = owners.iter().copied().map(ShardId).collect();
-        ring.reshape(first, count, &cuts, &owners).unwrap_err().kind()
+        ring.reshape(first, count, &split_points, &owners).unwrap_err().kind()
     };
     assert_eq!(refused(0, 0, &[], &[0]), ErrorKind::InvalidArgument);
     assert_eq!(refused(0, 5, &[], &[0]), ErrorKind::NotFound);
@@ -472,7 +474,7 @@ proptest! {
         for key in probes.iter().chain(&boundaries) {
             let index = map.find(key);
             prop_assert_eq!(index, boundaries.range::<Vec<u8>, _>(..=key).count());
-            prop_assert!(map.span(index).unwrap().contains(key));
+            prop_assert!(map.range(index).unwrap().contains(key));
         }
         let mut expected = boundaries.clone();
         let is_new = !split.is_empty() && expected.insert(split.clone());
@@ -494,7 +496,7 @@ proptest! {
     #[test]
     fn a_replacement_is_between_its_ends(
         boundaries in any_keys(40),
-        cuts in any_keys(4),
+        split_points in any_keys(4),
         first: Index,
         count in 1..4_usize,
     ) {
@@ -503,9 +505,9 @@ proptest! {
         let all: Vec<&Vec<u8>> = boundaries.iter().collect();
         let expected = all.get(first + count - 1..).map(|after| {
             let before = all[..first].iter().copied();
-            RangeMap::new(before.chain(&cuts).chain(after.iter().copied()))
+            RangeMap::new(before.chain(&split_points).chain(after.iter().copied()))
         });
-        match (map.replace(first, count, &cuts), expected) {
+        match (map.replace(first, count, &split_points), expected) {
             (Ok(replaced), Some(Ok(expected))) => prop_assert_eq!(replaced, expected),
             (Err(error), None) => prop_assert_eq!(error.kind(), ErrorKind::NotFound),
             (Err(error), Some(Err(_))) => prop_assert_eq!(error.kind(), ErrorKind::InvalidArgument),
@@ -529,7 +531,7 @@ proptest! {
         };
         let keys = annulus::placement::KeyRange::new(start, end);
         let expected: Vec<usize> =
-            (0..map.len()).filter(|&index| map.span(index).unwrap().intersects(&keys)).collect();
+            (0..map.len()).filter(|&index| map.range(index).unwrap().intersects(&keys)).collect();
         prop_assert_eq!(map.intersecting(bounds).collect::<Vec<_>>(), expected);
     }
 

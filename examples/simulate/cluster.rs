@@ -3,7 +3,7 @@
 use annulus::PartitionId;
 use annulus::heat::{HeatOptions, Tracker};
 use annulus::planner::Step;
-use annulus::planner::load::{Demand, PartitionDemand, Rebalance, RebalanceOptions, rebalance};
+use annulus::planner::load::{Demand, LoadPlan, PartitionDemand, RebalanceOptions, plan_for_load};
 use annulus::topology::{Change, PartitionName, ReshapeKind, ReshapeSpec, Topology};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -117,14 +117,14 @@ impl Cluster {
     }
 
     /// Makes a plan.
-    pub(crate) fn plan(&mut self, now: Duration, bytes: &BTreeMap<PartitionId, u64>) -> Rebalance {
+    pub(crate) fn plan(&mut self, now: Duration, bytes: &BTreeMap<PartitionId, u64>) -> LoadPlan {
         let rests = Duration::from_millis(self.options.cool_down_ms);
         self.rested.retain(|_, since| now.saturating_sub(*since) < rests);
         let begun = Instant::now();
         let demand = self.demand(now, bytes);
         self.counts.demanded.push(begun.elapsed());
         let begun = Instant::now();
-        let found = rebalance(&self.topology, &demand, &self.options);
+        let found = plan_for_load(&self.topology, &demand, &self.options);
         self.counts.planned.push(begun.elapsed());
         found
     }

@@ -7,7 +7,7 @@ use crate::report::{explain, human, max_over_mean, quantile, resident, times};
 use crate::setup::{heat, options};
 use annulus::ShardId;
 use annulus::heat::Observation;
-use annulus::planner::load::{Policy, Rebalance};
+use annulus::planner::load::{LoadPlan, Policy};
 use annulus::topology::{ShardInfo, Topology};
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn act(&mut self, found: Rebalance) {
+    fn act(&mut self, found: LoadPlan) {
         if self.arguments.explain {
             explain(&found);
         }

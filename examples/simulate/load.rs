@@ -243,7 +243,7 @@ impl Load {
         let log = topology.keyspace(self.log);
         for partition in log.iter().flat_map(|keyspace| keyspace.partitions()) {
             let last = if self.shape == Shape::Drift { log_key(now) } else { 0 };
-            let [from, to] = ends(&partition.span, last);
+            let [from, to] = ends(&partition.range, last);
             bytes.push((partition.id, to.saturating_sub(from) * LOG_BYTES_PER_SECOND / 1000));
         }
         bytes.into_iter().collect()

@@ -1,7 +1,7 @@
 //! Figures.
 
 use annulus::ShardId;
-use annulus::planner::load::Rebalance;
+use annulus::planner::load::LoadPlan;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) fn resident() -> Option<u64> {
 }
 
 /// What is planned, and what is not.
-pub(crate) fn explain(found: &Rebalance) {
+pub(crate) fn explain(found: &LoadPlan) {
     for action in &found.actions {
         println!("    {:?}: {}", action.cause, action.step);
     }

@@ -5,7 +5,7 @@ use crate::days::Run;
 use crate::report::human;
 use crate::space::ends;
 use annulus::ShardId;
-use annulus::planner::{Request, Step, StepCut, plan};
+use annulus::planner::{Request, Step, StepSplitPoint, plan};
 use annulus::topology::{Change, ShardInfo, SplitPoint};
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ impl Run<'_> {
             return;
         }
         let steps: Vec<Step> =
-            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
+            found.steps.into_iter().filter_map(|it| self.with_split_points(it)).collect();
         self.cluster.begin(self.now, steps, false);
     }
 
@@ -58,16 +58,16 @@ impl Run<'_> {
     }
 
     /// Finds the keys of cuts by bytes; all keys are of one size.
-    fn with_cuts(&self, mut step: Step) -> Option<Step> {
+    fn with_split_points(&self, mut step: Step) -> Option<Step> {
         let keyspace = self.cluster.topology.keyspace(step.keyspace)?;
         let id = *step.sources.first()?;
         let partition = keyspace.partitions().find(|partition| partition.id == id)?;
-        let last = partition.span.clone();
-        for cut in &mut step.cuts {
-            if let StepCut::Bytes { permille } = *cut {
+        let last = partition.range.clone();
+        for cut in &mut step.split_points {
+            if let StepSplitPoint::Bytes { permille } = *cut {
                 let [from, to] = ends(&last, self.now.as_millis() as u64);
                 let key = from + (to - from) * u64::from(permille) / 1000;
-                *cut = StepCut::At(SplitPoint::Key(key.max(from + 1).to_be_bytes().into()));
+                *cut = StepSplitPoint::At(SplitPoint::Key(key.max(from + 1).to_be_bytes().into()));
             }
         }
         Some(step)
@@ -85,7 +85,7 @@ impl Run<'_> {
         let request = Request::RemoveShard(id);
         let found = plan(&self.cluster.topology, &sizes, &request).expect("a plan for a shard");
         let steps: Vec<Step> =
-            found.steps.into_iter().filter_map(|it| self.with_cuts(it)).collect();
+            found.steps.into_iter().filter_map(|it| self.with_split_points(it)).collect();
         self.cluster.begin(self.now, steps, false);
     }
 }

@@ -41,13 +41,13 @@ impl Space {
         let partitioning: &Partitioning = keyspace.partitioning();
         let mut from = 0;
         for index in 0..partitioning.len() {
-            let to = match (&self.tokens, partitioning.span(index)) {
-                (Some(tokens), Some(PartitionRange::Tokens(span))) => {
-                    span.end.map_or(tokens.len(), |end| {
+            let to = match (&self.tokens, partitioning.range(index)) {
+                (Some(tokens), Some(PartitionRange::Tokens(range))) => {
+                    range.end.map_or(tokens.len(), |end| {
                         from + tokens[from..].partition_point(|(token, _)| *token < end.0)
                     })
                 }
-                (_, Some(span)) => ends(&span, self.key_of.len() as u64)[1] as usize,
+                (_, Some(range)) => ends(&range, self.key_of.len() as u64)[1] as usize,
                 (_, None) => from,
             };
             visit(index, from..to.max(from));
@@ -57,13 +57,13 @@ impl Space {
 }
 
 /// The first key of a range of numbers, and the one behind its last; at most `most`.
-pub(crate) fn ends(span: &PartitionRange, most: u64) -> [u64; 2] {
-    let PartitionRange::Keys(span) = span else { return [0, most] };
+pub(crate) fn ends(range: &PartitionRange, most: u64) -> [u64; 2] {
+    let PartitionRange::Keys(range) = range else { return [0, most] };
     let number = |key: &[u8]| {
         let mut first = [0; 8];
         first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
         // What is behind a key and before the next one belongs to neither.
         (u64::from_be_bytes(first) + u64::from(key.len() > 8)).min(most)
     };
-    [number(&span.start), span.end.as_deref().map_or(most, number)]
+    [number(&range.start), range.end.as_deref().map_or(most, number)]
 }

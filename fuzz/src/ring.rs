@@ -19,7 +19,7 @@ pub(crate) enum Op {
 }
 
 fn model(ring: &Ring) -> BTreeMap<u64, ShardId> {
-    ring.arcs().map(|arc| (arc.span.start.0, arc.owner)).collect()
+    ring.arcs().map(|arc| (arc.range.start.0, arc.owner)).collect()
 }
 
 fn owner(model: &BTreeMap<u64, ShardId>, token: u64) -> ShardId {
@@ -32,7 +32,7 @@ fn check_moves(before: &Ring, after: &Ring) {
         ring.shares().iter().map(|share| (share.shard, share.tokens as i128)).collect()
     };
     let (old, new) = (owned(before), owned(after));
-    let moved: i128 = before.diff(after).iter().map(|moved| moved.span.width() as i128).sum();
+    let moved: i128 = before.diff(after).iter().map(|moved| moved.range.width() as i128).sum();
     let gained: i128 =
         new.iter().map(|(shard, tokens)| (tokens - old.get(shard).unwrap_or(&0)).max(0)).sum();
     assert_eq!(moved, gained, "tokens moved that did not have to");
@@ -59,7 +59,7 @@ fn balanced(before: &Ring, after: Result<Ring>) -> Option<Ring> {
 fn find(ring: &Ring, token: u64) {
     assert_eq!(ring.owner(Token(token)), owner(&model(ring), token));
     let arc = ring.arc(ring.arc_of(Token(token))).unwrap();
-    assert!(arc.span.contains(Token(token)));
+    assert!(arc.range.contains(Token(token)));
 }
 
 fn prefer(ring: &Ring, token: u64, k: u8) {

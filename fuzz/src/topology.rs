@@ -56,11 +56,11 @@ fn reshape(topology: &Topology, step: Reshape) -> Change {
     let spec = ReshapeSpec {
         keyspace: keyspace.map(|keyspace| keyspace.id()).unwrap_or_default(),
         sources: sources.map(|partition| partition.id).collect(),
-        cuts: tokens.chain(keys).collect(),
+        split_points: tokens.chain(keys).collect(),
         owners: step.owners.iter().map(|owner| pick_shard(topology, *owner)).collect(),
     };
     let named = topology.name_targets(&spec);
-    assert_eq!(named.is_ok(), topology.target_spans(&spec).is_ok());
+    assert_eq!(named.is_ok(), topology.target_ranges(&spec).is_ok());
     let targets = named.map(|(targets, _)| targets).unwrap_or_default();
     let change = Change::Reshape { spec, targets };
     if let Change::Reshape { spec, targets } = &change {

@@ -188,7 +188,7 @@ impl Recorder {
         let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         for change in changes {
             let targets = change.now.clone().filter_map(|index| keyspace.partition(index));
-            let targets = targets.map(|partition| (partition.span, partition.owner)).collect();
+            let targets = targets.map(|partition| (partition.range, partition.owner)).collect();
             let (keyspace, kind) = (keyspace.id(), change.kind);
             self.trail.marks.push_back(TrailMark { at_ms, keyspace, kind, targets });
         }

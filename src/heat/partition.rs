@@ -80,21 +80,21 @@ impl PartitionHeat {
     }
 
     /// The samples as a profile, worth what they are at the last of them.
-    pub(super) fn profile(&self, span: &PartitionRange) -> Profile {
-        let (samples, scans) = self.export(self.samples.last_at(), span);
+    pub(super) fn profile(&self, range: &PartitionRange) -> Profile {
+        let (samples, scans) = self.export(self.samples.last_at(), range);
         Profile::new(samples, scans)
     }
 
     /// The samples, worth what they are at `at`, in half-lives.
-    pub(super) fn export(&self, at: f64, span: &PartitionRange) -> (Vec<Sample>, Vec<ScanSample>) {
+    pub(super) fn export(&self, at: f64, range: &PartitionRange) -> (Vec<Sample>, Vec<ScanSample>) {
         let samples = self.samples.worths(at).map(|(place, weight)| Sample {
-            at: clamped(&place.at, span),
+            at: clamped(&place.at, range),
             weight,
             write: place.write,
         });
         let scans = self.scans.worths(at).map(|(ends, weight)| ScanSample {
-            from: clamped(&ends.from, span),
-            to: clamped(&ends.to, span),
+            from: clamped(&ends.from, range),
+            to: clamped(&ends.to, range),
             weight,
         });
         (samples.collect(), scans.collect())
@@ -148,23 +148,23 @@ fn place_of(partitioning: &Partitioning, key: &[u8], key_bytes_max: usize) -> Sp
     }
 }
 
-/// The place, or the end of the span that is next to it: places of keys that were cut short, and
+/// The place, or the end of the range that is next to it: places of keys that were cut short, and
 /// ends of scans, may lie outside.
-pub(super) fn clamped(at: &SplitPoint, span: &PartitionRange) -> SplitPoint {
-    if lies_in(at, span) {
+pub(super) fn clamped(at: &SplitPoint, range: &PartitionRange) -> SplitPoint {
+    if lies_in(at, range) {
         return at.clone();
     }
-    match (span, at) {
-        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => {
-            let last = span.end.map_or(u64::MAX, |end| end.0.saturating_sub(1));
-            SplitPoint::Token(Token(token.0.clamp(span.start.0, last.max(span.start.0))))
+    match (range, at) {
+        (PartitionRange::Tokens(range), SplitPoint::Token(token)) => {
+            let last = range.end.map_or(u64::MAX, |end| end.0.saturating_sub(1));
+            SplitPoint::Token(Token(token.0.clamp(range.start.0, last.max(range.start.0))))
         }
-        (PartitionRange::Keys(span), SplitPoint::Key(key)) if **key < *span.start => {
-            SplitPoint::Key(span.start.clone())
+        (PartitionRange::Keys(range), SplitPoint::Key(key)) if **key < *range.start => {
+            SplitPoint::Key(range.start.clone())
         }
-        (PartitionRange::Keys(span), SplitPoint::Key(_)) => {
-            let last = span.end.as_deref().map_or(Box::default(), key_before);
-            SplitPoint::Key(last.max(span.start.clone()))
+        (PartitionRange::Keys(range), SplitPoint::Key(_)) => {
+            let last = range.end.as_deref().map_or(Box::default(), key_before);
+            SplitPoint::Key(last.max(range.start.clone()))
         }
         _ => at.clone(),
     }

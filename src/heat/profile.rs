@@ -209,9 +209,9 @@ impl Profile {
     /// [`decide`](super::decide) sees it by its default options: then what is written
     /// [beyond everything](Self::rising_load_share) will be in the last part. O(cuts × log n).
     #[must_use]
-    pub fn expected_shares(&self, cuts: &[SplitPoint]) -> Vec<f64> {
+    pub fn expected_shares(&self, split_points: &[SplitPoint]) -> Vec<f64> {
         let rising = if self.is_appended() { self.rising_load_share() } else { 0.0 };
-        let ends = cuts.iter().map(|cut| self.share_before(cut)).chain([1.0]);
+        let ends = split_points.iter().map(|cut| self.share_before(cut)).chain([1.0]);
         let mut before = 0.0;
         let mut shares: Vec<f64> =
             ends.map(|end| (1.0 - rising) * (end - std::mem::replace(&mut before, end))).collect();
@@ -234,11 +234,11 @@ impl Profile {
         self.place(self.places.len().checked_sub(1)?)
     }
 
-    /// The samples that lie in `span`, and the scans that touch it, as a profile. O(n log n).
+    /// The samples that lie in `range`, and the scans that touch it, as a profile. O(n log n).
     #[must_use]
-    pub fn within(&self, span: &PartitionRange) -> Self {
-        let samples = self.samples.iter().filter(|sample| lies_in(&sample.at, span));
-        let scans = self.scans.iter().filter(|scan| touches(scan, span));
+    pub fn within(&self, range: &PartitionRange) -> Self {
+        let samples = self.samples.iter().filter(|sample| lies_in(&sample.at, range));
+        let scans = self.scans.iter().filter(|scan| touches(scan, range));
         Self::new(samples.cloned().collect(), scans.cloned().collect())
     }
 
@@ -370,13 +370,13 @@ fn share(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn touches(scan: &ScanSample, span: &PartitionRange) -> bool {
-    let (starts_before_end, ends_after_start) = match (span, &scan.from, &scan.to) {
-        (PartitionRange::Tokens(span), SplitPoint::Token(from), SplitPoint::Token(to)) => {
-            (span.end.is_none_or(|end| *from < end), *to >= span.start)
+fn touches(scan: &ScanSample, range: &PartitionRange) -> bool {
+    let (starts_before_end, ends_after_start) = match (range, &scan.from, &scan.to) {
+        (PartitionRange::Tokens(range), SplitPoint::Token(from), SplitPoint::Token(to)) => {
+            (range.end.is_none_or(|end| *from < end), *to >= range.start)
         }
-        (PartitionRange::Keys(span), SplitPoint::Key(from), SplitPoint::Key(to)) => {
-            (span.end.as_ref().is_none_or(|end| from < end), *to >= span.start)
+        (PartitionRange::Keys(range), SplitPoint::Key(from), SplitPoint::Key(to)) => {
+            (range.end.as_ref().is_none_or(|end| from < end), *to >= range.start)
         }
         _ => (false, false),
     };

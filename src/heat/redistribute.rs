@@ -42,8 +42,8 @@ impl KeyspaceHeat {
                 let id = partitions.get(index).map(|(id, _)| *id).unwrap_or_default();
                 self.hot.remove(&id);
                 let heat = self.touched.remove(&id);
-                if let (Some(heat), Some(span)) = (heat, before.partitioning().span(index)) {
-                    self.hand_down(options, half_lives, &span, *heat);
+                if let (Some(heat), Some(range)) = (heat, before.partitioning().range(index)) {
+                    self.hand_down(options, half_lives, &range, *heat);
                 }
             }
             let kind = if now.len() < was.len() { ReshapeKind::Merge } else { ReshapeKind::Split };
@@ -64,16 +64,16 @@ impl KeyspaceHeat {
         self.stirred.retain(|id| touched.contains_key(id));
     }
 
-    /// Divides what is known of a partition with this span among those that are there now: samples
+    /// Divides what is known of a partition with this range among those that are there now: samples
     /// by their places, rates by the worth of the samples.
     pub(super) fn hand_down(
         &mut self,
         options: &HeatOptions,
         half_lives: &Windows<f64>,
-        span: &PartitionRange,
+        range: &PartitionRange,
         mut heat: PartitionHeat,
     ) {
-        let heirs = intersecting(self.keyspace.partitioning(), span);
+        let heirs = intersecting(self.keyspace.partitioning(), range);
         let within = |index: usize| index.clamp(heirs.start, heirs.end.saturating_sub(1));
         let at = heat.samples.last_at();
         let (samples, scans) = heat.take_samples();
@@ -95,7 +95,7 @@ impl KeyspaceHeat {
             }
         }
         let worths: Vec<f64> = parts.iter().map(|(worth, ..)| *worth).collect();
-        let shares = shares(self.keyspace.partitioning(), span, &heirs, &worths);
+        let shares = shares(self.keyspace.partitioning(), range, &heirs, &worths);
         for ((index, share), (_, samples, scans)) in heirs.zip(shares).zip(parts) {
             let Some((id, _)) = self.partitions.get(index) else { continue };
             if share == 0.0 && scans.is_empty() {
@@ -117,7 +117,7 @@ impl KeyspaceHeat {
 /// What each heir gets: in proportion to the samples; without any, to the tokens; else evenly.
 fn shares(
     partitioning: &Partitioning,
-    span: &PartitionRange,
+    range: &PartitionRange,
     heirs: &Range<usize>,
     worths: &[f64],
 ) -> Vec<f64> {
@@ -125,11 +125,11 @@ fn shares(
     if all > 0.0 {
         return worths.iter().map(|worth| worth / all).collect();
     }
-    let width = |index| match (span, partitioning.span(index)) {
-        (PartitionRange::Tokens(span), Some(PartitionRange::Tokens(heir))) => {
-            let wider = span.width().max(1) as f64;
-            let over = heir.start.max(span.start);
-            let end = [heir.end, span.end].into_iter().flatten().min();
+    let width = |index| match (range, partitioning.range(index)) {
+        (PartitionRange::Tokens(range), Some(PartitionRange::Tokens(heir))) => {
+            let wider = range.width().max(1) as f64;
+            let over = heir.start.max(range.start);
+            let end = [heir.end, range.end].into_iter().flatten().min();
             crate::placement::TokenRange::new(over, end).width() as f64 / wider
         }
         _ => 1.0,
@@ -139,14 +139,14 @@ fn shares(
     widths.iter().map(|width| width / all).collect()
 }
 
-/// The indices of the partitions that share tokens or keys with a span.
-pub(super) fn intersecting(partitioning: &Partitioning, span: &PartitionRange) -> Range<usize> {
-    let start = match span {
-        PartitionRange::Tokens(span) => SplitPoint::Token(span.start),
-        PartitionRange::Keys(span) => SplitPoint::Key(span.start.clone()),
+/// The indices of the partitions that share tokens or keys with a range.
+pub(super) fn intersecting(partitioning: &Partitioning, range: &PartitionRange) -> Range<usize> {
+    let start = match range {
+        PartitionRange::Tokens(range) => SplitPoint::Token(range.start),
+        PartitionRange::Keys(range) => SplitPoint::Key(range.start.clone()),
     };
     let first = find(partitioning, &start);
-    let touches = |index: &usize| partitioning.span(*index).is_some_and(|s| s.intersects(span));
+    let touches = |index: &usize| partitioning.range(*index).is_some_and(|s| s.intersects(range));
     let more = (first + 1..partitioning.len()).take_while(touches).count();
     first..first + 1 + more
 }

@@ -92,7 +92,8 @@ pub struct PartitionReport {
     /// The partition.
     pub id: PartitionId,
     /// The tokens or keys that belong to it.
-    pub span: PartitionRange,
+    #[serde(rename = "span")]
+    pub range: PartitionRange,
     /// The shard that holds it.
     pub owner: ShardId,
     /// Whether it was reported as [hot](super::HeatEvent::PartitionHot), and not as cooled.
@@ -201,9 +202,9 @@ impl Tracker {
             .enumerate()
             .filter_map(|(index, (id, owner))| {
                 let rates = keyspace.rates(&self.half_lives, now, *id)?.map(PerSecond::from);
-                let span = keyspace.keyspace.partitioning().span(index)?;
+                let range = keyspace.keyspace.partitioning().range(index)?;
                 let hot = keyspace.hot.contains(id);
-                Some(PartitionReport { id: *id, span, owner: *owner, hot, rates })
+                Some(PartitionReport { id: *id, range, owner: *owner, hot, rates })
             })
             .collect();
         KeyspaceReport {

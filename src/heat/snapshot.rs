@@ -42,7 +42,8 @@ pub struct PartitionSamples {
     /// The partition.
     pub partition: PartitionId,
     /// The tokens or keys that belong to it.
-    pub span: PartitionRange,
+    #[serde(rename = "span")]
+    pub range: PartitionRange,
     /// The sampled reads and writes, in order of arrival.
     pub samples: Vec<Sample>,
     /// The sampled scans, in order of arrival.
@@ -99,9 +100,9 @@ impl Tracker {
         let samples =
             hottest.into_iter().take(PARTITIONS_KEPT).filter_map(|(keyspace, partition)| {
                 let heat = self.keyspaces.get(&keyspace)?.touched.get(&partition.id)?;
-                let (samples, scans) = heat.export(at, &partition.span);
-                let (span, partition) = (partition.span.clone(), partition.id);
-                Some(PartitionSamples { keyspace, partition, span, samples, scans })
+                let (samples, scans) = heat.export(at, &partition.range);
+                let (range, partition) = (partition.range.clone(), partition.id);
+                Some(PartitionSamples { keyspace, partition, range, samples, scans })
             });
         samples.collect()
     }
@@ -136,7 +137,7 @@ impl Tracker {
             for partition in &keyspace.partitions {
                 let samples = samples.remove(&partition.id);
                 let rates = partition.rates.map(amounts);
-                tracker.restore(state.at, keyspace.id, &partition.span, rates, samples);
+                tracker.restore(state.at, keyspace.id, &partition.range, rates, samples);
             }
         }
         tracker
@@ -147,13 +148,13 @@ impl Tracker {
         &mut self,
         at: Duration,
         keyspace: KeyspaceId,
-        span: &PartitionRange,
+        range: &PartitionRange,
         rates: super::Windows<Amounts>,
         samples: Option<PartitionSamples>,
     ) {
         let Some(keyspace) = self.keyspaces.get_mut(&keyspace) else { return };
-        let tokens = keyspace.keyspace.partitioning().span(0).is_some_and(|s| s.width().is_some());
-        if tokens != span.width().is_some() {
+        let tokens = keyspace.keyspace.partitioning().range(0).is_some_and(|s| s.width().is_some());
+        if tokens != range.width().is_some() {
             return;
         }
         let mut heat = PartitionHeat::new(&self.options);
@@ -172,7 +173,7 @@ impl Tracker {
                 Item::restored(Ends { from, to }, time, weight, self.random.ln_exponential())
             }));
         }
-        keyspace.hand_down(&self.options, &self.half_lives, span, heat);
+        keyspace.hand_down(&self.options, &self.half_lives, range, heat);
     }
 }
 

@@ -3,23 +3,23 @@
 use crate::placement::{PartitionRange, Token};
 use crate::topology::SplitPoint;
 
-/// Whether the place lies in the span. A key never lies among tokens.
-pub(crate) fn lies_in(at: &SplitPoint, span: &PartitionRange) -> bool {
-    match (span, at) {
-        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.contains(*token),
-        (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.contains(key),
+/// Whether the place lies in the range. A key never lies among tokens.
+pub(crate) fn lies_in(at: &SplitPoint, range: &PartitionRange) -> bool {
+    match (range, at) {
+        (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.contains(*token),
+        (PartitionRange::Keys(range), SplitPoint::Key(key)) => range.contains(key),
         _ => false,
     }
 }
 
-/// Whether a partition of that span can be cut here: the place lies in it and is not its first.
-pub(crate) fn cuts(at: &SplitPoint, span: &PartitionRange) -> bool {
-    let first = match (span, at) {
-        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.start == *token,
-        (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.start == *key,
+/// Whether a partition of that range can be cut here: the place lies in it and is not its first.
+pub(crate) fn can_split_at(at: &SplitPoint, range: &PartitionRange) -> bool {
+    let first = match (range, at) {
+        (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.start == *token,
+        (PartitionRange::Keys(range), SplitPoint::Key(key)) => range.start == *key,
         _ => true,
     };
-    !first && lies_in(at, span)
+    !first && lies_in(at, range)
 }
 
 /// The place right after this one, with nothing between; `None` after the last token.
@@ -38,12 +38,12 @@ mod tests {
     use crate::placement::{KeyRange, TokenRange};
 
     #[test]
-    fn places_and_spans() {
+    fn places_and_ranges() {
         let tokens = PartitionRange::from(TokenRange::new(Token(4), Some(Token(6))));
         let inside = |n| {
             (
                 lies_in(&SplitPoint::Token(Token(n)), &tokens),
-                cuts(&SplitPoint::Token(Token(n)), &tokens),
+                can_split_at(&SplitPoint::Token(Token(n)), &tokens),
             )
         };
         assert_eq!(
@@ -52,8 +52,12 @@ mod tests {
         );
         let keys = PartitionRange::from(KeyRange::new("b", Some("c")));
         let key = |key: &str| SplitPoint::Key(key.as_bytes().into());
-        assert!(lies_in(&key("b"), &keys) && !cuts(&key("b"), &keys) && cuts(&key("b\0"), &keys));
-        assert!(!lies_in(&key("b"), &tokens) && !cuts(&key("b"), &tokens));
+        assert!(
+            lies_in(&key("b"), &keys)
+                && !can_split_at(&key("b"), &keys)
+                && can_split_at(&key("b\0"), &keys)
+        );
+        assert!(!lies_in(&key("b"), &tokens) && !can_split_at(&key("b"), &tokens));
     }
 
     #[test]

@@ -163,8 +163,8 @@ impl Tracker {
     pub fn profile(&self, partition: PartitionId) -> Option<Profile> {
         self.keyspaces.values().find_map(|keyspace| {
             let heat = keyspace.touched.get(&partition)?;
-            let span = keyspace.keyspace.partitioning().span(heat.index)?;
-            Some(heat.profile(&span))
+            let range = keyspace.keyspace.partitioning().range(heat.index)?;
+            Some(heat.profile(&range))
         })
     }
 

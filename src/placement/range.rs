@@ -9,10 +9,10 @@ use std::fmt;
 /// ```
 /// use annulus::placement::{Token, TokenRange};
 ///
-/// let span = TokenRange::new(Token(16), Some(Token(32)));
-/// assert!(span.contains(Token(16)) && !span.contains(Token(32)));
-/// assert_eq!(span.width(), 16);
-/// assert_eq!(span.to_string(), "0000000000000010..0000000000000020");
+/// let range = TokenRange::new(Token(16), Some(Token(32)));
+/// assert!(range.contains(Token(16)) && !range.contains(Token(32)));
+/// assert_eq!(range.width(), 16);
+/// assert_eq!(range.to_string(), "0000000000000010..0000000000000020");
 /// assert_eq!(TokenRange::WHOLE.width(), 1 << 64);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,9 +76,9 @@ impl fmt::Display for TokenRange {
 /// ```
 /// use annulus::placement::KeyRange;
 ///
-/// let span = KeyRange::new("b", Some("d"));
-/// assert!(span.contains(b"cat") && !span.contains(b"d"));
-/// assert_eq!(span.to_string(), r#""b".."d""#);
+/// let range = KeyRange::new("b", Some("d"));
+/// assert!(range.contains(b"cat") && !range.contains(b"d"));
+/// assert_eq!(range.to_string(), r#""b".."d""#);
 /// assert!(KeyRange::whole().contains(b""));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -169,9 +169,9 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 /// use annulus::placement::{KeyRange, PartitionRange, TokenFunction, TokenRange};
 ///
 /// let function = TokenFunction::default();
-/// let span = PartitionRange::from(TokenRange::WHOLE);
-/// assert!(span.contains(b"key", |key| function.token(key)));
-/// assert!(!span.intersects(&KeyRange::whole().into()));
+/// let range = PartitionRange::from(TokenRange::WHOLE);
+/// assert!(range.contains(b"key", |key| function.token(key)));
+/// assert!(!range.intersects(&KeyRange::whole().into()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PartitionRange {
@@ -182,14 +182,14 @@ pub enum PartitionRange {
 }
 
 impl PartitionRange {
-    /// Whether `key` lies inside. `token_of` gives the key's token and is called only for a span
+    /// Whether `key` lies inside. `token_of` gives the key's token and is called only for a range
     /// of tokens.
     #[inline]
     #[must_use]
     pub fn contains(&self, key: &[u8], token_of: impl FnOnce(&[u8]) -> Token) -> bool {
         match self {
-            Self::Tokens(span) => span.contains(token_of(key)),
-            Self::Keys(span) => span.contains(key),
+            Self::Tokens(range) => range.contains(token_of(key)),
+            Self::Keys(range) => range.contains(key),
         }
     }
 
@@ -197,16 +197,16 @@ impl PartitionRange {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Tokens(span) => span.is_empty(),
-            Self::Keys(span) => span.is_empty(),
+            Self::Tokens(range) => range.is_empty(),
+            Self::Keys(range) => range.is_empty(),
         }
     }
 
-    /// How many tokens lie inside; `None` for a span of keys, which cannot be counted.
+    /// How many tokens lie inside; `None` for a range of keys, which cannot be counted.
     #[must_use]
     pub fn width(&self) -> Option<u128> {
         match self {
-            Self::Tokens(span) => Some(span.width()),
+            Self::Tokens(range) => Some(range.width()),
             Self::Keys(_) => None,
         }
     }
@@ -223,22 +223,22 @@ impl PartitionRange {
 }
 
 impl From<TokenRange> for PartitionRange {
-    fn from(span: TokenRange) -> Self {
-        Self::Tokens(span)
+    fn from(range: TokenRange) -> Self {
+        Self::Tokens(range)
     }
 }
 
 impl From<KeyRange> for PartitionRange {
-    fn from(span: KeyRange) -> Self {
-        Self::Keys(span)
+    fn from(range: KeyRange) -> Self {
+        Self::Keys(range)
     }
 }
 
 impl fmt::Display for PartitionRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tokens(span) => span.fmt(f),
-            Self::Keys(span) => span.fmt(f),
+            Self::Tokens(range) => range.fmt(f),
+            Self::Keys(range) => range.fmt(f),
         }
     }
 }
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn token_spans() {
+    fn token_ranges() {
         assert_eq!(tokens(u64::MAX, None).width(), 1);
         assert_eq!(tokens(5, 5).width(), 0);
         assert_eq!(tokens(5, 3).width(), 0);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn key_spans() {
+    fn key_ranges() {
         assert!(KeyRange::new("a", Some("a")).is_empty());
         assert!(KeyRange::new("b", Some("a")).is_empty());
         assert!(!KeyRange::new("b", Some("a")).intersects(&KeyRange::whole()));

@@ -1,7 +1,7 @@
 //! Single steps that the operator names: a move, a split, a merge.
 
 use super::format::human;
-use super::{Plan, Sizes, SplitAt, Step, StepCut, bytes_of, share_of};
+use super::{Plan, Sizes, SplitAt, Step, StepSplitPoint, bytes_of, share_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::placement::{PartitionRange, Token};
@@ -24,12 +24,12 @@ pub(super) fn moved(
     }
     let sources = vec![id];
     let owners = vec![to];
-    topology.target_spans(&spec(keyspace, &sources, Vec::new(), &owners))?;
+    topology.target_ranges(&spec(keyspace, &sources, Vec::new(), &owners))?;
     let bytes = bytes_of(sizes, id);
     let step = Step {
         keyspace: keyspace.id(),
         sources,
-        cuts: Vec::new(),
+        split_points: Vec::new(),
         owners,
         kind: ReshapeKind::Move,
         moved_bytes: bytes,
@@ -52,18 +52,18 @@ pub(super) fn split(
     let sources = vec![id];
     let owners = vec![partition.owner, to];
     match &cut {
-        StepCut::At(cut) => {
-            topology.target_spans(&spec(keyspace, &sources, vec![cut.clone()], &owners))?;
+        StepSplitPoint::At(cut) => {
+            topology.target_ranges(&spec(keyspace, &sources, vec![cut.clone()], &owners))?;
         }
-        StepCut::Bytes { .. } => {
+        StepSplitPoint::Bytes { .. } => {
             topology.require_shard(to)?;
         }
     }
     let bytes = bytes_of(sizes, id);
-    let right = match (&cut, &partition.span) {
-        (StepCut::At(SplitPoint::Token(at)), PartitionRange::Tokens(span)) => {
-            let before = u128::from(at.0.saturating_sub(span.start.0));
-            share_of(bytes, span.width().saturating_sub(before), span.width())
+    let right = match (&cut, &partition.range) {
+        (StepSplitPoint::At(SplitPoint::Token(at)), PartitionRange::Tokens(range)) => {
+            let before = u128::from(at.0.saturating_sub(range.start.0));
+            share_of(bytes, range.width().saturating_sub(before), range.width())
         }
         // How much lies on either side of a key is not known here.
         _ => bytes / 2,
@@ -71,7 +71,7 @@ pub(super) fn split(
     let step = Step {
         keyspace: keyspace.id(),
         sources,
-        cuts: vec![cut],
+        split_points: vec![cut],
         kind: ReshapeKind::Split,
         moved_bytes: if to == partition.owner { 0 } else { right },
         bytes,
@@ -94,13 +94,13 @@ pub(super) fn merged(
     let to = to.unwrap_or(larger);
     let sources = vec![left, right];
     let owners = vec![to];
-    topology.target_spans(&spec(keyspace, &sources, Vec::new(), &owners))?;
+    topology.target_ranges(&spec(keyspace, &sources, Vec::new(), &owners))?;
     let moved = [(first.owner, left_bytes), (second.owner, right_bytes)];
     let moved = moved.into_iter().filter(|(owner, _)| *owner != to);
     let step = Step {
         keyspace: keyspace.id(),
         sources,
-        cuts: Vec::new(),
+        split_points: Vec::new(),
         owners,
         kind: ReshapeKind::Merge,
         moved_bytes: moved.fold(0, |sum, (_, bytes)| sum.saturating_add(bytes)),
@@ -116,13 +116,15 @@ pub(super) fn merged(
     Ok(single(topology, step))
 }
 
-fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepCut> {
-    let cut = match (at, &partition.span) {
+fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepSplitPoint> {
+    let cut = match (at, &partition.range) {
         (SplitAt::Key(key), _) => SplitPoint::Key(key.as_slice().into()),
         (SplitAt::Token(token), _) => SplitPoint::Token(*token),
-        (SplitAt::Middle, PartitionRange::Keys(_)) => return Ok(StepCut::Bytes { permille: 500 }),
-        (SplitAt::Middle, PartitionRange::Tokens(span)) if span.width() > 1 => {
-            SplitPoint::Token(Token(span.start.0.saturating_add((span.width() / 2) as u64)))
+        (SplitAt::Middle, PartitionRange::Keys(_)) => {
+            return Ok(StepSplitPoint::Bytes { permille: 500 });
+        }
+        (SplitAt::Middle, PartitionRange::Tokens(range)) if range.width() > 1 => {
+            SplitPoint::Token(Token(range.start.0.saturating_add((range.width() / 2) as u64)))
         }
         (SplitAt::Middle, PartitionRange::Tokens(_)) => {
             return Err(Error::invalid(format!(
@@ -131,7 +133,7 @@ fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepCut> {
             )));
         }
     };
-    Ok(StepCut::At(cut))
+    Ok(StepSplitPoint::At(cut))
 }
 
 fn find(topology: &Topology, id: PartitionId) -> Result<(&KeyspaceLayout, PartitionInfo)> {
@@ -149,11 +151,11 @@ fn find(topology: &Topology, id: PartitionId) -> Result<(&KeyspaceLayout, Partit
 fn spec(
     keyspace: &KeyspaceLayout,
     sources: &[PartitionId],
-    cuts: Vec<SplitPoint>,
+    split_points: Vec<SplitPoint>,
     owners: &[ShardId],
 ) -> ReshapeSpec {
     let (sources, owners) = (sources.to_vec(), owners.to_vec());
-    ReshapeSpec { keyspace: keyspace.id(), sources, cuts, owners }
+    ReshapeSpec { keyspace: keyspace.id(), sources, split_points, owners }
 }
 
 fn single(topology: &Topology, step: Step) -> Plan {

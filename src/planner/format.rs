@@ -1,6 +1,6 @@
 //! Plans for people to read.
 
-use super::{Plan, Step, StepCut};
+use super::{Plan, Step, StepSplitPoint};
 use crate::topology::ReshapeKind;
 use std::fmt::{self, Display};
 
@@ -38,7 +38,7 @@ impl Display for Step {
         write!(f, "{} {partitions} {}", self.kind, list(&self.sources))?;
         write!(f, " of keyspace {}", self.keyspace)?;
         if self.kind == ReshapeKind::Split {
-            write!(f, " at {}", list(&self.cuts))?;
+            write!(f, " at {}", list(&self.split_points))?;
         }
         let shards = if self.owners.len() == 1 { "shard" } else { "shards" };
         write!(f, " to {shards} {}", list(&self.owners))?;
@@ -47,7 +47,7 @@ impl Display for Step {
     }
 }
 
-impl Display for StepCut {
+impl Display for StepSplitPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(cut) => cut.fmt(f),

@@ -1,6 +1,6 @@
 //! Hash keyspaces: from the ring as it is to the ring as it should be.
 
-use super::{Planner, Step, StepCut, share_of};
+use super::{Planner, Step, StepSplitPoint, share_of};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::placement::{Goal, Ring, RingArc, Token, TokenRange};
@@ -8,7 +8,7 @@ use crate::topology::{KeyspaceLayout, ReshapeKind, SplitPoint};
 
 /// A part of an arc that has one owner in the goal.
 struct Piece {
-    span: TokenRange,
+    range: TokenRange,
     owner: ShardId,
 }
 
@@ -54,17 +54,17 @@ impl Planner<'_> {
             let bytes = self.bytes(&partition);
             let mut moved_bytes = 0;
             for piece in pieces.iter().filter(|piece| piece.owner != arc.owner) {
-                let share = share_of(bytes, piece.span.width(), arc.span.width());
+                let share = share_of(bytes, piece.range.width(), arc.range.width());
                 self.loads.shift(arc.owner, piece.owner, share);
                 moved_bytes += share;
             }
-            let cut = |piece: &Piece| StepCut::At(SplitPoint::Token(piece.span.start));
+            let cut = |piece: &Piece| StepSplitPoint::At(SplitPoint::Token(piece.range.start));
             let kind = if pieces.len() == 1 { ReshapeKind::Move } else { ReshapeKind::Split };
             created += pieces.len() - 1;
             self.plan.steps.push(Step {
                 keyspace: keyspace.id(),
                 sources: vec![partition.id],
-                cuts: pieces.iter().skip(1).map(cut).collect(),
+                split_points: pieces.iter().skip(1).map(cut).collect(),
                 owners: pieces.iter().map(|piece| piece.owner).collect(),
                 kind,
                 moved_bytes,
@@ -100,16 +100,16 @@ impl Planner<'_> {
 /// The arc divided by owners in the goal; what adjoins and has one owner is one piece.
 fn pieces(arc: RingArc, goal: &Ring) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
-    let first = goal.arc_of(arc.span.start);
-    let is_inside = |start: Token| arc.span.end.is_none_or(|end| start < end);
+    let first = goal.arc_of(arc.range.start);
+    let is_inside = |start: Token| arc.range.end.is_none_or(|end| start < end);
     let arcs = (first..goal.len()).map_while(|index| goal.arc(index));
-    for part in arcs.take_while(|part| is_inside(part.span.start)) {
-        let start = part.span.start.max(arc.span.start);
-        let ends_inside = part.span.end.filter(|end| is_inside(*end));
-        let span = TokenRange::new(start, ends_inside.or(arc.span.end));
+    for part in arcs.take_while(|part| is_inside(part.range.start)) {
+        let start = part.range.start.max(arc.range.start);
+        let ends_inside = part.range.end.filter(|end| is_inside(*end));
+        let range = TokenRange::new(start, ends_inside.or(arc.range.end));
         match pieces.last_mut() {
-            Some(last) if last.owner == part.owner => last.span.end = span.end,
-            _ => pieces.push(Piece { span, owner: part.owner }),
+            Some(last) if last.owner == part.owner => last.range.end = range.end,
+            _ => pieces.push(Piece { range, owner: part.owner }),
         }
     }
     pieces

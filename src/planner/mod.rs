@@ -102,7 +102,7 @@ pub enum Request {
 /// Where a step cuts its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub enum StepCut {
+pub enum StepSplitPoint {
     /// Here.
     At(SplitPoint),
     /// Before the key that has this share of the partition's bytes before it: from 1 to 999
@@ -122,7 +122,8 @@ pub struct Step {
     /// The partitions that go, in the order of their tokens or keys.
     pub sources: Vec<PartitionId>,
     /// Where the targets meet.
-    pub cuts: Vec<StepCut>,
+    #[serde(rename = "cuts")]
+    pub split_points: Vec<StepSplitPoint>,
     /// The owner of each target: one more than cuts.
     pub owners: Vec<ShardId>,
     /// What it does to the number of partitions.
@@ -136,17 +137,17 @@ pub struct Step {
 }
 
 impl Step {
-    /// The reshape, or `None` as long as a cut is [still to be found](StepCut::Bytes).
+    /// The reshape, or `None` as long as a cut is [still to be found](StepSplitPoint::Bytes).
     #[must_use]
     pub fn spec(&self) -> Option<ReshapeSpec> {
-        let cut = |cut: &StepCut| match cut {
-            StepCut::At(cut) => Some(cut.clone()),
-            StepCut::Bytes { .. } => None,
+        let cut = |cut: &StepSplitPoint| match cut {
+            StepSplitPoint::At(cut) => Some(cut.clone()),
+            StepSplitPoint::Bytes { .. } => None,
         };
         Some(ReshapeSpec {
             keyspace: self.keyspace,
             sources: self.sources.clone(),
-            cuts: self.cuts.iter().map(cut).collect::<Option<_>>()?,
+            split_points: self.split_points.iter().map(cut).collect::<Option<_>>()?,
             owners: self.owners.clone(),
         })
     }
@@ -191,7 +192,7 @@ impl Plan {
 ///
 /// [`NotFound`](crate::ErrorKind::NotFound) for a partition or a shard that is not there;
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a partition that is there already, a
-/// split or a merge that [does not fit](Topology::target_spans), a weight of 0, the removal of the
+/// split or a merge that [does not fit](Topology::target_ranges), a weight of 0, the removal of the
 /// last shard, and when all shards that could take something are draining; and what
 /// [`Topology::apply`] says of a new shard.
 pub fn plan(topology: &Topology, sizes: &Sizes, request: &Request) -> Result<Plan> {

@@ -104,7 +104,7 @@ impl Planner<'_> {
             self.plan.steps.push(Step {
                 keyspace,
                 sources: vec![part.id],
-                cuts: Vec::new(),
+                split_points: Vec::new(),
                 owners: vec![to],
                 kind: ReshapeKind::Move,
                 moved_bytes: bytes,

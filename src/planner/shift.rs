@@ -2,7 +2,7 @@
 //! possible and in pieces where they are worth it.
 
 use super::format::human;
-use super::{Plan, Step, StepCut};
+use super::{Plan, Step, StepSplitPoint};
 use crate::id::{PartitionId, ShardId};
 use crate::topology::{KeyspaceLayout, PartitionInfo, ReshapeKind};
 use std::cmp::Reverse;
@@ -156,7 +156,7 @@ impl<'k> Shift<'k> {
         let moved = pieces.iter().map(|piece| piece.size).sum::<u128>().min(part.size);
         let mut left = part.size - moved;
         let mut owners = if left > 0 { vec![part.owner] } else { Vec::new() };
-        let mut cuts = Vec::new();
+        let mut split_points = Vec::new();
         let mut permille_last = 0;
         for piece in pieces.iter().rev() {
             // Never 0 or 1000, and never twice the same, however small a part of a large
@@ -165,18 +165,18 @@ impl<'k> Shift<'k> {
             if owners.is_empty() {
                 owners.push(piece.to);
             } else if permille < 1000 {
-                cuts.push(StepCut::Bytes { permille: permille as u32 });
+                split_points.push(StepSplitPoint::Bytes { permille: permille as u32 });
                 owners.push(piece.to);
                 permille_last = permille;
             }
             left += piece.size;
         }
         let bytes = |size: u128| if self.by_count { 0 } else { size as u64 };
-        let kind = if cuts.is_empty() { ReshapeKind::Move } else { ReshapeKind::Split };
+        let kind = if split_points.is_empty() { ReshapeKind::Move } else { ReshapeKind::Split };
         self.plan.steps.push(Step {
             keyspace: self.keyspace.id(),
             sources: vec![part.id],
-            cuts,
+            split_points,
             owners,
             kind,
             moved_bytes: bytes(moved),

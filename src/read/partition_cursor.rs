@@ -27,7 +27,7 @@ impl RowFilter {
         if view.partition(index)?.out_of_range_permille == 0 {
             return Ok(Self::All);
         }
-        let span = view.keyspace.partitioning().span(index).ok_or_else(|| {
+        let span = view.keyspace.partitioning().range(index).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a keyspace has fewer spans than partitions")
         })?;
         Ok(Self::of_span(&view.keyspace, span))

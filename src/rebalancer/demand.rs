@@ -3,7 +3,7 @@
 use super::State;
 use crate::engine::Engine as _;
 use crate::error::Result;
-use crate::planner::load::{Demand, PartitionDemand, Rebalance, rebalance};
+use crate::planner::load::{Demand, LoadPlan, PartitionDemand, plan_for_load};
 use crate::topology::{ReshapeSpec, Topology};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const PROFILE_SHARE: f64 = 0.01;
 
 impl State {
     /// What to do for even load and bytes now.
-    pub(super) fn plan(&self) -> Result<Rebalance> {
+    pub(super) fn plan(&self) -> Result<LoadPlan> {
         // One for all of it: what is under way is checked against what is planned on.
         let topology = self.reshaper.catalog.topology();
         let demand = self.demand(&topology)?;
@@ -21,7 +21,7 @@ impl State {
         let most = u32::try_from(self.reshaper.catalog.limits.partitions_per_shard_max)
             .unwrap_or(u32::MAX);
         options.partitions_per_shard_max = options.partitions_per_shard_max.min(most);
-        Ok(rebalance(&topology, &demand, &options))
+        Ok(plan_for_load(&topology, &demand, &options))
     }
 
     fn demand(&self, topology: &Topology) -> Result<Demand> {
@@ -51,7 +51,7 @@ impl State {
         demand.in_flight = self.reshaper.registry.in_flight();
         let rested = self.recent.rested(|id| demand.partitions.contains_key(&id));
         demand.rested.extend(rested);
-        demand.in_flight.retain(|spec: &ReshapeSpec| topology.target_spans(spec).is_ok());
+        demand.in_flight.retain(|spec: &ReshapeSpec| topology.target_ranges(spec).is_ok());
         Ok(demand)
     }
 }

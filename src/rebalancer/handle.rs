@@ -2,7 +2,7 @@
 
 use super::{Decision, State};
 use crate::error::Result;
-use crate::planner::load::{Policy, Rebalance};
+use crate::planner::load::{LoadPlan, Policy};
 use crate::reshape::Job;
 
 /// The rebalancer of a store: its switches, and its explanations. From
@@ -96,7 +96,7 @@ impl<'a> Rebalancer<'a> {
     ///
     /// [`Io`](crate::ErrorKind::Io) if a shard cannot tell its size;
     /// [`Closed`](crate::ErrorKind::Closed).
-    pub fn plan(&self) -> Result<Rebalance> {
+    pub fn plan(&self) -> Result<LoadPlan> {
         let state = self.state;
         state.collect();
         state.plan()

@@ -56,7 +56,7 @@ mod tests {
             let spec = ReshapeSpec {
                 keyspace: KeyspaceId(1),
                 sources: vec![PartitionId(partition)],
-                cuts: Vec::new(),
+                split_points: Vec::new(),
                 owners: vec![ShardId(0)],
             };
             let (from, targets) = (vec![ShardId(1)], Vec::new());

@@ -5,7 +5,7 @@ use super::{Control, State, Tracking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
-use crate::planner::load::{Policy, Reason, Rebalance};
+use crate::planner::load::{LoadPlan, Policy, Reason};
 use crate::reshape::{self, Event, Job, Purpose, Registry};
 use crate::sampling::Sampler;
 use crate::topology::Topology;
@@ -168,7 +168,7 @@ impl State {
     /// # Errors
     ///
     /// `Busy` if reshapes of its own run; those of a start.
-    pub(super) fn act(&self, planned: Rebalance) -> Result<Job> {
+    pub(super) fn act(&self, planned: LoadPlan) -> Result<Job> {
         let title = format!(
             "max/mean load from {:.2} to {:.2}",
             planned.before.load_max_over_mean, planned.after.load_max_over_mean
@@ -200,7 +200,7 @@ impl State {
     }
 
     /// Writes down what a plan does and what it does not, unless the plan before said the same.
-    pub(super) fn write_down(&self, planned: &Rebalance, acts: bool) {
+    pub(super) fn write_down(&self, planned: &LoadPlan, acts: bool) {
         let mut log = self.log.lock();
         for refusal in &planned.refusals {
             let decision = Decision::new(Verdict::Refused, refusal.to_string());

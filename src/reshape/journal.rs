@@ -254,7 +254,7 @@ mod tests {
         let spec = ReshapeSpec {
             keyspace: crate::KeyspaceId(1),
             sources: vec![crate::PartitionId(partition)],
-            cuts: Vec::new(),
+            split_points: Vec::new(),
             owners: vec![ShardId(0)],
         };
         let (from, targets) = (vec![ShardId(1)], Vec::new());

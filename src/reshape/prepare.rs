@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::latch::DirtySet;
 use crate::placement::PartitionRange;
-use crate::planner::{Step, StepCut};
+use crate::planner::{Step, StepSplitPoint};
 use crate::read::RowFilter;
 use crate::topology::{Change, PartitionName, ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl<'a> Reshape<'a> {
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
             avoid_stranded(&*catalog.shard(*owner)?, name);
         }
-        let spans = present.target_spans(&spec)?;
+        let spans = present.target_ranges(&spec)?;
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
         catalog.check_room(&next)?;
@@ -95,11 +95,11 @@ impl<'a> Reshape<'a> {
 /// The tokens or keys of all sources together.
 fn whole_range(present: &Topology, spec: &ReshapeSpec) -> Result<PartitionRange> {
     let single = ReshapeSpec {
-        cuts: Vec::new(),
+        split_points: Vec::new(),
         owners: spec.owners.iter().take(1).copied().collect(),
         ..spec.clone()
     };
-    present.target_spans(&single)?.into_iter().next().ok_or_else(|| {
+    present.target_ranges(&single)?.into_iter().next().ok_or_else(|| {
         Error::new(ErrorKind::Internal, "a reshape of partitions that cover nothing")
     })
 }
@@ -109,7 +109,7 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
     let mut sources = Vec::with_capacity(spec.sources.len());
     for id in &spec.sources {
         let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
-        let filter = match view.keyspace.partitioning().span(at) {
+        let filter = match view.keyspace.partitioning().range(at) {
             Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
             _ => RowFilter::of(view, at)?,
         };
@@ -145,13 +145,13 @@ fn check_not_draining(present: &Topology, spec: &ReshapeSpec) -> Result<()> {
     }
 }
 
-/// A step with its cuts found out.
+/// Returns a step with all split points found.
 fn resolve(reshaper: &Arc<Reshaper>, step: &Step) -> Result<ReshapeSpec> {
-    let mut cuts = Vec::with_capacity(step.cuts.len());
-    for cut in &step.cuts {
-        cuts.push(match cut {
-            StepCut::At(cut) => cut.clone(),
-            StepCut::Bytes { permille } => {
+    let mut split_points = Vec::with_capacity(step.split_points.len());
+    for point in &step.split_points {
+        split_points.push(match point {
+            StepSplitPoint::At(point) => point.clone(),
+            StepSplitPoint::Bytes { permille } => {
                 SplitPoint::Key(key_at(reshaper, step, *permille)?.into())
             }
         });
@@ -159,7 +159,7 @@ fn resolve(reshaper: &Arc<Reshaper>, step: &Step) -> Result<ReshapeSpec> {
     Ok(ReshapeSpec {
         keyspace: step.keyspace,
         sources: step.sources.clone(),
-        cuts,
+        split_points,
         owners: step.owners.clone(),
     })
 }
@@ -171,7 +171,7 @@ fn key_at(reshaper: &Arc<Reshaper>, step: &Step, permille: u32) -> Result<Vec<u8
     let view = reshaper.catalog.keyspace(step.keyspace)?.view();
     let at = view.partitions.iter().position(|partition| partition.name.id == id);
     let at = at.ok_or_else(|| gone(id))?;
-    let Some(PartitionRange::Keys(span)) = view.keyspace.partitioning().span(at) else {
+    let Some(PartitionRange::Keys(span)) = view.keyspace.partitioning().range(at) else {
         return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
     };
     split_key::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {

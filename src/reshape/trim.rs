@@ -125,7 +125,7 @@ fn trim(reshaper: &Arc<Reshaper>, name: PartitionName) -> Result<()> {
     let step = Step {
         keyspace,
         sources: vec![name.id],
-        cuts: Vec::new(),
+        split_points: Vec::new(),
         owners: vec![owner],
         kind: ReshapeKind::Move,
         moved_bytes: 0,

@@ -192,7 +192,9 @@ impl Store {
         let draining = step.owners.iter().filter_map(|id| topology.shard(*id));
         match draining.into_iter().find(|shard| shard.draining) {
             // A split may leave what is there where it is.
-            Some(shard) if step.cuts.is_empty() || step.owners.iter().any(|id| *id != shard.id) => {
+            Some(shard)
+                if step.split_points.is_empty() || step.owners.iter().any(|id| *id != shard.id) =>
+            {
                 Err(Error::invalid(format!(
                     "shard {} is being removed; choose another, or abort its removal",
                     shard.id

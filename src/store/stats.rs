@@ -18,7 +18,8 @@ pub struct PartitionStats {
     /// The shard that holds it.
     pub owner: ShardId,
     /// The tokens or keys that belong to it.
-    pub span: PartitionRange,
+    #[serde(rename = "span")]
+    pub range: PartitionRange,
     /// About how many keys it has.
     pub keys_estimated: u64,
     /// Bytes of its files.
@@ -100,7 +101,7 @@ pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
             Ok(PartitionStats {
                 id: described.id,
                 owner: described.owner,
-                span: described.span,
+                range: described.range,
                 keys_estimated: usage.keys_estimated - foreign(usage.keys_estimated),
                 foreign_bytes: foreign(usage.bytes_on_disk),
                 bytes_on_disk: usage.bytes_on_disk,

@@ -171,7 +171,7 @@ impl Topology {
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name, a shard's number or a directory that
     /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that is
     /// not there, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
-    /// or too many arcs, for a reshape that [does not fit](Topology::target_spans), a shard number
+    /// or too many arcs, for a reshape that [does not fit](Topology::target_ranges), a shard number
     /// that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
     /// the last. The present topology is untouched.
     pub fn apply(&self, change: &Change) -> Result<Self> {

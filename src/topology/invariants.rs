@@ -76,7 +76,7 @@ fn partitions_tile_the_space(keyspace: &KeyspaceLayout) -> Result<()> {
     }
     if keyspace.partitions.len() != keyspace.partitioning.len() {
         return violated(format!(
-            "keyspace `{}` has {} spans and {} partitions",
+            "keyspace `{}` has {} ranges and {} partitions",
             keyspace.name,
             keyspace.partitioning.len(),
             keyspace.partitions.len()

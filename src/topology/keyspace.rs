@@ -80,17 +80,17 @@ impl Partitioning {
         }
     }
 
-    /// The span of the partition with this index.
+    /// The range of the partition with this index.
     #[must_use]
-    pub fn span(&self, index: usize) -> Option<PartitionRange> {
+    pub fn range(&self, index: usize) -> Option<PartitionRange> {
         match self {
-            Self::Hash { ring, .. } => ring.arc(index).map(|arc| PartitionRange::Tokens(arc.span)),
-            Self::Range { map, .. } => map.span(index).map(PartitionRange::Keys),
+            Self::Hash { ring, .. } => ring.arc(index).map(|arc| PartitionRange::Tokens(arc.range)),
+            Self::Range { map, .. } => map.range(index).map(PartitionRange::Keys),
         }
     }
 }
 
-/// The identity of a partition; its span and owner follow from its place in the keyspace. Shown as
+/// The identity of a partition; its range and owner follow from its place in the keyspace. Shown as
 /// `5.2`: number 5, generation 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionName {
@@ -115,7 +115,8 @@ pub struct PartitionInfo {
     /// Raised by each move, so that an old copy is never taken for the present one.
     pub generation: u32,
     /// The tokens or keys that belong to it.
-    pub span: PartitionRange,
+    #[serde(rename = "span")]
+    pub range: PartitionRange,
     /// The shard that holds it.
     pub owner: ShardId,
 }
@@ -161,7 +162,7 @@ impl KeyspaceLayout {
         Some(PartitionInfo {
             id: name.id,
             generation: name.generation,
-            span: self.partitioning.span(index)?,
+            range: self.partitioning.range(index)?,
             owner: self.partitioning.owner(index)?,
         })
     }
@@ -171,7 +172,7 @@ impl KeyspaceLayout {
         (0..self.partitions.len()).filter_map(|index| self.partition(index))
     }
 
-    /// The names of its partitions and their owners, without their spans.
+    /// The names of its partitions and their owners, without their ranges.
     pub(crate) fn names(&self) -> impl Iterator<Item = (PartitionName, ShardId)> {
         self.partitions
             .iter()

@@ -5,7 +5,7 @@
 //! therefore checked twice, by the same code.
 
 use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
-use super::split_point::{SplitPoint, check_cuts, divide};
+use super::split_point::{SplitPoint, check_split_points, divide};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// let spec = ReshapeSpec {
 ///     keyspace: KeyspaceId(1),
 ///     sources: vec![PartitionId(1)],
-///     cuts: vec![SplitPoint::Token(Token(1 << 62))],
+///     split_points: vec![SplitPoint::Token(Token(1 << 62))],
 ///     owners: vec![ShardId(0), ShardId(1)],
 /// };
 /// let (targets, numbered) = before.name_targets(&spec)?;
@@ -47,7 +47,8 @@ pub struct ReshapeSpec {
     /// The partitions that go, neighbours in the order of their tokens or keys.
     pub sources: Vec<PartitionId>,
     /// Where the targets meet: ascending, and strictly inside what the sources cover.
-    pub cuts: Vec<SplitPoint>,
+    #[serde(rename = "cuts")]
+    pub split_points: Vec<SplitPoint>,
     /// The owner of each target, in the same order: one more than cuts.
     pub owners: Vec<ShardId>,
 }
@@ -78,7 +79,7 @@ impl ReshapeSpec {
     /// What it does to the number of partitions.
     #[must_use]
     pub fn kind(&self) -> ReshapeKind {
-        match (self.sources.len(), self.cuts.len()) {
+        match (self.sources.len(), self.split_points.len()) {
             (0 | 1, 0) => ReshapeKind::Move,
             (_, 0) => ReshapeKind::Merge,
             _ => ReshapeKind::Split,
@@ -87,7 +88,7 @@ impl ReshapeSpec {
 
     /// What can be checked without a topology.
     fn check_shape(&self) -> Result<()> {
-        let (sources, targets) = (self.sources.len(), self.cuts.len() + 1);
+        let (sources, targets) = (self.sources.len(), self.split_points.len() + 1);
         if sources == 0 {
             return Err(Error::invalid("a reshape without partitions: name at least one"));
         }
@@ -141,9 +142,9 @@ impl Topology {
     /// neighbours in this order or named twice, for cuts of the other kind of keyspace, out of
     /// order, or not strictly inside, and for numbers of sources, cuts and owners that do not fit
     /// each other.
-    pub fn target_spans(&self, spec: &ReshapeSpec) -> Result<Vec<PartitionRange>> {
+    pub fn target_ranges(&self, spec: &ReshapeSpec) -> Result<Vec<PartitionRange>> {
         let site = self.site(spec)?;
-        Ok(divide(&site.total, &spec.cuts))
+        Ok(divide(&site.total, &spec.split_points))
     }
 
     /// Names for the targets of a reshape, and this topology with these names' numbers given, at
@@ -152,7 +153,7 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// Like [`target_spans`](Self::target_spans), and [`Internal`](ErrorKind::Internal) when the
+    /// Like [`target_ranges`](Self::target_ranges), and [`Internal`](ErrorKind::Internal) when the
     /// numbers are used up.
     pub fn name_targets(&self, spec: &ReshapeSpec) -> Result<(Vec<PartitionName>, Self)> {
         let site = self.site(spec)?;
@@ -193,8 +194,8 @@ impl Topology {
         for owner in &spec.owners {
             self.require_shard(*owner)?;
         }
-        let total = total_span(keyspace, first, spec.sources.len())?;
-        check_cuts(keyspace, &total, &spec.cuts)?;
+        let total = total_range(keyspace, first, spec.sources.len())?;
+        check_split_points(keyspace, &total, &spec.split_points)?;
         Ok(Site { keyspace, first, total })
     }
 
@@ -263,13 +264,17 @@ impl Site<'_> {
         let present = &self.keyspace.partitioning;
         let partitioning = match present {
             Partitioning::Hash { ring, hashed } => {
-                let cuts: Vec<Token> = spec.cuts.iter().filter_map(SplitPoint::token).collect();
-                let ring = ring.reshape(first, count, &cuts, &spec.owners)?;
+                let split_points: Vec<Token> =
+                    spec.split_points.iter().filter_map(SplitPoint::token).collect();
+                let ring = ring.reshape(first, count, &split_points, &spec.owners)?;
                 Partitioning::Hash { ring, hashed: *hashed }
             }
             Partitioning::Range { map, owners } => {
-                let map =
-                    map.replace(first, count, spec.cuts.iter().filter_map(SplitPoint::key))?;
+                let map = map.replace(
+                    first,
+                    count,
+                    spec.split_points.iter().filter_map(SplitPoint::key),
+                )?;
                 let mut owners = owners.clone();
                 owners.splice(first..first + count, spec.owners.iter().copied());
                 Partitioning::Range { map, owners }
@@ -307,9 +312,9 @@ fn neighbours(keyspace: &KeyspaceLayout, sources: &[PartitionId]) -> Result<usiz
 }
 
 /// What `count` partitions from `first` on cover together.
-fn total_span(keyspace: &KeyspaceLayout, first: usize, count: usize) -> Result<PartitionRange> {
+fn total_range(keyspace: &KeyspaceLayout, first: usize, count: usize) -> Result<PartitionRange> {
     let last = (first + count).saturating_sub(1);
-    let ends = (keyspace.partitioning.span(first), keyspace.partitioning.span(last));
+    let ends = (keyspace.partitioning.range(first), keyspace.partitioning.range(last));
     match ends {
         (Some(PartitionRange::Tokens(first)), Some(PartitionRange::Tokens(last))) => {
             Ok(TokenRange::new(first.start, last.end).into())
@@ -317,7 +322,7 @@ fn total_span(keyspace: &KeyspaceLayout, first: usize, count: usize) -> Result<P
         (Some(PartitionRange::Keys(first)), Some(PartitionRange::Keys(last))) => {
             Ok(KeyRange { start: first.start, end: last.end }.into())
         }
-        _ => Err(Error::new(ErrorKind::Internal, "a partition without a span")),
+        _ => Err(Error::new(ErrorKind::Internal, "a partition without a range")),
     }
 }
 

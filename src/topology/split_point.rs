@@ -45,19 +45,19 @@ impl SplitPoint {
 /// # Errors
 ///
 /// `InvalidArgument`.
-pub(super) fn check_cuts(
+pub(super) fn check_split_points(
     keyspace: &KeyspaceLayout,
     total: &PartitionRange,
-    cuts: &[SplitPoint],
+    split_points: &[SplitPoint],
 ) -> Result<()> {
     let mut previous: Option<&SplitPoint> = None;
-    for cut in cuts {
+    for cut in split_points {
         let inside = match (total, cut) {
-            (PartitionRange::Tokens(span), SplitPoint::Token(at)) => {
-                *at > span.start && span.contains(*at)
+            (PartitionRange::Tokens(range), SplitPoint::Token(at)) => {
+                *at > range.start && range.contains(*at)
             }
-            (PartitionRange::Keys(span), SplitPoint::Key(at)) => {
-                *at > span.start && span.contains(at)
+            (PartitionRange::Keys(range), SplitPoint::Key(at)) => {
+                *at > range.start && range.contains(at)
             }
             (PartitionRange::Tokens(_), SplitPoint::Key(_))
             | (PartitionRange::Keys(_), SplitPoint::Token(_)) => {
@@ -76,7 +76,7 @@ pub(super) fn check_cuts(
         }
         if let Some(previous) = previous.filter(|previous| *previous >= cut) {
             return Err(Error::invalid(format!(
-                "the cut at {cut} does not come after the one at {previous}; give cuts in order"
+                "the cut at {cut} does not come after the one at {previous}; give split_points in order"
             )));
         }
         previous = Some(cut);
@@ -84,20 +84,22 @@ pub(super) fn check_cuts(
     Ok(())
 }
 
-/// Divides a span at checked cuts.
-pub(super) fn divide(total: &PartitionRange, cuts: &[SplitPoint]) -> Vec<PartitionRange> {
-    let pieces = cuts.len() + 1;
+/// Divides a range at checked cuts.
+pub(super) fn divide(total: &PartitionRange, split_points: &[SplitPoint]) -> Vec<PartitionRange> {
+    let pieces = split_points.len() + 1;
     match total {
-        PartitionRange::Tokens(span) => {
-            let cuts: Vec<Token> = cuts.iter().filter_map(SplitPoint::token).collect();
-            let starts = std::iter::once(span.start).chain(cuts.iter().copied());
-            let ends = cuts.iter().copied().map(Some).chain([span.end]);
+        PartitionRange::Tokens(range) => {
+            let split_points: Vec<Token> =
+                split_points.iter().filter_map(SplitPoint::token).collect();
+            let starts = std::iter::once(range.start).chain(split_points.iter().copied());
+            let ends = split_points.iter().copied().map(Some).chain([range.end]);
             starts.zip(ends).take(pieces).map(|(s, e)| TokenRange::new(s, e).into()).collect()
         }
-        PartitionRange::Keys(span) => {
-            let cuts: Vec<&[u8]> = cuts.iter().filter_map(SplitPoint::key).collect();
-            let starts = std::iter::once(&*span.start).chain(cuts.iter().copied());
-            let ends = cuts.iter().copied().map(Some).chain([span.end.as_deref()]);
+        PartitionRange::Keys(range) => {
+            let split_points: Vec<&[u8]> =
+                split_points.iter().filter_map(SplitPoint::key).collect();
+            let starts = std::iter::once(&*range.start).chain(split_points.iter().copied());
+            let ends = split_points.iter().copied().map(Some).chain([range.end.as_deref()]);
             starts.zip(ends).take(pieces).map(|(s, e)| KeyRange::new(s, e).into()).collect()
         }
     }

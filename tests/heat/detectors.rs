@@ -70,12 +70,12 @@ fn the_top_ten_of_a_million_zipf_keys_within_a_second() {
 fn drive(
     tracker: &mut Tracker,
     random: &mut fastrand::Rng,
-    span: std::ops::Range<u64>,
+    range: std::ops::Range<u64>,
     step: usize,
     part: Option<f64>,
 ) -> Vec<(u64, HeatEvent)> {
     let mut events = Vec::new();
-    for at in span.step_by(step) {
+    for at in range.step_by(step) {
         let hot = part.is_some_and(|part| random.f64() < part);
         let key = if hot { *b"the key!" } else { random.u64(..).to_be_bytes() };
         tracker.observe(ms(at), &read(HASH, &key));
@@ -187,10 +187,10 @@ fn keys_too_long_to_report_count_for_shares() {
 }
 
 /// Load on the range keyspace, `share` of all; the rest evenly on the hash keyspace.
-fn skewed(tracker: &mut Tracker, span: std::ops::Range<u64>, share: f64, seed: u64) -> Vec<bool> {
+fn skewed(tracker: &mut Tracker, range: std::ops::Range<u64>, share: f64, seed: u64) -> Vec<bool> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut hot = Vec::new();
-    for at in span {
+    for at in range {
         for _ in 0..2 {
             let keyspace: KeyspaceId = if random.f64() < share { RANGE } else { HASH };
             tracker.observe(ms(at), &read(keyspace, &random.u64(..).to_be_bytes()));
@@ -235,7 +235,7 @@ fn a_split_partition_is_hot_no_more_when_its_halves_are_not() {
     let spec = ReshapeSpec {
         keyspace: RANGE,
         sources: vec![partition.id],
-        cuts: vec![cut],
+        split_points: vec![cut],
         owners: vec![ShardId(0), ShardId(1)],
     };
     tracker.follow(ms(20_000), &reshaped(&before, spec));

@@ -92,7 +92,7 @@ fn an_import_into_other_partitions_divides() {
     let spec = ReshapeSpec {
         keyspace: RANGE,
         sources: vec![partition],
-        cuts: vec![cut],
+        split_points: vec![cut],
         owners: vec![ShardId(0), ShardId(1)],
     };
     let next = reshaped(&topology, spec);

@@ -13,31 +13,30 @@ struct Op {
     range: bool,
     first: prop::sample::Index,
     sources: usize,
-    cuts: Vec<u64>,
+    split_points: Vec<u64>,
     owners: [u32; 3],
     /// Follow at once, or together with the next one.
     follow: bool,
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
-    let cuts = prop::collection::vec(any::<u64>(), 0..3);
+    let split_points = prop::collection::vec(any::<u64>(), 0..3);
     let owners = [0..4_u32, 0..4, 0..4];
-    (any::<bool>(), any::<prop::sample::Index>(), 1..4_usize, cuts, owners, any::<bool>()).prop_map(
-        |(range, first, sources, cuts, owners, follow)| Op {
+    (any::<bool>(), any::<prop::sample::Index>(), 1..4_usize, split_points, owners, any::<bool>())
+        .prop_map(|(range, first, sources, split_points, owners, follow)| Op {
             range,
             first,
             sources,
-            cuts,
+            split_points,
             owners,
             follow,
-        },
-    )
+        })
 }
 
-fn cut(span: &PartitionRange, at: u64) -> SplitPoint {
-    match span {
-        PartitionRange::Tokens(span) => SplitPoint::Token(Token(
-            (u128::from(span.start.0) + u128::from(at) % span.width()) as u64,
+fn cut(range: &PartitionRange, at: u64) -> SplitPoint {
+    match range {
+        PartitionRange::Tokens(range) => SplitPoint::Token(Token(
+            (u128::from(range.start.0) + u128::from(at) % range.width()) as u64,
         )),
         PartitionRange::Keys(_) => SplitPoint::Key(at.to_be_bytes()[..2].into()),
     }
@@ -48,18 +47,23 @@ fn apply(topology: &Topology, op: &Op) -> Option<Arc<Topology>> {
     let keyspace = topology.keyspace(if op.range { RANGE } else { HASH })?;
     let partitions: Vec<PartitionInfo> = keyspace.partitions().collect();
     let first = op.first.index(partitions.len());
-    let span = &partitions[first].span;
+    let range = &partitions[first].range;
     let sources = partitions.iter().skip(first);
-    let cuts = if op.sources > 1 { &[][..] } else { &op.cuts };
-    let mut cuts: Vec<SplitPoint> = cuts.iter().map(|at| cut(span, *at)).collect();
-    cuts.sort();
+    let split_points = if op.sources > 1 { &[][..] } else { &op.split_points };
+    let mut split_points: Vec<SplitPoint> = split_points.iter().map(|at| cut(range, *at)).collect();
+    split_points.sort();
     let spec = ReshapeSpec {
         keyspace: keyspace.id(),
         sources: sources.take(op.sources).map(|partition| partition.id).collect(),
-        owners: op.owners.iter().take(cuts.len() + 1).map(|owner| ShardId(*owner)).collect(),
-        cuts,
+        owners: op
+            .owners
+            .iter()
+            .take(split_points.len() + 1)
+            .map(|owner| ShardId(*owner))
+            .collect(),
+        split_points,
     };
-    topology.target_spans(&spec).is_ok().then(|| reshaped(topology, spec))
+    topology.target_ranges(&spec).is_ok().then(|| reshaped(topology, spec))
 }
 
 fn partitions(topology: &Topology, keyspace: KeyspaceId) -> Vec<PartitionInfo> {
@@ -76,12 +80,12 @@ fn samples(
     for partition in partitions(topology, keyspace) {
         let Some(profile) = tracker.profile(partition.id) else { continue };
         for sample in profile.samples() {
-            let inside = match (&partition.span, &sample.at) {
-                (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.contains(*token),
-                (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.contains(key),
+            let inside = match (&partition.range, &sample.at) {
+                (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.contains(*token),
+                (PartitionRange::Keys(range), SplitPoint::Key(key)) => range.contains(key),
                 _ => false,
             };
-            assert!(inside, "{} is not in {}", sample.at, partition.span);
+            assert!(inside, "{} is not in {}", sample.at, partition.range);
             all.push((sample.at.clone(), partition.id));
         }
     }
@@ -140,14 +144,17 @@ proptest! {
 }
 
 fn split(topology: &Topology, cut: SplitPoint, keyspace: KeyspaceId) -> Arc<Topology> {
-    let spans = partitions(topology, keyspace);
-    let source = spans.iter().rev().find(|partition| match (&partition.span, &cut) {
-        (PartitionRange::Tokens(span), SplitPoint::Token(token)) => span.contains(*token),
-        (PartitionRange::Keys(span), SplitPoint::Key(key)) => span.contains(key),
+    let ranges = partitions(topology, keyspace);
+    let source = ranges.iter().rev().find(|partition| match (&partition.range, &cut) {
+        (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.contains(*token),
+        (PartitionRange::Keys(range), SplitPoint::Key(key)) => range.contains(key),
         _ => false,
     });
     let (sources, owner) = (vec![source.unwrap().id], source.unwrap().owner);
-    reshaped(topology, ReshapeSpec { keyspace, sources, cuts: vec![cut], owners: vec![owner; 2] })
+    reshaped(
+        topology,
+        ReshapeSpec { keyspace, sources, split_points: vec![cut], owners: vec![owner; 2] },
+    )
 }
 
 #[test]
@@ -185,7 +192,7 @@ fn the_trail_marks_reshapes_and_dropped_keyspaces_are_forgotten() {
     let spec = ReshapeSpec {
         keyspace: RANGE,
         sources: partitions(&after, RANGE).iter().map(|partition| partition.id).collect(),
-        cuts: vec![],
+        split_points: vec![],
         owners: vec![ShardId(3)],
     };
     let merged = reshaped(&after, spec);
@@ -193,7 +200,7 @@ fn the_trail_marks_reshapes_and_dropped_keyspaces_are_forgotten() {
     let spec = ReshapeSpec {
         keyspace: RANGE,
         sources: vec![partitions(&merged, RANGE)[0].id],
-        cuts: vec![],
+        split_points: vec![],
         owners: vec![ShardId(0)],
     };
     let moved = reshaped(&merged, spec);

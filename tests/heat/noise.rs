@@ -3,7 +3,7 @@
 
 use super::{ms, read, seeds};
 use annulus::heat::{HeatOptions, Tracker};
-use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, rebalance};
+use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, plan_for_load};
 use annulus::topology::{Change, KeyspaceSpec, ShardInfo, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;
@@ -86,12 +86,12 @@ impl Loop {
 
     fn plan(&mut self, now: Duration) -> usize {
         // Profiles take most of the time, and what is balanced is not cut.
-        let balanced = rebalance(&self.topology, &self.demand(now, false), &self.options);
+        let balanced = plan_for_load(&self.topology, &self.demand(now, false), &self.options);
         if balanced.before.load_max_over_mean <= self.options.imbalance_start {
             assert_eq!(balanced.actions, []);
             return 0;
         }
-        let found = rebalance(&self.topology, &self.demand(now, true), &self.options);
+        let found = plan_for_load(&self.topology, &self.demand(now, true), &self.options);
         for action in &found.actions {
             let spec = action.step.spec().unwrap();
             let (targets, numbered) = self.topology.name_targets(&spec).unwrap();

@@ -175,7 +175,7 @@ impl Churn {
         Some(match (self.random.u32(..4), all.get(index + 1)) {
             (0, Some((right, _))) if many => Request::Merge { left: partition, right: *right, to },
             (0 | 1, _) if !many => {
-                let span = placement.partitions().nth(index)?.span;
+                let span = placement.partitions().nth(index)?.range;
                 Request::Split { partition, at: self.place(span), to }
             }
             _ => Request::Move { partition, to: to? },

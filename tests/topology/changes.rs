@@ -31,7 +31,7 @@ struct Reshape {
     keyspace: Index,
     first: Index,
     sources: usize,
-    cuts: Vec<(u64, Vec<u8>)>,
+    split_points: Vec<(u64, Vec<u8>)>,
     owners: [Index; 4],
     /// Leaves the cuts as they come, which may be out of order.
     careless: bool,
@@ -39,15 +39,15 @@ struct Reshape {
 
 fn any_reshape() -> impl Strategy<Value = Reshape> {
     let key = prop::collection::vec(prop::sample::select(vec![0, b'a', b'm', b'z', 255]), 0..3);
-    let cuts = prop::collection::vec((any::<u64>(), key), 0..4);
+    let split_points = prop::collection::vec((any::<u64>(), key), 0..4);
     let sources = prop_oneof![2 => Just(1), 1 => 2..4_usize];
     let careless = prop::bool::weighted(0.1);
-    (any::<Index>(), any::<Index>(), sources, cuts, any::<[Index; 4]>(), careless).prop_map(
-        |(keyspace, first, sources, mut cuts, owners, careless)| {
+    (any::<Index>(), any::<Index>(), sources, split_points, any::<[Index; 4]>(), careless).prop_map(
+        |(keyspace, first, sources, mut split_points, owners, careless)| {
             if sources > 1 && !careless {
-                cuts.clear();
+                split_points.clear();
             }
-            Reshape { keyspace, first, sources, cuts, owners, careless }
+            Reshape { keyspace, first, sources, split_points, owners, careless }
         },
     )
 }
@@ -74,27 +74,28 @@ impl Reshape {
         let keyspace = *(!keyspaces.is_empty()).then(|| self.keyspace.get(&keyspaces))?;
         let first = self.first.index(keyspace.partition_count());
         let sources = keyspace.partitions().skip(first).take(self.sources).map(|p| p.id).collect();
-        let span = keyspace.partition(first)?.span;
-        let mut cuts: Vec<SplitPoint> =
-            self.cuts.iter().map(|(token, key)| cut(&span, *token, key)).collect();
+        let range = keyspace.partition(first)?.range;
+        let mut split_points: Vec<SplitPoint> =
+            self.split_points.iter().map(|(token, key)| cut(&range, *token, key)).collect();
         if !self.careless {
-            cuts.sort();
-            cuts.dedup();
+            split_points.sort();
+            split_points.dedup();
         }
         let shards: Vec<ShardId> = topology.shards().map(|shard| shard.id).collect();
-        let owners = self.owners.iter().take(cuts.len() + 1).map(|i| *i.get(&shards)).collect();
-        Some(ReshapeSpec { keyspace: keyspace.id(), sources, cuts, owners })
+        let owners =
+            self.owners.iter().take(split_points.len() + 1).map(|i| *i.get(&shards)).collect();
+        Some(ReshapeSpec { keyspace: keyspace.id(), sources, split_points, owners })
     }
 }
 
-/// Mostly inside the span.
-fn cut(span: &PartitionRange, token: u64, suffix: &[u8]) -> SplitPoint {
-    match span {
-        PartitionRange::Tokens(span) => {
-            let at = u128::from(span.start.0) + u128::from(token) % span.width();
+/// Mostly inside the range.
+fn cut(range: &PartitionRange, token: u64, suffix: &[u8]) -> SplitPoint {
+    match range {
+        PartitionRange::Tokens(range) => {
+            let at = u128::from(range.start.0) + u128::from(token) % range.width();
             SplitPoint::Token(Token(at as u64))
         }
-        PartitionRange::Keys(span) => SplitPoint::Key([&span.start, suffix].concat().into()),
+        PartitionRange::Keys(range) => SplitPoint::Key([&range.start, suffix].concat().into()),
     }
 }
 
@@ -160,7 +161,7 @@ fn check_routes(before: &Topology, after: &Topology, change: &Change) {
         let kept = old.iter().filter(|((keyspace, _), _)| after.keyspace(*keyspace).is_some());
         return assert!(kept.into_iter().all(|(at, name)| new[at] == *name));
     };
-    let spans = before.target_spans(spec).unwrap();
+    let ranges = before.target_ranges(spec).unwrap();
     let keyspace = before.keyspace(spec.keyspace).unwrap();
     assert_eq!(old.len(), new.len());
     for ((id, key), name) in &old {
@@ -170,11 +171,11 @@ fn check_routes(before: &Topology, after: &Topology, change: &Change) {
             continue;
         }
         let token = |key: &[u8]| keyspace.partitioning().token(key).unwrap();
-        let target = spans.iter().position(|span| span.contains(key, token)).unwrap();
+        let target = ranges.iter().position(|range| range.contains(key, token)).unwrap();
         assert_eq!(found, targets[target]);
         let (_, index) = after.find_partition(found.id).unwrap();
         let partition = after.keyspace(*id).unwrap().partition(index).unwrap();
-        assert_eq!((partition.owner, &partition.span), (spec.owners[target], &spans[target]));
+        assert_eq!((partition.owner, &partition.range), (spec.owners[target], &ranges[target]));
     }
 }
 
@@ -215,7 +216,7 @@ fn run(ops: &[Op]) -> Result<usize, TestCaseError> {
         if let Op::Prepare(reshape) = op {
             let Some(spec) = reshape.spec(&topology) else { continue };
             let Ok((targets, numbered)) = topology.name_targets(&spec) else {
-                prop_assert!(topology.target_spans(&spec).is_err());
+                prop_assert!(topology.target_ranges(&spec).is_err());
                 continue;
             };
             prop_assert_eq!(numbered.epoch(), topology.epoch());
@@ -266,7 +267,7 @@ proptest! {
         let sources = |topology: &Topology| -> Option<Vec<(u32, PartitionRange)>> {
             let keyspace = topology.keyspace(spec.keyspace)?;
             let find = |id| keyspace.partitions().find(|p| p.id == id);
-            spec.sources.iter().map(|id| find(*id).map(|p| (generation(p.generation), p.span))).collect()
+            spec.sources.iter().map(|id| find(*id).map(|p| (generation(p.generation), p.range))).collect()
         };
         let before = sources(&topology);
         let mut prepared = Vec::new();

@@ -26,9 +26,9 @@ impl std::fmt::Debug for World {
         for partition in self.partitions() {
             let demand = self.demand.partitions.get(&partition.id).cloned().unwrap_or_default();
             let samples = demand.profile.map_or(0, |profile| profile.len());
-            let (id, owner, span) = (partition.id, partition.owner, partition.span);
+            let (id, owner, range) = (partition.id, partition.owner, partition.range);
             let (load, bytes) = (demand.load, demand.bytes / MIB);
-            writeln!(f, "{id} on {owner}: {load:.1}/s, {bytes} MiB, {samples} samples, {span}")?;
+            writeln!(f, "{id} on {owner}: {load:.1}/s, {bytes} MiB, {samples} samples, {range}")?;
         }
         write!(f, "{:?} {:?}", self.demand.in_flight, self.demand.rested)
     }
@@ -101,7 +101,7 @@ impl World {
         let spec = step.spec().unwrap();
         let sources: Vec<PartitionInfo> =
             spec.sources.iter().map(|id| self.partition(*id)).collect();
-        let spans = self.topology.target_spans(&spec).unwrap();
+        let ranges = self.topology.target_ranges(&spec).unwrap();
         let (targets, numbered) = self.topology.name_targets(&spec).unwrap();
         let change = Change::Reshape { spec: spec.clone(), targets: targets.clone() };
         self.topology = numbered.apply(&change).unwrap();
@@ -112,7 +112,7 @@ impl World {
             .map(|id| self.demand.partitions.remove(id).unwrap_or_default())
             .collect();
         let divided = match (&sources[..], &demands[..]) {
-            ([source], [demand]) => divide(source, demand, &spec.cuts, &spans),
+            ([source], [demand]) => divide(source, demand, &spec.split_points, &ranges),
             _ => vec![PartitionDemand {
                 load: demands.iter().map(|demand| demand.load).sum(),
                 load_max: demands.iter().map(|demand| demand.load_max).sum(),
@@ -128,23 +128,23 @@ impl World {
 fn divide(
     source: &PartitionInfo,
     demand: &PartitionDemand,
-    cuts: &[SplitPoint],
-    spans: &[PartitionRange],
+    split_points: &[SplitPoint],
+    ranges: &[PartitionRange],
 ) -> Vec<PartitionDemand> {
-    if cuts.is_empty() {
+    if split_points.is_empty() {
         return vec![demand.clone()];
     }
     let profile = demand.profile.as_deref().unwrap();
     let appended = profile.rising_share() >= 0.8 && profile.rising_load_share() >= 0.4;
-    let shares = profile.expected_shares(cuts);
-    let parts = spans.iter().zip(shares).enumerate().map(|(index, (span, share))| {
-        let mut part = profile.within(span);
-        if appended && index < cuts.len() {
+    let shares = profile.expected_shares(split_points);
+    let parts = ranges.iter().zip(shares).enumerate().map(|(index, (range, share))| {
+        let mut part = profile.within(range);
+        if appended && index < split_points.len() {
             // What was appended is not appended any more.
             let old = part.samples().map(|sample| Sample { write: false, ..sample.clone() });
             part = Profile::new(old.collect(), Vec::new());
         }
-        let of_bytes = match (span.width(), source.span.width()) {
+        let of_bytes = match (range.width(), source.range.width()) {
             (Some(width), Some(all)) => width as f64 / all as f64,
             _ => part.place_count() as f64 / profile.place_count() as f64,
         };
@@ -162,24 +162,28 @@ pub(crate) fn at(place: SplitPoint) -> Sample {
     Sample { at: place, weight: 1.0, write: false }
 }
 
-/// A place at a share of the way through a span.
-pub(crate) fn inside(span: &PartitionRange, share: f64) -> SplitPoint {
-    match span {
-        PartitionRange::Tokens(span) => {
-            let offset = (span.width() as f64 * share) as u128;
-            SplitPoint::Token(Token(span.start.0 + offset.min(span.width() - 1) as u64))
+/// A place at a share of the way through a range.
+pub(crate) fn inside(range: &PartitionRange, share: f64) -> SplitPoint {
+    match range {
+        PartitionRange::Tokens(range) => {
+            let offset = (range.width() as f64 * share) as u128;
+            SplitPoint::Token(Token(range.start.0 + offset.min(range.width() - 1) as u64))
         }
-        PartitionRange::Keys(span) => {
+        PartitionRange::Keys(range) => {
             let digits = ((1u64 << 40) as f64 * share) as u64;
-            SplitPoint::Key([&span.start, &[0][..], &digits.to_be_bytes()].concat().into())
+            SplitPoint::Key([&range.start, &[0][..], &digits.to_be_bytes()].concat().into())
         }
     }
 }
 
-/// Samples spread evenly over a span, in a random order.
-pub(crate) fn even(span: &PartitionRange, count: usize, random: &mut fastrand::Rng) -> Vec<Sample> {
+/// Samples spread evenly over a range, in a random order.
+pub(crate) fn even(
+    range: &PartitionRange,
+    count: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<Sample> {
     let mut samples: Vec<Sample> =
-        (0..count).map(|n| at(inside(span, (n as f64 + 0.5) / count as f64))).collect();
+        (0..count).map(|n| at(inside(range, (n as f64 + 0.5) / count as f64))).collect();
     random.shuffle(&mut samples);
     samples
 }

@@ -2,7 +2,7 @@
 
 use super::{config, create, shard, shards};
 use annulus::placement::{KeyRange, PartitionRange, Ring, Token};
-use annulus::planner::{Plan, Request, Sizes, SplitAt, Step, StepCut, plan};
+use annulus::planner::{Plan, Request, Sizes, SplitAt, Step, StepSplitPoint, plan};
 use annulus::topology::{
     Change, KeyspaceLayout, KeyspaceSpec, PartitionInfo, Partitioning, ReshapeKind, ReshapeSpec,
     SplitPoint, Topology,
@@ -52,25 +52,25 @@ impl Model {
 
     fn sizes(&self) -> Sizes {
         let partitions = self.topology.keyspaces().flat_map(|keyspace| keyspace.partitions());
-        partitions.map(|partition| (partition.id, self.bytes(&partition.span))).collect()
+        partitions.map(|partition| (partition.id, self.bytes(&partition.range))).collect()
     }
 
-    fn bytes(&self, span: &PartitionRange) -> u64 {
-        match span {
-            PartitionRange::Tokens(span) => (span.width() >> 32) as u64,
-            PartitionRange::Keys(span) => self.rows_of(span).map(|(_, bytes)| bytes).sum(),
+    fn bytes(&self, range: &PartitionRange) -> u64 {
+        match range {
+            PartitionRange::Tokens(range) => (range.width() >> 32) as u64,
+            PartitionRange::Keys(range) => self.rows_of(range).map(|(_, bytes)| bytes).sum(),
         }
     }
 
-    fn rows_of(&self, span: &KeyRange) -> impl Iterator<Item = (&Vec<u8>, &u64)> {
-        let end = span.end.clone().map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec()));
-        self.rows.range((Bound::Included(span.start.to_vec()), end))
+    fn rows_of(&self, range: &KeyRange) -> impl Iterator<Item = (&Vec<u8>, &u64)> {
+        let end = range.end.clone().map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_vec()));
+        self.rows.range((Bound::Included(range.start.to_vec()), end))
     }
 
     fn log_of(&self, shard: u32) -> i128 {
         let owned = |partition: &PartitionInfo| partition.owner == ShardId(shard);
         let log = self.topology.keyspace(LOG).unwrap().partitions().filter(owned);
-        log.map(|partition| i128::from(self.bytes(&partition.span))).sum()
+        log.map(|partition| i128::from(self.bytes(&partition.range))).sum()
     }
 
     fn total(&self) -> i128 {
@@ -83,7 +83,7 @@ impl Model {
         for step in &plan.steps {
             assert!(step.sources.iter().all(|id| sources.insert(*id)), "{step} is the second");
             assert!(step.moved_bytes <= step.bytes);
-            assert_eq!(step.owners.len(), step.cuts.len() + 1);
+            assert_eq!(step.owners.len(), step.split_points.len() + 1);
         }
         plan
     }
@@ -99,17 +99,21 @@ impl Model {
         let mut spec = ReshapeSpec {
             keyspace: step.keyspace,
             sources: step.sources.clone(),
-            cuts: Vec::new(),
+            split_points: Vec::new(),
             owners: vec![step.owners[0]],
         };
-        for (cut, owner) in step.cuts.iter().zip(&step.owners[1..]) {
+        for (cut, owner) in step.split_points.iter().zip(&step.owners[1..]) {
             let cut = match cut {
-                StepCut::At(cut) => Some(cut.clone()),
-                StepCut::Bytes { permille } => self.key_at(&source, *permille).map(SplitPoint::Key),
+                StepSplitPoint::At(cut) => Some(cut.clone()),
+                StepSplitPoint::Bytes { permille } => {
+                    self.key_at(&source, *permille).map(SplitPoint::Key)
+                }
                 _ => unreachable!("there is no other"),
             };
-            if let Some(cut) = cut.filter(|cut| spec.cuts.last().is_none_or(|last| last < cut)) {
-                spec.cuts.push(cut);
+            if let Some(cut) =
+                cut.filter(|cut| spec.split_points.last().is_none_or(|last| last < cut))
+            {
+                spec.split_points.push(cut);
                 spec.owners.push(*owner);
             }
         }
@@ -118,10 +122,10 @@ impl Model {
 
     fn key_at(&self, partition: &PartitionInfo, permille: u32) -> Option<Box<[u8]>> {
         assert!((1..1000).contains(&permille));
-        let PartitionRange::Keys(span) = &partition.span else { panic!("bytes of tokens") };
-        let before = u128::from(self.bytes(&partition.span)) * u128::from(permille) / 1000;
+        let PartitionRange::Keys(range) = &partition.range else { panic!("bytes of tokens") };
+        let before = u128::from(self.bytes(&partition.range)) * u128::from(permille) / 1000;
         let mut so_far = 0;
-        let rows = self.rows_of(span).filter(|(key, _)| **key != *span.start);
+        let rows = self.rows_of(range).filter(|(key, _)| **key != *range.start);
         for (key, bytes) in rows {
             if so_far >= before {
                 return Some(key.as_slice().into());
@@ -248,7 +252,7 @@ proptest! {
         prop_assert_eq!(model.topology.partitions_of(id), 0);
         prop_assert!(plan.steps.iter().filter(|s| s.keyspace == LOG).all(|s| before[&s.sources[0]] == id));
         // The estimates add up to what moves.
-        let tokens: u128 = ring.diff(&goal).iter().map(|moved| moved.span.width()).sum();
+        let tokens: u128 = ring.diff(&goal).iter().map(|moved| moved.range.width()).sum();
         let moved: u64 =
             plan.steps.iter().filter(|step| step.keyspace == USERS).map(|step| step.moved_bytes).sum();
         prop_assert!(moved.abs_diff((tokens >> 32) as u64) <= 2 * ring.len() as u64 * 8);
@@ -335,7 +339,7 @@ fn a_large_range_is_split_and_a_small_one_is_not() {
         plan(&topology, &sizes, &Request::AddShard(shard(1))).unwrap()
     };
     let large = grow(64 * MIB);
-    assert_eq!(large.steps[0].cuts, [StepCut::Bytes { permille: 500 }]);
+    assert_eq!(large.steps[0].split_points, [StepSplitPoint::Bytes { permille: 500 }]);
     assert_eq!(large.steps[0].owners, [ShardId(0), ShardId(1)]);
     assert_eq!((large.moved_bytes(), large.notes.len()), (32 * MIB, 0));
     assert!(large.steps[0].spec().is_none());
@@ -387,13 +391,13 @@ fn what_is_asked_for_is_one_step() {
 
     let split = |partition, at, to| Request::Split { partition, at, to };
     let middle = step(split(one, SplitAt::Middle, Some(ShardId(1))));
-    assert_eq!(middle.cuts, [StepCut::At(SplitPoint::Token(Token(1 << 62)))]);
+    assert_eq!(middle.split_points, [StepSplitPoint::At(SplitPoint::Token(Token(1 << 62)))]);
     assert_eq!((middle.kind, middle.moved_bytes), (ReshapeKind::Split, 1 << 30));
     let middle = step(split(three, SplitAt::Middle, None));
-    assert_eq!(middle.cuts, [StepCut::Bytes { permille: 500 }]);
+    assert_eq!(middle.split_points, [StepSplitPoint::Bytes { permille: 500 }]);
     assert_eq!((middle.owners.len(), middle.moved_bytes), (2, 0));
     let key = step(split(three, SplitAt::Key(b"A".to_vec()), None));
-    assert_eq!(key.spec().unwrap().cuts, [SplitPoint::Key(b"A"[..].into())]);
+    assert_eq!(key.spec().unwrap().split_points, [SplitPoint::Key(b"A"[..].into())]);
     let token = step(split(two, SplitAt::Token(Token(3 << 62)), Some(ShardId(0))));
     assert_eq!(token.owners, [ShardId(1), ShardId(0)]);
 

@@ -4,7 +4,7 @@ use super::demand::{MIB, World, at, even, inside};
 use super::{config, create, shard, shards};
 use annulus::heat::Sample;
 use annulus::planner::load::{
-    Cause, PartitionDemand, Reason, Rebalance, RebalanceOptions, Subject, rebalance,
+    Cause, LoadPlan, PartitionDemand, Reason, RebalanceOptions, Subject, plan_for_load,
 };
 use annulus::topology::{
     Change, KeyspaceSpec, ReshapeKind, ReshapeSpec, ShardInfo, SplitPoint, Topology,
@@ -52,22 +52,22 @@ fn random_topology(random: &mut fastrand::Rng, kind: Kind) -> Topology {
 }
 
 fn random_samples(
-    span: &annulus::placement::PartitionRange,
+    range: &annulus::placement::PartitionRange,
     random: &mut fastrand::Rng,
 ) -> Vec<Sample> {
     let count = random.usize(64..400);
-    let mut samples = even(span, count, random);
+    let mut samples = even(range, count, random);
     match random.u8(0..6) {
         0 => samples.clear(),
         1 => samples.truncate(random.usize(1..64)),
         2 => {
-            let hot = inside(span, random.f64());
+            let hot = inside(range, random.f64());
             samples.extend((0..random.usize(1..1000)).map(|_| at(hot.clone())));
             random.shuffle(&mut samples);
         }
         3 => {
             samples = (0..count)
-                .map(|n| Sample { write: true, ..at(inside(span, n as f64 / 1e4)) })
+                .map(|n| Sample { write: true, ..at(inside(range, n as f64 / 1e4)) })
                 .collect();
         }
         _ => {}
@@ -86,8 +86,8 @@ fn random_world(seed: u64, kind: Kind) -> World {
         let most = 1 << random.u32(10..36);
         let bytes = random.u64(0..most);
         let samples = match kind {
-            Kind::Even => even(&partition.span, 512, &mut random),
-            Kind::Any => random_samples(&partition.span, &mut random),
+            Kind::Even => even(&partition.range, 512, &mut random),
+            Kind::Any => random_samples(&partition.range, &mut random),
         };
         world.set(partition.id.0, load, bytes, samples);
         let rested = world.demand.partitions.get_mut(&partition.id).unwrap();
@@ -116,13 +116,13 @@ fn random_reshape(
     let (keyspace, _) = world.topology.find_partition(id)?;
     let to: Vec<ShardId> = world.topology.shards().map(|shard| shard.id).collect();
     let to = to[random.usize(..to.len())];
-    let cuts = if random.bool() { vec![inside(&partition.span, 0.5)] } else { Vec::new() };
-    let owners = if cuts.is_empty() { vec![to] } else { vec![partition.owner, to] };
-    Some(ReshapeSpec { keyspace, sources: vec![id], cuts, owners })
+    let split_points = if random.bool() { vec![inside(&partition.range, 0.5)] } else { Vec::new() };
+    let owners = if split_points.is_empty() { vec![to] } else { vec![partition.owner, to] };
+    Some(ReshapeSpec { keyspace, sources: vec![id], split_points, owners })
 }
 
 /// Everything that must hold of any plan, whatever it is for.
-fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World {
+fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
     let mut after = world.clone();
     let info = |id: ShardId| world.topology.shard(id).unwrap();
     let before = world.worst_load();
@@ -178,11 +178,11 @@ fn check(world: &World, options: &RebalanceOptions, found: &Rebalance) -> World 
 /// A plan for what a plan leads to is empty. Where a single token was cut off, what lies behind it has
 /// more bytes than its samples told: once, something may then go for its bytes alone.
 fn check_again(after: &World, options: &RebalanceOptions) {
-    let mut again = rebalance(&after.topology, &after.demand, options);
+    let mut again = plan_for_load(&after.topology, &after.demand, options);
     let mut after = after.clone();
     if !again.actions.is_empty() && again.actions.iter().all(|it| it.cause == Cause::Bytes) {
         after = check(&after, options, &again);
-        again = rebalance(&after.topology, &after.demand, options);
+        again = plan_for_load(&after.topology, &after.demand, options);
     }
     assert!(again.actions.is_empty(), "another plan: {}\n{after:?}", again.plan());
 }
@@ -195,8 +195,8 @@ proptest! {
         let world = random_world(seed, Kind::Any);
         // Or a load that is noise could get worse.
         let options = RebalanceOptions { load_min: 0.0, ..options() };
-        let found = rebalance(&world.topology, &world.demand, &options);
-        prop_assert_eq!(&found, &rebalance(&world.topology, &world.demand, &options));
+        let found = plan_for_load(&world.topology, &world.demand, &options);
+        prop_assert_eq!(&found, &plan_for_load(&world.topology, &world.demand, &options));
         let after = check(&world, &options, &found);
         // What has left a shard makes room for more.
         if world.demand.bytes_free.is_empty() {
@@ -215,7 +215,7 @@ proptest! {
         };
         let total: f64 = world.by_shard(|demand| demand.load).values().sum();
         let before = world.worst_load();
-        let found = rebalance(&world.topology, &world.demand, &options);
+        let found = plan_for_load(&world.topology, &world.demand, &options);
         let after = check(&world, &options, &found);
         check_again(&after, &options);
         if before > options.imbalance_start && total >= options.load_min {
@@ -262,15 +262,15 @@ fn least_bytes(world: &World, goal: f64) -> f64 {
 /// One range on one of four shards.
 fn one_range(samples: impl Fn(&annulus::placement::PartitionRange) -> Vec<Sample>) -> World {
     let mut world = World::new(create(&shards(4), "log", KeyspaceSpec::range()));
-    let span = world.partition(PartitionId(1)).span;
-    world.set(1, 10_000.0, 1024 * MIB, samples(&span));
+    let range = world.partition(PartitionId(1)).range;
+    world.set(1, 10_000.0, 1024 * MIB, samples(&range));
     world
 }
 
 #[test]
 fn one_partition_is_spread_in_one_step() {
-    let world = one_range(|span| even(span, 512, &mut fastrand::Rng::with_seed(7)));
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let world = one_range(|range| even(range, 512, &mut fastrand::Rng::with_seed(7)));
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     let [action] = &found.actions[..] else { panic!("{}", found.plan()) };
     assert_eq!(action.step.kind, ReshapeKind::Split);
     assert_eq!(action.step.owners.iter().collect::<BTreeSet<_>>().len(), 4);
@@ -283,23 +283,23 @@ fn one_partition_is_spread_in_one_step() {
 
 #[test]
 fn a_hot_key_is_left_alone() {
-    let hot = |span: &annulus::placement::PartitionRange| {
-        let mut samples = even(span, 512, &mut fastrand::Rng::with_seed(7));
-        samples.extend((0..512).map(|_| at(inside(span, 0.3))));
+    let hot = |range: &annulus::placement::PartitionRange| {
+        let mut samples = even(range, 512, &mut fastrand::Rng::with_seed(7));
+        samples.extend((0..512).map(|_| at(inside(range, 0.3))));
         samples
     };
     let world = one_range(hot);
-    let key = inside(&world.partition(PartitionId(1)).span, 0.3);
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let key = inside(&world.partition(PartitionId(1)).range, 0.3);
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     let after = check(&world, &options(), &found);
     check_again(&after, &options());
     let of_owner = |id| after.partitions().filter(move |it| it.owner == ShardId(id));
     let [own] = &of_owner(0).collect::<Vec<_>>()[..] else { panic!("{}", found.plan()) };
-    let (SplitPoint::Key(key), annulus::placement::PartitionRange::Keys(span)) = (key, &own.span)
+    let (SplitPoint::Key(key), annulus::placement::PartitionRange::Keys(range)) = (key, &own.range)
     else {
         panic!()
     };
-    assert_eq!((&span.start, span.end.as_deref()), (&key, Some(&[&key, &[0][..]].concat()[..])));
+    assert_eq!((&range.start, range.end.as_deref()), (&key, Some(&[&key, &[0][..]].concat()[..])));
     // The others share what is left.
     let sums = after.by_shard(|demand| demand.load);
     assert!((1..4).all(|id| sums[&ShardId(id)] < 10_000.0 / 6.0 * 1.15), "{sums:?}");
@@ -311,20 +311,25 @@ fn appended_keys_go_to_another_shard() {
     let keys = ["b", "c", "d", "e", "f", "g", "h"];
     let mut world = World::new(create(&shards(4), "log", KeyspaceSpec::range().split_at(keys)));
     for id in [1, 2] {
-        let span = world.partition(PartitionId(id)).span;
-        let place = |n: u32| inside(&span, f64::from(n) / 1e3);
+        let range = world.partition(PartitionId(id)).range;
+        let place = |n: u32| inside(&range, f64::from(n) / 1e3);
         let writes = (0..256).map(|n| Sample { write: true, ..at(place(n)) });
         world.set(id, 1000.0, 8 * MIB, writes.collect());
     }
     assert_eq!(world.worst_load(), 4.0);
     // New keys are nearly all the load, and those of a range come on one shard whatever is done.
     // But the two need not be on the same; and what is there already stays.
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     let [action] = &found.actions[..] else { panic!("{}", found.plan()) };
     let moved = action.step.sources[0];
-    let SplitPoint::Key(last) = inside(&world.partition(moved).span, 0.255) else { panic!() };
+    let SplitPoint::Key(last) = inside(&world.partition(moved).range, 0.255) else { panic!() };
     let spec = action.step.spec().unwrap();
-    assert_eq!(spec.cuts, [SplitPoint::Key([&last, &[0][..]].concat().into())], "{}", found.plan());
+    assert_eq!(
+        spec.split_points,
+        [SplitPoint::Key([&last, &[0][..]].concat().into())],
+        "{}",
+        found.plan()
+    );
     assert_eq!((spec.owners[0], action.step.moved_bytes), (ShardId(0), 0));
     assert!(action.step.reason.contains("where new keys are appended"), "{}", found.plan());
     let after = check(&world, &options(), &found);
@@ -335,8 +340,8 @@ fn appended_keys_go_to_another_shard() {
 fn two(left: f64, right: f64) -> World {
     let mut world = World::new(create(&shards(2), "log", KeyspaceSpec::range().split_at(["m"])));
     for (id, load) in [(1, left), (2, right)] {
-        let span = world.partition(PartitionId(id)).span;
-        world.set(id, load, 100 * MIB, even(&span, 512, &mut fastrand::Rng::with_seed(id)));
+        let range = world.partition(PartitionId(id)).range;
+        world.set(id, load, 100 * MIB, even(&range, 512, &mut fastrand::Rng::with_seed(id)));
     }
     world
 }
@@ -345,7 +350,7 @@ fn two(left: f64, right: f64) -> World {
 fn nothing_is_done_below_the_start() {
     let plan = |left: f64, options: &RebalanceOptions| {
         let world = two(left, 2000.0 - left);
-        rebalance(&world.topology, &world.demand, options)
+        plan_for_load(&world.topology, &world.demand, options)
     };
     let below = plan(1199.0, &options());
     assert!(below.actions.is_empty());
@@ -374,18 +379,18 @@ fn nothing_is_done_below_the_start() {
 fn what_rests_or_is_under_way_is_not_touched() {
     let mut world = two(1900.0, 100.0);
     world.demand.rested.insert(PartitionId(1), Duration::from_secs(59));
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     assert!(found.actions.is_empty());
     assert!(found.plan().to_string().contains("59000 ms ago"), "{}", found.plan());
     world.demand.rested.insert(PartitionId(1), Duration::from_secs(60));
-    assert_eq!(rebalance(&world.topology, &world.demand, &options()).actions.len(), 1);
+    assert_eq!(plan_for_load(&world.topology, &world.demand, &options()).actions.len(), 1);
 
     let (keyspace, _) = world.topology.find_partition(PartitionId(1)).unwrap();
-    let cuts = vec![inside(&world.partition(PartitionId(1)).span, 0.5)];
+    let split_points = vec![inside(&world.partition(PartitionId(1)).range, 0.5)];
     let owners = vec![ShardId(0), ShardId(1)];
-    let begun = ReshapeSpec { keyspace, sources: vec![PartitionId(1)], cuts, owners };
+    let begun = ReshapeSpec { keyspace, sources: vec![PartitionId(1)], split_points, owners };
     world.demand.in_flight.push(begun);
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     assert!(found.actions.is_empty());
     // 950 of 1900 have gone already.
     assert!((found.before.load_max_over_mean - 1.05).abs() < 0.01, "{:?}", found.before);
@@ -405,7 +410,7 @@ fn cold_partitions_go_where_there_are_fewer_bytes() {
         );
     }
     world.set(5, 400.0, 50 * MIB, Vec::new());
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     assert!(found.actions.iter().all(|action| action.cause == Cause::Bytes), "{}", found.plan());
     assert!(found.before.bytes_max_over_mean > 1.8);
     assert!(found.after.bytes_max_over_mean <= 1.5, "{:?}", found.after);
@@ -413,7 +418,7 @@ fn cold_partitions_go_where_there_are_fewer_bytes() {
     check_again(&check(&world, &options(), &found), &options());
     // Nothing goes where there is no space: a tenth stays free.
     world.demand.bytes_free.insert(ShardId(1), 880 * MIB);
-    assert!(rebalance(&world.topology, &world.demand, &options()).actions.is_empty());
+    assert!(plan_for_load(&world.topology, &world.demand, &options()).actions.is_empty());
 }
 
 #[test]
@@ -426,14 +431,14 @@ fn cold_and_small_neighbours_are_merged_down_to_the_goal() {
     // Neither what was hot lately nor what is large is merged.
     world.demand.partitions.get_mut(&PartitionId(10)).unwrap().load_max = 60.0;
     world.demand.partitions.get_mut(&PartitionId(70)).unwrap().bytes = 64 * MIB;
-    let found = rebalance(&world.topology, &world.demand, &options());
+    let found = plan_for_load(&world.topology, &world.demand, &options());
     assert_eq!((found.before.partitions, found.after.partitions), (80, 32));
     let touched = |id| found.actions.iter().any(|it| it.step.sources.contains(&PartitionId(id)));
     assert!(found.actions.iter().all(|action| action.cause == Cause::Merge));
     assert!(!touched(10) && !touched(70));
     check_again(&check(&world, &options(), &found), &options());
     let wide = RebalanceOptions { partitions_per_shard_goal: 40, ..options() };
-    assert!(rebalance(&world.topology, &world.demand, &wide).actions.is_empty());
+    assert!(plan_for_load(&world.topology, &world.demand, &wide).actions.is_empty());
 }
 
 #[test]
@@ -443,9 +448,9 @@ fn a_plan_can_be_limited() {
     for (id, owner) in owners {
         world.set(id.0, if owner == ShardId(0) { 500.0 } else { 50.0 }, 10 * MIB, Vec::new());
     }
-    let all = rebalance(&world.topology, &world.demand, &options());
+    let all = plan_for_load(&world.topology, &world.demand, &options());
     let one = RebalanceOptions { actions_max: 1, ..options() };
-    let one = rebalance(&world.topology, &world.demand, &one);
+    let one = plan_for_load(&world.topology, &world.demand, &one);
     assert!(all.actions.len() > 1);
     assert_eq!(one.actions[..], all.actions[..1]);
     let left_out = Reason::ManyActions { left_out: all.actions.len() - 1, most: 1 };
@@ -484,14 +489,14 @@ fn large_plan() {
     let partitions: Vec<_> = world.partitions().collect();
     for partition in &partitions {
         let load = 10_f64.powf(random.f64() * 3.0) * (1.0 + f64::from(partition.owner.0 % 7));
-        let samples = even(&partition.span, if load > 2000.0 { 128 } else { 0 }, &mut random);
+        let samples = even(&partition.range, if load > 2000.0 { 128 } else { 0 }, &mut random);
         world.set(partition.id.0, load, random.u64(0..1 << 30), samples);
     }
     let mut times = Vec::new();
     let mut last = None;
     for _ in 0..9 {
         let begin = std::time::Instant::now();
-        last = Some(rebalance(&world.topology, &world.demand, &options()));
+        last = Some(plan_for_load(&world.topology, &world.demand, &options()));
         times.push(begin.elapsed());
     }
     times.sort();

@@ -17,11 +17,16 @@ fn topology() -> Topology {
     create(&topology, "log", KeyspaceSpec::range().split_at(["g", "p"]))
 }
 
-fn spec(keyspace: u32, sources: &[u64], cuts: &[SplitPoint], owners: &[u32]) -> ReshapeSpec {
+fn spec(
+    keyspace: u32,
+    sources: &[u64],
+    split_points: &[SplitPoint],
+    owners: &[u32],
+) -> ReshapeSpec {
     ReshapeSpec {
         keyspace: KeyspaceId(keyspace),
         sources: sources.iter().copied().map(PartitionId).collect(),
-        cuts: cuts.to_vec(),
+        split_points: split_points.to_vec(),
         owners: owners.iter().copied().map(ShardId).collect(),
     }
 }
@@ -62,7 +67,7 @@ fn a_reshape_is_refused_with_a_reason() {
         let error = topology.name_targets(&spec).unwrap_err();
         assert_eq!(error.kind(), kind, "{spec:?}: {error}");
         assert!(error.to_string().contains(words), "{spec:?}: {error}");
-        let again = topology.target_spans(&spec).unwrap_err();
+        let again = topology.target_ranges(&spec).unwrap_err();
         assert_eq!(again.to_string(), error.to_string());
         let targets = vec![PartitionName { id: PartitionId(1), generation: 1 }];
         let again = topology.apply(&Change::Reshape { spec, targets }).unwrap_err();

@@ -35,9 +35,9 @@ fn before(samples: &[Sample], cut: &SplitPoint) -> f64 {
 }
 
 /// What a decision says of samples, against the samples.
-fn check(samples: &[Sample], scans: &[ScanSample], span: &PartitionRange, options: &SplitOptions) {
+fn check(samples: &[Sample], scans: &[ScanSample], range: &PartitionRange, options: &SplitOptions) {
     let profile = Profile::new(samples.to_vec(), scans.to_vec());
-    let decision = decide(&profile, span, 1000.0, options);
+    let decision = decide(&profile, range, 1000.0, options);
     assert!(!decision.to_string().contains('\n'));
     let halves = |cut: &SplitPoint| {
         let left = before(samples, cut);
@@ -55,11 +55,11 @@ fn check(samples: &[Sample], scans: &[ScanSample], span: &PartitionRange, option
             assert_eq!(*scans_cut, share(crossed(at)));
             assert!(*scans_cut <= options.scans_cut_max && *scans_cut <= fewest.unwrap() + 0.01);
         }
-        SplitDecision::Isolate { place, share, cuts, .. } => {
+        SplitDecision::Isolate { place, share, split_points, .. } => {
             assert!(admissible.is_empty(), "{decision} but {admissible:?}");
             let own = samples.iter().filter(|it| it.at == *place).map(|it| it.weight).sum::<f64>();
             assert!((own / samples.iter().map(|it| it.weight).sum::<f64>() - share).abs() < 1e-9);
-            assert!((1..=2).contains(&cuts.len()) && *share >= options.isolate_share_min);
+            assert!((1..=2).contains(&split_points.len()) && *share >= options.isolate_share_min);
         }
         SplitDecision::NotEnough { samples, wanted } => assert!(*samples < f64::from(*wanted)),
         SplitDecision::WouldNotHelp { reason: NoSplitReason::InTheWay { share, .. } } => {
@@ -112,8 +112,8 @@ proptest! {
             ScanSample { from: token(from * 5), to: token((from + more) * 5), weight: 1.0 }
         };
         let scans: Vec<ScanSample> = scans.into_iter().map(scan).collect();
-        let span = TokenRange::new(Token(0), Some(Token(1000))).into();
-        check(&samples, &scans, &span, &SplitOptions { samples_min, ..options() });
+        let range = TokenRange::new(Token(0), Some(Token(1000))).into();
+        check(&samples, &scans, &range, &SplitOptions { samples_min, ..options() });
     }
 
     /// A profile is what its samples are, however it is asked and written.
@@ -149,7 +149,7 @@ fn a_hot_place_is_isolated_with_as_many_cuts_as_it_takes() {
         let mut samples = vec![at(token(place)); 300];
         samples.extend((0..16).flat_map(|place| vec![at(token(place)); 2]));
         match decide(&Profile::new(samples, Vec::new()), &narrow(), 1000.0, &options()) {
-            SplitDecision::Isolate { place, cuts, .. } => (place, cuts),
+            SplitDecision::Isolate { place, split_points, .. } => (place, split_points),
             other => panic!("{other}"),
         }
     };
@@ -173,19 +173,19 @@ fn a_hot_place_is_isolated_with_as_many_cuts_as_it_takes() {
 
 #[test]
 fn appended_keys_are_split_ahead_of() {
-    let span = PartitionRange::from(KeyRange::whole());
+    let range = PartitionRange::from(KeyRange::whole());
     let append = |share: f64| -> Vec<Sample> {
         let mut random = fastrand::Rng::with_seed(3);
         (0..400)
             .map(|n| {
                 let fresh = random.f64() < share;
                 let place = if fresh { f64::from(n) / 1e3 + 0.5 } else { random.f64() / 2.0 };
-                Sample { write: true, ..at(inside(&span, place)) }
+                Sample { write: true, ..at(inside(&range, place)) }
             })
             .collect()
     };
     let decided = |samples: &[Sample]| {
-        decide(&Profile::new(samples.to_vec(), Vec::new()), &span, 1000.0, &options())
+        decide(&Profile::new(samples.to_vec(), Vec::new()), &range, 1000.0, &options())
     };
     let samples = append(0.95);
     let last = samples.iter().map(|sample| sample.at.clone()).max().unwrap();
@@ -212,29 +212,29 @@ fn appended_keys_are_split_ahead_of() {
 
 #[test]
 fn little_load_few_samples_and_many_scans_are_no_reason() {
-    let span = PartitionRange::from(TokenRange::WHOLE);
+    let range = PartitionRange::from(TokenRange::WHOLE);
     let mut random = fastrand::Rng::with_seed(3);
-    let samples = even(&span, 63, &mut random);
+    let samples = even(&range, 63, &mut random);
     let profile =
         |samples: &[Sample], scans: Vec<ScanSample>| Profile::new(samples.to_vec(), scans);
     let default = SplitOptions::default();
-    let few = decide(&profile(&samples, Vec::new()), &span, 1000.0, &default);
+    let few = decide(&profile(&samples, Vec::new()), &range, 1000.0, &default);
     assert!(matches!(few, SplitDecision::NotEnough { wanted: 64, .. }), "{few}");
-    let cold = decide(&profile(&samples, Vec::new()), &span, 99.0, &default);
+    let cold = decide(&profile(&samples, Vec::new()), &range, 99.0, &default);
     let reason = NoSplitReason::Cold { load: 99.0, wanted: 100.0 };
     assert_eq!(cold, SplitDecision::WouldNotHelp { reason });
-    let samples = even(&span, 64, &mut random);
+    let samples = even(&range, 64, &mut random);
     let scan = ScanSample { from: token(0), to: token(u64::MAX), weight: 1.0 };
-    let scans = decide(&profile(&samples, vec![scan]), &span, 1000.0, &default);
+    let scans = decide(&profile(&samples, vec![scan]), &range, 1000.0, &default);
     let reason = NoSplitReason::CutsScans { scans_cut: 1.0, most: 0.3 };
     assert_eq!(scans, SplitDecision::WouldNotHelp { reason });
     // Scans that leave a gap near the middle are not cut.
     let ends = [(0.0, 0.44), (0.47, 1.0)].map(|(from, to)| ScanSample {
-        from: inside(&span, from),
-        to: inside(&span, to),
+        from: inside(&range, from),
+        to: inside(&range, to),
         weight: 1.0,
     });
-    match decide(&profile(&samples, ends.to_vec()), &span, 1000.0, &default) {
+    match decide(&profile(&samples, ends.to_vec()), &range, 1000.0, &default) {
         SplitDecision::Median { left_share, scans_cut, .. } => {
             assert_eq!(scans_cut, 0.0);
             assert!((left_share - 0.45).abs() < 0.02);

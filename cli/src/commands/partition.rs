@@ -118,7 +118,7 @@ fn list(args: &ListArgs, output: &mut Output) -> Outcome<Exit> {
     ];
     let mut table = Table::new(3, head);
     for (keyspace, partition) in rows {
-        let (from, to) = bounds(&partition.span);
+        let (from, to) = bounds(&partition.range);
         table.row([
             text::shorten(keyspace, 32).into_owned(),
             from,
@@ -154,7 +154,7 @@ fn describe(keyspace: &str, partition: &PartitionStats) -> Value {
     object.insert("partition".into(), json!(partition.id));
     object.insert("keyspace".into(), keyspace.into());
     object.insert("owner".into(), json!(partition.owner));
-    match &partition.span {
+    match &partition.range {
         PartitionRange::Tokens(span) => {
             object.insert("start".into(), span.start.to_string().into());
             object.insert("end".into(), span.end.map(|token| token.to_string()).into());

@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::reshape::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 use crate::table::Table;
 use crate::text;
-use annulus::planner::{Step, StepCut};
+use annulus::planner::{Step, StepSplitPoint};
 use annulus::topology::{SplitPoint, Topology};
 use annulus::{PlannedStep, ReshapePlan, ShardId};
 use clap::Subcommand;
@@ -134,7 +134,7 @@ fn table(topology: &Topology, plan: &ReshapePlan) -> Table {
 }
 
 fn what(step: &Step) -> String {
-    let cuts: Vec<_> = step.cuts.iter().map(ToString::to_string).collect();
+    let cuts: Vec<_> = step.split_points.iter().map(ToString::to_string).collect();
     if cuts.is_empty() {
         return step.kind.to_string();
     }
@@ -164,7 +164,7 @@ fn object(topology: &Topology, added: Option<ShardId>, plan: &ReshapePlan) -> Va
             "what": step.kind,
             "keyspace": name(topology, step),
             "partitions": step.sources,
-            "cuts": step.cuts.iter().map(cut).collect::<Vec<_>>(),
+            "cuts": step.split_points.iter().map(cut).collect::<Vec<_>>(),
             "from": from(topology, step),
             "to": step.owners,
             "transport": planned.transport,
@@ -187,14 +187,14 @@ fn object(topology: &Topology, added: Option<ShardId>, plan: &ReshapePlan) -> Va
     object
 }
 
-fn cut(cut: &StepCut) -> Value {
+fn cut(cut: &StepSplitPoint) -> Value {
     let mut object = Map::new();
     match cut {
-        StepCut::At(SplitPoint::Key(key)) => text::insert(&mut object, "key", key, false),
-        StepCut::At(SplitPoint::Token(token)) => {
+        StepSplitPoint::At(SplitPoint::Key(key)) => text::insert(&mut object, "key", key, false),
+        StepSplitPoint::At(SplitPoint::Token(token)) => {
             object.insert("token".into(), token.to_string().into());
         }
-        StepCut::Bytes { permille } => {
+        StepSplitPoint::Bytes { permille } => {
             object.insert("bytes_permille".into(), json!(permille));
         }
         // Kinds of a later library.

@@ -8,7 +8,7 @@ use crate::reshape::{Done, Following, HowArgs, Interrupt, Trims};
 use crate::table::Table;
 use crate::text;
 use annulus::heat::HeatOptions;
-use annulus::planner::load::{Action, Balance, Policy, Rebalance, RebalanceOptions};
+use annulus::planner::load::{Action, Balance, LoadPlan, Policy, RebalanceOptions};
 use annulus::{CreateMode, Options, Store};
 use clap::ArgGroup;
 use serde_json::json;
@@ -113,7 +113,7 @@ fn rebalance(
     store: &Store,
     trims: &Trims,
     output: &mut Output,
-) -> Outcome<(Rebalance, Option<Done>)> {
+) -> Outcome<(LoadPlan, Option<Done>)> {
     let plan = store.rebalancer().plan()?;
     if !output.json() {
         print(store, &plan, output)?;
@@ -130,7 +130,7 @@ fn rebalance(
     Ok((plan, Some(done)))
 }
 
-fn print(store: &Store, plan: &Rebalance, output: &mut Output) -> Outcome<()> {
+fn print(store: &Store, plan: &LoadPlan, output: &mut Output) -> Outcome<()> {
     if plan.actions.is_empty() {
         output.line("nothing to do")?;
     } else {
@@ -153,13 +153,13 @@ fn print(store: &Store, plan: &Rebalance, output: &mut Output) -> Outcome<()> {
     output.line(format_args!("after:  {}", line(&plan.after)))
 }
 
-fn table(store: &Store, plan: &Rebalance) -> Table {
+fn table(store: &Store, plan: &LoadPlan) -> Table {
     let topology = store.topology();
     let head = ["what", "keyspace", "partitions", "at", "to", "why", "moves", "load/s", "gain"];
     let mut table = Table::new(6, head);
     for Action { step, moved_load, gain, .. } in &plan.actions {
         let keyspace = topology.keyspace(step.keyspace);
-        let cuts = join(&step.cuts, ", ");
+        let cuts = join(&step.split_points, ", ");
         table.row([
             step.kind.to_string(),
             keyspace.map_or_else(|| step.keyspace.to_string(), |it| it.name().to_owned()),
@@ -179,13 +179,13 @@ fn join(items: &[impl ToString], between: &str) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
 
-fn object(plan: &Rebalance) -> serde_json::Value {
+fn object(plan: &LoadPlan) -> serde_json::Value {
     let actions = plan.actions.iter().map(|action| {
         json!({
             "what": action.step.kind,
             "keyspace": action.step.keyspace,
             "partitions": action.step.sources,
-            "cuts": action.step.cuts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "cuts": action.step.split_points.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "to": action.step.owners,
             "moved_bytes": action.step.moved_bytes,
             "bytes": action.step.bytes,

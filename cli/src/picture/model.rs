@@ -180,14 +180,14 @@ impl KeyspaceMap {
 }
 
 fn arc((shard, stats): (usize, PartitionStats)) -> Option<Part<TokenRange>> {
-    match stats.span {
+    match stats.range {
         PartitionRange::Tokens(span) => Some(part(shard, &stats, span)),
         PartitionRange::Keys(_) => None,
     }
 }
 
 fn range((shard, stats): (usize, PartitionStats)) -> Option<Part<KeyRange>> {
-    match &stats.span {
+    match &stats.range {
         PartitionRange::Keys(span) => {
             let span = KeyRange {
                 start: span.start.to_vec(),

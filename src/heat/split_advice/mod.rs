@@ -7,7 +7,7 @@ pub use options::SplitOptions;
 pub(crate) use options::within;
 
 use super::Profile;
-use super::split_position::{cuts, lies_in, next};
+use super::split_position::{can_split_at, lies_in, next};
 use crate::placement::PartitionRange;
 use crate::topology::SplitPoint;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,8 @@ pub enum SplitDecision {
         share: f64,
         /// The place and the one right after it, as far as they are not edges of the partition
         /// anyway: one cut or two.
-        cuts: Vec<SplitPoint>,
+        #[serde(rename = "cuts")]
+        split_points: Vec<SplitPoint>,
         /// The greatest share of the scans that one of the cuts cuts.
         scans_cut: f64,
     },
@@ -99,8 +100,8 @@ pub enum NoSplitReason {
     },
 }
 
-/// Decides whether and where to split a partition that covers `span` and has `load` operations a
-/// second, by a `profile` of that load; samples outside of the span do not count. It looks, in
+/// Decides whether and where to split a partition that covers `range` and has `load` operations a
+/// second, by a `profile` of that load; samples outside of the range do not count. It looks, in
 /// this order, for
 ///
 /// 1. an edge at which keys are appended ([`Ahead`](SplitDecision::Ahead)), if at least as much of
@@ -109,7 +110,7 @@ pub enum NoSplitReason {
 ///    that cuts the fewest scans, in whole per cent, and of these the one nearest to the middle;
 /// 3. the key or token that is in the way of such a cut ([`Isolate`](SplitDecision::Isolate)).
 ///
-/// O(n log n) in the number of samples; O(n) if none lies outside of the span.
+/// O(n log n) in the number of samples; O(n) if none lies outside of the range.
 ///
 /// ```
 /// use annulus::heat::{Profile, Sample, SplitDecision, SplitOptions, decide};
@@ -118,8 +119,8 @@ pub enum NoSplitReason {
 ///
 /// let token = |n: u64| Sample { at: SplitPoint::Token(Token(n)), weight: 1.0, write: false };
 /// let even = Profile::new((0..100).map(|n| token(n * 37 % 100)).collect(), Vec::new());
-/// let span = TokenRange::WHOLE.into();
-/// let decision = decide(&even, &span, 5000.0, &SplitOptions::default());
+/// let range = TokenRange::WHOLE.into();
+/// let decision = decide(&even, &range, 5000.0, &SplitOptions::default());
 /// assert_eq!(
 ///     decision.to_string(),
 ///     "split at token 0000000000000032: 50.0 % of the load lies before it, and it cuts 0.0 % of \
@@ -128,61 +129,61 @@ pub enum NoSplitReason {
 /// // A token with half of the load, in the middle.
 /// let hot = (0..200).map(|n| token(if n % 2 == 0 { 50 } else { n }));
 /// let hot = Profile::new(hot.collect(), Vec::new());
-/// let decision = decide(&hot, &span, 5000.0, &SplitOptions::default());
-/// assert!(matches!(decision, SplitDecision::Isolate { cuts, .. } if cuts.len() == 2));
+/// let decision = decide(&hot, &range, 5000.0, &SplitOptions::default());
+/// assert!(matches!(decision, SplitDecision::Isolate { split_points, .. } if split_points.len() == 2));
 /// ```
 #[must_use]
 pub fn decide(
     profile: &Profile,
-    span: &PartitionRange,
+    range: &PartitionRange,
     load: f64,
     options: &SplitOptions,
 ) -> SplitDecision {
-    if let Some(place) = only_place(span) {
+    if let Some(place) = only_place(range) {
         return no_help(NoSplitReason::Alone { place });
     }
     if load.is_nan() || load < options.load_min {
         return no_help(NoSplitReason::Cold { load, wanted: options.load_min });
     }
-    let profile = inside(profile, span);
+    let profile = inside(profile, range);
     let (samples, wanted) = (profile.effective(), options.samples_min);
     // Sums of equal weights may be a hair off.
     if samples < f64::from(wanted) - 1e-6 {
         return SplitDecision::NotEnough { samples, wanted };
     }
-    ahead(&profile, span, options).unwrap_or_else(|| {
+    ahead(&profile, range, options).unwrap_or_else(|| {
         let [from, to] = halves(&profile, options);
         if from < to {
-            median(&profile, span, [from, to], options)
+            median(&profile, range, [from, to], options)
         } else {
-            isolate(&profile, span, from, options)
+            isolate(&profile, range, from, options)
         }
     })
 }
 
-/// The profile without what lies outside of the span.
-fn inside<'p>(profile: &'p Profile, span: &PartitionRange) -> Cow<'p, Profile> {
+/// The profile without what lies outside of the range.
+fn inside<'p>(profile: &'p Profile, range: &PartitionRange) -> Cow<'p, Profile> {
     let ends = [profile.place(0), profile.last_place()];
-    if ends.into_iter().flatten().all(|place| lies_in(place, span)) {
+    if ends.into_iter().flatten().all(|place| lies_in(place, range)) {
         Cow::Borrowed(profile)
     } else {
-        Cow::Owned(profile.within(span))
+        Cow::Owned(profile.within(range))
     }
 }
 
 /// A cut behind the appended keys.
 pub(crate) fn ahead(
     profile: &Profile,
-    span: &PartitionRange,
+    range: &PartitionRange,
     options: &SplitOptions,
 ) -> Option<SplitDecision> {
     let (rising_share, load_share) = (profile.rising_share(), profile.rising_load_share());
     // Tokens do not rise, unless somebody chooses them.
-    let appended = matches!(span, PartitionRange::Keys(_))
+    let appended = matches!(range, PartitionRange::Keys(_))
         && rising_share >= options.rising_share_min
         && load_share >= 1.0 - options.half_share_max;
     let at = profile.last_place().filter(|_| appended).and_then(next)?;
-    cuts(&at, span).then_some(SplitDecision::Ahead { at, rising_share, load_share })
+    can_split_at(&at, range).then_some(SplitDecision::Ahead { at, rising_share, load_share })
 }
 
 /// The indices of the places that neither half is too large at: from the first up to, not
@@ -197,13 +198,13 @@ fn halves(profile: &Profile, options: &SplitOptions) -> [usize; 2] {
 
 fn median(
     profile: &Profile,
-    span: &PartitionRange,
+    range: &PartitionRange,
     [from, to]: [usize; 2],
     options: &SplitOptions,
 ) -> SplitDecision {
     let mut best: Option<(f64, f64, &SplitPoint, f64)> = None;
     for index in from..to {
-        let Some(at) = profile.place(index).filter(|at| cuts(at, span)) else { continue };
+        let Some(at) = profile.place(index).filter(|at| can_split_at(at, range)) else { continue };
         let (left_share, scans_cut) = (profile.share_before_place(index), profile.scans_cut(at));
         let rank = ((scans_cut * 100.0).round(), (left_share - 0.5).abs());
         if best.is_none_or(|(scans, distance, ..)| rank < (scans, distance)) {
@@ -211,7 +212,7 @@ fn median(
         }
     }
     let Some((_, _, at, left_share)) = best else {
-        return isolate(profile, span, to, options);
+        return isolate(profile, range, to, options);
     };
     let scans_cut = profile.scans_cut(at);
     if scans_cut > options.scans_cut_max {
@@ -223,7 +224,7 @@ fn median(
 /// A partition of its own for the place before the one with the index `behind`.
 fn isolate(
     profile: &Profile,
-    span: &PartitionRange,
+    range: &PartitionRange,
     behind: usize,
     options: &SplitOptions,
 ) -> SplitDecision {
@@ -237,27 +238,31 @@ fn isolate(
         let wanted = options.isolate_share_min;
         return no_help(NoSplitReason::InTheWay { place, share, wanted });
     }
-    let around = around(&place, span);
+    let around = around(&place, range);
     let scans_cut = around.iter().map(|at| profile.scans_cut(at)).fold(0.0, f64::max);
     if scans_cut > options.scans_cut_max {
         return no_help(NoSplitReason::CutsScans { scans_cut, most: options.scans_cut_max });
     }
-    SplitDecision::Isolate { place, share, cuts: around, scans_cut }
+    SplitDecision::Isolate { place, share, split_points: around, scans_cut }
 }
 
 /// The cuts that leave a place alone.
-fn around(place: &SplitPoint, span: &PartitionRange) -> Vec<SplitPoint> {
-    [Some(place.clone()), next(place)].into_iter().flatten().filter(|at| cuts(at, span)).collect()
+fn around(place: &SplitPoint, range: &PartitionRange) -> Vec<SplitPoint> {
+    [Some(place.clone()), next(place)]
+        .into_iter()
+        .flatten()
+        .filter(|at| can_split_at(at, range))
+        .collect()
 }
 
-/// The place that the span consists of, if that is one.
-pub(crate) fn only_place(span: &PartitionRange) -> Option<SplitPoint> {
-    let first = match span {
-        PartitionRange::Tokens(span) => SplitPoint::Token(span.start),
-        PartitionRange::Keys(span) => SplitPoint::Key(span.start.clone()),
+/// The place that the range consists of, if that is one.
+pub(crate) fn only_place(range: &PartitionRange) -> Option<SplitPoint> {
+    let first = match range {
+        PartitionRange::Tokens(range) => SplitPoint::Token(range.start),
+        PartitionRange::Keys(range) => SplitPoint::Key(range.start.clone()),
     };
     let second = next(&first);
-    second.is_none_or(|second| !lies_in(&second, span)).then_some(first)
+    second.is_none_or(|second| !lies_in(&second, range)).then_some(first)
 }
 
 const fn no_help(reason: NoSplitReason) -> SplitDecision {

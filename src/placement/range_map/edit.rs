@@ -78,7 +78,7 @@ impl RangeMap {
         &self,
         first: usize,
         count: usize,
-        cuts: impl IntoIterator<Item = K>,
+        split_points: impl IntoIterator<Item = K>,
     ) -> Result<Self> {
         let end = first.saturating_add(count);
         if count == 0 {
@@ -90,7 +90,7 @@ impl RangeMap {
         }
         let mut keys = keys::Builder::default();
         self.boundaries().take(first).try_for_each(|boundary| keys.push(boundary))?;
-        cuts.into_iter().try_for_each(|cut| keys.push(cut.as_ref()))?;
+        split_points.into_iter().try_for_each(|cut| keys.push(cut.as_ref()))?;
         self.boundaries().skip(end - 1).try_for_each(|boundary| keys.push(boundary))?;
         Ok(Self::from_keys(keys.finish()))
     }

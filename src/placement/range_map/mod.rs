@@ -33,7 +33,7 @@ use std::fmt;
 /// assert_eq!(map.find(b"user/anna"), 0);
 /// assert_eq!(map.find(b"user/h"), 1);
 /// assert_eq!(map.find(b"zebra"), 2);
-/// assert_eq!(map.span(1).unwrap().to_string(), r#""user/h".."user/q""#);
+/// assert_eq!(map.range(1).unwrap().to_string(), r#""user/h".."user/q""#);
 /// # Ok::<(), annulus::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl RangeMap {
 
     /// The keys of the partition `index`, or `None` if there are not so many.
     #[must_use]
-    pub fn span(&self, index: usize) -> Option<KeyRange> {
+    pub fn range(&self, index: usize) -> Option<KeyRange> {
         Some(KeyRange::new(self.start(index)?, self.keys.get(index)))
     }
 

@@ -169,7 +169,7 @@ impl Ring {
         &self,
         first: usize,
         count: usize,
-        cuts: &[Token],
+        split_points: &[Token],
         owners: &[ShardId],
     ) -> Result<Self> {
         let end = first.saturating_add(count);
@@ -180,15 +180,15 @@ impl Ring {
             let message = format!("arcs {first} to {} of a ring of {}", end - 1, self.len());
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        if owners.len() != cuts.len() + 1 {
-            let (cuts, owners) = (cuts.len(), owners.len());
+        if owners.len() != split_points.len() + 1 {
+            let (split_points, owners) = (split_points.len(), owners.len());
             return Err(Error::invalid(format!(
-                "{cuts} cuts and {owners} owners: give one owner more than cuts"
+                "{split_points} split points and {owners} owners: give one owner more than split points"
             )));
         }
         owners.iter().try_for_each(|owner| self.members.require(*owner).map(drop))?;
         let (mut starts, mut all_owners) = (self.starts.to_vec(), self.owners.to_vec());
-        starts.splice(first + 1..end, cuts.iter().map(|cut| cut.0));
+        starts.splice(first + 1..end, split_points.iter().map(|cut| cut.0));
         all_owners.splice(first..end, owners.iter().copied());
         // Cuts that do not ascend strictly inside the arcs are found by the check of the starts.
         self.with(self.members.clone(), starts, all_owners)

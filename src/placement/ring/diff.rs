@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub struct Moved {
     /// The tokens.
-    pub span: TokenRange,
+    #[serde(rename = "span")]
+    pub range: TokenRange,
     /// Their owner in the old ring.
     pub from: ShardId,
     /// Their owner in the new ring.
@@ -18,7 +19,7 @@ pub struct Moved {
 }
 
 impl Ring {
-    /// What changes owner from this ring to `new`: in token order, without overlaps, adjacent spans
+    /// What changes owner from this ring to `new`: in token order, without overlaps, adjacent ranges
     /// with the same two owners joined. Boundaries that move between arcs of one owner are no
     /// difference. One pass over both rings; memory for the answer only.
     ///
@@ -29,7 +30,7 @@ impl Ring {
     /// let one = Ring::builder().shard(Member::new(ShardId(0))).build()?;
     /// let two = one.add_shard(Member::new(ShardId(1)))?;
     /// let moved = one.diff(&two);
-    /// assert_eq!(moved.iter().map(|moved| moved.span.width()).sum::<u128>(), 1 << 63);
+    /// assert_eq!(moved.iter().map(|moved| moved.range.width()).sum::<u128>(), 1 << 63);
     /// assert!(moved.iter().all(|moved| moved.to == ShardId(1)));
     /// # Ok::<(), annulus::Error>(())
     /// ```
@@ -42,7 +43,7 @@ impl Ring {
             if old.owner != new.owner {
                 push(&mut moved, overlap(old, new));
             }
-            let (old_end, new_end) = (old.span.end_u128(), new.span.end_u128());
+            let (old_end, new_end) = (old.range.end_u128(), new.range.end_u128());
             if old_end <= new_end {
                 old_arc = old_arcs.next();
             }
@@ -55,18 +56,19 @@ impl Ring {
 }
 
 fn overlap(old: RingArc, new: RingArc) -> Moved {
-    let start = old.span.start.max(new.span.start);
-    let end = if old.span.end_u128() < new.span.end_u128() { old.span.end } else { new.span.end };
-    Moved { span: TokenRange::new(start, end), from: old.owner, to: new.owner }
+    let start = old.range.start.max(new.range.start);
+    let end =
+        if old.range.end_u128() < new.range.end_u128() { old.range.end } else { new.range.end };
+    Moved { range: TokenRange::new(start, end), from: old.owner, to: new.owner }
 }
 
 fn push(moved: &mut Vec<Moved>, next: Moved) {
     match moved.last_mut() {
         Some(last)
             if (last.from, last.to) == (next.from, next.to)
-                && last.span.end == Some(next.span.start) =>
+                && last.range.end == Some(next.range.start) =>
         {
-            last.span.end = next.span.end;
+            last.range.end = next.range.end;
         }
         _ => moved.push(next),
     }

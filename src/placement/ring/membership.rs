@@ -42,7 +42,7 @@ impl Ring {
         if let Some(arc) = self.arcs().find(|arc| arc.owner == shard) {
             return Err(Error::invalid(format!(
                 "shard {shard} owns the arc {}: assign its arcs to others first",
-                arc.span
+                arc.range
             )));
         }
         Ok(Self { members, ..self.clone() })

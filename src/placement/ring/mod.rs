@@ -86,7 +86,8 @@ pub struct RingArc {
     /// Its place among the arcs of its ring, in token order.
     pub index: usize,
     /// Its tokens.
-    pub span: TokenRange,
+    #[serde(rename = "span")]
+    pub range: TokenRange,
     /// The shard that owns it.
     pub owner: ShardId,
 }
@@ -144,7 +145,7 @@ impl Ring {
     pub fn arcs(&self) -> impl DoubleEndedIterator<Item = RingArc> + ExactSizeIterator + '_ {
         (0..self.len()).map(|index| RingArc {
             index,
-            span: self.span(index),
+            range: self.range(index),
             owner: self.owners.get(index).copied().unwrap_or_default(),
         })
     }
@@ -152,10 +153,10 @@ impl Ring {
     /// The arc at `index`, or `None` if there are not so many. Constant time.
     #[must_use]
     pub fn arc(&self, index: usize) -> Option<RingArc> {
-        self.owners.get(index).map(|&owner| RingArc { index, span: self.span(index), owner })
+        self.owners.get(index).map(|&owner| RingArc { index, range: self.range(index), owner })
     }
 
-    fn span(&self, index: usize) -> TokenRange {
+    fn range(&self, index: usize) -> TokenRange {
         let start = |index| self.starts.get(index).copied().map(Token);
         TokenRange::new(start(index).unwrap_or_default(), start(index + 1))
     }
@@ -261,7 +262,7 @@ impl fmt::Debug for Ring {
                 f.debug_map()
                     .entries(
                         arcs.map(|arc| {
-                            (format_args!("{}", arc.span.start).to_string(), arc.owner.0)
+                            (format_args!("{}", arc.range.start).to_string(), arc.owner.0)
                         }),
                     )
                     .finish()

@@ -17,7 +17,7 @@ pub(super) struct Segment {
 pub(super) fn from_ring(ring: &Ring, members: &Members) -> Vec<Segment> {
     let segment = |arc: super::RingArc| Segment {
         owner: members.index_of(arc.owner).unwrap_or(0),
-        len: arc.span.width(),
+        len: arc.range.width(),
     };
     ring.arcs().map(segment).collect()
 }

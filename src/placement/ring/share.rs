@@ -45,7 +45,7 @@ impl Ring {
             let index = self.members.index_of(arc.owner);
             if let Some(share) = index.and_then(|index| shares.get_mut(index)) {
                 share.arcs += 1;
-                share.tokens += arc.span.width();
+                share.tokens += arc.range.width();
             }
         }
         for share in &mut shares {

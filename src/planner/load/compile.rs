@@ -2,7 +2,7 @@
 
 use super::model::{Model, Piece, Purpose, Source};
 use super::{Action, Cause};
-use crate::planner::{Step, StepCut};
+use crate::planner::{Step, StepSplitPoint};
 use crate::topology::ReshapeKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,13 +53,13 @@ impl Model<'_> {
         pieces: &[&Piece],
         times_before: &[[f64; 2]],
     ) -> Option<Draft> {
-        let (mut cuts, mut owners) = (Vec::new(), Vec::new());
+        let (mut split_points, mut owners) = (Vec::new(), Vec::new());
         let mut last: Option<&Piece> = None;
         for piece in pieces {
             match last {
                 Some(last) if last.owner == piece.owner => {}
                 Some(last) => {
-                    cuts.push(StepCut::At(self.boundary(last, piece)?));
+                    split_points.push(StepSplitPoint::At(self.boundary(last, piece)?));
                     owners.push(piece.owner);
                 }
                 None => owners.push(piece.owner),
@@ -82,11 +82,11 @@ impl Model<'_> {
         let moved_bytes: f64 = shifts.iter().map(|shift| shift.bytes).sum();
         let purpose = goes.iter().map(|piece| piece.purpose).min()?;
         let donor = self.shards.get(source.owner)?;
-        let kind = if cuts.is_empty() { ReshapeKind::Move } else { ReshapeKind::Split };
+        let kind = if split_points.is_empty() { ReshapeKind::Move } else { ReshapeKind::Split };
         let step = Step {
             keyspace: source.keyspace.id(),
             sources: vec![source.id],
-            cuts,
+            split_points,
             owners: owners.iter().filter_map(|it| Some(self.shards.get(*it)?.id)).collect(),
             kind,
             moved_bytes: (moved_bytes.round() as u64).min(source.bytes),

@@ -97,11 +97,11 @@ impl<'a> Model<'a> {
         [from, to]: [usize; 2],
     ) -> f64 {
         let places = (to - from) as f64 / (whole.to - whole.from).max(1) as f64;
-        let Some(PartitionRange::Tokens(span)) = self.span(source) else { return places };
+        let Some(PartitionRange::Tokens(range)) = self.range(source) else { return places };
         let token = |place: usize| match profile.place(place) {
             Some(SplitPoint::Token(Token(token))) if place > 0 => *token as f64,
-            _ if place == 0 => span.start.0 as f64,
-            _ => span.start.0 as f64 + span.width() as f64,
+            _ if place == 0 => range.start.0 as f64,
+            _ => range.start.0 as f64 + range.width() as f64,
         };
         (token(to) - token(from)) / (token(whole.to) - token(whole.from)).max(1.0)
     }

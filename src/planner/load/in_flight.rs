@@ -15,7 +15,7 @@ impl Model<'_> {
             if sources.is_empty() || sources.len() != spec.sources.len() {
                 continue;
             }
-            let spans = topology.target_spans(spec).unwrap_or_default();
+            let ranges = topology.target_ranges(spec).unwrap_or_default();
             let (mut load, mut bytes) = (0.0, 0.0);
             for index in &sources {
                 let Some(source) = self.sources.get(*index) else { continue };
@@ -28,8 +28,9 @@ impl Model<'_> {
                     shard.partitions = shard.partitions.saturating_sub(1);
                 }
             }
-            let of_bytes = by_width(&spans, spec.owners.len());
-            let of_load = self.by_profile(&sources, &spec.cuts).unwrap_or_else(|| of_bytes.clone());
+            let of_bytes = by_width(&ranges, spec.owners.len());
+            let of_load =
+                self.by_profile(&sources, &spec.split_points).unwrap_or_else(|| of_bytes.clone());
             for ((owner, load_share), bytes_share) in spec.owners.iter().zip(of_load).zip(of_bytes)
             {
                 if let Some(shard) = self.shards.iter_mut().find(|shard| shard.id == *owner) {
@@ -47,17 +48,17 @@ impl Model<'_> {
         spec.sources.iter().filter_map(find).collect()
     }
 
-    fn by_profile(&self, sources: &[usize], cuts: &[SplitPoint]) -> Option<Vec<f64>> {
+    fn by_profile(&self, sources: &[usize], split_points: &[SplitPoint]) -> Option<Vec<f64>> {
         let [source] = sources else { return None };
         let profile = self.sources.get(*source)?.profile.filter(|profile| !profile.is_empty())?;
-        Some(profile.expected_shares(cuts))
+        Some(profile.expected_shares(split_points))
     }
 }
 
 /// Shares by tokens; even ones where they cannot be counted.
-fn by_width(spans: &[PartitionRange], count: usize) -> Vec<f64> {
+fn by_width(ranges: &[PartitionRange], count: usize) -> Vec<f64> {
     let widths: Option<Vec<f64>> =
-        spans.iter().map(|span| span.width().map(|width| width as f64)).collect();
+        ranges.iter().map(|range| range.width().map(|width| width as f64)).collect();
     match widths.filter(|widths| widths.len() == count) {
         Some(widths) => {
             let sum: f64 = widths.iter().sum();

@@ -55,10 +55,11 @@ impl Model<'_> {
             let more: usize = steps
                 .clone()
                 .filter(|step| step.keyspace == keyspace.id())
-                .map(|step| step.cuts.len())
+                .map(|step| step.split_points.len())
                 .sum();
             let begun = in_flight.iter().filter(|spec| spec.keyspace == keyspace.id());
-            let begun = begun.map(|spec| (spec.cuts.len() + 1) as i64 - spec.sources.len() as i64);
+            let begun =
+                begun.map(|spec| (spec.split_points.len() + 1) as i64 - spec.sources.len() as i64);
             let partitions = ((all.len() + more) as i64 + begun.sum::<i64>()).max(0) as usize;
             let Some(excess) = partitions.checked_sub(goal).filter(|excess| *excess > 0) else {
                 continue;
@@ -205,7 +206,7 @@ impl Model<'_> {
         let step = Step {
             keyspace: keyspace.id(),
             sources: sources.iter().map(|source| source.id).collect(),
-            cuts: Vec::new(),
+            split_points: Vec::new(),
             owners: vec![self.shards.get(run.owner)?.id],
             kind: ReshapeKind::Merge,
             moved_bytes: moved_bytes as u64,

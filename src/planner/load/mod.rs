@@ -5,7 +5,7 @@
 //! are asked for, and how much room the shards have. `docs/design.md` says how, and why.
 //!
 //! ```
-//! use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, rebalance};
+//! use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, plan_for_load};
 //! use annulus::heat::{Profile, Sample};
 //! use annulus::placement::Token;
 //! use annulus::topology::{Change, SplitPoint, KeyspaceSpec, ShardInfo, Topology};
@@ -23,7 +23,7 @@
 //! let hot = PartitionDemand { load: 9000.0, load_max: 9000.0, bytes: 1 << 30, profile: Some(profile) };
 //! let demand = Demand { partitions: [(PartitionId(1), hot)].into(), ..Demand::default() };
 //!
-//! let found = rebalance(&topology, &demand, &RebalanceOptions::default());
+//! let found = plan_for_load(&topology, &demand, &RebalanceOptions::default());
 //! assert_eq!(found.before.load_max_over_mean, 2.0);
 //! assert!(found.after.load_max_over_mean <= 1.05);
 //! assert_eq!(found.actions.len(), 1);
@@ -137,7 +137,7 @@ pub struct Balance {
 /// A plan, and what was left out of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Rebalance {
+pub struct LoadPlan {
     /// Reshapes, those that matter most first. No partition is the source of two. In this order
     /// no shard gets worse on the way than the worst of its zone was before; any number of them can be left out at
     /// the end.
@@ -152,7 +152,7 @@ pub struct Rebalance {
     pub after: Balance,
 }
 
-impl Rebalance {
+impl LoadPlan {
     /// The steps, with the refusals as notes.
     #[must_use]
     pub fn plan(&self) -> Plan {
@@ -163,8 +163,8 @@ impl Rebalance {
     }
 }
 
-impl From<Rebalance> for Plan {
-    fn from(found: Rebalance) -> Self {
+impl From<LoadPlan> for Plan {
+    fn from(found: LoadPlan) -> Self {
         let notes = found.refusals.iter().map(ToString::to_string).collect();
         Self { steps: found.actions.into_iter().map(|action| action.step).collect(), notes }
     }
@@ -186,7 +186,7 @@ impl From<Rebalance> for Plan {
 ///
 /// O(partitions × log partitions + samples) time, and O(partitions) memory.
 #[must_use]
-pub fn rebalance(topology: &Topology, demand: &Demand, options: &RebalanceOptions) -> Rebalance {
+pub fn plan_for_load(topology: &Topology, demand: &Demand, options: &RebalanceOptions) -> LoadPlan {
     let mut model = Model::new(topology, demand, options);
     let before: Vec<[f64; 2]> = model.shards.iter().map(|it| [it.load, it.bytes]).collect();
     let times = |it: &Shard| [it.load_times(), it.bytes_times()];
@@ -210,7 +210,7 @@ pub fn rebalance(topology: &Topology, demand: &Demand, options: &RebalanceOption
     let balance_before = balance(&model, partitions);
     let created = apply(&mut model, &drafts);
     let partitions = (partitions as i64 + created).max(0) as usize;
-    Rebalance {
+    LoadPlan {
         before: balance_before,
         after: balance(&model, partitions),
         actions: drafts.into_iter().map(|draft| draft.action).collect(),

@@ -218,9 +218,9 @@ impl<'a> Model<'a> {
         if profile.rising_load_share() < 1.0 - self.options.split.half_share_max {
             return;
         }
-        let Some(span) = source.keyspace.partitioning().span(source.index) else { return };
+        let Some(range) = source.keyspace.partitioning().range(source.index) else { return };
         let Some(SplitDecision::Ahead { load_share, .. }) =
-            ahead(profile, &span, &self.options.split)
+            ahead(profile, &range, &self.options.split)
         else {
             return;
         };
@@ -319,8 +319,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    pub(super) fn span(&self, source: &Source<'_>) -> Option<PartitionRange> {
-        source.keyspace.partitioning().span(source.index)
+    pub(super) fn range(&self, source: &Source<'_>) -> Option<PartitionRange> {
+        source.keyspace.partitioning().range(source.index)
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Policy {
     Automatic,
 }
 
-/// What a [plan](super::rebalance) aims at. A shard's fair share is what its weight asks for.
+/// What a [plan](super::plan_for_load) aims at. A shard's fair share is what its weight asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RebalanceOptions {

@@ -85,7 +85,7 @@ pub(super) fn partitions(args: &Args, heat: &SavedHeat, keys: &Keys) -> Table {
     let total = args.window.of(&heat.report.total).load;
     for (keyspace, partition) in hottest(args, heat) {
         let rates = args.window.of(&partition.rates);
-        let from = match &partition.span {
+        let from = match &partition.range {
             PartitionRange::Tokens(span) => span.start.to_string(),
             PartitionRange::Keys(span) => keys.text(&span.start),
         };
@@ -137,7 +137,7 @@ pub(super) fn object(args: &Args, heat: &SavedHeat, damaged: &[String], keys: &K
         object.insert("keyspace".into(), json!(keyspace.name));
         object.insert("owner".into(), json!(it.owner));
         object.insert("hot".into(), it.hot.into());
-        span(&mut object, &it.span, keys);
+        span(&mut object, &it.range, keys);
         Value::Object(object)
     });
     let list = |list: &[HotKey]| -> Vec<Value> {

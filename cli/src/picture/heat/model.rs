@@ -183,7 +183,7 @@ fn boundaries(
             }
         }
     }
-    for cut in report.partitions.iter().map(|partition| start(&partition.span)) {
+    for cut in report.partitions.iter().map(|partition| start(&partition.range)) {
         if !open.iter().any(|(other, _)| *other == cut) {
             open.push((cut, 0.0));
         }
@@ -198,7 +198,7 @@ fn partitions(report: &KeyspaceReport, axis: &Axis) -> Vec<(f64, f64, ShardId)> 
     let partitions = report.partitions.iter();
     partitions
         .map(|partition| {
-            let (from, to) = axis.span(&partition.span);
+            let (from, to) = axis.span(&partition.range);
             (from, to, partition.owner)
         })
         .collect()
