@@ -1,7 +1,7 @@
-//! Changes: each makes the next topology from the present one, or says why it cannot.
+//! Changes: each leads from the present topology to the next one, or is refused with the reason.
 
 use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
-use super::reshape::ReshapeSpec;
+use super::reshape::{ReshapeSpec, used_up};
 use super::shards::member;
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,26 +28,26 @@ const NAME_BYTES_MAX: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum KeyspaceSpec {
-    /// By hash: even load whatever the keys; an ordered scan asks every partition.
+    /// By hash: even load whatever the keys; an ordered scan reads every partition.
     Hash(HashSpec),
-    /// By range: an ordered scan asks only the partitions that it crosses.
+    /// By range: an ordered scan reads only the partitions that it crosses.
     Range(RangeSpec),
 }
 
 impl KeyspaceSpec {
-    /// Partitioned by the hash of the whole key, with the store's number of arcs a shard.
+    /// Partitions by the hash of the whole key, with the store's number of arcs a shard.
     #[must_use]
     pub const fn hash() -> HashSpec {
         HashSpec { hashed: HashPart::Whole, arcs_per_shard: None }
     }
 
-    /// Partitioned by the key itself, at first in a single partition.
+    /// Partitions by the key itself, at first in a single partition.
     #[must_use]
     pub const fn range() -> RangeSpec {
         RangeSpec { boundaries: Vec::new() }
     }
 
-    /// Fills in what the caller left open.
+    /// Fills in the number of arcs if the caller left it open.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn or_arcs_per_shard(mut self, default: u32) -> Self {
         if let Self::Hash(spec) = &mut self {
@@ -72,7 +72,7 @@ impl HashSpec {
         self
     }
 
-    /// How many arcs each shard gets. Every arc is a column family, with buffers of its own: more
+    /// Sets how many arcs each shard gets. Every arc is a column family, with buffers of its own: more
     /// arcs spread a growing store more finely, and cost memory and ordered scans.
     #[must_use]
     pub const fn arcs_per_shard(mut self, arcs: u32) -> Self {
@@ -94,8 +94,8 @@ pub struct RangeSpec {
 }
 
 impl RangeSpec {
-    /// The keys at which partitions begin, ascending: n keys make n + 1 partitions. They are dealt
-    /// out to the shards in proportion to their weights, neighbours together.
+    /// Sets the keys at which partitions begin, ascending: n keys make n + 1 partitions. They are
+    /// distributed over the shards in proportion to their weights, neighbours together.
     #[must_use]
     pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.boundaries = keys.into_iter().map(Into::into).collect();
@@ -128,7 +128,8 @@ pub enum Change {
     /// Some neighbouring partitions become others that cover the same. The topology may be later
     /// than the one that named the targets, as long as the sources are still there and the owners
     /// exist. A source that has moved in between counts as still there, unless this is a move too:
-    /// whoever copies the data makes sure that nobody else reshapes the same partitions meanwhile.
+    /// the caller that copies the data makes sure that the same partitions are not reshaped
+    /// otherwise meanwhile.
     Reshape {
         /// What becomes of what.
         spec: ReshapeSpec,
@@ -140,7 +141,7 @@ pub enum Change {
         /// The shard; its number is [`Topology::next_shard`].
         shard: ShardInfo,
     },
-    /// The beginning or the end of a shard's way out: a draining shard gets no partition of a new
+    /// The beginning or the end of draining a shard: a draining shard gets no partition of a new
     /// keyspace.
     DrainShard {
         /// Its number.
@@ -163,20 +164,20 @@ pub enum Change {
 }
 
 impl Topology {
-    /// The topology after a change, one epoch later. Linear in the size of what changes, plus the
+    /// Returns the topology after a change, one epoch later. Linear in the size of what changes, plus the
     /// check of the invariants.
     ///
     /// # Errors
     ///
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name, a shard's number or a directory that
-    /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that is
-    /// not there, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
-    /// or too many arcs, for a reshape that [does not fit](Topology::target_ranges), a shard number
-    /// that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
+    /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that
+    /// does not exist, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
+    /// or too many arcs, for a reshape that [does not fit](Topology::target_ranges), a shard
+    /// number that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
     /// the last. The present topology is untouched.
     pub fn apply(&self, change: &Change) -> Result<Self> {
         let mut next = self.clone();
-        next.epoch = Epoch(next_number(self.epoch.0, "epochs")?);
+        next.epoch = Epoch(self.epoch.0.checked_add(1).ok_or_else(|| used_up("epochs"))?);
         match change {
             Change::CreateKeyspace { name, spec } => next.create_keyspace(name, spec)?,
             Change::DropKeyspace { id } => {
@@ -208,25 +209,23 @@ impl Topology {
         let partitioning = self.partition(spec)?;
         let count = partitioning.len() as u64;
         let first = self.next_partition.0;
-        let end = first.checked_add(count).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the store has used up its partition numbers")
-        })?;
+        let end = first.checked_add(count).ok_or_else(|| used_up("partition numbers"))?;
         let id = self.next_keyspace;
         let partitions =
             (first..end).map(|id| PartitionName { id: PartitionId(id), generation: 0 }).collect();
-        self.next_keyspace = KeyspaceId(id.0.checked_add(1).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the store has used up its keyspace numbers")
-        })?);
+        let next = id.0.checked_add(1).ok_or_else(|| used_up("keyspace numbers"))?;
+        self.next_keyspace = KeyspaceId(next);
         self.next_partition = PartitionId(end);
         let keyspace = KeyspaceLayout { id, name: name.to_owned(), partitioning, partitions };
         self.keyspaces.insert(id, Arc::new(keyspace));
         Ok(())
     }
 
+    /// Returns the first partitioning of a new keyspace.
     fn partition(&self, spec: &KeyspaceSpec) -> Result<Partitioning> {
         if self.shards.values().all(|shard| shard.draining) {
             return Err(Error::invalid(
-                "every shard is draining, so none takes a new keyspace: add a shard, or stop \
+                "every shard is draining, so none can take a new keyspace: add a shard, or stop \
                  draining one",
             ));
         }
@@ -246,16 +245,17 @@ impl Topology {
             }
             KeyspaceSpec::Range(RangeSpec { boundaries }) => {
                 let map = RangeMap::new(boundaries)?;
-                let owners = self.deal(map.len());
+                let owners = self.distribute(map.len());
                 Ok(Partitioning::Range { map, owners })
             }
         }
     }
 
-    /// Owners for `count` ranges in key order: each shard that is not draining gets a run of neighbours in proportion
-    /// to its weight. A keyspace with fewer ranges than shards begins at the shard that owns the
-    /// fewest partitions, so that small keyspaces do not pile up on the first shard.
-    fn deal(&self, count: usize) -> Vec<ShardId> {
+    /// Returns owners for `count` ranges in key order: each shard that is not draining gets a run of
+    /// neighbours in proportion to its weight. A keyspace with fewer ranges than shards begins at the
+    /// shard that owns the fewest partitions, so that small keyspaces do not pile up on the first
+    /// shard.
+    fn distribute(&self, count: usize) -> Vec<ShardId> {
         let mut order: Vec<&ShardInfo> =
             self.shards.values().filter(|shard| !shard.draining).collect();
         if count < order.len() {
@@ -267,17 +267,11 @@ impl Topology {
         let mut weight_so_far = 0;
         for shard in order {
             weight_so_far += u128::from(shard.weight);
-            let end = (count as u128 * weight_so_far / total.max(1)) as usize;
-            owners.resize(end.max(owners.len()), shard.id);
+            let end = (count as u128 * weight_so_far / total) as usize;
+            owners.resize(end, shard.id);
         }
         owners
     }
-}
-
-fn next_number(number: u64, what: &str) -> Result<u64> {
-    number
-        .checked_add(1)
-        .ok_or_else(|| Error::new(ErrorKind::Internal, format!("the store has used up its {what}")))
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -7,17 +7,20 @@
 //!      6      …  the value in postcard's encoding
 //! ```
 
-use super::Topology;
+use super::{KeyspaceLayout, ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The format this version writes, and the only one it reads.
 pub const FORMAT: u16 = 2;
 
 const HEADER_BYTES: usize = 6;
 
-/// A value as a record.
+/// Returns a value as a record.
 pub(crate) fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>> {
     let payload = postcard::to_stdvec(value).map_err(|error| {
         Error::new(ErrorKind::Internal, format!("{what} cannot be encoded")).with_source(error)
@@ -29,7 +32,7 @@ pub(crate) fn encode<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>> {
     Ok(record)
 }
 
-/// The value of a record; `what` names it in errors.
+/// Returns the value of a record; `what` names it in errors.
 pub(crate) fn decode<T: DeserializeOwned>(what: &str, record: &[u8]) -> Result<T> {
     let damaged = |why: &str| Error::new(ErrorKind::Damaged, format!("{what} is damaged: {why}"));
     let Some((header, payload)) = record.split_first_chunk::<HEADER_BYTES>() else {
@@ -57,7 +60,7 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &str, record: &[u8]) -> Result<T
     Ok(value)
 }
 
-/// A topology as a record with format version and checksum.
+/// Returns a topology as a record with format version and checksum.
 ///
 /// # Errors
 ///
@@ -66,7 +69,7 @@ pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
     encode("the topology", topology)
 }
 
-/// The topology of a record. Any bytes may be given: they are decoded without panics, and
+/// Returns the topology of a record. Any bytes may be passed: they are decoded without panics, and
 /// without allocating much more than their length.
 ///
 /// # Errors
@@ -75,10 +78,39 @@ pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
 /// [`Damaged`](ErrorKind::Damaged) for a wrong checksum, an undecodable content, or a content
 /// that breaks an invariant.
 pub fn decode_topology(record: &[u8]) -> Result<Topology> {
-    let topology: Topology = decode("the topology", record)?;
-    topology.check().map_err(|error| {
+    let fields: Fields = decode("the topology", record)?;
+    Topology::try_from(fields).map_err(|error| {
         Error::new(ErrorKind::Damaged, format!("the topology is damaged: {error}"))
             .with_source(error)
-    })?;
-    Ok(topology)
+    })
+}
+
+/// What a decoded topology is checked from.
+#[derive(Deserialize)]
+#[serde(rename = "Topology")]
+struct Fields {
+    epoch: Epoch,
+    shards: BTreeMap<ShardId, ShardInfo>,
+    keyspaces: BTreeMap<KeyspaceId, Arc<KeyspaceLayout>>,
+    next_keyspace: KeyspaceId,
+    next_partition: PartitionId,
+    next_shard: ShardId,
+}
+
+impl TryFrom<Fields> for Topology {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let Fields { epoch, shards, keyspaces, next_keyspace, next_partition, next_shard } = fields;
+        let topology = Self { epoch, shards, keyspaces, next_keyspace, next_partition, next_shard };
+        topology.check()?;
+        Ok(topology)
+    }
+}
+
+/// Checks every invariant: what breaks one is an error.
+impl<'de> Deserialize<'de> for Topology {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Fields::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
 }

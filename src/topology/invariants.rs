@@ -18,7 +18,7 @@ impl Topology {
         shards_are_distinct_and_weighted(self)?;
         for (id, keyspace) in &self.keyspaces {
             if *id != keyspace.id {
-                return violated(format!("keyspace {} is filed under number {id}", keyspace.id));
+                return violated(format!("keyspace {} is stored under number {id}", keyspace.id));
             }
             partitions_tile_the_space(keyspace)?;
             owners_exist(self, keyspace)?;
@@ -33,7 +33,7 @@ fn violated<T>(what: impl Into<String>) -> Result<T> {
     Err(Error::invalid(what))
 }
 
-/// There is a shard to own things; no two share a directory; each has a weight.
+/// There is at least one shard; no two share a directory; each has a weight.
 fn shards_are_distinct_and_weighted(topology: &Topology) -> Result<()> {
     if topology.shards.is_empty() {
         return violated("a store needs at least one shard");
@@ -41,7 +41,7 @@ fn shards_are_distinct_and_weighted(topology: &Topology) -> Result<()> {
     let mut directories: BTreeMap<_, &ShardInfo> = BTreeMap::new();
     for (id, shard) in &topology.shards {
         if *id != shard.id {
-            return violated(format!("shard {} is filed under number {id}", shard.id));
+            return violated(format!("shard {} is stored under number {id}", shard.id));
         }
         if shard.weight == 0 {
             return violated(format!("shard {id} has weight 0; give it a weight of at least 1"));
@@ -62,41 +62,20 @@ fn shards_are_distinct_and_weighted(topology: &Topology) -> Result<()> {
 fn partitions_tile_the_space(keyspace: &KeyspaceLayout) -> Result<()> {
     match &keyspace.partitioning {
         Partitioning::Hash { ring, .. } => ring.check()?,
-        Partitioning::Range { map, owners } => {
-            map.check()?;
-            if owners.len() != map.len() {
-                return violated(format!(
-                    "keyspace `{}` has {} ranges and {} owners",
-                    keyspace.name,
-                    map.len(),
-                    owners.len()
-                ));
-            }
-        }
+        Partitioning::Range { map, .. } => map.check()?,
     }
-    if keyspace.partitions.len() != keyspace.partitioning.len() {
-        return violated(format!(
-            "keyspace `{}` has {} ranges and {} partitions",
-            keyspace.name,
-            keyspace.partitioning.len(),
-            keyspace.partitions.len()
-        ));
-    }
-    Ok(())
+    keyspace.check_counts()
 }
 
 /// Invariant 2: every partition is owned by exactly one shard that exists.
 fn owners_exist(topology: &Topology, keyspace: &KeyspaceLayout) -> Result<()> {
-    for (index, name) in keyspace.partitions.iter().enumerate() {
-        let owner = keyspace.partitioning.owner(index);
-        if !owner.is_some_and(|owner| topology.shards.contains_key(&owner)) {
-            return violated(format!(
-                "partition {} of keyspace `{}` is owned by a shard that does not exist",
-                name.id, keyspace.name
-            ));
-        }
+    match keyspace.names().find(|(_, owner)| !topology.shards.contains_key(owner)) {
+        Some((name, owner)) => violated(format!(
+            "partition {} of keyspace `{}` is owned by shard {owner}, which does not exist",
+            name.id, keyspace.name
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Every shard is a member of every ring, with its weight, whether or not it owns an arc.
@@ -105,7 +84,7 @@ fn members_are_the_shards(topology: &Topology, keyspace: &KeyspaceLayout) -> Res
     let members = ring.members().iter().map(|member| (member.id, member.weight));
     if !members.eq(topology.shards().map(|shard| (shard.id, shard.weight))) {
         return violated(format!(
-            "the members of the ring of keyspace `{}` are not the shards, or weigh otherwise",
+            "the members of the ring of keyspace `{}` are not the shards, or have other weights",
             keyspace.name
         ));
     }
@@ -120,19 +99,19 @@ fn names_are_distinct(topology: &Topology) -> Result<()> {
     }
 }
 
-/// Numbers are unique and below the next one to be given.
+/// Numbers are unique and below the next one to be assigned.
 fn numbers_are_used_once(topology: &Topology) -> Result<()> {
     if let Some((id, _)) = topology.shards.range(topology.next_shard..).next() {
-        return violated(format!("shard number {id} was never given"));
+        return violated(format!("shard number {id} was never assigned"));
     }
     let mut partitions = BTreeSet::new();
     for keyspace in topology.keyspaces() {
         if keyspace.id >= topology.next_keyspace {
-            return violated(format!("keyspace number {} was never given", keyspace.id));
+            return violated(format!("keyspace number {} was never assigned", keyspace.id));
         }
         for name in &keyspace.partitions {
             if name.id >= topology.next_partition {
-                return violated(format!("partition number {} was never given", name.id));
+                return violated(format!("partition number {} was never assigned", name.id));
             }
             if !partitions.insert(name.id) {
                 return violated(format!("partition {} appears twice", name.id));

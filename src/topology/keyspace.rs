@@ -1,5 +1,6 @@
-//! A keyspace: its name, how it is partitioned, and its partitions.
+//! Keyspaces: the name of each, how it is partitioned, and its partitions.
 
+use crate::error::{Error, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::placement::{HashPart, PartitionRange, RangeMap, Ring, Token};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub enum Partitioning {
 }
 
 impl Partitioning {
-    /// The index of the partition that a key belongs to.
+    /// Returns the index of the partition that a key belongs to.
     ///
     /// A few nanoseconds for a hash keyspace; a search among the boundaries for a range keyspace.
     #[inline]
@@ -38,7 +39,7 @@ impl Partitioning {
         }
     }
 
-    /// The token of a key, in a hash keyspace.
+    /// Returns the token of a key, in a hash keyspace.
     #[must_use]
     pub fn token(&self, key: &[u8]) -> Option<Token> {
         match self {
@@ -47,7 +48,7 @@ impl Partitioning {
         }
     }
 
-    /// `hash` or `range`.
+    /// Returns `hash` or `range`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -56,7 +57,7 @@ impl Partitioning {
         }
     }
 
-    /// How many partitions there are.
+    /// Returns how many partitions there are.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -65,13 +66,13 @@ impl Partitioning {
         }
     }
 
-    /// Never: a keyspace has at least one partition.
+    /// Returns false: a keyspace has at least one partition.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The owner of the partition with this index.
+    /// Returns the owner of the partition with this index; `None` if there is none.
     #[must_use]
     pub fn owner(&self, index: usize) -> Option<ShardId> {
         match self {
@@ -80,7 +81,7 @@ impl Partitioning {
         }
     }
 
-    /// The range of the partition with this index.
+    /// Returns the range of the partition with this index; `None` if there is none.
     #[must_use]
     pub fn range(&self, index: usize) -> Option<PartitionRange> {
         match self {
@@ -106,7 +107,7 @@ impl fmt::Display for PartitionName {
     }
 }
 
-/// A partition: what it holds and who owns it.
+/// A partition: what it holds and which shard owns it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PartitionInfo {
@@ -123,6 +124,7 @@ pub struct PartitionInfo {
 
 /// A named collection of keys and the partitions that tile it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct KeyspaceLayout {
     pub(super) id: KeyspaceId,
     pub(super) name: String,
@@ -131,52 +133,118 @@ pub struct KeyspaceLayout {
 }
 
 impl KeyspaceLayout {
-    /// Its number.
+    /// Returns its number.
     #[must_use]
     pub const fn id(&self) -> KeyspaceId {
         self.id
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How keys find their partition.
+    /// Returns how keys find their partition.
     #[must_use]
     pub const fn partitioning(&self) -> &Partitioning {
         &self.partitioning
     }
 
-    /// How many partitions it has.
+    /// Returns how many partitions it has.
     #[must_use]
     pub fn partition_count(&self) -> usize {
         self.partitions.len()
     }
 
-    /// The partition with this index, in the order of tokens or keys.
+    /// Returns the partition with this index, in the order of tokens or keys; `None` if there
+    /// is no such partition.
     #[must_use]
     pub fn partition(&self, index: usize) -> Option<PartitionInfo> {
-        let name = self.partitions.get(index)?;
-        Some(PartitionInfo {
-            id: name.id,
-            generation: name.generation,
-            range: self.partitioning.range(index)?,
-            owner: self.partitioning.owner(index)?,
-        })
+        (index < self.partitions.len()).then(|| self.describe(index))
     }
 
-    /// Its partitions, in the order of tokens or keys.
+    /// Returns its partitions, in the order of tokens or keys.
     pub fn partitions(&self) -> impl Iterator<Item = PartitionInfo> {
-        (0..self.partitions.len()).filter_map(|index| self.partition(index))
+        (0..self.partitions.len()).map(|index| self.describe(index))
     }
 
-    /// The names of its partitions and their owners, without their ranges.
+    /// Returns the names of its partitions and their owners, without their ranges.
     pub(crate) fn names(&self) -> impl Iterator<Item = (PartitionName, ShardId)> {
-        self.partitions
-            .iter()
-            .enumerate()
-            .filter_map(|(index, name)| Some((*name, self.partitioning.owner(index)?)))
+        (0..self.partitions.len()).map(|index| (self.name_of(index), self.owner(index)))
+    }
+
+    /// Returns the index of the partition with this number. Linear in the number of partitions.
+    pub(crate) fn index_of(&self, id: PartitionId) -> Option<usize> {
+        self.partitions.iter().position(|name| name.id == id)
+    }
+
+    fn describe(&self, index: usize) -> PartitionInfo {
+        let PartitionName { id, generation } = self.name_of(index);
+        PartitionInfo { id, generation, range: self.range(index), owner: self.owner(index) }
+    }
+
+    /// Returns the name of the partition with this index, which must be below their number.
+    #[expect(clippy::indexing_slicing, reason = "indices come from the partitions themselves")]
+    pub(super) fn name_of(&self, index: usize) -> PartitionName {
+        self.partitions[index]
+    }
+
+    /// Returns what the partition with this index covers, which must be below their number.
+    #[expect(clippy::expect_used, reason = "checked when a keyspace is made and decoded")]
+    pub(crate) fn range(&self, index: usize) -> PartitionRange {
+        self.partitioning.range(index).expect("a keyspace has a range for each partition")
+    }
+
+    /// Returns the owner of the partition with this index, which must be below their number.
+    #[expect(clippy::expect_used, reason = "checked when a keyspace is made and decoded")]
+    pub(crate) fn owner(&self, index: usize) -> ShardId {
+        self.partitioning.owner(index).expect("a keyspace has an owner for each partition")
+    }
+
+    /// Checks that there is one partition, and one owner, for each range.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`.
+    pub(super) fn check_counts(&self) -> Result<()> {
+        let (name, ranges) = (&self.name, self.partitioning.len());
+        let owners = match &self.partitioning {
+            Partitioning::Hash { ring, .. } => ring.len(),
+            Partitioning::Range { owners, .. } => owners.len(),
+        };
+        if owners != ranges {
+            return Err(Error::invalid(format!(
+                "keyspace `{name}` has {ranges} ranges and {owners} owners"
+            )));
+        }
+        let partitions = self.partitions.len();
+        if partitions != ranges {
+            return Err(Error::invalid(format!(
+                "keyspace `{name}` has {ranges} ranges and {partitions} partitions"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What a decoded keyspace is checked from.
+#[derive(Deserialize)]
+#[serde(rename = "KeyspaceLayout")]
+struct Fields {
+    id: KeyspaceId,
+    name: String,
+    partitioning: Partitioning,
+    partitions: Vec<PartitionName>,
+}
+
+impl TryFrom<Fields> for KeyspaceLayout {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let Fields { id, name, partitioning, partitions } = fields;
+        let keyspace = Self { id, name, partitioning, partitions };
+        keyspace.check_counts()?;
+        Ok(keyspace)
     }
 }

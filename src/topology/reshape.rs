@@ -1,21 +1,21 @@
 //! Reshapes: some neighbouring partitions become others that cover the same tokens or keys.
 //!
-//! A reshape is prepared on one topology, which gives its targets their names, and committed on a
-//! later one: in between data is copied, and other partitions are reshaped too. Everything is
-//! therefore checked twice, by the same code.
+//! A reshape is prepared on one topology, which names its targets, and committed on a later one: in
+//! between data is copied, and other partitions are reshaped too. Everything is therefore checked
+//! twice, by the same code.
 
 use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
-use super::split_point::{SplitPoint, check_split_points, divide};
+use super::split_point::{Division, SplitPoint};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
-use crate::placement::{KeyRange, PartitionRange, Token, TokenRange};
+use crate::placement::{KeyRange, PartitionRange, TokenRange};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// What becomes of what: `n` neighbouring partitions become `m` that cover the same tokens or
+/// A reshape: `n` neighbouring partitions become `m` that cover the same tokens or
 /// keys, where `n` or `m` is 1.
 ///
 /// ```
@@ -44,20 +44,21 @@ use std::sync::Arc;
 pub struct ReshapeSpec {
     /// The keyspace of the partitions.
     pub keyspace: KeyspaceId,
-    /// The partitions that go, neighbours in the order of their tokens or keys.
+    /// The partitions that are replaced, neighbours in the order of their tokens or keys.
     pub sources: Vec<PartitionId>,
     /// Where the targets meet: ascending, and strictly inside what the sources cover.
     #[serde(rename = "cuts")]
     pub split_points: Vec<SplitPoint>,
-    /// The owner of each target, in the same order: one more than cuts.
+    /// The owner of each target, in the same order: one more than split
+    /// points.
     pub owners: Vec<ShardId>,
 }
 
-/// What a reshape does to the number of partitions.
+/// How a reshape changes the number of partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReshapeKind {
-    /// One stays one: on another shard, or written anew on the same.
+    /// One stays one: on another shard, or rewritten on the same.
     Move,
     /// One becomes several.
     Split,
@@ -76,7 +77,7 @@ impl fmt::Display for ReshapeKind {
 }
 
 impl ReshapeSpec {
-    /// What it does to the number of partitions.
+    /// Returns how it changes the number of partitions.
     #[must_use]
     pub fn kind(&self) -> ReshapeKind {
         match (self.sources.len(), self.split_points.len()) {
@@ -86,7 +87,7 @@ impl ReshapeSpec {
         }
     }
 
-    /// What can be checked without a topology.
+    /// Checks what can be checked without a topology.
     fn check_shape(&self) -> Result<()> {
         let (sources, targets) = (self.sources.len(), self.split_points.len() + 1);
         if sources == 0 {
@@ -114,42 +115,40 @@ impl ReshapeSpec {
     }
 }
 
-/// Where a reshape takes place: a keyspace and the sources' indices.
+/// A reshape that fits a topology: its keyspace, the index of the first source, and how what the
+/// sources cover is divided.
 struct Site<'t> {
     keyspace: &'t Arc<KeyspaceLayout>,
     first: usize,
-    total: PartitionRange,
+    division: Division<'t>,
 }
 
 impl Topology {
-    /// The keyspace of a partition and the partition's index in it. Linear in the number of
+    /// Returns the keyspace of a partition and the partition's index in it. Linear in the number of
     /// partitions.
     #[must_use]
     pub fn find_partition(&self, id: PartitionId) -> Option<(KeyspaceId, usize)> {
-        self.keyspaces().find_map(|keyspace| {
-            let index = keyspace.partitions.iter().position(|name| name.id == id)?;
-            Some((keyspace.id, index))
-        })
+        self.keyspaces().find_map(|keyspace| Some((keyspace.id, keyspace.index_of(id)?)))
     }
 
-    /// What the targets of a reshape will cover, in order. Linear in the partitions of the
+    /// Returns what the targets of a reshape will cover, in order. Linear in the partitions of the
     /// keyspace.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or an owner that is not
-    /// there; [`InvalidArgument`](ErrorKind::InvalidArgument) for partitions that are not
-    /// neighbours in this order or named twice, for cuts of the other kind of keyspace, out of
-    /// order, or not strictly inside, and for numbers of sources, cuts and owners that do not fit
-    /// each other.
+    /// [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or an owner that does
+    /// not exist; [`InvalidArgument`](ErrorKind::InvalidArgument) for partitions that are not
+    /// neighbours in this order or named twice, for split points of the other kind of keyspace, out
+    /// of order, or not strictly inside, and for numbers of sources, split points and owners that
+    /// do not match.
     pub fn target_ranges(&self, spec: &ReshapeSpec) -> Result<Vec<PartitionRange>> {
-        let site = self.site(spec)?;
-        Ok(divide(&site.total, &spec.split_points))
+        Ok(self.site(spec)?.division.parts())
     }
 
-    /// Names for the targets of a reshape, and this topology with these names' numbers given, at
-    /// the same epoch. A partition that only moves keeps its number, one generation later (a later
-    /// one than that will do, too); other targets get new numbers. Linear in the partitions of the keyspace.
+    /// Returns names for the targets of a reshape, and this topology with the numbers of these names
+    /// assigned, at the same epoch. A partition that only moves keeps its number, one generation
+    /// later (a still later one will do, too); other targets get new numbers. Linear in the
+    /// partitions of the keyspace.
     ///
     /// # Errors
     ///
@@ -183,7 +182,7 @@ impl Topology {
     }
 
     /// Finds the sources and checks everything but the names.
-    fn site(&self, spec: &ReshapeSpec) -> Result<Site<'_>> {
+    fn site<'t>(&'t self, spec: &'t ReshapeSpec) -> Result<Site<'t>> {
         spec.check_shape()?;
         let id = spec.keyspace;
         let keyspace = self.keyspace(id).ok_or_else(|| {
@@ -194,12 +193,12 @@ impl Topology {
         for owner in &spec.owners {
             self.require_shard(*owner)?;
         }
-        let total = total_range(keyspace, first, spec.sources.len())?;
-        check_split_points(keyspace, &total, &spec.split_points)?;
-        Ok(Site { keyspace, first, total })
+        let total = total_range(keyspace, first, spec.sources.len());
+        let division = Division::new(keyspace, total, &spec.split_points)?;
+        Ok(Site { keyspace, first, division })
     }
 
-    /// The shard with this number.
+    /// Returns the shard with this number.
     ///
     /// # Errors
     ///
@@ -213,17 +212,16 @@ impl Topology {
 }
 
 impl Site<'_> {
-    /// The name of the only source after it has moved.
+    /// Returns the name of the only source after it has moved.
     fn moved(&self) -> Result<PartitionName> {
-        let present = self.keyspace.partitions.get(self.first);
-        let next = present.and_then(|name| {
-            let generation = name.generation.checked_add(1)?;
-            Some(PartitionName { id: name.id, generation })
-        });
-        next.ok_or_else(|| used_up("generations of a partition"))
+        let PartitionName { id, generation } = self.keyspace.name_of(self.first);
+        let next = generation.checked_add(1);
+        let generation = next.ok_or_else(|| used_up("generations of a partition"))?;
+        Ok(PartitionName { id, generation })
     }
 
-    /// Whether the targets have the names that `name_targets` gives, here or in a topology before.
+    /// Checks that the targets have names that `name_targets` returns, for this topology or an
+    /// earlier one.
     fn check_names(
         &self,
         topology: &Topology,
@@ -259,25 +257,24 @@ impl Site<'_> {
         }
     }
 
+    /// Returns the keyspace with the sources replaced by the targets.
     fn reshaped(&self, spec: &ReshapeSpec, targets: &[PartitionName]) -> Result<KeyspaceLayout> {
         let (first, count) = (self.first, spec.sources.len());
-        let present = &self.keyspace.partitioning;
-        let partitioning = match present {
-            Partitioning::Hash { ring, hashed } => {
-                let split_points: Vec<Token> =
-                    spec.split_points.iter().filter_map(SplitPoint::token).collect();
-                let ring = ring.reshape(first, count, &split_points, &spec.owners)?;
+        let partitioning = match (&self.keyspace.partitioning, &self.division) {
+            (Partitioning::Hash { ring, hashed }, Division::Tokens(_, points)) => {
+                let ring = ring.reshape(first, count, points, &spec.owners)?;
                 Partitioning::Hash { ring, hashed: *hashed }
             }
-            Partitioning::Range { map, owners } => {
-                let map = map.replace(
-                    first,
-                    count,
-                    spec.split_points.iter().filter_map(SplitPoint::key),
-                )?;
+            (Partitioning::Range { map, owners }, Division::Keys(_, points)) => {
+                let map = map.replace(first, count, points)?;
                 let mut owners = owners.clone();
                 owners.splice(first..first + count, spec.owners.iter().copied());
                 Partitioning::Range { map, owners }
+            }
+            (Partitioning::Hash { .. }, Division::Keys(..))
+            | (Partitioning::Range { .. }, Division::Tokens(..)) => {
+                let message = "split points of the other kind of keyspace were accepted";
+                return Err(Error::new(ErrorKind::Internal, message));
             }
         };
         let mut partitions = self.keyspace.partitions.clone();
@@ -287,10 +284,10 @@ impl Site<'_> {
     }
 }
 
-/// The index of the first of `sources`, which must follow each other.
+/// Returns the index of the first of `sources`, which must follow each other.
 fn neighbours(keyspace: &KeyspaceLayout, sources: &[PartitionId]) -> Result<usize> {
     let find = |id: PartitionId| {
-        keyspace.partitions.iter().position(|name| name.id == id).ok_or_else(|| {
+        keyspace.index_of(id).ok_or_else(|| {
             let message = format!(
                 "keyspace `{}` has no partition {id} (any more); list its partitions",
                 keyspace.name
@@ -298,7 +295,13 @@ fn neighbours(keyspace: &KeyspaceLayout, sources: &[PartitionId]) -> Result<usiz
             Error::new(ErrorKind::NotFound, message)
         })
     };
-    let first = sources.first().map_or(Ok(0), |id| find(*id))?;
+    let Some(first) = sources.first() else {
+        return Err(Error::new(
+            ErrorKind::Internal,
+            "a reshape has passed its checks without sources",
+        ));
+    };
+    let first = find(*first)?;
     for (index, id) in (first..).zip(sources) {
         if keyspace.partitions.get(index).is_none_or(|name| name.id != *id) {
             find(*id)?;
@@ -311,21 +314,20 @@ fn neighbours(keyspace: &KeyspaceLayout, sources: &[PartitionId]) -> Result<usiz
     Ok(first)
 }
 
-/// What `count` partitions from `first` on cover together.
-fn total_range(keyspace: &KeyspaceLayout, first: usize, count: usize) -> Result<PartitionRange> {
-    let last = (first + count).saturating_sub(1);
-    let ends = (keyspace.partitioning.range(first), keyspace.partitioning.range(last));
-    match ends {
-        (Some(PartitionRange::Tokens(first)), Some(PartitionRange::Tokens(last))) => {
-            Ok(TokenRange::new(first.start, last.end).into())
+/// Returns what `count` partitions from `first` on cover together.
+fn total_range(keyspace: &KeyspaceLayout, first: usize, count: usize) -> PartitionRange {
+    match (keyspace.range(first), keyspace.range(first + count - 1)) {
+        (PartitionRange::Tokens(first), PartitionRange::Tokens(last)) => {
+            TokenRange::new(first.start, last.end).into()
         }
-        (Some(PartitionRange::Keys(first)), Some(PartitionRange::Keys(last))) => {
-            Ok(KeyRange { start: first.start, end: last.end }.into())
+        (PartitionRange::Keys(first), PartitionRange::Keys(last)) => {
+            KeyRange { start: first.start, end: last.end }.into()
         }
-        _ => Err(Error::new(ErrorKind::Internal, "a partition without a range")),
+        _ => unreachable!("a keyspace has ranges of one kind"),
     }
 }
 
-fn used_up(what: &str) -> Error {
+/// Returns the error for numbers of which there are no more.
+pub(super) fn used_up(what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the store has used up its {what}"))
 }

@@ -1,14 +1,47 @@
-//! Changes of the shards: they come without partitions and go without partitions. Between, and
-//! one after the other, reshapes move data.
+//! The shards of a topology, and their changes: shards come without partitions and go without
+//! partitions. Reshapes in between move data.
 
 use super::keyspace::{KeyspaceLayout, Partitioning};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
+use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
 use crate::placement::{Member, Ring};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Topology {
+    /// Returns a topology of these shards, without keyspaces, at epoch 1.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if there is no shard, if two have
+    /// the same number or directory, or if a weight is zero.
+    pub fn new(infos: impl IntoIterator<Item = ShardInfo>) -> Result<Self> {
+        let mut by_id = BTreeMap::new();
+        for shard in infos {
+            let id = shard.id;
+            if by_id.insert(id, shard).is_some() {
+                return Err(Error::invalid(format!(
+                    "shard {id} is listed twice; give each shard a number of its own"
+                )));
+            }
+        }
+        let next_shard = match by_id.last_key_value() {
+            Some((id, _)) => next_shard_after(*id)?,
+            None => ShardId(0),
+        };
+        let topology = Self {
+            epoch: Epoch(1),
+            shards: by_id,
+            keyspaces: BTreeMap::new(),
+            next_keyspace: KeyspaceId(1),
+            next_partition: PartitionId(1),
+            next_shard,
+        };
+        topology.check()?;
+        Ok(topology)
+    }
+
     pub(super) fn add_shard(&mut self, shard: &ShardInfo) -> Result<()> {
         let (id, next) = (shard.id, self.next_shard);
         if self.shards.contains_key(&id) {
@@ -17,8 +50,8 @@ impl Topology {
         }
         if id != next {
             return Err(Error::invalid(format!(
-                "the next shard has number {next}, not {id}: numbers are given in order, and never \
-                 twice"
+                "the next shard has number {next}, not {id}: numbers are assigned in order, and \
+                 never reused"
             )));
         }
         if let Some(other) = self.shards.values().find(|other| other.directory == shard.directory) {
@@ -74,7 +107,7 @@ impl Topology {
         self.edit_rings(|ring| ring.reweigh(id, weight))
     }
 
-    /// Changes the members of every ring. The arcs stay, and so do the partitions.
+    /// Changes the members of every ring. Arcs and partitions stay as they are.
     fn edit_rings(&mut self, edit: impl Fn(&Ring) -> Result<Ring>) -> Result<()> {
         for keyspace in self.keyspaces.values_mut() {
             let Partitioning::Hash { ring, hashed } = &keyspace.partitioning else { continue };
@@ -86,7 +119,7 @@ impl Topology {
     }
 }
 
-/// A shard as its rings see it.
+/// Returns a shard as its rings see it.
 pub(super) fn member(shard: &ShardInfo) -> Member {
     let member = Member::new(shard.id).weight(shard.weight);
     match &shard.zone {
@@ -95,7 +128,7 @@ pub(super) fn member(shard: &ShardInfo) -> Member {
     }
 }
 
-/// The number that is given after `id`.
+/// Returns the number that is assigned after `id`.
 pub(super) fn next_shard_after(id: ShardId) -> Result<ShardId> {
     id.0.checked_add(1).map(ShardId).ok_or_else(|| {
         Error::invalid(format!("shard number {id} is the last there is; give a lower one"))

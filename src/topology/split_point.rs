@@ -1,4 +1,4 @@
-//! Cuts: where the targets of a reshape meet.
+//! Split points: where the targets of a reshape meet.
 
 use super::keyspace::KeyspaceLayout;
 use crate::error::{Error, Result};
@@ -25,14 +25,14 @@ impl fmt::Display for SplitPoint {
 }
 
 impl SplitPoint {
-    pub(super) fn token(&self) -> Option<Token> {
+    const fn token(&self) -> Option<Token> {
         match self {
             Self::Token(token) => Some(*token),
             Self::Key(_) => None,
         }
     }
 
-    pub(super) fn key(&self) -> Option<&[u8]> {
+    fn key(&self) -> Option<&[u8]> {
         match self {
             Self::Token(_) => None,
             Self::Key(key) => Some(key),
@@ -40,67 +40,89 @@ impl SplitPoint {
     }
 }
 
-/// Whether cuts of what partitions of a keyspace cover are in order and strictly inside.
-///
-/// # Errors
-///
-/// `InvalidArgument`.
-pub(super) fn check_split_points(
-    keyspace: &KeyspaceLayout,
-    total: &PartitionRange,
-    split_points: &[SplitPoint],
-) -> Result<()> {
-    let mut previous: Option<&SplitPoint> = None;
-    for cut in split_points {
-        let inside = match (total, cut) {
-            (PartitionRange::Tokens(range), SplitPoint::Token(at)) => {
-                *at > range.start && range.contains(*at)
-            }
-            (PartitionRange::Keys(range), SplitPoint::Key(at)) => {
-                *at > range.start && range.contains(at)
-            }
-            (PartitionRange::Tokens(_), SplitPoint::Key(_))
-            | (PartitionRange::Keys(_), SplitPoint::Token(_)) => {
-                let wanted = if total.width().is_some() { "token" } else { "key" };
-                return Err(Error::invalid(format!(
-                    "a cut at {cut}, but keyspace `{}` is partitioned by {}: cut at a {wanted}",
-                    keyspace.name,
-                    keyspace.partitioning.name()
-                )));
-            }
-        };
-        if !inside {
-            return Err(Error::invalid(format!(
-                "the cut at {cut} is not inside {total}: cut after its start and before its end"
-            )));
-        }
-        if let Some(previous) = previous.filter(|previous| *previous >= cut) {
-            return Err(Error::invalid(format!(
-                "the cut at {cut} does not come after the one at {previous}; give split_points in order"
-            )));
-        }
-        previous = Some(cut);
-    }
-    Ok(())
+/// A range, and points strictly inside it, in order and of its kind, that divide it.
+pub(super) enum Division<'p> {
+    Tokens(TokenRange, Vec<Token>),
+    Keys(KeyRange, Vec<&'p [u8]>),
 }
 
-/// Divides a range at checked cuts.
-pub(super) fn divide(total: &PartitionRange, split_points: &[SplitPoint]) -> Vec<PartitionRange> {
-    let pieces = split_points.len() + 1;
-    match total {
-        PartitionRange::Tokens(range) => {
-            let split_points: Vec<Token> =
-                split_points.iter().filter_map(SplitPoint::token).collect();
-            let starts = std::iter::once(range.start).chain(split_points.iter().copied());
-            let ends = split_points.iter().copied().map(Some).chain([range.end]);
-            starts.zip(ends).take(pieces).map(|(s, e)| TokenRange::new(s, e).into()).collect()
-        }
-        PartitionRange::Keys(range) => {
-            let split_points: Vec<&[u8]> =
-                split_points.iter().filter_map(SplitPoint::key).collect();
-            let starts = std::iter::once(&*range.start).chain(split_points.iter().copied());
-            let ends = split_points.iter().copied().map(Some).chain([range.end.as_deref()]);
-            starts.zip(ends).take(pieces).map(|(s, e)| KeyRange::new(s, e).into()).collect()
+impl<'p> Division<'p> {
+    /// Checks the points at which to divide what partitions of a keyspace cover.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`.
+    pub(super) fn new(
+        keyspace: &KeyspaceLayout,
+        total: PartitionRange,
+        points: &'p [SplitPoint],
+    ) -> Result<Self> {
+        let other_kind = |point: &SplitPoint, wanted| {
+            Error::invalid(format!(
+                "split point {point}: keyspace `{}` is partitioned by {}, so split it at a {wanted}",
+                keyspace.name,
+                keyspace.partitioning.name()
+            ))
+        };
+        match total {
+            PartitionRange::Tokens(total) => {
+                let token =
+                    |point: &SplitPoint| point.token().ok_or_else(|| other_kind(point, "token"));
+                let inside = |at: &Token| *at > total.start && total.contains(*at);
+                Ok(Self::Tokens(total, checked(points, &total, token, inside)?))
+            }
+            PartitionRange::Keys(total) => {
+                let key =
+                    |point: &'p SplitPoint| point.key().ok_or_else(|| other_kind(point, "key"));
+                let inside = |at: &&[u8]| **at > *total.start && total.contains(at);
+                let points = checked(points, &total, key, inside)?;
+                Ok(Self::Keys(total, points))
+            }
         }
     }
+
+    /// Returns the parts, in order.
+    pub(super) fn parts(&self) -> Vec<PartitionRange> {
+        match self {
+            Self::Tokens(total, points) => {
+                let starts = std::iter::once(total.start).chain(points.iter().copied());
+                let ends = points.iter().copied().map(Some).chain([total.end]);
+                starts.zip(ends).map(|(start, end)| TokenRange::new(start, end).into()).collect()
+            }
+            Self::Keys(total, points) => {
+                let starts = std::iter::once(&*total.start).chain(points.iter().copied());
+                let ends = points.iter().copied().map(Some).chain([total.end.as_deref()]);
+                starts.zip(ends).map(|(start, end)| KeyRange::new(start, end).into()).collect()
+            }
+        }
+    }
+}
+
+/// Returns what is read from each point, if that ascends and is inside `total`.
+fn checked<'p, T: Ord>(
+    points: &'p [SplitPoint],
+    total: &impl fmt::Display,
+    read: impl Fn(&'p SplitPoint) -> Result<T>,
+    is_inside: impl Fn(&T) -> bool,
+) -> Result<Vec<T>> {
+    let mut checked: Vec<T> = Vec::with_capacity(points.len());
+    let mut previous: Option<&SplitPoint> = None;
+    for point in points {
+        let at = read(point)?;
+        if !is_inside(&at) {
+            return Err(Error::invalid(format!(
+                "split point {point} is not inside {total}: split after its start and before its \
+                 end"
+            )));
+        }
+        if let Some(previous) = previous.filter(|_| checked.last().is_some_and(|last| *last >= at))
+        {
+            return Err(Error::invalid(format!(
+                "split point {point} does not come after {previous}; give split points in order"
+            )));
+        }
+        checked.push(at);
+        previous = Some(point);
+    }
+    Ok(checked)
 }

@@ -412,7 +412,7 @@ fn what_is_asked_for_is_one_step() {
         (Request::Move { partition: one, to: ShardId(0) }, InvalidArgument, "already"),
         (Request::Move { partition: one, to: ShardId(7) }, NotFound, "no shard 7"),
         (Request::Move { partition: PartitionId(9), to: ShardId(0) }, NotFound, "no partition 9"),
-        (split(one, SplitAt::Key(vec![1]), None), InvalidArgument, "cut at a token"),
+        (split(one, SplitAt::Key(vec![1]), None), InvalidArgument, "split it at a token"),
         (split(three, SplitAt::Key(vec![200]), None), InvalidArgument, "not inside"),
         (split(three, SplitAt::Middle, Some(ShardId(7))), NotFound, "no shard 7"),
         (merge(two, one, None), InvalidArgument, "does not follow"),

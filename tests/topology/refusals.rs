@@ -4,14 +4,14 @@ use super::{create, shard, shards};
 use annulus::placement::Token;
 use annulus::topology::{
     Change, KeyspaceSpec, PartitionName, ReshapeKind, ReshapeSpec, ShardInfo, SplitPoint, Topology,
-    encode_topology,
+    decode_topology, encode_topology,
 };
 use annulus::{ErrorKind, KeyspaceId, PartitionId, ShardId};
 
 const HASH: u32 = 1;
 const RANGE: u32 = 2;
 
-/// Keyspace 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, cut at g and p.
+/// Keyspace 1 has partitions 1 to 6 by hash, keyspace 2 has 7 to 9 by range, split at g and p.
 fn topology() -> Topology {
     let topology = create(&shards(3), "users", KeyspaceSpec::hash().arcs_per_shard(2));
     create(&topology, "log", KeyspaceSpec::range().split_at(["g", "p"]))
@@ -52,11 +52,11 @@ fn a_reshape_is_refused_with_a_reason() {
         (spec(HASH, &[2, 1], &[], &[0]), InvalidArgument, "partition 1 does not follow"),
         (spec(HASH, &[1, 3], &[], &[0]), InvalidArgument, "partition 3 does not follow"),
         (spec(HASH, &[6, 1], &[], &[0]), InvalidArgument, "partition 1 does not follow"),
-        (spec(HASH, &[1], &[token(0)], &[0, 1]), InvalidArgument, "cut after its start"),
+        (spec(HASH, &[1], &[token(0)], &[0, 1]), InvalidArgument, "split after its start"),
         (spec(HASH, &[1], &[token(u64::MAX)], &[0, 1]), InvalidArgument, "not inside"),
         (spec(HASH, &[1], &[token(9), token(9)], &[0, 1, 0]), InvalidArgument, "does not come"),
-        (spec(HASH, &[1], &[key("a")], &[0, 1]), InvalidArgument, "cut at a token"),
-        (spec(RANGE, &[8], &[token(9)], &[0, 1]), InvalidArgument, "cut at a key"),
+        (spec(HASH, &[1], &[key("a")], &[0, 1]), InvalidArgument, "split it at a token"),
+        (spec(RANGE, &[8], &[token(9)], &[0, 1]), InvalidArgument, "split it at a key"),
         (spec(RANGE, &[8], &[key("g")], &[0, 1]), InvalidArgument, "\"g\" is not inside"),
         (spec(RANGE, &[8], &[key("p")], &[0, 1]), InvalidArgument, "\"p\" is not inside"),
         (spec(RANGE, &[7], &[key("")], &[0, 1]), InvalidArgument, "not inside"),
@@ -190,4 +190,54 @@ fn a_draining_shard_gets_nothing_new_and_can_come_back() {
 fn records_have_format_2() {
     let record = encode_topology(&topology()).unwrap();
     assert_eq!(record[..2], [2, 0]);
+}
+
+/// A topology with fewer owners or names than ranges was decoded from JSON, and its last partitions
+/// were passed over in silence.
+#[test]
+fn a_topology_that_breaks_an_invariant_is_not_decoded() {
+    let valid = serde_json::to_value(topology()).unwrap();
+    assert_eq!(serde_json::from_value::<Topology>(valid.clone()).unwrap(), topology());
+    let pop = |value: &mut serde_json::Value| drop(value.as_array_mut().unwrap().pop());
+    let cases: [(&str, &dyn Fn(&mut serde_json::Value), &str); 4] = [
+        ("/keyspaces/2/partitions", &pop, "keyspace `log` has 3 ranges and 2 partitions"),
+        ("/keyspaces/1/partitions", &pop, "keyspace `users` has 6 ranges and 5 partitions"),
+        ("/keyspaces/2/partitioning/Range/owners", &pop, "3 ranges and 2 owners"),
+        ("/keyspaces/2/partitioning/Range/owners/1", &|it| *it = 9.into(), "owned by shard 9"),
+    ];
+    for (pointer, change, message) in cases {
+        let mut broken = valid.clone();
+        change(broken.pointer_mut(pointer).unwrap());
+        let error = serde_json::from_value::<Topology>(broken).unwrap_err().to_string();
+        assert!(error.contains(message), "{pointer}: {error}");
+    }
+}
+
+/// Each byte of a record changed in several ways, with a checksum that is right: most of what comes
+/// of it breaks an invariant.
+#[test]
+fn a_record_with_a_changed_byte_is_damaged_or_valid() {
+    let record = encode_topology(&topology()).unwrap();
+    let mut damaged = 0;
+    for at in 6..record.len() {
+        for mask in [1, 2, 4, 8, 0x10, 0x40, 0x80, 0xff] {
+            let mut changed = record.clone();
+            changed[at] ^= mask;
+            let checksum = crc32fast::hash(&changed[6..]);
+            changed[2..6].copy_from_slice(&checksum.to_le_bytes());
+            match decode_topology(&changed) {
+                Ok(topology) => {
+                    topology.check().unwrap();
+                    for keyspace in topology.keyspaces() {
+                        assert_eq!(keyspace.partitions().count(), keyspace.partition_count());
+                    }
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+                    damaged += 1;
+                }
+            }
+        }
+    }
+    assert!(damaged > record.len(), "{damaged}");
 }

@@ -224,7 +224,7 @@ fn bad_requests_are_refused_and_change_nothing() {
     fails(&["partition", "move", &id, "--to", "9"], 3, "not_found", &["no shard 9"]);
     fails(&["partition", "move", &id, "--to", &here], 2, bad, &["already"]);
     fails(&["partition", "move", &id, "--to", "x"], 2, bad, &["--to"]);
-    fails(&["partition", "split", &id, "--at", "k"], 2, bad, &["by hash", "cut at a token"]);
+    fails(&["partition", "split", &id, "--at", "k"], 2, bad, &["by hash", "split it at a token"]);
     fails(&["partition", "split", &id], 2, bad, &["--middle"]);
     fails(&["partition", "split", &id, "--at-token", "12"], 2, bad, &["16 hexadecimal digits"]);
     fails(&["partition", "split", &range, "--at", "zz"], 2, bad, &["not inside"]);
