@@ -38,6 +38,6 @@ mod token;
 pub(crate) use range::just_after;
 pub use range::{KeyRange, PartitionRange, TokenRange};
 pub use range_map::RangeMap;
-pub(crate) use ring::Goal;
+pub(crate) use ring::Target;
 pub use ring::{ARCS_MAX, ARCS_PER_SHARD, Member, Moved, Ring, RingArc, RingBuilder, Share};
 pub use token::{HashPart, Token, TokenFunction};

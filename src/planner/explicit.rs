@@ -1,15 +1,17 @@
-//! Single steps that the operator names: a move, a split, a merge.
+//! Plans of a single step that the operator names: a move, a split, a merge.
 
 use super::format::human;
-use super::{Plan, Sizes, SplitAt, Step, StepSplitPoint, bytes_of, share_of};
+use super::plan::{Plan, Step, StepSplitPoint};
+use super::request::SplitAt;
+use super::sizes::{Sizes, bytes_of, share_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
-use crate::placement::{PartitionRange, Token};
+use crate::placement::{PartitionRange, Token, TokenRange};
 use crate::topology::{
     KeyspaceLayout, PartitionInfo, ReshapeKind, ReshapeSpec, SplitPoint, Topology,
 };
 
-pub(super) fn moved(
+pub(super) fn plan_move(
     topology: &Topology,
     sizes: &Sizes,
     id: PartitionId,
@@ -39,7 +41,7 @@ pub(super) fn moved(
     Ok(single(topology, step))
 }
 
-pub(super) fn split(
+pub(super) fn plan_split(
     topology: &Topology,
     sizes: &Sizes,
     id: PartitionId,
@@ -48,30 +50,30 @@ pub(super) fn split(
 ) -> Result<Plan> {
     let (keyspace, partition) = find(topology, id)?;
     let to = to.unwrap_or(partition.owner);
-    let cut = cut(&partition, at)?;
+    let split_point = split_point(&partition, at)?;
     let sources = vec![id];
     let owners = vec![partition.owner, to];
-    match &cut {
-        StepSplitPoint::At(cut) => {
-            topology.target_ranges(&spec(keyspace, &sources, vec![cut.clone()], &owners))?;
+    match &split_point {
+        StepSplitPoint::At(at) => {
+            topology.target_ranges(&spec(keyspace, &sources, vec![at.clone()], &owners))?;
         }
         StepSplitPoint::Bytes { .. } => {
             topology.require_shard(to)?;
         }
     }
     let bytes = bytes_of(sizes, id);
-    let right = match (&cut, &partition.range) {
+    let right = match (&split_point, &partition.range) {
         (StepSplitPoint::At(SplitPoint::Token(at)), PartitionRange::Tokens(range)) => {
-            let before = u128::from(at.0.saturating_sub(range.start.0));
-            share_of(bytes, range.width().saturating_sub(before), range.width())
+            let right = TokenRange::new(*at, range.end);
+            share_of(bytes, right.width(), range.width())
         }
-        // How much lies on either side of a key is not known here.
+        // How many bytes lie on either side of a key is not known here.
         _ => bytes / 2,
     };
     let step = Step {
         keyspace: keyspace.id(),
         sources,
-        split_points: vec![cut],
+        split_points: vec![split_point],
         kind: ReshapeKind::Split,
         moved_bytes: if to == partition.owner { 0 } else { right },
         bytes,
@@ -81,7 +83,7 @@ pub(super) fn split(
     Ok(single(topology, step))
 }
 
-pub(super) fn merged(
+pub(super) fn plan_merge(
     topology: &Topology,
     sizes: &Sizes,
     [left, right]: [PartitionId; 2],
@@ -116,8 +118,9 @@ pub(super) fn merged(
     Ok(single(topology, step))
 }
 
-fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepSplitPoint> {
-    let cut = match (at, &partition.range) {
+/// Returns where to split a partition.
+fn split_point(partition: &PartitionInfo, at: &SplitAt) -> Result<StepSplitPoint> {
+    let point = match (at, &partition.range) {
         (SplitAt::Key(key), _) => SplitPoint::Key(key.as_slice().into()),
         (SplitAt::Token(token), _) => SplitPoint::Token(*token),
         (SplitAt::Middle, PartitionRange::Keys(_)) => {
@@ -133,14 +136,14 @@ fn cut(partition: &PartitionInfo, at: &SplitAt) -> Result<StepSplitPoint> {
             )));
         }
     };
-    Ok(StepSplitPoint::At(cut))
+    Ok(StepSplitPoint::At(point))
 }
 
+/// Returns a partition and its keyspace.
 fn find(topology: &Topology, id: PartitionId) -> Result<(&KeyspaceLayout, PartitionInfo)> {
-    let place = topology.find_partition(id);
-    let found = place.and_then(|(keyspace, index)| {
-        let keyspace = topology.keyspace(keyspace)?;
-        Some((keyspace.as_ref(), keyspace.partition(index)?))
+    let found = topology.keyspaces().find_map(|keyspace| {
+        let partition = keyspace.partition(keyspace.index_of(id)?)?;
+        Some((keyspace.as_ref(), partition))
     });
     found.ok_or_else(|| {
         let message = format!("there is no partition {id} (any more); list the partitions");
@@ -158,9 +161,11 @@ fn spec(
     ReshapeSpec { keyspace: keyspace.id(), sources, split_points, owners }
 }
 
+/// Returns the plan of a single step, with a note if it moves data to a shard that is draining.
 fn single(topology: &Topology, step: Step) -> Plan {
-    let draining = step.owners.last().and_then(|owner| topology.shard(*owner));
-    let notes = draining
+    // Only the last owner can be another shard than those that own the sources.
+    let receiver = step.owners.last().and_then(|owner| topology.shard(*owner));
+    let notes = receiver
         .filter(|shard| shard.draining && step.moved_bytes > 0)
         .map(|shard| format!("shard {} is draining, and will have to give this away", shard.id));
     Plan { steps: vec![step], notes: notes.into_iter().collect() }

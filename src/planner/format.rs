@@ -1,10 +1,10 @@
-//! Plans for people to read.
+//! Plans as text.
 
-use super::{Plan, Step, StepSplitPoint};
+use super::plan::{Plan, Step, StepSplitPoint};
 use crate::topology::ReshapeKind;
 use std::fmt::{self, Display};
 
-/// One line for each step, and one for each note.
+/// Writes a line for each step, and one for each note.
 ///
 /// ```
 /// use annulus::planner::{Request, Sizes, plan};
@@ -50,7 +50,7 @@ impl Display for Step {
 impl Display for StepSplitPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(cut) => cut.fmt(f),
+            Self::At(point) => point.fmt(f),
             Self::Bytes { permille } => {
                 write!(f, "{}.{} % of its bytes", permille / 10, permille % 10)
             }
@@ -63,21 +63,18 @@ fn list(items: &[impl Display]) -> String {
     items.join(", ")
 }
 
-/// A number of bytes with a unit and one decimal.
-pub(in crate::planner) fn human(bytes: u128) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+/// Returns a number of bytes with a unit and one decimal.
+pub(super) fn human(bytes: u128) -> String {
+    const LARGER: [&str; 4] = ["MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let mut amount = bytes as f64 / 1024.0;
-    let mut units = UNITS.into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for larger in units {
+    let (mut amount, mut unit) = (bytes as f64 / 1024.0, "KiB");
+    for larger in LARGER {
         if amount < 1024.0 {
             break;
         }
-        amount /= 1024.0;
-        unit = larger;
+        (amount, unit) = (amount / 1024.0, larger);
     }
     format!("{amount:.1} {unit}")
 }

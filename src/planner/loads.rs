@@ -1,13 +1,14 @@
 //! What each shard has while a plan is made.
 
-use super::{Sizes, bytes_of};
+use super::sizes::{Sizes, bytes_of};
 use crate::id::ShardId;
-use crate::topology::Topology;
+use crate::topology::{ShardInfo, Topology};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// Over all keyspaces.
+/// Bytes and partitions of each shard, over all keyspaces.
 pub(super) struct Loads {
+    /// Has an entry for each shard of the topology.
     by_shard: BTreeMap<ShardId, Load>,
 }
 
@@ -20,37 +21,40 @@ struct Load {
 
 impl Loads {
     pub(super) fn new(topology: &Topology, sizes: &Sizes) -> Self {
-        let load = |shard: &crate::topology::ShardInfo| Load {
+        let load = |shard: &ShardInfo| Load {
             weight: shard.weight,
             draining: shard.draining,
             bytes: 0,
             partitions: 0,
         };
-        let mut by_shard: BTreeMap<ShardId, Load> =
-            topology.shards().map(|shard| (shard.id, load(shard))).collect();
+        let by_shard = topology.shards().map(|shard| (shard.id, load(shard))).collect();
+        let mut loads = Self { by_shard };
         for partition in topology.keyspaces().flat_map(|keyspace| keyspace.partitions()) {
-            if let Some(load) = by_shard.get_mut(&partition.owner) {
-                load.bytes += u128::from(bytes_of(sizes, partition.id));
-                load.partitions += 1;
-            }
+            let load = loads.load_mut(partition.owner);
+            load.bytes += u128::from(bytes_of(sizes, partition.id));
+            load.partitions += 1;
         }
-        Self { by_shard }
+        loads
     }
 
-    /// Books bytes, and a partition with them, from one shard to another.
+    /// Moves bytes, and a partition with them, from one shard to another.
     pub(super) fn shift(&mut self, from: ShardId, to: ShardId, bytes: u64) {
-        if let Some(from) = self.by_shard.get_mut(&from) {
-            from.bytes = from.bytes.saturating_sub(bytes.into());
-            from.partitions = from.partitions.saturating_sub(1);
-        }
-        if let Some(to) = self.by_shard.get_mut(&to) {
-            to.bytes += u128::from(bytes);
-            to.partitions += 1;
-        }
+        let from = self.load_mut(from);
+        from.bytes = from.bytes.saturating_sub(bytes.into());
+        // A shard may give more pieces than it has partitions.
+        from.partitions = from.partitions.saturating_sub(1);
+        let to = self.load_mut(to);
+        to.bytes += u128::from(bytes);
+        to.partitions += 1;
     }
 
-    /// The shard with the least for its weight, of those that take something. Without bytes, as
-    /// in a new store, the number of partitions decides.
+    #[expect(clippy::expect_used, reason = "plans name shards of the topology only")]
+    fn load_mut(&mut self, shard: ShardId) -> &mut Load {
+        self.by_shard.get_mut(&shard).expect("the topology has the shard")
+    }
+
+    /// Returns the shard with the least for its weight, of those that take something; `None` if
+    /// there is none. Without bytes, as in a new store, the number of partitions decides.
     pub(super) fn least(&self, except: ShardId) -> Option<ShardId> {
         let takers = self.by_shard.iter().filter(|(id, load)| **id != except && !load.draining);
         takers.min_by(|(_, one), (_, other)| one.compare(other)).map(|(id, _)| *id)

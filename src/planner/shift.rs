@@ -2,7 +2,7 @@
 //! possible and in pieces where they are worth it.
 
 use super::format::human;
-use super::{Plan, Step, StepSplitPoint};
+use super::plan::{Plan, Step, StepSplitPoint};
 use crate::id::{PartitionId, ShardId};
 use crate::topology::{KeyspaceLayout, PartitionInfo, ReshapeKind};
 use std::cmp::Reverse;
@@ -28,7 +28,7 @@ impl Part {
     }
 }
 
-/// What is given away of a partition.
+/// A part of a partition that is given away.
 struct Piece {
     to: ShardId,
     size: u128,
@@ -37,11 +37,11 @@ struct Piece {
 pub(super) struct Shift<'k> {
     keyspace: &'k KeyspaceLayout,
     parts: &'k [Part],
-    /// A shard may get so much more than it needs, or a partition be left with so much less, that
-    /// a whole partition moves and none is cut into a large and a tiny piece.
+    /// By how much a shard may get more than it needs, or a partition be left with less, so that a
+    /// whole partition moves and none is split into a large and a tiny piece.
     small: u128,
     by_count: bool,
-    /// The shard for whose sake it is.
+    /// The shard that the plan is for.
     subject: ShardId,
     needs: Amounts,
     plan: Plan,
@@ -60,39 +60,38 @@ impl<'k> Shift<'k> {
         Self { keyspace, parts, small, by_count, subject, needs, plan }
     }
 
-    /// From those who have too much, in proportion, to those who have too little.
+    /// Moves amounts from the shards that have too much, in proportion, to those that need it.
     pub(super) fn run(mut self, surplus: Amounts, needs: Amounts) -> Plan {
         let amount = surplus.values().sum::<u128>().min(needs.values().sum());
         self.needs = in_proportion(&needs, amount);
         let mut missing = 0;
-        for (donor, share) in in_proportion(&surplus, amount) {
-            // What those before could not give, as far as this one has it.
-            let most = surplus.get(&donor).copied().unwrap_or(0);
+        for ((donor, most), share) in surplus.iter().zip(in_proportion(&surplus, amount).values()) {
             let needed: u128 = self.needs.values().sum();
-            let gives = (share + missing).min(most).min(needed);
-            let left = self.give(donor, gives);
+            // And what those before could not give, as far as this one has it.
+            let gives = (share + missing).min(*most).min(needed);
+            let left = self.give(*donor, gives);
             missing = (share + missing).saturating_sub(gives) + left;
         }
         self.plan
     }
 
-    /// Gives `amount` of what a shard has, from the end of the key order; returns what is left of
-    /// the amount.
+    /// Gives away `amount` of what a shard has, from the end of the key order; returns what is left
+    /// of the amount.
     fn give(&mut self, donor: ShardId, mut amount: u128) -> u128 {
         let mut may_split = !self.by_count;
         for part in self.parts.iter().rev().filter(|part| part.owner == donor && part.size > 0) {
             let Some((to, need)) = self.neediest().filter(|_| amount > 0) else { break };
             if self.takes_whole(part.size, amount.min(need)) {
-                self.book(to, part.size);
+                self.receive(to, part.size);
                 amount = amount.saturating_sub(part.size);
-                self.step(part, vec![Piece { to, size: part.size }]);
+                self.add_step(part, vec![Piece { to, size: part.size }]);
             } else if may_split {
-                let pieces = self.cut(part, &mut amount);
+                let pieces = self.split_off(part, &mut amount);
                 // If something stays of it, what is left of the amount is too small for a piece,
                 // and only a whole partition can still fit.
                 may_split = pieces.iter().map(|piece| piece.size).sum::<u128>() == part.size;
                 if !pieces.is_empty() {
-                    self.step(part, pieces);
+                    self.add_step(part, pieces);
                 }
             }
         }
@@ -106,20 +105,18 @@ impl<'k> Shift<'k> {
         excess == 0 || excess <= self.small && excess < wanted
     }
 
-    /// The one that needs most; of equal ones the first.
+    /// Returns the shard that needs most, of equal ones the first; `None` if no shard needs anything.
     fn neediest(&self) -> Option<(ShardId, u128)> {
         let needs = self.needs.iter().map(|(shard, need)| (*shard, *need));
         needs.filter(|(_, need)| *need > 0).min_by_key(|(shard, need)| (Reverse(*need), *shard))
     }
 
-    fn book(&mut self, to: ShardId, size: u128) {
-        if let Some(need) = self.needs.get_mut(&to) {
-            *need = need.saturating_sub(size);
-        }
+    fn receive(&mut self, to: ShardId, size: u128) {
+        self.needs.entry(to).and_modify(|need| *need = need.saturating_sub(size));
     }
 
-    /// Pieces for the neediest, from the end of a partition.
-    fn cut(&mut self, part: &Part, amount: &mut u128) -> Vec<Piece> {
+    /// Returns pieces for the shards that need most, from the end of a partition.
+    fn split_off(&mut self, part: &Part, amount: &mut u128) -> Vec<Piece> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut rest = part.size;
         while let Some((to, need)) = self.neediest().filter(|_| *amount > 0 && rest > 0) {
@@ -130,7 +127,7 @@ impl<'k> Shift<'k> {
                 self.note_small(part, size, least);
                 break;
             }
-            self.book(to, size);
+            self.receive(to, size);
             *amount = amount.saturating_sub(size);
             rest -= size;
             pieces.push(Piece { to, size });
@@ -151,8 +148,9 @@ impl<'k> Shift<'k> {
         ));
     }
 
-    /// `pieces` of a partition go, the last in key order first; what is left stays.
-    fn step(&mut self, part: &Part, pieces: Vec<Piece>) {
+    /// Adds a step in which `pieces` of a partition go, the last in key order first; what is left
+    /// stays.
+    fn add_step(&mut self, part: &Part, pieces: Vec<Piece>) {
         let moved = pieces.iter().map(|piece| piece.size).sum::<u128>().min(part.size);
         let mut left = part.size - moved;
         let mut owners = if left > 0 { vec![part.owner] } else { Vec::new() };
@@ -186,7 +184,7 @@ impl<'k> Shift<'k> {
     }
 }
 
-/// `amount` divided in proportion to `parts`, none of which gets more than it is.
+/// Divides `amount` in proportion to `parts`, none of which gets more than it is.
 fn in_proportion(parts: &Amounts, amount: u128) -> Amounts {
     let sum: u128 = parts.values().sum();
     let mut so_far = 0;

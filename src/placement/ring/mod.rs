@@ -6,7 +6,6 @@ mod assign;
 mod builder;
 mod diff;
 mod encoding;
-mod goal;
 mod lookup;
 mod member;
 mod membership;
@@ -15,12 +14,13 @@ mod quota;
 mod rebalance;
 mod segments;
 mod share;
+mod target;
 
 pub use builder::{ARCS_PER_SHARD, RingBuilder};
 pub use diff::Moved;
-pub(crate) use goal::Goal;
 pub use member::Member;
 pub use share::Share;
+pub(crate) use target::Target;
 
 use super::{Token, TokenFunction, TokenRange};
 use crate::error::{Error, Result};

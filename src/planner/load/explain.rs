@@ -1,59 +1,61 @@
-//! Why a shard still has too much when nothing more is done.
+//! Reasons why a shard still has too much when nothing more is done.
 
-use super::model::{Model, Piece, Source, State};
+use super::model::{Model, Source, State};
+use super::numbered::Numbered;
 use super::receivers::Rank;
-use super::refusal::{Reason, Subject};
-use super::shed_load::EXPLAINED;
+use super::refusal::{EXPLAINED, Reason, Subject};
+use super::targets::targets;
 use std::cmp::Reverse;
 
-impl Model<'_> {
-    /// What cannot leave the shards of a group that have more load than a plan begins at: what is
-    /// one place, and what must not be touched now.
-    pub(super) fn explain(&self, group: usize) -> Vec<(Subject, Reason)> {
-        let members = self.members(group).into_iter();
-        let worst: Vec<usize> = members
-            .filter(|index| {
-                let shard = self.shards.get(*index);
-                shard.is_some_and(|it| it.load_times() > self.options.imbalance_start)
-            })
-            .collect();
-        if worst.is_empty() {
-            return Vec::new();
-        }
-        let by_owner = self.pieces_by_owner();
-        let targets = self.targets(&self.members(group), &by_owner);
-        let mut said = Vec::new();
-        for shard in worst {
-            let target = targets.get(shard).copied().unwrap_or(0.0);
-            let pieces = by_owner.get(shard).map(Vec::as_slice).unwrap_or_default();
-            said.extend(self.one_key(shard, target, pieces));
-            said.extend(self.untouched(shard));
-        }
-        said
+/// Returns what cannot leave the shards of a group that have more load than a plan begins at: what
+/// is one place, and what must not be touched now.
+pub(super) fn what_stays(model: &Model<'_>, group: usize) -> Vec<(Subject, Reason)> {
+    let members = model.members(group);
+    let start = model.options.imbalance_start;
+    let is_worst = |number: &usize| model.shards[*number].load_times() > start;
+    let worst: Vec<usize> = members.iter().copied().filter(is_worst).collect();
+    if worst.is_empty() {
+        return Vec::new();
     }
+    let by_owner = model.pieces_by_owner();
+    let targets: Numbered<f64> = targets(model, &members, &by_owner);
+    let mut refused = Vec::new();
+    for shard in worst {
+        refused.extend(one_key(model, shard, targets[shard], &by_owner[shard]));
+        refused.extend(untouched(model, shard));
+    }
+    refused
+}
 
-    fn one_key(&self, shard: usize, target: f64, pieces: &[usize]) -> Option<(Subject, Reason)> {
-        let fair = self.shards.get(shard)?.fair_load;
-        let mut pieces = pieces.iter().filter_map(|index| self.pieces.get(*index));
-        let piece: &Piece = pieces.find(|piece| piece.atom >= target && target > fair)?;
-        let subject = Subject::Partition(self.source(piece)?.id);
-        Some((subject, Reason::OneKey { load: piece.atom, fair }))
-    }
+/// Returns the piece that is one place and all that its shard should have.
+fn one_key(
+    model: &Model<'_>,
+    shard: usize,
+    target: f64,
+    pieces: &[usize],
+) -> Option<(Subject, Reason)> {
+    let fair = model.shards[shard].fair_load;
+    let mut pieces = pieces.iter().map(|number| &model.pieces[*number]);
+    let piece = pieces.find(|piece| piece.atom >= target && target > fair)?;
+    let subject = Subject::Partition(model.source_of(piece).id);
+    Some((subject, Reason::OneKey { load: piece.atom, fair }))
+}
 
-    fn untouched(&self, shard: usize) -> Vec<(Subject, Reason)> {
-        if self.shards.get(shard).is_none_or(|shard| shard.fixed_load <= 0.0) {
-            return Vec::new();
-        }
-        let busy = |it: &&Source<'_>| it.owner == shard && it.state != State::Free && it.load > 0.0;
-        let mut sources: Vec<&Source<'_>> = self.sources.iter().filter(busy).collect();
-        sources.sort_by_key(|source| (Reverse(Rank(source.load)), source.id));
-        let reason = |source: &Source<'_>| match source.state {
-            State::CoolsDown { rested_ms } => {
-                Reason::CoolsDown { rested_ms, wanted_ms: self.options.cool_down_ms }
-            }
-            State::Free | State::UnderWay => Reason::UnderWay { load: source.load },
-        };
-        let largest = sources.into_iter().take(EXPLAINED);
-        largest.map(|source| (Subject::Partition(source.id), reason(source))).collect()
+/// Returns the partitions with the most load that must not be touched now.
+fn untouched(model: &Model<'_>, shard: usize) -> Vec<(Subject, Reason)> {
+    if model.shards[shard].fixed_load <= 0.0 {
+        return Vec::new();
     }
+    let is_busy = |it: &&Source<'_>| it.owner == shard && !it.is_free() && it.load > 0.0;
+    let mut sources: Vec<&Source<'_>> = model.sources.iter().filter(is_busy).collect();
+    sources.sort_by_key(|source| (Reverse(Rank(source.load)), source.id));
+    let wanted_ms = model.options.cool_down_ms;
+    let reason = |source: &Source<'_>| match source.state {
+        State::CoolsDown { rested } => {
+            Reason::CoolsDown { rested_ms: rested.as_millis() as u64, wanted_ms }
+        }
+        State::Free | State::InFlight => Reason::InFlight { load: source.load },
+    };
+    let largest = sources.into_iter().take(EXPLAINED);
+    largest.map(|source| (Subject::Partition(source.id), reason(source))).collect()
 }

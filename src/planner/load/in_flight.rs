@@ -1,69 +1,68 @@
-//! Reshapes that are under way count as done.
+//! Reshapes that are in flight count as done.
 
-use super::Demand;
+use super::demand::Demand;
 use super::model::Model;
-use crate::id::PartitionId;
 use crate::placement::PartitionRange;
 use crate::topology::{ReshapeSpec, SplitPoint, Topology};
 
-impl Model<'_> {
-    /// Books what is under way to its targets. It cannot move, and neither can the sources.
-    pub(super) fn begin(&mut self, topology: &Topology, demand: &Demand) {
-        for spec in &demand.in_flight {
-            let sources: Vec<usize> = self.positions(spec);
-            // One that is not there any more has been committed since.
-            if sources.is_empty() || sources.len() != spec.sources.len() {
-                continue;
-            }
-            let ranges = topology.target_ranges(spec).unwrap_or_default();
-            let (mut load, mut bytes) = (0.0, 0.0);
-            for index in &sources {
-                let Some(source) = self.sources.get(*index) else { continue };
-                let (its_load, its_bytes) = (source.load, source.bytes as f64);
-                (load, bytes) = (load + its_load, bytes + its_bytes);
-                if let Some(shard) = self.shards.get_mut(source.owner) {
-                    shard.load = (shard.load - its_load).max(0.0);
-                    shard.fixed_load = (shard.fixed_load - its_load).max(0.0);
-                    shard.bytes = (shard.bytes - its_bytes).max(0.0);
-                    shard.partitions = shard.partitions.saturating_sub(1);
-                }
-            }
-            let of_bytes = by_width(&ranges, spec.owners.len());
-            let of_load =
-                self.by_profile(&sources, &spec.split_points).unwrap_or_else(|| of_bytes.clone());
-            for ((owner, load_share), bytes_share) in spec.owners.iter().zip(of_load).zip(of_bytes)
-            {
-                if let Some(shard) = self.shards.iter_mut().find(|shard| shard.id == *owner) {
-                    shard.load += load * load_share;
-                    shard.fixed_load += load * load_share;
-                    shard.bytes += bytes * bytes_share;
-                    shard.partitions += 1;
-                }
-            }
+/// Moves load and bytes of what is in flight to its targets. The targets cannot move in this plan,
+/// and neither can the sources.
+pub(super) fn count_as_done(model: &mut Model<'_>, topology: &Topology, demand: &Demand) {
+    for spec in &demand.in_flight {
+        // A reshape that no longer fits the topology was committed or given up since.
+        let Ok(ranges) = topology.target_ranges(spec) else { continue };
+        let sources = sources(model, spec);
+        let (mut load, mut bytes) = (0.0, 0.0);
+        for number in &sources {
+            let source = &model.sources[*number];
+            let (its_load, its_bytes) = (source.load, source.bytes as f64);
+            (load, bytes) = (load + its_load, bytes + its_bytes);
+            let shard = &mut model.shards[source.owner];
+            shard.load = (shard.load - its_load).max(0.0);
+            shard.fixed_load = (shard.fixed_load - its_load).max(0.0);
+            shard.bytes = (shard.bytes - its_bytes).max(0.0);
+            shard.partitions = shard.partitions.saturating_sub(1);
         }
-    }
-
-    fn positions(&self, spec: &ReshapeSpec) -> Vec<usize> {
-        let find = |id: &PartitionId| self.sources.iter().position(|source| source.id == *id);
-        spec.sources.iter().filter_map(find).collect()
-    }
-
-    fn by_profile(&self, sources: &[usize], split_points: &[SplitPoint]) -> Option<Vec<f64>> {
-        let [source] = sources else { return None };
-        let profile = self.sources.get(*source)?.profile.filter(|profile| !profile.is_empty())?;
-        Some(profile.expected_shares(split_points))
+        let of_bytes = by_width(&ranges);
+        let of_load = by_profile(model, &sources, &spec.split_points);
+        let of_load = of_load.unwrap_or_else(|| of_bytes.clone());
+        for ((owner, load_share), bytes_share) in spec.owners.iter().zip(of_load).zip(of_bytes) {
+            let number = model.number_of(*owner);
+            let shard = &mut model.shards[number];
+            shard.load += load * load_share;
+            shard.fixed_load += load * load_share;
+            shard.bytes += bytes * bytes_share;
+            shard.partitions += 1;
+        }
     }
 }
 
-/// Shares by tokens; even ones where they cannot be counted.
-fn by_width(ranges: &[PartitionRange], count: usize) -> Vec<f64> {
+/// Returns the numbers of the sources of a reshape that fits the topology.
+fn sources(model: &Model<'_>, spec: &ReshapeSpec) -> Vec<usize> {
+    let wanted = |number: &usize| spec.sources.contains(&model.sources[*number].id);
+    (0..model.sources.len()).filter(wanted).collect()
+}
+
+/// Returns the shares of the load by the profile of the only source, if there is one.
+fn by_profile(
+    model: &Model<'_>,
+    sources: &[usize],
+    split_points: &[SplitPoint],
+) -> Option<Vec<f64>> {
+    let [source] = sources else { return None };
+    let profile = model.sources[*source].profile.filter(|profile| !profile.is_empty())?;
+    Some(profile.expected_shares(split_points))
+}
+
+/// Returns shares by tokens, or even ones for ranges of keys, which cannot be counted.
+fn by_width(ranges: &[PartitionRange]) -> Vec<f64> {
     let widths: Option<Vec<f64>> =
         ranges.iter().map(|range| range.width().map(|width| width as f64)).collect();
-    match widths.filter(|widths| widths.len() == count) {
+    match widths {
         Some(widths) => {
             let sum: f64 = widths.iter().sum();
             widths.into_iter().map(|width| width / sum).collect()
         }
-        None => vec![1.0 / count.max(1) as f64; count],
+        None => vec![1.0 / ranges.len() as f64; ranges.len()],
     }
 }

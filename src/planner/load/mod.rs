@@ -1,5 +1,5 @@
-//! Rebalancing: which partitions to move, cut and merge, so that no shard has too much load or too
-//! many bytes for its weight.
+//! Plans for even load: which partitions to move, split and merge, so that no shard has too much
+//! load or too many bytes for its weight.
 //!
 //! Decided from plain values like every [plan](crate::planner): a topology, what its partitions
 //! are asked for, and how much room the shards have. `docs/design.md` says how, and why.
@@ -31,147 +31,41 @@
 //! # Ok::<(), annulus::Error>(())
 //! ```
 
+mod build;
 mod compile;
 mod cut_pieces;
+mod demand;
 mod explain;
 mod in_flight;
 mod merge_cold;
 mod model;
+mod numbered;
 mod options;
 mod order;
+mod plan;
 mod receivers;
 mod refusal;
 mod shed_bytes;
 mod shed_load;
 mod targets;
 
+pub use demand::{Demand, PartitionDemand};
 pub use options::{Policy, RebalanceOptions};
+pub use plan::{Action, Balance, Cause, LoadPlan};
 pub use refusal::{Reason, Refusal, Subject};
 
-use super::{Plan, Step};
-use crate::heat::Profile;
-use crate::id::{PartitionId, ShardId};
-use crate::topology::{ReshapeSpec, Topology};
-use compile::Draft;
+use crate::topology::Topology;
+use compile::PlannedAction;
 use model::{Model, Shard};
-use order::limit;
+use numbered::Numbered;
 use refusal::Refusals;
-use serde::{Deserialize, Serialize};
-use shed_load::Shed;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// How often load and bytes are gone over, one after the other, before a plan is taken as it is.
 /// The second time usually finds nothing to do.
 const ROUNDS: usize = 8;
 
-/// What a partition is asked for.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct PartitionDemand {
-    /// Operations a second.
-    pub load: f64,
-    /// The most that it had in any window that is remembered: it is cold only if this is small.
-    pub load_max: f64,
-    /// How many bytes it has.
-    pub bytes: u64,
-    /// Where in it the load is; without one it is never cut.
-    pub profile: Option<Arc<Profile>>,
-}
-
-/// What a plan is made for.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Demand {
-    /// What each partition is asked for; one that is not listed has no load and no bytes.
-    pub partitions: BTreeMap<PartitionId, PartitionDemand>,
-    /// How many bytes each shard has free; one that is not listed has as many as it takes. A
-    /// tenth is kept free.
-    pub bytes_free: BTreeMap<ShardId, u64>,
-    /// Reshapes that have begun. They count as done, and what they concern is not touched.
-    pub in_flight: Vec<ReshapeSpec>,
-    /// How long ago each partition was reshaped; one that is not listed was so long ago.
-    pub rested: BTreeMap<PartitionId, Duration>,
-}
-
-/// What an action is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Cause {
-    /// A shard had too much load.
-    Load,
-    /// A shard had too many bytes.
-    Bytes,
-    /// A keyspace had too many partitions.
-    Merge,
-}
-
-/// One reshape of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Action {
-    /// What to do, and why.
-    pub step: Step,
-    /// What it is for.
-    pub cause: Cause,
-    /// How much load changes shard, in operations a second.
-    pub moved_load: f64,
-    /// The same in fair shares of the shard that gives it.
-    pub gain: f64,
-}
-
-/// How evenly load and bytes lie on the shards that are not draining.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Balance {
-    /// How many times its fair share of its zone's load the worst shard has; 1 without any load.
-    pub load_max_over_mean: f64,
-    /// The same of bytes, where another shard may be the worst.
-    pub bytes_max_over_mean: f64,
-    /// The shard with the most load for its weight; `None` if all are draining.
-    pub worst: Option<ShardId>,
-    /// How many partitions there are.
-    pub partitions: usize,
-}
-
-/// A plan, and what was left out of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct LoadPlan {
-    /// Reshapes, those that matter most first. No partition is the source of two. In this order
-    /// no shard gets worse on the way than the worst of its zone was before; any number of them can be left out at
-    /// the end.
-    pub actions: Vec<Action>,
-    /// What was considered and not done; 64 at most.
-    pub refusals: Vec<Refusal>,
-    /// How many refusals there were beyond, by the [name](Reason::name) of the reason.
-    pub refusals_more: BTreeMap<String, u64>,
-    /// Before the actions, with what is under way done.
-    pub before: Balance,
-    /// After all of them, by what the profiles say.
-    pub after: Balance,
-}
-
-impl LoadPlan {
-    /// The steps, with the refusals as notes.
-    #[must_use]
-    pub fn plan(&self) -> Plan {
-        Plan {
-            steps: self.actions.iter().map(|action| action.step.clone()).collect(),
-            notes: self.refusals.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-impl From<LoadPlan> for Plan {
-    fn from(found: LoadPlan) -> Self {
-        let notes = found.refusals.iter().map(ToString::to_string).collect();
-        Self { steps: found.actions.into_iter().map(|action| action.step).collect(), notes }
-    }
-}
-
-/// Plans what makes load and bytes even, with the fewest bytes moved. The same values give the same
-/// plan, and a plan for what a plan leads to is empty.
+/// Plans the reshapes that make load and bytes even, with the fewest bytes moved. The same values
+/// give the same plan, and a plan for what a plan leads to is empty.
 ///
 /// * Load: a shard with too much gives whole partitions and parts of them, those first that have
 ///   the most load for their bytes, to the shards with the most room for their weights. What
@@ -181,86 +75,94 @@ impl From<LoadPlan> for Plan {
 /// * Number: then cold and small neighbours are merged where a keyspace has too many partitions.
 ///
 /// Partitions that rest after a reshape or take part in one are not touched, draining shards
-/// neither give nor get, and no zone is left unless the options allow it. The options are taken as
-/// they are: [check](RebalanceOptions::validate) them first. The policy makes no difference.
+/// neither give nor receive, and no zone is left unless the options allow it. The options are taken as
+/// they are: [check](RebalanceOptions::validate) them first. The policy makes no
+/// difference.
 ///
 /// O(partitions × log partitions + samples) time, and O(partitions) memory.
 #[must_use]
 pub fn plan_for_load(topology: &Topology, demand: &Demand, options: &RebalanceOptions) -> LoadPlan {
-    let mut model = Model::new(topology, demand, options);
+    let mut model = build::model(topology, demand, options);
+    in_flight::count_as_done(&mut model, topology, demand);
+    targets::set_fair_shares(&mut model);
     let before: Vec<[f64; 2]> = model.shards.iter().map(|it| [it.load, it.bytes]).collect();
     let times = |it: &Shard| [it.load_times(), it.bytes_times()];
-    let times_before: Vec<[f64; 2]> = model.shards.iter().map(times).collect();
+    let times_before: Numbered<[f64; 2]> = model.shards.iter().map(times).collect();
+
     let mut refusals = Refusals::default();
-    for shard in model.shards.iter().filter(|it| it.draining && it.partitions > 0) {
-        let reason = Reason::Draining { partitions: shard.partitions };
-        refusals.add(Subject::Shard(shard.id), reason);
-    }
+    refuse_draining(&model, &mut refusals);
     for group in 0..model.groups {
         spread(&mut model, group, &mut refusals);
     }
-    let mut drafts = model.compile(&times_before);
-    let merged = model.merge(&drafts, &demand.in_flight, &mut refusals);
-    drafts.extend(merged);
+    let mut actions = compile::actions(&model, &times_before);
+    let merges = merge_cold::merges(&mut model, &actions, &demand.in_flight, &mut refusals);
+    actions.extend(merges);
     restore(&mut model, &before);
-    let mut drafts = model.order(drafts);
-    limit(&mut drafts, options.actions_max, &mut refusals);
+    let mut actions = order::ordered(&mut model, actions);
+    order::limit(&mut actions, options.actions_max, &mut refusals);
 
     let partitions = partitions(topology, demand);
     let balance_before = balance(&model, partitions);
-    let created = apply(&mut model, &drafts);
+    let created = apply(&mut model, &actions);
     let partitions = (partitions as i64 + created).max(0) as usize;
     LoadPlan {
         before: balance_before,
         after: balance(&model, partitions),
-        actions: drafts.into_iter().map(|draft| draft.action).collect(),
+        actions: actions.into_iter().map(|planned| planned.action).collect(),
         refusals: refusals.listed,
         refusals_more: refusals.more,
     }
 }
 
-/// Load, then bytes, again until nothing moves. The last time is the same as the first of a plan
-/// for what this one leads to.
+fn refuse_draining(model: &Model<'_>, refusals: &mut Refusals) {
+    for shard in model.shards.iter().filter(|it| it.draining && it.partitions > 0) {
+        let reason = Reason::Draining { partitions: shard.partitions };
+        refusals.add(Subject::Shard(shard.id), reason);
+    }
+}
+
+/// Sheds load, then bytes, again until nothing moves. The last time is the same as the first of a
+/// plan for what this one leads to.
 fn spread(model: &mut Model<'_>, group: usize, refusals: &mut Refusals) {
-    let (mut begun, mut said) = (false, Vec::new());
+    let (mut begun, mut refused) = (false, Vec::new());
     for _ in 0..ROUNDS {
-        let (shed, of_load) = Shed::round(model, group, begun);
-        let (shed_bytes, of_bytes) = model.shed_bytes(group);
-        begun |= shed;
-        said = of_load;
-        said.extend(of_bytes);
-        if !shed && !shed_bytes {
+        let (load_moved, of_load) = shed_load::round(model, group, begun);
+        let (bytes_moved, of_bytes) = shed_bytes::round(model, group);
+        begun |= load_moved;
+        refused = of_load;
+        refused.extend(of_bytes);
+        if !load_moved && !bytes_moved {
             break;
         }
     }
-    said.extend(model.explain(group));
-    for (subject, reason) in said {
+    refused.extend(explain::what_stays(model, group));
+    for (subject, reason) in refused {
         refusals.add(subject, reason);
     }
 }
 
+/// Takes back what the moves have done to load and bytes of the shards.
 fn restore(model: &mut Model<'_>, before: &[[f64; 2]]) {
     for (shard, [load, bytes]) in model.shards.iter_mut().zip(before) {
         (shard.load, shard.bytes) = (*load, *bytes);
     }
 }
 
-/// Books what the drafts shift; returns how many partitions there are more then.
-fn apply(model: &mut Model<'_>, drafts: &[Draft]) -> i64 {
-    for shift in drafts.iter().flat_map(|draft| &draft.shifts) {
-        if let Some(shard) = model.shards.get_mut(shift.from) {
-            shard.load -= shift.load;
-            shard.bytes -= shift.bytes;
-        }
-        if let Some(shard) = model.shards.get_mut(shift.to) {
-            shard.load += shift.load;
-            shard.bytes += shift.bytes;
-        }
+/// Applies what the actions transfer; returns how many more partitions there are then.
+fn apply(model: &mut Model<'_>, actions: &[PlannedAction]) -> i64 {
+    for transfer in actions.iter().flat_map(|planned| &planned.transfers) {
+        let shard = &mut model.shards[transfer.from];
+        shard.load -= transfer.load;
+        shard.bytes -= transfer.bytes;
+        let shard = &mut model.shards[transfer.to];
+        shard.load += transfer.load;
+        shard.bytes += transfer.bytes;
     }
-    let steps = drafts.iter().map(|draft| &draft.action.step);
+    let steps = actions.iter().map(|planned| &planned.action.step);
     steps.map(|step| step.owners.len() as i64 - step.sources.len() as i64).sum()
 }
 
+/// Returns how many partitions there are with reshapes in flight counted as done.
 fn partitions(topology: &Topology, demand: &Demand) -> usize {
     let now: usize = topology.keyspaces().map(|keyspace| keyspace.partition_count()).sum();
     let begun = demand.in_flight.iter();

@@ -4,14 +4,15 @@ use crate::error::{Error, Result};
 use crate::heat::SplitOptions;
 use crate::heat::split_advice::within;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-/// Who decides that a plan is carried out. Plans are the same under each.
+/// Who decides that a plan is carried out. The policy makes no difference to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// Plans are made when they are asked for.
     Manual,
-    /// Plans are made all the time and shown; somebody may carry them out.
+    /// Plans are made all the time and shown; the operator may carry them out.
     #[default]
     Suggest,
     /// Plans are made all the time and carried out.
@@ -38,7 +39,7 @@ pub struct RebalanceOptions {
     /// Less load than this, over all shards of a zone, is noise, in operations a second.
     /// Default: 100; not negative.
     pub load_min: f64,
-    /// Bytes are left alone until the shards of a zone have so many on average. Default: 64 MiB.
+    /// Bytes are left alone until the shards of a zone have this many on average. Default: 64 MiB.
     pub bytes_min: u64,
     /// How long a partition rests after a reshape, in milliseconds. Default: 60,000.
     pub cool_down_ms: u64,
@@ -53,15 +54,15 @@ pub struct RebalanceOptions {
     pub merge_load_max: f64,
     /// The most bytes that a merged partition may have. Default: 64 MiB.
     pub merge_bytes_max: u64,
-    /// A shard with so many partitions gets no more. Default: 256; 1 to 65,536.
+    /// A shard with this many partitions gets no more. Default: 256; 1 to 65,536.
     pub partitions_per_shard_max: u32,
     /// The most actions in a plan, those that matter most first; 0 is no limit. Default: 64.
     pub actions_max: usize,
-    /// When a partition is cut.
+    /// When a partition is split.
     pub split: SplitOptions,
     /// How often a plan is made, in milliseconds. Default: 5000; 10 to 86,400,000.
     pub interval_ms: u64,
-    /// How many reshapes of plans may be under way at once. Default: 2; 1 to 64.
+    /// How many reshapes of plans may be in flight at once. Default: 2; 1 to 64.
     pub reshapes_max: usize,
 }
 
@@ -122,7 +123,12 @@ impl RebalanceOptions {
         )))
     }
 
-    /// How many times its fair share of bytes a shard may have after a plan.
+    /// Whether a partition that was reshaped so long ago must still rest.
+    pub(super) fn cools_down(&self, rested: &Duration) -> bool {
+        rested.as_millis() < self.cool_down_ms.into()
+    }
+
+    /// Returns how many times its fair share of bytes a shard may have after a plan.
     pub(super) fn bytes_imbalance_goal(&self) -> f64 {
         1.0 + (self.bytes_imbalance_start - 1.0) / 2.0
     }

@@ -1,77 +1,71 @@
 //! The order of actions, and how many of them a plan has.
 
-use super::compile::Draft;
-use super::model::{Model, times};
+use super::compile::PlannedAction;
+use super::model::Model;
+use super::numbered::Numbered;
 use super::refusal::{Reason, Refusals, Subject};
 
-impl Model<'_> {
-    /// Puts the drafts in an order in which no shard gets worse on the way than the worst of its
-    /// zone was, which is nearly the order that they are in: only something that was moved on to
-    /// a shard that had itself been relieved meanwhile must wait for that. Drafts that wait for
-    /// each other are left for the next plan. The shards are as they were, and are so again.
-    pub(super) fn order(&mut self, drafts: Vec<Draft>) -> Vec<Draft> {
-        let before: Vec<f64> = self.shards.iter().map(|shard| shard.load).collect();
-        let worst: Vec<f64> = (0..self.groups)
-            .map(|group| {
-                let members = self.shards.iter().filter(|it| it.group == group && !it.draining);
-                let worst = members.map(|it| times(it.load, it.fair_load)).fold(0.0, f64::max);
-                worst.max(self.options.imbalance_goal) + 1e-9
-            })
-            .collect();
-        let mut ordered = Vec::with_capacity(drafts.len());
-        let mut waiting = drafts;
-        loop {
-            let count = waiting.len();
-            let mut still = Vec::new();
-            for draft in waiting {
-                self.shift_load(&draft, 1.0);
-                if self.is_in_bounds(&draft, &worst) {
-                    ordered.push(draft);
-                } else {
-                    self.shift_load(&draft, -1.0);
-                    still.push(draft);
-                }
-            }
-            waiting = still;
-            if waiting.is_empty() || waiting.len() == count {
-                break;
+/// Puts actions in an order in which no shard gets worse on the way than the worst of its group
+/// was, which is nearly the order that they are in: only something that was moved on to a shard
+/// that had itself been relieved meanwhile must wait for that. Actions that wait for each other are
+/// left for the next plan. The shards are as they were before, and are so again afterwards.
+pub(super) fn ordered(model: &mut Model<'_>, actions: Vec<PlannedAction>) -> Vec<PlannedAction> {
+    let before: Vec<f64> = model.shards.iter().map(|shard| shard.load).collect();
+    let worst: Numbered<f64> = (0..model.groups).map(|group| bound(model, group)).collect();
+    let mut ordered = Vec::with_capacity(actions.len());
+    let mut waiting = actions;
+    loop {
+        let count = waiting.len();
+        let mut still = Vec::new();
+        for action in waiting {
+            shift_load(model, &action, 1.0);
+            if is_in_bounds(model, &action, &worst) {
+                ordered.push(action);
+            } else {
+                shift_load(model, &action, -1.0);
+                still.push(action);
             }
         }
-        for (shard, load) in self.shards.iter_mut().zip(before) {
-            shard.load = load;
-        }
-        ordered
-    }
-
-    fn shift_load(&mut self, draft: &Draft, sign: f64) {
-        for shift in &draft.shifts {
-            for (shard, load) in [(shift.from, -shift.load), (shift.to, shift.load)] {
-                self.shards.get_mut(shard).into_iter().for_each(|it| it.load += sign * load);
-            }
+        waiting = still;
+        if waiting.is_empty() || waiting.len() == count {
+            break;
         }
     }
-
-    fn is_in_bounds(&self, draft: &Draft, worst: &[f64]) -> bool {
-        // Loads that are noise may lie anywhere.
-        let noise = |group| self.group_load(group) < self.options.load_min;
-        draft.shifts.iter().all(|shift| {
-            let Some(shard) = self.shards.get(shift.to) else { return false };
-            let most = worst.get(shard.group).copied().unwrap_or(0.0);
-            shift.load <= 0.0 || shard.load_times() <= most || noise(shard.group)
-        })
+    for (shard, load) in model.shards.iter_mut().zip(before) {
+        shard.load = load;
     }
+    ordered
+}
 
-    pub(super) fn group_load(&self, group: usize) -> f64 {
-        let members = self.shards.iter().filter(|it| it.group == group && !it.draining);
-        members.map(|shard| shard.load).sum()
+/// Returns how many times its fair share a shard of a group may have on the way.
+fn bound(model: &Model<'_>, group: usize) -> f64 {
+    let members = model.members(group).into_iter();
+    let worst = members.map(|shard| model.shards[shard].load_times()).fold(0.0, f64::max);
+    worst.max(model.options.imbalance_goal) + 1e-9
+}
+
+fn shift_load(model: &mut Model<'_>, action: &PlannedAction, sign: f64) {
+    for transfer in &action.transfers {
+        model.shards[transfer.from].load -= sign * transfer.load;
+        model.shards[transfer.to].load += sign * transfer.load;
     }
 }
 
-/// Leaves out what a plan may not have.
-pub(super) fn limit(drafts: &mut Vec<Draft>, most: usize, refusals: &mut Refusals) {
-    let left_out = drafts.len().saturating_sub(most);
+/// Whether the receivers of an action are no worse than `worst`, the bound of each group.
+fn is_in_bounds(model: &Model<'_>, action: &PlannedAction, worst: &Numbered<f64>) -> bool {
+    // Loads that are noise may lie anywhere.
+    let is_noise = |group| model.group_load(group) < model.options.load_min;
+    action.transfers.iter().all(|transfer| {
+        let shard = &model.shards[transfer.to];
+        transfer.load <= 0.0 || shard.load_times() <= worst[shard.group] || is_noise(shard.group)
+    })
+}
+
+/// Leaves out what exceeds the number of actions that a plan may have.
+pub(super) fn limit(actions: &mut Vec<PlannedAction>, most: usize, refusals: &mut Refusals) {
+    let left_out = actions.len().saturating_sub(most);
     if most > 0 && left_out > 0 {
-        drafts.truncate(most);
+        actions.truncate(most);
         refusals.add(Subject::Plan, Reason::ManyActions { left_out, most });
     }
 }

@@ -1,6 +1,7 @@
-//! Who takes something, the coolest first.
+//! Candidate receivers of a piece, ordered by their load relative to what they should have.
 
 use super::model::{Model, Piece, Purpose};
+use super::numbered::Numbered;
 use super::refusal::Reason;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -28,14 +29,14 @@ impl Ord for Rank {
 
 /// The shards of a group and the load that each should have.
 pub(super) struct Receivers {
-    targets: Vec<f64>,
+    targets: Numbered<f64>,
     by_rank: BTreeSet<(Rank, usize)>,
     /// Whether there are enough bytes for their balance to matter.
     bytes_matter: bool,
 }
 
 impl Receivers {
-    pub(super) fn new(model: &Model<'_>, members: &[usize], targets: Vec<f64>) -> Self {
+    pub(super) fn new(model: &Model<'_>, members: &[usize], targets: Numbered<f64>) -> Self {
         let bytes_matter = model.bytes_matter(members);
         let mut receivers = Self { targets, by_rank: BTreeSet::new(), bytes_matter };
         receivers.by_rank = members.iter().map(|it| (receivers.rank(model, *it), *it)).collect();
@@ -43,45 +44,47 @@ impl Receivers {
     }
 
     pub(super) fn target(&self, shard: usize) -> f64 {
-        self.targets.get(shard).copied().unwrap_or(0.0)
+        self.targets[shard]
     }
 
-    /// How many fair shares a shard is above what it should have.
+    /// Returns how many fair shares a shard is above what it should have.
     pub(super) fn above(&self, model: &Model<'_>, shard: usize) -> f64 {
         self.rank(model, shard).0
     }
 
-    fn rank(&self, model: &Model<'_>, shard: usize) -> Rank {
-        let target = self.target(shard);
-        let above = model.shards.get(shard).map(|it| (it.load - target) / it.fair_load);
-        Rank(above.filter(|above| !above.is_nan()).unwrap_or(0.0))
+    fn rank(&self, model: &Model<'_>, number: usize) -> Rank {
+        let shard = &model.shards[number];
+        let above = (shard.load - self.target(number)) / shard.fair_load;
+        // Without any load, nothing is above nothing.
+        Rank(if above.is_nan() { 0.0 } else { above })
     }
 
-    /// How much load a shard may still get; negative if it has too much.
-    pub(super) fn room(&self, model: &Model<'_>, shard: usize) -> f64 {
-        let Some(it) = model.shards.get(shard) else { return 0.0 };
-        let band = (model.options.imbalance_goal - 1.0) * it.fair_load;
-        self.target(shard) + band - it.load
+    /// Returns how much load a shard may still get; negative if it has too much.
+    pub(super) fn room(&self, model: &Model<'_>, number: usize) -> f64 {
+        let shard = &model.shards[number];
+        let band = (model.options.imbalance_goal - 1.0) * shard.fair_load;
+        self.target(number) + band - shard.load
     }
 
-    /// Books a piece to another shard.
+    /// Moves a piece to another shard for its load.
     pub(super) fn give(&mut self, model: &mut Model<'_>, piece: usize, to: usize) {
-        let Some(from) = model.pieces.get(piece).map(|piece| piece.owner) else { return };
+        let from = model.pieces[piece].owner;
         for shard in [from, to] {
             self.by_rank.remove(&(self.rank(model, shard), shard));
         }
-        model.give(piece, to, Purpose::Load);
+        model.move_piece(piece, to, Purpose::Load);
         for shard in [from, to] {
             self.by_rank.insert((self.rank(model, shard), shard));
         }
     }
 
-    /// The coolest shards that could get another partition, but for its load.
+    /// Returns the coolest shards, which could get another partition if it had no load.
     pub(super) fn coolest(&self, donor: usize) -> impl Iterator<Item = usize> {
         self.by_rank.iter().map(|(_, shard)| *shard).filter(move |it| *it != donor).take(ASKED)
     }
 
-    /// The coolest shard that can take a piece; one that gets too many bytes only if no other can.
+    /// Returns the coolest shard that can take a piece; one that gets too many bytes only if no
+    /// other can.
     ///
     /// # Errors
     ///
@@ -96,6 +99,7 @@ impl Receivers {
                 None => full = full.or(Some(shard)),
             }
         }
+        // A shard that is alone in its group has no room anywhere else.
         full.ok_or(reason.unwrap_or(Reason::NoRoom { load: piece.load, room: 0.0 }))
     }
 
@@ -104,36 +108,24 @@ impl Receivers {
         if piece.load > room {
             return Some(Reason::NoRoom { load: piece.load, room });
         }
-        model.cannot_hold(piece, shard)
+        why_not_hold(model, piece, shard)
     }
 
-    fn bytes_fit(&self, model: &Model<'_>, piece: &Piece, shard: usize) -> bool {
-        let Some(it) = model.shards.get(shard) else { return false };
-        let most = it.fair_bytes * model.options.bytes_imbalance_start;
-        !self.bytes_matter || it.bytes + piece.bytes <= most
+    fn bytes_fit(&self, model: &Model<'_>, piece: &Piece, number: usize) -> bool {
+        let shard = &model.shards[number];
+        let most = shard.fair_bytes * model.options.bytes_imbalance_start;
+        !self.bytes_matter || shard.bytes + piece.bytes <= most
     }
 }
 
-impl Model<'_> {
-    /// What keeps a shard from holding a piece, whatever its load.
-    pub(super) fn cannot_hold(&self, piece: &Piece, shard: usize) -> Option<Reason> {
-        let shard = self.shards.get(shard)?;
-        let most = self.options.partitions_per_shard_max;
-        if shard.partitions >= most {
-            return Some(Reason::ManyPartitions { most });
-        }
-        let comes_home = self
-            .source(piece)
-            .is_some_and(|it| self.shards.get(it.owner).is_some_and(|owner| owner.id == shard.id));
-        (piece.bytes > shard.space && !comes_home).then(|| Reason::NoSpace {
-            bytes: piece.bytes as u64,
-            free: shard.space.max(0.0) as u64,
-        })
+/// Returns what keeps a shard from holding a piece, whatever its load.
+pub(super) fn why_not_hold(model: &Model<'_>, piece: &Piece, number: usize) -> Option<Reason> {
+    let shard = &model.shards[number];
+    let most = model.options.partitions_per_shard_max;
+    if shard.partitions >= most {
+        return Some(Reason::ManyPartitions { most });
     }
-
-    pub(super) fn bytes_matter(&self, members: &[usize]) -> bool {
-        let bytes: f64 =
-            members.iter().filter_map(|it| self.shards.get(*it)).map(|it| it.bytes).sum();
-        bytes >= self.options.bytes_min as f64 * members.len() as f64 && bytes > 0.0
-    }
+    let comes_home = model.source_of(piece).owner == number;
+    (piece.bytes > shard.space && !comes_home)
+        .then(|| Reason::NoSpace { bytes: piece.bytes as u64, free: shard.space.max(0.0) as u64 })
 }

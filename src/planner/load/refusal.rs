@@ -9,13 +9,16 @@ use std::fmt;
 /// How many refusals are listed; those beyond are counted.
 const REFUSALS_MAX: usize = 64;
 
-/// Something that was considered and not done. As text, one line.
+/// How many pieces or partitions of a shard are refused by name.
+pub(super) const EXPLAINED: usize = 4;
+
+/// Something that was considered and not done. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// To what.
+    /// What it is about.
     pub subject: Subject,
-    /// Why not.
+    /// Why it was not done.
     pub reason: Reason,
 }
 
@@ -34,13 +37,13 @@ pub enum Subject {
     Plan,
 }
 
-/// Why something was not done, with the figures. Loads are in operations a second, shares from 0
-/// to 1, times of a shard's fair share.
+/// Why something was not done, with the figures. Loads are in operations a second, shares go from 0
+/// to 1, times are multiples of a shard's fair share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The shard is the worst, and not bad enough to begin.
+    /// The shard is the worst, and not bad enough to begin with.
     Balanced {
         /// How many times its fair share it has.
         times: f64,
@@ -68,21 +71,21 @@ pub enum Reason {
         /// The shard's fair share.
         fair: f64,
     },
-    /// The partition would have to be cut, and its profile says too little about where.
+    /// The partition would have to be split, and its profile says too little about where.
     NoProfile {
         /// What the profile is worth, in samples of equal weight.
         samples: f64,
         /// The least there should be.
         wanted: u32,
     },
-    /// The partition would have to be cut, and every cut that fits cuts too many scans.
+    /// The partition would have to be split, and every split point that fits cuts too many scans.
     CutsScans {
-        /// The least share of the scans that a cut would cut.
+        /// The least share of the scans that a split would cut.
         scans_cut: f64,
         /// The most that is allowed.
         most: f64,
     },
-    /// The partition is too small a load to be cut, and nobody has room for all of it.
+    /// The partition has too little load to be split, and no shard has room for all of it.
     LittleToCut {
         /// The load.
         load: f64,
@@ -115,12 +118,13 @@ pub enum Reason {
         /// How long it rests, in milliseconds.
         wanted_ms: u64,
     },
-    /// A reshape of the partition is under way.
-    UnderWay {
+    /// A reshape of the partition is in flight.
+    #[serde(rename = "under_way")]
+    InFlight {
         /// The load.
         load: f64,
     },
-    /// The shard is on its way out: what it has is moved by the job that drains it.
+    /// The shard is draining: what it has is moved by the job that drains it.
     Draining {
         /// How many partitions it has.
         partitions: u32,
@@ -149,7 +153,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Its short name, by which refusals beyond the list are counted.
+    /// Returns its short name, by which refusals beyond the list are counted.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -164,7 +168,7 @@ impl Reason {
             Self::NoSpace { .. } => "no_space",
             Self::ManyPartitions { .. } => "many_partitions",
             Self::CoolsDown { .. } => "cools_down",
-            Self::UnderWay { .. } => "under_way",
+            Self::InFlight { .. } => "under_way",
             Self::Draining { .. } => "draining",
             Self::NoBytesMove { .. } => "no_bytes_move",
             Self::NothingToMerge { .. } => "nothing_to_merge",
@@ -173,7 +177,7 @@ impl Reason {
     }
 }
 
-/// Refusals in the making.
+/// Refusals so far.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     pub(super) listed: Vec<Refusal>,
@@ -255,7 +259,7 @@ impl fmt::Display for Reason {
             Self::CoolsDown { rested_ms, wanted_ms } => {
                 write!(f, "reshaped {rested_ms} ms ago, and it rests for {wanted_ms} ms")
             }
-            Self::UnderWay { load } => {
+            Self::InFlight { load } => {
                 write!(f, "{load:.1} operations a second; a reshape of it is under way")
             }
             Self::Draining { partitions } => {
@@ -290,7 +294,7 @@ mod tests {
     #[test]
     fn a_reason_is_counted_under_the_name_that_it_is_listed_with() {
         let reasons = [
-            Reason::UnderWay { load: 1.0 },
+            Reason::InFlight { load: 1.0 },
             Reason::Draining { partitions: 1 },
             Reason::CoolsDown { rested_ms: 1, wanted_ms: 2 },
             Reason::NothingToMerge { partitions: 2, goal: 1 },
