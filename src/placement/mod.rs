@@ -1,13 +1,13 @@
-//! Where a key lives: pure values that map keys to partitions, without disks, clocks or threads.
+//! Placement: pure values that map keys to partitions, without disks, clocks or threads.
 //!
-//! - [`Ring`] divides the `u64` tokens of a hash keyspace into arcs and gives each arc a shard.
+//! - [`Ring`] divides the `u64` tokens of a hash keyspace into arcs, each owned by a shard.
 //! - [`RangeMap`] divides the keys of a range keyspace into ranges.
-//! - [`TokenFunction`] and [`HashPart`] say which token a key has.
+//! - [`TokenFunction`] and [`HashPart`] determine the token of a key.
 //! - [`PartitionRange`] is what a partition covers: an arc's [`TokenRange`] or a range's [`KeyRange`].
 //!
 //! Every value here is immutable: an edit returns a new value and leaves the old one to its
 //! readers. Lookups neither allocate nor fail. All of them can be serialised, and decoding checks
-//! every invariant, so a value that exists is a value that holds.
+//! every invariant, so every value is valid.
 //!
 //! ```
 //! use annulus::ShardId;

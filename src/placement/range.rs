@@ -1,4 +1,4 @@
-//! What a partition covers.
+//! Ranges: what a partition covers.
 
 use super::Token;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ impl TokenRange {
     /// All tokens.
     pub const WHOLE: Self = Self::new(Token(0), None);
 
-    /// From `start` up to, not including, `end`.
+    /// Returns the range from `start` up to, not including, `end`.
     #[must_use]
     pub const fn new(start: Token, end: Option<Token>) -> Self {
         Self { start, end }
@@ -46,7 +46,7 @@ impl TokenRange {
         self.end.is_some_and(|end| end <= self.start)
     }
 
-    /// How many tokens lie inside, from 0 to 2^64.
+    /// Returns how many tokens lie inside, from 0 to 2^64.
     #[must_use]
     pub fn width(&self) -> u128 {
         self.end_u128().saturating_sub(u128::from(self.start.0))
@@ -90,13 +90,13 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// From `start` up to, not including, `end`.
+    /// Returns the range from `start` up to, not including, `end`.
     #[must_use]
     pub fn new<K: AsRef<[u8]>>(start: K, end: Option<K>) -> Self {
         Self { start: start.as_ref().into(), end: end.map(|end| end.as_ref().into()) }
     }
 
-    /// All keys.
+    /// Returns the range of all keys.
     #[must_use]
     pub fn whole() -> Self {
         Self::new("", None)
@@ -182,7 +182,7 @@ pub enum PartitionRange {
 }
 
 impl PartitionRange {
-    /// Whether `key` lies inside. `token_of` gives the key's token and is called only for a range
+    /// Whether `key` lies inside. `token_of` returns the key's token and is called only for a range
     /// of tokens.
     #[inline]
     #[must_use]
@@ -202,7 +202,7 @@ impl PartitionRange {
         }
     }
 
-    /// How many tokens lie inside; `None` for a range of keys, which cannot be counted.
+    /// Returns how many tokens lie inside; `None` for a range of keys, which cannot be counted.
     #[must_use]
     pub fn width(&self) -> Option<u128> {
         match self {

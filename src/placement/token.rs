@@ -1,4 +1,4 @@
-//! From a key to its place on the ring.
+//! Tokens: from a key to its position on the ring.
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -57,8 +57,8 @@ pub enum TokenFunction {
     /// XXH3 with 64 bits of output (Collet, <https://github.com/Cyan4973/xxHash>), as xxHash 0.8
     /// defines it.
     Xxh3 {
-        /// Give each store a secret seed of its own when its keys come from people who might
-        /// choose them to collide.
+        /// Should be a secret of each store when its keys come from people who might choose them to
+        /// collide.
         seed: u64,
     },
 }
@@ -71,7 +71,7 @@ impl Default for TokenFunction {
 }
 
 impl TokenFunction {
-    /// The token of `bytes`. Costs some nanoseconds for a short key, then about a nanosecond for
+    /// Returns the token of `bytes`. Costs some nanoseconds for a short key, then about a nanosecond for
     /// every 10 bytes; allocates nothing.
     #[inline]
     #[must_use]
@@ -121,7 +121,7 @@ pub enum HashPart {
 }
 
 impl HashPart {
-    /// The part of `key` to hash. Takes time linear in the key at most; allocates nothing.
+    /// Returns the part of `key` to hash. Takes time linear in the key at most; allocates nothing.
     ///
     /// ```
     /// use annulus::placement::HashPart;
@@ -136,8 +136,8 @@ impl HashPart {
         self.fixed_by_prefix(key).unwrap_or(key)
     }
 
-    /// The hashed part that all keys beginning with `prefix` share, if the prefix decides it. Then
-    /// a scan of that prefix asks one partition; with `None` it must ask all of them.
+    /// Returns the hashed part that all keys beginning with `prefix` share, if the prefix decides it.
+    /// Then a scan of that prefix reads one partition; with `None` it must read all of them.
     ///
     /// ```
     /// use annulus::placement::HashPart;

@@ -1,10 +1,10 @@
-//! Which partitions a range of keys needs.
+//! The partitions that a range of keys needs.
 
 use super::RangeMap;
 use std::ops::{Bound, Range, RangeBounds};
 
 impl RangeMap {
-    /// The partitions that can hold a key within `bounds`: no more and no fewer. Empty if no key
+    /// Returns the partitions that can hold a key within `bounds`: no more and no fewer. Empty if no key
     /// is within, even if the end lies before the start. Costs two lookups.
     ///
     /// ```

@@ -4,7 +4,7 @@ use super::{RangeMap, keys};
 use crate::error::{Error, ErrorKind, Result};
 
 impl RangeMap {
-    /// This map with one boundary more: the partition that holds `key` becomes two, of which the
+    /// Returns this map with one more boundary: the partition that holds `key` becomes two, of which the
     /// second begins with it. O(boundaries + their bytes).
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl RangeMap {
         Self::new(before.chain([key]).chain(after))
     }
 
-    /// This map with one boundary fewer: the partition that begins with `key` becomes part of the
+    /// Returns this map with one boundary fewer: the partition that begins with `key` becomes part of the
     /// one before it. O(boundaries + their bytes).
     ///
     /// # Errors
@@ -56,14 +56,14 @@ impl RangeMap {
         Ok(Self::from_keys(keys.finish()))
     }
 
-    /// This map with the `count` partitions from `first` on replaced by one more than `cuts`,
-    /// which begin where the first of them did and at each of `cuts`.
-    /// O(boundaries + their bytes), however many are replaced.
+    /// Returns this map with the `count` partitions from `first` on replaced by new ones, which begin
+    /// where the first of them did and at each of `split_points`. O(boundaries + their bytes),
+    /// however many are replaced.
     ///
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there are no such partitions;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, or the cuts do not ascend
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, or the split points do not ascend
     /// strictly inside the partitions.
     ///
     /// ```
@@ -90,7 +90,7 @@ impl RangeMap {
         }
         let mut keys = keys::Builder::default();
         self.boundaries().take(first).try_for_each(|boundary| keys.push(boundary))?;
-        split_points.into_iter().try_for_each(|cut| keys.push(cut.as_ref()))?;
+        split_points.into_iter().try_for_each(|point| keys.push(point.as_ref()))?;
         self.boundaries().skip(end - 1).try_for_each(|boundary| keys.push(boundary))?;
         Ok(Self::from_keys(keys.finish()))
     }

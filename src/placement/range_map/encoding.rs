@@ -1,20 +1,21 @@
-//! A range map as it is stored.
+//! The encoding of a range map.
 
 use super::{RangeMap, keys};
 use crate::error::{Error, Result};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a decoded map is checked from. The search tree is left out and built again. A
-/// boundary has at least two bytes here, so from `n` bytes at most `42 n` bytes of map come to be.
+/// boundary has at least two bytes here, so `n` bytes decode to at most `42 n` bytes of map.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "RangeMap")]
-pub(super) struct Wire {
+struct Wire {
     lengths: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl From<RangeMap> for Wire {
-    fn from(map: RangeMap) -> Self {
+impl From<&RangeMap> for Wire {
+    fn from(map: &RangeMap) -> Self {
         let (bytes, lengths) = map.keys.parts();
         Self { lengths: lengths.collect(), bytes: bytes.to_vec() }
     }
@@ -37,5 +38,18 @@ impl TryFrom<Wire> for RangeMap {
             return Err(Error::invalid("a range map has bytes after its last boundary"));
         }
         Ok(Self::from_keys(keys.finish()))
+    }
+}
+
+impl Serialize for RangeMap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire::from(self).serialize(serializer)
+    }
+}
+
+/// Checks every invariant: what breaks one is an error.
+impl<'de> Deserialize<'de> for RangeMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }

@@ -1,9 +1,10 @@
-//! The boundaries, one after the other in one piece of memory.
+//! The boundaries of a range map, one after the other in one piece of memory.
 
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// The most keys, and the most bytes of one. The search tree counts in 32 bits, with some to spare.
+/// The most keys, and the most bytes of one. The search tree counts in 32 bits, of which it needs
+/// some otherwise.
 const COUNT_MAX: usize = 1 << 30;
 const LEN_MAX: usize = 1 << 30;
 
@@ -20,21 +21,27 @@ impl Keys {
         self.ends.len()
     }
 
+    /// Returns the key with this index; `None` if there is none.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "ends ascend up to the number of bytes")]
     pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)?;
-        let start = match index.checked_sub(1) {
-            Some(before) => *self.ends.get(before)?,
-            None => 0,
-        };
-        self.bytes.get(start..end)
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.bytes[start..end])
+    }
+
+    /// Returns the key with this index, which must be below their number.
+    #[inline]
+    #[expect(clippy::expect_used, reason = "indices come from the keys themselves")]
+    pub(super) fn at(&self, index: usize) -> &[u8] {
+        self.get(index).expect("an index of a key")
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator + '_ {
-        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+        (0..self.len()).map(|index| self.at(index))
     }
 
-    /// How many keys are not greater than `key`, by a plain binary search.
+    /// Returns how many keys are not greater than `key`, by a plain binary search.
     pub(super) fn rank(&self, key: &[u8]) -> usize {
         self.rank_among(0, self.len(), key)
     }
@@ -43,7 +50,7 @@ impl Keys {
     pub(super) fn rank_among(&self, mut low: usize, mut high: usize, key: &[u8]) -> usize {
         while low < high {
             let middle = low.midpoint(high);
-            if self.get(middle).is_some_and(|boundary| boundary <= key) {
+            if self.at(middle) <= key {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -52,13 +59,13 @@ impl Keys {
         low
     }
 
-    /// The bytes of all keys, and the length of each.
+    /// Returns the bytes of all keys, and the length of each.
     pub(super) fn parts(&self) -> (&[u8], impl ExactSizeIterator<Item = usize> + '_) {
         (&self.bytes, self.iter().map(<[u8]>::len))
     }
 }
 
-/// How many bytes two keys have in common from the start.
+/// Returns how many bytes two keys have in common from the start.
 pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
@@ -73,10 +80,12 @@ pub(super) struct Builder {
 }
 
 impl Builder {
+    /// Adds a key that is greater than the ones before.
+    #[expect(clippy::indexing_slicing, reason = "the last key begins within the bytes")]
     pub(super) fn push(&mut self, key: &[u8]) -> Result<()> {
         let number = self.ends.len() + 1;
         // The first key needs no case of its own: it is compared with the empty key.
-        let last = self.bytes.get(self.last..).unwrap_or_default();
+        let last = &self.bytes[self.last..];
         if key <= last {
             let (key, last) = (key.escape_ascii(), last.escape_ascii());
             return Err(Error::invalid(if number == 1 {

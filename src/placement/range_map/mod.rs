@@ -11,7 +11,6 @@ use super::KeyRange;
 use crate::error::{Error, Result};
 use keys::Keys;
 use search::Heads;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The keys of a range keyspace, divided at `n` boundaries into `n + 1` partitions.
@@ -36,15 +35,14 @@ use std::fmt;
 /// assert_eq!(map.range(1).unwrap().to_string(), r#""user/h".."user/q""#);
 /// # Ok::<(), annulus::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "encoding::Wire", into = "encoding::Wire")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RangeMap {
     keys: Keys,
     heads: Heads,
 }
 
 impl RangeMap {
-    /// A map with these boundaries. O(boundaries + their bytes).
+    /// Returns a map with these boundaries. O(boundaries + their bytes).
     ///
     /// # Errors
     ///
@@ -59,7 +57,7 @@ impl RangeMap {
         Ok(Self::from_keys(keys.finish()))
     }
 
-    /// A map with one partition, which has all keys.
+    /// Returns a map with one partition, which has all keys.
     #[must_use]
     pub fn whole() -> Self {
         Self::from_keys(keys::Builder::default().finish())
@@ -70,7 +68,7 @@ impl RangeMap {
         Self { keys, heads }
     }
 
-    /// The index of the partition that holds `key`: the number of boundaries not greater than it.
+    /// Returns the index of the partition that holds `key`: the number of boundaries not greater than it.
     /// O(key length + log boundaries); allocates nothing.
     #[inline]
     #[must_use]
@@ -78,33 +76,33 @@ impl RangeMap {
         self.heads.rank(&self.keys, key)
     }
 
-    /// How many partitions there are: one more than boundaries.
+    /// Returns how many partitions there are: one more than boundaries.
     #[expect(clippy::len_without_is_empty, reason = "there is always a partition")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len() + 1
     }
 
-    /// The first key of the partition `index`, or `None` if there are not so many.
+    /// Returns the first key of the partition `index`; `None` if there is none.
     #[must_use]
     pub fn start(&self, index: usize) -> Option<&[u8]> {
         index.checked_sub(1).map_or(Some(&[]), |boundary| self.keys.get(boundary))
     }
 
-    /// The keys of the partition `index`, or `None` if there are not so many.
+    /// Returns the keys of the partition `index`; `None` if there is none.
     #[must_use]
     pub fn range(&self, index: usize) -> Option<KeyRange> {
         Some(KeyRange::new(self.start(index)?, self.keys.get(index)))
     }
 
-    /// The boundaries in order.
+    /// Returns the boundaries in order.
     pub fn boundaries(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator + '_ {
         self.keys.iter()
     }
 
     /// Checks every invariant: the boundaries are not empty and ascend strictly, so that the
     /// partitions tile all keys, and lookups agree with a plain binary search on and
-    /// around every boundary. A map holds them from the start; `verify` and tests ask again.
+    /// around every boundary. A map keeps them from the start; `verify` and tests check again.
     /// O(boundaries × (log boundaries + their length)).
     ///
     /// # Errors

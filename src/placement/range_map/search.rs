@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// keys, section 3.6). Heads of one node lie side by side, sorted, each once. A head that several
 /// keys share leads to a child node that looks at what follows it, so long common prefixes cost one
 /// step and not one comparison of whole keys for each halving. A head of one key has the
-/// following eight bytes beside it, which mostly decide without a look at the key itself.
+/// following eight bytes next to it, which mostly decide without a look at the key itself.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Heads {
     /// The first one is the root. None if there are no keys.
@@ -76,8 +76,9 @@ impl Heads {
         }
     }
 
-    /// How many keys are not greater than `key`.
+    /// Returns how many keys are not greater than `key`.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "a node has a range of heads, and as many entries")]
     pub(super) fn rank(&self, keys: &Keys, key: &[u8]) -> usize {
         let mut index = 0;
         let mut depth = 0;
@@ -91,9 +92,9 @@ impl Heads {
             let head = head_at(key, depth);
             depth += HEAD;
             let range = node.heads_first as usize..node.heads_end as usize;
-            let heads = self.heads.get(range.clone()).unwrap_or_default();
+            let heads = &self.heads[range.clone()];
             let below = lower_bound(heads, head);
-            let entries = self.entries.get(range).unwrap_or_default();
+            let entries = &self.entries[range];
             let (Some(&found), Some(entry)) = (heads.get(below), entries.get(below)) else {
                 return node.end as usize;
             };
@@ -119,11 +120,12 @@ impl Heads {
 }
 
 impl Node {
-    /// The rank of `key` if it does not have the prefix.
+    /// Returns the rank of `key` if it does not have the prefix.
     #[inline(never)]
+    #[expect(clippy::indexing_slicing, reason = "the first key of a node has its prefix")]
     fn leave_out_prefix(&self, keys: &Keys, key: &[u8], depth: usize) -> Option<u32> {
-        let first = keys.get(self.first as usize).unwrap_or_default();
-        let prefix = first.get(depth..depth + self.prefix_len).unwrap_or_default();
+        let prefix = &keys.at(self.first as usize)[depth..depth + self.prefix_len];
+        // A key may end before the prefix begins.
         let rest = key.get(depth..).unwrap_or_default();
         if rest.starts_with(prefix) {
             return None;
@@ -172,11 +174,7 @@ struct Builder<'k> {
 }
 
 impl Builder<'_> {
-    fn key(&self, index: usize) -> &[u8] {
-        self.keys.get(index).unwrap_or_default()
-    }
-
-    /// Gives keys a node; returns its index.
+    /// Plans a node for some keys; returns its index.
     fn plan(&mut self, first: usize, end: usize, depth: usize) -> u32 {
         self.groups.push_back(Group { first, end, depth });
         self.node_count += 1;
@@ -185,7 +183,7 @@ impl Builder<'_> {
 
     fn add_node(&mut self, group: &Group) {
         let Group { first, end, depth } = *group;
-        let tail = |index| self.key(index).get(depth..).unwrap_or_default();
+        let tail = |index| self.keys.at(index).get(depth..).unwrap_or_default();
         let prefix_len =
             if end - first > 1 { common_prefix(tail(first), tail(end - 1)) } else { 0 };
         let prefix_len = prefix_len - prefix_len % HEAD;
@@ -205,11 +203,11 @@ impl Builder<'_> {
 
     /// Adds the head at `depth` of the key `first` and returns the first key with another one.
     fn add_head(&mut self, first: usize, end: usize, depth: usize) -> usize {
-        let head = head_at(self.key(first), depth);
+        let head = head_at(self.keys.at(first), depth);
         let same =
-            (first..end).take_while(|&index| head_at(self.key(index), depth) == head).count();
+            (first..end).take_while(|&index| head_at(self.keys.at(index), depth) == head).count();
         let after = depth + HEAD;
-        let len = self.key(first).len();
+        let len = self.keys.at(first).len();
         let next = if same == 1 {
             len as u32
         } else if len < after {
@@ -217,14 +215,14 @@ impl Builder<'_> {
         } else {
             CHILD | self.plan(first, first + same, after)
         };
-        let tail = head_at(self.key(first), after);
+        let tail = head_at(self.keys.at(first), after);
         self.heads.push(head);
         self.entries.push(Entry { first: first as u32, next, tail });
         first + same
     }
 }
 
-/// How many of `heads`, which ascend, are less than `head`. Each step keeps a quarter, after three
+/// Returns how many of `heads`, which ascend, are less than `head`. Each step keeps a quarter, after three
 /// loads that do not wait for each other, and has no branch that depends on them.
 #[inline]
 #[expect(
@@ -247,7 +245,7 @@ fn lower_bound(heads: &[u64], head: u64) -> usize {
     base + last.iter().map(|&other| usize::from(other < head)).sum::<usize>()
 }
 
-/// The eight bytes of `key` from `at` on as a number that compares like them, with zeros after the
+/// Returns the eight bytes of `key` from `at` on as a number that compares like them, with zeros after the
 /// end of the key.
 #[inline]
 fn head_at(key: &[u8], at: usize) -> u64 {
@@ -264,7 +262,7 @@ fn head_at(key: &[u8], at: usize) -> u64 {
     }
 }
 
-/// The head of a key of less than eight bytes.
+/// Returns the head of a key of less than eight bytes.
 fn short_head(key: &[u8], at: usize) -> u64 {
     let mut head = [0; HEAD];
     for (to, from) in head.iter_mut().zip(key.iter().skip(at)) {

@@ -1,12 +1,12 @@
-//! Boundaries for keys that are not divided yet.
+//! Boundaries for keys that are not partitioned yet.
 
 use super::RangeMap;
 use super::keys::common_prefix;
 
 impl RangeMap {
-    /// Up to `parts - 1` boundaries that divide `samples` into `parts` partitions of as equal
-    /// numbers as possible. The samples are in ascending order; a key that counts more is there
-    /// more often. Fewer boundaries come back when there are fewer samples or the same key fills
+    /// Returns up to `parts - 1` boundaries that divide `samples` into `parts` partitions of as equal
+    /// numbers as possible. The samples are in ascending order; a key that counts more
+    /// appears more often. Fewer boundaries are returned when there are fewer samples or the same key fills
     /// several parts. If the samples are not in order, the boundaries still are.
     ///
     /// Each boundary is the shortest key that separates the samples on its two sides (Bayer and
@@ -41,20 +41,22 @@ impl RangeMap {
     }
 }
 
-/// The two different adjacent samples that are nearest to the place before `at`.
+/// Returns the two different adjacent samples that are nearest to the position before `at`; `None`
+/// if all samples are equal.
 fn pair_near<K: AsRef<[u8]>>(samples: &[K], at: usize) -> Option<(&[u8], &[u8])> {
     let (before, after) = samples.split_at_checked(at)?;
     let key = after.first()?.as_ref();
     // The samples equal to `key`, which no boundary can divide.
     let first = before.partition_point(|sample| sample.as_ref() < key);
     let end = at + after.partition_point(|sample| sample.as_ref() <= key);
-    let cut = if first > 0 && at - first <= end - at || end == samples.len() { first } else { end };
+    let position =
+        if first > 0 && at - first <= end - at || end == samples.len() { first } else { end };
     let sample = |index: usize| samples.get(index).map(AsRef::as_ref);
-    let (one, other) = (sample(cut.checked_sub(1)?)?, sample(cut)?);
+    let (one, other) = (sample(position.checked_sub(1)?)?, sample(position)?);
     (one < other).then_some((one, other))
 }
 
-/// The shortest key that is greater than `one` and not greater than `other`.
+/// Returns the shortest key that is greater than `one` and not greater than `other`.
 fn separator<'k>(one: &[u8], other: &'k [u8]) -> &'k [u8] {
     other.get(..=common_prefix(one, other)).unwrap_or(other)
 }

@@ -1,10 +1,11 @@
-//! Exact proportional shares of a whole.
+//! Apportionment: exact proportional shares of a whole.
 
 /// Divides `total` in proportion to `weights`, to the last unit: each part is its exact quota
 /// rounded down or up, and the parts sum to `total`. The largest remainders are rounded up
 /// (Hamilton's method), of equal ones the first.
 ///
 /// `total` is at most 2^64 and each weight fits 32 bits, so nothing overflows.
+#[expect(clippy::indexing_slicing, reason = "there is a remainder for each part")]
 pub(super) fn apportion(total: u128, weights: impl Iterator<Item = u32> + Clone) -> Vec<u128> {
     let sum: u128 = weights.clone().map(u128::from).sum::<u128>().max(1);
     let mut parts = Vec::new();
@@ -17,9 +18,7 @@ pub(super) fn apportion(total: u128, weights: impl Iterator<Item = u32> + Clone)
     let missing = total - parts.iter().sum::<u128>();
     remainders.sort_unstable();
     for (_, index) in remainders.into_iter().take(missing as usize) {
-        if let Some(part) = parts.get_mut(index) {
-            *part += 1;
-        }
+        parts[index] += 1;
     }
     parts
 }

@@ -1,4 +1,4 @@
-//! New rings from old ones.
+//! Rings with other members or arcs.
 
 use super::builder::targets;
 use super::{Member, Ring};
@@ -7,7 +7,7 @@ use crate::id::ShardId;
 use crate::placement::Token;
 
 impl Ring {
-    /// This ring with one shard more.
+    /// Returns this ring with one more shard.
     ///
     /// Of a ring in balance, exactly the part that the new shard's weight asks for moves,
     /// all of it to the new shard: of `n` equal shards each gives 1/(n + 1) of what it owns. A
@@ -39,7 +39,7 @@ impl Ring {
         self.rebalance(&members, &targets, members.clone())
     }
 
-    /// This ring without a shard, whose space goes to the others in proportion to their weights.
+    /// Returns this ring without a shard, whose space goes to the others in proportion to their weights.
     ///
     /// Of a ring in balance, only the removed shard's space moves. Right after
     /// [`add_shard`](Self::add_shard) on a ring in balance this is its exact inverse: every
@@ -56,7 +56,7 @@ impl Ring {
         self.rebalance(&self.members, &targets, members)
     }
 
-    /// This ring with another weight for a shard. Of a ring in balance, exactly the difference
+    /// Returns this ring with another weight for a shard. Of a ring in balance, exactly the difference
     /// moves, and only from or to this shard. O(arcs log arcs).
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Ring {
         self.reweigh(shard, weight)?.balanced()
     }
 
-    /// This ring with a boundary at `at`, so that an arc becomes two of the same owner. O(arcs).
+    /// Returns this ring with a boundary at `at`, so that an arc becomes two of the same owner. O(arcs).
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Ring {
         self.with(self.members.clone(), starts, owners)
     }
 
-    /// This ring without the boundary between the arcs `left_index` and `left_index + 1`. O(arcs).
+    /// Returns this ring without the boundary between the arcs `left_index` and `left_index + 1`. O(arcs).
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Ring {
         self.with(self.members.clone(), starts, owners)
     }
 
-    /// This ring with another owner for the arc `index`. O(arcs).
+    /// Returns this ring with another owner for the arc `index`. O(arcs).
     ///
     /// # Errors
     ///
@@ -141,14 +141,14 @@ impl Ring {
         self.with(self.members.clone(), self.starts.to_vec(), owners)
     }
 
-    /// This ring with the `count` arcs from `first` on replaced by one more than `cuts`, which
-    /// begin where the first of them did and at each of `cuts`, and belong to `owners`. O(arcs),
-    /// however many are replaced.
+    /// Returns this ring with the `count` arcs from `first` on replaced by new ones, which begin where
+    /// the first of them did and at each of `split_points`, and belong to `owners`. O(arcs), however
+    /// many are replaced.
     ///
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there are no such arcs, or an owner is not in the ring;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, the cuts do not ascend
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, the split points do not ascend
     /// strictly inside the arcs, there is not one owner for each new arc, or the ring would have
     /// more than [`ARCS_MAX`](super::ARCS_MAX) arcs.
     ///
@@ -188,9 +188,9 @@ impl Ring {
         }
         owners.iter().try_for_each(|owner| self.members.require(*owner).map(drop))?;
         let (mut starts, mut all_owners) = (self.starts.to_vec(), self.owners.to_vec());
-        starts.splice(first + 1..end, split_points.iter().map(|cut| cut.0));
+        starts.splice(first + 1..end, split_points.iter().map(|point| point.0));
         all_owners.splice(first..end, owners.iter().copied());
-        // Cuts that do not ascend strictly inside the arcs are found by the check of the starts.
+        // Split points that do not ascend strictly inside the arcs are found by the check of the starts.
         self.with(self.members.clone(), starts, all_owners)
     }
 }

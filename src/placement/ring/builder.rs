@@ -1,4 +1,4 @@
-//! A ring from nothing.
+//! The first arcs of a ring.
 
 use super::apportion::apportion;
 use super::member::Members;
@@ -7,11 +7,18 @@ use super::{Member, Ring, check_arc_count};
 use crate::error::{Error, Result};
 use crate::placement::TokenFunction;
 
-/// How many arcs a shard gets by default. Each arc is a RocksDB column family, and each one more
-/// makes every read a little slower and every scan dearer, so few are better than many; with 4, a
-/// shard that leaves can hand its space to 8 neighbours without a cut. The balance does not depend
-/// on the number: a shard owns exactly its share of the tokens.
+/// How many arcs a shard gets by default. Each arc is a RocksDB column family, which makes every
+/// read a little slower and every scan more expensive, so few are better than many; with 4, a shard
+/// that leaves can give its tokens to 8 neighbours without a split. The balance does not depend on
+/// the number: a shard owns exactly its share of the tokens.
 pub const ARCS_PER_SHARD: u32 = 4;
+
+impl Ring {
+    /// Returns a builder of a ring, without shards.
+    pub fn builder() -> RingBuilder {
+        RingBuilder::default()
+    }
+}
 
 /// Builds a [`Ring`]; see [`Ring::builder`].
 #[derive(Debug, Clone)]
@@ -33,14 +40,14 @@ impl Default for RingBuilder {
 }
 
 impl RingBuilder {
-    /// How many arcs each shard gets unless its [`Member`] says otherwise: at least 1, by default
+    /// Sets how many arcs each shard gets unless its [`Member`] says otherwise: at least 1, by default
     /// [`ARCS_PER_SHARD`]. The ring keeps the number for shards added later.
     pub fn arcs_per_shard(mut self, arcs: u32) -> Self {
         self.arcs_per_shard = arcs;
         self
     }
 
-    /// The function that gives the tokens; [`TokenFunction::default`] by default.
+    /// Sets the function that turns keys into tokens; [`TokenFunction::default`] by default.
     pub fn token_function(mut self, function: TokenFunction) -> Self {
         self.token_function = function;
         self
@@ -82,15 +89,16 @@ impl RingBuilder {
     }
 }
 
-/// An arc before it has a place.
+/// An arc before it has a position.
 struct Unplaced {
     /// The middle of the arc's own part of the ring, if its shard's arcs were alone and even.
     middle: u64,
-    /// Its place among arcs with the same middle.
+    /// Its position among arcs with the same middle.
     rank: usize,
     segment: Segment,
 }
 
+/// Returns the arcs in the order in which they lie on the ring.
 fn interleave(members: &[Member], arcs_per_shard: u32) -> Vec<Segment> {
     let count = members.len();
     let targets = targets(members);
@@ -110,12 +118,12 @@ fn interleave(members: &[Member], arcs_per_shard: u32) -> Vec<Segment> {
     arcs.into_iter().map(|arc| arc.segment).collect()
 }
 
-/// How many tokens each member should own.
+/// Returns how many tokens each member should own.
 pub(super) fn targets(members: &[Member]) -> Vec<u128> {
     apportion(1 << 64, members.iter().map(|member| member.weight))
 }
 
-/// The place of `item` in row `row` of a Latin square of `count` items in which neighbours differ
+/// Returns the position of `item` in row `row` of a Latin square of `count` items in which neighbours differ
 /// from row to row (Williams 1949: row `r` is r, r+1, r-1, r+2, r-2, … modulo `count`). In plain
 /// rotation each shard would always follow the same one, and could leave only to that.
 fn williams(item: usize, row: usize, count: usize) -> usize {

@@ -1,4 +1,4 @@
-//! What changes owner between two rings.
+//! Differences between two rings.
 
 use super::{Ring, RingArc};
 use crate::id::ShardId;
@@ -19,7 +19,7 @@ pub struct Moved {
 }
 
 impl Ring {
-    /// What changes owner from this ring to `new`: in token order, without overlaps, adjacent ranges
+    /// Returns what changes owner from this ring to `new`: in token order, without overlaps, adjacent ranges
     /// with the same two owners joined. Boundaries that move between arcs of one owner are no
     /// difference. One pass over both rings; memory for the answer only.
     ///

@@ -1,16 +1,18 @@
-//! A ring as it is stored.
+//! The encoding of a ring.
 
-use super::{Member, Members, Ring};
+use super::Ring;
+use super::member::{Member, Members};
 use crate::error::{Error, Result};
 use crate::id::ShardId;
 use crate::placement::TokenFunction;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a decoded ring is checked from. The table is left out and built again. An arc has at
-/// least two bytes here, so from `n` bytes at most `38 n` bytes of ring come to be, or 16 KB.
+/// least two bytes here, so `n` bytes decode to at most `38 n` bytes of ring, or 16 KB.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Ring")]
-pub(super) struct Wire {
+struct Wire {
     token_function: TokenFunction,
     arcs_per_shard: u32,
     members: Vec<Member>,
@@ -18,8 +20,8 @@ pub(super) struct Wire {
     owners: Vec<ShardId>,
 }
 
-impl From<Ring> for Wire {
-    fn from(ring: Ring) -> Self {
+impl From<&Ring> for Wire {
+    fn from(ring: &Ring) -> Self {
         Self {
             token_function: ring.token_function,
             arcs_per_shard: ring.arcs_per_shard,
@@ -44,5 +46,18 @@ impl TryFrom<Wire> for Ring {
             wire.starts,
             wire.owners,
         )
+    }
+}
+
+impl Serialize for Ring {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire::from(self).serialize(serializer)
+    }
+}
+
+/// Checks every invariant: what breaks one is an error.
+impl<'de> Deserialize<'de> for Ring {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }

@@ -6,7 +6,7 @@ use crate::placement::Token;
 use std::hint::select_unpredictable;
 use std::sync::Arc;
 
-/// Which arc, and which shard, each part of the token space begins with.
+/// The arc, and the shard, that each part of the token space begins with.
 ///
 /// The top `bits` of a token choose a [`Bucket`]. There are 2 to 4 times as many as arcs, or 8 to
 /// 16 times for a small ring, so that most have at most one boundary inside, and one comparison
@@ -19,7 +19,7 @@ pub(super) struct BucketTable {
     buckets: Arc<[Bucket]>,
 }
 
-/// All there is to know about a part of the token space, in a quarter of a cache line.
+/// What is known of a part of the token space, in a quarter of a cache line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(16))]
 struct Bucket {
@@ -52,15 +52,16 @@ enum Found<'t> {
 }
 
 impl BucketTable {
-    /// `starts` are the boundaries, strictly ascending from 0, and `owners` the shards after them.
-    /// O(arcs).
+    /// Returns the table for `starts`, the boundaries, which ascend strictly from 0, and `owners`, the
+    /// shards after them. O(arcs).
+    #[expect(clippy::indexing_slicing, reason = "there is an owner for each start")]
     pub(super) fn new(starts: &[u64], owners: &[ShardId]) -> Self {
         let count = bucket_count(starts.len());
         let bits = count.trailing_zeros();
         let mask = count as u64 - 1;
         let mut boundaries = starts.iter().copied().skip(1).peekable();
         let mut arc = 0;
-        let owner = |arc: u64| owners.get(arc as usize).copied().unwrap_or_default();
+        let owner = |arc: u64| owners[arc as usize];
         let bucket = |bucket: u64| {
             // A boundary that the bucket begins with is not inside: its arc holds the first token.
             arc += u64::from(boundaries.next_if_eq(&(bucket << (64 - bits))).is_some());
@@ -77,7 +78,7 @@ impl BucketTable {
         Self { bits, buckets: (0..count as u64).map(bucket).collect() }
     }
 
-    /// The index of the last of `starts` that is not greater than `token`.
+    /// Returns the index of the last of `starts` that is not greater than `token`.
     #[inline]
     pub(super) fn arc(&self, starts: &Arc<[u64]>, token: u64) -> usize {
         match self.find(token) {
@@ -88,8 +89,9 @@ impl BucketTable {
         }
     }
 
-    /// The owner of [`arc`](Self::arc), without another load.
+    /// Returns the owner of [`arc`](Self::arc), without another load.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "there is an owner for each start")]
     pub(super) fn owner(
         &self,
         starts: &Arc<[u64]>,
@@ -102,10 +104,7 @@ impl BucketTable {
                 let [before_cut, after_cut] = bucket.owners;
                 select_unpredictable(after, after_cut, before_cut)
             }
-            Found::Many(index) => {
-                let arc = self.search(starts, token, index);
-                owners.get(arc).copied().unwrap_or_default()
-            }
+            Found::Many(index) => owners[self.search(starts, token, index)],
         }
     }
 
@@ -136,14 +135,15 @@ impl BucketTable {
     /// A binary search among the arcs of one bucket. Not inlined, and given a pointer to the starts
     /// that only it follows, to keep the usual way small.
     #[inline(never)]
+    #[expect(clippy::indexing_slicing, reason = "a bucket is found by its index, and names arcs")]
     fn search(&self, starts: &Arc<[u64]>, token: u64, index: usize) -> usize {
-        let arc = |index| self.buckets.get(index).map(|bucket| self.first_arc(bucket));
-        let first = arc(index).unwrap_or(0);
+        let first = self.first_arc(&self.buckets[index]);
         // The next bucket begins in the last arc of this one, or in the one after it.
-        let end = arc(index + 1).map_or(starts.len(), |next| (next + 1).min(starts.len()));
-        let among = starts.get(first..end).unwrap_or(starts);
-        let found = among.partition_point(|&start| start <= token);
-        (first + found).saturating_sub(1)
+        let next = self.buckets.get(index + 1).map(|bucket| self.first_arc(bucket));
+        let end = next.map_or(starts.len(), |next| (next + 1).min(starts.len()));
+        let found = starts[first..end].partition_point(|&start| start <= token);
+        // The first of them begins at the token or before it.
+        first + found - 1
     }
 
     /// Compares [`arc`](Self::arc) and [`owner`](Self::owner) with what they should return, at the

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A shard as a ring sees it.
+/// A shard in a ring.
 ///
 /// ```
 /// use annulus::ShardId;
@@ -32,7 +32,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// A shard with weight 1, the ring's number of arcs and no zone.
+    /// Returns a shard with weight 1, the ring's number of arcs and no zone.
     #[must_use]
     pub const fn new(id: ShardId) -> Self {
         Self { id, weight: 1, arcs: None, zone: None }
@@ -82,7 +82,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Sorts the members and checks them.
+    /// Sorts members and checks them.
     pub(super) fn new(mut members: Vec<Member>) -> Result<Self> {
         members.sort_by_key(|member| member.id);
         let named: BTreeSet<&str> =
@@ -107,16 +107,17 @@ impl Members {
         self.list.iter().try_for_each(Member::check)
     }
 
-    /// How many zones there are, with each member without one as a zone of its own.
+    /// Returns how many zones there are, with each member without one as a zone of its own.
     pub(super) fn zones(&self) -> usize {
         self.zones
     }
 
+    /// Returns the index of a member; `None` if the shard is none.
     pub(super) fn index_of(&self, shard: ShardId) -> Option<usize> {
         self.ids.binary_search(&shard).ok()
     }
 
-    /// Like [`index_of`](Self::index_of).
+    /// Returns the index of a member.
     ///
     /// # Errors
     ///
@@ -127,8 +128,16 @@ impl Members {
         self.index_of(shard).ok_or_else(missing)
     }
 
+    /// Returns the index of a shard that owns an arc.
+    #[expect(clippy::expect_used, reason = "a ring is checked to have its owners as members")]
+    pub(super) fn index_of_owner(&self, shard: ShardId) -> usize {
+        self.index_of(shard).expect("an owner is a member")
+    }
+
+    /// Returns the id of the member with this index, which must be below their number.
+    #[expect(clippy::indexing_slicing, reason = "indices come from these members")]
     pub(super) fn id(&self, index: usize) -> ShardId {
-        self.ids.get(index).copied().unwrap_or_default()
+        self.ids[index]
     }
 }
 

@@ -1,5 +1,5 @@
 //! New members for the same arcs, and new arcs for the same members: the two halves of adding a
-//! shard, for whoever copies data between them.
+//! shard, for a caller that copies data between them.
 
 use super::builder::targets;
 use super::member::Members;
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 
 impl Ring {
-    /// This ring with a member more, which owns no arc yet. O(members).
+    /// Returns this ring with one more member, which owns no arc yet. O(members).
     ///
     /// # Errors
     ///
@@ -31,7 +31,7 @@ impl Ring {
         Ok(Self { members: self.members_with(member)?, ..self.clone() })
     }
 
-    /// This ring without a member that owns no arc. O(arcs).
+    /// Returns this ring without a member that owns no arc. O(arcs).
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Ring {
         Ok(Self { members, ..self.clone() })
     }
 
-    /// This ring with another weight for a member, and the same arcs: what it owns is then no
+    /// Returns this ring with another weight for a member, and the same arcs: what it owns is then no
     /// longer what its weight asks for. O(members).
     ///
     /// # Errors
@@ -66,16 +66,15 @@ impl Ring {
     /// assert_eq!(heavier.balanced()?, ring.set_weight(ShardId(1), 3)?);
     /// # Ok::<(), annulus::Error>(())
     /// ```
+    #[expect(clippy::indexing_slicing, reason = "the index of a member")]
     pub fn reweigh(&self, shard: ShardId, weight: u32) -> Result<Self> {
         let index = self.members.require(shard)?;
         let mut members = self.members.to_vec();
-        if let Some(member) = members.get_mut(index) {
-            member.weight = weight;
-        }
+        members[index].weight = weight;
         Ok(Self { members: Members::new(members)?, ..self.clone() })
     }
 
-    /// This ring with arcs such that each member owns exactly what its weight asks for, to the
+    /// Returns this ring with arcs such that each member owns exactly what its weight asks for, to the
     /// token. Exactly the sum of what some own too much changes owner, and nothing does in a ring
     /// in balance. O(arcs log arcs).
     ///
@@ -98,7 +97,7 @@ impl Ring {
         Members::new(members)
     }
 
-    /// The index of a member, and the members without it.
+    /// Returns the index of a member, and the members without it.
     pub(super) fn members_without(&self, shard: ShardId) -> Result<(usize, Members)> {
         let index = self.members.require(shard)?;
         let mut members = self.members.to_vec();
@@ -111,7 +110,7 @@ impl Ring {
         Ok((index, Members::new(members)?))
     }
 
-    /// Moves to `targets`, one for each of `all`, who include this ring's members.
+    /// Returns this ring with `targets`, one for each of `all`, which include this ring's members.
     pub(super) fn rebalance(
         &self,
         all: &Members,

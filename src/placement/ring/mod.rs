@@ -67,8 +67,7 @@ pub const ARCS_MAX: usize = 1 << 24;
 /// assert_eq!(ring.arc(arc).unwrap().owner, ring.owner_of(b"key"));
 /// # Ok::<(), annulus::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "encoding::Wire", into = "encoding::Wire")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ring {
     table: BucketTable,
     /// The first token of each arc, ascending; the first is 0, so that no arc wraps around.
@@ -83,7 +82,7 @@ pub struct Ring {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RingArc {
-    /// Its place among the arcs of its ring, in token order.
+    /// Its position among the arcs of its ring, in token order.
     pub index: usize,
     /// Its tokens.
     #[serde(rename = "span")]
@@ -93,12 +92,7 @@ pub struct RingArc {
 }
 
 impl Ring {
-    /// Starts a ring without shards.
-    pub fn builder() -> RingBuilder {
-        RingBuilder::default()
-    }
-
-    /// The index of the arc that holds `token`. One load from a table and one comparison, as long
+    /// Returns the index of the arc that holds `token`. One load from a table and one comparison, as long
     /// as no two boundaries lie in one bucket of the table; else a binary search among those.
     #[inline]
     #[must_use]
@@ -106,14 +100,14 @@ impl Ring {
         self.table.arc(&self.starts, token.0)
     }
 
-    /// The shard that owns `token`. Costs the same as [`arc_of`](Self::arc_of).
+    /// Returns the shard that owns `token`. Costs the same as [`arc_of`](Self::arc_of).
     #[inline]
     #[must_use]
     pub fn owner(&self, token: Token) -> ShardId {
         self.table.owner(&self.starts, &self.owners, token.0)
     }
 
-    /// The shard that owns the token of `bytes`, which is a whole key or the
+    /// Returns the shard that owns the token of `bytes`, which is a whole key or the
     /// [part](super::HashPart) of it that is hashed.
     #[inline]
     #[must_use]
@@ -121,59 +115,57 @@ impl Ring {
         self.owner(self.token_function.token(bytes))
     }
 
-    /// The function that gives the tokens of this ring.
+    /// Returns the function that turns keys into tokens of this ring.
     #[inline]
     #[must_use]
     pub fn token_function(&self) -> TokenFunction {
         self.token_function
     }
 
-    /// How many arcs a new shard gets unless its [`Member`] says otherwise.
+    /// Returns how many arcs a new shard gets unless its [`Member`] says otherwise.
     #[must_use]
     pub fn arcs_per_shard(&self) -> u32 {
         self.arcs_per_shard
     }
 
-    /// How many arcs there are; at least one.
+    /// Returns how many arcs there are; at least one.
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     #[must_use]
     pub fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// All arcs in token order.
+    /// Returns all arcs in token order.
     pub fn arcs(&self) -> impl DoubleEndedIterator<Item = RingArc> + ExactSizeIterator + '_ {
-        (0..self.len()).map(|index| RingArc {
-            index,
-            range: self.range(index),
-            owner: self.owners.get(index).copied().unwrap_or_default(),
-        })
+        (0..self.len()).map(|index| self.describe(index))
     }
 
-    /// The arc at `index`, or `None` if there are not so many. Constant time.
+    /// Returns the arc at `index`; `None` if there is none. Constant time.
     #[must_use]
     pub fn arc(&self, index: usize) -> Option<RingArc> {
-        self.owners.get(index).map(|&owner| RingArc { index, range: self.range(index), owner })
+        (index < self.len()).then(|| self.describe(index))
     }
 
-    fn range(&self, index: usize) -> TokenRange {
-        let start = |index| self.starts.get(index).copied().map(Token);
-        TokenRange::new(start(index).unwrap_or_default(), start(index + 1))
+    #[expect(clippy::indexing_slicing, reason = "there are as many starts and owners as arcs")]
+    fn describe(&self, index: usize) -> RingArc {
+        let end = self.starts.get(index + 1).copied().map(Token);
+        let range = TokenRange::new(Token(self.starts[index]), end);
+        RingArc { index, range, owner: self.owners[index] }
     }
 
-    /// All members in order of their ids.
+    /// Returns all members in order of their ids.
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
     }
 
-    /// The member with this id. O(log members).
+    /// Returns the member with this id; `None` if there is none. O(log members).
     #[must_use]
     pub fn member(&self, shard: ShardId) -> Option<&Member> {
         self.members.get(self.members.index_of(shard)?)
     }
 
-    /// A ring of checked parts. `starts` and `owners` have one entry for each arc.
+    /// Returns a ring of these parts, if they are valid. `starts` and `owners` have one entry for each arc.
     ///
     /// # Errors
     ///
@@ -196,7 +188,7 @@ impl Ring {
         })
     }
 
-    /// This ring with other members and arcs.
+    /// Returns this ring with other members and arcs.
     fn with(&self, members: Members, starts: Vec<u64>, owners: Vec<ShardId>) -> Result<Self> {
         let (function, arcs_per_shard) = (self.token_function, self.arcs_per_shard);
         Self::from_parts(members, function, arcs_per_shard, starts, owners)
@@ -204,8 +196,8 @@ impl Ring {
 
     /// Checks every invariant: the boundaries ascend strictly and begin at token 0, so that the
     /// arcs tile the token space; every owner is a member; the table used by lookups agrees with a
-    /// binary search on and around every boundary. A ring holds them from the start; `verify` and
-    /// tests ask again. O(arcs log arcs).
+    /// binary search on and around every boundary. A ring keeps them from the start; `verify` and
+    /// tests check again. O(arcs log arcs).
     ///
     /// # Errors
     ///
@@ -235,8 +227,8 @@ fn check_arcs(members: &Members, starts: &[u64], owners: &[ShardId]) -> Result<(
             "the arc at {start} does not begin after the one before"
         )));
     }
-    let stranger = owners.iter().find(|owner| members.index_of(**owner).is_none());
-    if let Some(owner) = stranger {
+    let unknown = owners.iter().find(|owner| members.index_of(**owner).is_none());
+    if let Some(owner) = unknown {
         return Err(Error::invalid(format!(
             "shard {owner} owns an arc but is no member of the ring"
         )));

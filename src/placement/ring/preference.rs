@@ -1,4 +1,4 @@
-//! The shards to turn to for a token, one after the other.
+//! Preference lists: the shards to turn to for a token, one after the other.
 
 use super::Ring;
 use crate::id::ShardId;
@@ -6,7 +6,7 @@ use crate::placement::Token;
 use std::collections::BTreeSet;
 
 impl Ring {
-    /// The preference list of a token (DeCandia et al. 2007, Dynamo): up to `k` different shards,
+    /// Returns the preference list of a token (DeCandia et al. 2007, Dynamo): up to `k` different shards,
     /// first the owner of the token, then the owners of the arcs that follow, around the ring.
     /// Shards in zones that the list does not have yet come first, as long as there are
     /// any; a shard without a zone is a zone of its own. A member that owns no arc is not on the
@@ -33,8 +33,7 @@ impl Ring {
     #[must_use]
     pub fn preference(&self, token: Token, k: usize) -> Vec<ShardId> {
         let mut walk = Walk::new(self, k);
-        let arcs = self.owners.split_at_checked(self.arc_of(token));
-        let (before, after) = arcs.unwrap_or_default();
+        let (before, after) = self.owners.split_at(self.arc_of(token));
         for &owner in after.iter().chain(before) {
             if walk.is_done() {
                 break;

@@ -3,53 +3,53 @@
 //!
 //! Members that own more than their target are donors, those that own less are receivers; exactly
 //! the sum of the surpluses changes owner, so no other algorithm moves less. Where a donor's arc
-//! touches a receiver's, the boundary shifts. What is then still missing is cut from donors' arcs.
+//! touches a receiver's, the boundary shifts. What is then still missing is taken from donors' arcs.
 //!
-//! Shifting goes through the ring in token order and serves the left neighbour first. Cutting for
-//! one receiver (see `carve`) goes in the same order by the same rule. Therefore removing a
-//! shard gives every token back to whom it was taken from when the shard was added, and the number
+//! Shifting goes through the ring in token order and serves the left neighbour first. Taking for
+//! one receiver (see `allocate`) goes in the same order by the same rule. Therefore removing a
+//! shard returns every token to the shard that it was taken from when the shard was added, and the number
 //! of arcs does not creep up while shards come and go.
 
 use super::allocate;
-use super::quota::Ledger;
+use super::quota::Quotas;
 use super::segments::{Joiner, Segment};
 use std::cmp::Reverse;
 
-/// Gives each member its target. `wanted` is the number of arcs that each member should have, which
-/// is met as far as exact shares and least movement allow. `targets` and `wanted` have an
-/// entry for each member; the targets sum to what the segments sum to.
+/// Returns segments of which each member has its target. `wanted` is the number of arcs that each
+/// member should have, which is met as far as exact shares and least movement allow. `targets` and
+/// `wanted` have an entry for each member; the targets sum to what the segments sum to.
+#[expect(clippy::indexing_slicing, reason = "there is a wanted number for each member")]
 pub(super) fn balance(segments: Vec<Segment>, targets: &[u128], wanted: &[u32]) -> Vec<Segment> {
-    let mut ledger = Ledger::new(&segments, targets);
-    let mut segments = shift(segments, &mut ledger);
-    let receivers = ledger.receivers();
+    let mut quotas = Quotas::new(&segments, targets);
+    let mut segments = shift(segments, &mut quotas);
+    let receivers = quotas.receivers();
     // A few receivers with many donors each get pieces of several donors; many receivers with few
     // donors each get pieces of one. The fewer get the more.
-    if receivers.len() <= ledger.donor_count() {
+    if receivers.len() <= quotas.donor_count() {
         for receiver in receivers {
-            let have = ledger.account(receiver).arcs;
-            let wanted = wanted.get(receiver).map_or(1, |&arcs| arcs as usize);
-            let pieces = wanted.saturating_sub(have).max(1);
-            segments = allocate::carve(segments, &mut ledger, receiver, pieces);
+            let have = quotas.quota(receiver).arcs;
+            let pieces = (wanted[receiver] as usize).saturating_sub(have).max(1);
+            segments = allocate::allocate(segments, &mut quotas, receiver, pieces);
         }
     }
-    segments = hand_out(segments, &mut ledger, Ledger::room);
+    segments = distribute(segments, &mut quotas, Quotas::room);
     // Only when a donor has more arcs than it should have tokens is anything left to do here.
-    hand_out(segments, &mut ledger, |_, segment| segment.len)
+    distribute(segments, &mut quotas, |_, segment| segment.len)
 }
 
 /// Shifts the boundaries between donors and receivers, from left to right.
-fn shift(segments: Vec<Segment>, ledger: &mut Ledger) -> Vec<Segment> {
+fn shift(segments: Vec<Segment>, quotas: &mut Quotas) -> Vec<Segment> {
     let mut shifted: Vec<Segment> = Vec::with_capacity(segments.len() + segments.len() / 4);
     let mut rest = segments.into_iter().peekable();
     while let Some(mut segment) = rest.next() {
         let owner = segment.owner;
         let is_receiver = |neighbour: Option<&Segment>| {
-            neighbour.is_some_and(|neighbour| ledger.deficit(neighbour.owner) > 0)
+            neighbour.is_some_and(|neighbour| quotas.deficit(neighbour.owner) > 0)
         };
-        if ledger.surplus(owner) > 0 && (is_receiver(shifted.last()) || is_receiver(rest.peek())) {
-            let mut room = ledger.room(segment);
+        if quotas.surplus(owner) > 0 && (is_receiver(shifted.last()) || is_receiver(rest.peek())) {
+            let mut room = quotas.room(segment);
             for neighbour in [shifted.last_mut(), rest.peek_mut()].into_iter().flatten() {
-                let tokens = ledger.pass(owner, neighbour.owner, room);
+                let tokens = quotas.transfer(owner, neighbour.owner, room);
                 neighbour.len += tokens;
                 segment.len -= tokens;
                 room -= tokens;
@@ -62,24 +62,24 @@ fn shift(segments: Vec<Segment>, ledger: &mut Ledger) -> Vec<Segment> {
     shifted
 }
 
-/// Cuts pieces for all receivers from the donors' largest arcs, each from a single arc where
+/// Takes pieces for all receivers from the donors' largest arcs, each from a single arc where
 /// possible: at most one piece for each receiver and one for each arc used.
-fn hand_out(
+fn distribute(
     segments: Vec<Segment>,
-    ledger: &mut Ledger,
-    room: impl Fn(&Ledger, Segment) -> u128,
+    quotas: &mut Quotas,
+    room: impl Fn(&Quotas, Segment) -> u128,
 ) -> Vec<Segment> {
-    let receivers = ledger.receivers();
+    let receivers = quotas.receivers();
     if receivers.is_empty() {
         return segments;
     }
     let donors =
-        segments.iter().enumerate().filter(|(_, segment)| ledger.surplus(segment.owner) > 0);
+        segments.iter().enumerate().filter(|(_, segment)| quotas.surplus(segment.owner) > 0);
     let mut sources: Vec<Source> = donors
         .map(|(index, &segment)| Source {
             index,
             owner: segment.owner,
-            room: room(ledger, segment),
+            room: room(quotas, segment),
         })
         .collect();
     sources.sort_by_key(|source| (Reverse(source.room), source.index));
@@ -88,18 +88,18 @@ fn hand_out(
     let mut sources = sources.into_iter();
     let mut source = sources.next();
     for owner in receivers {
-        while let Some(from) = source.as_mut().filter(|_| ledger.deficit(owner) > 0) {
-            let len = ledger.pass(from.owner, owner, from.room);
+        while let Some(from) = source.as_mut().filter(|_| quotas.deficit(owner) > 0) {
+            let len = quotas.transfer(from.owner, owner, from.room);
             from.room -= len;
             if len > 0 {
                 pieces.push((from.index, Segment { owner, len }));
             }
-            if from.room == 0 || ledger.surplus(from.owner) == 0 {
+            if from.room == 0 || quotas.surplus(from.owner) == 0 {
                 source = sources.next();
             }
         }
     }
-    cut_tails(segments, pieces)
+    take_tails(segments, pieces)
 }
 
 struct Source {
@@ -108,19 +108,19 @@ struct Source {
     room: u128,
 }
 
-/// Cuts pieces off the tails of the segments with the given indices.
-fn cut_tails(segments: Vec<Segment>, mut pieces: Vec<(usize, Segment)>) -> Vec<Segment> {
+/// Takes pieces off the tails of the segments with the given indices.
+fn take_tails(segments: Vec<Segment>, mut pieces: Vec<(usize, Segment)>) -> Vec<Segment> {
     pieces.sort_by_key(|(index, _)| *index);
     let mut pieces = pieces.into_iter().peekable();
-    let mut cut = Joiner::new(segments.len() + pieces.len());
+    let mut joiner = Joiner::new(segments.len() + pieces.len());
     for (index, segment) in segments.into_iter().enumerate() {
         let mut tail = Vec::new();
         while let Some((_, piece)) = pieces.next_if(|(of, _)| *of == index) {
             tail.push(piece);
         }
         let len = tail.iter().fold(segment.len, |len, piece| len - piece.len);
-        cut.keep(Segment { len, ..segment });
-        tail.into_iter().for_each(|piece| cut.insert(piece));
+        joiner.keep(Segment { len, ..segment });
+        tail.into_iter().for_each(|piece| joiner.insert(piece));
     }
-    cut.finish()
+    joiner.finish()
 }

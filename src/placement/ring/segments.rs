@@ -1,10 +1,10 @@
-//! The ring as a sequence of lengths, which edits can change in place.
+//! Segments: the arcs of a ring as lengths, which edits can change in place.
 
-use super::Ring;
 use super::member::Members;
+use super::{Ring, RingArc};
 use crate::id::ShardId;
 
-/// An arc without its place: the lengths before it sum to its first token.
+/// An arc without its position: the lengths before it sum to its first token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     /// The index of a member.
@@ -13,28 +13,26 @@ pub(super) struct Segment {
     pub(super) len: u128,
 }
 
-/// The arcs of `ring`, with owners as indices of `members`, which has all of them.
+/// Returns the arcs of `ring`, with owners as indices of `members`, which must have all of them.
 pub(super) fn from_ring(ring: &Ring, members: &Members) -> Vec<Segment> {
-    let segment = |arc: super::RingArc| Segment {
-        owner: members.index_of(arc.owner).unwrap_or(0),
-        len: arc.range.width(),
-    };
+    let segment =
+        |arc: RingArc| Segment { owner: members.index_of_owner(arc.owner), len: arc.range.width() };
     ring.arcs().map(segment).collect()
 }
 
-/// The boundaries and owners of segments, which sum to 2^64.
+/// Returns the boundaries and owners of segments, which sum to 2^64.
 pub(super) fn into_arcs(segments: Vec<Segment>, members: &Members) -> (Vec<u64>, Vec<ShardId>) {
     let mut start = 0;
-    let place = |segment: Segment| {
+    let positioned = |segment: Segment| {
         let arc = (start as u64, members.id(segment.owner));
         start += segment.len;
         arc
     };
-    segments.into_iter().filter(|segment| segment.len > 0).map(place).unzip()
+    segments.into_iter().filter(|segment| segment.len > 0).map(positioned).unzip()
 }
 
-/// Builds segments from old ones and newly cut pieces. A piece next to a segment of its own owner
-/// becomes part of it; two old segments stay two, because that boundary was somebody's wish.
+/// Builds segments from old ones and new pieces. A piece next to a segment of its own owner becomes
+/// part of it; two old segments stay two, because that boundary may have been asked for.
 pub(super) struct Joiner {
     segments: Vec<Segment>,
     /// Whether the last segment ends with a piece.

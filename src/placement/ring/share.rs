@@ -1,4 +1,4 @@
-//! How evenly the token space is divided.
+//! Shares: how evenly the token space is divided.
 
 use super::Ring;
 use crate::id::ShardId;
@@ -25,8 +25,9 @@ pub struct Share {
 const TOKENS: f64 = 18_446_744_073_709_551_616.0;
 
 impl Ring {
-    /// What each member owns, in order of ids. O(arcs log members).
+    /// Returns what each member owns, in order of ids. O(arcs log members).
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "there is a share for each member")]
     pub fn shares(&self) -> Vec<Share> {
         let total: f64 = self.members().iter().map(|member| f64::from(member.weight)).sum();
         let mut shares: Vec<Share> = self
@@ -42,11 +43,9 @@ impl Ring {
             })
             .collect();
         for arc in self.arcs() {
-            let index = self.members.index_of(arc.owner);
-            if let Some(share) = index.and_then(|index| shares.get_mut(index)) {
-                share.arcs += 1;
-                share.tokens += arc.range.width();
-            }
+            let share = &mut shares[self.members.index_of_owner(arc.owner)];
+            share.arcs += 1;
+            share.tokens += arc.range.width();
         }
         for share in &mut shares {
             share.share = share.tokens as f64 / TOKENS;
@@ -54,7 +53,7 @@ impl Ring {
         shares
     }
 
-    /// The largest share in relation to what its weight asks for: 1 is perfect balance, 2 is a
+    /// Returns the largest share in relation to what its weight asks for: 1 is perfect balance, 2 is a
     /// shard with twice what it should have. A ring that was only built, grown and shrunk
     /// is at 1 to a few parts in 10^15. O(arcs log members).
     #[must_use]
