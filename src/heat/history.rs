@@ -1,4 +1,4 @@
-//! Where the load was, and when: what a heat map is drawn from.
+//! The history of the load: where it was, and when. Heat maps are drawn from it.
 
 use super::random::Random;
 use super::redistribute::Changed;
@@ -10,79 +10,83 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The most slots of a keyspace.
-pub const TRAIL_SLOTS_MAX: usize = 240;
-/// The most sampled places of a slot.
-pub const TRAIL_PLACES_MAX: usize = 256;
-/// The most marks.
-pub const TRAIL_MARKS_MAX: usize = 1_024;
-/// The longest key that is kept as a place.
-const PLACE_BYTES_MAX: usize = 128;
+/// The most intervals of a keyspace.
+pub const HISTORY_INTERVALS_MAX: usize = 240;
+/// The most samples of an interval.
+pub const HISTORY_SAMPLES_MAX: usize = 256;
+/// The most reshapes of a history.
+pub const HISTORY_RESHAPES_MAX: usize = 1_024;
+/// The longest key that is kept, in bytes; longer ones are cut off.
+const KEY_BYTES_MAX: usize = 128;
 
 /// The history of the load, from the beginning of the tracker to now.
 ///
-/// Time is divided into slots of one length. When there are [`TRAIL_SLOTS_MAX`], neighbours are
-/// joined and slots are twice as long from then on, as in round-robin databases; so the trail
-/// reaches back to the beginning, and gets coarser. Of each slot it has at most
-/// [`TRAIL_PLACES_MAX`] sampled places: 61,440 a keyspace, with 128 bytes of key at most.
+/// Time is divided into intervals of one length. When there are [`HISTORY_INTERVALS_MAX`], neighbours
+/// are joined and intervals are twice as long from then on, as in round-robin databases; so the
+/// history reaches back to the beginning, and gets coarser. It has at most [`HISTORY_SAMPLES_MAX`]
+/// samples of each interval: 61,440 a keyspace, with 128 bytes of key at most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatHistory {
-    /// How long a slot is, in milliseconds.
-    pub slot_ms: u64,
+    /// How long an interval is, in milliseconds.
+    #[serde(rename = "slot_ms")]
+    pub interval_ms: u64,
     /// The keyspaces that had load.
-    pub keyspaces: Vec<KeyspaceTrail>,
-    /// What was reshaped, in order; of many the last [`TRAIL_MARKS_MAX`].
-    pub marks: VecDeque<TrailMark>,
+    pub keyspaces: Vec<KeyspaceHistory>,
+    /// The last reshapes, in order: at most [`HISTORY_RESHAPES_MAX`].
+    #[serde(rename = "marks")]
+    pub reshapes: VecDeque<ReshapeEvent>,
 }
 
 /// The history of one keyspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KeyspaceTrail {
+pub struct KeyspaceHistory {
     /// The keyspace.
     pub keyspace: KeyspaceId,
-    /// Its slots, in order; those without load are left out.
-    pub slots: Vec<TrailSlot>,
+    /// Its intervals, in order; those without load are left out.
+    #[serde(rename = "slots")]
+    pub intervals: Vec<HistoryInterval>,
 }
 
-/// The load of one slot.
+/// The load of one interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrailSlot {
+pub struct HistoryInterval {
     /// When it begins, in milliseconds since the beginning.
     pub at_ms: u64,
     /// Its load, summed up.
     pub total: f64,
-    /// Sampled places, in no order.
-    pub places: Vec<TrailPlace>,
+    /// Samples of it, in no order.
+    #[serde(rename = "places")]
+    pub samples: Vec<HistorySample>,
 }
 
-/// A sampled place.
+/// A sampled operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrailPlace {
+pub struct HistorySample {
     /// The key, or the token.
     pub at: SplitPoint,
-    /// How much of the slot's total it stands for, by estimate.
+    /// How much of the interval's total it stands for, by estimate.
     pub weight: f64,
 }
 
 /// A reshape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrailMark {
+pub struct ReshapeEvent {
     /// When it was seen, in milliseconds since the beginning.
     pub at_ms: u64,
     /// The keyspace.
     pub keyspace: KeyspaceId,
-    /// What it did. Several that were seen at once, one inside the other, are one.
+    /// How it changed the number of partitions. Several that were seen at once, one inside the other, are one.
     pub kind: ReshapeKind,
-    /// What the partitions that came of it cover, in order, and their owners.
+    /// What its targets cover, in order, and their owners.
     pub targets: Vec<(PartitionRange, ShardId)>,
 }
 
-/// A trail in the making.
+/// Records a history.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    trail: HeatHistory,
-    /// The slot that is filled now, by number.
-    slot: u64,
+    history: HeatHistory,
+    /// The interval that is filled now, by number.
+    interval: u64,
     /// When it ends.
     ends: Duration,
     live: BTreeMap<KeyspaceId, Live>,
@@ -91,53 +95,59 @@ pub(super) struct Recorder {
 #[derive(Debug)]
 struct Live {
     total: f64,
-    places: Reservoir<SplitPoint>,
+    samples: Reservoir<SplitPoint>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { total: 0.0, places: Reservoir::new(TRAIL_PLACES_MAX) }
+        Self { total: 0.0, samples: Reservoir::new(HISTORY_SAMPLES_MAX) }
     }
 }
 
 impl Live {
-    fn restore(&mut self, slot: TrailSlot, random: &mut Random) {
-        self.total += slot.total;
-        let places = slot.places.into_iter().filter(|place| place.weight > 0.0);
-        self.places.absorb(places.map(|TrailPlace { at, weight }| {
+    fn restore(&mut self, interval: HistoryInterval, random: &mut Random) {
+        self.total += interval.total;
+        let samples = interval.samples.into_iter().filter(|sample| sample.weight > 0.0);
+        self.samples.absorb(samples.map(|HistorySample { at, weight }| {
             Item::restored(at, 0.0, weight, random.ln_exponential())
         }));
     }
 
-    fn slot(&self, at_ms: u64) -> TrailSlot {
-        let places = self.places.worths(0.0);
-        let places = places.map(|(at, weight)| TrailPlace { at: at.clone(), weight }).collect();
-        TrailSlot { at_ms, total: self.total, places }
+    fn interval(&self, at_ms: u64) -> HistoryInterval {
+        let samples = self.samples.weighted(0.0);
+        let samples =
+            samples.map(|(at, weight)| HistorySample { at: at.clone(), weight }).collect();
+        HistoryInterval { at_ms, total: self.total, samples }
     }
 }
 
 impl Recorder {
-    pub(super) fn new(slot_ms: u64) -> Self {
-        let trail = HeatHistory { slot_ms: slot_ms.max(1), ..HeatHistory::default() };
-        let ends = end_of(0, trail.slot_ms);
-        Self { trail, slot: 0, ends, live: BTreeMap::new() }
+    pub(super) fn new(interval_ms: u64) -> Self {
+        let history = HeatHistory { interval_ms: interval_ms.max(1), ..HeatHistory::default() };
+        let ends = end_of(0, history.interval_ms);
+        Self { history, interval: 0, ends, live: BTreeMap::new() }
     }
 
-    /// Goes on with a trail from elsewhere, and with its last slot.
-    pub(super) fn continued(mut trail: HeatHistory, slot_ms: u64, random: &mut Random) -> Self {
-        if trail.slot_ms == 0 {
-            return Self::new(slot_ms);
+    /// Returns a recorder that goes on with a history, and with its last interval.
+    pub(super) fn continued(
+        mut history: HeatHistory,
+        interval_ms: u64,
+        random: &mut Random,
+    ) -> Self {
+        if history.interval_ms == 0 {
+            return Self::new(interval_ms);
         }
-        let slots = trail.keyspaces.iter().flat_map(|keyspace| &keyspace.slots);
-        let last_ms = slots.map(|slot| slot.at_ms).max().unwrap_or(0);
+        let intervals = history.keyspaces.iter().flat_map(|keyspace| &keyspace.intervals);
+        let last_ms = intervals.map(|interval| interval.at_ms).max().unwrap_or(0);
         let mut live: BTreeMap<KeyspaceId, Live> = BTreeMap::new();
-        for keyspace in &mut trail.keyspaces {
-            if let Some(slot) = keyspace.slots.pop_if(|slot| slot.at_ms == last_ms) {
-                live.entry(keyspace.keyspace).or_default().restore(slot, random);
+        for keyspace in &mut history.keyspaces {
+            if let Some(interval) = keyspace.intervals.pop_if(|interval| interval.at_ms == last_ms)
+            {
+                live.entry(keyspace.keyspace).or_default().restore(interval, random);
             }
         }
-        let slot = last_ms / trail.slot_ms;
-        Self { slot, ends: end_of(slot, trail.slot_ms), trail, live }
+        let interval = last_ms / history.interval_ms;
+        Self { interval, ends: end_of(interval, history.interval_ms), history, live }
     }
 
     /// Takes in a load. The caller has advanced to its time.
@@ -146,112 +156,121 @@ impl Recorder {
         keyspace: KeyspaceId,
         load: f64,
         ln_draw: f64,
-        place: impl FnOnce() -> SplitPoint,
+        at: impl FnOnce() -> SplitPoint,
     ) {
         let live = self.live.entry(keyspace).or_default();
         live.total += load;
-        live.places.offer(0.0, load, ln_draw, || match place() {
+        live.samples.offer(0.0, load, ln_draw, || match at() {
             SplitPoint::Key(key) => {
-                SplitPoint::Key(key.get(..PLACE_BYTES_MAX).unwrap_or(&key).into())
+                SplitPoint::Key(key.get(..KEY_BYTES_MAX).unwrap_or(&key).into())
             }
             token @ SplitPoint::Token(_) => token,
         });
     }
 
-    /// Ends the slots that are over at `now`.
+    /// Ends the intervals that are over at `now`.
     pub(super) fn advance(&mut self, now: Duration, random: &mut Random) {
         if now < self.ends {
             return;
         }
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.turn((now_ms / self.trail.slot_ms).max(self.slot));
-        while self.slot >= TRAIL_SLOTS_MAX as u64 {
-            self.trail.slot_ms = self.trail.slot_ms.saturating_mul(2);
-            for keyspace in &mut self.trail.keyspaces {
-                join(&mut keyspace.slots, self.trail.slot_ms, random);
+        self.begin_interval((now_ms / self.history.interval_ms).max(self.interval));
+        while self.interval >= HISTORY_INTERVALS_MAX as u64 {
+            self.history.interval_ms = self.history.interval_ms.saturating_mul(2);
+            for keyspace in &mut self.history.keyspaces {
+                join(&mut keyspace.intervals, self.history.interval_ms, random);
             }
-            self.slot /= 2;
+            self.interval /= 2;
         }
-        self.ends = end_of(self.slot, self.trail.slot_ms);
+        self.ends = end_of(self.interval, self.history.interval_ms);
     }
 
-    /// Writes the present slot down, and begins another one.
-    fn turn(&mut self, next: u64) {
-        let at_ms = self.slot.saturating_mul(self.trail.slot_ms);
+    /// Adds the present interval to the history, and begins another one.
+    fn begin_interval(&mut self, next: u64) {
+        let at_ms = self.interval.saturating_mul(self.history.interval_ms);
         for (id, live) in std::mem::take(&mut self.live) {
-            push(&mut self.trail.keyspaces, id, live.slot(at_ms));
+            push(&mut self.history.keyspaces, id, live.interval(at_ms));
         }
-        self.slot = next;
+        self.interval = next;
     }
 
-    pub(super) fn mark(&mut self, now: Duration, keyspace: &KeyspaceLayout, changes: &[Changed]) {
+    pub(super) fn record_reshapes(
+        &mut self,
+        now: Duration,
+        keyspace: &KeyspaceLayout,
+        changes: &[Changed],
+    ) {
         let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         for change in changes {
-            let targets = change.now.clone().filter_map(|index| keyspace.partition(index));
-            let targets = targets.map(|partition| (partition.range, partition.owner)).collect();
+            let target = |index| (keyspace.range(index), keyspace.owner(index));
+            let targets = change.now.clone().map(target).collect();
             let (keyspace, kind) = (keyspace.id(), change.kind);
-            self.trail.marks.push_back(TrailMark { at_ms, keyspace, kind, targets });
+            self.history.reshapes.push_back(ReshapeEvent { at_ms, keyspace, kind, targets });
         }
-        let surplus = self.trail.marks.len().saturating_sub(TRAIL_MARKS_MAX);
-        self.trail.marks.drain(..surplus);
+        let surplus = self.history.reshapes.len().saturating_sub(HISTORY_RESHAPES_MAX);
+        self.history.reshapes.drain(..surplus);
     }
 
     /// Drops the history of keyspaces that are gone.
     pub(super) fn retain(&mut self, is_there: impl Fn(KeyspaceId) -> bool) {
         self.live.retain(|id, _| is_there(*id));
-        self.trail.keyspaces.retain(|keyspace| is_there(keyspace.keyspace));
-        self.trail.marks.retain(|mark| is_there(mark.keyspace));
+        self.history.keyspaces.retain(|keyspace| is_there(keyspace.keyspace));
+        self.history.reshapes.retain(|mark| is_there(mark.keyspace));
     }
 
-    /// The trail, with the slot that is being filled.
-    pub(super) fn trail(&self) -> HeatHistory {
-        let mut trail = self.trail.clone();
+    /// Returns the history with the interval that is being filled.
+    pub(super) fn finished(&self) -> HeatHistory {
+        let mut history = self.history.clone();
         for (id, live) in &self.live {
-            push(&mut trail.keyspaces, *id, live.slot(self.slot.saturating_mul(trail.slot_ms)));
+            push(
+                &mut history.keyspaces,
+                *id,
+                live.interval(self.interval.saturating_mul(history.interval_ms)),
+            );
         }
-        trail
+        history
     }
 }
 
-fn end_of(slot: u64, slot_ms: u64) -> Duration {
-    Duration::from_millis(slot.saturating_add(1).saturating_mul(slot_ms))
+fn end_of(interval: u64, interval_ms: u64) -> Duration {
+    Duration::from_millis(interval.saturating_add(1).saturating_mul(interval_ms))
 }
 
-fn push(keyspaces: &mut Vec<KeyspaceTrail>, keyspace: KeyspaceId, slot: TrailSlot) {
-    match keyspaces.iter_mut().find(|trail| trail.keyspace == keyspace) {
-        Some(trail) => trail.slots.push(slot),
-        None => keyspaces.push(KeyspaceTrail { keyspace, slots: vec![slot] }),
+fn push(keyspaces: &mut Vec<KeyspaceHistory>, keyspace: KeyspaceId, interval: HistoryInterval) {
+    match keyspaces.iter_mut().find(|history| history.keyspace == keyspace) {
+        Some(history) => history.intervals.push(interval),
+        None => keyspaces.push(KeyspaceHistory { keyspace, intervals: vec![interval] }),
     }
 }
 
-/// Joins slots that begin in the same of the longer slots.
-fn join(slots: &mut Vec<TrailSlot>, slot_ms: u64, random: &mut Random) {
-    let mut joined: Vec<TrailSlot> = Vec::with_capacity(slots.len() / 2 + 1);
-    for mut slot in slots.drain(..) {
-        slot.at_ms -= slot.at_ms % slot_ms;
-        match joined.last_mut().filter(|last| last.at_ms == slot.at_ms) {
+/// Joins intervals that begin in the same of the longer intervals.
+fn join(intervals: &mut Vec<HistoryInterval>, interval_ms: u64, random: &mut Random) {
+    let mut joined: Vec<HistoryInterval> = Vec::with_capacity(intervals.len() / 2 + 1);
+    for mut interval in intervals.drain(..) {
+        interval.at_ms -= interval.at_ms % interval_ms;
+        match joined.last_mut().filter(|last| last.at_ms == interval.at_ms) {
             Some(last) => {
-                last.total += slot.total;
-                last.places.append(&mut slot.places);
+                last.total += interval.total;
+                last.samples.append(&mut interval.samples);
             }
-            None => joined.push(slot),
+            None => joined.push(interval),
         }
     }
-    for slot in &mut joined {
-        thin(&mut slot.places, random);
+    for interval in &mut joined {
+        thin(&mut interval.samples, random);
     }
-    *slots = joined;
+    *intervals = joined;
 }
 
-/// Draws as many places as a slot may have.
-fn thin(places: &mut Vec<TrailPlace>, random: &mut Random) {
-    if places.len() <= TRAIL_PLACES_MAX {
+/// Draws as many samples as an interval may have.
+fn thin(samples: &mut Vec<HistorySample>, random: &mut Random) {
+    if samples.len() <= HISTORY_SAMPLES_MAX {
         return;
     }
-    let mut kept = Reservoir::new(TRAIL_PLACES_MAX);
-    for place in places.drain(..) {
-        kept.offer(0.0, place.weight, random.ln_exponential(), || place.at);
+    let mut kept = Reservoir::new(HISTORY_SAMPLES_MAX);
+    for sample in samples.drain(..) {
+        kept.offer(0.0, sample.weight, random.ln_exponential(), || sample.at);
     }
-    let worths = kept.worths(0.0).map(|(at, weight)| TrailPlace { at: at.clone(), weight });
-    places.extend(worths);
+    let drawn = kept.weighted(0.0).map(|(at, weight)| HistorySample { at: at.clone(), weight });
+    samples.extend(drawn);
 }

@@ -26,7 +26,7 @@ impl Tracker {
     /// O(keyspaces × tracked keys + partitions touched since).
     pub fn tick(&mut self, now: Duration) -> Vec<HeatEvent> {
         let now = self.clock(now);
-        self.trail.advance(now, &mut self.random);
+        self.history.advance(now, &mut self.random);
         let Some(topology) = self.topology.clone() else { return Vec::new() };
         let half_life = self.half_lives.short;
         let loads = self.keyspaces.values().map(|keyspace| {
@@ -118,11 +118,11 @@ impl KeyspaceHeat {
     ) {
         let half_life = f64::from(options.half_life_short_ms) / 1_000.0;
         // Only a touched partition can have become hot, only a hot one can have cooled.
-        let mut candidates: BTreeSet<PartitionId> = self.stirred.drain(..).collect();
+        let mut candidates: BTreeSet<PartitionId> = self.changed.drain(..).collect();
         candidates.extend(&self.hot);
         for id in candidates {
             let Some(heat) = self.touched.get_mut(&id) else { continue };
-            heat.stirred = false;
+            heat.changed = false;
             let (index, sum) = (heat.index, heat.load);
             let Some((_, owner)) = self.partitions.get(index) else { continue };
             let (load, error) = self.short_load(half_life, now, &sum);

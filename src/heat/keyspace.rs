@@ -1,4 +1,4 @@
-//! What is known of a keyspace: its partitions, and its hot keys.
+//! Heat of a keyspace: of its partitions, and its hot keys.
 
 use super::partition::{PartitionHeat, Touch};
 use super::random::{Mixed, Random};
@@ -20,7 +20,7 @@ pub(super) struct KeyspaceHeat {
     pub(super) born: Duration,
     pub(super) touched: HashMap<PartitionId, Box<PartitionHeat>, Mixed>,
     /// The partitions touched since the last tick.
-    pub(super) stirred: Vec<PartitionId>,
+    pub(super) changed: Vec<PartitionId>,
     /// The partitions reported as hot and not as cooled.
     pub(super) hot: BTreeSet<PartitionId>,
     pub(super) reads: Stream,
@@ -56,7 +56,7 @@ impl KeyspaceHeat {
             partitions: numbers(keyspace),
             born,
             touched: HashMap::default(),
-            stirred: Vec::new(),
+            changed: Vec::new(),
             hot: BTreeSet::new(),
             reads: Stream::new(options, born, random.next()),
             writes: Stream::new(options, born, random.next()),
@@ -64,7 +64,8 @@ impl KeyspaceHeat {
         }
     }
 
-    /// Takes in an access.
+    /// Records an operation.
+    #[expect(clippy::indexing_slicing, reason = "a key belongs to one of the partitions")]
     pub(super) fn touch(
         &mut self,
         options: &HeatOptions,
@@ -80,11 +81,11 @@ impl KeyspaceHeat {
         }
         self.load.add(touch.half_lives.short, now, amounts.load());
         let index = touch.partitioning.find(seen.key);
-        let Some((id, _)) = self.partitions.get(index) else { return };
-        let heat = self.touched.entry(*id).or_insert_with(|| PartitionHeat::new(options).into());
+        let (id, _) = self.partitions[index];
+        let heat = self.touched.entry(id).or_insert_with(|| PartitionHeat::new(options).into());
         heat.index = index;
-        if !std::mem::replace(&mut heat.stirred, true) {
-            self.stirred.push(*id);
+        if !std::mem::replace(&mut heat.changed, true) {
+            self.changed.push(id);
         }
         heat.touch(touch, amounts, random);
     }

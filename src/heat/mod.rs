@@ -1,13 +1,13 @@
-//! Where the load is: what partitions are asked for, and at which of their keys or tokens.
+//! Heat: the load of partitions, and at which of their keys or tokens it is.
 //!
-//! A [`Tracker`] is told of sampled accesses and keeps, in bounded memory, the [load](HeatReport)
+//! A [`Tracker`] observes sampled operations and keeps, in bounded memory, the [load](HeatReport)
 //! of each partition and shard, the [hot keys](HotKeys) of each keyspace, a
-//! [profile](Profile) of each partition that says where it may be split, and a [trail](HeatHistory)
-//! for a heat map; it says what [becomes hot and cools](HeatEvent). Nothing here asks a clock or
+//! [profile](Profile) of each partition that says where it may be split, and a [history](HeatHistory)
+//! for a heat map; it reports what [becomes hot and cools](HeatEvent). Nothing here asks a clock or
 //! starts a thread: time and seeds are passed in, so simulations and replays get what a running
 //! store gets.
 //!
-//! The unit of load is accesses a second, where a scan counts 1 + rows / 16.
+//! The unit of load is operations a second, where a scan counts 1 + rows / 16.
 
 mod event;
 mod history;
@@ -31,8 +31,8 @@ mod tracker;
 
 pub use event::{HeatEvent, KeyEvent, OperationKind, PartitionEvent};
 pub use history::{
-    HeatHistory, KeyspaceTrail, TRAIL_MARKS_MAX, TRAIL_PLACES_MAX, TRAIL_SLOTS_MAX, TrailMark,
-    TrailPlace, TrailSlot,
+    HISTORY_INTERVALS_MAX, HISTORY_RESHAPES_MAX, HISTORY_SAMPLES_MAX, HeatHistory, HistoryInterval,
+    HistorySample, KeyspaceHistory, ReshapeEvent,
 };
 pub use observation::{Observation, Operation};
 pub use options::HeatOptions;

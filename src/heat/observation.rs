@@ -1,8 +1,8 @@
-//! What a tracker is told.
+//! Observations: what a tracker takes in.
 
 use crate::id::KeyspaceId;
 
-/// A sampled access.
+/// A sampled operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observation<'o> {
     /// The keyspace.
@@ -13,9 +13,9 @@ pub struct Observation<'o> {
     pub kind: Operation<'o>,
     /// How many bytes of keys and values were read or written.
     pub bytes: u64,
-    /// How long it took, if that was measured. What is known of some accesses is taken for all.
+    /// How long it took, if that was measured. What is known of some operations is taken for all.
     pub nanos: Option<u64>,
-    /// How many accesses this one stands for: 100 if one in a hundred is sampled.
+    /// How many operations this one stands for: 100 if one in a hundred is sampled.
     pub weight: f64,
 }
 
@@ -26,12 +26,12 @@ pub enum Operation<'o> {
     Read,
     /// A write or a delete of a key.
     Write,
-    /// A scan, as far as it ran in one partition; of one that crosses several, each is told by
-    /// itself.
+    /// A scan, as far as it ran in one partition; of one that crosses several, each part is
+    /// an observation.
     Scan {
         /// The last key that it touched, in the partition of the first one.
         last: &'o [u8],
-        /// How many rows it gave.
+        /// How many rows it returned.
         rows: u64,
     },
 }

@@ -47,7 +47,7 @@ pub struct HeatOptions {
     /// as places where a partition may be split they are kept up to this length. Default: 1,024;
     /// 8 to 65,536.
     pub key_bytes_max: usize,
-    /// How long a slot of the trail is at first, in milliseconds. Default: 1,000; 10 to
+    /// How long an interval of the history is at first, in milliseconds. Default: 1,000; 10 to
     /// 86,400,000.
     pub trail_slot_ms: u32,
 }

@@ -1,4 +1,4 @@
-//! What is known of a partition that has been touched.
+//! Heat of a partition that has been touched.
 
 use super::profile::{Profile, Sample, ScanSample};
 use super::random::Random;
@@ -21,10 +21,10 @@ pub(super) struct PartitionHeat {
     /// Its index in the keyspace.
     pub(super) index: usize,
     /// Whether it was touched since the last tick.
-    pub(super) stirred: bool,
+    pub(super) changed: bool,
 }
 
-/// The place of a sampled access.
+/// The place of a sampled operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     pub(super) at: SplitPoint,
@@ -57,11 +57,11 @@ impl PartitionHeat {
             samples: Reservoir::new(options.samples_per_partition),
             scans: Reservoir::new(options.scans_per_partition()),
             index: 0,
-            stirred: false,
+            changed: false,
         }
     }
 
-    /// Takes in an access.
+    /// Records an operation.
     pub(super) fn touch(&mut self, touch: &Touch<'_>, amounts: &Amounts, random: &mut Random) {
         let load = amounts.load();
         self.rates.add(&touch.half_lives, touch.now, amounts);
@@ -79,20 +79,20 @@ impl PartitionHeat {
         }
     }
 
-    /// The samples as a profile, worth what they are at the last of them.
+    /// Returns the samples as a profile, with their weights at the last of them.
     pub(super) fn profile(&self, range: &PartitionRange) -> Profile {
         let (samples, scans) = self.export(self.samples.last_at(), range);
         Profile::new(samples, scans)
     }
 
-    /// The samples, worth what they are at `at`, in half-lives.
+    /// Returns the samples with their weights at `at`, in half-lives.
     pub(super) fn export(&self, at: f64, range: &PartitionRange) -> (Vec<Sample>, Vec<ScanSample>) {
-        let samples = self.samples.worths(at).map(|(place, weight)| Sample {
+        let samples = self.samples.weighted(at).map(|(place, weight)| Sample {
             at: clamped(&place.at, range),
             weight,
             write: place.write,
         });
-        let scans = self.scans.worths(at).map(|(ends, weight)| ScanSample {
+        let scans = self.scans.weighted(at).map(|(ends, weight)| ScanSample {
             from: clamped(&ends.from, range),
             to: clamped(&ends.to, range),
             weight,
@@ -122,7 +122,7 @@ impl PartitionHeat {
 }
 
 impl Touch<'_> {
-    /// The place of a key, cut to the length that is kept.
+    /// Returns the place of a key, cut off at the length that is kept.
     pub(super) fn place(&self, key: &[u8]) -> Place {
         let write = matches!(self.observation.kind, Operation::Write);
         Place { at: place_of(self.partitioning, key, self.key_bytes_max), write }
@@ -179,11 +179,12 @@ fn key_before(end: &[u8]) -> Box<[u8]> {
     }
 }
 
-/// The partition that a place lies in, by index.
+/// Returns the index of the partition that a place lies in.
 pub(super) fn find(partitioning: &Partitioning, at: &SplitPoint) -> usize {
     match (partitioning, at) {
         (Partitioning::Hash { ring, .. }, SplitPoint::Token(token)) => ring.arc_of(*token),
         (Partitioning::Range { map, .. }, SplitPoint::Key(key)) => map.find(key),
+        // A damaged file may have places of the other kind: the first partition keeps those.
         _ => 0,
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of heat when partitions change: those that come inherit from those that go.
+//! Redistribution of heat when partitions change, from those that are gone to those in their place.
 
 use super::HeatOptions;
 use super::keyspace::{KeyspaceHeat, numbers};
@@ -20,7 +20,8 @@ pub(super) struct Changed {
 }
 
 impl KeyspaceHeat {
-    /// Takes over a later version of the keyspace. O(partitions); only those that differ do work.
+    /// Follows a later version of the keyspace. O(partitions); only those that differ do work.
+    #[expect(clippy::indexing_slicing, reason = "ranges of what differs are those of partitions")]
     pub(super) fn follow(
         &mut self,
         options: &HeatOptions,
@@ -39,107 +40,107 @@ impl KeyspaceHeat {
         }
         for (was, now) in differing {
             for index in was.clone() {
-                let id = partitions.get(index).map(|(id, _)| *id).unwrap_or_default();
+                let (id, _) = partitions[index];
                 self.hot.remove(&id);
-                let heat = self.touched.remove(&id);
-                if let (Some(heat), Some(range)) = (heat, before.partitioning().range(index)) {
-                    self.hand_down(options, half_lives, &range, *heat);
+                // One that was never touched has nothing to redistribute.
+                if let Some(heat) = self.touched.remove(&id) {
+                    self.redistribute(options, half_lives, &before.range(index), *heat);
                 }
             }
             let kind = if now.len() < was.len() { ReshapeKind::Merge } else { ReshapeKind::Split };
             changes.push(Changed { kind, now });
         }
-        self.number();
+        self.renumber();
         changes
     }
 
-    /// Writes down where each touched partition is now.
-    fn number(&mut self) {
+    /// Updates the index of each touched partition.
+    fn renumber(&mut self) {
         for (index, (id, _)) in self.partitions.iter().enumerate() {
             if let Some(heat) = self.touched.get_mut(id) {
                 heat.index = index;
             }
         }
         let touched = &self.touched;
-        self.stirred.retain(|id| touched.contains_key(id));
+        self.changed.retain(|id| touched.contains_key(id));
     }
 
     /// Divides what is known of a partition with this range among those that are there now: samples
-    /// by their places, rates by the worth of the samples.
-    pub(super) fn hand_down(
+    /// by their places, rates by the weight of the samples.
+    #[expect(clippy::indexing_slicing, reason = "successors are partitions, each with a part")]
+    pub(super) fn redistribute(
         &mut self,
         options: &HeatOptions,
         half_lives: &Windows<f64>,
         range: &PartitionRange,
         mut heat: PartitionHeat,
     ) {
-        let heirs = intersecting(self.keyspace.partitioning(), range);
-        let within = |index: usize| index.clamp(heirs.start, heirs.end.saturating_sub(1));
+        let successors = intersecting(self.keyspace.partitioning(), range);
+        let within = |index: usize| index.clamp(successors.start, successors.end.saturating_sub(1));
         let at = heat.samples.last_at();
         let (samples, scans) = heat.take_samples();
-        let mut parts: Vec<_> = heirs.clone().map(|_| (0.0, Vec::new(), Vec::new())).collect();
+        let mut parts: Vec<_> = successors.clone().map(|_| (0.0, Vec::new(), Vec::new())).collect();
         for item in samples.drain() {
             let index = within(find(self.keyspace.partitioning(), &item.value.at));
-            if let Some((worth, items, _)) = parts.get_mut(index - heirs.start) {
-                *worth += item.worth(at, f64::INFINITY);
-                items.push(item);
-            }
+            let (weight, items, _) = &mut parts[index - successors.start];
+            *weight += item.weight_at(at, f64::INFINITY);
+            items.push(item);
         }
         for item in scans.drain() {
             let end =
-                |at: &SplitPoint| within(find(self.keyspace.partitioning(), at)) - heirs.start;
-            // Whoever scans across a cut will scan on both sides of it.
+                |at: &SplitPoint| within(find(self.keyspace.partitioning(), at)) - successors.start;
+            // A scan across a split point becomes a scan on both sides of it.
             let crossed = parts.iter_mut().take(end(&item.value.to) + 1);
             for (_, _, items) in crossed.skip(end(&item.value.from)) {
                 items.push(item.with(item.value.clone()));
             }
         }
-        let worths: Vec<f64> = parts.iter().map(|(worth, ..)| *worth).collect();
-        let shares = shares(self.keyspace.partitioning(), range, &heirs, &worths);
-        for ((index, share), (_, samples, scans)) in heirs.zip(shares).zip(parts) {
-            let Some((id, _)) = self.partitions.get(index) else { continue };
+        let weights: Vec<f64> = parts.iter().map(|(weight, ..)| *weight).collect();
+        let shares = shares(self.keyspace.partitioning(), range, &successors, &weights);
+        for ((index, share), (_, samples, scans)) in successors.zip(shares).zip(parts) {
+            let (id, _) = self.partitions[index];
             if share == 0.0 && scans.is_empty() {
                 continue;
             }
-            let heir = self.touched.entry(*id);
-            let heir = heir.or_insert_with(|| PartitionHeat::new(options).into());
-            heir.index = index;
-            heir.absorb(half_lives, &heat.part(options, share));
-            heir.samples.absorb(samples);
-            heir.scans.absorb(scans);
-            if !std::mem::replace(&mut heir.stirred, true) {
-                self.stirred.push(*id);
+            let successor = self.touched.entry(id);
+            let successor = successor.or_insert_with(|| PartitionHeat::new(options).into());
+            successor.index = index;
+            successor.absorb(half_lives, &heat.part(options, share));
+            successor.samples.absorb(samples);
+            successor.scans.absorb(scans);
+            if !std::mem::replace(&mut successor.changed, true) {
+                self.changed.push(id);
             }
         }
     }
 }
 
-/// What each heir gets: in proportion to the samples; without any, to the tokens; else evenly.
+/// Returns what each successor gets: in proportion to the samples; without any, to the tokens; else evenly.
 fn shares(
     partitioning: &Partitioning,
     range: &PartitionRange,
-    heirs: &Range<usize>,
-    worths: &[f64],
+    successors: &Range<usize>,
+    weights: &[f64],
 ) -> Vec<f64> {
-    let all: f64 = worths.iter().sum();
+    let all: f64 = weights.iter().sum();
     if all > 0.0 {
-        return worths.iter().map(|worth| worth / all).collect();
+        return weights.iter().map(|weight| weight / all).collect();
     }
     let width = |index| match (range, partitioning.range(index)) {
-        (PartitionRange::Tokens(range), Some(PartitionRange::Tokens(heir))) => {
+        (PartitionRange::Tokens(range), Some(PartitionRange::Tokens(successor))) => {
             let wider = range.width().max(1) as f64;
-            let over = heir.start.max(range.start);
-            let end = [heir.end, range.end].into_iter().flatten().min();
+            let over = successor.start.max(range.start);
+            let end = [successor.end, range.end].into_iter().flatten().min();
             crate::placement::TokenRange::new(over, end).width() as f64 / wider
         }
         _ => 1.0,
     };
-    let widths: Vec<f64> = heirs.clone().map(width).collect();
+    let widths: Vec<f64> = successors.clone().map(width).collect();
     let all: f64 = widths.iter().sum();
     widths.iter().map(|width| width / all).collect()
 }
 
-/// The indices of the partitions that share tokens or keys with a range.
+/// Returns the indices of the partitions that share tokens or keys with a range.
 pub(super) fn intersecting(partitioning: &Partitioning, range: &PartitionRange) -> Range<usize> {
     let start = match range {
         PartitionRange::Tokens(range) => SplitPoint::Token(range.start),
@@ -169,7 +170,7 @@ fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed>
     moves.map(|(index, _)| Changed { kind: ReshapeKind::Move, now: index..index + 1 }).collect()
 }
 
-/// Where the two differ in their numbers: what went, and what came for it.
+/// Returns where the two differ in their numbers: what is gone, and what is in its place.
 fn differing(before: &Partitions, after: &Partitions) -> Vec<(Range<usize>, Range<usize>)> {
     let same = |(one, other): &(&(PartitionId, ShardId), &(PartitionId, ShardId))| one.0 == other.0;
     let head = before.iter().zip(after).take_while(same).count();

@@ -1,4 +1,4 @@
-//! What a tracker knows, as a plain value.
+//! Reports: what a tracker knows, as a plain value.
 
 use super::hot::Fair;
 use super::keyspace::{KeyspaceHeat, Stream};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How many hot keys of each kind a report has.
 const KEYS_REPORTED: usize = 16;
 
-/// Where the load is, at a moment. Load is in accesses a second, where a scan counts 1 + rows / 16.
+/// Where the load is, at a point in time. Load is in accesses a second, where a scan counts 1 + rows / 16.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatReport {
     /// When, in milliseconds since the tracker's beginning.
@@ -159,7 +159,7 @@ fn sum<'r>(rates: impl Iterator<Item = &'r Windows<PerSecond>>) -> Windows<PerSe
 }
 
 impl Tracker {
-    /// Everything at `now`. O(partitions + tracked keys).
+    /// Returns everything at `now`. O(partitions + tracked keys).
     #[must_use]
     pub fn report(&self, now: Duration) -> HeatReport {
         let now = self.clock(now);
@@ -202,7 +202,7 @@ impl Tracker {
             .enumerate()
             .filter_map(|(index, (id, owner))| {
                 let rates = keyspace.rates(&self.half_lives, now, *id)?.map(PerSecond::from);
-                let range = keyspace.keyspace.partitioning().range(index)?;
+                let range = keyspace.keyspace.range(index);
                 let hot = keyspace.hot.contains(id);
                 Some(PartitionReport { id: *id, range, owner: *owner, hot, rates })
             })
@@ -218,8 +218,8 @@ impl Tracker {
         }
     }
 
-    /// The heaviest keys of a keyspace, at most `limit` of each kind; none for a keyspace that is
-    /// not there. O(k log k) for k tracked keys.
+    /// Returns the heaviest keys of a keyspace, at most `limit` of each kind; none for a keyspace that
+    /// does not exist. O(k log k) for k tracked keys.
     #[must_use]
     pub fn hot_keys(&self, now: Duration, keyspace: KeyspaceId, limit: usize) -> HotKeys {
         let now = self.clock(now);

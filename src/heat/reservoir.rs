@@ -1,4 +1,4 @@
-//! A bounded sample of a stream, of late rather than of long ago.
+//! Reservoirs: bounded samples of a stream, of late rather than of long ago.
 //!
 //! Weighted sampling without replacement (Efraimidis, Spirakis: Weighted random sampling with a
 //! reservoir, 2006): each value draws a rank, exponentially distributed and divided by its
@@ -6,9 +6,9 @@
 //! time of arrival makes it forget (Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, 2009);
 //! ranks are kept as logarithms, so nothing overflows.
 //!
-//! A value that was likely to be kept stands for little, one that was not for much: it is worth
-//! its weight divided by the chance that it had, given the ranks of the others (Cohen, Kaplan:
-//! Summarizing Data using Bottom-k Sketches, 2007). Sums of these worths over any part of the
+//! A value that was likely to be kept stands for little, one that was not for much: its sample weight
+//! is its weight divided by the chance that it had, given the ranks of the others (Cohen, Kaplan:
+//! Summarizing Data using Bottom-k Sketches, 2007). Sums of these weights over any part of the
 //! stream are right on average.
 
 use std::f64::consts::LN_2;
@@ -90,9 +90,9 @@ impl<T> Reservoir<T> {
         self.items.last().map_or(0.0, |item| item.at)
     }
 
-    /// The values in order of arrival, with what each is worth at `at`, in half-lives.
-    pub(super) fn worths(&self, at: f64) -> impl Iterator<Item = (&T, f64)> {
-        self.items.iter().map(move |item| (&item.value, item.worth(at, self.refused)))
+    /// Returns the values in order of arrival, with the weight that each stands for at `at`, in half-lives.
+    pub(super) fn weighted(&self, at: f64) -> impl Iterator<Item = (&T, f64)> {
+        self.items.iter().map(move |item| (&item.value, item.weight_at(at, self.refused)))
     }
 
     /// This reservoir, of which an empty one is left.
@@ -110,7 +110,7 @@ impl<T> Reservoir<T> {
         })
     }
 
-    /// Takes in values of other reservoirs, which keep what they are worth.
+    /// Takes in values of other reservoirs, which keep their sample weights.
     pub(super) fn absorb(&mut self, items: impl IntoIterator<Item = Item<T>>) {
         // What was refused here was not refused there.
         let refused = std::mem::replace(&mut self.refused, f64::INFINITY);
@@ -123,7 +123,7 @@ impl<T> Reservoir<T> {
 }
 
 impl<T> Item<T> {
-    pub(super) fn worth(&self, at: f64, refused: f64) -> f64 {
+    pub(super) fn weight_at(&self, at: f64, refused: f64) -> f64 {
         let weight = self.weight * (self.at - at).exp2();
         let refused = refused.min(self.refused);
         if refused == f64::INFINITY {
@@ -141,10 +141,10 @@ impl<T> Item<T> {
         Item { value, at, weight, ln_rank, refused }
     }
 
-    /// A value as it was kept elsewhere: with its worth, and certain to be kept.
-    pub(super) fn restored(value: T, at: f64, worth: f64, ln_draw: f64) -> Self {
-        let ln_rank = ln_draw - worth.ln() - at * LN_2;
-        Self { value, at, weight: worth, ln_rank, refused: f64::INFINITY }
+    /// A value as it was kept elsewhere: with its sample weight, and certain to be kept.
+    pub(super) fn restored(value: T, at: f64, sample_weight: f64, ln_draw: f64) -> Self {
+        let ln_rank = ln_draw - sample_weight.ln() - at * LN_2;
+        Self { value, at, weight: sample_weight, ln_rank, refused: f64::INFINITY }
     }
 }
 
@@ -165,12 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn worths_add_up_to_the_stream_and_to_parts_of_it() {
+    fn sample_weights_add_up_to_the_stream_and_to_parts_of_it() {
         let reservoir = filled(100_000, 1_000, |_| 0.0);
         assert_eq!(reservoir.len(), 1_000);
-        let total: f64 = reservoir.worths(0.0).map(|(_, worth)| worth).sum();
+        let total: f64 = reservoir.weighted(0.0).map(|(_, sample_weight)| sample_weight).sum();
         assert!((total / 190_000.0 - 1.0).abs() < 0.1, "{total}");
-        let heavy = reservoir.worths(0.0).filter(|(n, _)| *n % 10 == 0).map(|(_, worth)| worth);
+        let heavy = reservoir
+            .weighted(0.0)
+            .filter(|(n, _)| *n % 10 == 0)
+            .map(|(_, sample_weight)| sample_weight);
         let heavy: f64 = heavy.sum();
         assert!((heavy / 100_000.0 - 1.0).abs() < 0.15, "{heavy}");
     }
@@ -179,7 +182,7 @@ mod tests {
     fn forgets_by_half_lives_and_keeps_the_order() {
         // 1,000 a half-life, over 100 of them.
         let reservoir = filled(100_000, 500, |n| f64::from(n) / 1_000.0);
-        let values: Vec<u32> = reservoir.worths(0.0).map(|(n, _)| *n).collect();
+        let values: Vec<u32> = reservoir.weighted(0.0).map(|(n, _)| *n).collect();
         assert!(values.is_sorted());
         let share = |from: u32, to: u32| {
             values.iter().filter(|n| (from..to).contains(n)).count() as f64 / values.len() as f64
@@ -187,9 +190,10 @@ mod tests {
         assert!((share(99_000, 100_000) - 0.5).abs() < 0.1);
         assert!((share(98_000, 99_000) - 0.25).abs() < 0.1);
         assert!(share(0, 80_000) == 0.0);
-        let worth: f64 = reservoir.worths(100.0).map(|(_, worth)| worth).sum();
+        let sample_weight: f64 =
+            reservoir.weighted(100.0).map(|(_, sample_weight)| sample_weight).sum();
         // 1.9 of weight each, of which decay leaves 1,000 / ln 2.
-        assert!((worth / (1_900.0 / LN_2) - 1.0).abs() < 0.15, "{worth}");
+        assert!((sample_weight / (1_900.0 / LN_2) - 1.0).abs() < 0.15, "{sample_weight}");
     }
 
     #[test]
@@ -197,7 +201,7 @@ mod tests {
         let (mut one, other) = (filled(50_000, 400, |_| 0.0), filled(5_000, 400, |_| 0.0));
         one.absorb(other.drain());
         assert_eq!(one.len(), 400);
-        let total: f64 = one.worths(0.0).map(|(_, worth)| worth).sum();
+        let total: f64 = one.weighted(0.0).map(|(_, sample_weight)| sample_weight).sum();
         assert!((total / (1.9 * 55_000.0) - 1.0).abs() < 0.2, "{total}");
     }
 }

@@ -1,4 +1,4 @@
-//! Heat in a file: for a store that is opened again, and for tools that look at one that they do
+//! Snapshots of heat: for a store that is opened again, and for tools that look at one that they do
 //! not have open.
 
 use super::history::{HeatHistory, Recorder};
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// The most partitions whose samples are kept.
 const PARTITIONS_KEPT: usize = 64;
 
-/// What a tracker knew at a moment. It can be written by any serde format.
+/// What a tracker knew at a point in time. It can be written in any serde format.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatState {
     /// When, since the tracker's beginning.
@@ -30,7 +30,8 @@ pub struct HeatState {
     /// The samples of the partitions with the most load, at most 64, the heaviest first.
     pub samples: Vec<PartitionSamples>,
     /// Where the load was before.
-    pub trail: HeatHistory,
+    #[serde(rename = "trail")]
+    pub history: HeatHistory,
     keyspaces: Vec<KeyspaceState>,
 }
 
@@ -68,7 +69,7 @@ struct KeyspaceState {
 }
 
 impl Tracker {
-    /// What there is to keep at `now`. O(partitions + what is kept).
+    /// Returns what there is to keep at `now`. O(partitions + what is kept).
     #[must_use]
     pub fn export(&self, now: Duration) -> HeatState {
         let report = self.report(now);
@@ -82,7 +83,7 @@ impl Tracker {
         HeatState {
             at: now,
             samples: self.hottest_samples(now, &report),
-            trail: self.trail.trail(),
+            history: self.history.finished(),
             keyspaces: keyspaces.collect(),
             report,
         }
@@ -107,10 +108,10 @@ impl Tracker {
         samples.collect()
     }
 
-    /// A tracker that goes on with what another one knew `age` ago. Its time goes on too: reports
-    /// and the trail count from the first one's beginning, while `now` counts from this call.
+    /// Returns a tracker that goes on with what another one knew `age` ago. Its time goes on too: reports
+    /// and the history count from the first one's beginning, while `now` counts from this call.
     /// Partitions that were reshaped meanwhile inherit as if it had been followed. What the tracker
-    /// has reported as hot is hot anew.
+    /// has reported as hot is reported again.
     #[must_use]
     pub fn import(
         options: HeatOptions,
@@ -122,8 +123,8 @@ impl Tracker {
         let mut tracker = Self::new(options, seed);
         tracker.origin = state.at.saturating_add(age);
         tracker.latest = tracker.origin;
-        tracker.trail =
-            Recorder::continued(state.trail, options.trail_slot_ms.into(), &mut tracker.random);
+        tracker.history =
+            Recorder::continued(state.history, options.trail_slot_ms.into(), &mut tracker.random);
         tracker.follow(Duration::ZERO, topology);
         for kept in &state.keyspaces {
             let Some(keyspace) = tracker.keyspaces.get_mut(&kept.id) else { continue };
@@ -143,7 +144,7 @@ impl Tracker {
         tracker
     }
 
-    /// Gives what is known of a partition to those that are in its place.
+    /// Redistributes what was known of a partition to those that are in its place.
     fn restore(
         &mut self,
         at: Duration,
@@ -153,7 +154,7 @@ impl Tracker {
         samples: Option<PartitionSamples>,
     ) {
         let Some(keyspace) = self.keyspaces.get_mut(&keyspace) else { return };
-        let tokens = keyspace.keyspace.partitioning().range(0).is_some_and(|s| s.width().is_some());
+        let tokens = keyspace.keyspace.range(0).width().is_some();
         if tokens != range.width().is_some() {
             return;
         }
@@ -173,11 +174,11 @@ impl Tracker {
                 Item::restored(Ends { from, to }, time, weight, self.random.ln_exponential())
             }));
         }
-        keyspace.hand_down(&self.options, &self.half_lives, range, heat);
+        keyspace.redistribute(&self.options, &self.half_lives, range, heat);
     }
 }
 
-/// What a rate is made of. All of it counts as timed.
+/// Returns what a rate is made of. All of it counts as timed.
 fn amounts(rate: PerSecond) -> Amounts {
     let PerSecond { reads, writes, rows, read_bytes, written_bytes, nanos, .. } = rate;
     let timed = if nanos > 0.0 { reads + writes } else { 0.0 };

@@ -1,4 +1,4 @@
-//! From a stream of sampled accesses to loads.
+//! The tracker: from a stream of sampled operations to loads.
 
 use super::history::{HeatHistory, Recorder};
 use super::keyspace::KeyspaceHeat;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Turns sampled accesses into loads, hot keys, profiles, events and a trail.
+/// Turns sampled operations into loads, hot keys, profiles, events and a history.
 ///
 /// Every call is given `now`, the time since the tracker's beginning. If it goes backwards, the
 /// latest one counts.
@@ -26,7 +26,7 @@ use std::time::Duration;
 ///   keys); tokens are part of the bytes, keys have `key_bytes_max` at most. With the defaults and
 ///   keys of 32 bytes, 40 KiB.
 /// * For each keyspace: four times `hot_keys_tracked` × (140 bytes + a key), 160 KiB by default;
-///   and its [trail](HeatHistory), at most 61,440 places of 48 bytes and their keys.
+///   and its [history](HeatHistory), at most 61,440 samples of 48 bytes and their keys.
 ///
 /// ```
 /// use annulus::heat::{Operation, HeatEvent, HeatOptions, Observation, Tracker};
@@ -74,11 +74,11 @@ pub struct Tracker {
     pub(super) latest: Duration,
     pub(super) topology: Option<Arc<Topology>>,
     pub(super) keyspaces: BTreeMap<KeyspaceId, KeyspaceHeat>,
-    pub(super) trail: Recorder,
+    pub(super) history: Recorder,
 }
 
 impl Tracker {
-    /// A tracker that knows nothing yet. The options are to be [valid](HeatOptions::validate).
+    /// Returns a tracker that knows nothing yet. The options must be [valid](HeatOptions::validate).
     #[must_use]
     pub fn new(options: HeatOptions, seed: u64) -> Self {
         Self {
@@ -89,22 +89,22 @@ impl Tracker {
             latest: Duration::ZERO,
             topology: None,
             keyspaces: BTreeMap::new(),
-            trail: Recorder::new(options.trail_slot_ms.into()),
+            history: Recorder::new(options.trail_slot_ms.into()),
         }
     }
 
-    /// The tracker's time: never before what it has seen.
+    /// Returns the tracker's time: never before what it has seen.
     pub(super) fn clock(&self, now: Duration) -> Duration {
         self.latest.max(self.origin.saturating_add(now))
     }
 
     fn advance(&mut self, now: Duration) -> Duration {
         self.latest = self.clock(now);
-        self.trail.advance(self.latest, &mut self.random);
+        self.history.advance(self.latest, &mut self.random);
         self.latest
     }
 
-    /// Takes over a topology: at the beginning, and whenever there is a later one.
+    /// Follows a topology: at the beginning, and whenever there is a later one.
     ///
     /// Partitions that a split or a merge has made inherit from those that it was made of: samples
     /// go where their places lie, and rates in the same proportion; without samples, in proportion
@@ -115,11 +115,11 @@ impl Tracker {
     pub fn follow(&mut self, now: Duration, topology: &Arc<Topology>) {
         let now = self.advance(now);
         self.keyspaces.retain(|id, _| topology.keyspace(*id).is_some());
-        self.trail.retain(|id| topology.keyspace(id).is_some());
+        self.history.retain(|id| topology.keyspace(id).is_some());
         for keyspace in topology.keyspaces() {
             if let Some(known) = self.keyspaces.get_mut(&keyspace.id()) {
                 let changes = known.follow(&self.options, &self.half_lives, keyspace);
-                self.trail.mark(now, keyspace, &changes);
+                self.history.record_reshapes(now, keyspace, &changes);
             } else {
                 let heat = KeyspaceHeat::new(&self.options, now, keyspace, &mut self.random);
                 self.keyspaces.insert(keyspace.id(), heat);
@@ -128,7 +128,7 @@ impl Tracker {
         self.topology = Some(Arc::clone(topology));
     }
 
-    /// Takes in one sampled access. It is routed by the topology that was followed last, wherever
+    /// Records one sampled operation. It is routed by the topology that was followed last, wherever
     /// it took place. One of a keyspace that is not known, or whose weight is not positive and
     /// finite, is ignored.
     ///
@@ -153,28 +153,27 @@ impl Tracker {
         keyspace.touch(&self.options, &touch, &amounts, &mut self.random);
         // The same draw: what is a good sample of a partition is one of the whole, too.
         let load = amounts.load();
-        self.trail
+        self.history
             .record(observation.keyspace, load, touch.ln_draw, || touch.place(observation.key).at);
     }
 
-    /// How the load of a partition is spread over its keys or tokens; `None` if it was never
-    /// touched, or is not there. O(n log n) for n samples.
+    /// Returns how the load of a partition is spread over its keys or tokens; `None` if it was never
+    /// touched, or does not exist. O(n log n) for n samples.
     #[must_use]
     pub fn profile(&self, partition: PartitionId) -> Option<Profile> {
         self.keyspaces.values().find_map(|keyspace| {
             let heat = keyspace.touched.get(&partition)?;
-            let range = keyspace.keyspace.partitioning().range(heat.index)?;
-            Some(heat.profile(&range))
+            Some(heat.profile(&keyspace.keyspace.range(heat.index)))
         })
     }
 
-    /// The load of a partition; 0 if it was never touched, or is not there. O(keyspaces).
+    /// Returns the load of a partition; 0 if it was never touched, or is not there. O(keyspaces).
     #[must_use]
     pub fn load(&self, now: Duration, partition: PartitionId) -> Windows<f64> {
         self.rates(now, partition).map(|amounts| amounts.load())
     }
 
-    /// What accesses to a partition cost, a second; nothing if it was never touched, or is not
+    /// Returns what operations on a partition cost, a second; nothing if it was never touched, or is not
     /// there. O(keyspaces).
     pub(crate) fn rates(&self, now: Duration, partition: PartitionId) -> Windows<Amounts> {
         let now = self.clock(now);
@@ -183,20 +182,20 @@ impl Tracker {
         rates.unwrap_or_default()
     }
 
-    /// Where the load was, from the beginning to the last call that was given a time.
+    /// Returns where the load was, from the beginning to the last call that was given a time.
     #[must_use]
-    pub fn trail(&self) -> HeatHistory {
-        self.trail.trail()
+    pub fn history(&self) -> HeatHistory {
+        self.history.finished()
     }
 
-    /// How many partitions were touched and are still there: what the memory is in proportion to.
+    /// Returns how many partitions were touched and are still there: what the memory is in proportion to.
     #[must_use]
     pub fn touched(&self) -> usize {
         self.keyspaces.values().map(|keyspace| keyspace.touched.len()).sum()
     }
 }
 
-/// What an observation stands for.
+/// Returns what an observation stands for.
 fn amounts(observation: &Observation<'_>) -> Amounts {
     let (weight, bytes) = (observation.weight, observation.bytes as f64);
     let timed = observation.nanos.map_or((0.0, 0.0), |nanos| (weight * nanos as f64, weight));

@@ -2,7 +2,7 @@
 
 use super::{HASH, RANGE, access, ms, read, topology, tracker};
 use annulus::ErrorKind;
-use annulus::heat::{HeatOptions, Operation, TRAIL_PLACES_MAX};
+use annulus::heat::{HISTORY_SAMPLES_MAX, HeatOptions, Operation};
 
 #[test]
 fn what_is_kept_is_bounded() {
@@ -30,9 +30,9 @@ fn what_is_kept_is_bounded() {
         assert!(keys.reads.len() <= 2 * options.hot_keys_tracked);
         assert!(keys.writes.len() <= 2 * options.hot_keys_tracked);
     }
-    let trail = tracker.trail();
-    let mut slots = trail.keyspaces.iter().flat_map(|keyspace| &keyspace.slots);
-    assert!(slots.all(|slot| slot.places.len() <= TRAIL_PLACES_MAX));
+    let history = tracker.history();
+    let mut slots = history.keyspaces.iter().flat_map(|keyspace| &keyspace.intervals);
+    assert!(slots.all(|slot| slot.samples.len() <= HISTORY_SAMPLES_MAX));
 }
 
 #[test]

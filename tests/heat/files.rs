@@ -1,9 +1,9 @@
-//! What is written down is what is read back, and the trail stays bounded.
+//! What is written down is what is read back, and the history stays bounded.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, reshaped, topology, tracker};
 use annulus::ShardId;
 use annulus::heat::{
-    HeatEvent, HeatOptions, HeatState, Operation, TRAIL_PLACES_MAX, TRAIL_SLOTS_MAX,
+    HISTORY_INTERVALS_MAX, HISTORY_SAMPLES_MAX, HeatEvent, HeatOptions, HeatState, Operation,
 };
 use annulus::heat::{Observation, Tracker};
 use annulus::topology::{ReshapeSpec, SplitPoint, Topology};
@@ -56,12 +56,12 @@ fn an_import_goes_on_where_the_export_was() {
     assert_near(was.share_before(&middle), is.share_before(&middle));
     assert_near(was.rising_share(), is.rising_share());
     assert_eq!(state.samples[0].profile().len(), was.len());
-    assert_eq!(state.trail, before.trail());
-    let (trail, was) = (after.trail(), before.trail());
-    for (now, then) in trail.keyspaces.iter().zip(&was.keyspaces) {
-        assert_eq!(now.slots.len(), then.slots.len());
-        for (now, then) in now.slots.iter().zip(&then.slots) {
-            assert_eq!((now.at_ms, now.places.len()), (then.at_ms, then.places.len()));
+    assert_eq!(state.history, before.history());
+    let (history, was) = (after.history(), before.history());
+    for (now, then) in history.keyspaces.iter().zip(&was.keyspaces) {
+        assert_eq!(now.intervals.len(), then.intervals.len());
+        for (now, then) in now.intervals.iter().zip(&then.intervals) {
+            assert_eq!((now.at_ms, now.samples.len()), (then.at_ms, then.samples.len()));
             assert_near(now.total, then.total);
         }
     }
@@ -106,7 +106,7 @@ fn an_import_into_other_partitions_divides() {
 }
 
 #[test]
-fn the_trail_gets_coarser_and_loses_nothing() {
+fn the_history_gets_coarser_and_loses_nothing() {
     let mut tracker = tracker(&topology());
     let mut seen = 0_u64;
     for second in 0..1_000_u64 {
@@ -116,26 +116,28 @@ fn the_trail_gets_coarser_and_loses_nothing() {
             seen += 1;
         }
         if second % 97 == 0 {
-            let trail = tracker.trail();
-            let slots = &trail.keyspaces[0].slots;
-            assert!(slots.len() <= TRAIL_SLOTS_MAX);
-            assert!(second < 120 || slots.len() >= TRAIL_SLOTS_MAX / 2 - 1);
-            assert!(slots.is_sorted_by(|one, other| one.at_ms < other.at_ms));
-            assert!(slots.iter().all(|slot| slot.at_ms % trail.slot_ms == 0));
-            assert!(slots.iter().all(|slot| slot.places.len() <= TRAIL_PLACES_MAX));
-            let total: f64 = slots.iter().map(|slot| slot.total).sum();
+            let history = tracker.history();
+            let intervals = &history.keyspaces[0].intervals;
+            assert!(intervals.len() <= HISTORY_INTERVALS_MAX);
+            assert!(second < 120 || intervals.len() >= HISTORY_INTERVALS_MAX / 2 - 1);
+            assert!(intervals.is_sorted_by(|one, other| one.at_ms < other.at_ms));
+            assert!(intervals.iter().all(|interval| interval.at_ms % history.interval_ms == 0));
+            assert!(intervals.iter().all(|interval| interval.samples.len() <= HISTORY_SAMPLES_MAX));
+            let total: f64 = intervals.iter().map(|interval| interval.total).sum();
             assert_near(total, seen as f64);
-            // Fewer than fit, so all of them are there, in the slots of their time.
-            for slot in slots {
-                let weight: f64 = slot.places.iter().map(|place| place.weight).sum();
-                assert_near(weight, slot.total);
-                for place in &slot.places {
-                    let SplitPoint::Key(key) = &place.at else { panic!() };
+            // Fewer than fit, so all of them are there, in the intervals of their time.
+            for interval in intervals {
+                let weight: f64 = interval.samples.iter().map(|sample| sample.weight).sum();
+                assert_near(weight, interval.total);
+                for sample in &interval.samples {
+                    let SplitPoint::Key(key) = &sample.at else { panic!() };
                     let at_ms = u64::from_be_bytes((**key).try_into().unwrap()) / 20 * 1_000;
-                    assert!((slot.at_ms..slot.at_ms + trail.slot_ms).contains(&at_ms));
+                    assert!(
+                        (interval.at_ms..interval.at_ms + history.interval_ms).contains(&at_ms)
+                    );
                 }
             }
         }
     }
-    assert_eq!(tracker.trail().slot_ms, 8_000);
+    assert_eq!(tracker.history().interval_ms, 8_000);
 }

@@ -183,7 +183,7 @@ fn a_split_divides_by_the_samples_and_scans_go_to_both_sides() {
 }
 
 #[test]
-fn the_trail_marks_reshapes_and_dropped_keyspaces_are_forgotten() {
+fn the_history_has_reshapes_and_dropped_keyspaces_are_forgotten() {
     let before = topology();
     let mut tracker = tracker(&before);
     tracker.observe(ms(1), &read(RANGE, b"key"));
@@ -205,20 +205,20 @@ fn the_trail_marks_reshapes_and_dropped_keyspaces_are_forgotten() {
     };
     let moved = reshaped(&merged, spec);
     tracker.follow(ms(30), &moved);
-    let marks = tracker.trail().marks;
+    let reshapes = tracker.history().reshapes;
     let kinds: Vec<_> =
-        marks.iter().map(|mark| (mark.at_ms, mark.kind, mark.targets.len())).collect();
+        reshapes.iter().map(|mark| (mark.at_ms, mark.kind, mark.targets.len())).collect();
     assert_eq!(
         kinds,
         [(10, ReshapeKind::Split, 2), (20, ReshapeKind::Merge, 1), (30, ReshapeKind::Move, 1)]
     );
-    assert_eq!(marks[2].targets[0].1, ShardId(0));
+    assert_eq!(reshapes[2].targets[0].1, ShardId(0));
     assert_eq!(tracker.profile(partitions(&moved, RANGE)[0].id).unwrap().len(), 1);
 
     let dropped = moved.apply(&Change::DropKeyspace { id: RANGE }).unwrap();
     tracker.follow(ms(40), &Arc::new(dropped));
     tracker.observe(ms(41), &read(RANGE, b"key"));
     assert_eq!(tracker.touched(), 0);
-    assert!(tracker.trail().marks.is_empty() && tracker.trail().keyspaces.is_empty());
+    assert!(tracker.history().reshapes.is_empty() && tracker.history().keyspaces.is_empty());
     assert_eq!(tracker.report(ms(41)).total.short.load, 0.0);
 }

@@ -212,8 +212,8 @@ impl Sites {
     }
 }
 
-/// Returns the length of each segment in relation to the others of its owner, in millionths; 0 if its owner
-/// has nothing to give.
+/// Returns the length of each segment in relation to the others of its owner, in millionths; 0 if
+/// its owner has nothing to give.
 #[expect(clippy::indexing_slicing, reason = "there is a scale for each owner")]
 fn relative_sizes(allocation: &Allocation<'_>) -> impl Iterator<Item = u64> {
     let scale = |(owner, &surplus): (usize, &u128)| {

@@ -61,7 +61,7 @@ impl StageArgs {
         rebalance.policy = balance.policy.into();
         rebalance.interval_ms = balance.plan_every.unwrap_or(rebalance.interval_ms);
         rebalance.cool_down_ms = balance.cool_down.unwrap_or(rebalance.cool_down_ms);
-        // Short runs are drawn finely; of long ones, slots are joined.
+        // Short runs are drawn finely; of long ones, intervals are joined.
         let mut heat = HeatOptions { trail_slot_ms: 250, ..HeatOptions::default() };
         if let Some(medium) = balance.half_life {
             heat.half_life_medium_ms = medium;

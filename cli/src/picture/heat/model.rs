@@ -3,7 +3,7 @@
 use super::axis::Axis;
 use crate::human;
 use crate::redact::Keys;
-use annulus::heat::{KeyspaceReport, KeyspaceTrail, TrailMark};
+use annulus::heat::{KeyspaceHistory, KeyspaceReport, ReshapeEvent};
 use annulus::topology::{ReshapeKind, SplitPoint};
 use annulus::{SavedHeat, ShardId};
 
@@ -61,14 +61,14 @@ impl HeatPicture {
     pub(crate) fn of(heat: &SavedHeat, keyspace: Option<&str>, keys: &Keys) -> Self {
         let state = heat.state.as_ref();
         let reports = state.into_iter().flat_map(|state| &state.report.keyspaces);
-        let trail = state.map(|state| &state.trail);
+        let recorded = state.map(|state| &state.history);
         let maps = reports
             .filter(|report| keyspace.is_none_or(|name| report.name == name))
             .filter_map(|report| {
-                let trail = trail?;
-                let history = trail.keyspaces.iter().find(|it| it.keyspace == report.id)?;
-                let marks = trail.marks.iter().filter(|mark| mark.keyspace == report.id);
-                HeatMap::of(report, history, marks.collect(), trail.slot_ms, keys)
+                let recorded = recorded?;
+                let history = recorded.keyspaces.iter().find(|it| it.keyspace == report.id)?;
+                let marks = recorded.reshapes.iter().filter(|mark| mark.keyspace == report.id);
+                HeatMap::of(report, history, marks.collect(), recorded.interval_ms, keys)
             })
             .collect();
         Self { written: human::moment(heat.state_unix_ms / 1000), maps }
@@ -90,29 +90,29 @@ impl Times {
 impl HeatMap {
     fn of(
         report: &KeyspaceReport,
-        history: &KeyspaceTrail,
-        marks: Vec<&TrailMark>,
+        history: &KeyspaceHistory,
+        marks: Vec<&ReshapeEvent>,
         column_ms: u64,
         keys: &Keys,
     ) -> Option<Self> {
-        let (first, last) = (history.slots.first()?, history.slots.last()?);
+        let (first, last) = (history.intervals.first()?, history.intervals.last()?);
         let column_ms = column_ms.max(1);
         let first_ms = first.at_ms - first.at_ms % column_ms;
         let number = (last.at_ms - first_ms) / column_ms + 1;
-        let places = history.slots.iter().flat_map(|slot| &slot.places);
+        let places = history.intervals.iter().flat_map(|interval| &interval.samples);
         let axis = Axis::of(report.partitioning == "hash", places.map(|place| &place.at));
         let mut columns = vec![vec![0.0; axis.rows()]; usize::try_from(number).ok()?];
-        for slot in &history.slots {
-            let column = ((slot.at_ms - first_ms) / column_ms) as usize;
+        for interval in &history.intervals {
+            let column = ((interval.at_ms - first_ms) / column_ms) as usize;
             let Some(column) = columns.get_mut(column) else { continue };
-            for place in &slot.places {
+            for place in &interval.samples {
                 if let Some(cell) = column.get_mut(axis.row(&place.at)) {
                     *cell += place.weight * 1e3 / column_ms as f64;
                 }
             }
         }
         let times = Times { first_ms, length_ms: (number * column_ms) as f64 };
-        let marks: Vec<&TrailMark> =
+        let marks: Vec<&ReshapeEvent> =
             marks.into_iter().filter(|mark| mark.at_ms >= first_ms).collect();
         let begin = |row| axis.begin(row).map_or_else(String::new, |place| label(&place, keys));
         Some(Self {
@@ -136,7 +136,7 @@ impl HeatMap {
 }
 
 impl Mark {
-    fn of(mark: &TrailMark, axis: &Axis, times: &Times, keys: &Keys) -> Self {
+    fn of(mark: &ReshapeEvent, axis: &Axis, times: &Times, keys: &Keys) -> Self {
         let spans = mark.targets.iter().map(|(span, _)| span);
         let ends: Vec<(f64, f64)> = spans.clone().map(|span| axis.span(span)).collect();
         Self {
@@ -155,7 +155,7 @@ impl Mark {
 /// that were always there.
 fn boundaries(
     report: &KeyspaceReport,
-    marks: &[&TrailMark],
+    marks: &[&ReshapeEvent],
     axis: &Axis,
     times: &Times,
 ) -> Vec<Boundary> {
