@@ -1,4 +1,4 @@
-//! What is hot, by rules that noise does not pass, and with hysteresis.
+//! Detection of what is hot, by rules that noise does not pass, and with hysteresis.
 
 use super::event::{HeatEvent, KeyEvent, OperationKind, PartitionEvent};
 use super::keyspace::{KeyspaceHeat, Stream};
@@ -20,8 +20,8 @@ const ERRORS: f64 = 3.0;
 const SAMPLES_MIN: f64 = 5.0;
 
 impl Tracker {
-    /// What became hot and what cooled since the last tick, by keyspace. To be called some times a
-    /// second.
+    /// Returns what became hot and what cooled since the last tick, by keyspace. Should be called
+    /// several times a second.
     ///
     /// O(keyspaces × tracked keys + partitions touched since).
     pub fn tick(&mut self, now: Duration) -> Vec<HeatEvent> {
@@ -45,7 +45,7 @@ impl Tracker {
     }
 }
 
-/// What load is fair for a shard.
+/// The load that is fair for a shard.
 #[derive(Clone, Copy)]
 pub(super) struct Fair<'t> {
     topology: &'t Topology,
@@ -59,7 +59,7 @@ impl<'t> Fair<'t> {
         Self { topology, by_weight: total / weights.max(1.0) }
     }
 
-    /// A load as a share of what is fair for this shard; 0 if there is no load at all.
+    /// Returns a load as a share of what is fair for this shard; 0 if there is no load at all.
     pub(super) fn share(&self, owner: ShardId, load: f64) -> f64 {
         let weight = self.topology.shard(owner).map_or(1, |shard| shard.weight);
         let fair = self.by_weight * f64::from(weight);
@@ -109,6 +109,7 @@ fn is_hot(threshold: f64, samples: f64, key: &KeyCount, total: f64) -> bool {
 }
 
 impl KeyspaceHeat {
+    #[expect(clippy::indexing_slicing, reason = "heat knows the index of its partition")]
     fn detect(
         &mut self,
         options: &HeatOptions,
@@ -121,16 +122,18 @@ impl KeyspaceHeat {
         let mut candidates: BTreeSet<PartitionId> = self.changed.drain(..).collect();
         candidates.extend(&self.hot);
         for id in candidates {
-            let Some(heat) = self.touched.get_mut(&id) else { continue };
+            let Some(heat) = self.touched.get_mut(&id) else {
+                unreachable!("what has changed or is hot has been touched");
+            };
             heat.changed = false;
             let (index, sum) = (heat.index, heat.load);
-            let Some((_, owner)) = self.partitions.get(index) else { continue };
+            let (_, owner) = self.partitions[index];
             let (load, error) = self.short_load(half_life, now, &sum);
-            let share = |load| fair.share(*owner, load);
+            let share = |load| fair.share(owner, load);
             let event = PartitionEvent {
                 keyspace: self.keyspace.id(),
                 partition: id,
-                owner: *owner,
+                owner,
                 load,
                 share: share(load),
             };

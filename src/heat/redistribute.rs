@@ -174,8 +174,7 @@ fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed>
 fn differing(before: &Partitions, after: &Partitions) -> Vec<(Range<usize>, Range<usize>)> {
     let same = |(one, other): &(&(PartitionId, ShardId), &(PartitionId, ShardId))| one.0 == other.0;
     let head = before.iter().zip(after).take_while(same).count();
-    let (was, now) = (before.get(head..), after.get(head..));
-    let (Some(was), Some(now)) = (was, now) else { return Vec::new() };
+    let ((_, was), (_, now)) = (before.split_at(head), after.split_at(head));
     let tail = was.iter().rev().zip(now.iter().rev()).take_while(same).count();
     let ids = |list: &Partitions| -> Vec<PartitionId> {
         list.iter().take(list.len() - tail).map(|(id, _)| *id).collect()

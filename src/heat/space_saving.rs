@@ -101,10 +101,11 @@ impl SpaceSaving {
     }
 
     /// Gives the least counter to another key.
+    #[expect(clippy::indexing_slicing, reason = "there is a bound for each entry")]
     fn replace(&mut self, key: &[u8], hash: u128, weight: f64) {
         while let Some(mut least) = self.bounds.peek_mut() {
             let Reverse((bound, at)) = *least;
-            let Some(entry) = self.entries.get_mut(at as usize) else { return };
+            let entry = &mut self.entries[at as usize];
             if bound == entry.count.to_bits() {
                 self.index.remove(&entry.hash);
                 self.index.insert(hash, at);
