@@ -199,7 +199,8 @@ fn a_topology_that_breaks_an_invariant_is_not_decoded() {
     let valid = serde_json::to_value(topology()).unwrap();
     assert_eq!(serde_json::from_value::<Topology>(valid.clone()).unwrap(), topology());
     let pop = |value: &mut serde_json::Value| drop(value.as_array_mut().unwrap().pop());
-    let cases: [(&str, &dyn Fn(&mut serde_json::Value), &str); 4] = [
+    type Edit<'e> = &'e dyn Fn(&mut serde_json::Value);
+    let cases: [(&str, Edit<'_>, &str); 4] = [
         ("/keyspaces/2/partitions", &pop, "keyspace `log` has 3 ranges and 2 partitions"),
         ("/keyspaces/1/partitions", &pop, "keyspace `users` has 6 ranges and 5 partitions"),
         ("/keyspaces/2/partitioning/Range/owners", &pop, "3 ranges and 2 owners"),

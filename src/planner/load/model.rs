@@ -122,6 +122,7 @@ pub(super) struct Model<'a> {
 
 impl<'a> Model<'a> {
     /// Returns the number of a shard of the topology.
+    #[expect(clippy::indexing_slicing, reason = "the model has all shards of its topology")]
     pub(super) fn number_of(&self, id: ShardId) -> usize {
         self.numbers[&id]
     }

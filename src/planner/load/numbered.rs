@@ -1,6 +1,6 @@
 //! Lists whose indices are numbers by which others refer to their items.
 
-use std::ops::{Deref, DerefMut, Index, IndexMut};
+use std::ops::{Index, IndexMut};
 
 /// A list that only grows, so that a number once given stays valid. It must be used with the lists
 /// that the number is for: an unknown number is a defect, and panics.
@@ -16,6 +16,18 @@ impl<T> Numbered<T> {
     pub(super) fn push(&mut self, item: T) -> usize {
         self.0.push(item);
         self.0.len() - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.0.iter_mut()
     }
 }
 
@@ -38,19 +50,5 @@ impl<T> Index<usize> for Numbered<T> {
 impl<T> IndexMut<usize> for Numbered<T> {
     fn index_mut(&mut self, number: usize) -> &mut T {
         &mut self.0[number]
-    }
-}
-
-impl<T> Deref for Numbered<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.0
-    }
-}
-
-impl<T> DerefMut for Numbered<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
     }
 }
