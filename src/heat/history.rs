@@ -21,10 +21,11 @@ const KEY_BYTES_MAX: usize = 128;
 
 /// The history of the load, from the beginning of the tracker to now.
 ///
-/// Time is divided into intervals of one length. When there are [`HISTORY_INTERVALS_MAX`], neighbours
-/// are joined and intervals are twice as long from then on, as in round-robin databases; so the
-/// history reaches back to the beginning, and gets coarser. It has at most [`HISTORY_SAMPLES_MAX`]
-/// samples of each interval: 61,440 a keyspace, with 128 bytes of key at most.
+/// Time is divided into intervals of one length. When there are [`HISTORY_INTERVALS_MAX`],
+/// neighbours are joined and intervals are twice as long from then on, as in round-robin databases;
+/// so the history reaches back to the beginning, and gets coarser. It has at most
+/// [`HISTORY_SAMPLES_MAX`] samples of each interval: 61,440 a keyspace, with 128 bytes of key at
+/// most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatHistory {
     /// How long an interval is, in milliseconds.
@@ -75,7 +76,8 @@ pub struct ReshapeEvent {
     pub at_ms: u64,
     /// The keyspace.
     pub keyspace: KeyspaceId,
-    /// How it changed the number of partitions. Several that were seen at once, one inside the other, are one.
+    /// How it changed the number of partitions. Several that were seen at once, one inside the
+    /// other, are one.
     pub kind: ReshapeKind,
     /// What its targets cover, in order, and their owners.
     pub targets: Vec<(PartitionRange, ShardId)>,

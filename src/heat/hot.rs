@@ -100,8 +100,8 @@ impl Stream {
     }
 }
 
-/// Whether the share of a key is above the threshold beyond doubt. If it were just the threshold, its
-/// share of so many samples would have the standard error of a binomial distribution.
+/// Whether the share of a key is above the threshold beyond doubt. If it were just the threshold,
+/// its share of so many samples would have the standard error of a binomial distribution.
 fn is_hot(threshold: f64, samples: f64, key: &KeyCount, total: f64) -> bool {
     let error = (threshold * (1.0 - threshold) / samples).sqrt();
     let least = (key.count - key.error) / total - ERRORS * error;

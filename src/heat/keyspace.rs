@@ -90,7 +90,7 @@ impl KeyspaceHeat {
         heat.touch(touch, amounts, random);
     }
 
-    /// The rates of a partition at `now`.
+    /// Returns the rates of a partition at `now`.
     pub(super) fn rates(
         &self,
         half_lives: &Windows<f64>,
@@ -101,7 +101,8 @@ impl KeyspaceHeat {
         Some(heat.rates.per_second(half_lives, now, self.age(now)))
     }
 
-    /// A sum of loads as a rate over the short half-life: the load a second, and its standard error.
+    /// Returns a sum of loads as a rate over the short half-life: the load a second, and its
+    /// standard error.
     pub(super) fn short_load(&self, half_life: f64, now: Duration, sum: &Sum) -> (f64, f64) {
         let seconds = seconds_counted(half_life, self.age(now));
         let sum = sum.at(half_life, now);

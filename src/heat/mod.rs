@@ -1,11 +1,10 @@
 //! Heat: the load of partitions, and at which of their keys or tokens it is.
 //!
 //! A [`Tracker`] observes sampled operations and keeps, in bounded memory, the [load](HeatReport)
-//! of each partition and shard, the [hot keys](HotKeys) of each keyspace, a
-//! [profile](Profile) of each partition that says where it may be split, and a [history](HeatHistory)
-//! for a heat map; it reports what [becomes hot and cools](HeatEvent). Nothing here asks a clock or
-//! starts a thread: time and seeds are passed in, so simulations and replays get what a running
-//! store gets.
+//! of each partition and shard, the [hot keys](HotKeys) of each keyspace, a [profile](Profile) of
+//! each partition that says where it may be split, and a [history](HeatHistory) for a heat map; it
+//! reports what [becomes hot and cools](HeatEvent). Nothing here asks a clock or starts a thread:
+//! time and seeds are passed in, so simulations and replays get what a running store gets.
 //!
 //! The unit of load is operations a second, where a scan counts 1 + rows / 16.
 

@@ -100,7 +100,7 @@ impl PartitionHeat {
         (samples.collect(), scans.collect())
     }
 
-    /// A part of the sums, without samples.
+    /// Returns a part of the sums, without samples.
     pub(super) fn part(&self, options: &HeatOptions, share: f64) -> Self {
         let mut load = self.load;
         load.amount *= share;
@@ -128,8 +128,8 @@ impl Touch<'_> {
         Place { at: place_of(self.partitioning, key, self.key_bytes_max), write }
     }
 
-    /// Where a scan ran. In a hash keyspace, one whose ends have the same token read what has that
-    /// token; any other read the arc whole.
+    /// Returns where a scan ran. In a hash keyspace, one whose ends have the same token read what
+    /// has that token; any other read the arc whole.
     fn ends(&self, last: &[u8]) -> Ends {
         let place = |key| place_of(self.partitioning, key, self.key_bytes_max);
         let (from, to) = (place(self.observation.key), place(last));
@@ -148,8 +148,8 @@ fn place_of(partitioning: &Partitioning, key: &[u8], key_bytes_max: usize) -> Sp
     }
 }
 
-/// The place, or the end of the range that is next to it: places of keys that were cut short, and
-/// ends of scans, may lie outside.
+/// Returns the place, or the end of the range that is next to it: places of keys that were cut
+/// short, and ends of scans, may lie outside.
 pub(super) fn clamped(at: &SplitPoint, range: &PartitionRange) -> SplitPoint {
     if lies_in(at, range) {
         return at.clone();
@@ -170,7 +170,8 @@ pub(super) fn clamped(at: &SplitPoint, range: &PartitionRange) -> SplitPoint {
     }
 }
 
-/// A key before `end`, and after nearly all others that are before it: there is no last one.
+/// Returns a key before `end`, and after nearly all others that are before it: there is no last
+/// one.
 fn key_before(end: &[u8]) -> Box<[u8]> {
     match end.split_last() {
         None => Box::default(),

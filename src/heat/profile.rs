@@ -90,8 +90,8 @@ struct Rising {
 struct Ends(Vec<(usize, f64)>);
 
 impl Profile {
-    /// A profile of these samples, in the order in which they arrived. One whose weight is not a
-    /// positive number is left out; a scan's ends may be given in either order. O(n log n).
+    /// Returns a profile of these samples, in the order in which they arrived. One whose weight is
+    /// not a positive number is left out; a scan's ends may be given in either order. O(n log n).
     #[must_use]
     pub fn new(mut samples: Vec<Sample>, mut scans: Vec<ScanSample>) -> Self {
         samples.retain(|sample| sample.weight.is_finite() && sample.weight > 0.0);
@@ -127,7 +127,7 @@ impl Profile {
         self.heaviest = weights.reduce(heavier).map(|(place, _)| place);
     }
 
-    /// How many samples it has.
+    /// Returns how many samples it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.samples.len()
@@ -139,49 +139,50 @@ impl Profile {
         self.samples.is_empty()
     }
 
-    /// How many samples of equal weight would say as much as these do: the square of the sum of
-    /// the weights by the sum of their squares (Kish, *Survey Sampling*, 1965).
+    /// Returns how many samples of equal weight would say as much as these do: the square of the
+    /// sum of the weights by the sum of their squares (Kish, *Survey Sampling*, 1965).
     #[must_use]
     pub fn effective(&self) -> f64 {
         self.effective_between(0, self.places.len())
     }
 
-    /// How many scans it has.
+    /// Returns how many scans it has.
     #[must_use]
     pub fn scan_count(&self) -> usize {
         self.scans.len()
     }
 
-    /// How many different places were sampled.
+    /// Returns how many different places were sampled.
     #[must_use]
     pub fn place_count(&self) -> usize {
         self.places.len()
     }
 
-    /// The share of the load that lies before `at`, from 0 to 1; 0 if there are no samples.
+    /// Returns the share of the load that lies before `at`, from 0 to 1; 0 if there are no samples.
     /// O(log n).
     #[must_use]
     pub fn share_before(&self, at: &SplitPoint) -> f64 {
         self.share_before_place(self.place_at(at))
     }
 
-    /// A place other than the first sampled one, chosen so that the share of the load before it is
-    /// nearest to `share`, and that share. `None` if fewer than two places were sampled. O(log n).
+    /// Returns a place other than the first sampled one, chosen so that the share of the load
+    /// before it is nearest to `share`, and that share. `None` if fewer than two places were
+    /// sampled. O(log n).
     #[must_use]
     pub fn cut_at(&self, share: f64) -> Option<(SplitPoint, f64)> {
         let place = self.nearest_place(share, 1, self.places.len())?;
         Some((self.place(place)?.clone(), self.share_before_place(place)))
     }
 
-    /// The place with the most load, the first of equal ones, and its share. O(1).
+    /// Returns the place with the most load, the first of equal ones, and its share. O(1).
     #[must_use]
     pub fn heaviest(&self) -> Option<(SplitPoint, f64)> {
         let (place, share) = self.heaviest_place()?;
         Some((self.place(place)?.clone(), share))
     }
 
-    /// The share of the scans that a cut at `at` would cut: those that touch places on both sides.
-    /// 0 if there are no scans. O(log n).
+    /// Returns the share of the scans that a cut at `at` would cut: those that touch places on both
+    /// sides. 0 if there are no scans. O(log n).
     #[must_use]
     pub fn scans_cut(&self, at: &SplitPoint) -> f64 {
         let begun = self.scan_starts.before(&self.scans, at, |scan| &scan.from);
@@ -190,24 +191,25 @@ impl Profile {
         if all > 0.0 { ((begun - ended) / all).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// The share of the sampled writes, by weight, that went beyond every place sampled before
-    /// them: near 1 where keys are only ever appended, near 0 where writes go anywhere. The very
-    /// first sample goes beyond nothing. O(1).
+    /// Returns the share of the sampled writes, by weight, that went beyond every place sampled
+    /// before them: near 1 where keys are only ever appended, near 0 where writes go anywhere. The
+    /// very first sample goes beyond nothing. O(1).
     #[must_use]
     pub fn rising_share(&self) -> f64 {
         share(self.rising.beyond, self.rising.writes)
     }
 
-    /// The share of the load that those writes are. O(1).
+    /// Returns the share of the load that those writes are. O(1).
     #[must_use]
     pub fn rising_load_share(&self) -> f64 {
         share(self.rising.beyond, self.weight)
     }
 
-    /// The shares of the load to come that the parts between `cuts` will have: one more than cuts,
-    /// which must ascend. They are those of the samples, except where keys are appended, as
-    /// [`decide`](super::decide) sees it by its default options: then what is written
-    /// [beyond everything](Self::rising_load_share) will be in the last part. O(cuts × log n).
+    /// Returns the shares of the load to come that the parts between `split_points` will have: one
+    /// more than split points, which must ascend. They are those of the samples, except where keys
+    /// are appended, as [`decide`](super::decide) sees it by its default options: then what is
+    /// written [beyond everything](Self::rising_load_share) will be in the last part. O(split
+    /// points × log n).
     #[must_use]
     pub fn expected_shares(&self, split_points: &[SplitPoint]) -> Vec<f64> {
         let rising = if self.is_appended() { self.rising_load_share() } else { 0.0 };
@@ -228,13 +230,14 @@ impl Profile {
             && self.rising_load_share() >= 1.0 - options.half_share_max
     }
 
-    /// The greatest sampled place. O(1).
+    /// Returns the greatest sampled place. O(1).
     #[must_use]
     pub fn last_place(&self) -> Option<&SplitPoint> {
         self.place(self.places.len().checked_sub(1)?)
     }
 
-    /// The samples that lie in `range`, and the scans that touch it, as a profile. O(n log n).
+    /// Returns the samples that lie in `range`, and the scans that touch it, as a profile. O(n log
+    /// n).
     #[must_use]
     pub fn within(&self, range: &PartitionRange) -> Self {
         let samples = self.samples.iter().filter(|sample| lies_in(&sample.at, range));
@@ -242,33 +245,33 @@ impl Profile {
         Self::new(samples.cloned().collect(), scans.cloned().collect())
     }
 
-    /// The samples, in the order in which they arrived.
+    /// Returns the samples, in the order in which they arrived.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = &Sample> {
         self.samples.iter()
     }
 
-    /// The index of the place with the most load, and its share.
+    /// Returns the index of the place with the most load, and its share.
     pub(crate) fn heaviest_place(&self) -> Option<(usize, f64)> {
         let place = self.heaviest?;
         Some((place, self.place_weight(place) / self.weight))
     }
 
-    /// The index of the first place before which there is at least `share` of the load.
+    /// Returns the index of the first place before which there is at least `share` of the load.
     pub(crate) fn place_at_share(&self, share: f64) -> usize {
         self.places.partition_point(|place| place.before < share * self.weight)
     }
 
-    /// The index of the first place that is not before `at`.
+    /// Returns the index of the first place that is not before `at`.
     pub(crate) fn place_at(&self, at: &SplitPoint) -> usize {
         self.places.partition_point(|place| self.at(place).is_some_and(|it| it < at))
     }
 
-    /// The place with this index, in ascending order.
+    /// Returns the place with this index, in ascending order.
     pub(crate) fn place(&self, index: usize) -> Option<&SplitPoint> {
         self.at(self.places.get(index)?)
     }
 
-    /// The share of the load before the place with this index; 1 behind the last one.
+    /// Returns the share of the load before the place with this index; 1 behind the last one.
     pub(crate) fn share_before_place(&self, index: usize) -> f64 {
         match self.places.get(index) {
             Some(place) => place.before / self.weight,
@@ -292,7 +295,8 @@ impl Profile {
         }
     }
 
-    /// What the samples of the places with the indices `from..to` are [worth](Self::effective).
+    /// Returns what the samples of the places with the indices `from..to` are
+    /// [worth](Self::effective).
     pub(crate) fn effective_between(&self, from: usize, to: usize) -> f64 {
         let sums = |index| {
             let place = self.places.get(index);
@@ -338,7 +342,7 @@ impl Ends {
         Self(summed.collect())
     }
 
-    /// The weight of the scans whose end lies before `at`.
+    /// Returns the weight of the scans whose end lies before `at`.
     fn before(
         &self,
         scans: &[ScanSample],

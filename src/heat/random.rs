@@ -19,7 +19,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// The logarithm of an exponentially distributed number with mean 1.
+    /// Returns the logarithm of an exponentially distributed number with mean 1.
     pub(super) fn ln_exponential(&mut self) -> f64 {
         // In the middle of 2^53 equal steps: neither 0 nor 1, whose logarithms would not do.
         let uniform = ((self.next() >> 11) as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64);

@@ -16,13 +16,13 @@ pub struct Windows<T> {
 }
 
 impl<T> Windows<T> {
-    /// The same of each value.
+    /// Returns the same of each value.
     #[must_use]
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Windows<U> {
         Windows { short: of(self.short), medium: of(self.medium), long: of(self.long) }
     }
 
-    /// The same of each pair of values.
+    /// Returns the same of each pair of values.
     #[must_use]
     pub fn zip<U, V>(self, other: Windows<U>, mut of: impl FnMut(T, U) -> V) -> Windows<V> {
         Windows {
@@ -56,13 +56,13 @@ pub struct Amounts {
 const ROWS_PER_ACCESS: f64 = 16.0;
 
 impl Amounts {
-    /// The load: accesses, where a scan counts 1 + rows / 16.
+    /// Returns the load: accesses, where a scan counts 1 + rows / 16.
     #[must_use]
     pub fn load(&self) -> f64 {
         self.reads + self.writes + self.rows / ROWS_PER_ACCESS
     }
 
-    /// The nanoseconds of all accesses, from those of the timed ones.
+    /// Returns the nanoseconds of all accesses, from those of the timed ones.
     #[must_use]
     pub fn nanos_of_all(&self) -> f64 {
         if self.timed > 0.0 { self.nanos / self.timed * (self.reads + self.writes) } else { 0.0 }
@@ -127,7 +127,7 @@ impl Rates {
         decays
     }
 
-    /// What is left at `now` of one at the last touch.
+    /// Returns what is left at `now` of one at the last touch.
     fn decays(&self, half_lives: &Windows<f64>, now: Duration) -> Windows<f64> {
         let seconds = (now.as_secs_f64() - self.at).max(0.0);
         if seconds == 0.0 {
@@ -136,7 +136,7 @@ impl Rates {
         half_lives.map(|half_life| (-seconds / half_life).exp2())
     }
 
-    /// The amounts a second at `now`, of sums that began `age` ago.
+    /// Returns the amounts a second at `now`, of sums that began `age` ago.
     #[must_use]
     pub fn per_second(
         &self,
@@ -151,7 +151,7 @@ impl Rates {
         })
     }
 
-    /// A part of the sums.
+    /// Returns a part of the sums.
     #[must_use]
     pub(super) fn part(&self, share: f64) -> Self {
         Self { at: self.at, sums: self.sums.map(|sum| sum.scaled(share)) }
@@ -179,7 +179,7 @@ impl Rates {
     }
 }
 
-/// What decay would have left at the end of `age` of one a second: the time that counts.
+/// Returns what decay would have left at the end of `age` of one a second: the time that counts.
 pub(super) fn seconds_counted(half_life: f64, age: Duration) -> f64 {
     let lives = age.as_secs_f64() / half_life;
     // `1 - 2^-lives`, exact for small ones. As in the keys' windows, a millisecond at least.
@@ -195,7 +195,8 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// A sum that gives this rate at `now`, if it began `age` ago, as if of accesses of weight 1.
+    /// Returns a sum that gives this rate at `now`, if it began `age` ago, as if of accesses of
+    /// weight 1.
     pub(super) fn of(half_life: f64, now: Duration, age: Duration, rate: f64) -> Self {
         let amount = rate * seconds_counted(half_life, age);
         Self { amount, squares: amount, at: now.as_secs_f64() }

@@ -115,7 +115,8 @@ impl KeyspaceHeat {
     }
 }
 
-/// Returns what each successor gets: in proportion to the samples; without any, to the tokens; else evenly.
+/// Returns what each successor gets: in proportion to the samples; without any, to the tokens; else
+/// evenly.
 fn shares(
     partitioning: &Partitioning,
     range: &PartitionRange,
@@ -154,8 +155,8 @@ pub(super) fn intersecting(partitioning: &Partitioning, range: &PartitionRange) 
 
 type Partitions = [(PartitionId, ShardId)];
 
-/// The partitions that are there before and after, with different owners. `aligned`: each has the
-/// index that it had.
+/// Returns the partitions that are there before and after, with different owners. `aligned`: each
+/// has the index that it had.
 fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed> {
     let owners: HashMap<PartitionId, ShardId, Mixed> =
         if aligned { HashMap::default() } else { before.iter().copied().collect() };

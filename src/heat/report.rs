@@ -13,7 +13,8 @@ use std::time::Duration;
 /// How many hot keys of each kind a report has.
 const KEYS_REPORTED: usize = 16;
 
-/// Where the load is, at a point in time. Load is in accesses a second, where a scan counts 1 + rows / 16.
+/// Where the load is, at a point in time. Load is in accesses a second, where a scan counts 1 +
+/// rows / 16.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatReport {
     /// When, in milliseconds since the tracker's beginning.
@@ -218,8 +219,8 @@ impl Tracker {
         }
     }
 
-    /// Returns the heaviest keys of a keyspace, at most `limit` of each kind; none for a keyspace that
-    /// does not exist. O(k log k) for k tracked keys.
+    /// Returns the heaviest keys of a keyspace, at most `limit` of each kind; none for a keyspace
+    /// that does not exist. O(k log k) for k tracked keys.
     #[must_use]
     pub fn hot_keys(&self, now: Duration, keyspace: KeyspaceId, limit: usize) -> HotKeys {
         let now = self.clock(now);

@@ -6,10 +6,10 @@
 //! time of arrival makes it forget (Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, 2009);
 //! ranks are kept as logarithms, so nothing overflows.
 //!
-//! A value that was likely to be kept stands for little, one that was not for much: its sample weight
-//! is its weight divided by the chance that it had, given the ranks of the others (Cohen, Kaplan:
-//! Summarizing Data using Bottom-k Sketches, 2007). Sums of these weights over any part of the
-//! stream are right on average.
+//! A value that was likely to be kept stands for little, one that was not for much: its sample
+//! weight is its weight divided by the chance that it had, given the ranks of the others (Cohen,
+//! Kaplan: Summarizing Data using Bottom-k Sketches, 2007). Sums of these weights over any part of
+//! the stream are right on average.
 
 use std::f64::consts::LN_2;
 
@@ -67,7 +67,7 @@ impl<T> Reservoir<T> {
         }
     }
 
-    /// The index of the greatest rank, that rank, and the one next to it.
+    /// Returns the index of the greatest rank, that rank, and the one next to it.
     fn two_worst(&self) -> (usize, f64, f64) {
         let mut found = (0, f64::NEG_INFINITY, f64::NEG_INFINITY);
         for (index, item) in self.items.iter().enumerate() {
@@ -90,7 +90,8 @@ impl<T> Reservoir<T> {
         self.items.last().map_or(0.0, |item| item.at)
     }
 
-    /// Returns the values in order of arrival, with the weight that each stands for at `at`, in half-lives.
+    /// Returns the values in order of arrival, with the weight that each stands for at `at`, in
+    /// half-lives.
     pub(super) fn weighted(&self, at: f64) -> impl Iterator<Item = (&T, f64)> {
         self.items.iter().map(move |item| (&item.value, item.weight_at(at, self.refused)))
     }
@@ -135,13 +136,13 @@ impl<T> Item<T> {
         if chance > 0.0 { weight / chance } else { weight }
     }
 
-    /// The same time, weight and rank for another value.
+    /// Returns the same time, weight and rank for another value.
     pub(super) fn with<U>(&self, value: U) -> Item<U> {
         let Self { at, weight, ln_rank, refused, .. } = *self;
         Item { value, at, weight, ln_rank, refused }
     }
 
-    /// A value as it was kept elsewhere: with its sample weight, and certain to be kept.
+    /// Returns a value as it was kept elsewhere: with its sample weight, and certain to be kept.
     pub(super) fn restored(value: T, at: f64, sample_weight: f64, ln_draw: f64) -> Self {
         let ln_rank = ln_draw - sample_weight.ln() - at * LN_2;
         Self { value, at, weight: sample_weight, ln_rank, refused: f64::INFINITY }

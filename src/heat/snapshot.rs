@@ -52,7 +52,7 @@ pub struct PartitionSamples {
 }
 
 impl PartitionSamples {
-    /// How the partition's load is spread. O(n log n).
+    /// Returns how the partition's load is spread. O(n log n).
     #[must_use]
     pub fn profile(&self) -> Profile {
         Profile::new(self.samples.clone(), self.scans.clone())
@@ -108,10 +108,10 @@ impl Tracker {
         samples.collect()
     }
 
-    /// Returns a tracker that goes on with what another one knew `age` ago. Its time goes on too: reports
-    /// and the history count from the first one's beginning, while `now` counts from this call.
-    /// Partitions that were reshaped meanwhile inherit as if it had been followed. What the tracker
-    /// has reported as hot is reported again.
+    /// Returns a tracker that goes on with what another one knew `age` ago. Its time goes on too:
+    /// reports and the history count from the first one's beginning, while `now` counts from this
+    /// call. Partitions that were reshaped meanwhile inherit as if it had been followed. What the
+    /// tracker has reported as hot is reported again.
     #[must_use]
     pub fn import(
         options: HeatOptions,

@@ -120,19 +120,19 @@ impl SpaceSaving {
         }
     }
 
-    /// The weight of all observations.
+    /// Returns the weight of all observations.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.total
     }
 
-    /// The sum of the squares of all weights.
+    /// Returns the sum of the squares of all weights.
     #[must_use]
     pub fn squares(&self) -> f64 {
         self.squares
     }
 
-    /// How many keys are counted: at most the capacity.
+    /// Returns how many keys are counted: at most the capacity.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -144,7 +144,7 @@ impl SpaceSaving {
         self.entries.is_empty()
     }
 
-    /// What a key that is not counted may have at most. O(k).
+    /// Returns what a key that is not counted may have at most. O(k).
     #[must_use]
     pub fn unseen_max(&self) -> f64 {
         if self.entries.len() < self.capacity {
@@ -159,7 +159,7 @@ impl SpaceSaving {
         self.entries.iter().map(|entry| (&*entry.key, entry.count, entry.error))
     }
 
-    /// The count and the error of a key that is counted. O(key length).
+    /// Returns the count and the error of a key that is counted. O(key length).
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<(f64, f64)> {
         let at = *self.index.get(&xxh3_128_with_seed(key, self.seed))?;

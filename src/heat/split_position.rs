@@ -22,7 +22,7 @@ pub(crate) fn can_split_at(at: &SplitPoint, range: &PartitionRange) -> bool {
     !first && lies_in(at, range)
 }
 
-/// The place right after this one, with nothing between; `None` after the last token.
+/// Returns the place right after this one, with nothing between; `None` after the last token.
 pub(crate) fn next(at: &SplitPoint) -> Option<SplitPoint> {
     match at {
         SplitPoint::Token(token) => {

@@ -98,12 +98,12 @@ impl TopKeys {
         self.began = now.saturating_sub(Duration::from_nanos(late as u64));
     }
 
-    /// How many windows have ended since the current one began.
+    /// Returns how many windows have ended since the current one began.
     fn windows_over(&self, now: Duration) -> u128 {
         now.saturating_sub(self.began).as_nanos() / self.window.as_nanos()
     }
 
-    /// How much of the window that `now` lies in is still to come.
+    /// Returns how much of the window that `now` lies in is still to come.
     fn left(&self, now: Duration) -> f64 {
         let into = now.saturating_sub(self.began).as_nanos() % self.window.as_nanos();
         1.0 - into as f64 / self.window.as_nanos() as f64
@@ -118,7 +118,7 @@ impl TopKeys {
         Faded { this, last, left: self.left(now) }
     }
 
-    /// How much time the counts cover, in seconds: one window, less at the beginning.
+    /// Returns how much time the counts cover, in seconds: one window, less at the beginning.
     #[must_use]
     pub fn seconds(&self, now: Duration) -> f64 {
         let window = self.window.as_secs_f64();
@@ -129,13 +129,14 @@ impl TopKeys {
         ((1.0 - left) * window + left * last).max(0.001)
     }
 
-    /// The weight of the stream in the time that the counts cover.
+    /// Returns the weight of the stream in the time that the counts cover.
     #[must_use]
     pub fn total(&self, now: Duration) -> f64 {
         self.faded(now).sum(SpaceSaving::total, 1.0)
     }
 
-    /// How many observations of equal weight would say as much as those there were: `(Σw)² / Σw²`.
+    /// Returns how many observations of equal weight would say as much as those there were: `(Σw)²
+    /// / Σw²`.
     #[must_use]
     pub fn samples(&self, now: Duration) -> f64 {
         let faded = self.faded(now);
@@ -143,13 +144,13 @@ impl TopKeys {
         if squares > 0.0 { faded.sum(SpaceSaving::total, 1.0).powi(2) / squares } else { 0.0 }
     }
 
-    /// The heaviest keys, the heaviest first.
+    /// Returns the heaviest keys, the heaviest first.
     #[must_use]
     pub fn list(&self, now: Duration, limit: usize) -> Vec<KeyCount> {
         self.above(now, 0.0, limit)
     }
 
-    /// The keys with at least this share of the stream, the heaviest first.
+    /// Returns the keys with at least this share of the stream, the heaviest first.
     #[must_use]
     pub fn above(&self, now: Duration, share: f64, limit: usize) -> Vec<KeyCount> {
         let faded = self.faded(now);

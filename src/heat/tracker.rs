@@ -78,7 +78,8 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Returns a tracker that knows nothing yet. The options must be [valid](HeatOptions::validate).
+    /// Returns a tracker that knows nothing yet. The options must be
+    /// [valid](HeatOptions::validate).
     #[must_use]
     pub fn new(options: HeatOptions, seed: u64) -> Self {
         Self {
@@ -157,8 +158,8 @@ impl Tracker {
             .record(observation.keyspace, load, touch.ln_draw, || touch.place(observation.key).at);
     }
 
-    /// Returns how the load of a partition is spread over its keys or tokens; `None` if it was never
-    /// touched, or does not exist. O(n log n) for n samples.
+    /// Returns how the load of a partition is spread over its keys or tokens; `None` if it was
+    /// never touched, or does not exist. O(n log n) for n samples.
     #[must_use]
     pub fn profile(&self, partition: PartitionId) -> Option<Profile> {
         self.keyspaces.values().find_map(|keyspace| {
@@ -173,8 +174,8 @@ impl Tracker {
         self.rates(now, partition).map(|amounts| amounts.load())
     }
 
-    /// Returns what operations on a partition cost, a second; nothing if it was never touched, or is not
-    /// there. O(keyspaces).
+    /// Returns what operations on a partition cost, a second; nothing if it was never touched, or
+    /// is not there. O(keyspaces).
     pub(crate) fn rates(&self, now: Duration, partition: PartitionId) -> Windows<Amounts> {
         let now = self.clock(now);
         let mut keyspaces = self.keyspaces.values();
@@ -188,7 +189,8 @@ impl Tracker {
         self.history.finished()
     }
 
-    /// Returns how many partitions were touched and are still there: what the memory is in proportion to.
+    /// Returns how many partitions were touched and are still there: what the memory is in
+    /// proportion to.
     #[must_use]
     pub fn touched(&self) -> usize {
         self.keyspaces.values().map(|keyspace| keyspace.touched.len()).sum()

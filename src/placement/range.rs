@@ -144,7 +144,7 @@ impl fmt::Display for KeyRange {
     }
 }
 
-/// The smallest key that is greater.
+/// Returns the smallest key that is greater.
 #[cfg(feature = "rocksdb")]
 pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
     let mut next = Vec::with_capacity(key.len() + 1);
@@ -153,7 +153,7 @@ pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
     next
 }
 
-/// The smallest key that is greater than all keys with this prefix; none for `FF FF …`.
+/// Returns the smallest key that is greater than all keys with this prefix; none for `FF FF …`.
 fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
     let mut end = prefix.get(..=kept)?.to_vec();

@@ -71,8 +71,8 @@ impl Default for TokenFunction {
 }
 
 impl TokenFunction {
-    /// Returns the token of `bytes`. Costs some nanoseconds for a short key, then about a nanosecond for
-    /// every 10 bytes; allocates nothing.
+    /// Returns the token of `bytes`. Costs some nanoseconds for a short key, then about a
+    /// nanosecond for every 10 bytes; allocates nothing.
     #[inline]
     #[must_use]
     pub fn token(&self, bytes: &[u8]) -> Token {
@@ -136,8 +136,8 @@ impl HashPart {
         self.fixed_by_prefix(key).unwrap_or(key)
     }
 
-    /// Returns the hashed part that all keys beginning with `prefix` share, if the prefix decides it.
-    /// Then a scan of that prefix reads one partition; with `None` it must read all of them.
+    /// Returns the hashed part that all keys beginning with `prefix` share, if the prefix decides
+    /// it. Then a scan of that prefix reads one partition; with `None` it must read all of them.
     ///
     /// ```
     /// use annulus::placement::HashPart;

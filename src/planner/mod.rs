@@ -1,8 +1,8 @@
 //! Plans: which partitions to move, split or merge, and where to, for a request of the operator.
 //!
 //! A plan is decided from plain values, a topology and the sizes of its partitions, so the same
-//! values give the same plan. Nothing here moves anything: the steps are reshapes for the store to carry out,
-//! in any order or several at a time, because no partition is the source of two of them.
+//! values give the same plan. Nothing here moves anything: the steps are reshapes for the store to
+//! carry out, in any order or several at a time, because no partition is the source of two of them.
 //!
 //! ```
 //! use annulus::planner::{Request, Sizes, plan};

@@ -82,7 +82,7 @@ fn accounts(topology: &Topology, parts: &[Part]) -> Vec<Account> {
         .collect()
 }
 
-/// Gives each range of a shard to the one that has the least by then, the largest first.
+/// Moves each range of a shard to the one that has the least by then, the largest first.
 pub(super) fn empty(builder: &mut PlanBuilder<'_>, leaving: ShardId) -> Result<()> {
     let mut ranges: Vec<(u64, KeyspaceId, Part)> = Vec::new();
     for keyspace in builder.topology.keyspaces() {

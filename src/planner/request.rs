@@ -46,8 +46,8 @@ pub enum Request {
         /// The owner of the result; `None` is the owner of the larger of the two.
         to: Option<ShardId>,
     },
-    /// Gives a new shard its share of every keyspace. Its number is
-    /// [`Topology::next_shard`]; the topology does not have it yet.
+    /// Moves a share of every keyspace to a new shard. Its number is
+    /// [`next_shard`](crate::topology::Topology::next_shard); the topology does not have it yet.
     AddShard(ShardInfo),
     /// Moves everything off a shard.
     RemoveShard(ShardId),

@@ -105,7 +105,8 @@ impl<'k> Shift<'k> {
         excess == 0 || excess <= self.small && excess < wanted
     }
 
-    /// Returns the shard that needs most, of equal ones the first; `None` if no shard needs anything.
+    /// Returns the shard that needs most, of equal ones the first; `None` if no shard needs
+    /// anything.
     fn neediest(&self) -> Option<(ShardId, u128)> {
         let needs = self.needs.iter().map(|(shard, need)| (*shard, *need));
         needs.filter(|(_, need)| *need > 0).min_by_key(|(shard, need)| (Reverse(*need), *shard))

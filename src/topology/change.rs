@@ -72,8 +72,8 @@ impl HashSpec {
         self
     }
 
-    /// Sets how many arcs each shard gets. Every arc is a column family, with buffers of its own: more
-    /// arcs spread a growing store more finely, and cost memory and ordered scans.
+    /// Sets how many arcs each shard gets. Every arc is a column family, with buffers of its own:
+    /// more arcs spread a growing store more finely, and cost memory and ordered scans.
     #[must_use]
     pub const fn arcs_per_shard(mut self, arcs: u32) -> Self {
         self.arcs_per_shard = Some(arcs);
@@ -164,16 +164,16 @@ pub enum Change {
 }
 
 impl Topology {
-    /// Returns the topology after a change, one epoch later. Linear in the size of what changes, plus the
-    /// check of the invariants.
+    /// Returns the topology after a change, one epoch later. Linear in the size of what changes,
+    /// plus the check of the invariants.
     ///
     /// # Errors
     ///
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) for a name, a shard's number or a directory that
-    /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that
-    /// does not exist, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
-    /// or too many arcs, for a reshape that [does not fit](Topology::target_ranges), a shard
-    /// number that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
+    /// is taken, [`NotFound`](ErrorKind::NotFound) for a keyspace, a partition or a shard that does
+    /// not exist, [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name, bad split points
+    /// or too many arcs, for a reshape that [does not fit](Topology::target_ranges), a shard number
+    /// that is not the next, a weight of 0, and the removal of a shard that owns partitions or is
     /// the last. The present topology is untouched.
     pub fn apply(&self, change: &Change) -> Result<Self> {
         let mut next = self.clone();
@@ -251,10 +251,10 @@ impl Topology {
         }
     }
 
-    /// Returns owners for `count` ranges in key order: each shard that is not draining gets a run of
-    /// neighbours in proportion to its weight. A keyspace with fewer ranges than shards begins at the
-    /// shard that owns the fewest partitions, so that small keyspaces do not pile up on the first
-    /// shard.
+    /// Returns owners for `count` ranges in key order: each shard that is not draining gets a run
+    /// of neighbours in proportion to its weight. A keyspace with fewer ranges than shards begins
+    /// at the shard that owns the fewest partitions, so that small keyspaces do not pile up on the
+    /// first shard.
     fn distribute(&self, count: usize) -> Vec<ShardId> {
         let mut order: Vec<&ShardInfo> =
             self.shards.values().filter(|shard| !shard.draining).collect();

@@ -1,7 +1,7 @@
 //! Paths in records and in JSON: for `#[serde(with = "…")]`.
 //!
-//! A path is bytes, and mostly text. In a record it is always its bytes (the encoding of text is the
-//! same); in a form for people it is text where it is text, and a list of bytes otherwise.
+//! A path is bytes, and mostly text. In a record it is always its bytes (the encoding of text is
+//! the same); in a form for people it is text where it is text, and a list of bytes otherwise.
 
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
@@ -69,8 +69,9 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
-    /// The story: a path that is no text could not be encoded. A shard that was added there ended in
-    /// doubt, after its directory had been made, and stopped the running store; `--json` panicked.
+    /// The story: a path that is no text could not be encoded. A shard that was added there ended
+    /// in doubt, after its directory had been made, and stopped the running store; `--json`
+    /// panicked.
     #[test]
     fn paths_that_are_no_text_survive_records_and_json() {
         for name in [&b"plain"[..], "gr\u{fc}n".as_bytes(), b"no\xfftext", b"\xc3"] {

@@ -145,10 +145,10 @@ impl Topology {
         Ok(self.site(spec)?.division.parts())
     }
 
-    /// Returns names for the targets of a reshape, and this topology with the numbers of these names
-    /// assigned, at the same epoch. A partition that only moves keeps its number, one generation
-    /// later (a still later one will do, too); other targets get new numbers. Linear in the
-    /// partitions of the keyspace.
+    /// Returns names for the targets of a reshape, and this topology with the numbers of these
+    /// names assigned, at the same epoch. A partition that only moves keeps its number, one
+    /// generation later (a still later one will do, too); other targets get new numbers. Linear in
+    /// the partitions of the keyspace.
     ///
     /// # Errors
     ///

@@ -161,7 +161,7 @@ pub fn decide(
     })
 }
 
-/// The profile without what lies outside of the range.
+/// Returns the profile without what lies outside of the range.
 fn inside<'p>(profile: &'p Profile, range: &PartitionRange) -> Cow<'p, Profile> {
     let ends = [profile.place(0), profile.last_place()];
     if ends.into_iter().flatten().all(|place| lies_in(place, range)) {
@@ -171,14 +171,14 @@ fn inside<'p>(profile: &'p Profile, range: &PartitionRange) -> Cow<'p, Profile> 
     }
 }
 
-/// A cut behind the appended keys.
+/// Returns a cut behind the appended keys.
 pub(crate) fn ahead(
     profile: &Profile,
     range: &PartitionRange,
     options: &SplitOptions,
 ) -> Option<SplitDecision> {
     let (rising_share, load_share) = (profile.rising_share(), profile.rising_load_share());
-    // Tokens do not rise, unless somebody chooses them.
+    // Tokens do not rise, unless keys are chosen for that.
     let appended = matches!(range, PartitionRange::Keys(_))
         && rising_share >= options.rising_share_min
         && load_share >= 1.0 - options.half_share_max;
@@ -186,7 +186,7 @@ pub(crate) fn ahead(
     can_split_at(&at, range).then_some(SplitDecision::Ahead { at, rising_share, load_share })
 }
 
-/// The indices of the places that neither half is too large at: from the first up to, not
+/// Returns the indices of the places that neither half is too large at: from the first up to, not
 /// including, the second. If there are none, both are that of the first place behind.
 fn halves(profile: &Profile, options: &SplitOptions) -> [usize; 2] {
     // For shares that are right on the bound but for a rounding.
@@ -221,7 +221,7 @@ fn median(
     SplitDecision::Median { at: at.clone(), left_share, scans_cut }
 }
 
-/// A partition of its own for the place before the one with the index `behind`.
+/// Returns a partition of its own for the place before the one with the index `behind`.
 fn isolate(
     profile: &Profile,
     range: &PartitionRange,
@@ -246,7 +246,7 @@ fn isolate(
     SplitDecision::Isolate { place, share, split_points: around, scans_cut }
 }
 
-/// The cuts that leave a place alone.
+/// Returns the cuts that leave a place alone.
 fn around(place: &SplitPoint, range: &PartitionRange) -> Vec<SplitPoint> {
     [Some(place.clone()), next(place)]
         .into_iter()
@@ -255,7 +255,7 @@ fn around(place: &SplitPoint, range: &PartitionRange) -> Vec<SplitPoint> {
         .collect()
 }
 
-/// The place that the range consists of, if that is one.
+/// Returns the place that the range consists of, if that is one.
 pub(crate) fn only_place(range: &PartitionRange) -> Option<SplitPoint> {
     let first = match range {
         PartitionRange::Tokens(range) => SplitPoint::Token(range.start),

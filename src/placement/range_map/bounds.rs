@@ -4,8 +4,8 @@ use super::RangeMap;
 use std::ops::{Bound, Range, RangeBounds};
 
 impl RangeMap {
-    /// Returns the partitions that can hold a key within `bounds`: no more and no fewer. Empty if no key
-    /// is within, even if the end lies before the start. Costs two lookups.
+    /// Returns the partitions that can hold a key within `bounds`: no more and no fewer. Empty if
+    /// no key is within, even if the end lies before the start. Costs two lookups.
     ///
     /// ```
     /// use annulus::placement::RangeMap;

@@ -4,8 +4,8 @@ use super::{RangeMap, keys};
 use crate::error::{Error, ErrorKind, Result};
 
 impl RangeMap {
-    /// Returns this map with one more boundary: the partition that holds `key` becomes two, of which the
-    /// second begins with it. O(boundaries + their bytes).
+    /// Returns this map with one more boundary: the partition that holds `key` becomes two, of
+    /// which the second begins with it. O(boundaries + their bytes).
     ///
     /// # Errors
     ///
@@ -35,8 +35,8 @@ impl RangeMap {
         Self::new(before.chain([key]).chain(after))
     }
 
-    /// Returns this map with one boundary fewer: the partition that begins with `key` becomes part of the
-    /// one before it. O(boundaries + their bytes).
+    /// Returns this map with one boundary fewer: the partition that begins with `key` becomes part
+    /// of the one before it. O(boundaries + their bytes).
     ///
     /// # Errors
     ///
@@ -56,15 +56,15 @@ impl RangeMap {
         Ok(Self::from_keys(keys.finish()))
     }
 
-    /// Returns this map with the `count` partitions from `first` on replaced by new ones, which begin
-    /// where the first of them did and at each of `split_points`. O(boundaries + their bytes),
-    /// however many are replaced.
+    /// Returns this map with the `count` partitions from `first` on replaced by new ones, which
+    /// begin where the first of them did and at each of `split_points`. O(boundaries + their
+    /// bytes), however many are replaced.
     ///
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there are no such partitions;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, or the split points do not ascend
-    /// strictly inside the partitions.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, or the split points do not
+    /// ascend strictly inside the partitions.
     ///
     /// ```
     /// use annulus::placement::RangeMap;

@@ -68,8 +68,8 @@ impl RangeMap {
         Self { keys, heads }
     }
 
-    /// Returns the index of the partition that holds `key`: the number of boundaries not greater than it.
-    /// O(key length + log boundaries); allocates nothing.
+    /// Returns the index of the partition that holds `key`: the number of boundaries not greater
+    /// than it. O(key length + log boundaries); allocates nothing.
     #[inline]
     #[must_use]
     pub fn find(&self, key: &[u8]) -> usize {

@@ -222,8 +222,8 @@ impl Builder<'_> {
     }
 }
 
-/// Returns how many of `heads`, which ascend, are less than `head`. Each step keeps a quarter, after three
-/// loads that do not wait for each other, and has no branch that depends on them.
+/// Returns how many of `heads`, which ascend, are less than `head`. Each step keeps a quarter,
+/// after three loads that do not wait for each other, and has no branch that depends on them.
 #[inline]
 #[expect(
     clippy::indexing_slicing,
@@ -245,8 +245,8 @@ fn lower_bound(heads: &[u64], head: u64) -> usize {
     base + last.iter().map(|&other| usize::from(other < head)).sum::<usize>()
 }
 
-/// Returns the eight bytes of `key` from `at` on as a number that compares like them, with zeros after the
-/// end of the key.
+/// Returns the eight bytes of `key` from `at` on as a number that compares like them, with zeros
+/// after the end of the key.
 #[inline]
 fn head_at(key: &[u8], at: usize) -> u64 {
     // The last eight bytes, shifted, do for a head that the key does not fill: no branch depends

@@ -4,10 +4,10 @@ use super::RangeMap;
 use super::keys::common_prefix;
 
 impl RangeMap {
-    /// Returns up to `parts - 1` boundaries that divide `samples` into `parts` partitions of as equal
-    /// numbers as possible. The samples are in ascending order; a key that counts more
-    /// appears more often. Fewer boundaries are returned when there are fewer samples or the same key fills
-    /// several parts. If the samples are not in order, the boundaries still are.
+    /// Returns up to `parts - 1` boundaries that divide `samples` into `parts` partitions of as
+    /// equal numbers as possible. The samples are in ascending order; a key that counts more
+    /// appears more often. Fewer boundaries are returned when there are fewer samples or the same
+    /// key fills several parts. If the samples are not in order, the boundaries still are.
     ///
     /// Each boundary is the shortest key that separates the samples on its two sides (Bayer and
     /// Unterauer 1977, prefix B-trees), so it need not be a sample itself.

@@ -5,10 +5,10 @@
 //! into the head of the next arc: with more donors than arcs wanted, all of which must give, a new
 //! arc takes from two of them.
 //!
-//! The sites are chosen by size: the largest arcs first. The tokens are then taken from left to right,
-//! and nothing is taken to the right of a site before the donor on its left is used up for good. So
-//! when the receiver leaves, going from left to right and serving the left neighbour
-//! first returns every token to its donor.
+//! The sites are chosen by size: the largest arcs first. The tokens are then taken from left to
+//! right, and nothing is taken to the right of a site before the donor on its left is used up for
+//! good. So when the receiver leaves, going from left to right and serving the left neighbour first
+//! returns every token to its donor.
 
 use super::quota::Quotas;
 use super::segments::{Joiner, Segment};

@@ -39,7 +39,8 @@ impl Ring {
         self.rebalance(&members, &targets, members.clone())
     }
 
-    /// Returns this ring without a shard, whose space goes to the others in proportion to their weights.
+    /// Returns this ring without a shard, whose space goes to the others in proportion to their
+    /// weights.
     ///
     /// Of a ring in balance, only the removed shard's space moves. Right after
     /// [`add_shard`](Self::add_shard) on a ring in balance this is its exact inverse: every
@@ -56,8 +57,8 @@ impl Ring {
         self.rebalance(&self.members, &targets, members)
     }
 
-    /// Returns this ring with another weight for a shard. Of a ring in balance, exactly the difference
-    /// moves, and only from or to this shard. O(arcs log arcs).
+    /// Returns this ring with another weight for a shard. Of a ring in balance, exactly the
+    /// difference moves, and only from or to this shard. O(arcs log arcs).
     ///
     /// # Errors
     ///
@@ -67,7 +68,8 @@ impl Ring {
         self.reweigh(shard, weight)?.balanced()
     }
 
-    /// Returns this ring with a boundary at `at`, so that an arc becomes two of the same owner. O(arcs).
+    /// Returns this ring with a boundary at `at`, so that an arc becomes two of the same owner.
+    /// O(arcs).
     ///
     /// # Errors
     ///
@@ -101,7 +103,8 @@ impl Ring {
         self.with(self.members.clone(), starts, owners)
     }
 
-    /// Returns this ring without the boundary between the arcs `left_index` and `left_index + 1`. O(arcs).
+    /// Returns this ring without the boundary between the arcs `left_index` and `left_index + 1`.
+    /// O(arcs).
     ///
     /// # Errors
     ///
@@ -141,16 +144,16 @@ impl Ring {
         self.with(self.members.clone(), self.starts.to_vec(), owners)
     }
 
-    /// Returns this ring with the `count` arcs from `first` on replaced by new ones, which begin where
-    /// the first of them did and at each of `split_points`, and belong to `owners`. O(arcs), however
-    /// many are replaced.
+    /// Returns this ring with the `count` arcs from `first` on replaced by new ones, which begin
+    /// where the first of them did and at each of `split_points`, and belong to `owners`. O(arcs),
+    /// however many are replaced.
     ///
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there are no such arcs, or an owner is not in the ring;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, the split points do not ascend
-    /// strictly inside the arcs, there is not one owner for each new arc, or the ring would have
-    /// more than [`ARCS_MAX`](super::ARCS_MAX) arcs.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if `count` is 0, the split points do not
+    /// ascend strictly inside the arcs, there is not one owner for each new arc, or the ring would
+    /// have more than [`ARCS_MAX`](super::ARCS_MAX) arcs.
     ///
     /// ```
     /// use annulus::ShardId;

@@ -40,8 +40,8 @@ impl Default for RingBuilder {
 }
 
 impl RingBuilder {
-    /// Sets how many arcs each shard gets unless its [`Member`] says otherwise: at least 1, by default
-    /// [`ARCS_PER_SHARD`]. The ring keeps the number for shards added later.
+    /// Sets how many arcs each shard gets unless its [`Member`] says otherwise: at least 1, by
+    /// default [`ARCS_PER_SHARD`]. The ring keeps the number for shards added later.
     pub fn arcs_per_shard(mut self, arcs: u32) -> Self {
         self.arcs_per_shard = arcs;
         self
@@ -123,9 +123,10 @@ pub(super) fn targets(members: &[Member]) -> Vec<u128> {
     apportion(1 << 64, members.iter().map(|member| member.weight))
 }
 
-/// Returns the position of `item` in row `row` of a Latin square of `count` items in which neighbours differ
-/// from row to row (Williams 1949: row `r` is r, r+1, r-1, r+2, r-2, … modulo `count`). In plain
-/// rotation each shard would always follow the same one, and could leave only to that.
+/// Returns the position of `item` in row `row` of a Latin square of `count` items in which
+/// neighbours differ from row to row (Williams 1949: row `r` is r, r+1, r-1, r+2, r-2, … modulo
+/// `count`). In plain rotation each shard would always follow the same one, and could leave only to
+/// that.
 fn williams(item: usize, row: usize, count: usize) -> usize {
     let step = (item + count - row % count) % count;
     if step == 0 {

@@ -19,9 +19,9 @@ pub struct Moved {
 }
 
 impl Ring {
-    /// Returns what changes owner from this ring to `new`: in token order, without overlaps, adjacent ranges
-    /// with the same two owners joined. Boundaries that move between arcs of one owner are no
-    /// difference. One pass over both rings; memory for the answer only.
+    /// Returns what changes owner from this ring to `new`: in token order, without overlaps,
+    /// adjacent ranges with the same two owners joined. Boundaries that move between arcs of one
+    /// owner are no difference. One pass over both rings; memory for the answer only.
     ///
     /// ```
     /// use annulus::ShardId;

@@ -52,8 +52,8 @@ enum Found<'t> {
 }
 
 impl BucketTable {
-    /// Returns the table for `starts`, the boundaries, which ascend strictly from 0, and `owners`, the
-    /// shards after them. O(arcs).
+    /// Returns the table for `starts`, the boundaries, which ascend strictly from 0, and `owners`,
+    /// the shards after them. O(arcs).
     #[expect(clippy::indexing_slicing, reason = "there is an owner for each start")]
     pub(super) fn new(starts: &[u64], owners: &[ShardId]) -> Self {
         let count = bucket_count(starts.len());
@@ -132,8 +132,8 @@ impl BucketTable {
         ((bucket.cut & self.mask()) >> 1) as usize
     }
 
-    /// A binary search among the arcs of one bucket. Not inlined, and given a pointer to the starts
-    /// that only it follows, to keep the usual way small.
+    /// Returns a binary search among the arcs of one bucket. Not inlined, and given a pointer to
+    /// the starts that only it follows, to keep the usual way small.
     #[inline(never)]
     #[expect(clippy::indexing_slicing, reason = "a bucket is found by its index, and names arcs")]
     fn search(&self, starts: &Arc<[u64]>, token: u64, index: usize) -> usize {

@@ -48,8 +48,8 @@ impl Ring {
         Ok(Self { members, ..self.clone() })
     }
 
-    /// Returns this ring with another weight for a member, and the same arcs: what it owns is then no
-    /// longer what its weight asks for. O(members).
+    /// Returns this ring with another weight for a member, and the same arcs: what it owns is then
+    /// no longer what its weight asks for. O(members).
     ///
     /// # Errors
     ///
@@ -74,9 +74,9 @@ impl Ring {
         Ok(Self { members: Members::new(members)?, ..self.clone() })
     }
 
-    /// Returns this ring with arcs such that each member owns exactly what its weight asks for, to the
-    /// token. Exactly the sum of what some own too much changes owner, and nothing does in a ring
-    /// in balance. O(arcs log arcs).
+    /// Returns this ring with arcs such that each member owns exactly what its weight asks for, to
+    /// the token. Exactly the sum of what some own too much changes owner, and nothing does in a
+    /// ring in balance. O(arcs log arcs).
     ///
     /// # Errors
     ///

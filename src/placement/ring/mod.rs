@@ -92,8 +92,9 @@ pub struct RingArc {
 }
 
 impl Ring {
-    /// Returns the index of the arc that holds `token`. One load from a table and one comparison, as long
-    /// as no two boundaries lie in one bucket of the table; else a binary search among those.
+    /// Returns the index of the arc that holds `token`. One load from a table and one comparison,
+    /// as long as no two boundaries lie in one bucket of the table; else a binary search among
+    /// those.
     #[inline]
     #[must_use]
     pub fn arc_of(&self, token: Token) -> usize {
@@ -165,7 +166,8 @@ impl Ring {
         self.members.get(self.members.index_of(shard)?)
     }
 
-    /// Returns a ring of these parts, if they are valid. `starts` and `owners` have one entry for each arc.
+    /// Returns a ring of these parts, if they are valid. `starts` and `owners` have one entry for
+    /// each arc.
     ///
     /// # Errors
     ///

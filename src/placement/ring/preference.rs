@@ -6,11 +6,11 @@ use crate::placement::Token;
 use std::collections::BTreeSet;
 
 impl Ring {
-    /// Returns the preference list of a token (DeCandia et al. 2007, Dynamo): up to `k` different shards,
-    /// first the owner of the token, then the owners of the arcs that follow, around the ring.
-    /// Shards in zones that the list does not have yet come first, as long as there are
-    /// any; a shard without a zone is a zone of its own. A member that owns no arc is not on the
-    /// list; with fewer than `k` members on the ring, all the others are.
+    /// Returns the preference list of a token (DeCandia et al. 2007, Dynamo): up to `k` different
+    /// shards, first the owner of the token, then the owners of the arcs that follow, around the
+    /// ring. Shards in zones that the list does not have yet come first, as long as there are any;
+    /// a shard without a zone is a zone of its own. A member that owns no arc is not on the list;
+    /// with fewer than `k` members on the ring, all the others are.
     ///
     /// # Cost
     ///

@@ -19,7 +19,8 @@ pub(super) struct Quota {
 }
 
 impl Quotas {
-    /// Returns the quotas. `targets` has an entry for each member, and sums to what the segments sum to.
+    /// Returns the quotas. `targets` has an entry for each member, and sums to what the segments
+    /// sum to.
     pub(super) fn new(segments: &[Segment], targets: &[u128]) -> Self {
         let quota = |&target| Quota { target, ..Quota::default() };
         let mut quotas = Self { members: targets.iter().map(quota).collect() };
@@ -70,10 +71,10 @@ impl Quotas {
         self.members.iter().filter(|quota| quota.surplus > 0).count()
     }
 
-    /// Returns how much of a donor's segment may be taken. Something stays, to be a neighbour to grow
-    /// back into when the receiver leaves, and not so little that it is not worth a partition: an
-    /// eighth, or less when the donor must give nearly all it has. Taking this much from all of its
-    /// segments yields at least its surplus.
+    /// Returns how much of a donor's segment may be taken. Something stays, to be a neighbour to
+    /// grow back into when the receiver leaves, and not so little that it is not worth a partition:
+    /// an eighth, or less when the donor must give nearly all it has. Taking this much from all of
+    /// its segments yields at least its surplus.
     pub(super) fn room(&self, segment: Segment) -> u128 {
         let quota = self.quota(segment.owner);
         if quota.surplus == 0 {

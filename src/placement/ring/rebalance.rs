@@ -3,12 +3,13 @@
 //!
 //! Members that own more than their target are donors, those that own less are receivers; exactly
 //! the sum of the surpluses changes owner, so no other algorithm moves less. Where a donor's arc
-//! touches a receiver's, the boundary shifts. What is then still missing is taken from donors' arcs.
+//! touches a receiver's, the boundary shifts. What is then still missing is taken from donors'
+//! arcs.
 //!
 //! Shifting goes through the ring in token order and serves the left neighbour first. Taking for
 //! one receiver (see `allocate`) goes in the same order by the same rule. Therefore removing a
-//! shard returns every token to the shard that it was taken from when the shard was added, and the number
-//! of arcs does not creep up while shards come and go.
+//! shard returns every token to the shard that it was taken from when the shard was added, and the
+//! number of arcs does not creep up while shards come and go.
 
 use super::allocate;
 use super::quota::Quotas;

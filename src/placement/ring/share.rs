@@ -53,9 +53,9 @@ impl Ring {
         shares
     }
 
-    /// Returns the largest share in relation to what its weight asks for: 1 is perfect balance, 2 is a
-    /// shard with twice what it should have. A ring that was only built, grown and shrunk
-    /// is at 1 to a few parts in 10^15. O(arcs log members).
+    /// Returns the largest share in relation to what its weight asks for: 1 is perfect balance, 2
+    /// is a shard with twice what it should have. A ring that was only built, grown and shrunk is
+    /// at 1 to a few parts in 10^15. O(arcs log members).
     #[must_use]
     pub fn max_over_mean(&self) -> f64 {
         let ratio = |share: Share| share.share / share.wanted;

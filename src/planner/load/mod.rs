@@ -75,9 +75,8 @@ const ROUNDS: usize = 8;
 /// * Number: then cold and small neighbours are merged where a keyspace has too many partitions.
 ///
 /// Partitions that rest after a reshape or take part in one are not touched, draining shards
-/// neither give nor receive, and no zone is left unless the options allow it. The options are taken as
-/// they are: [check](RebalanceOptions::validate) them first. The policy makes no
-/// difference.
+/// neither give nor receive, and no zone is left unless the options allow it. The options are taken
+/// as they are: [check](RebalanceOptions::validate) them first. The policy makes no difference.
 ///
 /// O(partitions × log partitions + samples) time, and O(partitions) memory.
 #[must_use]

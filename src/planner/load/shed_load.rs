@@ -119,7 +119,8 @@ impl Round<'_, '_> {
         self.refused.push((Subject::Shard(self.model.shards[shard].id), reason));
     }
 
-    /// Takes from a shard what it has too much, the pieces with the most load for their bytes first.
+    /// Takes from a shard what it has too much, the pieces with the most load for their bytes
+    /// first.
     fn relieve(&mut self, donor: usize, mut pieces: Vec<usize>) {
         self.set_pinned_apart(donor, &mut pieces);
         let density = |number: &usize| density(&self.model.pieces[*number]);
