@@ -132,11 +132,10 @@ pub use reshape::{
 #[cfg(feature = "rocksdb")]
 pub use store::{
     CreateMode, Keyspace, KeyspaceStats, KeyspaceVerification, Options, PartitionStats,
-    RecoveryReport, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Swap,
-    Verification,
+    RecoveryReport, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Verification,
 };
 #[cfg(feature = "rocksdb")]
-pub use write::Batch;
+pub use write::{Batch, Swap};
 #[cfg(feature = "rocksdb")]
 
 /// The example of README.md.

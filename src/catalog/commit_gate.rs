@@ -10,9 +10,12 @@ use std::sync::PoisonError;
 #[derive(Default)]
 pub(crate) struct CommitGate(ShardedLock<()>);
 
+/// A write that has passed the gate, which stays open until it is done.
+pub(crate) type PassedGate<'a> = ShardedLockReadGuard<'a, ()>;
+
 impl CommitGate {
     #[inline]
-    pub(crate) fn pass(&self) -> ShardedLockReadGuard<'_, ()> {
+    pub(crate) fn pass(&self) -> PassedGate<'_> {
         // The lock guards no data, so a panic under it leaves nothing half done.
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

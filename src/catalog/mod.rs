@@ -12,11 +12,14 @@ pub(crate) mod openings;
 pub(crate) mod places;
 mod publish;
 pub(crate) mod record_key;
+mod route;
 mod view;
 
+pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use keyspace::{KeyspaceState, Keyspaces};
 pub(crate) use metadata::Metadata;
+pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};

@@ -3,7 +3,7 @@
 use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::latch::{PartitionState, PartitionStatus};
+use crate::latch::{Current, PartitionState, PartitionStatus};
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
@@ -43,11 +43,13 @@ impl OpenPartition {
         self.out_of_range_permille = permille;
         self
     }
+}
 
-    /// Whether what was read from this partition, or is about to be written to it, counts. If
-    /// not, the present view has another in its place.
+impl Current for OpenPartition {
+    type Error = Error;
+
     #[inline]
-    pub(crate) fn is_current(&self) -> Result<bool> {
+    fn is_current(&self) -> Result<bool> {
         match self.state.status() {
             PartitionStatus::Current => Ok(true),
             PartitionStatus::Superseded => Ok(false),
@@ -70,17 +72,6 @@ impl View {
     #[inline]
     pub(crate) fn index(&self, key: &[u8]) -> usize {
         self.keyspace.partitioning().find(key)
-    }
-
-    /// The partition that a key belongs to.
-    #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a view has one partition for each span, which the topology's invariants and \
-                  the opening of the store make sure of"
-    )]
-    pub(crate) fn route(&self, key: &[u8]) -> &Arc<OpenPartition> {
-        &self.partitions[self.index(key)]
     }
 
     pub(crate) fn partition(&self, index: usize) -> Result<&Arc<OpenPartition>> {

@@ -6,23 +6,23 @@
 //! Nothing here knows an engine, so that the whole of it runs under a schedule explorer
 //! (`model/`). The rules, on which a reshape rests:
 //!
-//! * A **reader** finds the partition in the present view, reads it, and then asks whether the
-//!   partition is still current; if not, it reads again from the view that has replaced it.
-//! * A **writer** finds the partition, takes its key's stripe, asks whether the partition is
-//!   current (if not, it begins again), writes, records the key if the partition is tracked, and
-//!   lets go of the stripe.
-//! * A **reshape** begins to track, waits for the writers who may not have noticed, copies; owns
+//! * **Readers** and **writers** go by `protocol.rs`.
+//! * A **reshape** begins to track, waits for the writers that may not have noticed, copies; owns
 //!   all stripes, copies what is left; then [hands over](hand_over).
 
 mod dirty_set;
 #[cfg(all(test, annulus_shuttle))]
 mod model;
+mod protocol;
 mod stripes;
 mod sync;
 mod versions;
 
 pub(crate) use dirty_set::{Changes, DirtySet};
-pub(crate) use stripes::{ALL_STRIPES, Latch, StripeSet, stripe_set};
+#[cfg(feature = "rocksdb")]
+pub(crate) use protocol::Written;
+pub(crate) use protocol::{Current, Routed, Site, enter};
+pub(crate) use stripes::{ALL_STRIPES, HeldStripe, Latch, StripeSet, stripe_set};
 #[cfg(feature = "rocksdb")]
 pub(crate) use versions::AtWork;
 pub(crate) use versions::{Version, Versions};

@@ -18,6 +18,24 @@ pub(crate) struct Latch {
     stripes: [CachePadded<RwLock<()>>; STRIPES],
 }
 
+/// A stripe that a writer holds, either way.
+pub(crate) enum HeldStripe<'a> {
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Owned { _guard: RwLockWriteGuard<'a, ()> },
+}
+
+impl<'a> From<RwLockReadGuard<'a, ()>> for HeldStripe<'a> {
+    fn from(guard: RwLockReadGuard<'a, ()>) -> Self {
+        Self::Shared { _guard: guard }
+    }
+}
+
+impl<'a> From<RwLockWriteGuard<'a, ()>> for HeldStripe<'a> {
+    fn from(guard: RwLockWriteGuard<'a, ()>) -> Self {
+        Self::Owned { _guard: guard }
+    }
+}
+
 impl Default for Latch {
     fn default() -> Self {
         Self { stripes: std::array::from_fn(|_| CachePadded::default()) }
@@ -42,17 +60,16 @@ impl Latch {
         self.stripe(key).write()
     }
 
-    /// Several stripes at once, in order.
-    pub(crate) fn share_set(
+    /// Several stripes at once, in order: for itself if `own`.
+    pub(crate) fn hold_set(
         &self,
         set: StripeSet,
-    ) -> impl Iterator<Item = RwLockReadGuard<'_, ()>> {
-        self.chosen(set).map(|stripe| stripe.read())
-    }
-
-    /// Several stripes at once, in order.
-    pub(crate) fn own_set(&self, set: StripeSet) -> impl Iterator<Item = RwLockWriteGuard<'_, ()>> {
-        self.chosen(set).map(|stripe| stripe.write())
+        own: bool,
+    ) -> impl Iterator<Item = HeldStripe<'_>> {
+        self.chosen(set).map(move |stripe| match own {
+            true => stripe.write().into(),
+            false => stripe.read().into(),
+        })
     }
 
     /// All stripes, or none of them if that takes longer than to the deadline.

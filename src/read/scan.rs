@@ -8,6 +8,7 @@ use super::partition_cursor::{LeftOut, PartitionCursor, filtered};
 use crate::catalog::View;
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
+use crate::latch::Current;
 use crate::read::ReadOptions;
 use crate::sampling::ScanSampler;
 use crate::topology::Partitioning;

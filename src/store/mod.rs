@@ -18,7 +18,7 @@ mod stats;
 mod verify;
 
 pub use builder::{CreateMode, ShardSpec, StoreBuilder};
-pub use keyspace::{Keyspace, Swap};
+pub use keyspace::Keyspace;
 pub use options::Options;
 pub use recovery::RecoveryReport;
 pub use snapshot::Snapshot;
@@ -31,7 +31,7 @@ use crate::engine::Durability;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::topology::Topology;
-use crate::write::{self, Batch};
+use crate::write::Batch;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,7 +158,7 @@ impl Store {
     /// Those of [`write`](Self::write).
     pub fn write_with(&self, batch: Batch, durability: Durability) -> Result<()> {
         let core = &self.inner.core;
-        write::commit(core.writer(), &**core.catalog.keyspaces(), batch, durability)
+        core.writer().commit(&**core.catalog.keyspaces(), batch, durability)
     }
 
     /// Everything as it is now, for as long as the snapshot is held.

@@ -1,18 +1,17 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
-use super::Writer;
 use super::redo::RedoRecord;
-use super::routed::{RoutedBatch, Views};
+use super::routed::{Part, RoutedBatch, Views};
+use super::{Writer, finish};
 use crate::cache::HotCache;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PassedGate};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::heat::Operation;
-use crate::id::KeyspaceId;
-use crate::latch::{ALL_STRIPES, AtWork, StripeSet, stripe_set};
+use crate::id::{KeyspaceId, ShardId};
+use crate::latch::{ALL_STRIPES, AtWork, Site, StripeSet, enter, stripe_set};
 use crate::sampling::{SampledOperation, Sampler};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 const BATCH_BYTES_MAX: usize = 3 << 30;
@@ -142,70 +141,73 @@ impl Write {
     }
 }
 
-/// Lets a reshape keep up with its writers: after the write, with nothing held.
-#[inline]
-pub(crate) fn slow_down(delay: Option<Duration>) {
-    if let Some(delay) = delay {
-        std::thread::sleep(delay);
+/// A batch on its way in.
+struct BatchWrite<'a, V> {
+    catalog: &'a Catalog,
+    views: &'a V,
+    ops: &'a [Op],
+}
+
+impl<V: Views> Site for BatchWrite<'_, V> {
+    type Error = Error;
+    type Gate<'a>
+        = PassedGate<'a>
+    where
+        Self: 'a;
+    type Routed<'a>
+        = RoutedBatch<'a>
+    where
+        Self: 'a;
+
+    fn pass_gate(&self) -> PassedGate<'_> {
+        self.catalog.gate.pass()
+    }
+
+    fn route(&self) -> Result<RoutedBatch<'_>> {
+        RoutedBatch::of(self.ops, self.views, false)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.catalog.check_writable()
     }
 }
 
-/// Commits a batch. The protocol for several shards is argued in `redo.rs`.
-pub(crate) fn commit(
-    writer: Writer<'_>,
-    views: &impl Views,
-    batch: Batch,
-    durability: Durability,
-) -> Result<()> {
-    batch.check(writer.catalog)?;
-    loop {
-        match try_commit(writer, views, &batch, durability) {
-            Ok(None) => {}
-            Ok(Some(delay)) => {
-                writer.redo.settle_if_due(writer.catalog);
-                slow_down(delay);
-                return Ok(());
-            }
-            Err(error) => {
-                // Refused, perhaps, for a shard that can be synced by now.
-                writer.redo.settle_if_due(writer.catalog);
-                return Err(error);
-            }
+impl Writer<'_> {
+    /// Commits a batch. The protocol for several shards is argued in `redo.rs`.
+    pub(crate) fn commit(
+        &self,
+        views: &impl Views,
+        batch: Batch,
+        durability: Durability,
+    ) -> Result<()> {
+        batch.check(self.catalog)?;
+        let site = BatchWrite { catalog: self.catalog, views, ops: &batch.ops };
+        let written = enter(&site, |ticket| {
+            let routes = ticket.routed();
+            let part = |shard| Ok((shard, routes.part(shard)?));
+            let parts = routes.shards().map(part).collect::<Result<Vec<_>>>()?;
+            Ok(ticket.write(|| self.write_parts(&batch.ops, routes, parts, durability)))
+        });
+        let written = written.and_then(|written| written);
+        // Where it was refused, it was for a shard, perhaps, that can be synced by now.
+        self.redo.settle_if_due(self.catalog);
+        finish(written?, || record(self.sampler, &batch.ops))
+    }
+
+    fn write_parts(
+        &self,
+        ops: &[Op],
+        routes: &RoutedBatch<'_>,
+        parts: Vec<(ShardId, Part)>,
+        durability: Durability,
+    ) -> Result<()> {
+        let _at_work = self.cache.map(|cache| announce(cache, ops));
+        if routes.is_distributed() {
+            self.redo.commit(self.catalog, &RedoRecord::of(ops), parts, durability)
+        } else {
+            parts.into_iter().try_for_each(|(_, part)| part.write(durability))
         }
     }
-}
-
-/// Commits a batch, unless a partition was superseded since it was routed; gives how long the
-/// writer should wait.
-fn try_commit(
-    writer: Writer<'_>,
-    views: &impl Views,
-    batch: &Batch,
-    durability: Durability,
-) -> Result<Option<Option<Duration>>> {
-    let gate = writer.catalog.gate.pass();
-    let routes = RoutedBatch::of(&batch.ops, views, false)?;
-    let several = routes.shards().nth(1).is_some();
-    // Owned, not shared: batches with a key in common get their numbers in the order in which they
-    // are applied, so that a replay ends with the same value.
-    let held = routes.hold(several);
-    writer.catalog.check_writable()?;
-    if !routes.are_current()? {
-        return Ok(None);
-    }
-    let part = |shard| Ok((shard, routes.part(shard)?));
-    let parts = routes.shards().map(part).collect::<Result<Vec<_>>>()?;
-    let at_work = writer.cache.map(|cache| announce(cache, &batch.ops));
-    let written = if several {
-        writer.redo.commit(writer.catalog, &RedoRecord::of(&batch.ops), parts, durability)
-    } else {
-        parts.into_iter().try_for_each(|(_, part)| part.write(durability))
-    };
-    drop(at_work);
-    let delay = routes.record();
-    drop((held, gate));
-    record(writer.sampler, &batch.ops);
-    written.map(|()| Some(delay))
 }
 
 /// Announces the writes of a batch to the cache of hot keys.

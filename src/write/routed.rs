@@ -6,10 +6,9 @@ use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
-use crate::latch::StripeSet;
+use crate::latch::{Current, HeldStripe, Routed, StripeSet};
 use crate::placement::{KeyRange, just_after};
 use crate::topology::PartitionName;
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +31,14 @@ impl Views for KeyspaceState {
 }
 
 /// One write, routed.
-struct Routed<'a> {
+struct RoutedWrite<'a> {
     partition: Arc<OpenPartition>,
     write: &'a Write,
 }
 
 /// A batch's writes by shard, with the stripes to take of each partition, in lock order.
 pub(crate) struct RoutedBatch<'a> {
-    writes: BTreeMap<ShardId, Vec<Routed<'a>>>,
+    writes: BTreeMap<ShardId, Vec<RoutedWrite<'a>>>,
     stripes: BTreeMap<PartitionName, Stripes>,
 }
 
@@ -51,21 +50,10 @@ struct Stripes {
     own: bool,
 }
 
-/// A stripe that a batch holds, either way.
-pub(crate) enum Held<'a> {
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    Owned { _guard: RwLockWriteGuard<'a, ()> },
-}
-
 impl Stripes {
     /// Takes the stripes, in order.
-    fn take(&self, own: bool) -> Vec<Held<'_>> {
-        let latch = &self.partition.state.latch;
-        if own || self.own {
-            latch.own_set(self.set).map(|guard| Held::Owned { _guard: guard }).collect()
-        } else {
-            latch.share_set(self.set).map(|guard| Held::Shared { _guard: guard }).collect()
-        }
+    fn take(&self, own: bool) -> impl Iterator<Item = HeldStripe<'_>> {
+        self.partition.state.latch.hold_set(self.set, own || self.own)
     }
 }
 
@@ -115,7 +103,7 @@ impl<'a> RoutedBatch<'a> {
             });
             stripes.set |= write.stripes();
             stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
-            self.writes.entry(partition.owner).or_default().push(Routed { partition, write });
+            self.writes.entry(partition.owner).or_default().push(RoutedWrite { partition, write });
         }
         Ok(())
     }
@@ -127,31 +115,9 @@ impl<'a> RoutedBatch<'a> {
         }
     }
 
-    /// Takes the stripes of all partitions, in lock order: for itself if `own`.
-    pub(crate) fn hold(&self, own: bool) -> Vec<Held<'_>> {
-        self.stripes.values().flat_map(|stripes| stripes.take(own)).collect()
-    }
-
-    /// Whether all partitions are current.
-    pub(crate) fn are_current(&self) -> Result<bool> {
-        for stripes in self.stripes.values() {
-            if !stripes.partition.is_current()? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Records the writes, after them, for the reshapes of their partitions. Gives how long to
-    /// wait when nothing is held any more.
-    pub(crate) fn record(&self) -> Option<Duration> {
-        let record = |Routed { partition, write }: &Routed<'_>| match write {
-            Write::Put { key, .. } | Write::Delete { key } => partition.state.record(key),
-            Write::DeleteRange { start, end, .. } => {
-                partition.state.record_range(|| KeyRange::new(start, end.as_ref()))
-            }
-        };
-        self.writes.values().flatten().filter_map(record).max()
+    /// Whether it concerns several shards.
+    pub(crate) fn is_distributed(&self) -> bool {
+        self.writes.len() > 1
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = ShardId> {
@@ -163,7 +129,7 @@ impl<'a> RoutedBatch<'a> {
     pub(crate) fn part(&self, shard: ShardId) -> Result<Part> {
         let mut part = Part { shard: None, batch: EngineBatch::default() };
         let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
-        for Routed { partition, write } in self.writes.get(&shard).into_iter().flatten() {
+        for RoutedWrite { partition, write } in self.writes.get(&shard).into_iter().flatten() {
             let handle = &*partition.handle;
             part.shard = Some(Arc::clone(&partition.shard));
             match write {
@@ -182,6 +148,45 @@ impl<'a> RoutedBatch<'a> {
             }
         }
         Ok(part)
+    }
+}
+
+impl Current for RoutedBatch<'_> {
+    type Error = Error;
+
+    fn is_current(&self) -> Result<bool> {
+        for stripes in self.stripes.values() {
+            if !stripes.partition.is_current()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Routed for RoutedBatch<'_> {
+    type Stripes<'a>
+        = Vec<HeldStripe<'a>>
+    where
+        Self: 'a;
+
+    /// Takes the stripes of all partitions, in lock order.
+    ///
+    /// Owned, not shared, by a batch over several shards: batches with a key in common get their
+    /// numbers in the order in which they are applied, so that a replay ends with the same value.
+    fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
+        let several = self.is_distributed();
+        self.stripes.values().flat_map(|stripes| stripes.take(several)).collect()
+    }
+
+    fn record(&self) -> Option<Duration> {
+        let record = |RoutedWrite { partition, write }: &RoutedWrite<'_>| match write {
+            Write::Put { key, .. } | Write::Delete { key } => partition.state.record(key),
+            Write::DeleteRange { start, end, .. } => {
+                partition.state.record_range(|| KeyRange::new(start, end.as_ref()))
+            }
+        };
+        self.writes.values().flatten().filter_map(record).max()
     }
 }
 

@@ -1,13 +1,10 @@
-//! What applications do: the paths of src/store/ and src/write/, around the real states of partitions.
+//! What applications do, by the protocol that the store goes by.
 
-use super::super::sync::{RwLockReadGuard, RwLockWriteGuard};
-use super::super::{ALL_STRIPES, Ordering, PartitionStatus, StripeSet, stripe_set};
-use super::engine::{Cut, Key, Name, Partition, Rows, View, Writes};
+use super::super::{Current as _, enter};
+use super::engine::{Cut, Key, Rows, View};
 use super::history::Act;
+use super::site::{InView, ModelWrite};
 use super::{Broken, Closed, KEYS, Store};
-use crate::placement::KeyRange;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A call of a client.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +17,6 @@ pub(super) enum Call {
     Clear,
     Get(Key),
     Snapshot,
-}
-
-/// A stripe that a batch holds, either way.
-enum Held<'a> {
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    Owned { _guard: RwLockWriteGuard<'a, ()> },
 }
 
 impl Store {
@@ -48,150 +39,56 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a partition is current. Who finds one superseded begins again, from another view.
-    fn is_current(&self, view: &Arc<View>, partition: &Partition) -> Result<bool, Closed> {
-        match partition.state.status() {
-            PartitionStatus::Current => Ok(true),
-            PartitionStatus::Closed => Err(Closed),
-            PartitionStatus::Superseded => {
-                assert!(!Arc::ptr_eq(view, &self.view()), "superseded, and no other view is there");
-                Ok(false)
-            }
-        }
-    }
-
     fn get(&self, key: Key) -> Result<Option<u64>, Closed> {
+        if self.broken == Broken::CheckBeforeRead {
+            return self.get_checking_before(key);
+        }
         loop {
-            let view = self.view();
-            let partition = view.route(key);
-            let early = self.broken == Broken::CheckBeforeRead;
-            if early && !self.is_current(&view, partition)? {
-                continue;
-            }
-            let value = self.shard(partition).get(partition.name, key);
-            if early || self.is_current(&view, partition)? {
+            let found = InView { store: self, view: self.view(), key };
+            let partition = found.partition();
+            let read = || Ok(self.shard(partition).get(partition.name, key));
+            if let Some(value) = found.read(read)? {
                 return Ok(value);
             }
         }
     }
 
     fn write(&self, key: Key, value: Option<u64>) -> Result<Act, Closed> {
-        loop {
-            let gate = self.gate.read();
-            let view = self.view();
-            let partition = view.route(key);
-            let early = self.broken == Broken::CheckBeforeStripe;
-            if early && !self.is_current(&view, partition)? {
-                continue;
-            }
-            let stripe = partition.state.latch.share(&[key]);
-            if !early && !self.is_current(&view, partition)? {
-                continue;
-            }
-            match self.broken {
-                Broken::RecordBeforeWrite => {
-                    let _delay = partition.state.record(&[key]);
-                    self.apply(partition, key, value);
-                    drop((stripe, gate));
-                }
-                Broken::RecordAfterStripe => {
-                    self.apply(partition, key, value);
-                    drop((stripe, gate));
-                    let _delay = partition.state.record(&[key]);
-                }
-                _ => {
-                    // A processor may look before its write is seen by others, which no lock
-                    // keeps it from but the stripe. The explorer's memory does not do that by
-                    // itself, so this writer does.
-                    let tracked = partition.state.tracked.load(Ordering::Acquire);
-                    self.apply(partition, key, value);
-                    if tracked {
-                        let _delay = partition.state.record_in(|dirty| dirty.record(&[key]));
-                    }
-                    drop((stripe, gate));
-                }
-            }
-            return Ok(Act::Write(vec![(key, value)]));
+        use Broken::{CheckBeforeStripe, RecordAfterStripe, RecordBeforeWrite};
+        if matches!(self.broken, CheckBeforeStripe | RecordAfterStripe | RecordBeforeWrite) {
+            return self.write_wrongly(key, value);
         }
+        let writes = [(key, value)];
+        let site = ModelWrite { store: self, writes: &writes, range: false, own: false };
+        enter(&site, |ticket| {
+            let routed = ticket.routed();
+            ticket.write(|| routed.look_and_apply()).result
+        })?;
+        Ok(Act::Write(writes.to_vec()))
     }
 
     /// Adds one, like a compare-and-swap that finds what it expects.
     fn add(&self, key: Key) -> Result<Act, Closed> {
-        loop {
-            let gate = self.gate.read();
-            let view = self.view();
-            let partition = view.route(key);
-            let latch = &partition.state.latch;
-            let held = if self.broken == Broken::AddShares {
-                Held::Shared { _guard: latch.share(&[key]) }
-            } else {
-                Held::Owned { _guard: latch.own(&[key]) }
-            };
-            if !self.is_current(&view, partition)? {
-                continue;
-            }
-            let found = self.shard(partition).get(partition.name, key);
-            self.apply(partition, key, Some(found.unwrap_or_default() + 1));
-            let _delay = partition.state.record(&[key]);
-            drop((held, gate));
-            return Ok(Act::Add(key, found));
-        }
-    }
-
-    fn apply(&self, partition: &Partition, key: Key, value: Option<u64>) {
-        self.shard(partition).write(&vec![(partition.name, key, value)]);
-        Self::check_sources(partition);
-    }
-
-    /// The rule of `hand_over`: where writes are acknowledged, no source passes for current. It is
-    /// asked for by itself, since reads of single keys do not show it: as long as a source stays as
-    /// it was, they are linearizable at the moment of their view.
-    fn check_sources(partition: &Partition) {
-        let current = |source: &Arc<Partition>| source.state.status() == PartitionStatus::Current;
-        assert!(!partition.replaces.iter().any(current), "written while a source was current");
+        let own = self.broken != Broken::AddShares;
+        let keys = [(key, None)];
+        let site = ModelWrite { store: self, writes: &keys, range: false, own };
+        let found = enter(&site, |ticket| {
+            let routed = ticket.routed();
+            let found = routed.get(key);
+            ticket.write(|| routed.put(key, found.unwrap_or_default() + 1)).result;
+            found
+        })?;
+        Ok(Act::Add(key, found))
     }
 
     /// Several writes, or the deletion of a range that has all keys.
     fn batch(&self, writes: Vec<(Key, Option<u64>)>, range: bool) -> Result<Act, Closed> {
-        loop {
-            let gate = self.gate.read();
-            let view = self.view();
-            // In the order of their names: the order in which several latches are taken.
-            let mut stripes: BTreeMap<Name, (&Arc<Partition>, StripeSet)> = BTreeMap::new();
-            let mut parts: BTreeMap<usize, Writes> = BTreeMap::new();
-            for (key, value) in &writes {
-                let partition = view.route(*key);
-                let set = if range { ALL_STRIPES } else { stripe_set(&[*key]) };
-                stripes.entry(partition.name).or_insert((partition, 0)).1 |= set;
-                parts.entry(partition.owner).or_default().push((partition.name, *key, *value));
-            }
-            let held: Vec<Held<'_>> = stripes
-                .values()
-                .flat_map(|(partition, set)| take(partition, *set, parts.len() > 1 || range))
-                .collect();
-            let current = stripes
-                .values()
-                .map(|(partition, _)| self.is_current(&view, partition))
-                .collect::<Result<Vec<_>, Closed>>()?;
-            if current.contains(&false) {
-                continue;
-            }
-            for (shard, part) in &parts {
-                self.shards[*shard].write(part);
-            }
-            for (partition, _) in stripes.values() {
-                Self::check_sources(partition);
-                let keys = writes.iter().map(|(key, _)| *key).filter(|key| partition.has(*key));
-                if range {
-                    let span = || KeyRange::new([0], None);
-                    let _delay = partition.state.record_range(span);
-                } else {
-                    keys.for_each(|key| _ = partition.state.record(&[key]));
-                }
-            }
-            drop((held, gate));
-            return Ok(Act::Write(writes));
-        }
+        let site = ModelWrite { store: self, writes: &writes, range, own: false };
+        enter(&site, |ticket| {
+            let routed = ticket.routed();
+            ticket.write(|| routed.apply()).result
+        })?;
+        Ok(Act::Write(writes))
     }
 
     pub(super) fn snapshot(&self) -> Rows {
@@ -211,13 +108,4 @@ pub(super) fn rows_of(view: &View, cuts: &[Cut]) -> Rows {
         rows.filter(|(key, _)| partition.has(*key))
     });
     rows.collect()
-}
-
-fn take(partition: &Partition, set: StripeSet, own: bool) -> Vec<Held<'_>> {
-    let latch = &partition.state.latch;
-    if own {
-        latch.own_set(set).map(|guard| Held::Owned { _guard: guard }).collect()
-    } else {
-        latch.share_set(set).map(|guard| Held::Shared { _guard: guard }).collect()
-    }
 }

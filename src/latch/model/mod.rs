@@ -7,7 +7,7 @@
 //!
 //! What it does not show: the explorer's atomics are sequentially consistent, whatever `Ordering`
 //! they are given. Where the code relies on more than one order of the same thread, a client does
-//! what a processor might do (`client.rs`, the early look at `tracked`).
+//! what a processor might do (`site.rs`, the early look at `tracked`).
 
 #![allow(
     clippy::expect_used,
@@ -15,6 +15,7 @@
     reason = "a model that is wrong fails its tests, like the code that is"
 )]
 
+mod broken;
 mod cache;
 mod client;
 mod engine;
@@ -23,6 +24,7 @@ mod history;
 mod reshape;
 mod rules;
 mod schedules;
+mod site;
 
 use super::sync::Mutex;
 use client::Call;
@@ -44,7 +46,7 @@ const END: Key = b'z';
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Broken {
     Nothing,
-    // By clients.
+    // By clients: those that the types of the protocol exclude are in `broken.rs`.
     CheckBeforeRead,
     CheckBeforeStripe,
     RecordBeforeWrite,

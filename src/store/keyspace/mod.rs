@@ -4,7 +4,6 @@ mod read;
 mod write;
 
 pub(super) use read::read;
-pub use write::Swap;
 
 use super::core::Core;
 use crate::catalog::{KeyspaceState, View};
@@ -99,12 +98,6 @@ impl Keyspace {
                 took: None,
             });
         }
-    }
-
-    /// Tells of a write, if it is sampled.
-    #[inline]
-    fn record_write(&self, sampled: Option<SampleTicket>, key: &[u8], value_bytes: usize) {
-        self.sampler().end(sampled, self.id(), key, Operation::Write, key.len() + value_bytes);
     }
 
     pub(super) fn store_id(&self) -> u128 {

@@ -4,6 +4,7 @@ use super::Keyspace;
 use crate::cache::{Found, HotCache};
 use crate::engine::{Engine, EngineValue, Read, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::latch::Current;
 use crate::read::{
     Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value, deadline_exceeded,
 };
@@ -79,12 +80,10 @@ impl Keyspace {
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<EngineValue>> {
         loop {
-            let view = self.state.load();
-            let partition = view.route(key);
-            let value = partition.shard.get(&partition.handle, key, read)?;
-            // After the read: only then is it sure that the partition was current while it was
-            // read.
-            if partition.is_current()? {
+            let route = self.state.route(key);
+            let partition = route.partition();
+            let read = || partition.shard.get(&partition.handle, key, read);
+            if let Some(value) = route.read(read)? {
                 return Ok(value);
             }
         }
@@ -112,7 +111,7 @@ impl Keyspace {
         }
         // What is cached outlives a keyspace that was dropped. A partition that was superseded
         // does not matter: values stay what they are when they move.
-        self.state.load().route(key).is_current()?;
+        self.state.route(key).is_current()?;
         Ok(match found {
             Found::Cached(value) => Some(Value::cached(value)),
             _ => None,
@@ -219,13 +218,13 @@ impl Keyspace {
         for (index, asked) in by_partition {
             let partition = view.partition(index)?;
             let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
-            let found = partition.shard.get_many(&partition.handle, &asked_keys, read)?;
-            let current = partition.is_current()?;
+            let read = || partition.shard.get_many(&partition.handle, &asked_keys, read);
+            let Some(found) = partition.read(read)? else {
+                again.extend(asked.into_iter().map(|(position, _)| position));
+                continue;
+            };
             for ((position, _), value) in asked.into_iter().zip(found) {
-                match values.get_mut(position) {
-                    Some(slot) if current => *slot = value.map(Value::new),
-                    _ => again.push(position),
-                }
+                *values.get_mut(position).ok_or_else(no_such_position)? = value.map(Value::new);
             }
         }
         Ok(again)

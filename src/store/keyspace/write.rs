@@ -1,30 +1,10 @@
 //! Writing a keyspace: puts, deletes, compare-and-swap.
 
 use super::Keyspace;
-use crate::catalog::OpenPartition;
 use crate::engine::Durability;
-use crate::engine::{Engine, Read};
 use crate::error::Result;
 use crate::read::{KeyBounds, Value};
-use crate::write::{self, Batch, slow_down};
-
-/// What [`Keyspace::compare_and_swap`] did.
-#[derive(Debug)]
-#[must_use = "the swap may not have been made"]
-pub enum Swap {
-    /// The key had the expected value, and has the new one now.
-    Swapped,
-    /// The key had another value, given here; nothing was changed.
-    Found(Option<Value>),
-}
-
-impl Swap {
-    /// Whether the swap was made.
-    #[must_use]
-    pub const fn is_swapped(&self) -> bool {
-        matches!(self, Self::Swapped)
-    }
-}
+use crate::write::{Batch, Swap};
 
 impl Keyspace {
     /// Puts a value, over the one that may be there.
@@ -53,11 +33,7 @@ impl Keyspace {
         value: impl AsRef<[u8]>,
         durability: Durability,
     ) -> Result<()> {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        self.core.catalog.check_value_bytes(value.len())?;
-        self.write(key, Some(value), |partition| {
-            partition.shard.put(&partition.handle, key, value, durability)
-        })
+        self.core.writer().put(&self.state, key.as_ref(), value.as_ref(), durability)
     }
 
     /// Deletes a key, if it is there.
@@ -75,52 +51,7 @@ impl Keyspace {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
-        let key = key.as_ref();
-        self.write(key, None, |partition| {
-            partition.shard.delete(&partition.handle, key, durability)
-        })
-    }
-
-    /// Passes the gate, takes the key's stripe of the latch, writes.
-    #[inline]
-    fn write(
-        &self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        write: impl Fn(&OpenPartition) -> Result<()>,
-    ) -> Result<()> {
-        let core = &self.core;
-        core.catalog.check_key_bytes(key.len())?;
-        let sampled = core.sampler.begin();
-        loop {
-            let gate = core.catalog.gate.pass();
-            let view = self.state.load();
-            let partition = view.route(key);
-            let stripe = partition.state.latch.share(key);
-            core.catalog.check_writable()?;
-            if partition.is_current()? {
-                let written = self.write_through(key, value, || write(partition));
-                let delay = partition.state.record(key);
-                drop((stripe, gate));
-                self.record_write(sampled, key, value.map_or(0, <[u8]>::len));
-                slow_down(delay);
-                return written;
-            }
-        }
-    }
-
-    /// Writes a key's new value, none to delete it, by the cache of hot keys if there is one.
-    #[inline]
-    fn write_through(
-        &self,
-        key: &[u8],
-        value: Option<&[u8]>,
-        write: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
-        match &self.core.hot_cache {
-            Some(cache) => cache.write_through(self.id(), key, value, write),
-            None => write(),
-        }
+        self.core.writer().delete(&self.state, key.as_ref(), durability)
     }
 
     /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone a
@@ -141,7 +72,7 @@ impl Keyspace {
     pub fn delete_range_with(&self, range: impl KeyBounds, durability: Durability) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete_range(self, range);
-        write::commit(self.core.writer(), &*self.state, batch, durability)
+        self.core.writer().commit(&*self.state, batch, durability)
     }
 
     /// Puts a value if the key is absent. Gives the value that is there otherwise, and `None` if
@@ -230,35 +161,6 @@ impl Keyspace {
         new: Option<&[u8]>,
         durability: Durability,
     ) -> Result<Swap> {
-        let (core, key) = (&self.core, key.as_ref());
-        core.catalog.check_key_bytes(key.len())?;
-        core.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
-        let sampled = core.sampler.begin();
-        loop {
-            let gate = core.catalog.gate.pass();
-            let view = self.state.load();
-            let partition = view.route(key);
-            let stripe = partition.state.latch.own(key);
-            core.catalog.check_writable()?;
-            if !partition.is_current()? {
-                continue;
-            }
-            let (shard, handle) = (&partition.shard, &partition.handle);
-            let found = shard.get(handle, key, Read::PRESENT)?;
-            if found.as_deref() != expected {
-                self.record_write(sampled, key, 0);
-                return Ok(Swap::Found(found.map(Value::new)));
-            }
-            let written = self.write_through(key, new, || match new {
-                Some(value) => shard.put(handle, key, value, durability),
-                None if found.is_some() => shard.delete(handle, key, durability),
-                None => Ok(()),
-            });
-            let delay = partition.state.record(key);
-            drop((stripe, gate));
-            self.record_write(sampled, key, new.map_or(0, <[u8]>::len));
-            slow_down(delay);
-            return written.map(|()| Swap::Swapped);
-        }
+        self.core.writer().compare_and_swap(&self.state, key.as_ref(), expected, new, durability)
     }
 }

@@ -1,0 +1,212 @@
+//! Writes of one key: put, delete, compare-and-swap.
+
+use super::{Writer, finish};
+use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition};
+use crate::engine::{Durability, Engine, Read};
+use crate::error::{Error, Result};
+use crate::heat::Operation;
+use crate::latch::{Current, HeldStripe, Routed, Site, enter};
+use crate::read::Value;
+use crate::sampling::SampleTicket;
+use std::time::Duration;
+
+/// What [`Keyspace::compare_and_swap`](crate::Keyspace::compare_and_swap) did.
+#[derive(Debug)]
+#[must_use = "the swap may not have been made"]
+pub enum Swap {
+    /// The key had the expected value, and has the new one now.
+    Swapped,
+    /// The key had another value, given here; nothing was changed.
+    Found(Option<Value>),
+}
+
+impl Swap {
+    /// Whether the swap was made.
+    #[must_use]
+    pub const fn is_swapped(&self) -> bool {
+        matches!(self, Self::Swapped)
+    }
+}
+
+/// A write of one key, on its way in.
+struct KeyWrite<'a> {
+    catalog: &'a Catalog,
+    keyspace: &'a KeyspaceState,
+    key: &'a [u8],
+    /// A read and a write that must be one step own the stripe; the engine orders other writes.
+    is_step: bool,
+}
+
+/// The same, routed.
+struct RoutedKey<'a> {
+    route: KeyRoute,
+    key: &'a [u8],
+    is_step: bool,
+}
+
+impl Site for KeyWrite<'_> {
+    type Error = Error;
+    type Gate<'a>
+        = crate::catalog::PassedGate<'a>
+    where
+        Self: 'a;
+    type Routed<'a>
+        = RoutedKey<'a>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn pass_gate(&self) -> Self::Gate<'_> {
+        self.catalog.gate.pass()
+    }
+
+    #[inline]
+    fn route(&self) -> Result<RoutedKey<'_>> {
+        let route = self.keyspace.route(self.key);
+        Ok(RoutedKey { route, key: self.key, is_step: self.is_step })
+    }
+
+    #[inline]
+    fn check_writable(&self) -> Result<()> {
+        self.catalog.check_writable()
+    }
+}
+
+impl RoutedKey<'_> {
+    #[inline]
+    fn partition(&self) -> &OpenPartition {
+        self.route.partition()
+    }
+}
+
+impl Current for RoutedKey<'_> {
+    type Error = Error;
+
+    #[inline]
+    fn is_current(&self) -> Result<bool> {
+        self.route.is_current()
+    }
+}
+
+impl Routed for RoutedKey<'_> {
+    type Stripes<'a>
+        = HeldStripe<'a>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn take_stripes(&self) -> HeldStripe<'_> {
+        let latch = &self.partition().state.latch;
+        if self.is_step { latch.own(self.key).into() } else { latch.share(self.key).into() }
+    }
+
+    #[inline]
+    fn record(&self) -> Option<Duration> {
+        self.partition().state.record(self.key)
+    }
+}
+
+impl Writer<'_> {
+    #[inline]
+    pub(crate) fn put(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        value: &[u8],
+        durability: Durability,
+    ) -> Result<()> {
+        self.catalog.check_value_bytes(value.len())?;
+        self.write_key(keyspace, key, Some(value), |partition| {
+            partition.shard.put(&partition.handle, key, value, durability)
+        })
+    }
+
+    pub(crate) fn delete(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        durability: Durability,
+    ) -> Result<()> {
+        self.write_key(keyspace, key, None, |partition| {
+            partition.shard.delete(&partition.handle, key, durability)
+        })
+    }
+
+    /// Writes a key by itself: its new value, or none to delete it.
+    #[inline]
+    fn write_key(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        value: Option<&[u8]>,
+        write: impl FnOnce(&OpenPartition) -> Result<()>,
+    ) -> Result<()> {
+        self.catalog.check_key_bytes(key.len())?;
+        let sampled = self.sampler.begin();
+        let site = KeyWrite { catalog: self.catalog, keyspace, key, is_step: false };
+        let written = enter(&site, |ticket| {
+            let partition = ticket.routed().partition();
+            ticket.write(|| self.write_through(keyspace, key, value, || write(partition)))
+        })?;
+        finish(written, || self.record(sampled, keyspace, key, value))
+    }
+
+    pub(crate) fn compare_and_swap(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<Swap> {
+        self.catalog.check_key_bytes(key.len())?;
+        self.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        let sampled = self.sampler.begin();
+        let site = KeyWrite { catalog: self.catalog, keyspace, key, is_step: true };
+        enter(&site, |ticket| {
+            let partition = ticket.routed().partition();
+            let (shard, handle) = (&partition.shard, &partition.handle);
+            let found = shard.get(handle, key, Read::PRESENT)?;
+            if found.as_deref() != expected {
+                drop(ticket);
+                self.record(sampled, keyspace, key, None);
+                return Ok(Swap::Found(found.map(Value::new)));
+            }
+            let write = || match new {
+                Some(value) => shard.put(handle, key, value, durability),
+                None if found.is_some() => shard.delete(handle, key, durability),
+                None => Ok(()),
+            };
+            let written = ticket.write(|| self.write_through(keyspace, key, new, write));
+            finish(written, || self.record(sampled, keyspace, key, new)).map(|()| Swap::Swapped)
+        })?
+    }
+
+    /// Writes a key's new value, none to delete it, by the cache of hot keys if there is one.
+    #[inline]
+    fn write_through(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        value: Option<&[u8]>,
+        write: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        match self.cache {
+            Some(cache) => cache.write_through(keyspace.id(), key, value, write),
+            None => write(),
+        }
+    }
+
+    /// Records a write, if it is sampled.
+    #[inline]
+    fn record(
+        &self,
+        sampled: Option<SampleTicket>,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) {
+        let bytes = key.len() + value.map_or(0, <[u8]>::len);
+        self.sampler.end(sampled, keyspace.id(), key, Operation::Write, bytes);
+    }
+}
