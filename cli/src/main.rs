@@ -3,8 +3,6 @@
 mod cli;
 mod commands;
 mod exit;
-mod human;
-mod loader;
 mod open;
 mod output;
 mod picture;

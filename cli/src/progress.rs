@@ -1,7 +1,7 @@
 //! Progress bars on the standard error; nothing if nobody looks.
 
-use crate::human;
 use crate::text;
+use annulus_workload::human;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::borrow::Cow;
 use std::fmt;

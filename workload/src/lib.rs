@@ -80,6 +80,7 @@ mod engine;
 pub mod engines;
 mod growth;
 mod hot;
+pub mod human;
 mod keys;
 #[cfg(any(test, feature = "model"))]
 pub mod model;

@@ -1,10 +1,10 @@
 //! `annulus explain`
 
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::{ClosedStoreArgs, KnownHeat, NO_HEAT};
 use crate::output::Output;
 use annulus::Decision;
+use annulus_workload::human;
 use serde_json::json;
 
 /// Tell what the rebalancer decided, and why

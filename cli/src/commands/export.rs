@@ -1,7 +1,6 @@
 //! `annulus export`
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::human;
 use crate::open::ReadArgs;
 use crate::output::{Output, PathJson};
 use crate::progress;
@@ -9,6 +8,7 @@ use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, Rows
 use crate::select::SelectArgs;
 use crate::text;
 use annulus::{Keyspace, ReadOptions, Scan, ScanOptions};
+use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
 use std::fs::File;

@@ -1,7 +1,6 @@
 //! `annulus keyspace`
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::human;
 use crate::open::{ReadArgs, StoreArgs};
 use crate::output::Output;
 use crate::rows::{RowsArgs, sample_keys};
@@ -10,6 +9,7 @@ use crate::text;
 use annulus::placement::{HashPart, RangeMap};
 use annulus::topology::{KeyspaceSpec, Partitioning};
 use annulus::{Keyspace, Store};
+use annulus_workload::human;
 use clap::{ArgGroup, Subcommand};
 use serde_json::{Value, json};
 use std::ffi::OsString;

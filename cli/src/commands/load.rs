@@ -2,14 +2,14 @@
 
 use super::durability;
 use crate::exit::{Exit, Outcome};
-use crate::human;
-use crate::loader::Loader;
 use crate::open::StoreArgs;
 use crate::output::{Output, PathJson};
 use crate::progress;
 use crate::rows::{Complaints, Reader, RowsArgs};
 use crate::text;
 use annulus::Store;
+use annulus_bench::loader::Loader;
+use annulus_workload::human;
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
 //! `annulus migrations`
 
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{happened, table, totals};
 use annulus::{Outcome as Reshape, Store};
+use annulus_workload::human;
 use serde_json::json;
 
 /// List the reshapes of the store, the newest last

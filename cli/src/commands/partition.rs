@@ -1,7 +1,6 @@
 //! `annulus partition`
 
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::reshape::{Act, Merge, Move, Split};
@@ -9,6 +8,7 @@ use crate::table::Table;
 use crate::text;
 use annulus::placement::PartitionRange;
 use annulus::{KeyspaceStats, PartitionStats, ShardId};
+use annulus_workload::human;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,6 @@
 //! `annulus plan`
 
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::reshape::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
@@ -10,6 +9,7 @@ use crate::text;
 use annulus::planner::{Step, StepSplitPoint};
 use annulus::topology::{SplitPoint, Topology};
 use annulus::{PlannedStep, ReshapePlan, ShardId};
+use annulus_workload::human;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,6 @@
 //! `annulus rebalance`
 
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::reshape::{Done, Following, HowArgs, Interrupt, Trims};
@@ -10,6 +9,7 @@ use crate::text;
 use annulus::heat::HeatOptions;
 use annulus::planner::load::{Action, Balance, LoadPlan, Policy, RebalanceOptions};
 use annulus::{CreateMode, Options, Store};
+use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
 

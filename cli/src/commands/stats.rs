@@ -2,12 +2,12 @@
 
 use super::keyspace::how;
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
 use annulus::{KeyspaceStats, ShardStats, Store, StoreStats};
+use annulus_workload::human;
 use serde::Serialize;
 
 /// Show what the store occupies, by shard and by keyspace

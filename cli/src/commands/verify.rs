@@ -2,11 +2,11 @@
 
 use super::migrations::recovered;
 use crate::exit::{Exit, Outcome};
-use crate::human;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
 use annulus::{LogDamage, RecoveryReport, ShardId, Store, Verification};
+use annulus_workload::human;
 use serde::Serialize;
 use std::time::Instant;
 

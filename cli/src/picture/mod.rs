@@ -7,5 +7,5 @@ mod terminal;
 
 pub(crate) use heat::{HeatPicture, page};
 pub(crate) use model::Picture;
-pub(crate) use svg::{escape, svg};
+pub(crate) use svg::svg;
 pub(crate) use terminal::{Style, draw};

@@ -2,12 +2,12 @@
 
 use crate::commands::keyspace::how;
 use crate::exit::Outcome;
-use crate::human;
 use crate::output::PathJson;
 use crate::text;
 use annulus::placement::{PartitionRange, TokenRange};
 use annulus::topology::{Partitioning, ShardInfo, Topology};
 use annulus::{Epoch, Keyspace, PartitionId, PartitionStats, ShardId, Store};
+use annulus_workload::human;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 

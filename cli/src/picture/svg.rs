@@ -1,9 +1,9 @@
 //! The map as a self-contained SVG file. Letters say everything that colours say.
 
 use super::model::{KeyRange, KeyspaceMap, Part, Parts, Picture};
-use crate::human;
 use crate::text;
 use annulus::placement::TokenRange;
+use annulus_workload::human;
 use std::f64::consts::TAU;
 use std::fmt::{self, Write};
 

@@ -1,9 +1,9 @@
 //! The map as text: rings are round, each shard has a letter, and a colour where there are any.
 
 use super::model::{KeyRange, KeyspaceMap, Part, Parts, Picture};
-use crate::human;
 use crate::text;
 use annulus::placement::TokenRange;
+use annulus_workload::human;
 use std::f64::consts::TAU;
 use std::fmt::{self, Write};
 

@@ -118,7 +118,7 @@ impl Following<'_> {
 
 /// Says what happens now.
 fn tell(plan: &ReshapePlan, output: &Output) {
-    let (number, moved) = (plan.steps.len(), crate::human::bytes(plan.moved_bytes));
+    let (number, moved) = (plan.steps.len(), annulus_workload::human::bytes(plan.moved_bytes));
     let s = if number == 1 { "" } else { "s" };
     output.note(format_args!("{number} reshape{s} to do, about {moved} change shard"));
     for note in &plan.notes {

@@ -1,7 +1,7 @@
 //! How a reshape is to be done.
 
-use crate::human;
 use annulus::{Check, ReshapeOptions, Transport};
+use annulus_workload::human;
 use clap::{Args, ValueEnum};
 use std::str::FromStr;
 

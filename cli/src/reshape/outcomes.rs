@@ -1,10 +1,10 @@
 //! How reshapes ended, for people and for machines.
 
 use crate::exit;
-use crate::human;
 use crate::output::Output;
 use crate::table::Table;
 use annulus::{Epoch, Outcome, Phase, ShardId, Store, Transport};
+use annulus_workload::human;
 use serde::Serialize;
 use std::fmt::Display;
 

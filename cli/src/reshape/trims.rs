@@ -2,9 +2,9 @@
 
 use super::Interrupt;
 use crate::exit::Outcome;
-use crate::human;
 use crate::output::Output;
 use annulus::{Event, Phase, Store};
+use annulus_workload::human;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread::sleep;

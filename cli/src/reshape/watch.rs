@@ -2,8 +2,9 @@
 
 use super::Interrupt;
 use crate::output::Output;
-use crate::{human, progress};
+use crate::progress;
 use annulus::{Job, Progress};
+use annulus_workload::human;
 use indicatif::ProgressBar;
 use std::time::Duration;
 

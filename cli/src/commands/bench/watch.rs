@@ -1,9 +1,9 @@
 //! The progress line, and Ctrl-C.
 
-use crate::human;
 use crate::output::Output;
 use crate::progress;
 use crate::reshape::Interrupt;
+use annulus_workload::human;
 use annulus_workload::{Observer, Result, Stage};
 use std::ops::ControlFlow;
 

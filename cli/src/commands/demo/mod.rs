@@ -1,7 +1,5 @@
 //! `annulus demo`
 
-mod check;
-mod generate;
 mod live;
 mod report;
 mod run;
@@ -66,9 +64,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
 }
-
-/// A key and its value.
-type Row = (Vec<u8>, Vec<u8>);
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let summary = run::run(args, output)?;

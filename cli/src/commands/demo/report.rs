@@ -2,10 +2,10 @@
 
 use super::live::LiveSummary;
 use crate::exit::Outcome;
-use crate::human;
 use crate::output::{Output, PathJson};
 use crate::picture::{Picture, Style, draw};
 use crate::table::Table;
+use annulus_workload::human;
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;

@@ -1,12 +1,9 @@
 //! What the demo does, step by step.
 
-use super::check::{self, Differences, Expected, Version};
+use super::Args;
 use super::live::Live;
 use super::report::{KeyspaceSummary, Summary};
-use super::{Args, Row, generate};
 use crate::exit::{Failure, Outcome};
-use crate::human;
-use crate::loader::Loader;
 use crate::output::Output;
 use crate::picture::Picture;
 use crate::progress;
@@ -15,6 +12,9 @@ use crate::rows::{Complaints, Reader};
 use annulus::placement::RangeMap;
 use annulus::topology::{KeyspaceSpec, ShardInfo};
 use annulus::{CreateMode, Durability, Keyspace, KeyspaceVerification, Store};
+use annulus_bench::demo::{Differences, Expected, Row, Version, generate, read_back, scan};
+use annulus_bench::loader::Loader;
+use annulus_workload::human;
 use fastrand::Rng;
 use std::path::Path;
 use std::time::Instant;
@@ -111,7 +111,7 @@ fn rows(args: &Args, complaints: &mut Complaints, output: &Output) -> Outcome<Ve
     let Some(path) = &args.from else {
         let number = human::count(args.rows);
         output.note(format_args!("generating {number} rows with seed {}", args.seed));
-        return Ok(generate::generate(args.rows, args.seed));
+        return Ok(generate(args.rows, args.seed));
     };
     let rows = read_file(path, args, complaints, output)?;
     output.note(format_args!(
@@ -177,7 +177,7 @@ impl Work<'_> {
         Ok((keyspace, summary))
     }
 
-    /// Shares rows, or their places, among threads. Gives what each made of its part, and the
+    /// Shares rows, or their places, among threads. Returns what each made of its part, and the
     /// seconds it took.
     fn share<R: Sync, T: Send>(
         &self,
@@ -228,7 +228,9 @@ impl Work<'_> {
         expected: Expected<'_>,
         places: &[usize],
     ) -> Outcome<()> {
-        let read = |places: &[usize], bar: &_| check::read_back(keyspace, expected, places, bar);
+        let read = |places: &[usize], bar: &indicatif::ProgressBar| {
+            read_back(keyspace, expected, places, |rows| bar.inc(rows))
+        };
         let (parts, seconds) = self.share(format!("read {}", summary.name), places, read)?;
         let mut all = Differences::default();
         parts.into_iter().for_each(|part| all += part);
@@ -240,9 +242,9 @@ impl Work<'_> {
 
     fn scan(&self, (keyspace, summary): &mut Shown, expected: Expected<'_>) -> Outcome<()> {
         let started = Instant::now();
-        summary.wrong_scans = check::scan(keyspace, expected, false)?;
+        summary.wrong_scans = scan(keyspace, expected, false)?;
         let seconds = started.elapsed().as_secs_f64();
-        summary.wrong_scans += check::scan(keyspace, expected, true)?;
+        summary.wrong_scans += scan(keyspace, expected, true)?;
         summary.scan_rows_per_s = self.told("scan", &summary.name, expected.rows.len(), seconds);
         Ok(())
     }

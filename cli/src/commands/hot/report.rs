@@ -2,7 +2,6 @@
 
 use super::{Args, Window};
 use crate::exit::Outcome;
-use crate::human;
 use crate::output::Output;
 use crate::redact::Keys;
 use crate::table::Table;
@@ -10,6 +9,7 @@ use crate::text;
 use annulus::SavedHeat;
 use annulus::heat::{HotKey, KeyspaceReport, PartitionReport, Windows};
 use annulus::placement::PartitionRange;
+use annulus_workload::human;
 use serde_json::{Map, Value, json};
 
 impl Window {

@@ -1,14 +1,12 @@
 //! The result of a replay, for people and for machines.
 
-use super::run::Summary;
-use super::timeline::Interval;
 use crate::exit::Outcome;
-use crate::human;
 use crate::output::Output;
 use crate::table::Table;
 use crate::text;
 use annulus::topology::ReshapeKind;
-use serde_json::{Value, json};
+use annulus_bench::replay::{Interval, Summary};
+use annulus_workload::human;
 
 /// The most intervals of the table; more are left out evenly.
 const ROWS_MAX: usize = 24;
@@ -16,39 +14,9 @@ const ROWS_MAX: usize = 24;
 /// The last decisions that are printed.
 const DECISIONS: usize = 6;
 
-impl Summary {
-    fn operations(&self) -> u64 {
-        self.nanos.len()
-    }
-
-    fn ops_per_s(&self) -> f64 {
-        self.operations() as f64 / self.seconds.max(1e-9)
-    }
-
-    fn micros(&self, quantile: f64) -> f64 {
-        self.nanos.value_at_quantile(quantile) as f64 / 1e3
-    }
-
-    fn max_over_mean_first(&self) -> f64 {
-        let mut intervals = self.intervals.iter();
-        let first = intervals.find(|interval| interval.per_shard.iter().any(|count| *count > 0));
-        first.map_or(1.0, |first| self.max_over_mean(first))
-    }
-
-    fn kinds(&self, kind: ReshapeKind) -> usize {
-        self.reshapes.iter().filter(|(_, reshape)| reshape.kind == kind).count()
-    }
-
-    /// For how long nothing was reshaped at the end.
-    fn quiet_seconds(&self) -> f64 {
-        let last = self.reshapes.iter().map(|(at, _)| at.as_secs_f64()).fold(0.0, f64::max);
-        self.seconds - last
-    }
-}
-
 pub(super) fn report(summary: &Summary, output: &mut Output) -> Outcome<()> {
     if output.json() {
-        return output.object(&object(summary));
+        return output.object(&summary.json());
     }
     output.text(format_args!("{}\n", table(summary)))?;
     let Summary { counts, seconds, threads, .. } = summary;
@@ -151,60 +119,4 @@ fn bars(per_shard: &[u64]) -> String {
     let shares: Vec<String> =
         per_shard.iter().map(|n| format!("{:3.0}%", human::part(*n, total) * 100.0)).collect();
     text::shorten(&format!("[{bars}] {}", shares.join(" ")), 60).into_owned()
-}
-
-fn object(summary: &Summary) -> Value {
-    let Summary { counts, .. } = summary;
-    let mut object = json!({
-        "operations": summary.operations(),
-        "seconds": summary.seconds,
-        "ops_per_s": summary.ops_per_s(),
-        "p50_us": summary.micros(0.5),
-        "p90_us": summary.micros(0.9),
-        "p99_us": summary.micros(0.99),
-        "p999_us": summary.micros(0.999),
-        "max_us": summary.nanos.max() as f64 / 1e3,
-        "max_over_mean_first": summary.max_over_mean_first(),
-        "max_over_mean_last": summary.max_over_mean_last,
-        "wrong_reads": counts.wrong,
-        "unchecked_reads": counts.unchecked,
-        "absent_reads": counts.absent,
-        "reads": counts.reads,
-        "writes": counts.writes,
-        "deletes": counts.deletes,
-        "scans": counts.scans,
-        "reshapes": summary.reshapes.len(),
-        "splits": summary.kinds(ReshapeKind::Split),
-        "moves": summary.kinds(ReshapeKind::Move),
-        "merges": summary.kinds(ReshapeKind::Merge),
-        "quiet_seconds": summary.quiet_seconds(),
-        "partitions_before": summary.partitions_before,
-        "partitions": summary.partitions,
-        "threads": summary.threads,
-        "keys": summary.keys,
-        "preloaded": summary.preloaded.map(|it| json!({ "keys": it.keys, "seconds": it.seconds })),
-        "shards": summary.shards.iter().map(|(id, _)| id).collect::<Vec<_>>(),
-        "hot_cache": summary.hot_cache,
-        "interrupted": summary.interrupted,
-    });
-    // In parts: the macro has its limits.
-    if let Some(object) = object.as_object_mut() {
-        let intervals: Vec<_> = summary.intervals.iter().map(|it| interval(summary, it)).collect();
-        object.insert("intervals".into(), intervals.into());
-        object.insert("decisions".into(), json!(summary.decisions));
-    }
-    object
-}
-
-fn interval(summary: &Summary, interval: &Interval) -> Value {
-    let (reshapes, partitions) = summary.reshapes_in(interval);
-    json!({
-        "at": interval.at.as_secs_f64(),
-        "seconds": interval.length.as_secs_f64(),
-        "ops": interval.per_shard.iter().sum::<u64>(),
-        "per_shard": interval.per_shard,
-        "max_over_mean": summary.max_over_mean(interval),
-        "partitions": partitions,
-        "reshapes": reshapes,
-    })
 }

@@ -1,11 +1,11 @@
 //! Reading a trace, or names with weights. The whole file is read and looked through before
 //! anything is opened: one that is malformed leaves no half of a run.
 
-use super::script::{Act, Course, Keys, Op, Script};
 use crate::exit::{Failure, Outcome};
 use crate::rows::{Column, Format, KeyColumn, Reader, Row, RowsArgs};
 use crate::text;
 use annulus::Options;
+use annulus_bench::replay::{Act, Course, Keys, Op, Script};
 use std::path::Path;
 
 /// The most rows of one scan.
@@ -155,10 +155,10 @@ mod tests {
         ];
         assert_eq!(*ops, acts.map(|(key, act)| Op { key, act }));
         assert_eq!((script.keys.get(0), script.keys.get(1)), (&b"b"[..], &b"a"[..]));
-        assert_eq!(script.keys.bytes, [Some(10), Some(20)]);
+        assert_eq!(script.keys.bytes(), [Some(10), Some(20)]);
         let script = read("op,key\nread,\"a,\"\"b\"\nwrite,c\n").unwrap();
         assert_eq!(script.keys.get(0), b"a,\"b");
-        assert_eq!(script.keys.bytes, [None, None]);
+        assert_eq!(script.keys.bytes(), [None, None]);
     }
 
     #[test]

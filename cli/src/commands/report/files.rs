@@ -1,8 +1,7 @@
 //! The files that a report is made from, and those that it is written to.
 
-use super::data::{FORMAT, Raw, Run};
-use super::measure::Settings;
 use crate::exit::{Failure, Outcome};
+use annulus_bench::report::{FORMAT, Raw, Run, Settings};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io;
@@ -65,7 +64,7 @@ pub(super) fn read(file: &Path) -> Outcome<Raw> {
     let head: Head = parsed(&text, file, what)?;
     if head.format != FORMAT {
         return Err(Failure::usage(format!(
-            "{} has format {}, this program knows {FORMAT}; make the report anew",
+            "{} has format {}, this program knows {FORMAT}; make the report again",
             file.display(),
             head.format
         )));

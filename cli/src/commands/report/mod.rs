@@ -1,17 +1,11 @@
 //! `annulus report`
 
-mod data;
 mod files;
-mod machine;
-mod measure;
-mod page;
-mod verdict;
 
 use crate::commands::bench::{failure, watch};
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, PathJson};
-use data::{Raw, Run};
-use measure::{Settings, Watch};
+use annulus_bench::report::{Raw, Settings, measure, page, place};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -94,9 +88,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     if let Some(file) = &args.save {
         files::save(file, &raw)?;
     }
-    let page = page::page(&raw);
+    let page = page(&raw);
     files::write(&args.output, &page)?;
-    let wrong_reads = wrong_reads(&raw);
+    let wrong_reads = raw.wrong_reads();
     output.either(
         &Written { page: PathJson(&args.output), bytes: page.len(), wrong_reads },
         format_args!("{}: {} bytes", args.output.display(), page.len()),
@@ -106,19 +100,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 
 fn measured(args: &Args, output: &Output) -> Outcome<Option<Raw>> {
     files::check_writable(&args.output)?;
-    let directory = measure::place(args.directory.as_deref())?;
+    let directory = place(args.directory.as_deref()).map_err(failure::of)?;
     let settings = Settings { quick: args.quick, seed: args.seed, directory };
     // First: a program that cannot be run is told before twenty minutes of work.
     let peers = args.peers_binary.as_deref().map(|program| files::run_peers(program, &settings));
     let peers = peers.transpose()?;
-    let measured =
-        watch::watched(output, |observer| measure::measure(&settings, &mut Watch::new(observer)));
+    let measured = watch::watched(output, |observer| measure(&settings, observer));
     let Some(mut raw) = measured.map_err(failure::of)? else { return Ok(None) };
     raw.peers = peers.unwrap_or_default();
     Ok(Some(raw))
-}
-
-fn wrong_reads(raw: &Raw) -> u64 {
-    let all = [&raw.workloads, &raw.threads, &raw.shards, &raw.peers, &raw.timelines];
-    all.into_iter().flatten().map(|run: &Run| run.wrong_reads).sum()
 }

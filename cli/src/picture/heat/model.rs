@@ -1,11 +1,11 @@
 //! What a heat map shows, gathered from what a store has written down of its load.
 
 use super::axis::Axis;
-use crate::human;
 use crate::redact::Keys;
 use annulus::heat::{KeyspaceHistory, KeyspaceReport, ReshapeEvent};
 use annulus::topology::{ReshapeKind, SplitPoint};
 use annulus::{SavedHeat, ShardId};
+use annulus_workload::human;
 
 /// The heat maps of a store's keyspaces.
 #[derive(Debug, PartialEq)]

@@ -2,9 +2,9 @@
 
 use super::model::{HeatMap, Mark};
 use super::page::{percent, time};
-use crate::human;
 use crate::picture::svg::escape;
 use annulus::topology::ReshapeKind;
+use annulus_workload::human;
 use std::fmt::{self, Write};
 
 /// Colours from cold to hot. Each is darker than the one before, so that they can be told apart in

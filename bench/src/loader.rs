@@ -1,0 +1,62 @@
+//! Writing many rows fast.
+
+use annulus::{Batch, Durability, Keyspace, ShardId, Store};
+use std::collections::BTreeMap;
+
+/// Rows that are committed together. Large enough that the cost of a commit vanishes among them.
+const ROWS_MAX: usize = 4_000;
+
+/// Bytes that are committed together, unless a single row has more.
+const BYTES_MAX: usize = 8 << 20;
+
+/// Collects rows into one batch a shard: each is a single write, whereas a batch over several
+/// shards would also be written to the metadata.
+#[derive(Debug)]
+pub struct Loader<'s> {
+    store: &'s Store,
+    keyspace: &'s Keyspace,
+    durability: Durability,
+    /// All rows of a key are in one of them, in their order.
+    pending: BTreeMap<ShardId, Batch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl<'s> Loader<'s> {
+    /// A loader without rows.
+    pub const fn new(store: &'s Store, keyspace: &'s Keyspace, durability: Durability) -> Self {
+        Self { store, keyspace, durability, pending: BTreeMap::new(), rows: 0, bytes: 0 }
+    }
+
+    /// Adds a row. Commits if there are enough, and returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> annulus::Result<bool> {
+        let placement = self.keyspace.placement();
+        let partitioning = placement.partitioning();
+        let owner = partitioning.owner(partitioning.find(key)).unwrap_or_default();
+        self.pending.entry(owner).or_default().put(self.keyspace, key, value);
+        self.rows += 1;
+        self.bytes += key.len() + value.len();
+        let full = self.rows >= ROWS_MAX || self.bytes >= BYTES_MAX;
+        if full {
+            self.commit()?;
+        }
+        Ok(full)
+    }
+
+    /// Commits what was added. Rows that are in the store already do no harm.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn commit(&mut self) -> annulus::Result<()> {
+        for batch in std::mem::take(&mut self.pending).into_values() {
+            self.store.write_with(batch, self.durability)?;
+        }
+        (self.rows, self.bytes) = (0, 0);
+        Ok(())
+    }
+}
