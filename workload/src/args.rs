@@ -1,5 +1,6 @@
 //! The part of a command line that says what to run; a program adds which engines.
 
+use crate::checked;
 use crate::chooser::Distribution;
 use crate::compare::Plan;
 use crate::engine::{Durability, Event, InvalidArgument, Result};
@@ -9,8 +10,6 @@ use crate::values::ValueBytes;
 use crate::workload::Workload;
 use std::path::PathBuf;
 use std::time::Duration;
-
-const MIB: usize = 1 << 20;
 
 /// What to run, how long, and how often.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,7 +41,7 @@ pub struct Args {
     operations: Option<u64>,
 
     /// How many seconds each run takes [default: 5]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = checked::seconds)]
     seconds: Option<f64>,
 
     /// Run so much before each run without measuring it
@@ -52,7 +51,7 @@ pub struct Args {
 
     /// Start so many operations a second, all threads together; latencies then count from when an
     /// operation should have been started [default: as many as possible]
-    #[arg(long, value_name = "OPS/s")]
+    #[arg(long, value_name = "OPS/s", value_parser = checked::rate)]
     rate: Option<f64>,
 
     /// How long values are: a length, LEAST..MOST, or FIELDSxBYTES. About half of a value is
@@ -73,11 +72,11 @@ pub struct Args {
     durability: Durability,
 
     /// Memory for blocks that were read, over all shards: 256MiB, 1GiB
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = checked::memory::<usize>)]
     cache: usize,
 
     /// Memory for writes before they go to files, over all shards
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = checked::memory::<usize>)]
     write_buffer: usize,
 
     /// How often each run is repeated: all engines have a turn in each round [default: 3]
@@ -126,16 +125,8 @@ impl Args {
     ///
     /// [`InvalidArgument`], naming the argument, its value and what it must be.
     pub fn plan(&self) -> Result<Plan> {
-        let positive = |name: &str, value: Option<f64>, most: f64| match value {
-            Some(value) if !(value > 0.0 && value <= most) => Err(InvalidArgument::error(format!(
-                "--{name} is {value}; it must be above 0 and at most {most}"
-            ))),
-            value => Ok(value),
-        };
-        let seconds = positive("seconds", self.seconds, 1e6)?;
-        let rate = positive("rate", self.rate, 1e9)?;
         let or = |full, quick| if self.quick { quick } else { full };
-        let length = match (self.operations, seconds) {
+        let length = match (self.operations, self.seconds) {
             (Some(operations), _) => Length::Operations(operations),
             (None, Some(seconds)) => Length::Time(Duration::from_secs_f64(seconds)),
             (None, None) if self.quick => Length::Operations(2_000),
@@ -154,7 +145,7 @@ impl Args {
             records: self.records.unwrap_or(or(200_000, 2_000)),
             length,
             warm_up_percent: self.warm_up,
-            rate,
+            rate: self.rate,
             value_bytes: self.value_bytes,
             distribution: self.distribution,
             key_order: self.key_order,
@@ -171,27 +162,6 @@ impl Args {
             quiet_ms_max: or(30_000, 0),
         })
     }
-}
-
-/// Reads a number of bytes: `1048576`, `64KiB`, `256M`, `1.5g`; units of 1024.
-///
-/// # Errors
-///
-/// What is expected instead.
-pub fn parse_bytes(text: &str) -> std::result::Result<usize, String> {
-    let lower = text.trim().to_ascii_lowercase();
-    let number = lower.trim_end_matches("ib").trim_end_matches('b');
-    let (number, unit) = match number.chars().last() {
-        Some('k') => (number.trim_end_matches('k'), 1 << 10),
-        Some('m') => (number.trim_end_matches('m'), MIB),
-        Some('g') => (number.trim_end_matches('g'), MIB << 10),
-        _ => (number, 1),
-    };
-    let bytes = number.parse::<f64>().ok().map(|number| number * unit as f64);
-    bytes
-        .filter(|bytes| bytes.is_finite() && (0.0..1e15).contains(bytes))
-        .map(|bytes| bytes as usize)
-        .ok_or_else(|| "give a number of bytes, such as 1048576, 64KiB or 1.5GiB".to_owned())
 }
 
 #[cfg(test)]
@@ -237,17 +207,6 @@ mod tests {
         ] {
             let error = plan(line).unwrap_err().to_string();
             assert!(error.contains(word), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn sizes() {
-        let good = [("7", 7), ("64KiB", 65_536), ("1.5g", 3 << 29), ("2MB", 2 << 20)];
-        for (text, bytes) in good {
-            assert_eq!(parse_bytes(text), Ok(bytes));
-        }
-        for bad in ["", "-1", "k", "nan", "1e300", "5 apples"] {
-            assert!(parse_bytes(bad).is_err(), "{bad}");
         }
     }
 }

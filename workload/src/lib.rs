@@ -72,6 +72,7 @@
 )]
 
 mod args;
+pub mod checked;
 mod chooser;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod compare;
@@ -96,7 +97,7 @@ mod text;
 mod values;
 mod workload;
 
-pub use args::{Args, parse_bytes};
+pub use args::Args;
 pub use chooser::{
     Chooser, Distribution, Hotspot, Latest, Scrambled, Sequential, Uniform, Zipfian,
 };

@@ -1,9 +1,8 @@
 //! How a reshape is to be done.
 
 use annulus::{Check, ReshapeOptions, Transport};
-use annulus_workload::human;
+use annulus_workload::checked;
 use clap::{Args, ValueEnum};
-use std::str::FromStr;
 
 /// The options of all commands that reshape.
 #[derive(Debug, Args)]
@@ -20,8 +19,8 @@ pub(crate) struct HowArgs {
     check: CheckArg,
 
     /// The most bytes a second to copy: 50MiB, 200MB, 1.5GiB [default: no limit]
-    #[arg(long, value_name = "BYTES/s")]
-    throttle: Option<Throttle>,
+    #[arg(long, value_name = "BYTES/s", value_parser = throttle)]
+    throttle: Option<u64>,
 
     /// Copy slower while reads or writes take more than X times what they took before
     #[arg(long, value_name = "X")]
@@ -54,16 +53,9 @@ enum CheckArg {
     Full,
 }
 
-/// Bytes a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Throttle(pub(crate) u64);
-
-impl FromStr for Throttle {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        human::parse_bytes(text.strip_suffix("/s").unwrap_or(text)).map(Self)
-    }
+/// Bytes a second, with the unit `/s` or without.
+fn throttle(text: &str) -> Result<u64, String> {
+    checked::bytes(text.strip_suffix("/s").unwrap_or(text))
 }
 
 impl HowArgs {
@@ -89,7 +81,7 @@ impl HowArgs {
             ..ReshapeOptions::default()
         };
         options.pause_ms_target = self.pause_ms.unwrap_or(options.pause_ms_target);
-        options.throttle.bytes_per_second = self.throttle.map(|Throttle(bytes)| bytes);
+        options.throttle.bytes_per_second = self.throttle;
         options.throttle.latency_rise_max = self.latency_rise;
         options
     }

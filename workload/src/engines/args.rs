@@ -1,6 +1,7 @@
 //! The part of a command line that says which stores to run.
 
 use super::{Partitioning, Sharded};
+use crate::checked;
 
 /// Which stores of Annulus.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,7 +27,7 @@ pub struct StoreArgs {
 
     /// How much of the --cache the stores use for the values of hot keys: 0 for none [default: an
     /// eighth]
-    #[arg(long, value_name = "SIZE", value_parser = crate::args::parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = checked::memory::<usize>)]
     hot_cache: Option<usize>,
 }
 

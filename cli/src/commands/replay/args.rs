@@ -7,8 +7,8 @@ use annulus::Options;
 use annulus::heat::HeatOptions;
 use annulus::planner::load::Policy;
 use annulus_bench::replay::{End, Plan};
+use annulus_workload::checked;
 use annulus_workload::engines::Partitioning;
-use annulus_workload::human::parse_bytes;
 use clap::{ArgGroup, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub(crate) struct Args {
     pub(super) no_verify: bool,
 
     /// How long the spans of time of the report are [default: 1, or a twentieth of a shorter run]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = checked::seconds)]
     pub(super) interval: Option<f64>,
 
     /// Write a heat map of the run to this file; see `annulus heatmap`
@@ -91,7 +91,7 @@ pub(super) struct PaceArgs {
 
     /// Operations a second, of all threads together. An operation's latency is then measured from
     /// when it was to start, so that what waits for a slow one counts [default: full speed]
-    #[arg(long, value_name = "OPS", value_parser = seconds)]
+    #[arg(long, value_name = "OPS", value_parser = checked::rate)]
     pub(super) rate: Option<f64>,
 
     /// How often to go through the trace; with --from, a pass has as many reads as keys
@@ -100,7 +100,7 @@ pub(super) struct PaceArgs {
     pub(super) repeat: u64,
 
     /// Go through the trace again and again, for so long
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = checked::seconds)]
     pub(super) seconds: Option<f64>,
 }
 
@@ -150,8 +150,8 @@ pub(super) struct StageArgs {
     pub(super) seed: u64,
 
     /// A cache for the values of hot keys: 16MiB [default: none]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Memory")]
-    pub(super) hot_cache: Option<u64>,
+    #[arg(long, value_name = "SIZE", value_parser = checked::bytes::<usize>, help_heading = "Memory")]
+    pub(super) hot_cache: Option<usize>,
 
     #[command(flatten)]
     pub(super) memory: MemoryArgs,
@@ -202,12 +202,6 @@ impl From<PolicyArg> for Policy {
     }
 }
 
-/// More than nothing, and not more than a year of seconds.
-fn seconds(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number| (1e-3..=3.2e7).contains(number));
-    number.ok_or_else(|| "give a number from 0.001 to 32000000".to_owned())
-}
-
 impl Args {
     /// How it is to be played.
     pub(super) fn plan(&self) -> Plan {
@@ -230,8 +224,7 @@ impl StageArgs {
     /// What the store is to be opened with.
     pub(super) fn options(&self) -> Outcome<Options> {
         let mut options = self.memory.options();
-        let bytes = self.hot_cache.unwrap_or(0);
-        options.hot_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        options.hot_cache_bytes = self.hot_cache.unwrap_or(0);
         // The process stays for a while.
         options.reshape.trim = true;
         let balance = &self.balance;
