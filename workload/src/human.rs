@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
 use bytesize::ByteSize;
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
@@ -41,21 +42,11 @@ pub fn span(span: Duration) -> String {
 }
 
 /// A moment, from seconds since 1970, in UTC: `2026-11-22T02:33:24Z`.
+#[must_use]
 pub fn moment(unix_seconds: u64) -> String {
-    let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
-    // Years from March to February, in eras of 400, so that the leap day is the last of its year:
-    // Howard Hinnant, "chrono-compatible low-level date algorithms".
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+    let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
+    let moment = Timestamp::from_second(seconds);
+    moment.map_or_else(|_| format!("{unix_seconds} s after 1970"), |moment| moment.to_string())
 }
 
 /// A rate, rounded: `12,345/s`.
@@ -96,9 +87,8 @@ mod tests {
     #[test]
     fn moments_are_dates() {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
-        assert_eq!(moment(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(moment(1_795_311_204), "2026-11-22T01:33:24Z");
-        assert_eq!(moment(4_107_542_399), "2100-02-28T23:59:59Z");
-        assert_eq!(moment(4_107_542_400), "2100-03-01T00:00:00Z");
+        // Whatever a damaged file says.
+        assert_eq!(moment(u64::MAX), "18446744073709551615 s after 1970");
     }
 }

@@ -1,6 +1,8 @@
 //! Values that say whose they are: a sequence number, the key, and a filling that follows from
 //! both, so that nothing of a value can be missing, mixed up or of another time unnoticed.
 
+use fastrand::Rng;
+
 /// What a key holds, as far as its thread knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held {
@@ -55,20 +57,17 @@ pub(super) fn sequence_of(value: &[u8], key: &[u8]) -> Option<u64> {
     (whole && filling.next().starts_with(rest)).then_some(sequence)
 }
 
-/// Bytes that no compression shortens: SplitMix64 (Steele, Lea, Flood 2014).
-struct Filling(u64);
+/// Bytes that no compression shortens.
+struct Filling(Rng);
 
 impl Filling {
     fn new(key: &[u8], sequence: u64) -> Self {
         let ends = [key.first(), key.last()].map(|byte| byte.copied().unwrap_or_default());
-        Self(sequence ^ u64::from(u16::from_le_bytes(ends)) << 48)
+        Self(Rng::with_seed(sequence ^ u64::from(u16::from_le_bytes(ends)) << 48))
     }
 
     fn next(&mut self) -> [u8; 8] {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31).to_le_bytes()
+        self.0.u64(..).to_le_bytes()
     }
 }
 
