@@ -1,146 +1,128 @@
 //! What the simulation is asked to do.
 
-use std::fmt::Debug;
+use clap::builder::ArgPredicate::IsPresent;
+use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
-use std::str::FromStr;
 
-pub(crate) const USAGE: &str = "\
-simulate [--quick] [OPTION VALUE]…              days of load that moves, over keyspaces of both kinds
-simulate --trace FILE [OPTION VALUE]…           a recorded load, over one range keyspace
-
-Both:
-  --seed N            1        decides everything but the times that are measured
-  --shards N          1000     20 with --quick, 4 with --trace
-  --no-rebalance               plans are made and not carried out, for comparison
-  --explain                    prints what is planned, and what is not and why
-  --imbalance-max X   0        fail if it is above: of days the median of max/mean over the least
-                               possible, in their second half; of a trace max/mean of any pass
-                               after it has settled, or if it is reshaped then; 0 never fails
-Days:
-  --partitions N      1000000  2000 with --quick
-  --keyspaces N       32       half of them hash, half range; 4 with --quick
-  --days X            1        a sixth of a day with --quick
-  --interval-s N      300      between two plans; half-lives are in proportion
-  --samples N         1000000  sampled accesses in an interval; 40000 with --quick
-  --load SHAPE        drift    drift, steady, jump (a hot spot jumps every ten minutes)
-  --actions-max N     4 × shards   reshapes in a plan
-  --zipf X            0.8      exponent of the popularity of keys
-Traces: CSV of op,key[,value_bytes], or TSV of name, version, weight (reads by weight)
-  --rate N            20000    operations a simulated second
-  --one-in N          0        one operation in so many is sampled; 0: as the store chooses
-  --settle-s N        300      simulated seconds before it counts as settled; then ten minutes
-";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Drift,
-    Steady,
-    Jump,
-}
-
-#[derive(Debug, Clone)]
+/// Ring, range map, heat and planner without a disk, over simulated days of a load that moves or under
+/// a recorded load.
+///
+/// The same arguments give the same decisions; only the times that are measured differ.
+#[derive(Debug, Clone, Parser)]
 pub(crate) struct Arguments {
+    /// Little of everything, for a sixth of a day
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// A recorded load instead, over one range keyspace: CSV of op,key[,value_bytes], or TSV of name,
+    /// version, weight (reads by weight)
+    #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+
+    /// Decides everything but the times that are measured
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+
+    /// How many shards there are; 20 with --quick, 4 with --trace
+    #[arg(long, value_name = "N", default_value = "1000",
+          default_value_ifs = [("trace", IsPresent, "4"), ("quick", IsPresent, "20")],
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) shards: u32,
-    pub(crate) rebalance: bool,
+
+    /// Plans are made and not carried out, for comparison
+    #[arg(long)]
+    pub(crate) no_rebalance: bool,
+
+    /// Print what is planned, and what is not and why
+    #[arg(long)]
     pub(crate) explain: bool,
-    pub(crate) imbalance_max: f64,
-    pub(crate) partitions: usize,
-    pub(crate) keyspaces: usize,
-    pub(crate) days: f64,
+
+    /// Fail if it is above: of days the median of max/mean over the least possible, in their second
+    /// half; of a trace max/mean of any pass after it has settled, or if it is reshaped then
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) imbalance_max: Option<f64>,
+
+    /// How many partitions there are at first; 2000 with --quick
+    #[arg(long, value_name = "N", default_value = "1000000", help_heading = "Days",
+          default_value_if("quick", IsPresent, "2000"),
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) partitions: u32,
+
+    /// How many keyspaces there are, half of them hash, half range; 4 with --quick
+    #[arg(long, value_name = "N", default_value = "32", help_heading = "Days",
+          default_value_if("quick", IsPresent, "4"),
+          value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) keyspaces: u32,
+
+    /// How long it is simulated [default: 1, a sixth with --quick]
+    #[arg(long, value_name = "X", help_heading = "Days", value_parser = positive)]
+    days: Option<f64>,
+
+    /// The time between two plans; half-lives are in proportion
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Days",
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) interval_s: u64,
-    pub(crate) samples: usize,
-    pub(crate) shape: Shape,
-    /// 0 is four for each shard.
-    pub(crate) actions_max: usize,
+
+    /// Sampled accesses in an interval; 40000 with --quick
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "1000000",
+        help_heading = "Days",
+        default_value_if("quick", IsPresent, "40000")
+    )]
+    pub(crate) samples: u32,
+
+    /// How the load moves
+    #[arg(long, value_name = "SHAPE", value_enum, default_value_t, help_heading = "Days")]
+    pub(crate) load: Shape,
+
+    /// Reshapes in a plan [default: 4 for each shard]
+    #[arg(long, value_name = "N", help_heading = "Days",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    actions_max: Option<u32>,
+
+    /// Exponent of the popularity of keys
+    #[arg(long, value_name = "X", default_value_t = 0.8, help_heading = "Days")]
     pub(crate) zipf: f64,
+
+    /// Operations a simulated second
+    #[arg(long, value_name = "N", default_value = "20000", help_heading = "Traces",
+          value_parser = positive)]
     pub(crate) rate: f64,
-    pub(crate) one_in: u32,
+
+    /// One operation in this many is sampled [default: as the store chooses]
+    #[arg(long, value_name = "N", help_heading = "Traces",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) one_in: Option<u32>,
+
+    /// Simulated seconds before it counts as settled; ten minutes follow
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = "Traces")]
     pub(crate) settle_s: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Shape {
+    /// A hot spot and the popularity of keys move slowly
+    #[default]
+    Drift,
+    /// Nothing moves
+    Steady,
+    /// A hot spot jumps every ten minutes
+    Jump,
+}
+
 impl Arguments {
-    /// From the command line.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let all: Vec<String> = arguments.collect();
-        let has = |name: &str| all.iter().any(|it| it == name);
-        let mut parsed = Self::defaults(has("--quick"), has("--trace"));
-        let mut all = all.into_iter();
-        while let Some(name) = all.next() {
-            match name.as_str() {
-                "--quick" => continue,
-                "--explain" => parsed.explain = true,
-                "--no-rebalance" => parsed.rebalance = false,
-                _ => {
-                    let value = all.next().ok_or(format!("{name} has no value"))?;
-                    parsed.set(&name, &value)?;
-                }
-            }
-        }
-        if parsed.shards == 0 || parsed.keyspaces < 2 || parsed.interval_s == 0 {
-            return Err("--shards, --interval-s: at least 1; --keyspaces: at least 2".into());
-        }
-        Ok(parsed)
+    pub(crate) fn days(&self) -> f64 {
+        self.days.unwrap_or(if self.quick { 1.0 / 6.0 } else { 1.0 })
     }
 
-    fn defaults(quick: bool, trace: bool) -> Self {
-        let or = |full, small| if quick { small } else { full };
-        Self {
-            trace: None,
-            seed: 1,
-            shards: if trace { 4 } else { or(1000, 20) as u32 },
-            rebalance: true,
-            explain: false,
-            imbalance_max: 0.0,
-            partitions: or(1_000_000, 2_000),
-            keyspaces: or(32, 4),
-            days: if quick { 1.0 / 6.0 } else { 1.0 },
-            interval_s: 300,
-            samples: or(1_000_000, 40_000),
-            shape: Shape::Drift,
-            actions_max: 0,
-            zipf: 0.8,
-            rate: 20_000.0,
-            one_in: 0,
-            settle_s: 300,
-        }
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "--trace" => self.trace = Some(value.into()),
-            "--seed" => self.seed = number(name, value)?,
-            "--shards" => self.shards = number(name, value)?,
-            "--imbalance-max" => self.imbalance_max = number(name, value)?,
-            "--partitions" => self.partitions = number(name, value)?,
-            "--keyspaces" => self.keyspaces = number(name, value)?,
-            "--days" => self.days = number(name, value)?,
-            "--interval-s" => self.interval_s = number(name, value)?,
-            "--samples" => self.samples = number(name, value)?,
-            "--actions-max" => self.actions_max = number(name, value)?,
-            "--zipf" => self.zipf = number(name, value)?,
-            "--rate" => self.rate = number(name, value)?,
-            "--one-in" => self.one_in = number(name, value)?,
-            "--settle-s" => self.settle_s = number(name, value)?,
-            "--load" => {
-                self.shape = match value {
-                    "drift" => Shape::Drift,
-                    "steady" => Shape::Steady,
-                    "jump" => Shape::Jump,
-                    _ => return Err(format!("--load {value}: drift, steady or jump")),
-                }
-            }
-            _ => return Err(format!("there is no option {name}")),
-        }
-        Ok(())
+    pub(crate) fn actions_max(&self) -> usize {
+        self.actions_max.map_or(4 * self.shards as usize, |most| most as usize)
     }
 }
 
-fn number<T: FromStr<Err: Debug>>(name: &str, value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{name} {value}: this is not a number that it takes"))
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "give a number above 0".to_owned())
 }

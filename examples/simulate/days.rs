@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         "{:>6} {:>8} {:>6} {:>6} {:>6} {:>6} {:>9} {:>10} {:>8}",
         "hour", "max/mean", "least", "moves", "splits", "merges", "moved", "partitions", "plan ms"
     );
-    let intervals = (arguments.days * 86_400.0 / arguments.interval_s as f64).ceil() as u32;
+    let intervals = (arguments.days() * 86_400.0 / arguments.interval_s as f64).ceil() as u32;
     for number in 0..intervals {
         run.shards_come_and_go(number, intervals);
         run.interval(number);
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
     }
 
     fn sample(&mut self, from: Duration, time: Duration) {
-        let samples = self.arguments.samples / PARTS as usize;
+        let samples = self.arguments.samples as usize / PARTS as usize;
         let all = self.load.fair() * f64::from(self.arguments.shards);
         let weight = all * time.as_secs_f64() / samples as f64;
         for number in 0..samples {
@@ -190,8 +190,10 @@ impl<'a> Run<'a> {
             took.as_secs_f64()
         );
         let over: Vec<f64> = second.iter().map(|(times, least)| times / least).collect();
-        let (median, most) = (quantile(&over, 0.5), self.arguments.imbalance_max);
-        if most > 0.0 && median > most {
+        let median = quantile(&over, 0.5);
+        if let Some(most) = self.arguments.imbalance_max
+            && median > most
+        {
             return Err(format!("{median:.3} times the least possible max/mean; may be {most}"));
         }
         Ok(())

@@ -60,7 +60,7 @@ impl Load {
         mut topology: Topology,
     ) -> annulus::Result<(Self, Topology)> {
         let mut random = fastrand::Rng::with_seed(arguments.seed);
-        let each = arguments.partitions.div_ceil(arguments.keyspaces);
+        let each = arguments.partitions.div_ceil(arguments.keyspaces) as usize;
         let keys = each * KEYS;
         let mut spaces = Vec::new();
         topology = create(&topology, "log".into(), KeyspaceSpec::range().into())?;
@@ -89,9 +89,9 @@ impl Load {
         let load = Self {
             spaces,
             log,
-            shape: arguments.shape,
+            shape: arguments.load,
             shards: f64::from(arguments.shards),
-            total: LOAD_PER_PARTITION * arguments.partitions as f64,
+            total: LOAD_PER_PARTITION * f64::from(arguments.partitions),
             sums: sums.collect(),
             zipf,
             seed: arguments.seed,

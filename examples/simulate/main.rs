@@ -20,17 +20,12 @@ mod shards;
 mod space;
 mod trace;
 
-use arguments::{Arguments, USAGE};
+use arguments::Arguments;
+use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("{error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let arguments = Arguments::parse();
     let ended = match &arguments.trace {
         Some(path) => trace::run(&arguments, path),
         None => days::run(&arguments),

@@ -2,6 +2,7 @@
 
 use annulus::ShardId;
 use annulus::planner::load::LoadPlan;
+use bytesize::ByteSize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,16 +27,9 @@ pub(crate) fn times(taken: &[Duration]) -> String {
     format!("{:.2} ms median, {:.2} ms max ({} times)", ms(0.5), ms(1.0), taken.len())
 }
 
+/// Bytes in powers of 1000: `512 B`, `1.0 KB`, `2.5 MB`.
 pub(crate) fn human(bytes: u64) -> String {
-    let mut rest = bytes as f64;
-    let mut units = ["B", "KB", "MB", "GB", "TB", "PB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    while rest >= 1000.0
-        && let Some(next) = units.next()
-    {
-        (rest, unit) = (rest / 1000.0, next);
-    }
-    if unit == "B" { format!("{rest:.0} {unit}") } else { format!("{rest:.1} {unit}") }
+    ByteSize(bytes).display().si().to_string().to_uppercase()
 }
 
 /// Bytes that this process has in memory, where the system says so.

@@ -1,4 +1,4 @@
-//! What the simulated store is told.
+//! The options of the simulated store.
 
 use crate::arguments::Arguments;
 use annulus::heat::HeatOptions;
@@ -21,17 +21,14 @@ pub(crate) fn heat(interval: Duration) -> HeatOptions {
 }
 
 pub(crate) fn options(arguments: &Arguments) -> RebalanceOptions {
-    let policy = if arguments.rebalance { Policy::Automatic } else { Policy::Suggest };
-    let per_shard = arguments.partitions.div_ceil(arguments.shards as usize) as u32;
+    let policy = if arguments.no_rebalance { Policy::Suggest } else { Policy::Automatic };
+    let per_shard = arguments.partitions.div_ceil(arguments.shards);
     RebalanceOptions {
         policy,
         cool_down_ms: arguments.interval_s * 1000,
-        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces as u32) + 1,
+        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces) + 1,
         partitions_per_shard_max: per_shard * 2,
-        actions_max: match arguments.actions_max {
-            0 => 4 * arguments.shards as usize,
-            most => most,
-        },
+        actions_max: arguments.actions_max(),
         reshapes_max: RESHAPES_MAX,
         ..RebalanceOptions::default()
     }

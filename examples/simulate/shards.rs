@@ -54,7 +54,7 @@ impl Run<'_> {
 
     /// Only a drift has shards that come and go.
     fn shapes_only(&self) -> bool {
-        self.arguments.shape != Shape::Drift || !self.arguments.rebalance
+        self.arguments.load != Shape::Drift || self.arguments.no_rebalance
     }
 
     /// Finds the keys of cuts by bytes; all keys are of one size.

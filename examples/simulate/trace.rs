@@ -72,7 +72,7 @@ impl<'a> Run<'a> {
         let topology = Topology::new(infos)
             .and_then(|topology| topology.apply(&created))
             .map_err(|error| error.to_string())?;
-        let policy = if arguments.rebalance { Policy::Automatic } else { Policy::Suggest };
+        let policy = if arguments.no_rebalance { Policy::Suggest } else { Policy::Automatic };
         let options = RebalanceOptions { policy, ..RebalanceOptions::default() };
         let chosen = (arguments.rate / SAMPLES_PER_SECOND).clamp(1.0, 1024.0) as u32;
         debug_assert!(recording.keys.is_sorted());
@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
             arguments,
             cluster: Cluster::new(topology, HeatOptions::default(), options, arguments.seed),
             random: fastrand::Rng::with_seed(arguments.seed),
-            one_in: if arguments.one_in > 0 { arguments.one_in } else { chosen },
+            one_in: arguments.one_in.unwrap_or(chosen),
             left: 0,
             operations: 0,
             ticked: Duration::ZERO,
@@ -203,8 +203,9 @@ impl<'a> Run<'a> {
             self.arguments.settle_s
         );
         println!("planning: {}", times(&self.cluster.counts.planned));
-        let most = self.arguments.imbalance_max;
-        if most > 0.0 && (worst > most || further > 0) {
+        if let Some(most) = self.arguments.imbalance_max
+            && (worst > most || further > 0)
+        {
             return Err(format!(
                 "max/mean {worst:.3} of {most} allowed, {further} reshapes of none"
             ));
