@@ -1,10 +1,10 @@
 //! Charts with a line for each candidate: bars, and dots on an axis. Each line has its name and its
 //! figures, so that no colour is needed.
 
-use super::html::escape;
-use super::marks::Mark;
+use super::html::figure;
+use super::marks::{Mark, Px};
 use super::scale::{Scale, short};
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 const WIDTH: f64 = 360.0;
 const NAME: f64 = 104.0;
@@ -23,30 +23,31 @@ pub(super) struct Bar {
 }
 
 /// A figure with a bar for each.
-pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> String {
+pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Markup {
     let scale = Scale::from_zero(bars.iter().map(|bar| bar.most));
     let place = |value: f64| NAME + scale.place(value) * (WIDTH - NAME - VALUE);
-    let mut body = String::new();
-    // Writing to a string cannot fail.
-    for (number, bar) in bars.iter().enumerate() {
-        let top = number as f64 * LINE;
-        let (y, width, end) = (top + 5.0, place(bar.value) - NAME, place(bar.value.max(bar.most)));
-        name(&mut body, &bar.name, top);
-        let colour = Mark(number).colour();
-        let _ = writeln!(
-            body,
-            "<rect x=\"{NAME}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
-        );
-        let (middle, left) = (y + BAR / 2.0, place(bar.least));
-        let _ = writeln!(
-            body,
-            "<path class=\"axis\" d=\"M{left:.1} {middle}H{end:.1}m0-3.5v7M{left:.1} {middle}m0-3.5v7\"/>"
-        );
-        let (x, y) = (end + 5.0, top + 15.0);
-        let _ = writeln!(body, "<text x=\"{x:.1}\" y=\"{y}\">{}</text>", short(bar.value));
+    let drawing = html! {
+        @for (number, bar) in bars.iter().enumerate() {
+            @let top = number as f64 * LINE;
+            @let (y, end) = (top + 5.0, place(bar.value.max(bar.most)));
+            (name(&bar.name, top))
+            rect x=(NAME) y=(y) width=(Px(place(bar.value) - NAME)) height=(BAR)
+                fill=(Mark(number).colour()) {}
+            (whisker(place(bar.least), end, y + BAR / 2.0))
+            text x=(Px(end + 5.0)) y=(top + 15.0) { (short(bar.value)) }
+        }
+        (axis(scale, unit, bars.len(), WIDTH - VALUE))
+    };
+    framed(title, unit, bars.len(), &drawing, &html! {})
+}
+
+/// The stretch from the least to the greatest.
+fn whisker(left: f64, right: f64, middle: f64) -> Markup {
+    let (left, right) = (Px(left), Px(right));
+    html! {
+        path class="axis"
+            d={ "M" (left) " " (middle) "H" (right) "m0-3.5v7M" (left) " " (middle) "m0-3.5v7" } {}
     }
-    axis(&mut body, scale, unit, bars.len(), WIDTH - VALUE);
-    figure(title, &format!("{title}, {unit}"), &body, bars.len(), "")
 }
 
 /// What the dots of [`dots`] are.
@@ -56,55 +57,52 @@ pub(super) struct Dots {
 }
 
 /// A figure with some dots on a logarithmic axis for each line.
-pub(super) fn dots(title: &str, unit: &str, kinds: &[&str], lines: &[Dots]) -> String {
+pub(super) fn dots(title: &str, unit: &str, kinds: &[&str], lines: &[Dots]) -> Markup {
     let scale = Scale::logarithmic(lines.iter().flat_map(|line| line.values.iter().copied()));
     let place = |value: f64| NAME + scale.place(value) * (WIDTH - NAME - 16.0);
-    let mut body = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        let top = number as f64 * LINE;
-        let middle = top + 11.5;
-        name(&mut body, &line.name, top);
-        let places = || line.values.iter().map(|value| place(*value));
-        let (left, right) = (places().fold(f64::MAX, f64::min), places().fold(0.0, f64::max));
-        if left <= right {
-            let _ = writeln!(body, "<path class=\"grid\" d=\"M{left:.1} {middle}H{right:.1}\"/>");
+    let drawing = html! {
+        @for (number, line) in lines.iter().enumerate() {
+            @let top = number as f64 * LINE;
+            @let middle = top + 11.5;
+            (name(&line.name, top))
+            @let least = line.values.iter().copied().map(place).fold(f64::MAX, f64::min);
+            @let most = line.values.iter().copied().map(place).fold(0.0, f64::max);
+            @if least <= most {
+                path class="grid" d={ "M" (Px(least)) " " (middle) "H" (Px(most)) } {}
+            }
+            @for (number, (value, kind)) in line.values.iter().zip(kinds).enumerate() {
+                @let title = format!("{} {kind}: {}", line.name, short(*value));
+                (Mark(number).titled(place(*value), middle, &title))
+            }
         }
-        for ((kind, value), (x, what)) in line.values.iter().enumerate().zip(places().zip(kinds)) {
-            let title = escape(&format!("{} {what}: {}", line.name, short(*value)));
-            let shape = Mark(kind).shape(x, middle);
-            let _ = writeln!(body, "<g><title>{title}</title>{shape}</g>");
-        }
-    }
-    axis(&mut body, scale, unit, lines.len(), WIDTH - 16.0);
-    let legend: String =
-        kinds.iter().enumerate().map(|(number, kind)| Mark(number).legend(kind)).collect();
-    figure(title, &format!("{title}, {unit}"), &body, lines.len(), &legend)
+        (axis(scale, unit, lines.len(), WIDTH - 16.0))
+    };
+    let legend = html! {
+        @for (number, kind) in kinds.iter().enumerate() { (Mark(number).legend(kind)) }
+    };
+    framed(title, unit, lines.len(), &drawing, &legend)
 }
 
-fn name(f: &mut String, name: &str, top: f64) {
-    let (x, y) = (NAME - 6.0, top + 15.0);
-    let _ = writeln!(f, "<text x=\"{x}\" y=\"{y}\" class=\"end\">{}</text>", escape(name));
+fn name(name: &str, top: f64) -> Markup {
+    html! { text x=(NAME - 6.0) y=(top + 15.0) class="end" { (name) } }
 }
 
-fn axis(f: &mut String, scale: Scale, unit: &str, lines: usize, right: f64) {
+fn axis(scale: Scale, unit: &str, lines: usize, right: f64) -> Markup {
     let base = lines as f64 * LINE + 2.0;
-    let _ = writeln!(f, "<path class=\"axis\" d=\"M{NAME} 0V{base}H{right}\"/>");
-    for tick in scale.ticks() {
-        let x = NAME + scale.place(tick) * (right - NAME);
-        let (y, text) = (base + 15.0, short(tick));
-        let _ = writeln!(f, "<path class=\"axis\" d=\"M{x:.1} {base}v4\"/>");
-        let _ = writeln!(f, "<text x=\"{x:.1}\" y=\"{y}\" class=\"mid\">{text}</text>");
+    html! {
+        path class="axis" d={ "M" (NAME) " 0V" (base) "H" (right) } {}
+        @for tick in scale.ticks() {
+            @let x = Px(NAME + scale.place(tick) * (right - NAME));
+            path class="axis" d={ "M" (x) " " (base) "v4" } {}
+            text x=(x) y=(base + 15.0) class="mid" { (short(tick)) }
+        }
+        text x=(f64::midpoint(NAME, right)) y=(base + 29.0) class="mid title" { (unit) }
     }
-    let (x, y) = (f64::midpoint(NAME, right), base + 29.0);
-    let _ = writeln!(f, "<text x=\"{x}\" y=\"{y}\" class=\"mid title\">{}</text>", escape(unit));
 }
 
-fn figure(title: &str, label: &str, body: &str, lines: usize, legend: &str) -> String {
-    let height = lines as f64 * LINE + BOTTOM;
-    let (title, label) = (escape(title), escape(label));
-    format!(
-        "<figure><figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\">\n{body}</svg>\n<div class=\"legend\">{legend}</div></figure>\n"
-    )
+fn framed(title: &str, unit: &str, lines: usize, drawing: &Markup, legend: &Markup) -> Markup {
+    let size = (WIDTH, lines as f64 * LINE + BOTTOM);
+    figure(title, &format!("{title}, {unit}"), size, drawing, legend)
 }
 
 #[cfg(test)]
@@ -115,11 +113,12 @@ mod tests {
     fn each_line_has_its_name_and_figure() {
         let bar = |name: &str, value| Bar { name: name.into(), value, least: value, most: value };
         let drawn = bars("Load", "ops/s", &[bar("<one>", 1500.0), bar("two", 750.0)]);
+        let drawn = drawn.into_string();
         for text in ["&lt;one&gt;", "two", "1.5k", "750", "ops/s"] {
             assert!(drawn.contains(text), "{text}: {drawn}");
         }
         let line = Dots { name: "three".into(), values: vec![1.0, 20.0] };
-        let drawn = dots("Latency", "µs", &["p50", "p99"], &[line]);
+        let drawn = dots("Latency", "µs", &["p50", "p99"], &[line]).into_string();
         for text in ["three", "p50", "p99", "three p99: 20"] {
             assert!(drawn.contains(text), "{text}: {drawn}");
         }

@@ -1,80 +1,86 @@
-//! Pieces of HTML. Whatever comes from outside goes through [`escape`].
+//! Pieces of HTML.
 
-use std::fmt::Write as _;
-
-/// Text as it stands in HTML or SVG, also in an attribute of either kind of quotes. Lines stay lines.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' => escaped.push('\n'),
-            c if c.is_control() => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
+use maud::{Markup, html};
 
 /// A part of the page, with its heading.
-pub(super) fn section(id: &str, title: &str, body: &str) -> String {
-    format!("<section id=\"{id}\">\n<h2>{}</h2>\n{body}</section>\n", escape(title))
+pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
+    html! { section id=(id) { h2 { (title) } (body) } }
 }
 
 /// A paragraph of text, in which what stands between backticks is code.
-pub(super) fn paragraph(text: &str) -> String {
-    let mut parts = String::new();
-    for (place, part) in text.split('`').enumerate() {
-        let part = escape(part);
-        parts.push_str(&if place % 2 == 1 { format!("<code>{part}</code>") } else { part });
+pub(super) fn paragraph(text: &str) -> Markup {
+    html! {
+        p {
+            @for (place, part) in text.split('`').enumerate() {
+                @if place % 2 == 1 { code { (part) } } @else { (part) }
+            }
+        }
     }
-    format!("<p>{parts}</p>\n")
 }
 
-/// Charts beside each other where there is room.
-pub(super) fn charts(charts: &[String]) -> String {
-    format!("<div class=\"charts\">\n{}</div>\n", charts.concat())
+/// Charts next to each other where there is room.
+pub(super) fn charts(charts: &[Markup]) -> Markup {
+    html! { div class="charts" { @for chart in charts { (chart) } } }
+}
+
+/// A chart: its title, the drawing, described by `label`, and what its marks mean.
+pub(super) fn figure(
+    title: &str,
+    label: &str,
+    (width, height): (f64, f64),
+    drawing: &Markup,
+    legend: &Markup,
+) -> Markup {
+    html! {
+        figure {
+            figcaption { (title) }
+            svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(label) { (drawing) }
+            div class="legend" { (legend) }
+        }
+    }
 }
 
 /// A table; the cells of its first column are headings, the others are aligned as numbers are.
-pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
-    let mut table = format!(
-        "<div class=\"scroll\"><table>\n<caption>{}</caption>\n<thead><tr>",
-        escape(caption)
-    );
-    // Writing to a string cannot fail.
-    for head in heads {
-        let _ = write!(table, "<th scope=\"col\">{}</th>", escape(head));
-    }
-    table.push_str("</tr></thead>\n<tbody>\n");
-    for row in rows {
-        table.push_str("<tr>");
-        for (place, cell) in row.iter().enumerate() {
-            let cell = escape(cell);
-            let _ = match place {
-                0 => write!(table, "<th scope=\"row\">{cell}</th>"),
-                _ => write!(table, "<td>{cell}</td>"),
-            };
+pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
+    scrollable("scroll", caption, heads, rows)
+}
+
+/// A table of names and texts.
+pub(super) fn facts(caption: &str, rows: &[Vec<String>]) -> Markup {
+    scrollable("scroll facts", caption, &["", ""], rows)
+}
+
+fn scrollable(class: &str, caption: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
+        div class=(class) {
+            table {
+                caption { (caption) }
+                thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                tbody { @for row in rows { (cells(row)) } }
+            }
         }
-        table.push_str("</tr>\n");
     }
-    table.push_str("</tbody>\n</table></div>\n");
-    table
+}
+
+fn cells(row: &[String]) -> Markup {
+    html! {
+        tr {
+            @if let Some((first, others)) = row.split_first() {
+                th scope="row" { (first) }
+                @for cell in others { td { (cell) } }
+            }
+        }
+    }
 }
 
 /// A list of plain texts.
-pub(super) fn list(items: &[String]) -> String {
-    let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escape(item))).collect();
-    format!("<ul>\n{items}</ul>\n")
+pub(super) fn list(items: &[String]) -> Markup {
+    html! { ul { @for item in items { li { (item) } } } }
 }
 
 /// What is folded away until it is asked for; needs no script.
-pub(super) fn folded(summary: &str, body: &str) -> String {
-    format!("<details><summary>{}</summary>\n{body}</details>\n", escape(summary))
+pub(super) fn folded(summary: &str, body: &Markup) -> Markup {
+    html! { details { summary { (summary) } (body) } }
 }
 
 #[cfg(test)]
@@ -83,15 +89,14 @@ mod tests {
 
     #[test]
     fn nothing_breaks_out() {
-        assert_eq!(
-            escape("<a href=\"x\">&'\u{7}"),
-            "&lt;a href=&quot;x&quot;&gt;&amp;&#39;\u{fffd}"
-        );
-        let table = table("<c>", &["<h>"], &[vec!["<r>".into(), "<d>".into()]]);
+        let table = table("<c>", &["<h>"], &[vec!["<r>".into(), "<d>".into()]]).into_string();
         for bad in ["<c>", "<h>", "<r>", "<d>"] {
             assert!(!table.contains(bad), "{table}");
         }
-        assert_eq!(paragraph("a<b `<c>`"), "<p>a&lt;b <code>&lt;c&gt;</code></p>\n");
-        assert!(list(&["<i>".into()]).contains("&lt;i&gt;"));
+        let text = paragraph("a<b `<c>`").into_string();
+        assert_eq!(text, "<p>a&lt;b <code>&lt;c&gt;</code></p>");
+        let section = section("\"><i>", "t", &list(&["<i>".into()])).into_string();
+        assert!(section.contains("id=\"&quot;&gt;&lt;i&gt;\""), "{section}");
+        assert!(!section.contains("<i>"), "{section}");
     }
 }

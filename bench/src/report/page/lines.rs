@@ -1,8 +1,9 @@
 //! Charts with lines.
 
-use super::html::escape;
-use super::marks::Mark;
+use super::html::figure;
+use super::marks::{Mark, Px};
 use super::scale::{Scale, short};
+use maud::{Markup, html};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 360.0;
@@ -51,20 +52,17 @@ pub(super) struct Lines {
 
 impl Lines {
     /// A figure with a caption and a legend.
-    pub(super) fn draw(&self) -> String {
-        let mut body = String::new();
-        self.axes(&mut body);
-        self.bands(&mut body);
-        for series in &self.series {
-            self.line(series, &mut body);
-        }
-        let label = escape(&format!("{}: {} by {}", self.title, self.y_title, self.x_title));
-        let legend: String =
-            self.series.iter().map(|series| series.mark.legend(&series.name)).collect();
-        format!(
-            "<figure><figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">\n{body}</svg>\n<div class=\"legend\">{legend}</div></figure>\n",
-            escape(&self.title)
-        )
+    pub(super) fn draw(&self) -> Markup {
+        let drawing = html! {
+            (self.axes())
+            (self.bands())
+            @for series in &self.series { (self.line(series)) }
+        };
+        let legend = html! {
+            @for series in &self.series { (series.mark.legend(&series.name)) }
+        };
+        let label = format!("{}: {} by {}", self.title, self.y_title, self.x_title);
+        figure(&self.title, &label, (WIDTH, HEIGHT), &drawing, &legend)
     }
 
     fn at_x(&self, value: f64) -> f64 {
@@ -80,70 +78,64 @@ impl Lines {
         TOP + BAND_LINE * self.bands.len() as f64
     }
 
-    // Writing to a string cannot fail.
-    fn axes(&self, f: &mut String) {
+    fn axes(&self) -> Markup {
         let (right, base) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for tick in self.y.ticks() {
-            let (y, text) = (self.at_y(tick), short(tick));
-            let _ = writeln!(f, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>");
-            let (x, y) = (LEFT - 5.0, y + 4.0);
-            let _ = writeln!(f, "<text x=\"{x}\" y=\"{y:.1}\" class=\"end\">{text}</text>");
-        }
-        let ticks = self.x_ticks.clone().unwrap_or_else(|| self.x.ticks());
-        for tick in ticks {
-            let (x, y, text) = (self.at_x(tick), base + 15.0, short(tick));
-            let _ = writeln!(f, "<path class=\"axis\" d=\"M{x:.1} {base}v4\"/>");
-            let _ = writeln!(f, "<text x=\"{x:.1}\" y=\"{y}\" class=\"mid\">{text}</text>");
-        }
-        let _ = writeln!(f, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{base}H{right}\"/>");
-        let (x, y) = (f64::midpoint(LEFT, right), HEIGHT - 6.0);
-        let _ = writeln!(
-            f,
-            "<text x=\"{x}\" y=\"{y}\" class=\"mid title\">{}</text>",
-            escape(self.x_title)
-        );
-        let y = f64::midpoint(TOP, base);
-        let _ = writeln!(
-            f,
-            "<text transform=\"translate(11 {y}) rotate(-90)\" class=\"mid title\">{}</text>",
-            escape(self.y_title)
-        );
-    }
-
-    fn bands(&self, f: &mut String) {
-        for (number, band) in self.bands.iter().enumerate() {
-            let (from, to) = (self.at_x(band.from), self.at_x(band.to));
-            let (width, height) = ((to - from).max(1.0), HEIGHT - BOTTOM - TOP);
-            let _ = writeln!(
-                f,
-                "<path class=\"start\" d=\"M{from:.1} {TOP}v{height}\"/><rect class=\"band\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>"
-            );
-            // Names beside each other would overlap.
-            let y = TOP + 8.0 + BAND_LINE * number as f64;
-            let (x, class) =
-                if from > WIDTH * 0.55 { (from - 3.0, "end") } else { (from + 3.0, "start") };
-            let name = escape(&band.name);
-            let _ = writeln!(f, "<text x=\"{x:.1}\" y=\"{y}\" class=\"{class}\">{name}</text>");
+        let middle = f64::midpoint(TOP, base);
+        html! {
+            @for tick in self.y.ticks() {
+                @let y = self.at_y(tick);
+                path class="grid" d={ "M" (LEFT) " " (Px(y)) "H" (right) } {}
+                text x=(LEFT - 5.0) y=(Px(y + 4.0)) class="end" { (short(tick)) }
+            }
+            @for tick in self.x_ticks.clone().unwrap_or_else(|| self.x.ticks()) {
+                @let x = Px(self.at_x(tick));
+                path class="axis" d={ "M" (x) " " (base) "v4" } {}
+                text x=(x) y=(base + 15.0) class="mid" { (short(tick)) }
+            }
+            path class="axis" d={ "M" (LEFT) " " (TOP) "V" (base) "H" (right) } {}
+            text x=(f64::midpoint(LEFT, right)) y=(HEIGHT - 6.0) class="mid title" {
+                (self.x_title)
+            }
+            text transform={ "translate(11 " (middle) ") rotate(-90)" } class="mid title" {
+                (self.y_title)
+            }
         }
     }
 
-    fn line(&self, series: &Series, f: &mut String) {
+    fn bands(&self) -> Markup {
+        let height = HEIGHT - BOTTOM - TOP;
+        html! {
+            @for (number, band) in self.bands.iter().enumerate() {
+                @let (from, to) = (self.at_x(band.from), self.at_x(band.to));
+                path class="start" d={ "M" (Px(from)) " " (TOP) "v" (height) } {}
+                rect class="band" x=(Px(from)) y=(TOP) width=(Px((to - from).max(1.0)))
+                    height=(height) {}
+                // Names on one line would overlap.
+                @let y = TOP + 8.0 + BAND_LINE * number as f64;
+                @if from > WIDTH * 0.55 {
+                    text x=(Px(from - 3.0)) y=(y) class="end" { (band.name) }
+                } @else {
+                    text x=(Px(from + 3.0)) y=(y) class="start" { (band.name) }
+                }
+            }
+        }
+    }
+
+    fn line(&self, series: &Series) -> Markup {
         let places = series.points.iter().map(|(x, y)| (self.at_x(*x), self.at_y(*y)));
         let mut path = String::new();
         for (number, (x, y)) in places.clone().enumerate() {
+            // Writing to a string cannot fail.
             let _ = write!(path, "{}{x:.1} {y:.1}", if number == 0 { 'M' } else { 'L' });
         }
-        let (colour, dashes) = (series.mark.colour(), series.mark.dashes());
-        let _ = writeln!(
-            f,
-            "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"/>"
-        );
         let every = series.points.len().div_ceil(SHAPES_MAX).max(1);
-        for ((x, y), (value_x, value_y)) in places.zip(&series.points).step_by(every) {
-            let title =
-                escape(&format!("{}: {} at {}", series.name, short(*value_y), short(*value_x)));
-            let shape = series.mark.shape(x, y);
-            let _ = writeln!(f, "<g><title>{title}</title>{shape}</g>");
+        html! {
+            path d=(path) fill="none" stroke=(series.mark.colour()) stroke-width="2"
+                stroke-dasharray=(series.mark.dashes()) {}
+            @for ((x, y), (value_x, value_y)) in places.zip(&series.points).step_by(every) {
+                @let title = format!("{}: {} at {}", series.name, short(*value_y), short(*value_x));
+                (series.mark.titled(x, y, &title))
+            }
         }
     }
 }
@@ -168,7 +160,7 @@ mod tests {
             }],
             bands: vec![Band { from: 2.0, to: 3.0, name: "<band>".into() }],
         };
-        let drawn = lines.draw();
+        let drawn = lines.draw().into_string();
         assert!(drawn.contains("a &lt; b") && drawn.contains("&lt;band&gt;"), "{drawn}");
         assert!(!drawn.contains("<s>"));
         // What is out of bounds is at the bound.

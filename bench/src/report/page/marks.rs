@@ -1,6 +1,7 @@
 //! How series differ: by shape, by dashes, and by colour last.
 
-use super::html::escape;
+use maud::{Markup, html};
+use std::fmt;
 
 /// Colours that differ for most eyes, on white and on black.
 const COLOURS: [&str; 8] =
@@ -22,10 +23,10 @@ impl Mark {
     }
 
     /// Its shape around a point.
-    pub(super) fn shape(self, x: f64, y: f64) -> String {
-        let colour = self.colour();
+    pub(super) fn shape(self, x: f64, y: f64) -> Markup {
+        let (colour, x, y) = (self.colour(), Px(x), Px(y));
         let path = match self.0 % 8 {
-            0 => return format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>"),
+            0 => return html! { circle cx=(x) cy=(y) r="4" fill=(colour) {} },
             1 => "m-3.6-3.6h7.2v7.2h-7.2z",
             2 => "m0-4.6l4.4 8h-8.8z",
             3 => "m0-5l4.4 5l-4.4 5l-4.4-5z",
@@ -34,18 +35,39 @@ impl Mark {
             6 => "m-4.6 0h9.2m-4.6-4.6v9.2",
             _ => "m-4.6-2h9.2v4h-9.2z",
         };
-        let stroke = if matches!(self.0 % 8, 5 | 6) { 2 } else { 0 };
-        format!(
-            "<path d=\"M{x:.1} {y:.1}{path}\" fill=\"{colour}\" stroke=\"{colour}\" stroke-width=\"{stroke}\"/>"
-        )
+        let stroke = if matches!(self.0 % 8, 5 | 6) { "2" } else { "0" };
+        html! {
+            path d={ "M" (x) " " (y) (path) } fill=(colour) stroke=(colour) stroke-width=(stroke) {}
+        }
+    }
+
+    /// Its shape around a point, with the words that appear when it is pointed at.
+    pub(super) fn titled(self, x: f64, y: f64, title: &str) -> Markup {
+        html! { g { title { (title) } (self.shape(x, y)) } }
     }
 
     /// Its line in a legend.
-    pub(super) fn legend(self, name: &str) -> String {
-        let (colour, dashes, shape) = (self.colour(), self.dashes(), self.shape(15.0, 8.0));
-        format!(
-            "<span><svg class=\"key\" viewBox=\"0 0 30 16\" aria-hidden=\"true\"><path d=\"M1 8h28\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"/>{shape}</svg>{}</span> ",
-            escape(name)
-        )
+    pub(super) fn legend(self, name: &str) -> Markup {
+        let (colour, dashes) = (self.colour(), self.dashes());
+        html! {
+            span {
+                svg class="key" viewBox="0 0 30 16" aria-hidden="true" {
+                    path d="M1 8h28" stroke=(colour) stroke-width="2" stroke-dasharray=(dashes) {}
+                    (self.shape(15.0, 8.0))
+                }
+                (name)
+            }
+            " "
+        }
+    }
+}
+
+/// A length in a drawing, to a tenth of a unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Px(pub(super) f64);
+
+impl fmt::Display for Px {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.0)
     }
 }

@@ -13,11 +13,11 @@ mod timeline;
 mod workloads;
 
 use super::data::Raw;
-use html::{escape, list, paragraph, section};
-use std::fmt::Write as _;
+use html::{list, paragraph, section};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// The sections, in their order: name, title, content.
-type Section = (&'static str, &'static str, String);
+type Section = (&'static str, &'static str, Markup);
 
 /// The whole page.
 #[must_use]
@@ -34,43 +34,50 @@ pub fn page(raw: &Raw) -> String {
         ("notes", "Notes", notes(raw)),
         ("source", "What was run on what", source::source(raw)),
     ];
-    let mut links = String::new();
-    let mut body = String::new();
-    for (id, title, content) in &sections {
-        // Writing to a string cannot fail.
-        let _ = writeln!(links, "<li><a href=\"#{id}\">{}</a></li>", escape(title));
-        body.push_str(&section(id, title, content));
-    }
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Annulus: hash against range, measured</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>Hash against range, measured</h1>\n{}<nav aria-label=\"Sections\"><ul>\n{links}</ul></nav>\n{body}</body>\n</html>\n",
-        include_str!("style.css"),
-        head(raw),
-    )
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Annulus: hash against range, measured" }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                h1 { "Hash against range, measured" }
+                (head(raw))
+                nav aria-label="Sections" {
+                    ul {
+                        @for (id, title, _) in &sections { li { a href={ "#" (id) } { (title) } } }
+                    }
+                }
+                @for (id, title, content) in &sections { (section(id, title, content)) }
+            }
+        }
+    };
+    page.into_string()
 }
 
-fn head(raw: &Raw) -> String {
-    let mut head = String::new();
-    if raw.made.quick {
-        head.push_str(
-            "<p class=\"warning\">A quick run, to see that everything runs: its figures say \
-             nothing.</p>\n",
-        );
-    }
+fn head(raw: &Raw) -> Markup {
     let wrong = raw.wrong_reads();
-    if wrong > 0 {
-        let _ = writeln!(head, "<p class=\"warning\">{wrong} WRONG READS</p>");
+    html! {
+        @if raw.made.quick {
+            p class="warning" {
+                "A quick run, to see that everything runs: its figures say nothing."
+            }
+        }
+        @if wrong > 0 { p class="warning" { (wrong) " WRONG READS" } }
+        (paragraph(
+            "Stores of Annulus, partitioned by hash and by range, next to one plain RocksDB with the \
+             same memory, compression and filters. All candidates of a comparison take turns within \
+             one run; a figure is the median of its rounds, shown with the least and the greatest. \
+             Ratios are taken round by round. A ratio that is below 1 in one round and above in \
+             another is called noise.",
+        ))
     }
-    head.push_str(&paragraph(
-        "Stores of Annulus, partitioned by hash and by range, next to one plain RocksDB with the \
-         same memory, compression and filters. All candidates of a comparison take turns within \
-         one run; a figure is the median of its rounds, with the least and the greatest beside it. \
-         Ratios are taken round by round. A ratio that is below 1 in one round and above in another \
-         is called noise.",
-    ));
-    head
 }
 
-fn notes(raw: &Raw) -> String {
+fn notes(raw: &Raw) -> Markup {
     if raw.notes.is_empty() {
         return paragraph("None were given (--notes FILE).");
     }

@@ -8,15 +8,16 @@ use super::scale::{Scale, short};
 use crate::report::data::{Figure, Raw, Run};
 use crate::report::verdict::{baseline, ratio, stops_helping, words};
 use annulus_workload::human;
+use maud::{Markup, html};
 
 /// What a run is counted by.
 type Count = fn(&Run) -> u32;
 
-pub(super) fn threads(raw: &Raw) -> String {
+pub(super) fn threads(raw: &Raw) -> Markup {
     by(&raw.threads, "threads", |run| run.threads, Run::name)
 }
 
-pub(super) fn shards(raw: &Raw) -> String {
+pub(super) fn shards(raw: &Raw) -> Markup {
     let runs: Vec<Run> = raw.shards.iter().filter(|run| run.engine == "annulus").cloned().collect();
     let name = |run: &Run| format!("{} {}", run.engine, run.partitioning);
     let plain = raw.shards.iter().filter(|run| run.engine == "rocksdb");
@@ -25,10 +26,14 @@ pub(super) fn shards(raw: &Raw) -> String {
             format!("{}: one plain RocksDB {}/s", title(&run.workload), short(run.spread.median))
         })
         .collect();
-    by(&runs, "shards", |run| run.shards, name) + &list(&plain) + &against(&raw.shards)
+    html! {
+        (by(&runs, "shards", |run| run.shards, name))
+        (list(&plain))
+        (against(&raw.shards))
+    }
 }
 
-fn by(runs: &[Run], what: &'static str, count: Count, name: impl Fn(&Run) -> String) -> String {
+fn by(runs: &[Run], what: &'static str, count: Count, name: impl Fn(&Run) -> String) -> Markup {
     if runs.is_empty() {
         return paragraph("Nothing was run.");
     }
@@ -63,10 +68,14 @@ fn by(runs: &[Run], what: &'static str, count: Count, name: impl Fn(&Run) -> Str
         drawn.push(chart(workload, what, &counts, series));
     }
     let heads = ["workload, candidate", "ops/s", "least … most"];
-    charts(&drawn) + &list(&said) + &table("Medians of the rounds", &heads, &rows)
+    html! {
+        (charts(&drawn))
+        (list(&said))
+        (table("Medians of the rounds", &heads, &rows))
+    }
 }
 
-fn chart(workload: &str, what: &'static str, counts: &[f64], series: Vec<Series>) -> String {
+fn chart(workload: &str, what: &'static str, counts: &[f64], series: Vec<Series>) -> Markup {
     let values = series.iter().flat_map(|series| series.points.iter().map(|(_, y)| *y));
     let y = Scale::from_zero(values);
     let most = counts.iter().copied().fold(1.0, f64::max);
@@ -84,7 +93,7 @@ fn chart(workload: &str, what: &'static str, counts: &[f64], series: Vec<Series>
 }
 
 /// Each number of shards in relation to one plain RocksDB.
-fn against(runs: &[Run]) -> String {
+fn against(runs: &[Run]) -> Markup {
     let row = |run: &Run| {
         let found = run.ratio(baseline(runs, run)?)?;
         let name = format!("{}, {}", run.workload.to_uppercase(), run.name());

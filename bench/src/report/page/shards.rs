@@ -7,8 +7,9 @@ use super::names::distinct;
 use super::scale::{Scale, short};
 use crate::report::data::{Growth, Raw};
 use annulus_workload::human;
+use maud::{Markup, html};
 
-pub(super) fn growth(raw: &Raw) -> String {
+pub(super) fn growth(raw: &Raw) -> Markup {
     let said = paragraph(
         "A store of one shard gets more, one at a time, with the same keys all along. Balance is \
          the number of keys of the fullest shard in relation to the mean: 1 is even. Movement is \
@@ -66,10 +67,14 @@ pub(super) fn growth(raw: &Raw) -> String {
     };
     let heads = ["store", "fullest / mean", "moved", "for even shares", "reshapes", "ms"];
     let rows: Vec<Vec<String>> = raw.growth.iter().map(row).collect();
-    said + &charts(&drawn) + &table("After each shard", &heads, &rows)
+    html! {
+        (said)
+        (charts(&drawn))
+        (table("After each shard", &heads, &rows))
+    }
 }
 
-pub(super) fn scans(raw: &Raw) -> String {
+pub(super) fn scans(raw: &Raw) -> Markup {
     let said = paragraph(
         "One thread, 100-byte values, everything in the cache. A scan of a hash keyspace asks every \
          arc, as the next key may be in any; one of a range keyspace asks the ranges that it comes \
@@ -110,10 +115,14 @@ pub(super) fn scans(raw: &Raw) -> String {
         })
         .collect();
     let heads = ["candidate, length", "µs", "least … most", "µs a row", "seeks"];
-    said + &charts(&[chart.draw()]) + &table("Microseconds of one scan", &heads, &rows)
+    html! {
+        (said)
+        (charts(&[chart.draw()]))
+        (table("Microseconds of one scan", &heads, &rows))
+    }
 }
 
-pub(super) fn moves(raw: &Raw) -> String {
+pub(super) fn moves(raw: &Raw) -> Markup {
     let said = paragraph(
         "A partition moves from one shard to another on the same disk, idle, rows that do not \
          compress, checked as by default. A link costs some syncs and a little for each file; a \
@@ -154,5 +163,9 @@ pub(super) fn moves(raw: &Raw) -> String {
         })
         .collect();
     let heads = ["transport, size", "ms", "least … most", "writes paused, ms"];
-    said + &charts(&[chart.draw()]) + &table("Moves of one partition", &heads, &rows)
+    html! {
+        (said)
+        (charts(&[chart.draw()]))
+        (table("Moves of one partition", &heads, &rows))
+    }
 }

@@ -1,15 +1,16 @@
-//! What was run on what, so that somebody else can run it, too.
+//! What was run on what, so that others can run it, too.
 
-use super::html::{folded, list, paragraph, table};
+use super::html::{facts, folded, list, paragraph};
 use super::names::distinct;
 use crate::report::data::Raw;
 use annulus_workload::human;
+use maud::{Markup, html};
 use std::time::Duration;
 
-pub(super) fn source(raw: &Raw) -> String {
+pub(super) fn source(raw: &Raw) -> Markup {
     let (made, machine) = (&raw.made, &raw.machine);
     let unknown = || "unknown".to_owned();
-    let facts = [
+    let found = [
         ("made", human::moment(made.unix_seconds)),
         ("took", human::span(Duration::from_secs_f64(made.seconds.clamp(0.0, 1e9)))),
         ("annulus", made.version.clone()),
@@ -23,12 +24,7 @@ pub(super) fn source(raw: &Raw) -> String {
         ("system", machine.system.clone()),
     ];
     let rows: Vec<Vec<String>> =
-        facts.into_iter().map(|(name, fact)| vec![name.to_owned(), fact]).collect();
-    let facts = table("The machine and the program", &["", ""], &rows).replacen(
-        "class=\"scroll\"",
-        "class=\"scroll facts\"",
-        1,
-    );
+        found.into_iter().map(|(name, fact)| vec![name.to_owned(), fact]).collect();
     let settings = distinct(raw.runs().map(|run| {
         format!(
             "{}: {}; durability: {}; cache {}, write buffers {}; values of {} bytes; seed {}{}. {}",
@@ -45,5 +41,9 @@ pub(super) fn source(raw: &Raw) -> String {
     }));
     let again = "Again, with the same operations: `annulus report`, with the same --seed. The figures \
                  themselves: --save FILE; a page from them: --from FILE.";
-    facts + &folded("Every candidate's settings", &list(&settings)) + &paragraph(again)
+    html! {
+        (facts("The machine and the program", &rows))
+        (folded("Every candidate's settings", &list(&settings)))
+        (paragraph(again))
+    }
 }

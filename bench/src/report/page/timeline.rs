@@ -6,20 +6,24 @@ use super::marks::Mark;
 use super::names::title;
 use super::scale::{Scale, short};
 use crate::report::data::{Figure, Interval, Raw, Run};
+use maud::{Markup, html};
 
-pub(super) fn timelines(raw: &Raw) -> String {
+pub(super) fn timelines(raw: &Raw) -> Markup {
     let said = paragraph(
         "One run of each partitioning, as fast as possible. First a shard is added while the \
          workload runs. Later a hot spot appears: half of all operations fall on a hundredth of \
-         the keys, one beside the other. Balance is the operations of the busiest shard in relation \
+         the keys, all neighbours. Balance is the operations of the busiest shard in relation \
          to the mean. Hashing spreads neighbouring keys; a range keyspace has them on one shard, \
          until it is split there.",
     );
-    said + &raw.timelines.iter().map(timeline).collect::<String>()
+    html! {
+        (said)
+        @for run in &raw.timelines { (timeline(run)) }
+    }
 }
 
-fn timeline(run: &Run) -> String {
-    let Some(intervals) = run.timeline.first() else { return String::new() };
+fn timeline(run: &Run) -> Markup {
+    let Some(intervals) = run.timeline.first() else { return html! {} };
     let intervals = whole(intervals);
     let end = intervals.last().map_or(1.0, |last| last.from_s + last.seconds);
     let hot = run.hotspot_at.map(|percent| end * f64::from(percent) / 100.0);
@@ -44,7 +48,10 @@ fn timeline(run: &Run) -> String {
         chart(format!("{name}: p99"), "microseconds", |one| Some(one.p99_us), 1),
         chart(format!("{name}: balance"), "busiest shard / mean", |one| one.max_over_mean, 2),
     ];
-    charts(&drawn) + &phases(run, &intervals, hot.unwrap_or(end), end)
+    html! {
+        (charts(&drawn))
+        (phases(run, &intervals, hot.unwrap_or(end), end))
+    }
 }
 
 /// Without a short rest at the end, in which too little happened for a figure.
@@ -62,7 +69,7 @@ fn words(event: &str) -> String {
 }
 
 /// What the charts show, by what was going on.
-fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> String {
+fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> Markup {
     let began = run.events.first().map_or(hot, |event| event.began_s);
     let ended = run.events.first().map_or(hot, |event| event.ended_s.min(hot));
     let phases = [

@@ -7,8 +7,9 @@ use super::scale::short;
 use crate::report::data::{Raw, Run};
 use crate::report::verdict::{baseline, ratio, same, words};
 use annulus_workload::human;
+use maud::{Markup, html};
 
-pub(super) fn workloads(raw: &Raw) -> String {
+pub(super) fn workloads(raw: &Raw) -> Markup {
     let runs = &raw.workloads;
     let Some(first) = runs.first() else { return paragraph("Nothing was run.") };
     let said = paragraph(&format!(
@@ -17,7 +18,12 @@ pub(super) fn workloads(raw: &Raw) -> String {
         first.value_bytes,
         first.threads,
     ));
-    said + &list(&verdicts(runs)) + &figures(runs) + &figures_table(runs)
+    html! {
+        (said)
+        (list(&verdicts(runs)))
+        (figures(runs))
+        (figures_table(runs))
+    }
 }
 
 /// How many records there were before any was inserted.
@@ -26,7 +32,7 @@ fn loaded(runs: &[Run]) -> u64 {
     runs.map(|run| run.records).min().unwrap_or_default()
 }
 
-pub(super) fn peers(raw: &Raw) -> String {
+pub(super) fn peers(raw: &Raw) -> Markup {
     let runs = &raw.peers;
     if runs.is_empty() {
         return paragraph(
@@ -41,10 +47,13 @@ pub(super) fn peers(raw: &Raw) -> String {
         "The same workloads, threads and memory, in turns within one run of `annulus-peers`. What \
          cannot be made equal is said for each store.",
     );
-    said + &folded("Settings of each store", &list(&settings))
-        + &others(runs)
-        + &figures(runs)
-        + &figures_table(runs)
+    html! {
+        (said)
+        (folded("Settings of each store", &list(&settings)))
+        (others(runs))
+        (figures(runs))
+        (figures_table(runs))
+    }
 }
 
 /// Where each store of Annulus is ahead of one plain RocksDB, and where it is behind.
@@ -73,7 +82,7 @@ fn said(run: &Run) -> String {
 }
 
 /// Each store of Annulus next to each other store.
-fn others(runs: &[Run]) -> String {
+fn others(runs: &[Run]) -> Markup {
     let others =
         distinct(runs.iter().filter(|run| run.engine != "annulus").map(|run| run.engine.clone()));
     let mut rows = Vec::new();
@@ -93,7 +102,7 @@ fn others(runs: &[Run]) -> String {
     table("Operations a second of Annulus in relation to each other store", &heads, &rows)
 }
 
-fn figures(runs: &[Run]) -> String {
+fn figures(runs: &[Run]) -> Markup {
     let (mut drawn, mut latencies) = (Vec::new(), Vec::new());
     for workload in distinct(runs.iter().map(|run| &run.workload)) {
         let of: Vec<&Run> = runs.iter().filter(|run| run.workload == *workload).collect();
@@ -113,10 +122,14 @@ fn figures(runs: &[Run]) -> String {
         let head = format!("{}: latency", letter(workload));
         latencies.push(dots(&head, "microseconds", &["p50", "p99", "p99.9"], &lines));
     }
-    charts(&drawn) + "<h3>Latency</h3>\n" + &charts(&latencies)
+    html! {
+        (charts(&drawn))
+        h3 { "Latency" }
+        (charts(&latencies))
+    }
 }
 
-fn figures_table(runs: &[Run]) -> String {
+fn figures_table(runs: &[Run]) -> Markup {
     let heads = [
         "workload, candidate",
         "ops/s",
