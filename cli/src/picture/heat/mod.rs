@@ -4,6 +4,8 @@ mod axis;
 mod model;
 mod page;
 mod parts;
+mod tables;
+mod words;
 
 pub(crate) use model::HeatPicture;
 pub(crate) use page::page;

@@ -2,10 +2,11 @@
 //! the tooltips no script. What colours say, tables say in numbers.
 
 use super::model::{HeatMap, HeatPicture};
-use super::parts::{cells, legend, load, marks, numbers, owners, reshapes};
-use crate::picture::svg::escape;
+use super::parts::{cells, legend, load, marks, owners};
+use super::tables::{numbers, reshapes};
+use super::words::{percent, time};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::json;
-use std::fmt::{self, Write};
 
 /// How many labels the key space has.
 const LABELS: usize = 13;
@@ -13,76 +14,83 @@ const LABELS: usize = 13;
 /// How many labels the time has.
 const TIMES: u64 = 7;
 
+/// Nothing is loaded, and no script runs but the page's own.
+const POLICY: &str = "default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'";
+
 /// Draws a page.
 pub(crate) fn page(picture: &HeatPicture) -> String {
-    let mut body = String::new();
-    for map in &picture.maps {
-        // Writing to a string cannot fail.
-        let _ = write_map(map, &mut body);
-    }
-    let names: Vec<_> = picture.maps.iter().map(|map| escape(&map.name)).collect();
-    let written = escape(&picture.written);
-    format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'">
-<title>Heat of {names}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<h1>Where the load fell</h1>
-<p>Written down {written}. Time runs to the right, from the beginning of the record; tokens or keys upward, keys by their rank among those that were sampled. Loads are estimated from samples, in operations a second.</p>
-{body}<div id="tip" role="status" hidden></div>
-<script>
-{script}</script>
-</body>
-</html>
-"#,
-        names = names.join(", "),
-        css = include_str!("page.css"),
-        script = include_str!("page.js"),
-    )
+    let names: Vec<&str> = picture.maps.iter().map(|map| &*map.name).collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { "Heat of " (names.join(", ")) }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body {
+                h1 { "Where the load fell" }
+                p {
+                    "Written down " (picture.written) ". Time runs to the right, from the beginning "
+                    "of the record; tokens or keys upward, keys by their rank among those that were "
+                    "sampled. Loads are estimated from samples, in operations a second."
+                }
+                @for map in &picture.maps { (section(map)) }
+                div id="tip" role="status" hidden {}
+                script { (PreEscaped(include_str!("page.js"))) }
+            }
+        }
+    };
+    page.into_string()
 }
 
-fn write_map(map: &HeatMap, f: &mut impl Write) -> fmt::Result {
-    let (name, how) = (escape(&map.name), escape(&map.partitioning));
-    let up = match map.partitioning.as_str() {
-        "hash" => "tokens",
-        _ => "keys, by rank",
-    };
-    writeln!(f, "<section>\n<h2>{name} <small>({how})</small></h2>")?;
-    legend(map, f)?;
-    writeln!(f, r#"<div class="map"><div class="head right">all load</div><div class="load">"#)?;
-    load(map, f)?;
-    writeln!(f, r#"</div><div></div><div class="head right">{up}</div><div></div>"#)?;
-    writeln!(f, r#"<div class="head">shard</div><div class="keys k">"#)?;
+fn section(map: &HeatMap) -> Markup {
+    html! {
+        section {
+            h2 { (map.name) " " small { "(" (map.partitioning) ")" } }
+            (legend(map))
+            div class="map" { (drawn(map)) }
+            (numbers(map))
+            (reshapes(map))
+        }
+    }
+}
+
+/// The fields of the grid that the map is, row by row: labels, drawing, shards.
+fn drawn(map: &HeatMap) -> Markup {
+    let up = if map.partitioning == "hash" { "tokens" } else { "keys, by rank" };
     let step = map.rows.div_ceil(LABELS).max(1);
-    for (row, begin) in map.begins.iter().enumerate().step_by(step) {
-        let bottom = percent(row as f64 / map.rows as f64);
-        let begin = escape(begin);
-        writeln!(f, r#"<div style="bottom:{bottom}" title="{begin}">{begin}</div>"#)?;
-    }
-    writeln!(f, r#"</div><div class="plot">"#)?;
-    cells(map, f)?;
-    marks(map, f)?;
-    writeln!(f, r#"<script type="application/json">{}</script>"#, data(map))?;
-    writeln!(f, r#"</div><div class="now">"#)?;
-    owners(map, f)?;
-    writeln!(f, r#"</div><div></div><div class="times">"#)?;
     let length = map.column_ms * map.columns.len() as u64;
-    for n in 0..TIMES {
-        let left = percent(n as f64 / (TIMES - 1) as f64);
-        let at = time(map.first_ms + length * n / (TIMES - 1));
-        writeln!(f, r#"<span style="left:{left}">{at}</span>"#)?;
+    html! {
+        div class="head right" { "all load" }
+        div class="load" { (load(map)) }
+        div {}
+        div class="head right" { (up) }
+        div {}
+        div class="head" { "shard" }
+        div class="keys k" {
+            @for (row, begin) in map.begins.iter().enumerate().step_by(step) {
+                @let bottom = percent(row as f64 / map.rows as f64);
+                div style={ "bottom:" (bottom) } title=(begin) { (begin) }
+            }
+        }
+        div class="plot" {
+            (cells(map))
+            (marks(map))
+            script type="application/json" { (PreEscaped(data(map))) }
+        }
+        div class="now" { (owners(map)) }
+        div {}
+        div class="times" {
+            @for n in 0..TIMES {
+                @let left = percent(n as f64 / (TIMES - 1) as f64);
+                span style={ "left:" (left) } { (time(map.first_ms + length * n / (TIMES - 1))) }
+            }
+        }
+        div {}
     }
-    writeln!(f, "</div><div></div></div>")?;
-    numbers(map, f)?;
-    reshapes(map, f)?;
-    writeln!(f, "</section>")
 }
 
 /// What the tooltips tell, as JSON that cannot end the script it stands in.
@@ -97,20 +105,6 @@ fn data(map: &HeatMap) -> String {
         "cells": cells,
     });
     data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-}
-
-/// A part of a whole, for CSS.
-pub(super) fn percent(part: f64) -> String {
-    format!("{:.3}%", part * 100.0)
-}
-
-/// A time since the beginning of the record.
-pub(super) fn time(ms: u64) -> String {
-    match ms {
-        ms if ms >= 7_200_000 => format!("{:.1} h", ms as f64 / 3.6e6),
-        ms if ms >= 120_000 => format!("{:.1} min", ms as f64 / 6e4),
-        ms => format!("{:.1} s", ms as f64 / 1e3),
-    }
 }
 
 #[cfg(test)]
