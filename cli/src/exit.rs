@@ -1,6 +1,7 @@
 //! How the process ends: exit codes, and errors as the user reads them.
 
-use crate::output::{complain, json_line};
+use crate::json;
+use crate::standard_error::complain;
 use annulus::ErrorKind;
 use serde::Serialize;
 use std::error::Error as _;
@@ -151,7 +152,7 @@ impl Failure {
         }
         if json {
             let error = Body { kind, message, note: note.as_deref() };
-            complain(&json_line(&Report { error }));
+            complain(&json::line(&Report { error }));
         } else {
             complain(&format!("error: {message}"));
             if let Some(note) = note {

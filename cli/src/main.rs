@@ -1,8 +1,10 @@
 //! `annulus`: creates, fills, reads, reshapes, draws and checks Annulus stores from a shell.
 
+mod argument;
 mod cli;
 mod commands;
 mod exit;
+mod json;
 mod open;
 mod output;
 mod picture;
@@ -11,6 +13,7 @@ mod redact;
 mod reshape;
 mod rows;
 mod select;
+mod standard_error;
 mod table;
 mod text;
 mod usage;
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
             if json {
                 return Failure::usage(message).report(json);
             }
-            output::complain_lines(&format!("error: {message}"));
+            standard_error::complain_lines(&format!("error: {message}"));
             return ExitCode::from(Exit::Usage);
         }
         Err(error) => {

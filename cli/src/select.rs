@@ -1,7 +1,7 @@
 //! Which keys of a keyspace: between bounds, or with a prefix.
 
+use crate::argument;
 use crate::exit::Outcome;
-use crate::text;
 use annulus::{Batch, Keyspace, Prefix, Scan, ScanOptions};
 use clap::Args;
 use std::ffi::OsString;
@@ -35,8 +35,9 @@ impl SelectArgs {
     }
 
     pub(crate) fn selection(&self, hex: bool) -> Outcome<Selection> {
-        let parse =
-            |key: &Option<OsString>| key.as_deref().map(|key| text::parse(key, hex)).transpose();
+        let parse = |key: &Option<OsString>| {
+            key.as_deref().map(|key| argument::parse(key, hex)).transpose()
+        };
         if let Some(prefix) = parse(&self.prefix)? {
             return Ok(Selection::Prefix(prefix));
         }

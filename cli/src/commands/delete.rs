@@ -1,11 +1,11 @@
 //! `annulus delete`
 
 use super::durability;
+use crate::argument;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::select::SelectArgs;
-use crate::text;
 use annulus::Batch;
 use serde_json::json;
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
         args.select.selection(args.hex)?.delete(&mut batch, &keyspace);
     }
     for key in &args.keys {
-        batch.delete(&keyspace, text::parse(key, args.hex)?);
+        batch.delete(&keyspace, argument::parse(key, args.hex)?);
     }
     store.write_with(batch, durability(args.synced))?;
     if output.json() {

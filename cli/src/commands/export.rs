@@ -1,8 +1,9 @@
 //! `annulus export`
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::json::PathJson;
 use crate::open::ReadArgs;
-use crate::output::{Output, PathJson};
+use crate::output::Output;
 use crate::progress;
 use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
 use crate::select::SelectArgs;

@@ -1,5 +1,6 @@
 //! `annulus get`
 
+use crate::argument;
 use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let key = text::parse(&args.key, args.hex)?;
+    let key = argument::parse(&args.key, args.hex)?;
     let store = args.store.open(output)?;
     let value = store.keyspace(&args.keyspace)?.get(&key)?;
     if output.json() {

@@ -1,8 +1,9 @@
 //! `annulus heatmap`
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::json::PathJson;
 use crate::open::{ClosedStoreArgs, NO_HEAT};
-use crate::output::{Output, PathJson};
+use crate::output::Output;
 use crate::picture::{HeatPicture, page};
 use crate::redact::Keys;
 use annulus::SavedHeat;

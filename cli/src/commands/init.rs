@@ -1,8 +1,9 @@
 //! `annulus init`
 
 use crate::exit::{Exit, Outcome};
+use crate::json::PathJson;
 use crate::open::StoreArgs;
-use crate::output::{Output, PathJson};
+use crate::output::Output;
 use crate::table::Table;
 use annulus::{CreateMode, ShardSpec};
 use serde_json::json;

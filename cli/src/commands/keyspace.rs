@@ -1,11 +1,11 @@
 //! `annulus keyspace`
 
+use crate::argument;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::{ReadArgs, StoreArgs};
 use crate::output::Output;
 use crate::rows::{RowsArgs, sample_keys};
 use crate::table::Table;
-use crate::text;
 use annulus::placement::{HashPart, RangeMap};
 use annulus::topology::{KeyspaceSpec, Partitioning};
 use annulus::{Keyspace, Store};
@@ -147,7 +147,7 @@ fn create(args: &CreateArgs, output: &mut Output) -> Outcome<()> {
 
 fn split_points(args: &CreateArgs, store: &Store) -> Outcome<Vec<Vec<u8>>> {
     let Some(path) = &args.split_like else {
-        return args.split_at.iter().map(|key| text::parse(key, args.hex)).collect();
+        return args.split_at.iter().map(|key| argument::parse(key, args.hex)).collect();
     };
     let samples = sample_keys(path, &args.rows)?;
     if samples.is_empty() {

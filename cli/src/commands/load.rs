@@ -2,8 +2,9 @@
 
 use super::durability;
 use crate::exit::{Exit, Outcome};
+use crate::json::PathJson;
 use crate::open::StoreArgs;
-use crate::output::{Output, PathJson};
+use crate::output::Output;
 use crate::progress;
 use crate::rows::{Complaints, Reader, RowsArgs};
 use crate::text;

@@ -1,6 +1,7 @@
 //! `annulus put`
 
 use super::durability;
+use crate::argument;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
@@ -48,9 +49,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let key = text::parse(&args.key, args.hex)?;
+    let key = argument::parse(&args.key, args.hex)?;
     let value = match args.value.as_deref().filter(|value| *value != "-") {
-        Some(value) => text::parse(value, args.hex)?,
+        Some(value) => argument::parse(value, args.hex)?,
         None => standard_input()?,
     };
     let store = args.store.open()?;

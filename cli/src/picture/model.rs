@@ -2,7 +2,7 @@
 
 use crate::commands::keyspace::how;
 use crate::exit::Outcome;
-use crate::output::PathJson;
+use crate::json::PathJson;
 use crate::text;
 use annulus::placement::{PartitionRange, TokenRange};
 use annulus::topology::{Partitioning, ShardInfo, Topology};

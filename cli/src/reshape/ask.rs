@@ -1,7 +1,7 @@
 //! What the operator asks for, from the command line; the same for doing it and for planning it.
 
+use crate::argument;
 use crate::exit::Outcome;
-use crate::text;
 use annulus::placement::Token;
 use annulus::planner::{Request, SplitAt};
 use annulus::{PartitionId, ShardId, ShardSpec, Store};
@@ -98,7 +98,7 @@ pub(crate) struct Split {
 impl Ask for Split {
     fn request(&self) -> Outcome<Asked> {
         let at = match (&self.at, self.at_token) {
-            (Some(key), _) => SplitAt::Key(text::parse(key, self.hex)?),
+            (Some(key), _) => SplitAt::Key(argument::parse(key, self.hex)?),
             (None, Some(token)) => SplitAt::Token(token),
             (None, None) => SplitAt::Middle,
         };

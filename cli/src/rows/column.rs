@@ -1,8 +1,8 @@
 //! A column besides the key's.
 
 use super::fields::{self, Split};
-use super::layout::find_column;
-use super::{KeyColumn, Layout};
+use super::format::KeyColumn;
+use super::layout::{Layout, find_column};
 use crate::exit::{Failure, Outcome};
 use std::borrow::Cow;
 

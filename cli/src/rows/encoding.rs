@@ -4,11 +4,9 @@
 //! lone carriage return, gives keys that no one meant, in lines that all look like rows. In CSV,
 //! quotes say that such bytes are meant; TSV has no quotes, and so cannot hold them in a key.
 
-use super::Format;
+use super::doubt::{BYTE_ORDER_MARK, is_quoted};
 use super::fields::{self, Split};
-
-/// Some programs begin a file with it; it is no part of a name or a key.
-pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::format::Format;
 
 /// What files in other encodings begin with. UTF-32 comes first: some of its marks begin with one
 /// of UTF-16.
@@ -41,43 +39,9 @@ pub(super) fn begins_with_mark(beginning: &[u8]) -> bool {
     beginning.starts_with(BYTE_ORDER_MARK) || other_mark(beginning).is_some()
 }
 
-/// Why a field is doubtful as a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
-    Nul,
-    CarriageReturn,
-    Mark,
-}
-
-impl Doubt {
-    /// The doubt about a field as it is written; `None` if it is in quotes, or plain.
-    pub(super) fn of(format: Format, field: &[u8]) -> Option<Self> {
-        match field {
-            _ if is_quoted(format, field) => None,
-            _ if field.contains(&0) => Some(Self::Nul),
-            _ if field.contains(&b'\r') => Some(Self::CarriageReturn),
-            _ if field.starts_with(BYTE_ORDER_MARK) => Some(Self::Mark),
-            _ => None,
-        }
-    }
-
-    /// The same in words, of a key.
-    pub(super) const fn what(self) -> &'static str {
-        match self {
-            Self::Nul => "has a NUL byte",
-            Self::CarriageReturn => "has a carriage return",
-            Self::Mark => "begins with a byte order mark",
-        }
-    }
-}
-
 /// Returns true if a field of the row has this byte outside of quotes.
 pub(super) fn has_bare(format: Format, row: &[u8], byte: u8) -> bool {
     let Split::Row(places) = fields::split(format, row) else { return false };
     let mut fields = places.into_iter().map(|place| row.get(place).unwrap_or_default());
     fields.any(|field| !is_quoted(format, field) && field.contains(&byte))
-}
-
-fn is_quoted(format: Format, field: &[u8]) -> bool {
-    format == Format::Csv && field.starts_with(b"\"")
 }

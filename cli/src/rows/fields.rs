@@ -1,7 +1,7 @@
 //! Where the fields of a row stand in its text.
 
-use super::Format;
-use super::encoding::Doubt;
+use super::doubt::Doubt;
+use super::format::Format;
 use std::borrow::Cow;
 use std::ops::Range;
 

@@ -6,6 +6,10 @@ use std::io::{self, BufRead, Read as _};
 /// The longest line that is read, so that a file without line ends does not fill the memory.
 pub(super) const LINE_BYTES_MAX: usize = 64 << 20;
 
+/// The most lines that one row of CSV may take. A quote that is never closed is noticed after that
+/// many, and only its own line is lost.
+pub(super) const ROW_LINES_MAX: usize = 1_000;
+
 /// A line without its line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {

@@ -4,14 +4,17 @@
 //! together again exactly. Lines that are no rows are reported one by one and stop nothing.
 
 mod column;
+mod doubt;
 mod encoding;
 mod fields;
+mod format;
 mod layout;
 mod lines;
 mod reader;
 mod sample;
 
 pub(crate) use column::Column;
-pub(crate) use layout::{Format, KeyColumn, Layout};
+pub(crate) use format::{Format, KeyColumn};
+pub(crate) use layout::Layout;
 pub(crate) use reader::{Complaints, Malformed, Reader, Row, RowsArgs};
 pub(crate) use sample::sample_keys;

@@ -1,9 +1,11 @@
 //! Reading rows, and reporting the lines that are none.
 
-use super::encoding::{self, BYTE_ORDER_MARK, Doubt};
+use super::doubt::{BYTE_ORDER_MARK, Doubt};
+use super::encoding;
 use super::fields::{self, Split};
-use super::lines::{LINE_BYTES_MAX, Line, Lines};
-use super::{Format, KeyColumn, Layout};
+use super::format::{Format, KeyColumn};
+use super::layout::Layout;
+use super::lines::{LINE_BYTES_MAX, Line, Lines, ROW_LINES_MAX};
 use crate::exit::{Failure, Outcome};
 use annulus::Options;
 use annulus_workload::human;
@@ -13,10 +15,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// The most lines that one row of CSV may take. A quote that is never closed is noticed after so
-/// many, and only its own line is lost.
-pub(super) const ROW_LINES_MAX: usize = 1_000;
 
 /// How many malformed lines are printed; all of them are counted.
 const COMPLAINTS_MAX: usize = 20;

@@ -1,6 +1,6 @@
 //! A sample of a file's keys, to find split points.
 
-use super::{Reader, RowsArgs};
+use super::reader::{Reader, RowsArgs};
 use crate::exit::Outcome;
 use annulus::Options;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! fjall: an LSM tree in Rust, the nearest relative of RocksDB here.
 
-use super::{identity, version};
+use super::common::{identity, version};
 use ::fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use annulus_workload::{Candidate, Description, Durability, Engine, Identity, Result, Setup};

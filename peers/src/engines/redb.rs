@@ -3,7 +3,7 @@
 //! It has one writer at a time, and each write is a transaction of its own here, as each put is
 //! acknowledged by itself. Its users batch what may be lost together; the workloads do not.
 
-use super::{PERSIST_EVERY_MS, identity, version};
+use super::common::{PERSIST_EVERY_MS, identity, version};
 use ::redb::{Database, Durability as Commit, ReadableDatabase, ReadableTable, TableDefinition};
 use annulus_workload::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! sled: a lock-free tree on a log, in its last release, 0.34.
 
-use super::{PERSIST_EVERY_MS, identity, version};
+use super::common::{PERSIST_EVERY_MS, identity, version};
 use ::sled::{Config, Db};
 use annulus_workload::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use std::path::Path;

@@ -31,7 +31,7 @@ fn sled() {
 #[test]
 fn versions_are_known_and_rocksdb_is_that_of_annulus() {
     for package in ["fjall", "redb", "sled"] {
-        assert!(!super::version(package).contains("unknown"), "{package}");
+        assert!(!super::common::version(package).contains("unknown"), "{package}");
     }
     let here = include_str!("../../Cargo.lock");
     let annulus = include_str!("../../../Cargo.lock");

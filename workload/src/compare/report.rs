@@ -1,7 +1,8 @@
 //! From the outcomes of all rounds to results.
 
-use super::turns::{Cell, Contestant};
-use super::{Plan, Spread};
+use super::contest::{Cell, Contestant};
+use super::plan::Plan;
+use super::spread::Spread;
 use crate::engine::{CacheReads, Identity};
 use crate::record::{KindRecord, Ratio, RunRecord};
 use crate::runner::{Outcome, max_over_mean};

@@ -1,7 +1,9 @@
-//! Who runs when.
+//! The order in which candidates run.
 
-use super::{Plan, Report, report};
-use crate::engine::{Candidate, Description, Engine, Identity, InvalidArgument, Result, Setup};
+use super::contest::{Cell, Contestant};
+use super::plan::Plan;
+use super::report::{Report, report};
+use crate::engine::{Candidate, InvalidArgument, Result, Setup};
 use crate::growth::Growth;
 use crate::quiet::wait_until_quiet;
 use crate::random::derive;
@@ -13,27 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Time lines have at most so many intervals.
+/// The most intervals of a time line.
 const INTERVALS_MAX: f64 = 240.0;
 const INTERVAL_S_MIN: f64 = 0.5;
-
-/// A candidate that is open and loaded.
-pub(super) struct Contestant {
-    pub(super) identity: Identity,
-    pub(super) description: Description,
-    pub(super) load: Outcome,
-    pub(super) disk_bytes: Option<u64>,
-    engine: Box<dyn Engine>,
-    growth: Growth,
-}
-
-/// One workload with a number of threads, run by every contestant in every round.
-pub(super) struct Cell {
-    pub(super) workload: Workload,
-    pub(super) threads: usize,
-    /// By round, then by contestant.
-    pub(super) rounds: Vec<Vec<Outcome>>,
-}
 
 /// Opens and loads all candidates, each in a directory of its own, and runs the workloads of the
 /// plan in rounds: in each, every candidate has its turn, forwards in one and backwards in the
@@ -74,7 +58,7 @@ pub fn compare(
             cells.push(Cell { workload, threads: *threads, rounds });
         }
     }
-    let report = report::report(plan, &contestants, &cells, turns.stopped);
+    let report = report(plan, &contestants, &cells, turns.stopped);
     // The engines first: they have their directories open.
     drop(contestants);
     directory.close()?;
@@ -214,7 +198,7 @@ impl Turns<'_, '_> {
         }
     }
 
-    /// Does a step while the observer is told of it.
+    /// Does a step of which the observer is notified.
     fn told(
         &mut self,
         title: &str,

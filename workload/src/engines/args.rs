@@ -1,6 +1,6 @@
 //! The part of a command line that says which stores to run.
 
-use super::{Partitioning, Sharded};
+use super::sharded::{Partitioning, Sharded};
 use crate::checked;
 
 /// Which stores of Annulus.

@@ -2,8 +2,8 @@
 //! cache, write buffer, compression, filters (of the memtable, too), the index in blocks, background
 //! threads. The write buffer is one memtable as large as the budget that the shards of a store share.
 
-use super::rocksdb_version;
 use super::sharded::{options, settings};
+use super::version::rocksdb_version;
 use crate::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use annulus::{Compression, Options};
 use rocksdb::{

@@ -1,6 +1,6 @@
 //! Stores of Annulus.
 
-use super::rocksdb_version;
+use super::version::rocksdb_version;
 use crate::{CacheReads, Candidate, Description, Engine, Event, Identity, Result, Setup};
 use annulus::placement::ARCS_PER_SHARD;
 use annulus::topology::KeyspaceSpec;

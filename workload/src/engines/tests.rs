@@ -1,6 +1,7 @@
 //! Each engine against the model.
 
-use super::{Partitioning, Plain, Sharded, rocksdb_version};
+use super::version::rocksdb_version;
+use super::{Partitioning, Plain, Sharded};
 use crate::{Candidate, Durability, model};
 
 #[test]

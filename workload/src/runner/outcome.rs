@@ -1,6 +1,6 @@
 //! What came of a run.
 
-use super::Shared;
+use super::shared::Shared;
 use super::tally::{Slot, count_shard, histogram};
 use super::worker::Worker;
 use crate::engine::{CacheReads, Event, Result};

@@ -1,12 +1,18 @@
 //! The runner on engines of which everything is known.
 
-use super::*;
-use crate::engine::Description;
+use super::{Length, Outcome, Run, load, max_over_mean};
+use crate::chooser::Distribution;
+use crate::engine::{Description, Engine, Event, Result};
+use crate::growth::Growth;
+use crate::keys::Keys;
 use crate::operations::Kind;
-use crate::values::ValueBytes;
+use crate::values::{ValueBytes, Values};
 use crate::workload::Workload;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Right, unless it is told to be wrong with each so manieth read.
 #[derive(Default)]

@@ -2,7 +2,8 @@
 //! in the middle of a run.
 
 use super::outcome::EventTimes;
-use super::{Length, Run, Shared};
+use super::settings::{Length, Run};
+use super::shared::Shared;
 use crate::engine::{Engine, Event, Result};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;

@@ -1,8 +1,9 @@
 //! A thread that does one operation after the other.
 
 use super::pace::Pace;
+use super::settings::{Length, Run};
+use super::shared::Shared;
 use super::tally::Tally;
-use super::{Length, Run, Shared};
 use crate::engine::Result;
 use crate::hot::HotRange;
 use crate::keys::{KEY_BYTES, Key, Keys};

@@ -2,7 +2,8 @@
 
 use super::live::LiveSummary;
 use crate::exit::Outcome;
-use crate::output::{Output, PathJson};
+use crate::json::PathJson;
+use crate::output::Output;
 use crate::picture::{Picture, Style, draw};
 use crate::table::Table;
 use annulus_workload::human;

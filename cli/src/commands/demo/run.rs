@@ -1,6 +1,6 @@
 //! What the demo does, step by step.
 
-use super::Args;
+use super::args::Args;
 use super::live::Live;
 use super::report::{KeyspaceSummary, Summary};
 use crate::exit::{Failure, Outcome};

@@ -1,6 +1,6 @@
 //! Loads as tables, and as an object.
 
-use super::{Args, Window};
+use super::args::Args;
 use crate::exit::Outcome;
 use crate::output::Output;
 use crate::redact::Keys;
@@ -11,24 +11,6 @@ use annulus::heat::{HotKey, KeyspaceReport, PartitionReport, Windows};
 use annulus::placement::PartitionRange;
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
-
-impl Window {
-    fn of<T: Copy>(self, windows: &Windows<T>) -> T {
-        match self {
-            Self::Short => windows.short,
-            Self::Medium => windows.medium,
-            Self::Long => windows.long,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Short => "short",
-            Self::Medium => "medium",
-            Self::Long => "long",
-        }
-    }
-}
 
 /// The keyspaces that are asked for.
 fn keyspaces<'h>(args: &Args, heat: &'h SavedHeat) -> impl Iterator<Item = &'h KeyspaceReport> {

@@ -4,7 +4,8 @@ mod files;
 
 use crate::commands::bench::{failure, watch};
 use crate::exit::{Exit, Outcome};
-use crate::output::{Output, PathJson};
+use crate::json::PathJson;
+use crate::output::Output;
 use annulus_bench::report::{Raw, Settings, measure, page, place};
 use serde::Serialize;
 use std::path::PathBuf;
