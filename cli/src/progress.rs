@@ -1,4 +1,4 @@
-//! Progress bars on the standard error; nothing if nobody looks.
+//! Progress bars on the standard error; nothing without a terminal.
 
 use crate::text;
 use annulus_workload::human;
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// How often a bar is drawn anew, at most.
+/// How often a bar is drawn, at most.
 const TICK: Duration = Duration::from_millis(200);
 
 fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 pub(crate) enum Keys {
     Shown,
     /// By a mark that is the same for the same key, and the length. The marks of another run
-    /// differ, so that nobody finds a key by trying.
+    /// differ, so that no one finds a key by trying.
     Redacted(RandomState),
 }
 

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A reshape copies so many bytes a second.
+/// Bytes that a reshape copies in a second.
 const BYTES_PER_SECOND: f64 = 200e6;
-/// And takes so long besides.
+/// What a reshape takes besides.
 const RESHAPE_LEAST: Duration = Duration::from_millis(50);
 /// A partition with less of a fair share than this is never cut, so the planner need not know where
 /// in it the load falls.
@@ -95,7 +95,7 @@ impl Cluster {
         self.tracker.follow(now, &self.topology);
     }
 
-    /// What the planner is told: as in the store.
+    /// The planner's input, as in the store.
     fn demand(&self, now: Duration, bytes: &BTreeMap<PartitionId, u64>) -> Demand {
         let mut demand = Demand::default();
         let loads: Vec<_> =

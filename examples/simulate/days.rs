@@ -11,7 +11,7 @@ use annulus::planner::load::{LoadPlan, Policy};
 use annulus::topology::{ShardInfo, Topology};
 use std::time::{Duration, Instant};
 
-/// The interval is divided into so many, for what happens in it.
+/// Parts of an interval, for what happens in it.
 const PARTS: u32 = 10;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
             human(self.load.bytes(&self.cluster.topology, self.now).values().sum())
         );
         println!("planning: {}", times(&counts.planned));
-        println!("what the planner is told: {}", times(&counts.demanded));
+        println!("input of the planner: {}", times(&counts.demanded));
         println!("applying a reshape: {}", times(&counts.applied));
         println!(
             "tracker: {:.0} ns a sample with drawing it, {} partitions touched, the process has \

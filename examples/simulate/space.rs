@@ -32,7 +32,7 @@ impl Space {
         Self { id: keyspace.id(), tokens, key_of, place_of }
     }
 
-    /// Gives each partition's index and which keys, by place in the order, it has.
+    /// Calls with each partition's index and the keys, by place in the order, that it has.
     pub(crate) fn walk(
         &self,
         keyspace: &KeyspaceLayout,

@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         );
     }
 
-    /// One operation in so many, at random distances, as the store does.
+    /// One operation in `one_in`, at random distances, as the store does.
     fn sample(&mut self, now: Duration, key: &[u8], bytes: u64, write: bool) {
         if let Some(left) = self.left.checked_sub(1) {
             self.left = left;

@@ -16,7 +16,7 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
-        // A store that reads what nobody wrote is not one to compare with.
+        // A store that returns what was never written is none to compare with.
         Ok(report) if report.wrong_reads() > 0 => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -44,12 +44,12 @@ pub struct Args {
     #[arg(long, value_name = "S", value_parser = checked::seconds)]
     seconds: Option<f64>,
 
-    /// Run so much before each run without measuring it
+    /// Run this part of each run before it, without measuring
     #[arg(long, value_name = "PERCENT", default_value_t = 10,
           value_parser = clap::value_parser!(u8).range(0..=100))]
     warm_up: u8,
 
-    /// Start so many operations a second, all threads together; latencies then count from when an
+    /// Operations to start in a second, all threads together; latencies then count from when an
     /// operation should have been started [default: as many as possible]
     #[arg(long, value_name = "OPS/s", value_parser = checked::rate)]
     rate: Option<f64>,
@@ -87,12 +87,12 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// After so many percent of each run, half of all operations fall on 1 % of the keys, one
-    /// beside the other
+    /// After this percentage of each run, half of all operations fall on 1 % of the keys, which are
+    /// neighbours
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     hotspot_at: Option<u8>,
 
-    /// After so many percent of each run, do what --reshape says; afterwards it is taken back
+    /// After this percentage of each run, do what --reshape says; afterwards it is undone
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     reshape_at: Option<u8>,
 

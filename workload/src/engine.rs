@@ -11,7 +11,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A result whose error is any engine's.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A wish that cannot be fulfilled: the command line is wrong.
+/// The command line asks for what cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidArgument(pub String);
 
@@ -40,7 +40,7 @@ pub enum Durability {
     Synced,
 }
 
-/// Something that happens while a run is under way.
+/// Something that happens during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -78,7 +78,7 @@ pub trait Engine: Send + Sync {
     /// Whatever kept the engine from writing. The run ends.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()>;
 
-    /// Reads up to so many rows in key order, the first one being the first at or after `from`,
+    /// Reads up to `rows` rows in key order, the first one being the first at or after `from`,
     /// and lends each to `row`.
     ///
     /// # Errors

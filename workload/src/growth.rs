@@ -22,7 +22,7 @@ pub struct Growth {
 struct Slot(AtomicU64);
 
 impl Growth {
-    /// So many records are there; so many threads may insert.
+    /// With `records` records, to which `threads` threads may insert.
     #[must_use]
     pub fn new(records: u64, threads: usize) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Growth {
         insert: impl FnOnce(u64) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(Slot(mine)) = self.inserting.get(thread) else { return Ok(()) };
-        // A lower bound first: whoever sees the number taken sees this, too.
+        // A lower bound first: a thread that sees the number taken sees this, too.
         mine.store(self.next.load(Ordering::SeqCst), Ordering::SeqCst);
         let record = self.next.fetch_add(1, Ordering::SeqCst);
         mine.store(record, Ordering::SeqCst);

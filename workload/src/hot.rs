@@ -5,7 +5,7 @@ use crate::random::mix;
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// The hot ones are one of so many equal parts of the keys.
+/// The hot ones are one of this many equal parts of the keys.
 const PARTS: u64 = 100;
 
 /// The records whose keys are a contiguous part of all keys.

@@ -66,7 +66,7 @@ impl Keys {
         }
     }
 
-    /// The keys that part so many records into parts of the same size: one fewer than parts.
+    /// The keys that divide this many records into parts of the same size: one fewer than parts.
     #[must_use]
     pub fn boundaries(self, records: u64, parts: u64) -> Vec<Vec<u8>> {
         let end = u128::from(self.numbers(records));

@@ -99,7 +99,7 @@ impl Operations {
         self.hot = Some(hot);
     }
 
-    /// The next operation, with so many records there.
+    /// The next operation, when there are this many records.
     #[inline]
     pub fn next(&mut self, records: u64) -> Operation {
         let percent = self.random.u8(..100);

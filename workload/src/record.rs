@@ -22,11 +22,11 @@ pub struct RunRecord {
     pub shards: u32,
     /// Operations a second of all threads.
     pub ops_per_s: f64,
-    /// Half of the operations took at most so many microseconds.
+    /// Half of the operations took at most this many microseconds.
     pub p50_us: f64,
-    /// 99 % of the operations took at most so many microseconds.
+    /// 99 % of the operations took at most this many microseconds.
     pub p99_us: f64,
-    /// 99.9 % of the operations took at most so many microseconds.
+    /// 99.9 % of the operations took at most this many microseconds.
     pub p999_us: f64,
     /// The longest operation, in microseconds.
     pub max_us: f64,
@@ -75,7 +75,7 @@ pub struct RunRecord {
     /// What happened in the middle, by round.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventTimes>,
-    /// After so many percent of the run a hot spot appeared.
+    /// The percentage of the run after which a hot spot appeared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hotspot_at: Option<u8>,
     /// What everything random was drawn from.

@@ -31,7 +31,7 @@ pub enum ValueBytes {
     Constant(usize),
     /// Any length from the first to the second, all alike likely.
     Uniform(usize, usize),
-    /// So many fields of so many bytes, one after the other; an update writes them all.
+    /// A number of fields and the bytes of each; an update writes all of them.
     Fields(usize, usize),
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The decisions that a summary has.
 const DECISIONS: usize = 64;
 
-/// How often the caller is told how far it is.
+/// How often the caller is notified of the progress.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
 /// How fast, for how long, and what is looked at.

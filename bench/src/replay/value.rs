@@ -18,7 +18,7 @@ pub(super) enum Held {
 /// Bytes before the key: the sequence number, and the key's length.
 const HEAD: usize = 12;
 
-/// Writes the value of this key and sequence number, of so many bytes, or as many as it needs.
+/// Writes the value of this key and sequence number: of this length, or as long as it must be.
 pub(super) fn write(value: &mut Vec<u8>, key: &[u8], sequence: u64, bytes: u32) {
     value.clear();
     value.extend_from_slice(&sequence.to_le_bytes());

@@ -88,7 +88,7 @@ pub(super) struct Worker<'a> {
 /// Operations between two looks at what is shared.
 const LOOK_EVERY: u64 = 64;
 
-/// Sleeping takes about so much longer than asked for; the rest is waited for without.
+/// Sleeping takes about this much longer than asked for; the rest is waited for by spinning.
 const SLEEP_SLACK: Duration = Duration::from_micros(150);
 
 /// Nanoseconds to three digits, up to an hour.

@@ -17,7 +17,7 @@ pub(super) fn ratio(ratio: Figure) -> String {
     format!("{median:.2} [{min:.2} … {max:.2}]")
 }
 
-/// What a ratio of rates says, of so many rounds.
+/// What a ratio of rates over this number of rounds says.
 pub(super) fn words(ratio: Figure, rounds: usize) -> &'static str {
     match ratio {
         _ if rounds < 2 => "one round",

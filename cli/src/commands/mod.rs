@@ -1,4 +1,4 @@
-//! The commands, a file each: its arguments, with help and examples, and what it does.
+//! The commands, a file or a folder each: its arguments, with help and examples, and what it does.
 
 pub(crate) mod bench;
 pub(crate) mod delete;

@@ -76,12 +76,12 @@ struct Wish<A: clap::Args> {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     match &args.command {
-        Command::Move(wish) => wish.plan(output)?,
-        Command::Split(wish) => wish.plan(output)?,
-        Command::Merge(wish) => wish.plan(output)?,
-        Command::AddShard(wish) => wish.plan(output)?,
-        Command::RemoveShard(wish) => wish.plan(output)?,
-        Command::Reweight(wish) => wish.plan(output)?,
+        Command::Move(asked) => asked.plan(output)?,
+        Command::Split(asked) => asked.plan(output)?,
+        Command::Merge(asked) => asked.plan(output)?,
+        Command::AddShard(asked) => asked.plan(output)?,
+        Command::RemoveShard(asked) => asked.plan(output)?,
+        Command::Reweight(asked) => asked.plan(output)?,
     }
     Ok(Exit::Fine)
 }

@@ -14,7 +14,7 @@ const MARGIN: f64 = 30.0;
 const OUTER: f64 = 170.0;
 const INNER: f64 = 112.0;
 
-/// Where the legend begins beside a ring.
+/// Where the legend next to a ring begins.
 const LEGEND_X: f64 = 420.0;
 const LEGEND_LINE: f64 = 24.0;
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and other wishes that the process should end: the first aborts what runs, the second
+//! Ctrl-C and other requests that the process end: the first aborts what runs, the second
 //! ends the process at once.
 
 use crate::output::Output;
@@ -34,7 +34,7 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed) > 0
     }
 
-    /// For work that nobody interrupts.
+    /// For work that is not interrupted.
     pub(crate) fn never() -> Self {
         Self(Arc::default())
     }

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// With nothing under way for so long, nothing more will come: a trim has failed.
+/// After this time without a reshape in flight, no more will come: a trim has failed.
 const QUIET_MAX: Duration = Duration::from_secs(3);
 
-/// Knows whether reshapes, of which trims are some, are under way.
+/// Counts the reshapes in flight; trims are some of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trims(Arc<Counts>);
 
@@ -27,7 +27,7 @@ struct Counts {
 }
 
 impl Trims {
-    /// What the store is to tell of its events.
+    /// The listener that the store notifies of its events.
     pub(crate) fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let counts = Arc::clone(&self.0);
         move |event| {
@@ -41,7 +41,7 @@ impl Trims {
         }
     }
 
-    /// Waits until partitions share no files any more; gives the bytes that are left all the same,
+    /// Waits until partitions share no files any more; returns the bytes that are left all the same,
     /// because it was interrupted or a trim failed. The next opening goes on with those.
     pub(crate) fn wait(
         &self,

@@ -6,7 +6,7 @@ use ::fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use annulus_workload::{Candidate, Description, Durability, Engine, Identity, Result, Setup};
 use std::path::Path;
 
-/// Journals may hold so many write buffers: more than wait to be flushed at any time.
+/// How many write buffers the journals may hold: more than wait to be flushed at any time.
 const JOURNALS_OF_WRITE_BUFFERS: u64 = 4;
 
 /// fjall's own default, and more than it accepts as the least.

@@ -11,7 +11,7 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// Among so many records, at first.
+    /// Among this many records at first.
     #[must_use]
     pub fn new(records: u64) -> Self {
         Self { ages: Zipfian::new(records) }

@@ -19,7 +19,7 @@ pub struct Scrambled {
 }
 
 impl Scrambled {
-    /// Among so many items, at least one.
+    /// Among this many items, at least one.
     #[must_use]
     pub fn new(items: u64) -> Self {
         let ranks = Zipfian::new(items);

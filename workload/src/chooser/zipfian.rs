@@ -25,7 +25,7 @@ pub struct Zipfian {
 }
 
 impl Zipfian {
-    /// Among so many items, at least one.
+    /// Among this many items, at least one.
     #[must_use]
     pub fn new(items: u64) -> Self {
         let items = items.max(1);

@@ -26,7 +26,7 @@ fn the_version_of_rocksdb_is_known() {
     assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{version}");
 }
 
-/// What the cache of hot keys answered is told, and only of stores that have one.
+/// What the cache of hot keys answered is reported, and only for stores that have one.
 #[test]
 fn the_cache_tells_what_it_answered() {
     let opened = |candidate: &dyn Candidate| {

@@ -1,4 +1,4 @@
-//! Whom the runner tells how far it is.
+//! The progress of a comparison.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ pub struct Stage<'a> {
     pub ops_per_s: f64,
 }
 
-/// Is told some times a second how far the comparison is, and may end it.
+/// Notified of the progress some times a second; may end the comparison.
 pub struct Observer<'a>(Box<Tell<'a>>);
 
 type Tell<'a> = dyn FnMut(&Stage<'_>) -> ControlFlow<()> + 'a;
@@ -31,13 +31,13 @@ impl<'a> Observer<'a> {
         Self(Box::new(tell))
     }
 
-    /// Nobody.
+    /// An observer that does nothing.
     #[must_use]
     pub fn silent() -> Self {
         Self::new(|_| ControlFlow::Continue(()))
     }
 
-    /// Tells how far it is; a break is the wish that it end.
+    /// Reports the progress; a break asks for the end.
     pub fn tell(&mut self, stage: &Stage<'_>) -> ControlFlow<()> {
         (self.0)(stage)
     }

@@ -76,7 +76,7 @@ impl Tally {
         self.ended = ended;
     }
 
-    /// A sampled operation on a shard, one of so many.
+    /// An operation on a shard; one in several is sampled.
     pub(super) fn on_shard(&mut self, shard: usize, shards: usize) {
         for counts in [&mut self.shards, &mut self.slot.shards] {
             counts.resize(counts.len().max(shards), 0);

@@ -14,7 +14,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Right, unless it is told to be wrong with each so manieth read.
+/// Right, unless every nth read is to be wrong.
 #[derive(Default)]
 struct Tree {
     rows: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,

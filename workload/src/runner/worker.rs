@@ -12,16 +12,16 @@ use crate::values::Values;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// One read in so many is compared byte by byte, the others by their head and length.
+/// One read in this many is compared byte by byte, the others by their head and length.
 const WHOLE_EVERY: u64 = 16;
 
-/// The shard of one operation in so many is asked for.
+/// The shard of one operation in this many is asked for.
 const SHARD_EVERY: u64 = 32;
 
 /// When a worker has done its part.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
-    /// After so many operations.
+    /// After this many operations.
     After(u64),
     /// When this moment has come.
     At(Instant),
@@ -117,7 +117,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Does one operation; gives the time of its end.
+    /// Does one operation; returns the time of its end.
     #[inline]
     fn one(
         &mut self,

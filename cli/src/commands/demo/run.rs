@@ -249,7 +249,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Gives the rows that were overwritten under load the values that they were loaded with.
+    /// Writes the values that they were loaded with into the rows that were overwritten under load.
     fn put_back(&self, (keyspace, _): &Shown, expected: Expected<'_>) -> Outcome<()> {
         let mut loader = Loader::new(self.store, keyspace, Durability::Buffered);
         for (row, _) in expected.overwritten() {

@@ -99,7 +99,7 @@ pub(super) struct PaceArgs {
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) repeat: u64,
 
-    /// Go through the trace again and again, for so long
+    /// Go through the trace again and again, for this many seconds
     #[arg(long, value_name = "S", value_parser = checked::seconds)]
     pub(super) seconds: Option<f64>,
 }

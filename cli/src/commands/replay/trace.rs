@@ -92,7 +92,7 @@ fn malformed(reader: &Reader, line: u64, problem: &str) -> Failure {
     failure.note("nothing was replayed; mend the line, or take it out")
 }
 
-/// The operation of a row, whose value is what stands beside the key: `op` or `op,value_bytes`.
+/// The operation of a row, whose value is what stands next to the key: `op` or `op,value_bytes`.
 fn op(row: Row, keys: &mut Keys, bytes_max: usize) -> Result<Op, String> {
     let text = String::from_utf8_lossy(&row.value).into_owned();
     let (op, amount) = text.split_once(',').unwrap_or((&text, ""));

@@ -74,7 +74,7 @@ struct Written<'a> {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    // What is missing is told before twenty minutes of work.
+    // What is missing is reported before twenty minutes of work.
     let peers = args.peers.as_deref().map(files::peers).transpose()?;
     let notes = args.notes.as_deref().map(files::notes).transpose()?;
     let mut raw = match &args.from {
@@ -103,7 +103,7 @@ fn measured(args: &Args, output: &Output) -> Outcome<Option<Raw>> {
     files::check_writable(&args.output)?;
     let directory = place(args.directory.as_deref()).map_err(failure::of)?;
     let settings = Settings { quick: args.quick, seed: args.seed, directory };
-    // First: a program that cannot be run is told before twenty minutes of work.
+    // First: a program that cannot be run is reported before twenty minutes of work.
     let peers = args.peers_binary.as_deref().map(|program| files::run_peers(program, &settings));
     let peers = peers.transpose()?;
     let measured = watch::watched(output, |observer| measure(&settings, observer));

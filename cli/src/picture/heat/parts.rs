@@ -17,7 +17,7 @@ const BOUNDARIES_MAX: usize = 400;
 const LETTERS_MAX: usize = 80;
 
 /// How hot a cell is: 0 for nothing, else from 1 to 8. Levels grow with the square, so that what
-/// is warm can be seen beside what is hot.
+/// is warm can be seen next to what is hot.
 fn level(load: f64, most: f64) -> usize {
     if load <= 0.0 || most <= 0.0 {
         return 0;
