@@ -1,6 +1,6 @@
 //! What a report is made of: plain values, written to a file and read from it again.
 
-use annulus_workload::RunRecord;
+use annulus_workload::{RunRecord, Spread};
 use serde::{Deserialize, Serialize};
 
 /// The format of the file; another one is refused.
@@ -65,7 +65,7 @@ pub struct Run {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
-    pub(super) spread: Figure,
+    pub(super) spread: Spread,
     /// Operations a second, by round.
     pub(super) rounds: Vec<f64>,
     pub(super) wrong_reads: u64,
@@ -87,14 +87,6 @@ pub struct Run {
     pub(super) hotspot_at: Option<u8>,
     #[serde(default)]
     pub(super) timeline: Vec<Vec<Interval>>,
-}
-
-/// Median, least and greatest.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Figure {
-    pub(super) median: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
 }
 
 /// What happened in the middle of a run.
@@ -137,7 +129,7 @@ pub(super) struct Scans {
     pub(super) name: String,
     pub(super) rows: u64,
     /// Microseconds of one scan.
-    pub(super) us: Figure,
+    pub(super) us: Spread,
     /// The partitions that a scan asks, on average: each takes a seek.
     pub(super) seeks: f64,
 }
@@ -148,7 +140,7 @@ pub(super) struct Moves {
     /// `link` or `copy`.
     pub(super) transport: String,
     pub(super) bytes: u64,
-    pub(super) ms: Figure,
+    pub(super) ms: Spread,
     /// How long writes to the partition had to wait, in the median.
     pub(super) pause_ms: f64,
 }
@@ -164,19 +156,6 @@ impl Raw {
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         let all = [&self.workloads, &self.threads, &self.shards, &self.peers, &self.timelines];
         all.into_iter().flatten()
-    }
-}
-
-impl Figure {
-    /// Of some figures; none of none.
-    pub(super) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let spread = annulus_workload::Spread::of(figures)?;
-        Some(Self { median: spread.median, min: spread.min, max: spread.max })
-    }
-
-    /// Whether a ratio may as well be 1.
-    pub(super) fn is_noise(&self) -> bool {
-        self.min <= 1.0 && self.max >= 1.0
     }
 }
 
@@ -197,8 +176,8 @@ impl Run {
     }
 
     /// Operations a second in relation to those of another candidate, round by round.
-    pub(super) fn ratio(&self, other: &Self) -> Option<Figure> {
+    pub(super) fn ratio(&self, other: &Self) -> Option<Spread> {
         let rounds = self.rounds.iter().zip(&other.rounds);
-        Figure::of(rounds.map(|(mine, other)| mine / other.max(1e-9)))
+        Spread::of(rounds.map(|(mine, other)| mine / other.max(1e-9)))
     }
 }

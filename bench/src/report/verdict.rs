@@ -1,27 +1,28 @@
 //! What figures say, in words. A ratio that may as well be 1 is called noise.
 
-use super::data::{Figure, Run};
+use super::data::Run;
+use annulus_workload::Spread;
 
 /// The smallest count from which no greater one is better than its best round; none without
 /// figures. With several counts, the point where more of them stop helping.
-pub(super) fn stops_helping(figures: &[(u32, Figure)]) -> Option<u32> {
-    let no_better = |(count, figure): &&(u32, Figure)| {
+pub(super) fn stops_helping(figures: &[(u32, Spread)]) -> Option<u32> {
+    let no_better = |(count, figure): &&(u32, Spread)| {
         figures.iter().all(|(other, more)| other <= count || more.median <= figure.max)
     };
     figures.iter().filter(no_better).map(|(count, _)| *count).min()
 }
 
 /// A ratio with its spread.
-pub(super) fn ratio(ratio: Figure) -> String {
-    let Figure { median, min, max } = ratio;
+pub(super) fn ratio(ratio: Spread) -> String {
+    let Spread { median, min, max } = ratio;
     format!("{median:.2} [{min:.2} … {max:.2}]")
 }
 
 /// What a ratio of rates over this number of rounds says.
-pub(super) fn words(ratio: Figure, rounds: usize) -> &'static str {
+pub(super) fn words(ratio: Spread, rounds: usize) -> &'static str {
     match ratio {
         _ if rounds < 2 => "one round",
-        ratio if ratio.is_noise() => "noise",
+        ratio if ratio.straddles_one() => "noise",
         ratio if ratio.median > 1.0 => "ahead",
         _ => "behind",
     }
@@ -41,8 +42,8 @@ pub(super) fn same(one: &Run, other: &Run) -> bool {
 mod tests {
     use super::*;
 
-    fn figure(median: f64, spread: f64) -> Figure {
-        Figure { median, min: median - spread, max: median + spread }
+    fn figure(median: f64, spread: f64) -> Spread {
+        Spread { median, min: median - spread, max: median + spread }
     }
 
     #[test]

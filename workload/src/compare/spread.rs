@@ -1,9 +1,9 @@
 //! A figure that was taken several times.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The median of some figures, and the least and the greatest of them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the type says it")]
 pub struct Spread {
     pub median: f64,

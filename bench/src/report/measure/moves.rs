@@ -1,12 +1,13 @@
 //! What a move of a partition costs by its size.
 
 use super::settings::{Settings, Watch, scratch};
-use crate::report::data::{Figure, Moves};
+use crate::report::data::Moves;
 use annulus::planner::Request;
 use annulus::topology::KeyspaceSpec;
 use annulus::{
     Compression, CreateMode, Keyspace, Options, ReshapeOptions, ShardId, Store, Transport,
 };
+use annulus_workload::Spread;
 use annulus_workload::{Keys, Result};
 use std::time::Instant;
 
@@ -52,8 +53,8 @@ fn of_size(settings: &Settings, bytes: u64) -> Result<Vec<Moves>> {
     let bytes = keyspace.stats()?.iter().map(|partition| partition.bytes_on_disk).sum();
     store.close()?;
     let made = figures.into_iter().filter_map(|(transport, ms, pauses)| {
-        let pause_ms = Figure::of(pauses)?.median;
-        Some(Moves { transport: transport.to_string(), bytes, ms: Figure::of(ms)?, pause_ms })
+        let pause_ms = Spread::of(pauses)?.median;
+        Some(Moves { transport: transport.to_string(), bytes, ms: Spread::of(ms)?, pause_ms })
     });
     Ok(made.collect())
 }

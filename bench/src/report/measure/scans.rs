@@ -2,7 +2,8 @@
 
 use super::settings::{Settings, Watch, scratch};
 use super::workloads::SHARDS;
-use crate::report::data::{Figure, Scans};
+use crate::report::data::Scans;
+use annulus_workload::Spread;
 use annulus_workload::engines::{Partitioning, Plain, Sharded, count_seeks};
 use annulus_workload::{Candidate, Durability, Engine, Keys, Result, Setup, ValueBytes, Values};
 use std::time::Instant;
@@ -87,7 +88,7 @@ fn of_length(settings: &Settings, open: &[Open], setup: &Setup, rows: u64) -> Re
         }
     }
     let made = open.iter().zip(figures).filter_map(|(one, (us, seeks))| {
-        Some(Scans { name: one.name.clone(), rows, us: Figure::of(us)?, seeks })
+        Some(Scans { name: one.name.clone(), rows, us: Spread::of(us)?, seeks })
     });
     Ok(made.collect())
 }

@@ -5,8 +5,9 @@ use super::lines::{Lines, Series};
 use super::marks::Mark;
 use super::names::{distinct, title};
 use super::scale::{Scale, short};
-use crate::report::data::{Figure, Raw, Run};
+use crate::report::data::{Raw, Run};
 use crate::report::verdict::{baseline, ratio, stops_helping, words};
+use annulus_workload::Spread;
 use annulus_workload::human;
 use maud::{Markup, html};
 
@@ -44,7 +45,7 @@ fn by(runs: &[Run], what: &'static str, count: Count, name: impl Fn(&Run) -> Str
         let mut series = Vec::new();
         for (number, name_of) in names.iter().enumerate() {
             let mine = |run: &&Run| run.workload == *workload && name(run) == *name_of;
-            let figures: Vec<(u32, Figure)> =
+            let figures: Vec<(u32, Spread)> =
                 runs.iter().filter(mine).map(|run| (count(run), run.spread)).collect();
             rows.extend(figures.iter().map(|(count, figure)| {
                 vec![

@@ -1,12 +1,11 @@
 //! The page as a whole, from figures that no machine has made.
 
 use super::page;
-use crate::report::data::{
-    Event, FORMAT, Figure, Growth, Interval, Machine, Made, Moves, Raw, Run, Scans,
-};
+use crate::report::data::{Event, FORMAT, Growth, Interval, Machine, Made, Moves, Raw, Run, Scans};
+use annulus_workload::Spread;
 
-fn figure(median: f64) -> Figure {
-    Figure { median, min: median * 0.9, max: median * 1.1 }
+fn figure(median: f64) -> Spread {
+    Spread { median, min: median * 0.9, max: median * 1.1 }
 }
 
 fn run(engine: &str, partitioning: &str, workload: &str, rate: f64) -> Run {

@@ -5,7 +5,8 @@ use super::lines::{Band, Lines, Series};
 use super::marks::Mark;
 use super::names::title;
 use super::scale::{Scale, short};
-use crate::report::data::{Figure, Interval, Raw, Run};
+use crate::report::data::{Interval, Raw, Run};
+use annulus_workload::Spread;
 use maud::{Markup, html};
 
 pub(super) fn timelines(raw: &Raw) -> Markup {
@@ -81,9 +82,9 @@ fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> Markup {
     let row = |(name, from, to): (&str, f64, f64)| {
         let within = |one: &&Interval| one.from_s < to && one.from_s + one.seconds > from;
         let of = |value: fn(&Interval) -> Option<f64>| {
-            Figure::of(intervals.iter().filter(within).filter_map(value))
+            Spread::of(intervals.iter().filter(within).filter_map(value))
         };
-        let shown = |figure: Option<Figure>, digits: usize| {
+        let shown = |figure: Option<Spread>, digits: usize| {
             figure.map_or("–".into(), |figure| format!("{:.digits$}", figure.median))
         };
         vec![
