@@ -1,4 +1,4 @@
-//! What was written to a partition while it was being copied.
+//! The keys and ranges that were written to a partition while it was being copied.
 
 use super::stripes::{STRIPES, stripe_index};
 use super::sync::{AtomicUsize, Mutex, Ordering};
@@ -6,22 +6,22 @@ use crate::placement::KeyRange;
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// What an entry costs beside its bytes.
+/// Bookkeeping bytes of an entry, next to those of its key.
 const ENTRY_BYTES: usize = 64;
 
-/// How long a writer waits for each time that the set fills its bound, and at most.
+/// How long a writer sleeps for each time over that the set fills its bound, and the maximum.
 const DELAY: Duration = Duration::from_millis(1);
 const DELAY_MAX: Duration = Duration::from_millis(20);
 
-/// The keys and ranges that were written since they were last taken.
+/// The keys and ranges written since they were last taken.
 ///
-/// A writer records *after* its write and before it lets go of its stripe: whoever takes a key
-/// out finds the write done, and whoever owns all stripes finds every write recorded.
+/// A writer records *after* its write and before it releases its stripe: a thread that takes a key
+/// out finds the write done, and one that owns all stripes finds every write recorded.
 pub(crate) struct DirtySet {
     stripes: [Mutex<HashSet<Box<[u8]>>>; STRIPES],
     ranges: Mutex<Vec<KeyRange>>,
     bytes: AtomicUsize,
-    /// Beyond these bytes writers are slowed down.
+    /// Above this many bytes writers are slowed down.
     bound: AtomicUsize,
 }
 
@@ -64,9 +64,9 @@ impl DirtySet {
         self.ranges.lock().push(range);
     }
 
-    /// Takes everything out.
+    /// Takes all entries out.
     pub(crate) fn take(&self) -> Changes {
-        // Before the entries: one that comes meanwhile is counted for the next time.
+        // Reset before the entries are taken: one that arrives meanwhile counts for the next round.
         self.bytes.store(0, Ordering::Relaxed);
         let mut changes =
             Changes { keys: Vec::new(), ranges: std::mem::take(&mut self.ranges.lock()) };
@@ -76,18 +76,18 @@ impl DirtySet {
         changes
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
         let keys: usize = self.stripes.iter().map(|stripe| stripe.lock().len()).sum();
         keys + self.ranges.lock().len()
     }
 
-    /// Sets how many bytes it may hold before writers are slowed down.
+    /// Sets how many bytes the set may hold before writers are slowed down.
     pub(crate) fn set_bound(&self, bytes: usize) {
         self.bound.store(bytes.max(1), Ordering::Relaxed);
     }
 
-    /// How long a writer should wait, after its write, so that copying can keep up.
+    /// Returns how long a writer should sleep after its write, so that copying can keep up.
     pub(super) fn delay(&self) -> Option<Duration> {
         let (bytes, bound) =
             (self.bytes.load(Ordering::Relaxed), self.bound.load(Ordering::Relaxed));

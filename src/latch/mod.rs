@@ -1,14 +1,14 @@
-//! What stands between a partition and those who use it: the latch that its writers share, the
-//! record of what they write while it is being reshaped, and whether it is current.
+//! Per-partition concurrency control: a striped latch that writers share, the dirty set kept during
+//! a reshape, and the partition's status.
 //!
-//! Beside them, the [versions](Versions) on which a cache of values rests.
+//! Next to them, the [versions](Versions) that keep a cache of values coherent.
 //!
-//! Nothing here knows an engine, so that the whole of it runs under a schedule explorer
-//! (`model/`). The rules, on which a reshape rests:
+//! Nothing here knows an engine, so all of it runs under a schedule explorer (`model/`). A reshape
+//! relies on these rules:
 //!
-//! * **Readers** and **writers** go by `protocol.rs`.
-//! * A **reshape** begins to track, waits for the writers that may not have noticed, copies; owns
-//!   all stripes, copies what is left; then [hands over](hand_over).
+//! * **Readers** and **writers** follow `protocol.rs`.
+//! * A **reshape** begins to track, waits for writers that may not have noticed, and copies; then
+//!   it owns all stripes, copies what is left, and [hands over](hand_over).
 
 mod dirty_set;
 #[cfg(all(test, annulus_shuttle))]
@@ -32,18 +32,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sync::{AtomicBool, AtomicU8, Mutex, Ordering, RwLockWriteGuard};
 
-/// Whether what a partition holds counts.
+/// The status of a partition: whether what it holds counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PartitionStatus {
     Current = 0,
-    /// A reshape has put others in its place, which the present view has.
+    /// A reshape has replaced it; the present view has its successors.
     Superseded = 1,
-    /// The keyspace was dropped or the store closed.
+    /// The keyspace was dropped, or the store was closed.
     Closed = 2,
 }
 
-/// The way in to one partition.
+/// Synchronisation state of one partition; readers and writers consult it on every operation.
 #[derive(Default)]
 pub(crate) struct PartitionState {
     pub(crate) latch: Latch,
@@ -52,7 +52,7 @@ pub(crate) struct PartitionState {
     dirty: Mutex<Option<Arc<DirtySet>>>,
 }
 
-/// A partition to which nobody can write.
+/// A partition to which no thread can write.
 #[must_use = "the partition is sealed for as long as this lives"]
 pub(crate) struct Seal<'a> {
     _stripes: Vec<RwLockWriteGuard<'a, ()>>,
@@ -68,23 +68,24 @@ impl PartitionState {
         }
     }
 
-    /// Waits for the writers, and keeps others out; none if that takes longer than to the
-    /// deadline.
+    /// Waits for the writers in progress and keeps others out. Returns `None` if that takes until
+    /// after the deadline.
     pub(crate) fn seal(&self, deadline: Option<Instant>) -> Option<Seal<'_>> {
         self.latch.own_all(deadline).map(|stripes| Seal { _stripes: stripes })
     }
 
-    /// Ends writes for good: waits for those under way, and refuses those that come later.
+    /// Ends writes for good: waits for those in progress and refuses later ones.
     pub(crate) fn close(&self) {
         let _sealed = self.seal(None);
         self.status.store(PartitionStatus::Closed as u8, Ordering::Release);
     }
 
-    /// From the return of this on, every write that is not recorded in `dirty` is done.
+    /// Starts to record writes in `dirty`. When this returns, every write that is not recorded is
+    /// done.
     pub(crate) fn track(&self, dirty: Arc<DirtySet>) {
         *self.dirty.lock() = Some(dirty);
         self.tracked.store(true, Ordering::Release);
-        // A writer who has looked already holds its stripe until its write is done.
+        // A writer that has already looked holds its stripe until its write is done.
         self.latch.drain();
     }
 
@@ -93,8 +94,8 @@ impl PartitionState {
         *self.dirty.lock() = None;
     }
 
-    /// Records the write of a key, after the write, by a writer who still has its stripe. Gives
-    /// how long the writer should wait when it has let go.
+    /// Records the write of a key. Called after the write, by a writer that still holds its stripe.
+    /// Returns how long the writer should sleep once it has released it.
     #[inline]
     pub(crate) fn record(&self, key: &[u8]) -> Option<Duration> {
         if self.tracked.load(Ordering::Acquire) {
@@ -104,7 +105,7 @@ impl PartitionState {
         }
     }
 
-    /// The same for the deletion of a range, by a writer who has all stripes.
+    /// The same for the deletion of a range, by a writer that holds all stripes.
     pub(crate) fn record_range(&self, range: impl FnOnce() -> KeyRange) -> Option<Duration> {
         if self.tracked.load(Ordering::Acquire) {
             return self.record_in(|dirty| dirty.record_range(range()));
@@ -120,11 +121,11 @@ impl PartitionState {
     }
 }
 
-/// Puts `targets` in the place of `sources`, which are sealed and whose content the targets have.
+/// Replaces `sources`, which are sealed, with `targets`, which have their content.
 ///
-/// IMPORTANT: the order. A writer who finds a target in the new view waits until the sources are
-/// superseded, so no write to a target is acknowledged while a reader may still take what it
-/// read from a source for current. And whoever finds a source superseded finds the new view.
+/// IMPORTANT: the order. A writer that finds a target in the new view waits until the sources are
+/// superseded, so no write to a target is acknowledged while a reader may still take what it read
+/// from a source for current. And a thread that finds a source superseded finds the new view.
 pub(crate) fn hand_over<'a>(
     sources: impl IntoIterator<Item = &'a PartitionState>,
     targets: impl IntoIterator<Item = &'a PartitionState>,

@@ -1,39 +1,38 @@
-//! What a read and a write go through, each once: the store's operations and the schedule explorer's
-//! model run this code.
+//! The steps of a read and of a write, each written once: the store's operations and the schedule
+//! explorer's model run this code.
 //!
 //! A **read**: view → route → read → current? If not, again.
 //!
-//! A **write**, in the only order that the types let through:
+//! A **write**, in the only order that the types allow:
 //!
 //! | step | what | why here |
 //! |---|---|---|
-//! | 1. gate | the commit gate is passed | a snapshot closes it, and finds no write half way |
-//! | 2. view, route | the partitions of the present view | after the gate, which a change of the view for a snapshot closes |
-//! | 3. stripes | of each partition's latch, those of the keys | a seal owns them all, so it waits for this write, or this write for it |
+//! | 1. gate | the commit gate is passed | a snapshot closes it, and finds no write half done |
+//! | 2. view, route | the partitions of the present view | after the gate, which a snapshot closes while it takes the view |
+//! | 3. stripes | of each partition's latch, those of the keys | a seal owns them all, so it waits for this write, or this write waits for it |
 //! | 4. writable | the store takes writes | a batch that fails half way says so while it holds its stripes |
 //! | 5. current | the partitions are current; if not, again from 1 | a hand-over supersedes them while it owns the stripes |
 //! | 6. engine | the write itself | |
 //! | 7. record | its keys, where a reshape tracks the partition | after the write: the reshape copies what it finds under a recorded key |
 //! | 8. release | the stripes, then the gate | the record is there when a seal gets the stripes |
-//! | 9. sample, wait | the operation is counted, and waits if a reshape must catch up | nothing is held any more |
+//! | 9. sample, wait | the operation is counted, and waits if a reshape must catch up | nothing is held by now |
 
 use std::time::Duration;
 
-/// Partitions of a view, of which it is to be known whether they count.
+/// Partitions of a view whose status has to be checked.
 pub(crate) trait Current {
     type Error;
 
-    /// Returns false if a reshape has put others in the place of one of them: the present view has
-    /// those.
+    /// Returns false if a reshape has superseded one of them: the present view has its successors.
     ///
     /// # Errors
     ///
     /// If the keyspace was dropped or the store closed.
     fn is_current(&self) -> Result<bool, Self::Error>;
 
-    /// Reads, and then asks whether what was read counts: only after the read is it sure that the
-    /// partitions were current during it. None if they were superseded: to be read again, by the
-    /// present view.
+    /// Reads, and then checks whether what was read counts: only after the read is it certain that
+    /// the partitions were current during it. Returns `None` if they were superseded; the caller
+    /// reads again, with the present view.
     #[inline]
     fn read<T>(
         &self,
@@ -44,21 +43,21 @@ pub(crate) trait Current {
     }
 }
 
-/// What a write concerns, found in a view.
+/// The partitions that a write concerns, found in a view.
 pub(crate) trait Routed: Current {
-    /// Stripes that are held, in lock order.
+    /// Stripes held, in lock order.
     type Stripes<'a>
     where
         Self: 'a;
 
     fn take_stripes(&self) -> Self::Stripes<'_>;
 
-    /// Records what was written for the reshapes of its partitions. Returns how long the writer
-    /// should wait when it holds nothing any more.
+    /// Records what was written, for the reshapes of its partitions. Returns how long the writer
+    /// should sleep once it holds nothing.
     fn record(&self) -> Option<Duration>;
 }
 
-/// Where a write comes in: what the steps before the engine need.
+/// Where a write enters: what the steps before the engine need.
 pub(crate) trait Site {
     type Error;
     type Gate<'a>
@@ -74,7 +73,7 @@ pub(crate) trait Site {
     fn check_writable(&self) -> Result<(), Self::Error>;
 }
 
-/// A write that has everything but its write (after step 5). Dropped, it has changed nothing.
+/// A write after step 5: all that is left is the write itself. Dropping it changes nothing.
 #[must_use = "nothing is written yet"]
 pub(crate) struct WriteTicket<'a, 's: 'a, S: Site + 's> {
     routed: &'a S::Routed<'s>,
@@ -82,11 +81,11 @@ pub(crate) struct WriteTicket<'a, 's: 'a, S: Site + 's> {
     gate: S::Gate<'s>,
 }
 
-/// What is left of a write when it holds nothing any more (after step 8).
+/// What remains of a write that holds nothing any more (after step 8).
 #[must_use = "a reshape may have asked its writers to wait"]
 pub(crate) struct Written<T> {
     pub(crate) result: T,
-    /// How long to wait before the next write.
+    /// How long to sleep before the next write.
     pub(crate) delay: Option<Duration>,
 }
 
@@ -95,7 +94,8 @@ impl<'a, 's, S: Site> WriteTicket<'a, 's, S> {
         self.routed
     }
 
-    /// Steps 6 to 8. What `write` says it failed at is recorded, too: it may be there all the same.
+    /// Steps 6 to 8. Writes that `write` reports as failed are recorded, too: they may have been
+    /// made.
     #[inline]
     pub(crate) fn write<T>(self, write: impl FnOnce() -> T) -> Written<T> {
         let result = write();
@@ -105,7 +105,7 @@ impl<'a, 's, S: Site> WriteTicket<'a, 's, S> {
     }
 }
 
-/// Takes a write through steps 1 to 5, and hands its ticket to `write`, which takes it further.
+/// Takes a write through steps 1 to 5, and passes its ticket to `write`, which goes on from there.
 ///
 /// # Errors
 ///

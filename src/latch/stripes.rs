@@ -4,7 +4,8 @@ use super::sync::{CachePadded, RwLock, RwLockReadGuard, RwLockWriteGuard, write_
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The explorer gets few: every stripe multiplies the schedules, and two show all there is to see.
+/// Only two for the explorer: every stripe multiplies the schedules, and two show all there is to
+/// see.
 pub(super) const STRIPES: usize = if cfg!(annulus_shuttle) { 2 } else { 16 };
 
 /// A set of a latch's stripes, as bits.
@@ -49,18 +50,18 @@ impl Latch {
         &self.stripes[stripe_index(key)]
     }
 
-    /// For a write of this key.
+    /// Shares the stripe of a key, for a write of it.
     #[inline]
     pub(crate) fn share(&self, key: &[u8]) -> RwLockReadGuard<'_, ()> {
         self.stripe(key).read()
     }
 
-    /// For a read and a write of this key that must be one step.
+    /// Owns the stripe of a key, for a read and a write of it that must be one step.
     pub(crate) fn own(&self, key: &[u8]) -> RwLockWriteGuard<'_, ()> {
         self.stripe(key).write()
     }
 
-    /// Several stripes at once, in order: for itself if `own`.
+    /// Takes several stripes at once, in order; owns them if `own`.
     pub(crate) fn hold_set(
         &self,
         set: StripeSet,
@@ -72,7 +73,8 @@ impl Latch {
         })
     }
 
-    /// All stripes, or none of them if that takes longer than to the deadline.
+    /// Owns all stripes. Returns `None`, holding none of them, if that takes until after the
+    /// deadline.
     pub(crate) fn own_all(
         &self,
         deadline: Option<Instant>,
@@ -80,7 +82,7 @@ impl Latch {
         self.stripes.iter().map(|stripe| write_until(stripe, deadline)).collect()
     }
 
-    /// Waits until every write that was under way has ended.
+    /// Waits until every write in progress has ended.
     pub(crate) fn drain(&self) {
         self.stripes.iter().for_each(|stripe| drop(stripe.write()));
     }
@@ -96,8 +98,8 @@ impl Latch {
 
 #[inline]
 pub(super) fn stripe_index(key: &[u8]) -> usize {
-    // The top bits of another hash than the token's would do as well; the low bits of the same
-    // one do because a partition is an interval of tokens, which the high bits decide.
+    // The top bits of a hash other than the token's would do as well; the low bits of the same hash
+    // do because a partition is an interval of tokens, which the high bits decide.
     xxh3_64(key) as usize % STRIPES
 }
 

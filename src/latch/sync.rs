@@ -1,4 +1,4 @@
-//! The locks and atomics of this module, which a schedule explorer can take the place of.
+//! The locks and atomics of this module, for which a schedule explorer can substitute its own.
 //!
 //! `RUSTFLAGS="--cfg annulus_shuttle"` builds the module on `shuttle`, which then runs the tests in
 //! `model/` under many schedules.
@@ -10,7 +10,7 @@ mod plain {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
     use std::time::Instant;
 
-    /// Waits for a lock until the deadline; for as long as it takes if there is none.
+    /// Waits for a lock until the deadline, or as long as it takes if there is none.
     pub(crate) fn write_until<T>(
         lock: &RwLock<T>,
         deadline: Option<Instant>,
@@ -30,7 +30,7 @@ mod explored {
     pub(crate) use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
     use std::time::Instant;
 
-    /// One thread runs at a time: there are no caches to keep apart.
+    /// One thread runs at a time: there are no cache lines to keep apart.
     pub(crate) type CachePadded<T> = Box<T>;
 
     #[derive(Default)]

@@ -1,35 +1,37 @@
-//! Whether what was read of a key a while ago is still what a read would find.
+//! Versions of keys: they tell whether a value that was read earlier is still what a read would
+//! find.
 //!
-//! A writer [announces](Versions::write) itself before it writes, and takes that back when its write
-//! is done, before it is acknowledged. A reader [notes](Versions::quiet) the version before it
-//! reads; none if a writer is at work. What it read [stands](Versions::is) for as long as the
-//! version is the same: no write of that key has begun since, and all that had begun before were
-//! done before the read.
+//! A writer [announces](Versions::write) itself before it writes, and withdraws that when its write
+//! is done, before the write is acknowledged. A reader [notes](Versions::quiet) the version before
+//! it reads; there is none while a writer is at work. What it read [stands](Versions::is) for as
+//! long as the version is the same: no write of that key has begun since, and all that had begun
+//! before were done before the read.
 //!
-//! IMPORTANT: both, before and after. If a writer only said so afterwards, one reader could find
-//! the new value in the engine, and a later one the old value in a cache. If it only said so
-//! before, a reader could note the new version, read the old value, and keep it for good.
+//! IMPORTANT: both, before and after. If a writer announced itself only afterwards, one reader
+//! could find the new value in the engine, and a later one the old value in a cache. If it did so
+//! only before, a reader could note the new version, read the old value, and keep it for good.
 //!
-//! A writer that was alone may keep what it wrote, too, at the version that it [leaves](Versions::after)
-//! behind. It is the version before it, but for the count of writers, so it stands only if no other
-//! write has begun since; that none was under way before, the writer has seen when it began.
+//! A writer that was alone may keep what it wrote, too, at the version that it
+//! [leaves](Versions::after) behind. That is the version before it, apart from the count of
+//! writers, so it stands only if no other write has begun since; that none was in progress before,
+//! the writer saw when it began.
 //!
-//! Keys share versions: a write of one key may make others be read again.
+//! Keys share versions: a write of one key may cause others to be read again.
 
 use super::sync::{AtomicU64, CachePadded, Ordering};
 
-/// The explorer gets few, as it does of a latch. Otherwise more than the keys of a usual cache, so
-/// that a write seldom makes another key be read again; a MiB of memory.
+/// Two for the explorer, as for a latch. Otherwise more than the keys of a usual cache, so that a
+/// write seldom causes another key to be read again; a MiB of memory.
 const VERSIONS: usize = if cfg!(annulus_shuttle) { 2 } else { 1 << 17 };
 
-/// The lower bits count the writers at work, the upper ones how many there ever were.
+/// The lower bits count the writers at work, the upper ones all writers so far.
 const AT_WORK: u64 = (1 << 16) - 1;
 const WRITER: u64 = (1 << 16) + 1;
 
 /// Versions of all keys, by a hash of the key.
 pub(crate) struct Versions {
     by_hash: Box<[AtomicU64]>,
-    /// Of all keys together: for writes of ranges.
+    /// One version for all keys together, for writes of ranges.
     of_all: CachePadded<AtomicU64>,
 }
 
@@ -42,7 +44,8 @@ pub(crate) struct Version {
 
 #[cfg(not(annulus_shuttle))]
 impl Version {
-    /// Of a key at this version: another one, almost surely, after each write. Never zero.
+    /// Returns a fingerprint of a key at this version: almost surely a different one after each
+    /// write, and never zero.
     pub(crate) fn fingerprint(self, key: u32) -> u32 {
         let writes = (self.of_hash >> 16) as u32;
         key.wrapping_add(writes.wrapping_mul(0x9e37_79b1)) | 1
@@ -51,7 +54,7 @@ impl Version {
 
 #[cfg(all(test, annulus_shuttle))]
 impl Version {
-    /// What a careless writer would take for the version that it leaves.
+    /// The version that a careless writer would believe to leave behind.
     pub(super) fn with_one_writer_less(self) -> Self {
         Self { of_hash: self.of_hash - 1, ..self }
     }
@@ -61,7 +64,7 @@ impl Version {
 #[must_use = "the writer is at work for as long as this lives"]
 pub(crate) struct AtWork<'a> {
     version: &'a AtomicU64,
-    /// What the version was when this writer had begun.
+    /// The version just after this writer announced itself.
     begun: u64,
 }
 
@@ -89,14 +92,14 @@ impl Versions {
         hash as usize % VERSIONS
     }
 
-    /// The version before a read; none if a writer is at work.
+    /// Returns the version before a read, or `None` if a writer is at work.
     #[inline]
     pub(crate) fn quiet(&self, hash: u64) -> Option<Version> {
         let version = self.now(hash);
         ((version.of_hash | version.of_all) & AT_WORK == 0).then_some(version)
     }
 
-    /// Whether what was read at this version still stands.
+    /// Returns true if what was read at this version still stands.
     #[inline]
     pub(crate) fn is(&self, hash: u64, version: Version) -> bool {
         self.now(hash) == version
@@ -109,7 +112,8 @@ impl Versions {
         }
     }
 
-    /// To be held by a writer of a key, from before its write until after it.
+    /// Announces a writer of a key. The caller holds the result from before its write until after
+    /// it.
     #[inline]
     pub(crate) fn write(&self, hash: u64) -> AtWork<'_> {
         Self::begin(self.of_hash(hash))
@@ -117,9 +121,9 @@ impl Versions {
 
     /// The same for a writer of several keys.
     ///
-    /// IMPORTANT: announces itself once to each version, however many of the keys share it. A
-    /// thread that did so for each key could do it 65,536 times, and look as if nobody were at
-    /// work. So the count of writers at work is never above that of threads.
+    /// IMPORTANT: it announces itself once to each version, however many of the keys share it. A
+    /// thread that did so for each key could do it 65,536 times, and look as if no writer were at
+    /// work. With this rule the count of writers at work never exceeds that of threads.
     pub(crate) fn write_each(&self, mut hashes: Vec<u64>) -> Vec<AtWork<'_>> {
         hashes.sort_unstable_by_key(|hash| Self::place(*hash));
         hashes.dedup_by_key(|hash| Self::place(*hash));
@@ -136,11 +140,11 @@ impl Versions {
         AtWork { version, begun }
     }
 
-    /// The version at which what a writer of a key is about to write stands once it is done; none
-    /// if another was at work when it began.
+    /// Returns the version at which the value that a writer of a key is about to write stands once
+    /// the write is done, or `None` if another writer was at work when it began.
     ///
-    /// IMPORTANT: to be asked before the write. Afterwards a write of a range could have begun and
-    /// ended meanwhile.
+    /// IMPORTANT: call this before the write. Afterwards a write of a range could have begun and
+    /// ended in the meantime.
     pub(crate) fn after(&self, writer: &AtWork<'_>) -> Option<Version> {
         let of_all = self.of_all.load(Ordering::Acquire);
         let alone = writer.begun & AT_WORK == 1 && of_all & AT_WORK == 0;
@@ -169,7 +173,7 @@ mod tests {
         assert!(versions.quiet(7).is_some() && !versions.is(7, after));
     }
 
-    /// A batch of 65,536 writes of one key once looked as if nobody were at work.
+    /// A batch of 65,536 writes of one key once looked as if no writer were at work.
     #[test]
     fn a_writer_of_many_keys_is_at_work_once_for_each_version() {
         for keys in [1, 2, 1 << 16, (1 << 16) + 1] {

@@ -1,5 +1,5 @@
-//! Reads and writes that break a rule of the protocol, which the types of `latch/protocol.rs` do not let
-//! happen: here it is done by hand, to show that the explorer finds out.
+//! Reads and writes that break a rule of the protocol. The types of `latch/protocol.rs` rule them
+//! out; here they are written by hand, to show that the explorer finds the violation.
 
 use super::engine::Key;
 use super::history::Act;
@@ -21,7 +21,8 @@ impl Store {
         }
     }
 
-    /// A write that asks whether its partition is current, or records its key, at the wrong moment.
+    /// A write that checks whether its partition is current, or records its key, at the wrong
+    /// moment.
     pub(super) fn write_wrongly(&self, key: Key, value: Option<u64>) -> Result<Act, Closed> {
         let early = self.broken == Broken::CheckBeforeStripe;
         loop {

@@ -1,8 +1,7 @@
-//! The versions on which the cache of hot keys rests: writers and readers with a cache of one
-//! place, in which readers keep what they read and writers what they wrote, on the real
-//! [`Versions`].
+//! A model of the cache of hot keys on the real [`Versions`]: writers and readers share a cache
+//! with one slot, in which readers keep what they read and writers what they wrote.
 //!
-//! What is written only grows, so reads are linearizable if none finds less than what was
+//! Written values only grow, so reads are linearizable if none finds less than what was
 //! acknowledged before it began, nor less than what a read found that ended before it began.
 
 use super::schedules::explore;
@@ -15,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const HASH: u64 = 0;
 
-/// Which rule an execution breaks.
+/// The rule that an execution breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Broken {
     Nothing,
@@ -33,7 +32,7 @@ struct Store {
     engine: Mutex<u64>,
     cache: Mutex<Option<(Version, u64)>>,
     versions: Versions,
-    /// One thing at a time runs: plain atomics tell what had ended when another thing began.
+    /// One task runs at a time: plain atomics tell what had ended when another task began.
     acknowledged: AtomicU64,
     broken: Broken,
 }
@@ -90,7 +89,7 @@ impl Store {
                 }
             }
         }
-        // There may be two writers: what is surely there by now is what this one has seen.
+        // There may be two writers: what is certainly there by now is what this one has seen.
         let written = *self.engine.lock().unwrap();
         self.acknowledged.fetch_max(written, Ordering::SeqCst);
     }
@@ -125,7 +124,7 @@ impl Store {
     }
 }
 
-/// Some writers of the key, and one of everything if there are several; some readers.
+/// Runs some writers of the key, and one of everything if there are several; and some readers.
 fn run(broken: Broken, writers: usize, readers: usize) {
     let store = Arc::new(Store::new(broken));
     let begin = |run: Box<dyn FnOnce(&Store) + Send>| {
@@ -172,7 +171,8 @@ fn each_rule_is_needed() {
         (Broken::AskAfterWrite, 3),
     ] {
         let found = catch_unwind(AssertUnwindSafe(|| {
-            // Few tasks and no favourites: noting while writing takes six changes of the running task.
+            // Few tasks and none favoured: noting a version during a write takes six switches
+            // between tasks.
             let scheduler = RandomScheduler::new_from_seed(1, 200_000);
             explore(scheduler, move || run(broken, writers, 2));
         }));

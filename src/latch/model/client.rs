@@ -1,4 +1,4 @@
-//! What applications do, by the protocol that the store goes by.
+//! The clients' operations, by the protocol that the store follows.
 
 use super::super::{Current as _, enter};
 use super::engine::{Cut, Key, Rows, View};
@@ -20,7 +20,7 @@ pub(super) enum Call {
 }
 
 impl Store {
-    /// Makes a call, and notes what came of it.
+    /// Makes a call, and notes its result.
     pub(super) fn call(&self, call: Call) -> Result<(), Closed> {
         let begun = self.history.now();
         let act = match call {
@@ -81,7 +81,7 @@ impl Store {
         Ok(Act::Add(key, found))
     }
 
-    /// Several writes, or the deletion of a range that has all keys.
+    /// Several writes, or the deletion of a range that contains all keys.
     fn batch(&self, writes: Vec<(Key, Option<u64>)>, range: bool) -> Result<Act, Closed> {
         let site = ModelWrite { store: self, writes: &writes, range, own: false };
         enter(&site, |ticket| {
@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-/// What a view holds in cuts of its shards.
+/// Returns what a view holds, in cuts of its shards.
 pub(super) fn rows_of(view: &View, cuts: &[Cut]) -> Rows {
     let rows = view.0.iter().flat_map(|partition| {
         let rows = cuts[partition.owner].rows(partition.name).into_iter();

@@ -1,4 +1,4 @@
-//! Stand-ins for what lies around the states of partitions: shards, partitions, views.
+//! Stand-ins for what surrounds the states of partitions: shards, partitions, views.
 
 use super::super::PartitionState;
 use super::super::sync::Mutex;
@@ -9,7 +9,7 @@ pub(super) type Key = u8;
 pub(super) type Rows = BTreeMap<Key, u64>;
 pub(super) type Name = u32;
 
-/// A write of some keys of a column: a value, or none to delete.
+/// Writes to keys of columns: a value, or `None` to delete.
 pub(super) type Writes = Vec<(Name, Key, Option<u64>)>;
 
 #[derive(Clone, Default)]
@@ -26,8 +26,8 @@ pub(super) struct Shard(Mutex<BTreeMap<Name, Column>>);
 pub(super) struct Cut(BTreeMap<Name, Column>);
 
 impl Shard {
-    /// A dropped column reads as empty. RocksDB is kinder to those who still hold one, but a read
-    /// that is found current must not depend on that.
+    /// Returns the value of a key. A dropped column reads as empty: RocksDB is kinder to a reader
+    /// that still holds one, but a read that is found current must not depend on that.
     pub(super) fn get(&self, name: Name, key: Key) -> Option<u64> {
         let columns = self.0.lock();
         columns.get(&name).filter(|column| !column.dropped)?.rows.get(&key).copied()
@@ -48,8 +48,8 @@ impl Shard {
         Cut(self.0.lock().clone())
     }
 
-    /// Who has a cut, now or from a view that is older than the drop, keeps the rows: snapshots
-    /// rest on that.
+    /// Drops a column. A cut keeps its rows, even one taken later from a view that is older than
+    /// the drop: snapshots rely on that.
     pub(super) fn drop_column(&self, name: Name) {
         if let Some(column) = self.0.lock().get_mut(&name) {
             column.dropped = true;
@@ -70,7 +70,7 @@ pub(super) struct Partition {
     pub(super) start: Key,
     pub(super) end: Key,
     pub(super) state: PartitionState,
-    /// Those in whose place it was put.
+    /// The partitions that it replaced.
     pub(super) replaces: Vec<Arc<Self>>,
 }
 

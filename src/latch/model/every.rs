@@ -1,4 +1,4 @@
-//! The two moments on which all rests, alone: small enough for every schedule there is.
+//! The two moments on which everything rests, each alone: small enough to try every schedule.
 
 use super::super::DirtySet;
 use super::client::Call::{self, Get, Put};
@@ -20,7 +20,7 @@ fn every(run: impl Fn() + Send + Sync + 'static) {
 
 fn begin(store: &Arc<Store>, call: Call) -> shuttle::thread::JoinHandle<()> {
     let store = Arc::clone(store);
-    shuttle::thread::spawn(move || store.call(call).expect("nobody closes it"))
+    shuttle::thread::spawn(move || store.call(call).expect("no task closes it"))
 }
 
 /// A write that is not in the copy is recorded.
@@ -44,7 +44,7 @@ fn tracking_begins_while_a_key_is_written() {
 fn partitions_are_handed_over_while_a_key_is_read() {
     every(|| {
         let store = Arc::new(Store::new(Broken::Nothing));
-        store.call(Put(b'a')).expect("nobody closes it");
+        store.call(Put(b'a')).expect("no task closes it");
         let sides = store.sides(Move(0));
         let (source, target) = (&sides.sources[0], &sides.targets[0]);
         store.copy(source, target, &store.shard(source).snapshot());

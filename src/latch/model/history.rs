@@ -16,7 +16,7 @@ pub(super) enum Act {
 }
 
 impl Act {
-    /// Whether the call could do this, and see what it saw, now.
+    /// Returns true if the call could do this, and see what it saw, now.
     fn apply(&self, rows: &mut Rows) -> bool {
         match self {
             Self::Write(writes) => {
@@ -38,7 +38,7 @@ impl Act {
         }
     }
 
-    /// The part of this that concerns one key.
+    /// Returns the part of this that concerns one key.
     fn of_key(&self, key: Key) -> Option<Self> {
         match self {
             Self::Write(writes) => {
@@ -53,7 +53,7 @@ impl Act {
     }
 }
 
-/// A call: the moments between which it took place.
+/// A call, and the moments between which it took place.
 #[derive(Debug, Clone)]
 struct Call {
     begun: usize,
@@ -61,19 +61,19 @@ struct Call {
     act: Act,
 }
 
-/// The calls of one execution. Not on the explorer's locks: looking on must not switch threads.
+/// The calls of one execution. Not on the explorer's locks: observing must not switch threads.
 #[derive(Default)]
 pub(super) struct History(Mutex<(usize, Vec<Call>)>);
 
 impl History {
-    /// The present moment.
+    /// Returns the present moment.
     pub(super) fn now(&self) -> usize {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.0 += 1;
         inner.0
     }
 
-    /// A call that began at some moment and ends now.
+    /// Adds a call that began at some moment and ends now.
     pub(super) fn add(&self, begun: usize, act: Act) {
         let ended = self.now();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(Call { begun, ended, act });
@@ -97,7 +97,7 @@ impl History {
     }
 }
 
-/// Looks for an order of the calls that are not done which explains what they saw, by trying all.
+/// Looks for an order of the calls not yet done that explains what they saw, by trying all orders.
 fn explain(calls: &[Call], done: u64, rows: Rows, tried: &mut HashSet<(u64, Rows)>) -> bool {
     let left = || calls.iter().enumerate().filter(|(index, _)| done & (1 << index) == 0);
     let Some(first_end) = left().map(|(_, call)| call.ended).min() else { return true };

@@ -1,13 +1,13 @@
 //! The rules of this module under a schedule explorer: clients, reshapes and a close run on
-//! stand-ins for the shards and on the real [`PartitionState`](super::PartitionState), under many schedules, and
-//! what the clients saw must be explained by one order.
+//! stand-ins for the shards and on the real [`PartitionState`](super::PartitionState), under many
+//! schedules, and one order must explain what the clients saw.
 //!
 //! `CONTRIBUTING.md` has the command. A failure prints its seed and its schedule; the environment
 //! variable `SHUTTLE_RANDOM_SEED` runs that seed again.
 //!
 //! What it does not show: the explorer's atomics are sequentially consistent, whatever `Ordering`
-//! they are given. Where the code relies on more than one order of the same thread, a client does
-//! what a processor might do (`site.rs`, the early look at `tracked`).
+//! they are passed. Where the code relies on more than the order of one thread, a client does what
+//! a processor might do (`site.rs`, the early look at `tracked`).
 
 #![allow(
     clippy::expect_used,
@@ -41,8 +41,8 @@ const MIDDLE: Key = b'm';
 const QUARTER: Key = b'f';
 const END: Key = b'z';
 
-/// Which rule an execution breaks: what a test does to show that the rule is needed, and that the
-/// model sees it.
+/// The rule that an execution breaks: tests break one to show that it is needed, and that the model
+/// notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Broken {
     Nothing,
@@ -77,7 +77,7 @@ struct Store {
     /// Stands for the atomic pointer.
     view: Mutex<Arc<View>>,
     gate: RwLock<()>,
-    /// Excludes other changes of the view; whether it was closed.
+    /// Excludes other changes of the view; true once it was closed.
     changing: Mutex<bool>,
     history: History,
     names: AtomicU32,
@@ -86,8 +86,8 @@ struct Store {
 }
 
 impl Store {
-    /// The name of the first partition is greater than that of the second, as it may be where
-    /// partitions were split.
+    /// Creates it. The name of the first partition is greater than that of the second, as can
+    /// happen after splits.
     fn new(broken: Broken) -> Self {
         let first = Partition::new(1, 0, 0, MIDDLE);
         let second = Partition::new(0, 1, MIDDLE, END);
@@ -119,13 +119,13 @@ impl Store {
         self.names.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A value that no other put has; those of additions are smaller.
+    /// Returns a value that no other put has; those of additions are smaller.
     fn value(&self) -> u64 {
         u64::from(self.values.fetch_add(1, Ordering::Relaxed)) * 100
     }
 }
 
-/// What runs side by side in one execution.
+/// What runs concurrently in one execution.
 #[derive(Clone, Copy)]
 struct Scenario {
     clients: &'static [&'static [Call]],
@@ -150,7 +150,7 @@ impl Scenario {
         Self { broken, ..self }
     }
 
-    /// One execution; panics if it shows what must not be.
+    /// Runs one execution; panics if it shows what must not happen.
     fn run(self) {
         let store = Arc::new(Store::new(self.broken));
         let begin = |run: Box<dyn FnOnce(&Store) + Send>| {
@@ -160,7 +160,7 @@ impl Scenario {
         let mut tasks = Vec::new();
         for calls in self.clients {
             tasks.push(begin(Box::new(|store| {
-                // Who finds the keyspace closed ends.
+                // A client that finds the keyspace closed ends.
                 let _ended = calls.iter().try_for_each(|call| store.call(*call));
             })));
         }

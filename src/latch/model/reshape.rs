@@ -1,4 +1,4 @@
-//! What a reshape does: the sequence of src/reshape/, around the real states of partitions.
+//! The steps of a reshape: the sequence of src/reshape/, around the real states of partitions.
 
 use super::super::{Changes, DirtySet, Ordering, PartitionState, PartitionStatus, Seal, hand_over};
 use super::client::rows_of;
@@ -6,7 +6,7 @@ use super::engine::{Cut, Key, Partition, Rows, View, Writes};
 use super::{Broken, Store};
 use std::sync::Arc;
 
-/// A change of the partitions; the numbers are places in the view.
+/// A change of the partitions; the numbers are positions in the view.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Move(usize),
@@ -79,7 +79,8 @@ impl Store {
         }
     }
 
-    /// Copies what was written, until it is little. Clients are few: they write ever less.
+    /// Copies what was written, until little is left. Clients are few: each round finds fewer
+    /// writes.
     fn rounds(&self, sides: &Sides, dirty: &DirtySet) {
         dirty.set_bound(1);
         loop {
@@ -99,7 +100,7 @@ impl Store {
             let keys = changes.keys.iter().filter_map(|key| key.first().copied());
             let mut keys: Vec<Key> =
                 keys.filter(|key| source.has(*key) && target.has(*key)).collect();
-            // The order of a set is chance, and a schedule that failed must do so again.
+            // The order of a set is random, and a schedule that failed must fail again.
             keys.sort_unstable();
             let read = |key: Key| (target.name, key, self.shard(source).get(source.name, key));
             let writes: Writes = keys.into_iter().map(read).collect();
@@ -107,8 +108,8 @@ impl Store {
         }
     }
 
-    /// After the deletion of a range, which is always one of all keys: what the targets have goes,
-    /// what the sources have now comes.
+    /// After the deletion of a range, which always covers all keys: removes what the targets have,
+    /// and copies what the sources have now.
     fn copy_anew(&self, sides: &Sides) {
         for target in &sides.targets {
             let keys = self.shard(target).snapshot().rows(target.name).into_keys();
@@ -125,7 +126,7 @@ impl Store {
         self.shard(target).write(&writes);
     }
 
-    /// Both sides are equal, apart from what is still to be copied, which it gives.
+    /// Checks that both sides are equal, apart from what is still to be copied, which it returns.
     fn compare(&self, sides: &Sides, dirty: &DirtySet) -> Changes {
         let seals = (self.broken != Broken::CompareUnsealed).then(|| self.seal(sides));
         let cuts = self.cuts();
@@ -139,14 +140,14 @@ impl Store {
             let waits = |key: &Key| pending.keys.iter().any(|waiting| **waiting == [*key]);
             side.iter().flat_map(rows).filter(|(key, _)| !waits(key)).collect()
         };
-        // A range is of everything: nothing is left to be compared.
+        // A range covers everything: nothing is left to compare.
         if pending.ranges.is_empty() {
             assert_eq!(rows(&sides.sources), rows(&sides.targets), "the copy differs");
         }
         pending
     }
 
-    /// In the order of their names, as batches take them; or not.
+    /// Seals in the order of names, as batches take latches; or not, if that rule is broken.
     pub(super) fn seal<'a>(&self, sides: &'a Sides) -> Vec<Seal<'a>> {
         let mut sources: Vec<_> = sides.sources.iter().collect();
         if self.broken != Broken::SealInKeyOrder {
@@ -155,7 +156,7 @@ impl Store {
         sources.into_iter().filter_map(|source| source.state.seal(None)).collect()
     }
 
-    /// Whether it was committed: not after a close.
+    /// Commits. Returns false, having committed nothing, after a close.
     fn commit(&self, sides: &Sides, dirty: &DirtySet) -> bool {
         let changing = self.changing.lock();
         if *changing {
@@ -172,7 +173,7 @@ impl Store {
     pub(super) fn view_with(&self, sides: &Sides) -> View {
         let mut view = View::clone(&self.view());
         let first = |partition: &Arc<Partition>| Arc::ptr_eq(partition, &sides.sources[0]);
-        let at = view.0.iter().position(first).expect("nobody else reshapes it");
+        let at = view.0.iter().position(first).expect("no other task reshapes it");
         view.0.splice(at..at + sides.sources.len(), sides.targets.iter().cloned());
         view
     }
@@ -214,7 +215,7 @@ impl Store {
         drop(seals);
     }
 
-    /// Ends all writes, like the drop of a keyspace. Gives what is there at the end.
+    /// Ends all writes, like the drop of a keyspace. Returns what is there at the end.
     pub(super) fn close(&self) -> Rows {
         let mut changing = self.changing.lock();
         *changing = true;
@@ -231,7 +232,7 @@ impl Store {
 }
 
 impl Sides {
-    /// Each source with each target: most have no key in common.
+    /// Pairs each source with each target: most pairs have no key in common.
     fn pairs(&self) -> impl Iterator<Item = (&Arc<Partition>, &Arc<Partition>)> {
         self.sources
             .iter()

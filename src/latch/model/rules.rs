@@ -7,12 +7,12 @@ use super::{Broken, Scenario};
 use shuttle::scheduler::PctScheduler;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The rarest failures came about once in 500 schedules of three changes, or else of five.
+/// The rarest failures appeared about once in 500 schedules, of three changes or of five.
 const ROUNDS: u64 = 20;
 const SCHEDULES: usize = 1_000;
 
-/// Breaks a rule, and wants a failure that is told in one of some ways. The same schedules every
-/// time, so that no chance decides whether this passes.
+/// Breaks a rule, and expects a failure whose message contains one of `told`. The schedules are the
+/// same every time, so that passing does not depend on chance.
 #[track_caller]
 fn caught(scenario: Scenario, broken: Broken, told: &[&str]) {
     let scenario = scenario.broken(broken);
@@ -30,7 +30,7 @@ fn caught(scenario: Scenario, broken: Broken, told: &[&str]) {
     assert!(told.iter().any(|told| text.contains(told)), "it failed in another way: {text}");
 }
 
-/// A key's history that no order explains.
+/// No order explains the history of a key.
 const ORDER: &str = "is not linearizable";
 const COPY: &str = "the copy differs";
 

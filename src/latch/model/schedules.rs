@@ -1,4 +1,4 @@
-//! The rules as they are, under many schedules.
+//! The rules unbroken, under many schedules.
 
 use super::client::Call::{Add, Batch, Clear, Delete, Get, Put, Snapshot};
 use super::reshape::Step::{self, Abort, Merge, Move, Split};
@@ -6,11 +6,11 @@ use super::{MIDDLE, QUARTER, Scenario};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
 use shuttle::{Config, MaxSteps, Runner};
 
-/// How many schedules of each scenario by each scheduler; other numbers by the environment
-/// variable `ANNULUS_SCHEDULES`.
+/// How many schedules of each scenario each scheduler runs; the environment variable
+/// `ANNULUS_SCHEDULES` sets another number.
 const SCHEDULES: usize = 200;
 
-/// Runs something as often as the scheduler likes. Gives how often that was.
+/// Runs something as often as the scheduler wants. Returns how often that was.
 pub(super) fn explore(
     scheduler: impl Scheduler + 'static,
     run: impl Fn() + Send + Sync + 'static,
@@ -23,8 +23,8 @@ pub(super) fn explore(
     Runner::new(scheduler, config).run(run)
 }
 
-/// Runs a scenario under each scheduler. Few changes of the running thread at places that matter
-/// find the most: all rules of `rules.rs` by three to five of them.
+/// Runs a scenario under each scheduler. A few changes of the running thread at places that matter
+/// find the most: three to five of them find all that `rules.rs` breaks.
 fn hold(scenario: Scenario) {
     let asked = |name| Some(std::env::var(name).ok()?.parse().expect("a number"));
     let count = asked("ANNULUS_SCHEDULES").map_or(SCHEDULES, |count: u64| count as usize);
@@ -38,7 +38,7 @@ fn hold(scenario: Scenario) {
     }
 }
 
-/// There and back again; in two and in one again; in one and in two again.
+/// There and back again; into two and one again; into one and two again.
 const PLANS: [&[&[Step]]; 3] =
     [&[&[Move(0), Move(0)]], &[&[Split(0, QUARTER), Merge(0)]], &[&[Merge(0), Split(0, MIDDLE)]]];
 

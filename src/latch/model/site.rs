@@ -1,4 +1,4 @@
-//! Writes on the model's stand-ins, by the protocol that the store's go by.
+//! Writes on the model's stand-ins, by the protocol that the store's writes follow.
 
 use super::super::sync::Ordering;
 use super::super::{
@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// A write of one key or of several, on its way in.
+/// A write of one key or of several, not yet routed.
 pub(super) struct ModelWrite<'a> {
     pub(super) store: &'a Store,
     pub(super) writes: &'a [(Key, Option<u64>)],
-    /// Deletes a range, which has all keys.
+    /// Deletes a range, which contains all keys.
     pub(super) range: bool,
     /// Owns its stripes.
     pub(super) own: bool,
@@ -71,20 +71,20 @@ impl RoutedWrites<'_> {
         self.stripes.values().map(|(partition, _)| partition)
     }
 
-    /// What a key holds.
+    /// Returns the value of a key.
     pub(super) fn get(&self, key: Key) -> Option<u64> {
         let partition = self.view.route(key);
         self.write.store.shard(partition).get(partition.name, key)
     }
 
-    /// Writes another value than was said when the write came in.
+    /// Writes a value other than the one passed when the write entered.
     pub(super) fn put(&self, key: Key, value: u64) {
         let partition = self.view.route(key);
         self.write.store.shard(partition).write(&vec![(partition.name, key, Some(value))]);
         Store::check_sources(partition);
     }
 
-    /// The engines' part.
+    /// Applies the writes to the engines.
     pub(super) fn apply(&self) {
         for (shard, part) in &self.parts {
             self.write.store.shards[*shard].write(part);
@@ -92,9 +92,9 @@ impl RoutedWrites<'_> {
         self.partitions().for_each(|partition| Store::check_sources(partition));
     }
 
-    /// The same, by a processor that looks whether the partition is tracked before its write is seen
-    /// by others: no lock keeps it from that but the stripe. The explorer's memory does not do that
-    /// by itself, so this writer does.
+    /// The same, by a processor that looks whether the partition is tracked before its write is
+    /// visible to others: no lock but the stripe keeps it from that. The explorer's memory does not
+    /// do that by itself, so this writer does.
     pub(super) fn look_and_apply(&self) {
         let tracked = |partition: &Arc<Partition>| partition.state.tracked.load(Ordering::Acquire);
         self.looked.set(Some(self.partitions().any(tracked)));
@@ -169,7 +169,7 @@ impl Current for InView<'_> {
 }
 
 impl Store {
-    /// Whether a partition is current. Where one is superseded, there must be another view.
+    /// Returns true if a partition is current. Where one is superseded, there must be another view.
     pub(super) fn is_current(
         &self,
         view: &Arc<View>,
@@ -185,9 +185,9 @@ impl Store {
         }
     }
 
-    /// The rule of `hand_over`: where writes are acknowledged, no source passes for current. It is
-    /// asked for by itself, since reads of single keys do not show it: as long as a source stays as
-    /// it was, they are linearizable at the moment of their view.
+    /// Checks the rule of `hand_over`: where writes are acknowledged, no source passes for current.
+    /// It is checked separately, since reads of single keys do not show it: as long as a source
+    /// stays as it was, they are linearizable at the moment of their view.
     pub(super) fn check_sources(partition: &Partition) {
         let current = |source: &Arc<Partition>| source.state.status() == PartitionStatus::Current;
         assert!(!partition.replaces.iter().any(current), "written while a source was current");
