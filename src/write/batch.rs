@@ -21,7 +21,7 @@ const BATCH_BYTES_MAX: usize = 3 << 30;
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
 ///
-/// A batch that concerns one shard is one write; one over several shards writes a record besides.
+/// A batch that concerns one shard is one write; one over several shards writes a record as well.
 /// To load much data whose rows need not appear together, make a batch for each shard:
 /// [`Keyspace::placement`](crate::Keyspace::placement) tells the owner of a key.
 ///
@@ -65,19 +65,19 @@ pub(crate) enum Write {
 }
 
 impl Batch {
-    /// An empty batch.
+    /// Creates an empty batch.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many operations it holds.
+    /// Returns the number of operations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// Whether it holds no operation.
+    /// Returns true if the batch holds no operation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
@@ -141,7 +141,7 @@ impl Write {
     }
 }
 
-/// A batch on its way in.
+/// A batch that is not yet routed.
 struct BatchWrite<'a, V> {
     catalog: &'a Catalog,
     views: &'a V,
@@ -173,7 +173,7 @@ impl<V: Views> Site for BatchWrite<'_, V> {
 }
 
 impl Writer<'_> {
-    /// Commits a batch. The protocol for several shards is argued in `redo.rs`.
+    /// Commits a batch. `redo.rs` argues the protocol for several shards.
     pub(crate) fn commit(
         &self,
         views: &impl Views,
@@ -189,7 +189,7 @@ impl Writer<'_> {
             Ok(ticket.write(|| self.write_parts(&batch.ops, routes, parts, durability)))
         });
         let written = written.and_then(|written| written);
-        // Where it was refused, it was for a shard, perhaps, that can be synced by now.
+        // If the batch was refused, then perhaps because of a shard that can be synced by now.
         self.redo.settle_if_due(self.catalog);
         finish(written?, || record(self.sampler, &batch.ops))
     }

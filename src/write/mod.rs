@@ -1,5 +1,5 @@
-//! How keys and batches are written: by the protocol of `latch::enter`, to the engines of shards; a
-//! batch is made one over several of them.
+//! Writes of keys and batches: by the protocol of `latch::enter`, to the engines of shards; a batch
+//! over several of them is made atomic.
 
 mod batch;
 mod redo;
@@ -26,8 +26,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) sampler: &'a Sampler,
 }
 
-/// Ends a write that holds nothing any more: it is sampled, and waits if a reshape must keep up with
-/// its writers.
+/// Ends a write that holds nothing any more: it is sampled, and the writer sleeps if a reshape has
+/// to keep up with it.
 #[inline]
 fn finish<T>(written: Written<T>, sample: impl FnOnce()) -> T {
     sample();

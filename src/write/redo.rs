@@ -8,41 +8,43 @@
 //! | – | nothing | nothing happened |
 //! | 1. the redo record, in the metadata | the record | applies every part |
 //! | 2. each shard's part, with a marker, in one atomic write | the record, some parts with markers | applies the parts that have no marker |
-//! | 3. the caller is told | the record, all parts | finds all markers, applies nothing |
-//! | 4. settling: the shards that the batch concerns are synced | the same | the same |
-//! | 5. settling: the record goes, synced and flushed | markers | nothing |
-//! | 6. settling: the markers go | nothing, or some markers | removes the markers |
+//! | 3. the call returns | the record, all parts | finds all markers, applies nothing |
+//! | 4. settling: the shards of the batch are synced | the same | the same |
+//! | 5. settling: the record is removed, synced and flushed | markers | nothing |
+//! | 6. settling: the markers are removed | nothing, or some markers | removes the markers |
 //!
-//! Batches are settled each by itself, many at a time (`settle.rs`): one whose shard cannot be
-//! synced keeps its record and its markers, and those with higher numbers may be settled before it.
+//! Each batch is settled independently, many at a time (`settle.rs`): one whose shard cannot be
+//! synced keeps its record and its markers, and batches with higher numbers may be settled before
+//! it.
 //!
 //! Why a replay never overwrites a later write: what survives of a shard is a prefix of what was
 //! written to it. If a write that came after the part survived, the part and its marker did too,
-//! and the replay skips it. If the marker is missing, everything after it is missing as well.
-//! A marker goes only after its record is gone for good (5 before 6), and a record goes only
-//! after all parts of its batch are on disk (4 before 5). That a later batch is settled earlier
-//! changes nothing: where both have a part on one shard, the sync of the later one's part was a
-//! sync of the earlier one's, and its marker with it.
+//! and the replay skips it. If the marker is missing, everything after it is missing as well. A
+//! marker is removed only after its record is gone for good (5 before 6), and a record only after
+//! all parts of its batch are on disk (4 before 5). That a later batch is settled earlier changes
+//! nothing: where both have a part on one shard, the sync of the later one's part also synced the
+//! earlier one's, and its marker with it.
 //!
 //! Why a replay ends with the same value where two batches wrote one key: batches own their keys'
-//! stripes from the number to the last part, so numbers and parts have one order.
+//! stripes from taking the number until the last part is written, so numbers and parts have one
+//! order.
 //!
-//! Durability. `Synced` syncs the record before it answers, and only that: one sync, however many
-//! shards. `Buffered` syncs nothing: after a crash of the process the batch is whole; a power cut
-//! may lose the record and some of the parts, and so cut the batch.
+//! Durability. `Synced` syncs the record before the call returns, and only that: one sync, however
+//! many shards. `Buffered` syncs nothing: after a crash of the process the batch is whole; a power
+//! cut may lose the record and some of the parts, and so tear the batch.
 //!
-//! Reshapes. A part's marker is on the shard that owned its partition when it was written; a
-//! replay looks for it on the present owner. So the commit of a reshape leaves a *fence* with each
-//! target: the number that the next batch will get. Batches with lower numbers that concern the
-//! target were complete when its sources were sealed, since they own stripes until then, and
-//! what they wrote was synced on the target before the commit; a replay leaves it alone. No fence is
-//! needed if no batch is unsettled. A fence goes with its partition, or when all batches below its
-//! number are settled; and all of them when an opening has replayed everything, because numbers
-//! may then begin at 1 again.
+//! Reshapes. A part's marker is on the shard that owned its partition when it was written; a replay
+//! looks for it on the present owner. So the commit of a reshape leaves a *fence* with each target:
+//! the number that the next batch will get. Batches with lower numbers that concern the target were
+//! complete when its sources were sealed, since they own stripes until then, and what they wrote
+//! was synced on the target before the commit; a replay skips them there. No fence is needed if
+//! every batch is settled. A fence is removed with its partition, or when all batches below its
+//! number are settled; and all fences when an opening has replayed everything, because numbers may
+//! then begin at 1 again.
 //!
 //! An error from step 1 on leaves the batch in doubt: the record may be on disk. The store then
-//! refuses writes, since a write after a lost part would be overwritten by the replay; opening it
-//! anew completes the batch.
+//! refuses writes, since the replay would overwrite a write that follows a lost part; opening the
+//! store again completes the batch.
 
 use super::batch::Op;
 use super::routed::{Part, RoutedBatch, Views};
@@ -67,7 +69,7 @@ const FENCE_PREFIX: &[u8] = b"fence/";
 /// The first key after all fences.
 const FENCE_END: &[u8] = b"fence0";
 
-/// What a replay needs: the operations, to be routed again.
+/// What a replay needs: the operations, which it routes again.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RedoRecord<'a> {
     ops: Cow<'a, [Op]>,
@@ -79,7 +81,7 @@ impl<'a> RedoRecord<'a> {
     }
 }
 
-/// The numbers of batches over several shards, and what is left to be settled.
+/// The numbers of batches over several shards, and what remains to be settled.
 #[derive(Default)]
 pub(crate) struct Redo {
     pub(crate) state: Mutex<State>,
@@ -100,11 +102,11 @@ impl Redo {
         let number = self.state.lock().begin(&shards)?;
         let done = write_steps(catalog, number, &record, parts, durability);
         if let Err(error) = done {
-            // The number stays among the running ones, so settling never passes it.
+            // The number stays among the running ones, so no settling goes past it.
             catalog.mark_in_doubt(&error);
             return Err(Error::new(
                 ErrorKind::InDoubt,
-                format!("batch {number} may be half applied; open the store anew to complete it ({error})"),
+                format!("batch {number} may be half applied; open the store again to complete it ({error})"),
             )
             .with_source(error));
         }
@@ -112,8 +114,8 @@ impl Redo {
         Ok(())
     }
 
-    /// Adds to the commit of a reshape, whose sources are sealed, that batches up to now have
-    /// reached this target: see the module's documentation.
+    /// Adds to the commit of a reshape, whose sources are sealed, that this target has all batches
+    /// so far: see the module's documentation.
     pub(crate) fn add_fence(
         &self,
         commit: &mut EngineBatch,
@@ -125,7 +127,7 @@ impl Redo {
         }
     }
 
-    /// Removes the fence of a partition that is no more.
+    /// Removes the fence of a partition that no longer exists.
     pub(crate) fn forget_fence(
         commit: &mut EngineBatch,
         metadata: &ShardEngine,
@@ -134,7 +136,7 @@ impl Redo {
         commit.delete(metadata.bookkeeping(), &fence_key(gone));
     }
 
-    /// Completes what a crash interrupted. Runs before anybody else can write.
+    /// Completes what a crash interrupted. Runs before anyone else can write.
     pub(crate) fn replay(&self, catalog: &Catalog, views: &impl Views) -> Result<usize> {
         let records = catalog.metadata.records(RECORD_PREFIX, parse_number)?;
         let fences = read_fences(&catalog.metadata)?;
@@ -191,7 +193,7 @@ fn mark(part: &mut Part, number: u64) {
     }
 }
 
-/// Steps 4 to 6 for all batches below a number, by the opening.
+/// Steps 4 to 6 for all batches below a number, at the opening.
 fn settle_below(
     metadata: &ShardEngine,
     shards: &BTreeMap<ShardId, Arc<ShardEngine>>,
@@ -205,7 +207,7 @@ fn settle_below(
     let mut records = EngineBatch::default();
     records.delete_range(metadata.bookkeeping(), &record_key(0), &record_key(below));
     metadata.write(records, Durability::Synced)?;
-    // Into a file, as every commit: a record that came back because the log was damaged would be
+    // Into a file, like every commit: a record that came back because the log was damaged would be
     // applied over later writes once its markers are gone.
     metadata.flush()?;
     for shard in shards.values() {
@@ -230,7 +232,7 @@ fn replay_one(
     Ok(())
 }
 
-/// The parts of a batch whose markers are not there.
+/// Returns the parts of a batch whose markers are missing.
 fn missing_parts(
     views: &impl Views,
     fences: &BTreeMap<PartitionName, u64>,
@@ -251,7 +253,7 @@ fn missing_parts(
     Ok(missing)
 }
 
-/// How many batches a replay would complete, in a store that is opened read-only.
+/// Returns how many batches a replay would complete, in a store that is opened read-only.
 pub(crate) fn count_unfinished(catalog: &Catalog, views: &impl Views) -> Result<usize> {
     let fences = read_fences(&catalog.metadata)?;
     let mut unfinished = 0;

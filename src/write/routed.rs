@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the views of a batch's keyspaces come from. `None` for one that was dropped.
+/// The source of the views of a batch's keyspaces: `None` for one that was dropped.
 pub(crate) trait Views {
     fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>>;
 }
@@ -46,7 +46,8 @@ pub(crate) struct RoutedBatch<'a> {
 struct Stripes {
     partition: Arc<OpenPartition>,
     set: StripeSet,
-    /// A delete without an end looks for the greatest key first: nobody may write meanwhile.
+    /// A delete without an end looks for the greatest key first: no thread may write until it is
+    /// done.
     own: bool,
 }
 
@@ -58,8 +59,8 @@ impl Stripes {
 }
 
 impl<'a> RoutedBatch<'a> {
-    /// Routes operations; those on a keyspace that is gone are left out if `skip_gone`, and are
-    /// an error otherwise.
+    /// Routes operations. Those on a dropped keyspace are left out if `skip_gone`, and are an error
+    /// otherwise.
     pub(crate) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
         let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };
         let mut last: Option<(KeyspaceId, Arc<View>)> = None;
@@ -108,14 +109,14 @@ impl<'a> RoutedBatch<'a> {
         Ok(())
     }
 
-    /// Leaves out the writes to some partitions.
+    /// Leaves out the writes to certain partitions.
     pub(crate) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
         for writes in self.writes.values_mut() {
             writes.retain(|routed| !partition(routed.partition.name));
         }
     }
 
-    /// Whether it concerns several shards.
+    /// Returns true if the batch concerns several shards.
     pub(crate) fn is_distributed(&self) -> bool {
         self.writes.len() > 1
     }
@@ -124,8 +125,8 @@ impl<'a> RoutedBatch<'a> {
         self.writes.keys().copied()
     }
 
-    /// The part of one shard in the engine's form. Reads the ends of open ranges, so the stripes
-    /// of their partitions must be owned.
+    /// Returns the part of one shard in the engine's form. Reads the ends of open ranges, so the
+    /// caller must own the stripes of their partitions.
     pub(crate) fn part(&self, shard: ShardId) -> Result<Part> {
         let mut part = Part { shard: None, batch: EngineBatch::default() };
         let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
@@ -190,8 +191,9 @@ impl Routed for RoutedBatch<'_> {
     }
 }
 
-/// The exclusive end of a range to delete. RocksDB needs one; a range without an end reaches to
-/// the greatest key that is there, or that the same batch has put. `None`: nothing to delete.
+/// Returns the exclusive end of a range to delete. RocksDB needs one; a range without an end
+/// reaches to the greatest key that is there, or that the same batch has put. `None`: nothing to
+/// delete.
 fn range_end(
     partition: &OpenPartition,
     start: &[u8],

@@ -1,10 +1,11 @@
 //! Settling: steps 4 to 6 of the protocol of batches over several shards, which `redo.rs` argues.
 //!
 //! A batch is settled as soon as the shards that *it* concerns are synced, whatever its number. A
-//! shard that cannot be synced therefore holds up its own batches and no others. They are bounded:
-//! as long as its last sync failed, further batches that concern it are refused before anything of
-//! them is written. It is tried again after a rest that grows with each failure, by whichever batch
-//! comes next, so that healthy batches do not pay a failing sync each.
+//! shard that cannot be synced therefore holds up its own batches and no others. Their number is
+//! bounded: as long as the shard's last sync failed, further batches that concern it are refused
+//! before anything of them is written. The sync is tried again after a rest that grows with each
+//! failure, by the next batch that comes along, so that healthy batches do not each pay for a
+//! failing sync.
 
 use super::redo::{Redo, fence_key, read_fences, record_key};
 use crate::catalog::Catalog;
@@ -18,15 +19,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Settling waits for this many batches, or this many bytes of records: its syncs are shared by
-/// all of them, and the opening after a crash has at most so much to look at.
+/// Settling waits for this many batches, or this many bytes of records: all of them share its
+/// syncs, and the opening after a crash has no more than this to look at.
 const SETTLE_RECORDS: usize = 4096;
 const SETTLE_BYTES: usize = 16 << 20;
-/// Or for this many fences, which it removes.
+/// Or for this many fences, which it then removes.
 const SETTLE_FENCES: usize = 256;
 
-/// A shard that could not be synced is left alone for at most this long after the first failure,
-/// twice as long after each further one, and never longer than the second.
+/// A shard that could not be synced rests for at most this long after the first failure, up to
+/// twice as long after each further one, and never longer than `REST_MAX`.
 const REST_MIN: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(60);
 
@@ -59,14 +60,14 @@ pub(crate) struct State {
     bytes: usize,
     /// Batches of shards that rest.
     held_up: Vec<Whole>,
-    /// The lowest of those that are being settled just now.
+    /// The lowest number among the batches that are being settled.
     lowest_in_work: Option<u64>,
     sick: BTreeMap<ShardId, Sick>,
     /// About how many fences are on disk.
     fences: usize,
 }
 
-/// What one settling is about.
+/// The batches and shards of one settling.
 struct Work {
     batches: Vec<Whole>,
     shards: BTreeSet<ShardId>,
@@ -81,7 +82,7 @@ impl State {
     ///
     /// # Errors
     ///
-    /// Those of a shard that could not be synced; the batch is to be refused.
+    /// Those of a shard that could not be synced; the batch must be refused.
     pub(crate) fn begin(&mut self, shards: &[ShardId]) -> Result<u64> {
         if let Some((id, sick)) = shards.iter().find_map(|id| self.sick.get_key_value(id)) {
             return Err(sick.refusal(*id));
@@ -92,7 +93,7 @@ impl State {
         Ok(number)
     }
 
-    /// All parts of a batch are written.
+    /// Notes that all parts of a batch are written.
     pub(crate) fn end(&mut self, batch: Whole) {
         self.running.remove(&batch.number);
         self.add(batch);
@@ -110,15 +111,15 @@ impl State {
             || self.sick.values().any(|sick| sick.rests_until <= Instant::now())
     }
 
-    /// All batches below this number are settled.
+    /// Returns the number below which all batches are settled.
     fn settled_below(&self) -> u64 {
         let unsettled = self.whole.iter().chain(&self.held_up).map(|batch| batch.number);
         let others = [self.running.first().copied(), self.lowest_in_work];
         unsettled.chain(others.into_iter().flatten()).min().unwrap_or(self.next)
     }
 
-    /// The fence for the target of a reshape, whose sources are sealed; none if there is no record
-    /// that a replay could apply.
+    /// Returns the fence for the target of a reshape, whose sources are sealed, or `None` if there
+    /// is no record that a replay could apply.
     pub(crate) fn fence(&mut self) -> Option<u64> {
         (self.settled_below() < self.next).then(|| {
             self.fences += 1;
@@ -126,7 +127,7 @@ impl State {
         })
     }
 
-    /// Takes out what can be settled now: without the batches of shards that rest.
+    /// Takes out what can be settled now, without the batches of shards that rest.
     fn take(&mut self, now: Instant) -> Work {
         let mut batches = std::mem::take(&mut self.held_up);
         batches.append(&mut self.whole);
@@ -167,7 +168,7 @@ impl State {
         self.sick.insert(id, Sick { failures, rests_until: Instant::now() + rest(failures), why });
     }
 
-    /// Lets every shard be tried again now.
+    /// Allows every shard to be tried again now.
     fn end_rests(&mut self) {
         let now = Instant::now();
         self.sick.values_mut().for_each(|sick| sick.rests_until = now);
@@ -192,8 +193,8 @@ impl Sick {
     }
 }
 
-/// How long a shard is left alone: a random part of a time that doubles with each failure, so that
-/// stores on one disk do not try it in step.
+/// Returns how long a shard rests: a random part of a time that doubles with each failure, so that
+/// stores on one disk do not retry in step.
 fn rest(failures: u32) -> Duration {
     let most = REST_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(REST_MAX);
     let random = std::hash::RandomState::new().hash_one(failures);
@@ -201,8 +202,8 @@ fn rest(failures: u32) -> Duration {
 }
 
 impl Redo {
-    /// Settles when enough has gathered, or a shard is to be tried again, unless another thread is
-    /// at it. A failure is not the caller's, whose batch is whole: it is logged.
+    /// Settles when enough has accumulated, or a shard is to be tried again, unless another thread
+    /// is already doing it. A failure is logged; it is not the caller's, whose batch is whole.
     pub(crate) fn settle_if_due(&self, catalog: &Catalog) {
         if self.state.lock().is_due()
             && let Some(_settling) = self.settling.try_lock()
@@ -212,11 +213,11 @@ impl Redo {
         }
     }
 
-    /// Steps 4 to 6 for every batch that is whole, of shards that rest, too.
+    /// Steps 4 to 6 for every batch that is whole, including those of shards that rest.
     ///
     /// # Errors
     ///
-    /// Of a shard that cannot be synced. The batches of others are settled.
+    /// Those of a shard that cannot be synced. The batches of others are settled.
     pub(crate) fn settle(&self, catalog: &Catalog) -> Result<()> {
         let _settling = self.settling.lock();
         self.state.lock().end_rests();
@@ -228,7 +229,7 @@ impl Redo {
         let Work { batches, shards } = self.state.lock().take(Instant::now());
         let open = catalog.shards();
         // A shard that has left the store has no part of any batch any more: its partitions were
-        // handed over, and there the batches were synced before the commit.
+        // handed over, and the batches were synced there before the commit.
         let skip = crate::os::failpoint::skip("settle-sync");
         let sync = |id| match open.get(&id) {
             Some(shard) if !skip => (id, shard.sync()),
@@ -239,13 +240,13 @@ impl Redo {
             let mut state = self.state.lock();
             let settled = state.note_syncs(batches, synced);
             let below = state.settled_below();
-            // Until their records are gone, a fence must not take them for settled.
+            // Until their records are gone, `fence` must not count them as settled.
             state.lowest_in_work = settled.iter().map(|batch| batch.number).min();
             (settled, below)
         };
         crate::os::failpoint::hit("settle-after-sync");
         if crate::os::failpoint::skip("settle-order") {
-            // Steps 5 and 6 swapped, and markers gone for good.
+            // Steps 5 and 6 swapped, and the markers gone for good.
             remove_markers(&open, &settled);
             open.values().try_for_each(|shard| shard.sync())?;
         }
@@ -264,8 +265,8 @@ impl Redo {
         Ok(())
     }
 
-    /// Step 5, and the fences below the lowest number that is not settled: no record is left to
-    /// which they matter. One that is being committed just now is left to the next settling.
+    /// Step 5, and the fences below the lowest number that is not settled: no record that they
+    /// protect is left. A fence that is just being committed is left to the next settling.
     fn remove_records(&self, catalog: &Catalog, settled: &[Whole], below: u64) -> Result<()> {
         if settled.is_empty() {
             return Ok(());
@@ -290,14 +291,14 @@ impl Redo {
         if crate::os::failpoint::skip("settle-records") {
             return Ok(());
         }
-        // Into a file, as every commit: a record that came back because the log was damaged would be
-        // applied over later writes once its markers are gone.
+        // Into a file, like every commit: a record that came back because the log was damaged would
+        // be applied over later writes once its markers are gone.
         metadata.flush()
     }
 }
 
-/// Step 6. A marker without a record does no harm: where it cannot be removed, the next opening
-/// removes it. Returns the shards that refuse to be written.
+/// Step 6. A marker without a record does no harm: one that cannot be removed is removed by the
+/// next opening. Returns the shards that refuse to be written.
 fn remove_markers(
     open: &BTreeMap<ShardId, Arc<ShardEngine>>,
     settled: &[Whole],
@@ -316,7 +317,7 @@ fn remove_markers(
     concerned.into_iter().filter_map(remove).collect()
 }
 
-/// The numbers of batches as intervals, without any number between that is not among them.
+/// Returns the numbers of batches as intervals that contain no other number.
 fn runs(batches: &[Whole]) -> Vec<Range<u64>> {
     let mut numbers: Vec<u64> = batches.iter().map(|batch| batch.number).collect();
     numbers.sort_unstable();

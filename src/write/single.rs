@@ -21,19 +21,20 @@ pub enum Swap {
 }
 
 impl Swap {
-    /// Whether the swap was made.
+    /// Returns true if the swap was made.
     #[must_use]
     pub const fn is_swapped(&self) -> bool {
         matches!(self, Self::Swapped)
     }
 }
 
-/// A write of one key, on its way in.
+/// A write of one key that is not yet routed.
 struct KeyWrite<'a> {
     catalog: &'a Catalog,
     keyspace: &'a KeyspaceState,
     key: &'a [u8],
-    /// A read and a write that must be one step own the stripe; the engine orders other writes.
+    /// True if it reads and writes in one step: it then owns the stripe. The engine orders other
+    /// writes.
     is_step: bool,
 }
 
@@ -132,7 +133,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Writes a key by itself: its new value, or none to delete it.
+    /// Writes a key by itself: its new value, or `None` to delete it.
     #[inline]
     fn write_key(
         &self,
@@ -182,7 +183,8 @@ impl Writer<'_> {
         })?
     }
 
-    /// Writes a key's new value, none to delete it, by the cache of hot keys if there is one.
+    /// Writes a key's new value, `None` to delete it, through the cache of hot keys if there is
+    /// one.
     #[inline]
     fn write_through(
         &self,
@@ -197,7 +199,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Records a write, if it is sampled.
+    /// Records a write if it is sampled.
     #[inline]
     fn record(
         &self,

@@ -4,7 +4,7 @@ fn whole(number: u64, shards: &[u32]) -> Whole {
     Whole { number, bytes: 100, shards: shards.iter().copied().map(ShardId).collect() }
 }
 
-/// A state in which these batches are whole, the others up to the last still running.
+/// Returns a state in which these batches are whole and the others up to `last` are still running.
 fn state(last: u64, batches: impl IntoIterator<Item = Whole>) -> State {
     let mut state = State::beginning_at(1);
     for number in 1..=last {
@@ -26,8 +26,8 @@ fn well(shard: u32) -> (ShardId, Result<()>) {
     (ShardId(shard), Ok(()))
 }
 
-/// The story: the bytes of batches that still ran were taken for settled, and those of the next
-/// settling were too few.
+/// A past bug: the bytes of batches that were still running counted as settled, and those of the
+/// next settling were too few.
 #[test]
 fn the_bytes_that_count_are_those_of_batches_that_can_be_settled() {
     let mut state = state(3, [whole(1, &[0, 1]), whole(3, &[0, 1])]);
@@ -51,7 +51,7 @@ fn a_shard_that_cannot_be_synced_holds_up_its_own_batches_alone() {
     let next = state.begin(&[ShardId(0), ShardId(2)]).unwrap();
     assert_eq!(next, 4, "what is refused takes no number");
 
-    // While it rests nothing of it is tried; then it is, whatever else there is to be done.
+    // While the shard rests none of its batches is tried; then it is, whatever else there is to do.
     let sick = state.sick.get(&ShardId(1)).unwrap();
     let before = sick.rests_until - Duration::from_nanos(1);
     assert!(state.take(before).batches.is_empty());
@@ -112,7 +112,7 @@ mod with_a_sick_shard {
         (store, rows)
     }
 
-    /// A batch that puts a key on each of these shards.
+    /// Returns a batch that puts a key on each of these shards.
     fn batch(rows: &Keyspace, shards: [u32; 2], n: u32) -> Batch {
         let mut batch = Batch::new();
         for shard in shards {
@@ -121,7 +121,8 @@ mod with_a_sick_shard {
         batch
     }
 
-    /// Engine 1 cannot be synced as long as this file is there. It has a byte for each attempt.
+    /// Makes engine 1 impossible to sync as long as this file exists. It has a byte for each
+    /// attempt.
     fn make_sick(directory: &Path) -> PathBuf {
         let file = directory.join("store/shards/1/data/FAIL-sync");
         std::fs::write(&file, "").unwrap();
@@ -132,9 +133,9 @@ mod with_a_sick_shard {
         store.core().catalog.metadata.records(RECORD_PREFIX, parse_number).unwrap().len()
     }
 
-    /// The story: one shard that could not be synced let every settling fail, so that it stayed
-    /// due, and each batch over the healthy shards synced all of them first; no record was ever
-    /// removed.
+    /// A past bug: one shard that could not be synced made every settling fail, so that settling
+    /// stayed due, and each batch over the healthy shards synced all of them first; no record was
+    /// ever removed.
     #[test]
     fn batches_over_healthy_shards_are_settled_and_do_not_wait() {
         let directory = tempfile::tempdir().unwrap();
@@ -152,7 +153,7 @@ mod with_a_sick_shard {
         let attempts = file.metadata().unwrap().len();
         assert!((1..HEALTHY as u64 / 20).contains(&attempts), "{attempts} attempts");
 
-        // What concerns the sick shard is refused before anything of it is written.
+        // A batch that concerns the sick shard is refused before anything of it is written.
         let before = records(&store);
         let error = store.write(batch(&rows, [0, 1], 1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Io);
@@ -166,7 +167,7 @@ mod with_a_sick_shard {
         assert!(rows.get("1/1").unwrap().is_none());
         rows.put("1/alone", "").unwrap();
 
-        // When it is well again, the next batch that is refused finds out.
+        // When the shard is healthy again, the next batch that is refused finds out.
         std::fs::remove_file(file).unwrap();
         while let Err(error) = store.write(batch(&rows, [1, 2], 2)) {
             assert_eq!(error.kind(), ErrorKind::Io, "{error}");
@@ -177,7 +178,7 @@ mod with_a_sick_shard {
     }
 
     /// Goal: batches that were settled out of order leave what a replay needs, and no more. Method:
-    /// a store that is dropped with the records of a sick shard, and opened again.
+    /// a store is dropped with the records of a sick shard, and opened again.
     #[test]
     fn what_is_held_up_is_replayed_and_what_is_settled_is_not() {
         let directory = tempfile::tempdir().unwrap();
@@ -207,8 +208,8 @@ mod with_a_sick_shard {
         }
     }
 
-    /// The story: the close of a store with a sick shard settled nothing, so the next opening
-    /// replayed every batch.
+    /// A past bug: closing a store with a sick shard settled nothing, so the next opening replayed
+    /// every batch.
     #[test]
     fn closing_settles_what_can_be_settled() {
         let directory = tempfile::tempdir().unwrap();
@@ -222,7 +223,7 @@ mod with_a_sick_shard {
         assert_eq!(open(&directory).0.recovery().batches, 1);
     }
 
-    /// The story: each target of a reshape left a fence in the metadata until the next opening,
+    /// A past bug: each target of a reshape left a fence in the metadata until the next opening,
     /// which a store that is never closed does not have.
     #[test]
     fn fences_do_not_gather() {
