@@ -173,8 +173,9 @@ impl Routed for RoutedBatch<'_> {
 
     /// Takes the stripes of all partitions, in lock order.
     ///
-    /// Owned, not shared, by a batch over several shards: batches with a key in common get their
-    /// numbers in the order in which they are applied, so that a replay ends with the same value.
+    /// A batch over several shards owns them instead of sharing them: batches with a key in common
+    /// get their numbers in the order in which they are applied, so that a replay ends with the
+    /// same value.
     fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
         let several = self.is_distributed();
         self.stripes.values().flat_map(|stripes| stripes.take(several)).collect()
