@@ -13,16 +13,16 @@ pub(crate) struct ConcatCursor {
     source: CursorFactory,
     rest: Rest,
     cursor: Option<PartitionCursor>,
-    /// How many partitions were opened so far.
+    /// How many partitions have been opened so far.
     opened: usize,
 }
 
 /// Partitions still to come.
 enum Rest {
     /// Until the second one is opened. Most scans end in the first, and must not pay for holding
-    /// each of the others: threads that scan would wait for one another at their counts.
+    /// each of the others: threads that scan would contend for their reference counts.
     Unopened(Arc<View>, Range<usize>),
-    /// Then only these are held: those that the scan has passed are let go.
+    /// From then on only these are held: those that the scan has passed are released.
     Held(VecDeque<(Arc<OpenPartition>, RowFilter)>),
 }
 
@@ -43,8 +43,8 @@ impl Rest {
         }
     }
 
-    /// Lets go of the view if it is not needed any more: else a scan that rests in a narrow range
-    /// would keep the files of partitions that are moved meanwhile.
+    /// Releases the view if it is not needed any more: otherwise a scan that rests in a narrow
+    /// range would keep the files of partitions that are moved in the meantime.
     fn release(&mut self) {
         if let Self::Unopened(_, indexes) = self
             && Range::is_empty(indexes)
@@ -53,7 +53,7 @@ impl Rest {
         }
     }
 
-    /// Lets go of the view.
+    /// Replaces the view by the partitions that are left.
     fn hold(&mut self) -> Result<()> {
         if let Self::Unopened(view, indexes) = self {
             let partitions: Result<_> = indexes.map(|index| filtered(view, index)).collect();
@@ -64,7 +64,7 @@ impl Rest {
 }
 
 impl ConcatCursor {
-    /// A chain that stands on its first row.
+    /// Creates a chain that stands on its first row.
     pub(crate) fn start(
         source: CursorFactory,
         view: Arc<View>,
@@ -80,7 +80,7 @@ impl ConcatCursor {
         self.cursor.as_ref()?.row()
     }
 
-    /// How many partitions were opened so far.
+    /// Returns how many partitions have been opened so far.
     pub(crate) fn opened(&self) -> usize {
         self.opened
     }

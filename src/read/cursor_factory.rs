@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Opening cursors for longer than this means to wait for a disk.
+/// If opening cursors takes longer than this, it waits for a disk.
 const SERIAL_OPEN_MAX: Duration = Duration::from_millis(1);
 
 /// The cut that a scan reads from: one snapshot of each shard.
@@ -33,7 +33,8 @@ pub(crate) struct CursorFactory {
 }
 
 impl CursorFactory {
-    /// A cursor that stands on its first row; none if the partition is left out as damaged.
+    /// Opens a cursor that stands on its first row. Returns `None` if the partition is left out as
+    /// damaged.
     pub(crate) fn cursor(
         &self,
         partition: &OpenPartition,
@@ -56,9 +57,9 @@ impl CursorFactory {
         }
     }
 
-    /// Cursors on all of some partitions, in any order. Opens one after the other for a while, which
-    /// suffices where all is in memory, and where threads would cost more than they save. What is
-    /// left then, several threads open at the same time.
+    /// Opens cursors on all of some partitions, in any order. It opens one after the other for a
+    /// while, which suffices where everything is in memory, and where threads would cost more than
+    /// they save. Several threads open the rest at the same time.
     pub(crate) fn cursors(
         &self,
         mut partitions: Vec<(Arc<OpenPartition>, RowFilter)>,
@@ -74,7 +75,8 @@ impl CursorFactory {
         Ok(cursors)
     }
 
-    /// Whether other threads help to open so many partitions that are left after a while.
+    /// Returns true if other threads should help with the remaining partitions: enough are left,
+    /// and opening has taken longer than it would from memory.
     fn calls_threads(&self, left: usize, after: Duration) -> bool {
         self.threads > 1 && left > 1 && after > SERIAL_OPEN_MAX
     }
@@ -95,7 +97,7 @@ impl CursorFactory {
             Ok(opened)
         };
         std::thread::scope(|scope| {
-            // This thread does what no other could be started for.
+            // This thread does what no other thread could be started for.
             let helper = |_| parallel::spawn(scope, "annulus-scan", open);
             let helpers: Vec<_> =
                 (1..self.threads.min(partitions.len())).filter_map(helper).collect();
@@ -136,12 +138,12 @@ mod tests {
     fn threads_help_where_they_are_allowed_and_worth_it() {
         let slow = SERIAL_OPEN_MAX * 2;
         assert!(source(2).calls_threads(2, slow));
-        assert!(!source(2).calls_threads(2, SERIAL_OPEN_MAX), "soon done alone");
-        assert!(!source(2).calls_threads(1, slow), "one is left");
-        assert!(!source(1).calls_threads(100, slow), "none is allowed");
+        assert!(!source(2).calls_threads(2, SERIAL_OPEN_MAX), "one thread is soon done");
+        assert!(!source(2).calls_threads(1, slow), "only one is left");
+        assert!(!source(1).calls_threads(100, slow), "no other thread is allowed");
     }
 
-    /// Which disk is slow cannot be chosen here, so what happens then is asked for.
+    /// A test cannot choose a slow disk, so it asks directly for what happens on one.
     #[test]
     fn arcs_opened_at_once_are_the_arcs_opened_one_by_one() {
         let directory = tempfile::tempdir().unwrap();

@@ -5,9 +5,9 @@ use std::ops::{
     Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
 };
 
-/// A range of keys: every range type of the standard library, of anything that is bytes.
+/// A range of keys: every range type of the standard library, over anything that is bytes.
 ///
-/// It is a trait of its own so that `scan(..)` needs no type annotation.
+/// It is a separate trait so that `scan(..)` needs no type annotation.
 ///
 /// ```
 /// use annulus::KeyBounds;
@@ -20,12 +20,12 @@ use std::ops::{
 /// accepts((Bound::Excluded("a"), Bound::Included("b")));
 /// ```
 pub trait KeyBounds {
-    /// The lower bound.
+    /// Returns the lower bound.
     fn start(&self) -> Bound<&[u8]>;
-    /// The upper bound.
+    /// Returns the upper bound.
     fn end(&self) -> Bound<&[u8]>;
-    /// What every key within the bounds begins with, as far as the bounds know it beyond what
-    /// they have in common. Only [`Prefix`] does.
+    /// Returns what every key within the bounds begins with, as far as the bounds know more than
+    /// the two have in common. Only [`Prefix`] does.
     fn prefix(&self) -> &[u8] {
         &[]
     }
@@ -56,7 +56,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The keys that begin with `prefix`.
+    /// Creates the bounds of the keys that begin with `prefix`.
     pub fn new(prefix: impl Into<Vec<u8>>) -> Self {
         let prefix = prefix.into();
         let end = KeyRange::of_prefix(&prefix).end;
@@ -111,7 +111,7 @@ key_bounds!(
     (Bound<K>, Bound<K>)
 );
 
-/// A range in the engine's form, and what all its keys begin with.
+/// A range in the engine's form, and the prefix that all its keys share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Bounds {
     pub(crate) range: KeyRange,

@@ -1,8 +1,8 @@
-//! The ordered merge of several cursors, each ordered in itself.
+//! The ordered merge of several cursors, each of which is ordered.
 //!
-//! A binary heap of cursors by their present key (Knuth, *The Art of Computer Programming*,
-//! volume 3, 5.4.1). The first eight bytes of each key are kept beside it, so that most
-//! comparisons touch neither the cursors nor the keys. Space: O(k); each step: O(log k).
+//! A binary heap of cursors by their present key (Knuth, *The Art of Computer Programming*, volume
+//! 3, 5.4.1). The first eight bytes of each key are kept next to it, so that most comparisons touch
+//! neither the cursors nor the keys. Space: O(k); each step: O(log k).
 
 use crate::engine::{Cursor, Direction};
 use crate::error::Result;
@@ -14,13 +14,13 @@ struct Entry<C> {
 }
 
 impl<C: Cursor> Entry<C> {
-    /// `None` when the cursor has no row left.
+    /// Returns the entry of a cursor, or `None` if it has no row left.
     fn of(cursor: C) -> Option<Self> {
         let head = head(cursor.key()?);
         Some(Self { head, cursor })
     }
 
-    /// Whether this entry's row comes before the other's.
+    /// Returns true if this entry's row comes before the other's.
     fn precedes(&self, other: &Self, direction: Direction) -> bool {
         let order =
             self.head.cmp(&other.head).then_with(|| self.cursor.key().cmp(&other.cursor.key()));
@@ -31,8 +31,8 @@ impl<C: Cursor> Entry<C> {
     }
 }
 
-/// The first eight bytes as a number that sorts like them; missing bytes count as zeros, so equal
-/// heads decide nothing.
+/// Returns the first eight bytes as a number that sorts like them; missing bytes count as zeros, so
+/// equal heads decide nothing.
 fn head(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     for (to, from) in bytes.iter_mut().zip(key) {
@@ -58,13 +58,13 @@ impl<C: Cursor> MergeCursor<C> {
         merge
     }
 
-    /// The row that comes next.
+    /// Returns the next row.
     #[inline]
     pub(crate) fn row(&self) -> Option<(&[u8], &[u8])> {
         self.heap.first()?.cursor.row()
     }
 
-    /// Goes past it.
+    /// Moves past it.
     pub(crate) fn advance(&mut self) -> Result<()> {
         let Some(top) = self.heap.first_mut() else { return Ok(()) };
         top.cursor.advance();
@@ -93,7 +93,7 @@ impl<C: Cursor> MergeCursor<C> {
         }
     }
 
-    /// The child of a position that precedes the other one.
+    /// Returns the child of a position that precedes the other child.
     fn first_child(&self, position: usize) -> Option<usize> {
         let left = 2 * position + 1;
         let left_entry = self.heap.get(left)?;
@@ -107,7 +107,7 @@ impl<C: Cursor> MergeCursor<C> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails panics")]
 mod tests {
-    //! Goal: merging gives the rows in order, whatever the cursors hold. Method: cursors over
+    //! Goal: merging yields the rows in order, whatever the cursors hold. Method: cursors over
     //! vectors against a sorted vector, for random divisions of random keys.
 
     use super::*;

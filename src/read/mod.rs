@@ -1,4 +1,4 @@
-//! How rows are read: cursors over partitions, in key order, at one moment or at the present.
+//! Reads of rows: cursors over partitions, in key order, at one moment or at the present.
 
 mod concat;
 mod cursor_factory;

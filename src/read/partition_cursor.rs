@@ -1,7 +1,7 @@
 //! The rows of a partition: those of its handle that lie in its span.
 //!
-//! A partition that was made by linking files may hold rows of its neighbours, until it is
-//! trimmed. Point reads never ask for those; cursors pass over them here.
+//! A partition that was made by linking files may hold rows of its neighbours until it is trimmed.
+//! Point reads never ask for those; cursors skip them here.
 
 use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineCursor, Read, ShardEngine};
@@ -15,14 +15,14 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) enum RowFilter {
     All,
-    /// The cursor's bounds see to it.
+    /// The cursor's bounds enforce it.
     Keys(KeyRange),
-    /// The token of each row must be looked at.
+    /// The token of each row must be checked.
     Tokens(TokenRange, Arc<topology::KeyspaceLayout>),
 }
 
 impl RowFilter {
-    /// The filter of the partition with this index.
+    /// Returns the filter of the partition with this index.
     pub(crate) fn of(view: &View, index: usize) -> Result<Self> {
         if view.partition(index)?.out_of_range_permille == 0 {
             return Ok(Self::All);
@@ -33,7 +33,7 @@ impl RowFilter {
         Ok(Self::of_span(&view.keyspace, span))
     }
 
-    /// A filter for the rows of a span of a keyspace.
+    /// Returns a filter for the rows of a span of a keyspace.
     pub(crate) fn of_span(keyspace: &Arc<topology::KeyspaceLayout>, span: PartitionRange) -> Self {
         match span {
             PartitionRange::Keys(span) => Self::Keys(span),
@@ -41,7 +41,7 @@ impl RowFilter {
         }
     }
 
-    /// Whether a row belongs to the partition.
+    /// Returns true if a row belongs to the partition.
     #[inline]
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         match self {
@@ -53,7 +53,7 @@ impl RowFilter {
         }
     }
 
-    /// The part of a range in which rows of the partition can be.
+    /// Returns the part of a range in which rows of the partition can be.
     fn clip(&self, range: &KeyRange) -> KeyRange {
         let Self::Keys(span) = self else { return range.clone() };
         let start = (&range.start).max(&span.start).clone();
@@ -62,19 +62,20 @@ impl RowFilter {
     }
 }
 
-/// The partition with this index, with its filter.
+/// Returns the partition with this index, with its filter.
 pub(crate) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>, RowFilter)> {
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
-/// What a scan leaves out because it is damaged, described; shared by its cursors.
+/// Descriptions of what a scan leaves out because it is damaged; shared by its cursors.
 pub(crate) type LeftOut = Arc<Mutex<Vec<String>>>;
 
 /// A cursor over the rows of a partition.
 pub(crate) struct PartitionCursor {
     inner: EngineCursor,
     filter: RowFilter,
-    /// If damage ends it as if there were no more rows: where that is noted, and its partition.
+    /// If damage ends the cursor like the end of its rows: where to note that, and which partition
+    /// it is.
     left_out: Option<Box<(LeftOut, String)>>,
 }
 
@@ -100,13 +101,13 @@ impl PartitionCursor {
         };
         let mut cursor = Self { inner, filter, left_out: None };
         cursor.skip_foreign();
-        // Passing over rows may have ended at an error, which must not look like the end.
+        // Skipping rows may have ended at an error, which must not look like the end.
         cursor.status()?;
         Ok(cursor)
     }
 
-    /// The same, if damage ends it as if there were no more rows, which is noted; none if it cannot
-    /// be opened for damage.
+    /// The same, but damage ends the cursor like the end of its rows, and is noted. Returns `None`
+    /// if it cannot be opened because of damage.
     pub(crate) fn open_sound(
         partition: &OpenPartition,
         filter: RowFilter,

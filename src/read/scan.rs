@@ -16,18 +16,18 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Asking the clock costs about as much as a row, so a scan asks it once in this many rows.
+/// Reading the clock costs about as much as a row, so a scan reads it once in this many rows.
 const ROWS_PER_CLOCK: u32 = 32;
 
-/// A scan of so many rows is short. One of fewer seldom comes to a third block.
+/// A scan of this many rows is short. One of fewer seldom comes to a third block.
 const SHORT_SCAN_ROWS: RangeInclusive<u64> = 8..=256;
 
-/// What a short scan takes from a file at once. Measured with 50 rows of 1,000 bytes each: 8 KiB to
-/// 64 KiB are the same where most blocks are in the cache; where a partition has several files, 16
-/// KiB are better than 32.
+/// How much a short scan reads from a file at once. Measured with 50 rows of 1,000 bytes each: 8
+/// KiB to 64 KiB are the same where most blocks are in the cache; where a partition has several
+/// files, 16 KiB are better than 32.
 const SHORT_SCAN_READ_AHEAD: usize = 16 << 10;
 
-/// How to scan: [`ReadOptions`] and what only scans have.
+/// How to scan: [`ReadOptions`], and what only scans have.
 ///
 /// ```
 /// use annulus::ScanOptions;
@@ -63,17 +63,17 @@ impl ScanOptions {
         self
     }
 
-    /// Ends after this many rows. A forward scan of a range keyspace that says so is a little faster
-    /// than one that is left after as many: from 8 to 256 rows, it reads ahead no more than it may
-    /// need.
+    /// Ends after this many rows. A forward scan of a range keyspace with a limit is a little
+    /// faster than one that is dropped after as many rows: with a limit from 8 to 256, it reads
+    /// ahead no more than it may need.
     #[must_use]
     pub const fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);
         self
     }
 
-    /// Leaves out what is damaged, to save the rest. A scan that does so must be asked for
-    /// [`Scan::left_out`] at its end.
+    /// Leaves out what is damaged, to save the rest. At the end of such a scan, check
+    /// [`Scan::left_out`].
     #[must_use]
     pub const fn leave_out_damaged(mut self) -> Self {
         self.leave_out_damaged = true;
@@ -91,29 +91,29 @@ impl ScanOptions {
         if self.reverse { Direction::Reverse } else { Direction::Forward }
     }
 
-    /// How many bytes a cursor takes from a file at once where a block is not in the cache; `None`
-    /// leaves it to the engine, which asks the system to read ahead, more and more, from the third
-    /// block in a row on. It asks whether or not the blocks are in the cache, which costs a short
-    /// scan a tenth of its time. Cursors that interleave seldom take more than a block each; in
-    /// reverse the engine never asks, and would take what lies behind.
+    /// Returns how many bytes a cursor reads from a file at once where a block is not in the cache;
+    /// `None` leaves it to the engine, which asks the system to read ahead, more and more, from the
+    /// third consecutive block on. It asks whether or not the blocks are in the cache, which costs
+    /// a short scan a tenth of its time. Cursors that interleave seldom read more than a block
+    /// each; in reverse the engine never asks, and a fixed size would read what lies behind.
     fn read_ahead(self, interleaved: bool) -> Option<usize> {
         let short = self.limit.is_some_and(|rows| SHORT_SCAN_ROWS.contains(&rows));
         (short && !interleaved && !self.reverse).then_some(SHORT_SCAN_READ_AHEAD)
     }
 }
 
-/// Rows in key order. It owns what it reads from: it may outlive the store's handles, and stays
+/// Rows in key order. A scan owns what it reads from: it may outlive the store's handles, and stays
 /// valid while the store changes.
 ///
-/// As an [`Iterator`] it gives a copy of each key and value. [`next_row`](Self::next_row) lends
+/// As an [`Iterator`] it yields a copy of each key and value. [`next_row`](Self::next_row) lends
 /// them instead, without copying.
 ///
-/// What it sees: each partition as it was when the scan came to it, or when a reshape took its
-/// place before that; and nothing older than the start of the scan. The partitions of a hash keyspace are all opened at the start. For one cut
-/// over everything, scan a [`Snapshot`](crate::Snapshot).
+/// What it sees: each partition as it was when the scan came to it, or when a reshape superseded it
+/// before that; and nothing older than the start of the scan. The partitions of a hash keyspace are
+/// all opened at the start. For one cut over everything, scan a [`Snapshot`](crate::Snapshot).
 pub struct Scan {
     rows: Rows,
-    /// Whether the row in front was given out already.
+    /// Whether the row in front was already returned.
     given: bool,
     left: u64,
     deadline: Option<Instant>,
@@ -131,7 +131,7 @@ enum Rows {
 }
 
 impl Scan {
-    /// None if a partition was superseded since the view was taken.
+    /// Opens a scan. Returns `None` if a partition was superseded since the view was taken.
     pub(crate) fn open(
         view: &Arc<View>,
         bounds: &Bounds,
@@ -143,8 +143,8 @@ impl Scan {
         let deadline = options.read.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let indexes = view.intersecting(&bounds.range, &bounds.prefix);
         if cut.is_none() {
-            // Once: what is superseded or dropped later stays readable, as it was at that moment,
-            // for a scan that is under way.
+            // Checked once: what is superseded or dropped later stays readable, as it was at that
+            // moment, for a scan in progress.
             for index in indexes.clone() {
                 if !view.partition(index)?.is_current()? {
                     return Ok(None);
@@ -184,14 +184,14 @@ impl Scan {
         }))
     }
 
-    /// What was left out so far because it is damaged, described by partition, shard and file. Only
-    /// with [`ScanOptions::leave_out_damaged`]: other scans fail.
+    /// Returns what was left out so far because it is damaged, described by partition, shard and
+    /// file. Only with [`ScanOptions::leave_out_damaged`]: other scans fail.
     #[must_use]
     pub fn left_out(&self) -> Vec<String> {
         self.left_out.as_ref().map(|list| list.lock().clone()).unwrap_or_default()
     }
 
-    /// The next row, lent until the next call. `None` at the end, and after an error.
+    /// Returns the next row, lent until the next call. `None` at the end, and after an error.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -214,7 +214,7 @@ impl Scan {
     ///
     /// [`DeadlineExceeded`](ErrorKind::DeadlineExceeded) when the scan's time is up;
     /// [`Io`](ErrorKind::Io) or [`Damaged`](ErrorKind::Damaged) when the shard cannot be read. A
-    /// scan that fails gives no more rows: it never ends early without saying so.
+    /// scan that fails yields no more rows: it never ends early without an error.
     pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
         if self.failed || self.left == 0 {
             return Ok(None);
@@ -258,7 +258,7 @@ impl Scan {
     }
 }
 
-/// The error of a read whose time is up.
+/// Returns the error of a read whose time is up.
 #[cold]
 pub(crate) fn deadline_exceeded(what: &str) -> Error {
     Error::new(

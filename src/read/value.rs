@@ -5,8 +5,8 @@ use crate::engine::EngineValue;
 use std::fmt;
 use std::ops::Deref;
 
-/// A value, where the engine or the cache of hot keys has it: nothing is copied. It keeps its block
-/// in memory while held.
+/// A value where the engine or the cache of hot keys has it: nothing is copied. It keeps its block
+/// in memory while it is held.
 pub struct Value(Place);
 
 enum Place {
