@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <store>/STORE            identity of the store; written last, so it marks a complete creation
-//! <store>/STORE.new        the same while the creation is under way
+//! <store>/STORE.new        the same while the store is being created
 //! <store>/LOCK             locked while the store is open; names the process
 //! <store>/HEAT*            what was last known of the load; may be deleted
 //! <store>/metadata/        an engine instance: topology, redo records
@@ -40,20 +40,20 @@ pub(crate) struct DirectoryLock {
     process: u32,
 }
 
-/// To close the file would not do: a child process that is just being started holds what it
-/// inherited until it has become another program.
+/// Unlocked explicitly, because closing the file would not suffice: a child process that is just
+/// being started holds what it inherited until it has become another program.
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // A forked process that drops its copy of the store must not end its parent's lock.
+        // A forked process that drops its copy of the store must not release its parent's lock.
         if std::process::id() == self.process {
-            // Where it fails, the lock ends with the last copy of the file.
+            // Where this fails, the lock ends with the last copy of the file.
             let _ = self.file.unlock();
         }
     }
 }
 
 impl DirectoryLock {
-    /// Locks a store by a file of its own, which names the process.
+    /// Locks a store by a separate file, which names the process.
     pub(crate) fn take(store: &Path) -> Result<Self> {
         let path = store.join("LOCK");
         let mut file = take(&path, true, |file| in_use(store, file))?;
@@ -72,7 +72,7 @@ impl DirectoryLock {
             Error::new(
                 ErrorKind::InUse,
                 format!(
-                    "the shard in {} is open in another process, by a copy of this store perhaps; \
+                    "the shard in {} is open in another process, perhaps by a copy of this store; \
                      close it there first",
                     shard.display()
                 ),
@@ -82,7 +82,7 @@ impl DirectoryLock {
     }
 }
 
-/// Opens and locks a file, which is still the one at its path when it is locked.
+/// Opens and locks a file, and makes sure that it is still the one at its path once it is locked.
 fn take(path: &Path, create: bool, in_use: impl Fn(&mut File) -> Error) -> Result<File> {
     loop {
         let mut options = OpenOptions::new();
@@ -96,7 +96,8 @@ fn take(path: &Path, create: bool, in_use: impl Fn(&mut File) -> Error) -> Resul
         let mine = file.metadata().map_err(io("look at", path))?;
         match fs::symlink_metadata(path) {
             Ok(named) if FileId::of(&named) == FileId::of(&mine) => return Ok(file),
-            // Removed or replaced since it was opened: a lock on the old file excludes no process.
+            // It was removed or replaced since it was opened: a lock on the old file excludes no
+            // process.
             Ok(_) => {}
             Err(error) if create && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(io("look at", path)(error)),
@@ -115,8 +116,8 @@ fn no_link(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Creates a file in the place of any that is there: neither a link nor another name of a file
-/// is followed.
+/// Creates a file and replaces any that is there: neither a link nor another name of a file is
+/// followed.
 pub(crate) fn create_afresh(path: &Path) -> std::io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -137,7 +138,7 @@ fn in_use(store: &Path, lock: &mut File) -> Error {
     )
 }
 
-/// What an identity file says.
+/// The content of an identity file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) store: u128,
@@ -161,7 +162,7 @@ impl Identity {
         Some(Self { store, shard })
     }
 
-    /// The identity in a file; none if the file is not there.
+    /// Reads the identity in a file. Returns `None` if the file does not exist.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let Some(body) = read_line_file(path)? else { return Ok(None) };
         Self::parse(&body).map(Some).ok_or_else(|| damaged(path))
@@ -180,8 +181,8 @@ fn damaged(path: &Path) -> Error {
     )
 }
 
-/// Reads a small file of lines, without its first one, the format, and its last one, the checksum;
-/// none if it is not there.
+/// Reads a small file of lines, without its first line, the format, and its last one, the checksum.
+/// Returns `None` if it does not exist.
 pub(crate) fn read_line_file(path: &Path) -> Result<Option<String>> {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -223,13 +224,13 @@ pub(crate) fn write_line_file(path: &Path, body: &str) -> Result<()> {
     rename(&temporary, path)
 }
 
-/// Renames durably.
+/// Renames a file durably.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(io("rename", from))?;
     sync_parent(to)
 }
 
-/// Creates a directory durably, unless it is there. The one above it must be there.
+/// Creates a directory durably, unless it exists. Its parent must exist.
 pub(crate) fn create(directory: &Path) -> Result<()> {
     match fs::create_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => {
@@ -240,7 +241,7 @@ pub(crate) fn create(directory: &Path) -> Result<()> {
     }
 }
 
-/// Creates a directory below `top` and what is missing between the two, durably.
+/// Creates a directory below `top`, and what is missing between the two, durably.
 pub(crate) fn create_below(top: &Path, directory: &Path) -> Result<()> {
     if directory == top || directory.is_dir() {
         return Ok(());
@@ -267,7 +268,7 @@ fn sync_parent(path: &Path) -> Result<()> {
     sync(parent)
 }
 
-/// Whether a directory is missing, or holds nothing but these entries.
+/// Returns true if a directory is missing, or holds nothing but these entries.
 pub(crate) fn holds_only(directory: &Path, names: &[&str]) -> Result<bool> {
     match fs::read_dir(directory) {
         Ok(mut entries) => Ok(entries.all(|entry| {
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::Store;
 
-    /// The story: a child process that was just being started held a copy of the lock's file, so a
+    /// A past bug: a child process that was just being started held a copy of the lock's file, so a
     /// store that had been closed could not be opened again until the child was another program.
     #[test]
     fn a_lock_that_was_let_go_can_be_taken_whoever_inherited_its_file() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What state a store is in. Only an open one takes writes.
+/// The state of a store. Only an open one takes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Condition {
@@ -15,7 +15,7 @@ enum Condition {
     Closed = 2,
     /// For as long as it is open.
     ReadOnly = 3,
-    /// A path of the store names something else than what was opened.
+    /// A path of the store names something other than what was opened.
     Displaced = 4,
 }
 
@@ -45,7 +45,7 @@ impl Health {
         self.is(Condition::Closed)
     }
 
-    /// Marks the store closed. Returns whether it was not before.
+    /// Marks the store closed. Returns true if it was not closed before.
     pub(super) fn close(&self) -> bool {
         self.condition.swap(Condition::Closed as u8, Ordering::AcqRel) != Condition::Closed as u8
     }
@@ -61,11 +61,11 @@ impl Health {
     fn end_writes(&self, condition: Condition, cause: impl Display) {
         self.cause.get_or_init(|| cause.to_string().into());
         let (open, ended) = (Condition::Open as u8, condition as u8);
-        // Closing stays closing.
+        // A closing store stays so.
         let _ = self.condition.compare_exchange(open, ended, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// The error of a write that the store refuses.
+    /// Returns the error of a write that the store refuses.
     #[cold]
     pub(super) fn refusal(&self, store: &Path) -> Error {
         if self.is_closed() {
@@ -98,7 +98,7 @@ impl Health {
     }
 }
 
-/// The error of every call after the store was closed.
+/// Returns the error of every call after the store was closed.
 #[cold]
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed; open it again")

@@ -1,4 +1,4 @@
-//! What is shared of a keyspace by its handles, its readers, its writers and its reshapes.
+//! The state of a keyspace that its handles, readers, writers and reshapes share.
 
 use super::View;
 use crate::id::KeyspaceId;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The open keyspaces, in the order of their creation.
 pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
 
-/// A keyspace that is open, or was dropped since.
+/// A keyspace that is open, or has been dropped since.
 pub(crate) struct KeyspaceState {
     id: KeyspaceId,
     name: Box<str>,
@@ -30,18 +30,18 @@ impl KeyspaceState {
         &self.name
     }
 
-    /// The present view, for as long as a single operation takes.
+    /// Returns the present view, for as long as a single operation takes.
     #[inline]
     pub(crate) fn load(&self) -> Guard<Arc<View>> {
         self.view.load()
     }
 
-    /// The present view, to keep.
+    /// Returns the present view, to keep.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.load_full()
     }
 
-    /// Shows another view from now on. Changes of the topology are excluded.
+    /// Publishes another view. Changes of the topology are excluded.
     pub(super) fn publish(&self, view: View) {
         self.view.store(Arc::new(view));
     }

@@ -19,7 +19,7 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Makes the metadata of a new store. What an interrupted creation has written is overwritten.
+    /// Creates the metadata of a new store. What an interrupted creation wrote is overwritten.
     pub(crate) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
         ShardEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
@@ -50,7 +50,7 @@ impl Metadata {
         Ok(Self { engine, directory: directory.to_owned() })
     }
 
-    /// The present topology, of the store with this number.
+    /// Returns the present topology of the store with this number.
     pub(crate) fn topology(&self, store: u128) -> Result<Topology> {
         let place = self.directory.display();
         let owner = self.engine.get(self.engine.bookkeeping(), STORE_KEY, Read::PRESENT)?;
@@ -79,8 +79,8 @@ impl Metadata {
     ///
     /// The record is synced in the write-ahead log first, which commits it, and then moved into a
     /// file. IMPORTANT: the second step is what makes damage to the log safe. The log's recovery
-    /// takes a damaged record for the end of the log; were the topology only there, an older one
-    /// would come back and the partitions it does not know would be dropped as orphans.
+    /// takes a damaged record for the end of the log; if the topology were only there, an older one
+    /// would come back, and the partitions it does not know would be dropped as orphans.
     pub(crate) fn commit(&self, topology: &[u8]) -> Result<()> {
         self.record(topology, EngineBatch::default())?;
         crate::os::failpoint::hit("topology-after-commit");
@@ -88,18 +88,19 @@ impl Metadata {
     }
 
     /// The first step of [`commit`](Self::commit) alone, together with other records: for a commit
-    /// during which writers wait. IMPORTANT: the second step must follow before anything is
-    /// removed that an older topology knows.
+    /// during which writers wait. IMPORTANT: the second step must follow before anything is removed
+    /// that an older topology knows.
     pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
         others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
         self.engine.write(others, Durability::synced_unless_skipped("commit"))
     }
 
-    /// The records whose keys begin with a prefix, in order, with what the rest of their keys says.
+    /// Returns the records whose keys begin with a prefix, in order, with what `parse` makes of the
+    /// rest of their keys.
     ///
     /// # Errors
     ///
-    /// `Damaged` if `parse` makes nothing of a key.
+    /// `Damaged` if `parse` cannot read a key.
     pub(crate) fn records<K>(
         &self,
         prefix: &[u8],

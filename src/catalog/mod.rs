@@ -1,7 +1,7 @@
 //! What exists in an open store and where it is: its metadata, its topology, its keyspaces as their
 //! users see them, its shards, its directories, and whether it takes writes.
 //!
-//! Reads, writes and reshapes rest on it; it knows none of them, and decides nothing.
+//! Reads, writes and reshapes are built on it; it knows none of them, and decides nothing.
 
 mod commit_gate;
 pub(crate) mod directory;
@@ -42,7 +42,7 @@ use std::sync::Arc;
 /// The open shards.
 pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
 
-/// What is accepted.
+/// The limits on what is accepted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) key_bytes_max: usize,
@@ -62,12 +62,12 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// What keeps the directory locked, for an engine.
+    /// Returns what keeps the directory locked, for an engine.
     pub(crate) fn guard(&self) -> LockGuard {
         self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
     }
 
-    /// What keeps the directory and that of a shard locked, for the engine of the shard.
+    /// Returns what keeps the directory and that of a shard locked, for the engine of the shard.
     pub(crate) fn guard_with(&self, shard: DirectoryLock) -> LockGuard {
         Some(Arc::new((shard, self.lock.clone())))
     }
@@ -90,7 +90,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// The catalog of a store whose engines are open. Its keyspaces are still to be
+    /// Creates the catalog of a store whose engines are open. Its keyspaces are still to be
     /// [shown](Self::show_keyspaces).
     pub(crate) fn new(
         home: Home,
@@ -119,17 +119,17 @@ impl Catalog {
         self.keyspaces.store(Arc::new(keyspaces));
     }
 
-    /// The present topology.
+    /// Returns the present topology.
     pub(crate) fn topology(&self) -> Arc<Topology> {
         self.topology.load_full()
     }
 
-    /// The present keyspaces, for as long as a single operation takes.
+    /// Returns the present keyspaces, for as long as a single operation takes.
     pub(crate) fn keyspaces(&self) -> Guard<Arc<Keyspaces>> {
         self.keyspaces.load()
     }
 
-    /// The keyspace with a number.
+    /// Returns the keyspace with a number.
     ///
     /// # Errors
     ///
@@ -142,12 +142,12 @@ impl Catalog {
             .ok_or_else(|| Error::new(ErrorKind::Closed, format!("keyspace {id} was dropped")))
     }
 
-    /// The open shards, as they are now.
+    /// Returns the open shards, as they are now.
     pub(crate) fn shards(&self) -> Arc<Shards> {
         self.shards.load_full()
     }
 
-    /// An open shard.
+    /// Returns an open shard.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Catalog {
         self.shards.store(Arc::new(shards));
     }
 
-    /// Bytes of each partition, without those of others in shared files.
+    /// Returns the bytes of each partition, without those of others in shared files.
     pub(crate) fn sizes(&self) -> Result<Sizes> {
         let mut sizes = Sizes::new();
         for keyspace in self.keyspaces.load().values() {
@@ -226,7 +226,7 @@ impl Catalog {
         self.home.places.check().inspect_err(|error| self.displace(error))
     }
 
-    /// The same, once a second.
+    /// The same, at most once a second.
     pub(crate) fn watch_places(&self) {
         if let Err(error) = self.home.places.check_if_due() {
             tracing::error!(%error, "the store takes no more writes");
@@ -236,7 +236,7 @@ impl Catalog {
 
     fn displace(&self, error: &Error) {
         self.health.mark_displaced(error);
-        // What is flushed or merged from now on might go to another store.
+        // What is flushed or merged from now on might end up in another store.
         self.quiesce();
     }
 
@@ -248,9 +248,9 @@ impl Catalog {
 
     /// Refuses writes to a store that takes none.
     ///
-    /// IMPORTANT: a writer asks after it has its stripes. A batch that fails half way marks the store
-    /// before it lets go of its stripes, so no thread writes a key of it any more; one that had asked
-    /// earlier could, and the replay would overwrite that.
+    /// IMPORTANT: a writer asks after it has taken its stripes. A batch that fails half way marks
+    /// the store before it releases its stripes, so no thread writes a key of it any more; a writer
+    /// that had asked earlier could, and the replay would overwrite its write.
     #[inline]
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.health.takes_writes() { Ok(()) } else { Err(self.refusal()) }
@@ -266,13 +266,13 @@ impl Catalog {
         self.health.refusal(&self.home.path)
     }
 
-    /// From now on the store refuses writes, one of which may be half applied; with the first cause
-    /// in each refusal.
+    /// Makes the store refuse writes from now on, because one may be half applied; each refusal
+    /// carries the first cause.
     pub(crate) fn mark_in_doubt(&self, cause: impl Display) {
         self.health.mark_in_doubt(cause);
     }
 
-    /// Marks the store closed. Returns whether it was not before.
+    /// Marks the store closed. Returns true if it was not closed before.
     pub(crate) fn mark_closed(&self) -> bool {
         self.health.close()
     }
@@ -309,7 +309,7 @@ fn too_long(what: &str, bytes: usize, most: usize) -> Error {
     ))
 }
 
-/// Drops a partition that the topology does not know any more, or not yet. What cannot be dropped
+/// Drops a partition that the topology no longer has, or does not have yet. What cannot be dropped
 /// is an orphan, which the next opening drops.
 pub(crate) fn remove_leftover(shard: &ShardEngine, name: PartitionName) {
     if let Err(error) = shard.drop_partition(name) {

@@ -11,9 +11,9 @@
 //! | 2. each shard gets the new number (a file put in place, synced) | some shards have `new`, others `last` | the same |
 //! | 3. the next opening finds `new` in every shard | accepts `{new}` and its own | |
 //!
-//! So a store is never refused for a crash or a power cut. A copy that was opened has given the
-//! shard a number that the original does not accept, and the other way round: whichever comes second is
-//! refused. The same holds for metadata, or a shard, that were restored from an older copy.
+//! So a store is never refused because of a crash or a power cut. A copy that was opened has left a
+//! number in the shard that the original does not accept, and vice versa: the second to be opened
+//! is refused. The same holds for metadata, or a shard, that were restored from an older copy.
 
 use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
@@ -31,12 +31,13 @@ const FILE: &str = "OPENED";
 /// What a shard knows of its last opening.
 struct Opened {
     number: u128,
-    /// The store's directory then, for people.
+    /// The store's directory at that time, for people.
     by: String,
 }
 
 impl Opened {
-    /// Returns none if there is no such file: the shard was never opened, or its operator vouches for it.
+    /// Returns `None` if there is no such file: the shard was never opened, or its operator vouches
+    /// for it.
     fn read(shard: &Path) -> Result<Option<Self>> {
         let path = shard.join(FILE);
         let Some(body) = read_line_file(&path)? else { return Ok(None) };
@@ -47,7 +48,7 @@ impl Opened {
             _ => Err(Error::new(
                 ErrorKind::Damaged,
                 format!(
-                    "{} says nothing of use; if this shard is the right one, remove the file",
+                    "{} does not name the last opening; if this shard is the right one, remove the file",
                     path.display()
                 ),
             )),
@@ -60,7 +61,7 @@ impl Opened {
     }
 }
 
-/// The numbers that the metadata accepts, the newest last.
+/// Returns the numbers that the metadata accepts, the newest last.
 fn accepted(metadata: &Metadata) -> Result<Vec<u128>> {
     let engine = &metadata.engine;
     match engine.get(engine.bookkeeping(), ACCEPTED_KEY, Read::PRESENT)? {
@@ -93,7 +94,8 @@ pub(crate) fn check(
     Ok(Checked { kept })
 }
 
-/// That every shard was last opened by this store; what the metadata must go on accepting.
+/// Proof that every shard was last opened by this store, with what the metadata must continue to
+/// accept.
 pub(crate) struct Checked {
     kept: Vec<u128>,
 }
@@ -144,7 +146,7 @@ fn refusal(store: &Path, shard: ShardId, directory: &Path, by: &str) -> Error {
     )
 }
 
-/// Takes a shard's knowledge of its last opening away, with the shard.
+/// Removes what a shard knows of its last opening, when the shard is removed.
 pub(crate) fn forget(shard: &Path) -> Result<()> {
     let path = shard.join(FILE);
     match std::fs::remove_file(&path) {

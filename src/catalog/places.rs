@@ -4,11 +4,11 @@
 //! store was moved aside and another created in its place, a disk was mounted over it), what is
 //! flushed next goes there, and both are lost. So paths are resolved when a store is opened, which
 //! makes changes of the working directory and of symbolic links harmless, and each commit and flush
-//! first asks whether they still name what was opened; so does a thread, once a second.
+//! first checks whether they still name what was opened; so does a thread, once a second.
 //!
-//! No file is opened for it, since descriptors may be few. The number of an inode is given to another
-//! only when the last descriptor of it is closed, and the store has one of each lock file, RocksDB
-//! one of each database's directory: of two stores in the same place, at least these differ.
+//! The check opens no file, since descriptors may be few. The number of an inode is reused only
+//! when its last descriptor is closed, and the store keeps one of each lock file open, RocksDB one
+//! of each database's directory: of two stores in the same place, at least these differ.
 
 use super::directory::io;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often the thread looks.
+/// How often the thread checks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A directory, or a lock file, that was opened.
+/// A directory or a lock file that was opened.
 pub(crate) struct Place {
     what: String,
     path: PathBuf,
@@ -73,21 +73,21 @@ impl Places {
         self.opened.lock().push(place);
     }
 
-    /// Lets go of a directory and what is below it.
+    /// Forgets a directory and what is below it.
     pub(crate) fn remove(&self, directory: &Path) {
         self.opened.lock().retain(|place| !place.path.starts_with(directory));
     }
 
-    /// Whether every path names what was opened.
+    /// Checks that every path names what was opened.
     ///
     /// # Errors
     ///
-    /// `Io`, with both.
+    /// `Io`, with the path and what was opened.
     pub(crate) fn check(&self) -> Result<()> {
         self.opened.lock().iter().try_for_each(Place::check)
     }
 
-    /// The same, unless it was asked within the last second.
+    /// The same, unless the last check was less than a second ago.
     pub(crate) fn check_if_due(&self) -> Result<()> {
         {
             let mut looked = self.looked.lock();
@@ -100,8 +100,8 @@ impl Places {
     }
 }
 
-/// A path without symbolic links, `.` and `..`, as far as it is there; what is to be created below
-/// is added as it was given.
+/// Returns a path without symbolic links, `.` and `..`, as far as it exists; what is to be created
+/// below is appended unchanged.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     let whole = std::path::absolute(path).map_err(io("resolve", path))?;
     let mut missing = Vec::new();
@@ -127,7 +127,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
 }
 
 /// Refuses shards whose directories overlap, by resolved paths: removing one would remove another.
-/// `shards` are (number, directory); each is taken from the store's directory if it is relative.
+/// `shards` are (number, directory); a relative directory is taken from the store's directory.
 pub(crate) fn check_overlaps<'a>(
     store: &Path,
     shards: impl IntoIterator<Item = (crate::id::ShardId, &'a Path)>,
@@ -139,7 +139,7 @@ pub(crate) fn check_overlaps<'a>(
         if store.starts_with(&directory) {
             return Err(overlap(&format!("shard {id}"), &directory, "the store", &store));
         }
-        // Its database may be elsewhere, by a symbolic link.
+        // Its database may be elsewhere, through a symbolic link.
         let data = resolve(&directory.join("data"))?;
         for (what, other) in &taken {
             for mine in [&directory, &data] {
@@ -156,10 +156,10 @@ pub(crate) fn check_overlaps<'a>(
     Ok(())
 }
 
-/// Refuses a new directory inside any store's shard: when that shard is removed, it would go, too.
+/// Refuses a new directory inside any store's shard: it would be removed with that shard.
 pub(crate) fn check_outside_shards(what: &str, directory: &Path) -> Result<()> {
     let directory = resolve(directory)?;
-    // Its own `SHARD` may be there: of a creation that was interrupted.
+    // Its own `SHARD` may be there, left by a creation that was interrupted.
     match directory.ancestors().skip(1).find(|above| above.join("SHARD").exists()) {
         Some(shard) => Err(overlap(what, &directory, "a shard", shard)),
         None => Ok(()),

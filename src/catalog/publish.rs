@@ -1,4 +1,4 @@
-//! Changes of the topology: made durable, then shown.
+//! Changes of the topology: made durable, then published.
 //!
 //! IMPORTANT: everything that can fail comes before the commit. An error between a commit and its
 //! publication would leave memory with an older topology than the disk.
@@ -31,7 +31,8 @@ impl Catalog {
         self.metadata.commit(&record).map_err(|error| self.in_doubt(error))
     }
 
-    /// The error of a change that may or may not be on disk. The store takes no more writes.
+    /// Returns the error of a change that may or may not be on disk. The store takes no more
+    /// writes.
     pub(crate) fn in_doubt(&self, error: Error) -> Error {
         self.mark_in_doubt(&error);
         Error::new(
@@ -43,7 +44,7 @@ impl Catalog {
         .with_source(error)
     }
 
-    /// Shows a committed topology with other keyspaces. Changes of the topology are excluded.
+    /// Publishes a committed topology with other keyspaces. Changes of the topology are excluded.
     pub(crate) fn publish(&self, next: Topology, edit: impl FnOnce(&mut Keyspaces)) {
         let mut keyspaces = Keyspaces::clone(&self.keyspaces.load());
         edit(&mut keyspaces);
@@ -51,20 +52,20 @@ impl Catalog {
         self.topology.store(Arc::new(next));
     }
 
-    /// Shows a topology that has given more numbers. Changes of the topology are excluded.
+    /// Publishes a topology that has assigned more numbers. Changes of the topology are excluded.
     pub(crate) fn set_numbers(&self, numbered: Topology) {
         self.topology.store(Arc::new(numbered));
     }
 
-    /// Shows a committed topology in which one keyspace has other partitions. Changes of the topology
-    /// are excluded.
+    /// Publishes a committed topology in which one keyspace has other partitions. Changes of the
+    /// topology are excluded.
     pub(crate) fn publish_view(&self, next: Topology, keyspace: &KeyspaceState, view: View) {
         keyspace.publish(view);
         self.topology.store(Arc::new(next));
     }
 
-    /// The views of a topology in which every partition is where it is now. Changes of the topology
-    /// are excluded.
+    /// Returns the views of a topology in which every partition is where it is now. Changes of the
+    /// topology are excluded.
     pub(crate) fn views_of(&self, next: &Topology) -> Result<Vec<(Arc<KeyspaceState>, View)>> {
         let of_one = |keyspace: &Arc<KeyspaceState>| {
             let view = keyspace.view().with_reshaped(next, keyspace.id(), [])?;
@@ -73,7 +74,7 @@ impl Catalog {
         self.keyspaces.load().values().map(of_one).collect()
     }
 
-    /// Shows a committed topology with its views. Changes of the topology are excluded.
+    /// Publishes a committed topology with its views. Changes of the topology are excluded.
     pub(crate) fn publish_views(&self, next: Topology, views: Vec<(Arc<KeyspaceState>, View)>) {
         for (keyspace, view) in views {
             keyspace.publish(view);
@@ -83,7 +84,7 @@ impl Catalog {
 }
 
 impl View {
-    /// The view of a keyspace in a later topology, in which `made` are new.
+    /// Returns the view of a keyspace in a later topology, in which `made` are new.
     pub(crate) fn with_reshaped<'a>(
         &'a self,
         next: &Topology,

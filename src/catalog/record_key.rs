@@ -11,12 +11,12 @@ pub(crate) fn of_partition(prefix: &[u8], name: PartitionName) -> Vec<u8> {
     [prefix, &name.id.0.to_be_bytes(), &name.generation.to_be_bytes()].concat()
 }
 
-/// What follows the prefix of a numbered key.
+/// Parses what follows the prefix of a numbered key.
 pub(crate) fn parse_number(suffix: &[u8]) -> Option<u64> {
     suffix.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// What follows the prefix of a partition's key.
+/// Parses what follows the prefix of a partition's key.
 pub(crate) fn parse_partition(suffix: &[u8]) -> Option<PartitionName> {
     let (id, generation) = suffix.split_first_chunk::<8>()?;
     let generation = u32::from_be_bytes(generation.try_into().ok()?);

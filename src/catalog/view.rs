@@ -9,15 +9,15 @@ use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
-/// A partition that is open: where it is, and the way in.
+/// An open partition: where it is, and its latch and status.
 pub(crate) struct OpenPartition {
     pub(crate) name: PartitionName,
     pub(crate) owner: ShardId,
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) handle: EnginePartition,
     pub(crate) state: PartitionState,
-    /// How much of its files, about, lies outside its span: files that it shares, or shared, with
-    /// others. Not zero: rows outside the span must be expected, and passed over.
+    /// About how much of its files, in thousandths, lies outside its span: files that it shares, or
+    /// shared, with others. If not zero, cursors must expect rows outside the span and skip them.
     pub(crate) out_of_range_permille: u32,
 }
 
@@ -38,7 +38,7 @@ impl OpenPartition {
         }
     }
 
-    /// The same, of which about so much of the files lies outside its span.
+    /// The same, with about this much of the files outside its span.
     pub(crate) fn with_foreign(mut self, permille: u32) -> Self {
         self.out_of_range_permille = permille;
         self
@@ -68,7 +68,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The index of the partition that a key belongs to.
+    /// Returns the index of the partition that a key belongs to.
     #[inline]
     pub(crate) fn index(&self, key: &[u8]) -> usize {
         self.keyspace.partitioning().find(key)
@@ -78,8 +78,8 @@ impl View {
         self.partitions.get(index).ok_or_else(no_such_index)
     }
 
-    /// The indexes of the partitions that may hold keys of a range. `prefix` is what all keys of
-    /// the range begin with.
+    /// Returns the indexes of the partitions that may hold keys of a range. `prefix` is what all
+    /// keys of the range begin with.
     pub(crate) fn intersecting(&self, range: &KeyRange, prefix: &[u8]) -> Range<usize> {
         if range.is_empty() {
             return 0..0;
