@@ -1,7 +1,7 @@
-//! What the store asks of a shard: one trait, and nothing of the engine behind it.
+//! The interface between the store and a shard: one trait, and nothing of the engine behind it.
 //!
-//! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises, so
-//! another engine takes its place by implementing this file.
+//! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises,
+//! so another engine can replace it by implementing this file.
 
 mod options;
 mod rocksdb;
@@ -18,14 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The engine's types, by the names that the store uses.
+/// The engine's types, under the names that the store uses.
 pub(crate) type EnginePartition = Arc<<ShardEngine as Engine>::Partition>;
 pub(crate) type EngineValue = <ShardEngine as Engine>::Value;
 pub(crate) type EngineSnapshot = Arc<<ShardEngine as Engine>::Snapshot>;
 pub(crate) type EngineCursor = <ShardEngine as Engine>::Cursor;
 pub(crate) type EngineBatch = <ShardEngine as Engine>::WriteBatch;
 
-/// The order in which a cursor goes.
+/// The direction in which a cursor moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Direction {
     #[default]
@@ -33,14 +33,14 @@ pub(crate) enum Direction {
     Reverse,
 }
 
-/// How one read goes about it.
+/// The settings of one read.
 pub(crate) struct Read<'a, S> {
     /// The cut to read from; the present state if there is none.
     pub(crate) at: Option<&'a Arc<S>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) bypass_cache: bool,
-    /// How many bytes a cursor takes from a file at once where a block is not in the cache; without
-    /// it the engine finds out.
+    /// How many bytes a cursor reads from a file at once where a block is not in the cache; if
+    /// `None`, the engine decides.
     pub(crate) read_ahead: Option<usize>,
 }
 
@@ -58,7 +58,7 @@ impl<S> Clone for Read<'_, S> {
 
 impl<S> Copy for Read<'_, S> {}
 
-/// Takes the next row of a partition that is loaded.
+/// Takes the next row of a partition that is being loaded.
 pub(crate) type PutRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<()> + 'a;
 
 /// What a partition occupies.
@@ -71,9 +71,9 @@ pub(crate) struct Usage {
 
 /// One shard of a store.
 ///
-/// Reads and writes of one partition are linearizable. A batch is atomic, and what survives a
-/// crash is a prefix of the writes to the shard, over all its partitions together: the
-/// exactly-once replay of batches over several shards rests on that.
+/// Reads and writes of one partition are linearizable. A batch is atomic, and what survives a crash
+/// is a prefix of the writes to the shard, over all its partitions together: the exactly-once
+/// replay of batches over several shards relies on that.
 pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// A handle that keeps its partition readable, even after it is dropped from the shard.
     type Partition: Send + Sync + 'static;
@@ -82,17 +82,17 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     type Cursor: Cursor;
     type WriteBatch: WriteBatch<Partition = Self::Partition>;
 
-    /// The partitions on disk.
+    /// Returns the partitions on disk.
     fn partitions(&self) -> Vec<PartitionName>;
     fn partition(&self, name: PartitionName) -> Option<Arc<Self::Partition>>;
     /// Creates an empty partition; durable when it returns.
     fn create_partition(&self, name: PartitionName) -> Result<Arc<Self::Partition>>;
-    /// Whether an error has left something under this name that can be neither used nor removed
-    /// before the next opening: another name must be taken.
+    /// Returns true if an error has left something under this name that can be neither used nor
+    /// removed before the next opening: the caller must take another name.
     fn is_stranded(&self, name: PartitionName) -> bool;
     /// Removes a partition with its content. Handles that are still held stay readable.
     fn drop_partition(&self, name: PartitionName) -> Result<()>;
-    /// The place for the store's own records, apart from every partition.
+    /// Returns the place for the store's own records, apart from every partition.
     fn bookkeeping(&self) -> &Arc<Self::Partition>;
 
     fn get(
@@ -101,14 +101,14 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         key: &[u8],
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Option<Self::Value>>;
-    /// The values of several keys of one partition, in the order of the keys.
+    /// Returns the values of several keys of one partition, in the order of the keys.
     fn get_many(
         &self,
         partition: &Arc<Self::Partition>,
         keys: &[&[u8]],
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Vec<Option<Self::Value>>>;
-    /// A cursor that stands on the first row of the range, in its direction.
+    /// Opens a cursor that stands on the first row of the range, in its direction.
     fn cursor(
         &self,
         partition: &Arc<Self::Partition>,
@@ -129,28 +129,28 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     -> Result<()>;
     fn write(&self, batch: Self::WriteBatch, durability: Durability) -> Result<()>;
 
-    /// Whether partitions of another shard can be linked into this one.
+    /// Returns true if partitions of another shard can be linked into this one.
     fn can_link(&self, source: &Self) -> bool;
-    /// Makes a partition that shares the files of one of another shard: it holds what that one
-    /// held at some moment during the call, in files that survive a power cut. Costs a flush of
-    /// the source, and time in proportion to the number of files.
+    /// Makes a partition that shares the files of one of another shard: it holds what that
+    /// partition held at some moment during the call, in files that survive a power cut. Costs a
+    /// flush of the source, and time in proportion to the number of files.
     fn link_partition(
         &self,
         name: PartitionName,
         source: &Self::Partition,
     ) -> Result<Arc<Self::Partition>>;
-    /// Makes a partition of rows that `fill` gives in strictly ascending order of keys, written
-    /// as files that survive a power cut.
+    /// Makes a partition of rows that `fill` passes in strictly ascending order of keys, written as
+    /// files that survive a power cut.
     fn load_partition(
         &self,
         name: PartitionName,
         fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
     ) -> Result<Arc<Self::Partition>>;
-    /// About how many bytes of files hold the keys of a range.
+    /// Returns about how many bytes of files hold the keys of a range.
     fn bytes_in(&self, partition: &Self::Partition, range: &KeyRange) -> Result<u64>;
-    /// Some keys of a partition, ascending and spread over its files; none if it has few.
+    /// Returns some keys of a partition, ascending and spread over its files; none if it has few.
     fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>>;
-    /// Bytes that the disk of this shard has left; none if that cannot be known.
+    /// Returns the bytes left on the disk of this shard, or `None` if that cannot be known.
     fn bytes_free(&self) -> Option<u64>;
 
     /// Makes every acknowledged write survive a power cut.
@@ -160,11 +160,12 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// The same for one partition.
     fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
     fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
-    /// Whether the files of a partition are merged as soon as there are few, for those who scan it,
-    /// or by default, for those who write. Until it is said anew, or the shard is closed.
+    /// Sets when the files of a partition are merged: as soon as there are a few, which favours
+    /// scans, or by the default, which favours writes. Holds until the next call, or until the
+    /// shard is closed.
     fn set_few_first_level_files(&self, partition: &Self::Partition, few: bool) -> Result<()>;
-    /// Its files go when nobody holds anything of it any more, and after them the file that says
-    /// whose they are.
+    /// Removes the shard's files once no one holds anything of it any more, and after them the file
+    /// that says whose they are.
     fn retire(&self, identity: &Path);
     /// Ends background work; reads through handles that are still held go on.
     fn quiesce(&self);
@@ -175,16 +176,16 @@ pub(crate) trait WriteBatch: Default {
     type Partition;
     fn put(&mut self, partition: &Self::Partition, key: &[u8], value: &[u8]);
     fn delete(&mut self, partition: &Self::Partition, key: &[u8]);
-    /// Deletes the keys from `start` up to, and without, `end`.
+    /// Deletes the keys from `start` up to, not including, `end`.
     fn delete_range(&mut self, partition: &Self::Partition, start: &[u8], end: &[u8]);
 }
 
 /// A position among the rows of one partition, as they were when it was made.
 pub(crate) trait Cursor: Send + Sync + 'static {
-    /// The row it stands on; none when it has passed the last one.
+    /// Returns the row it stands on, or `None` when it has passed the last one.
     fn row(&self) -> Option<(&[u8], &[u8])>;
     fn key(&self) -> Option<&[u8]>;
     fn advance(&mut self);
-    /// Why it ended: because there are no more rows, or because of an error.
+    /// Returns why it ended: `Ok` if there are no more rows, otherwise the error.
     fn status(&self) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! Annulus options in RocksDB's terms.
+//! The options of Annulus in RocksDB's terms.
 
 use super::error::context;
 use crate::engine::{Compression, EngineOptions, LogDamage};
@@ -13,24 +13,25 @@ use rocksdb::{
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// How much of the largest memtable is a filter that spares reads of other keys the search. Every
+/// How much of the largest memtable is a filter that saves reads of absent keys the search. Every
 /// column family has one from the start, so it is small: 32 KiB with the default budget.
 const MEMTABLE_FILTER_PART: f64 = 0.0005;
 
-/// When the files of a partition's first level are merged into the next one: by default, which is
-/// RocksDB's, and if it is to have few.
+/// How many files of a partition's first level are merged into the next one: by default, which is
+/// RocksDB's, and if it should have few.
 pub(super) const FIRST_LEVEL_FILES: &str = "4";
 pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
 
-/// A thread for flushes, of the pool that all instances of a process share: as long as each instance
-/// brings one, no flush waits for that of another disk, and the flush that ends a commit of the
-/// metadata not for data. RocksDB starts fewer than eight jobs ask for: one for everybody.
+/// One thread for flushes in the pool that all instances of a process share: as long as each
+/// instance adds one, no flush waits for that of another disk, and the flush that ends a commit of
+/// the metadata does not wait for data. By itself RocksDB starts only one for all instances, since
+/// they ask for fewer than eight jobs.
 pub(super) struct FlushThread;
 
 /// The pool of a process.
 struct FlushPool {
     instances: usize,
-    /// Never fewer than before.
+    /// Never decreases.
     threads: usize,
 }
 
@@ -43,7 +44,7 @@ impl FlushThread {
         if pool.instances > pool.threads {
             pool.threads = pool.instances;
             let threads = i32::try_from(pool.threads).unwrap_or(i32::MAX);
-            // Without it flushes wait for one another, and nothing worse.
+            // If this fails, flushes wait for one another, which is the only harm.
             let _ = Env::new().map(|mut env| env.set_high_priority_background_threads(threads));
         }
         Self
@@ -56,7 +57,7 @@ impl Drop for FlushThread {
     }
 }
 
-/// Whether RocksDB was compiled to compute its checksums in hardware: its build decides by the same
+/// Whether RocksDB was compiled to compute its checksums in hardware: its build goes by the same
 /// target features as this crate's.
 pub(crate) const HARDWARE_CHECKSUMS: bool = cfg!(any(
     all(target_feature = "sse4.2", target_feature = "pclmulqdq"),
@@ -69,7 +70,7 @@ pub(crate) struct Resources {
     write_buffer: WriteBufferManager,
     options: EngineOptions,
     shards: usize,
-    /// How many files each shard keeps open; none for all.
+    /// How many files each shard keeps open; `None` for all.
     open_files: Option<u32>,
 }
 
@@ -77,8 +78,8 @@ impl Resources {
     pub(crate) fn new(options: &EngineOptions, shards: usize) -> Self {
         Self {
             cache: Cache::new_hyper_clock_cache(options.cache_bytes, 0),
-            // Stalling writers is left to each shard's own limits: a budget shared by all of
-            // them must not let a busy shard stop a quiet one.
+            // Each shard's own limits decide when to stall writers: with a budget that all shards
+            // share, a busy shard must not stop a quiet one.
             write_buffer: WriteBufferManager::new_write_buffer_manager(
                 options.write_buffer_bytes,
                 false,
@@ -89,17 +90,17 @@ impl Resources {
         }
     }
 
-    /// How many threads its instances share.
+    /// Returns the number of threads that its instances share.
     pub(super) fn background_threads(&self) -> usize {
         self.options.background_threads
     }
 
-    /// What an opening does where a log is damaged.
+    /// Returns what an opening does where a log is damaged.
     pub(super) fn log_damage(&self) -> LogDamage {
         self.options.log_damage
     }
 
-    /// How many tables so many shards may have open, if that is bounded.
+    /// Returns how many tables n shards may have open, if that is bounded.
     pub(crate) fn tables_open_max(&self, shards: usize) -> Option<u64> {
         Some(u64::from(self.open_files?).saturating_mul(shards as u64))
     }
@@ -112,13 +113,14 @@ impl Resources {
         self.write_buffer.get_usage()
     }
 
-    /// The options of a shard's database.
+    /// Returns the options of a shard's database.
     pub(super) fn database(&self) -> Result<RocksOptions> {
-        // What the crate has no setter for. A log says how long the one before it was, so that a
-        // lost end of that one is noticed where it was lost between two records. Recovered writes stay in memory: with many column
-        // families, one file for each of them would make the opening after a crash slow. Of
-        // writers that wait for one another, none goes to sleep before it has yielded for a while,
-        // even where a compaction takes the processor meanwhile: waking it costs more than a write.
+        // Options for which the crate has no setter. A log records the length of the one before it,
+        // so that a lost end is noticed even where it was lost between two records. Recovered
+        // writes stay in memory: with many column families, one file for each of them would make
+        // the opening after a crash slow. Writers that wait for one another yield for a while
+        // before any of them goes to sleep, even where a compaction takes the processor in the
+        // meantime: waking one costs more than a write.
         let mut options = RocksOptions::default()
             .get_options_from_string(
                 "avoid_flush_during_recovery=true;write_thread_slow_yield_usec=100;\
@@ -137,8 +139,8 @@ impl Resources {
             .set_max_background_jobs(i32::try_from(self.options.background_threads).unwrap_or(2));
         if let Some(files) = self.open_files {
             options.set_max_open_files(i32::try_from(files).unwrap_or(i32::MAX));
-            // Each part of the table of open files keeps at least one: RocksDB's 64 parts would
-            // exceed a small number.
+            // Each part of the table of open files keeps at least one: with RocksDB's 64 parts, a
+            // small number would be exceeded.
             options.set_table_cache_num_shard_bits((files / 16).max(1).ilog2().min(6) as i32);
         } else {
             options.set_max_open_files(-1);
@@ -147,9 +149,9 @@ impl Resources {
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);
         // Files go to the disk bit by bit, so that a sync, of which the hand-over of a partition
-        // has two, does not wait behind a flush that was written at once. Logs do not: whoever
-        // writes would have to wait for it, and most logs are done with before they need be on the
-        // disk.
+        // has two, does not wait behind a flush that was written at once. Logs do not: writers
+        // would have to wait for it, and most logs are no longer needed before they have to be on
+        // the disk.
         options.set_bytes_per_sync(MIB as u64);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(4);
@@ -157,7 +159,7 @@ impl Resources {
         Ok(options)
     }
 
-    /// The options of a partition's column family.
+    /// Returns the options of a partition's column family.
     pub(super) fn column_family(&self) -> RocksOptions {
         let mut options = RocksOptions::default();
         options.set_write_buffer_size(self.memtable_bytes());
@@ -184,7 +186,7 @@ impl Resources {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&self.cache);
         table.set_format_version(6);
-        // A hash index inside each block spares point reads the binary search.
+        // A hash index inside each block saves point reads the binary search.
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
         table.set_data_block_hash_ratio(0.75);
         if self.options.bloom_bits_per_key > 0 {
@@ -194,15 +196,16 @@ impl Resources {
         table
     }
 
-    /// A memtable may grow to a quarter of the budget: the budget over all of them is what
-    /// decides when to flush.
+    /// Returns the maximum size of a memtable, a quarter of the budget: the budget over all of them
+    /// is what decides when to flush.
     fn memtable_bytes(&self) -> usize {
         let usual = (self.options.write_buffer_bytes / 4).clamp(MIB, 256 * MIB);
         crate::os::failpoint::size("ANNULUS_MEMTABLE_BYTES", usual)
     }
 
-    /// The budget twice over, divided among the shards: it bounds what an opening after a crash
-    /// has to read, and is rarely reached before the budget itself makes a flush.
+    /// Returns the maximum size of a shard's logs: twice the budget, divided among the shards. It
+    /// bounds what an opening after a crash has to read, and is rarely reached before the budget
+    /// itself triggers a flush.
     fn wal_bytes_max(&self) -> u64 {
         (self.options.write_buffer_bytes.saturating_mul(2) / self.shards).max(16 * MIB) as u64
     }

@@ -1,4 +1,4 @@
-//! RocksDB's errors in Annulus' kinds: the only place that looks at them.
+//! RocksDB's errors mapped to the kinds of Annulus: the only place that examines them.
 
 use crate::error::{Error, ErrorKind};
 use crate::os::descriptors::remedy_of_text;
@@ -15,7 +15,7 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
     }
 }
 
-/// Adds to an error of the engine what was being done.
+/// Adds to an engine's error what was being done.
 pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
     move |error| {
         let remedy = remedy_of_text(error.as_ref());
@@ -23,15 +23,15 @@ pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Err
     }
 }
 
-/// The column family that has files from beyond the place where the recovery of the logs had to
-/// stop, if that is why a database does not open. RocksDB says so in its message only.
+/// Returns the column family that has files from beyond the place where the recovery of the logs
+/// had to stop, if that is why a database does not open. RocksDB names it only in its message.
 pub(super) fn family_beyond_logs(error: &rocksdb::Error) -> Option<&str> {
     let message: &str = error.as_ref();
     let (_, named) = message.split_once("beyond the point of corruption in CF ")?;
     named.split_once(". ").map(|(family, _)| family)
 }
 
-/// The error of a call of the C interface, which gives only a message.
+/// Converts the error of a call of the C interface, which has only a message.
 pub(super) fn from_message(message: String) -> Error {
     let kind = match message.split(':').next() {
         Some("Corruption") => ErrorKind::Damaged,
@@ -49,7 +49,7 @@ mod tests {
     use super::super::{Resources, RocksDb};
     use crate::ErrorKind;
 
-    /// The story: a directory that could not be created was reported as a defect of Annulus.
+    /// A past bug: a directory that could not be created was reported as a defect of Annulus.
     #[test]
     fn a_directory_that_cannot_be_created_is_an_error_of_the_system() {
         let directory = tempfile::tempdir().unwrap();

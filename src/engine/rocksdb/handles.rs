@@ -1,10 +1,10 @@
 //! Handles of RocksDB that own what they borrow from.
 //!
-//! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow
-//! of the database. A store hands them out to callers who keep them as long as they like, so each
-//! type here holds the counted database next to the borrowing value. The `unsafe` code of this file
-//! only ever extends a lifetime, by the same argument, or closes the database (that of `import.rs` calls
-//! RocksDB's C interface; there is no other):
+//! The crate `rocksdb` ties column families, snapshots, iterators and pinned values to a borrow of
+//! the database. A store hands them out to callers, which keep them as long as they like, so each
+//! type here holds the reference-counted database next to the borrowing value. The `unsafe` code of
+//! this file only ever extends a lifetime, by the same argument, or closes the database (that of
+//! `import.rs` calls RocksDB's C interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
 //! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
@@ -28,23 +28,23 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
-/// A database and what must outlive it: whoever holds a value, a scan or a snapshot of a store
-/// keeps the store's directory locked.
+/// A database and what must outlive it: as long as a caller holds a value, a scan or a snapshot of
+/// a store, the store's directory stays locked.
 pub(super) struct OpenDb {
     /// Closed by `drop`, if at all.
     db: ManuallyDrop<Db>,
-    /// After the database, which it may remove.
+    /// Dropped after the database, whose files it may remove.
     remains: Remains,
     _flush_thread: FlushThread,
     _keep: LockGuard,
 }
 
-/// What a database leaves when it is closed: nothing, if it was retired.
+/// What happens to the files of a database when it is closed: they stay, unless it was retired.
 struct Remains {
     directory: PathBuf,
-    /// Which directory that was at the opening.
+    /// The identity of the directory at the opening.
     is: Option<FileId>,
-    /// If it is retired, the file that says whose it is.
+    /// If the database is retired, the file that says whose the directory is.
     identity: OnceLock<PathBuf>,
 }
 
@@ -62,21 +62,21 @@ impl Drop for Remains {
 }
 
 impl Remains {
-    /// Whether the path still names the directory that was opened.
+    /// Returns true if the path still names the directory that was opened.
     fn is_there(&self) -> bool {
         self.is == FileId::at(&self.directory)
     }
 }
 
 /// RocksDB writes and removes files when it is closed, by their paths. Where the path has come to
-/// lead to another directory, to another store's perhaps, the database stays open to the end of the
-/// process: what it has acknowledged is in its logs, wherever they are now.
+/// lead to another directory, perhaps to another store's, the database stays open until the process
+/// ends: what it has acknowledged is in its logs, wherever they are now.
 impl Drop for OpenDb {
     fn drop(&mut self) {
         if self.remains.is_there() {
-            // IMPORTANT: before it is closed. A recovery of RocksDB's own from a full disk waits for
-            // ever for a flush that was dropped from its queue, and closing waits for the recovery
-            // before it says to anyone that the end has come. This says so first.
+            // IMPORTANT: before it is closed. RocksDB's own recovery from a full disk waits forever
+            // for a flush that was dropped from its queue, and closing waits for the recovery
+            // before it announces the shutdown. This call announces it first.
             self.db.cancel_all_background_work(false);
             // SAFETY: only here, and nothing uses the database after its last owner is dropped.
             unsafe { ManuallyDrop::drop(&mut self.db) }
@@ -87,7 +87,7 @@ impl Drop for OpenDb {
     }
 }
 
-/// Something that is only held.
+/// A value that is only held.
 pub(crate) type LockGuard = Option<Arc<dyn Send + Sync>>;
 
 impl OpenDb {
@@ -98,7 +98,7 @@ impl OpenDb {
         Arc::new(Self { db, remains, _flush_thread: FlushThread::new(), _keep: keep })
     }
 
-    /// Its files go when it is closed.
+    /// Marks the database's files to be removed when it is closed.
     pub(super) fn retire(&self, identity: &Path) {
         self.remains.identity.get_or_init(|| identity.to_owned());
     }
@@ -140,14 +140,14 @@ impl AsColumnFamilyRef for Handle {
 impl ColumnFamily {
     pub(super) fn open(db: &Arc<OpenDb>, name: &str) -> Option<Self> {
         let handle: Arc<BoundColumnFamily<'_>> = db.cf_handle(name)?;
-        // SAFETY: see the module documentation; `handle` borrows from `db`, held beside it.
+        // SAFETY: see the module documentation; `handle` borrows from `db`, held next to it.
         let handle = unsafe {
             transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
         };
         Some(Self { handle: Handle::Named(handle), db: Arc::clone(db) })
     }
 
-    /// A family that was created or imported; `handle` must belong to `db`.
+    /// Wraps a family that was created or imported; `handle` must belong to `db`.
     pub(super) fn made(db: &Arc<OpenDb>, handle: MadeFamily) -> Self {
         Self { handle: Handle::Made(handle), db: Arc::clone(db) }
     }
@@ -173,7 +173,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     pub(super) fn new(db: &Arc<OpenDb>) -> Self {
         let inner: SnapshotWithThreadMode<'_, Db> = db.snapshot();
-        // SAFETY: see the module documentation; `inner` borrows from `db`, held beside it.
+        // SAFETY: see the module documentation; `inner` borrows from `db`, held next to it.
         let inner = unsafe {
             transmute::<SnapshotWithThreadMode<'_, Db>, SnapshotWithThreadMode<'static, Db>>(inner)
         };
@@ -182,7 +182,7 @@ impl Snapshot {
         Self { reads, inner, _db: Arc::clone(db) }
     }
 
-    /// Options that read from this snapshot, to be used while it is held.
+    /// Returns options that read from this snapshot, to be used while it is held.
     pub(super) fn reads(&self) -> &ReadOptions {
         &self.reads
     }
@@ -192,7 +192,7 @@ impl Snapshot {
     }
 }
 
-/// A value where RocksDB has it, in the block cache or in a buffer of its own.
+/// A value where RocksDB has it, in the block cache or in a separate buffer.
 pub(crate) struct Pinned {
     slice: DBPinnableSlice<'static>,
     _partition: Arc<ColumnFamily>,
@@ -223,8 +223,8 @@ impl Pinned {
 
     /// `slice` must come from the database of `partition`; both callers above see to that.
     fn tie(slice: DBPinnableSlice<'_>, partition: &Arc<ColumnFamily>) -> Self {
-        // SAFETY: see the module documentation; `slice` borrows from the database that
-        // `partition` holds, and `partition` is held beside it.
+        // SAFETY: see the module documentation; `slice` borrows from the database that `partition`
+        // holds, and `partition` is held next to it.
         let slice = unsafe { transmute::<DBPinnableSlice<'_>, DBPinnableSlice<'static>>(slice) };
         Self { slice, _partition: Arc::clone(partition) }
     }
@@ -238,7 +238,7 @@ impl Deref for Pinned {
     }
 }
 
-/// An iterator that keeps its column family, and the snapshot it reads from.
+/// An iterator that keeps its column family and the snapshot it reads from alive.
 pub(super) struct Iter {
     inner: DBRawIteratorWithThreadMode<'static, Db>,
     _partition: Arc<ColumnFamily>,
@@ -256,8 +256,8 @@ impl Iter {
         }
         let inner: DBRawIteratorWithThreadMode<'_, Db> =
             partition.db.raw_iterator_cf_opt(&partition.handle, options);
-        // SAFETY: see the module documentation; `inner` borrows from the database that
-        // `partition` holds, and `partition` is held beside it.
+        // SAFETY: see the module documentation; `inner` borrows from the database that `partition`
+        // holds, and `partition` is held next to it.
         let inner = unsafe {
             transmute::<DBRawIteratorWithThreadMode<'_, Db>, DBRawIteratorWithThreadMode<'static, Db>>(
                 inner,

@@ -1,10 +1,9 @@
-//! Column families that are made through the C interface, and those that move between instances as
-//! files: export by hard link, import by rename.
+//! Column families made through the C interface, and those that move between instances as files:
+//! export by hard link, import by rename.
 //!
 //! The crate `rocksdb` has no safe call for export and import, and its call that creates a family
-//! loses the handle where RocksDB made the family and then failed. So this file speaks to RocksDB's
-//! C interface.
-//! Each object of that interface is owned by one value here, which destroys it once.
+//! loses the handle where RocksDB made the family and then failed. So this file uses RocksDB's C
+//! interface. Each object of that interface is owned by one value here, which destroys it once.
 
 #![expect(unsafe_code, reason = "calls of the C interface, each with its argument")]
 
@@ -17,7 +16,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 
-/// A column family that was created or imported here: the crate's own table of names does not know
+/// A column family that was created or imported here: the crate's own table of names does not have
 /// it.
 pub(super) struct MadeFamily(NonNull<ffi::rocksdb_column_family_handle_t>);
 
@@ -48,9 +47,9 @@ pub(super) fn create(db: &Db, options: &rocksdb::Options, name: &str) -> Result<
     let name = CString::new(name).map_err(|_| no_answer())?;
     let names = [name.as_ptr()];
     let (mut count, mut error) = (0, null_mut());
-    // SAFETY: one name is given, as a C string that lives through the call; `count` and `error` are
-    // valid places. The call returns an array of `count` handles even if it fails, which is freed
-    // here, and whose handles belong to this function from then on.
+    // SAFETY: one name is passed, as a C string that lives through the call; `count` and `error`
+    // are valid places. The call returns an array of `count` handles even if it fails; the array is
+    // freed here, and its handles belong to this function from then on.
     let made = unsafe {
         let handles = ffi::rocksdb_create_column_families(
             raw(db),
@@ -65,7 +64,7 @@ pub(super) fn create(db: &Db, options: &rocksdb::Options, name: &str) -> Result<
         made.map(MadeFamily)
     };
     if let (Err(error), made) = (check(error), &made) {
-        // The first error is why; the caller looks whether the family is there.
+        // The first error is the cause; the caller checks whether the family exists.
         let _ = made.as_ref().map(|made| drop_family(db, made));
         return Err(error);
     }
@@ -107,7 +106,7 @@ pub(super) fn export(db: &Db, family: &impl AsColumnFamilyRef, directory: &Path)
     NonNull::new(metadata).map(Export).ok_or_else(no_answer)
 }
 
-/// Makes a column family of exported files, which move into the database.
+/// Makes a column family of exported files, which are moved into the database.
 ///
 /// IMPORTANT: an import that failed half way may leave the column family behind in the database.
 pub(super) fn import(
@@ -138,7 +137,8 @@ pub(super) fn import(
     NonNull::new(handle).map(MadeFamily).ok_or_else(no_answer)
 }
 
-/// Drops a column family by its handle, which stays readable until it is dropped too.
+/// Drops a column family by its handle, through which it stays readable until the handle is
+/// dropped, too.
 pub(super) fn drop_family(db: &Db, family: &impl AsColumnFamilyRef) -> Result<()> {
     let mut error = null_mut();
     // SAFETY: database and handle are open for the call, and belong together.
@@ -146,11 +146,11 @@ pub(super) fn drop_family(db: &Db, family: &impl AsColumnFamilyRef) -> Result<()
     check(error)
 }
 
-/// Lets a database that is opened with these options take writes after its background work has met a
-/// damaged file, in opening files or in merging them. Other errors stop it as ever.
+/// Allows a database that is opened with these options to take writes after its background work has
+/// met a damaged file, in opening files or in merging them. Other errors stop it as usual.
 pub(super) fn bear_damage(options: &mut rocksdb::Options) {
-    // SAFETY: the callbacks use no state, and RocksDB calls each of them with what its type says. The
-    // listener is made here, and belongs to the options from then on.
+    // SAFETY: the callbacks use no state, and RocksDB calls each of them with the arguments of its
+    // type. The listener is made here, and belongs to the options from then on.
     unsafe {
         let listener = ffi::rocksdb_eventlistener_create(
             null_mut(),
@@ -186,7 +186,7 @@ unsafe extern "C" fn on_background_error(
     let Err(error) = check(error) else { return };
     // IMPORTANT: every error of the opening of files, not damage alone. RocksDB takes one of the
     // operating system (a file is missing) for something that it recovers from, starts nothing that
-    // would, and then waits for its end for ever when the database is closed. A read that needs
+    // would, and then waits forever for that to end when the database is closed. A read that needs
     // the file meets the error itself.
     let is_borne = match reason {
         OPENING_OF_FILES => true,
@@ -199,7 +199,7 @@ unsafe extern "C" fn on_background_error(
     }
 }
 
-// RocksDB calls all of a listener's callbacks, so each must be there.
+// RocksDB calls all of a listener's callbacks, so each must exist.
 unsafe extern "C" fn ignore_end(_: *mut c_void) {}
 unsafe extern "C" fn ignore_flush(
     _: *mut c_void,
@@ -224,7 +224,7 @@ unsafe extern "C" fn ignore_stall(_: *mut c_void, _: *const ffi::rocksdb_writest
 unsafe extern "C" fn ignore_memtable(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
 
 /// Reads every block of every file, and compares it with its checksum. The error names the first
-/// file that is damaged.
+/// damaged file.
 pub(super) fn verify_checksums(db: &Db) -> Result<()> {
     let mut error = null_mut();
     // SAFETY: the database is open for as long as `db` is borrowed.
@@ -237,7 +237,7 @@ fn raw(db: &Db) -> *mut ffi::rocksdb_t {
     unsafe { AsRawPtr::<ffi::rocksdb_t>::as_raw_ptr(db) }
 }
 
-/// Takes over, and frees, the message that a failed call has left.
+/// Takes over and frees the message that a failed call has left.
 fn check(error: *mut c_char) -> Result<()> {
     if error.is_null() {
         return Ok(());
@@ -257,5 +257,5 @@ fn c_path(path: &Path) -> Result<CString> {
 }
 
 fn no_answer() -> Error {
-    Error::new(ErrorKind::Internal, "RocksDB gave neither a result nor an error")
+    Error::new(ErrorKind::Internal, "RocksDB returned neither a result nor an error")
 }

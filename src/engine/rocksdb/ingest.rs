@@ -1,4 +1,4 @@
-//! Files on their way into an instance: written from rows, taken over by ingestion.
+//! Files that enter an instance: written from rows, taken over by ingestion.
 
 use super::error::context;
 use super::{cannot, family, remove_all};
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 /// A file is closed when it has this size, as compaction does.
 const FILE_BYTES: u64 = 64 << 20;
 
-/// How many rows are written between two looks at the size of the file.
+/// How many rows are written between two checks of the file's size.
 const ROWS_PER_LOOK: u32 = 256;
 
-/// A directory's name for files on their way in; they are gone when this is dropped.
+/// A directory's name for files that are being brought in; they are removed when this is dropped.
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// A name under which there is nothing. What an earlier attempt left there is removed.
+    /// Claims a name under which there is nothing. What an earlier attempt left there is removed.
     pub(super) fn claim(parent: &Path, name: PartitionName) -> Result<Self> {
         let path = parent.join(family(name));
         remove_all(&path)?;
@@ -45,17 +45,17 @@ impl Drop for Scratch {
     }
 }
 
-/// Whether nothing is in a directory.
+/// Returns true if a directory is empty.
 pub(super) fn is_empty(directory: &Path) -> Result<bool> {
     let entries = directory.read_dir().map_err(|error| cannot("read", directory, error))?;
     Ok(entries.take(1).count() == 0)
 }
 
-/// Writes rows, which `fill` gives in ascending order of keys, to files in a new directory; each
-/// is synced. Gives their paths.
+/// Writes rows, which `fill` passes in ascending order of keys, to files in a new directory; each
+/// is synced. Returns their paths.
 ///
 /// A second thread finishes each file, which syncs it, while the next one is written: half of the
-/// time of a copy is the disk's. If none can be started, this one does it.
+/// time of a copy is the disk's. If no thread can be started, this one does it.
 pub(super) fn write_files(
     options: &Options,
     directory: &Path,
@@ -63,7 +63,7 @@ pub(super) fn write_files(
 ) -> Result<Vec<PathBuf>> {
     create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
     std::thread::scope(|scope| {
-        // One file waits while another is synced: no more of them are dirty in memory.
+        // One file waits while another is synced, so no more than these are dirty in memory.
         let (finisher, written) = bounded::<OpenFile<'_>>(1);
         let finish = move || written.iter().map(OpenFile::finish).collect();
         let finishing = parallel::spawn(scope, "annulus-finish", finish);
@@ -79,7 +79,7 @@ pub(super) fn write_files(
                 Err(Error::new(ErrorKind::Internal, "the thread that syncs files panicked"))
             })
         });
-        // Its error first: that is why the other came.
+        // The finisher's error first: it is the cause of the other.
         let finished = finished?;
         filled?;
         Ok(finished)
@@ -94,15 +94,15 @@ struct Files<'a> {
     finisher: Finisher<'a>,
 }
 
-/// Where files that are full are finished.
+/// Where full files are finished.
 enum Finisher<'a> {
     Thread(Sender<OpenFile<'a>>),
-    /// On the thread that writes them: those that are done.
+    /// On the thread that writes them, with the paths of those that are done.
     Here(Vec<PathBuf>),
 }
 
 impl Finisher<'_> {
-    /// Lets the other thread come to its end; gives what was finished on this one.
+    /// Signals the other thread to end; returns what was finished on this one.
     fn end(self) -> Vec<PathBuf> {
         match self {
             Self::Thread(_) => Vec::new(),
@@ -144,8 +144,8 @@ impl<'a> Files<'a> {
         Ok(OpenFile { path, writer, until_look: ROWS_PER_LOOK })
     }
 
-    /// Gives the file to the other thread, if there is one. If that has ended, it has an error to
-    /// tell.
+    /// Passes the file to the other thread, if there is one. If that has ended, it has an error to
+    /// report.
     fn close(&mut self) -> Result<()> {
         let Some(file) = self.open.take() else { return Ok(()) };
         match &mut self.finisher {
@@ -168,7 +168,8 @@ impl OpenFile<'_> {
     }
 }
 
-/// The partition is new and has no reader: the files move in without a flush.
+/// Returns the options of the ingestion: the partition is new and has no reader, so the files move
+/// in without a flush.
 pub(super) fn ingestion() -> IngestExternalFileOptions {
     let mut options = IngestExternalFileOptions::default();
     options.set_move_files(true);
@@ -183,14 +184,14 @@ pub(super) fn sync_directory(directory: &Path) -> Result<()> {
     synced.map_err(|error| cannot("sync", directory, error))
 }
 
-/// Whether files can be linked from one directory to the other.
+/// Returns true if files can be linked from one directory to the other.
 pub(super) fn same_filesystem(one: &Path, other: &Path) -> bool {
-    // Elsewhere filesystems cannot be told apart.
+    // On other systems, filesystems cannot be told apart.
     let device = |path: &Path| FileId::at(path).filter(|_| cfg!(unix)).map(|id| id.device);
     matches!((device(one), device(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// Bytes that a directory's filesystem has left for this process.
+/// Returns the bytes that a directory's filesystem has left for this process.
 #[cfg(unix)]
 pub(super) fn bytes_free(directory: &Path) -> Option<u64> {
     let free = rustix::fs::statvfs(directory).ok()?;

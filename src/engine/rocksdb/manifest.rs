@@ -1,4 +1,5 @@
-//! RocksDB's manifest, as far as an opening must judge it: its end, and which logs it still needs.
+//! The parts of RocksDB's manifest that an opening has to judge: its end, and which logs it still
+//! needs.
 
 use super::cannot;
 use super::wal_format::{Break, Walk, walk};
@@ -6,7 +7,7 @@ use crate::error::Result;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// A manifest that was read, and where it stops being sound, if it does.
+/// A manifest that was read, and the place where it stops being sound, if it does.
 pub(super) struct Manifest {
     pub(super) path: PathBuf,
     pub(super) walk: Walk,
@@ -16,8 +17,8 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the present manifest of a database. None if there is none, or nothing names it: RocksDB
-    /// says what is wrong then.
+    /// Reads the present manifest of a database. Returns `None` if there is none, or nothing names
+    /// it: RocksDB then reports what is wrong.
     pub(super) fn read(directory: &Path) -> Result<Option<Self>> {
         let Ok(name) = std::fs::read_to_string(directory.join("CURRENT")) else { return Ok(None) };
         let path = directory.join(name.trim_end());
@@ -33,19 +34,21 @@ impl Manifest {
         Ok(Some(Self { path, walk, oldest_log }))
     }
 
-    /// Where it stops being sound, if nothing sound stands behind. Only that can be unsynced, and what
-    /// it says there was not acted on: RocksDB syncs the manifest before it uses or removes a file by
-    /// it. It refuses what is missing after a cut that took more than that.
+    /// Returns where the manifest stops being sound, if nothing sound follows. Only that part can
+    /// be unsynced, and nothing was done that depends on it: RocksDB syncs the manifest before it
+    /// uses or removes a file by it. If more than that is cut off, RocksDB refuses to open for what
+    /// is missing.
     pub(super) fn torn_end(&self) -> Option<&Break> {
         let broken = self.walk.broken.as_ref()?;
         (broken.next.is_none() && self.walk.records > 0).then_some(broken)
     }
 }
 
-/// The oldest log that is needed, by one edit of the manifest; 0 if the edit does not say.
+/// Returns the oldest log that is needed, according to one edit of the manifest; 0 if the edit does
+/// not say.
 ///
 /// An edit is a sequence of tagged fields. RocksDB writes the single numbers first, this one among
-/// them, and nothing behind them is of use here.
+/// them, and nothing after them is of use here.
 fn oldest_log_in(edit: &[u8]) -> u64 {
     const COMPARATOR: u64 = 1;
     const OLDEST_LOG: u64 = 10;
@@ -67,7 +70,8 @@ fn oldest_log_in(edit: &[u8]) -> u64 {
     find().unwrap_or(0)
 }
 
-/// A number in groups of seven bits, the lowest first; all but the last have the highest bit set.
+/// Reads a number in groups of seven bits, the lowest first; all but the last have the highest bit
+/// set.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
@@ -87,7 +91,8 @@ mod tests {
     use super::*;
     use crate::engine::LogDamage;
 
-    /// The number is where this version of RocksDB writes it: after a flush the older log is not needed.
+    /// The number is where this version of RocksDB writes it: after a flush the older log is no
+    /// longer needed.
     #[test]
     fn the_oldest_log_that_is_needed_is_read() {
         let directory = tempfile::tempdir().unwrap();
@@ -105,7 +110,7 @@ mod tests {
         assert!(newest() > before);
         assert_eq!(oldest(), newest());
         drop((partition, db));
-        // Of a manifest that another opening has begun, too.
+        // Also from a manifest that another opening has begun.
         let db = open();
         db.put(db.bookkeeping(), b"key", b"value", Durability::Buffered).unwrap();
         assert!(oldest() > before);
@@ -123,7 +128,7 @@ mod tests {
         for end in 0..edit.len() - 3 {
             assert_eq!(oldest_log_in(edit.get(..end).unwrap()), 0, "{end}");
         }
-        // A tag that stands behind the numbers, and a number that does not end.
+        // A tag that follows the numbers, and a number that does not end.
         assert_eq!(oldest_log_in(&[103, 10, 5]), 0);
         assert_eq!(oldest_log_in(&[&[10][..], &[0xff; 11]].concat()), 0);
     }

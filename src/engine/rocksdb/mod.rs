@@ -43,17 +43,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wal::{judge_logs, logs, mend_logs, sync_logs};
 
-/// The directory of files on their way in, below the database's own.
+/// The directory for files that are being brought in, below the database's own.
 const SCRATCH: &str = "scratch";
 
 pub(crate) struct RocksDb {
     db: Arc<OpenDb>,
     directory: PathBuf,
-    /// Files on their way in, below the database's own directory, which is Annulus' alone.
-    /// Nothing here is of value.
+    /// Files that are being brought in, below the database's own directory, which only Annulus
+    /// uses. Nothing here is of value.
     scratch: PathBuf,
     bookkeeping: Arc<ColumnFamily>,
-    /// Handles of all partitions: the crate's own table does not know those that were made since.
+    /// Handles of all partitions: the crate's own table does not have those made since the opening.
     partitions: Mutex<BTreeMap<PartitionName, Arc<ColumnFamily>>>,
     /// Names of families that an error has left in the database without a handle: until the next
     /// opening they can be neither used nor dropped.
@@ -62,8 +62,8 @@ pub(crate) struct RocksDb {
     lost: Vec<String>,
     /// Partitions that were found damaged when the database was opened.
     damaged: Damaged,
-    /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at
-    /// the first that is dropped meanwhile.
+    /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at the
+    /// first that is dropped in the meantime.
     dropping: RwLock<()>,
     family_options: rocksdb::Options,
     present: ReadOptions,
@@ -80,8 +80,8 @@ impl RocksDb {
     /// flushed later, would survive a power cut that takes the end of an older log, and what is
     /// left would not be a prefix.
     ///
-    /// `expendable` are partitions that an interrupted reshape was making: if one of them is why the
-    /// database does not open, it goes.
+    /// `expendable` are partitions that an interrupted reshape was making: if one of them is why
+    /// the database does not open, it is dropped.
     pub(crate) fn open(
         directory: &Path,
         resources: &Resources,
@@ -94,7 +94,7 @@ impl RocksDb {
         }
         let lost = mend_logs(directory, resources.log_damage())?;
         remove_all(&directory.join(SCRATCH))?;
-        // Not by RocksDB's crate, whose error would have no kind.
+        // Created here because an error of RocksDB's crate would have no kind.
         std::fs::create_dir_all(directory)
             .map_err(|error| cannot("create the directory", directory, error))?;
         let (db, names, damaged) = open_families(directory, resources, expendable)?;
@@ -108,9 +108,9 @@ impl RocksDb {
         Ok(opened)
     }
 
-    /// Opens the database in a directory to be read. Nothing is created, changed or locked: what the
-    /// logs hold is read into memory. Of a database that another process has open, this is what its
-    /// files were during the call, or an error if files went meanwhile.
+    /// Opens the database in a directory read-only. Nothing is created, changed or locked: the
+    /// content of the logs is read into memory. If another process has the database open, this
+    /// shows what its files were during the call, or is an error if files disappeared during it.
     pub(crate) fn open_read_only(
         directory: &Path,
         resources: &Resources,
@@ -164,26 +164,26 @@ impl RocksDb {
         })
     }
 
-    /// The directory of the shard: the one that holds this database.
+    /// Returns the directory of the shard: the one that holds this database.
     pub(crate) fn home(&self) -> &Path {
         self.directory.parent().unwrap_or(&self.directory)
     }
 
-    /// What the logs had lost when this was opened, described.
+    /// Returns descriptions of what the logs had lost when this was opened.
     pub(crate) fn lost(&self) -> &[String] {
         &self.lost
     }
 
-    /// The partitions that were found damaged when this was opened, with why.
+    /// Returns the partitions that were found damaged when this was opened, with the reasons.
     pub(crate) fn damaged(&self) -> &BTreeMap<PartitionName, String> {
         &self.damaged
     }
 
-    /// Whether a directory holds a database.
+    /// Returns true if a directory holds a database.
     ///
     /// # Errors
     ///
-    /// `Io` if the operating system does not let it look.
+    /// `Io` if the operating system does not allow the check.
     pub(crate) fn exists(directory: &Path) -> Result<bool> {
         directory
             .join("CURRENT")
@@ -191,19 +191,19 @@ impl RocksDb {
             .map_err(|error| cannot("look into", directory, error))
     }
 
-    /// Whether files can be linked from one directory to the other.
+    /// Returns true if files can be linked from one directory to the other.
     pub(crate) fn same_filesystem(one: &Path, other: &Path) -> bool {
         ingest::same_filesystem(one, other)
     }
 
-    /// Removes a database whose creation a power cut has interrupted: nothing was written to it yet,
-    /// and RocksDB refuses one that lost its only log. Does nothing where there is a log.
+    /// Removes a database whose creation a power cut has interrupted: nothing was written to it
+    /// yet, and RocksDB refuses one that lost its only log. Does nothing if there is a log.
     pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
         let is_unfinished = Self::exists(directory)? && logs(directory)?.is_empty();
         if is_unfinished { remove_all(directory) } else { Ok(()) }
     }
 
-    /// Removes a database that is not open, with what belongs to it.
+    /// Removes a database that is not open, with everything that belongs to it.
     pub(crate) fn remove(directory: &Path) -> Result<()> {
         remove_all(directory)
     }
@@ -230,7 +230,7 @@ impl RocksDb {
         Ok(partition)
     }
 
-    /// Makes what was written up to now survive a power cut, around the arrival of files.
+    /// Makes what was written so far survive a power cut, around the arrival of files.
     ///
     /// IMPORTANT: a new family begins at the present log. If it has files and an older log is torn,
     /// RocksDB finds the family newer than what it can recover, and does not open the database.
@@ -239,9 +239,9 @@ impl RocksDb {
         if crate::os::failpoint::skip(protection) { Ok(()) } else { self.sync() }
     }
 
-    /// Whether a family is gone after a call that was to drop it has failed, perhaps at the file of
-    /// options that comes after. RocksDB answers that only to the call that drops it, which may thus
-    /// succeed at its second try.
+    /// Returns true if a family is gone although the call that was to drop it failed, perhaps at
+    /// the file of options that comes after. RocksDB tells only by dropping it, so this second
+    /// attempt may be the one that succeeds.
     fn is_dropped(&self, partition: &ColumnFamily) -> bool {
         let again = self
             .check_failpoint("drop")
@@ -249,24 +249,24 @@ impl RocksDb {
         again.err().is_none_or(|error| error.to_string().contains("already dropped"))
     }
 
-    /// The error of an operation that a test lets fail.
+    /// Returns the error of an operation that a test makes fail.
     fn check_failpoint(&self, operation: &str) -> Result<()> {
         if crate::os::failpoint::fails_in(&self.directory, operation) {
             let place = self.directory.display();
             return Err(Error::new(
                 ErrorKind::Io,
-                format!("a {operation} in {place} failed, as a test wants it"),
+                format!("a {operation} in {place} failed, as a test asked"),
             ));
         }
         Ok(())
     }
 
-    /// Says, only if the operation fails, what failed and where.
+    /// Adds to an error what failed and where; the text is made only if the operation fails.
     fn failed(&self, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
         move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
     }
 
-    /// The same, of a partition.
+    /// The same for a partition.
     fn failed_in(
         &self,
         partition: &Arc<ColumnFamily>,
@@ -284,7 +284,7 @@ impl RocksDb {
         }
     }
 
-    /// Reads every block that is on disk, and compares it with its checksum.
+    /// Reads every block on disk, and compares it with its checksum.
     ///
     /// # Errors
     ///
@@ -337,9 +337,9 @@ impl Engine for RocksDb {
             ));
         }
         let _dropping = self.dropping.write();
-        // IMPORTANT: out of the list even if this fails. RocksDB drops the family first and then
-        // writes a file of options; an error of the second leaves a dropped family, at which each
-        // flush of all of them would end.
+        // IMPORTANT: removed from the list even if this fails. RocksDB drops the family first and
+        // then writes a file of options; an error of the second leaves a dropped family, at which
+        // each flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
         let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {
@@ -352,7 +352,7 @@ impl Engine for RocksDb {
         if self.is_dropped(&partition) {
             return Ok(());
         }
-        // Whoever asks again must not take what the list does not name for dropped.
+        // A later caller must not take what the list does not name for dropped.
         self.stranded.lock().insert(name);
         Err(error)
     }
@@ -433,7 +433,7 @@ impl Engine for RocksDb {
         let export = source.export(scratch.path())?;
         crate::os::failpoint::hit("link-after-export");
         if ingest::is_empty(scratch.path())? {
-            // RocksDB refuses to import nothing.
+            // RocksDB refuses to import an empty set of files.
             return self.create_partition(name);
         }
         self.sync_around_arrival("sync-before-arrival")?;
@@ -459,7 +459,7 @@ impl Engine for RocksDb {
         crate::os::failpoint::hit("load-after-files");
         let partition = self.create_partition(name)?;
         crate::os::failpoint::hit("load-after-create");
-        // The family is empty up to here; the log that it begins at does not change any more.
+        // The family is empty until here; the log at which it begins no longer changes.
         self.sync_around_arrival("sync-before-arrival")?;
         if !files.is_empty() {
             self.db
@@ -489,8 +489,8 @@ impl Engine for RocksDb {
 
     fn sync(&self) -> Result<()> {
         self.check_failpoint("sync")?;
-        // A log that has failed once is not synced a second time: the system reports an error once, and
-        // takes what was not written for clean. RocksDB minds that.
+        // A log that has failed once is not synced a second time: the system reports an error once,
+        // and then takes what was not written for clean. RocksDB enforces that.
         self.db.flush_wal(true).map_err(|error| {
             let place = self.directory.display();
             context(format_args!(
@@ -536,7 +536,7 @@ impl Engine for RocksDb {
     }
 }
 
-/// Removes a directory with what is in it, if it is there.
+/// Removes a directory and its content, if it exists.
 fn remove_all(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -3,7 +3,7 @@
 use crate::id::PartitionId;
 use crate::topology::PartitionName;
 
-/// The column family of a partition: `p`, its number, `.`, its generation.
+/// Returns the name of a partition's column family: `p`, its number, `.`, its generation.
 pub(super) fn family(name: PartitionName) -> String {
     format!("p{}.{}", name.id, name.generation)
 }

@@ -1,5 +1,5 @@
-//! Opening a database with every column family that it has, also where a damaged file or the leftover
-//! of an interrupted reshape is in the way.
+//! Opening a database with all its column families, even where a damaged file or the leftover of an
+//! interrupted reshape prevents RocksDB from opening it.
 
 use super::RocksDb;
 use super::config::Resources;
@@ -12,8 +12,8 @@ use crate::topology::PartitionName;
 use rocksdb::{ColumnFamilyDescriptor, DBRecoveryMode, DEFAULT_COLUMN_FAMILY_NAME};
 use std::path::Path;
 
-/// Opens a database by a call that may be made again. If it is refused for damage, it is opened
-/// without its files, which are looked at then: what is sound is served.
+/// Opens a database by a call that can be repeated. If it is refused for damage, it is opened
+/// without its files, which are checked afterwards: what is sound is served.
 pub(super) fn open_sound(
     options: &mut rocksdb::Options,
     directory: &Path,
@@ -45,8 +45,8 @@ pub(super) fn cannot_open(directory: &Path) -> impl FnOnce(rocksdb::Error) -> Er
     context(format!("cannot open the database in {}", directory.display()))
 }
 
-/// Opens a database with every family that it has, whose names it returns; creates it if the
-/// directory has none.
+/// Opens a database with all its families, whose names it returns; creates it if the directory has
+/// none.
 pub(super) fn open_families(
     directory: &Path,
     resources: &Resources,
@@ -83,16 +83,16 @@ pub(super) fn list_families(options: &rocksdb::Options, directory: &Path) -> Res
         .map_err(context(format_args!("cannot read the database in {place}")))
 }
 
-/// Drops a family of a database that does not open because of it: its files came in before a log
-/// that was torn by a power cut. Opened for that alone, in a mode that does not mind; what it reads
-/// from the logs stays in memory, and goes when it is closed.
+/// Drops a family that keeps its database from opening: its files arrived before a log that a power
+/// cut has torn. The database is opened only for that, in a mode that tolerates it; what it reads
+/// from the logs stays in memory, and is discarded when it is closed.
 fn drop_unopened(
     options: &rocksdb::Options,
     directory: &Path,
     names: &[String],
     dropped: PartitionName,
 ) -> Result<()> {
-    /// More than the logs hold: nothing is flushed.
+    /// More than the logs hold, so nothing is flushed.
     const ALL_IN_MEMORY: usize = 64 << 30;
     let mut options = options.clone();
     options.set_wal_recovery_mode(DBRecoveryMode::SkipAnyCorruptedRecord);
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// What a power cut leaves of files that arrive while a log that was closed is not synced: the
-    /// family stands, and the log before its first moment has lost its end.
+    /// What a power cut leaves of files that arrive while a closed log is not synced: the family
+    /// exists, and the log before its first moment has lost its end.
     #[test]
     fn a_family_beyond_a_torn_log_goes_if_it_may() {
         let directory = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ mod tests {
         db.drop_partition(passes).unwrap();
         db.load_partition(arrives, |put| put(b"key", b"value")).unwrap();
         drop(db);
-        // As if one more write had stood at the end of the log before.
+        // As if one more write had been at the end of the log before.
         let (_, present) = logs(directory.path()).unwrap().pop().unwrap();
         let said = walk(&mut File::open(&present).unwrap(), |_| {}).unwrap().predecessor.unwrap();
         let lost = empty_log_after(said.number, said.bytes + 40, said.last_write + 1);

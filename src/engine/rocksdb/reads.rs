@@ -6,7 +6,7 @@ use rocksdb::ReadOptions;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
-/// without a limit, use options made once.
+/// without a limit, use options that were made once.
 #[inline]
 pub(super) fn with_options<T>(
     present: &ReadOptions,
@@ -28,7 +28,7 @@ pub(super) fn with_options<T>(
     }
 }
 
-/// New options with a read's deadline, and how it uses cache and files.
+/// Returns new options with a read's deadline and its use of cache and files.
 pub(super) fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_readahead_size(read.read_ahead.unwrap_or(0));
@@ -39,9 +39,9 @@ pub(super) fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
     options
 }
 
-/// RocksDB takes a deadline as microseconds since the Unix epoch, in 63 bits. A deadline that has
-/// passed becomes the earliest one that is not zero, since zero means none; one beyond the 63 bits
-/// is none.
+/// Converts a deadline to RocksDB's form: microseconds since the Unix epoch, in 63 bits. A deadline
+/// that has passed becomes the earliest one that is not zero, since zero means none; one beyond the
+/// 63 bits becomes none.
 fn unix_micros(deadline: Instant) -> Option<u64> {
     let left = deadline.saturating_duration_since(Instant::now());
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,14 +1,14 @@
-//! Where in a column family its bytes lie.
+//! Where the bytes of a column family are.
 
 use super::handles::{ColumnFamily, Db};
 use crate::engine::Usage;
 use crate::placement::KeyRange;
 use rocksdb::Range;
 
-/// Greater than any key that a store accepts, whose length is bounded.
+/// Greater than any key that a store accepts, since their length is bounded.
 const BEYOND_ALL_KEYS: &[u8] = &[0xff; 64];
 
-/// What a column family occupies.
+/// Returns what a column family occupies.
 pub(super) fn usage(db: &Db, family: &ColumnFamily) -> Result<Usage, rocksdb::Error> {
     let property = |name| {
         db.property_int_value_cf(family.handle(), name).map(|value: Option<u64>| value.unwrap_or(0))
@@ -20,15 +20,15 @@ pub(super) fn usage(db: &Db, family: &ColumnFamily) -> Result<Usage, rocksdb::Er
     })
 }
 
-/// About how many bytes of files hold the keys of a range. RocksDB counts by blocks; a memtable
-/// counts nothing.
+/// Returns about how many bytes of files hold the keys of a range. RocksDB counts in blocks; a
+/// memtable counts nothing.
 pub(super) fn bytes_in(db: &Db, family: &ColumnFamily, range: &KeyRange) -> u64 {
     let end = range.end.as_deref().unwrap_or(BEYOND_ALL_KEYS);
     let sizes = db.get_approximate_sizes_cf(family.handle(), &[Range::new(&range.start, end)]);
     sizes.first().copied().unwrap_or(0)
 }
 
-/// The first and last keys of a column family's files, ascending.
+/// Returns the first and last keys of a column family's files, ascending.
 pub(super) fn file_boundaries(db: &Db, family: &str) -> Result<Vec<Vec<u8>>, rocksdb::Error> {
     let files = db.live_files()?;
     let mine = files.into_iter().filter(|file| file.column_family_name == family);

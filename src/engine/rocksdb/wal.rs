@@ -19,7 +19,7 @@ pub(super) fn sync_logs(directory: &Path) -> Result<()> {
     if directory.exists() { super::ingest::sync_directory(directory) } else { Ok(()) }
 }
 
-/// The write-ahead logs of a database, by number; none if there is no database.
+/// Returns the write-ahead logs of a database, by number; none if there is no database.
 pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let entries = match directory.read_dir() {
         Ok(entries) => entries,
@@ -38,34 +38,35 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(logs)
 }
 
-/// Makes logs and manifest end where they stop being sound, if that is what a power cut leaves.
-/// Returns what was lost, described.
+/// Makes logs and manifest end where they stop being sound, if the cause can be a power cut.
+/// Returns descriptions of what was lost.
 ///
-/// | what stands there | and behind | it is | done |
+/// | what is there | and after it | it is | done |
 /// |---|---|---|---|
 /// | the log ends within a record | anything | a torn end | the log is cut there |
 /// | sectors that were never written | anything | what was not synced, and lost | the same |
 /// | garbage | nothing sound | a torn end | the same |
 /// | garbage | sound records, here or in a later log | damage | refused, unless `damage` says otherwise |
-/// | any of these | a later log that goes on with the next write | a write that had failed | nothing: RocksDB goes on there |
+/// | any of these | a later log that continues with the next write | a write that had failed | nothing: RocksDB continues there |
 /// | the log is shorter than the next one says | | what was not synced, and lost | RocksDB ends there |
 /// | the same | the log has its last write, and no later one has any | a write that had failed | the later ones are emptied |
 ///
-/// IMPORTANT: cut, not left to RocksDB, for two reasons. It takes zeros for the padding of a block
-/// and goes on behind them, so that what is left is no prefix. And where it does stop, it goes on
-/// with a later log only if the numbers of the writes follow each other, which they do not after
-/// files came in: the next opening would drop what was written since this one. For the same reason
-/// the caller flushes when something was lost: no later opening sees these logs again.
+/// IMPORTANT: cut here instead of leaving it to RocksDB, for two reasons. It takes zeros for the
+/// padding of a block and continues behind them, so that what is left is no prefix. And where it
+/// does stop, it continues with a later log only if the numbers of the writes are consecutive,
+/// which they are not after files have arrived: the next opening would drop what was written since
+/// this one. For the same reason the caller flushes when something was lost: no later opening sees
+/// these logs again.
 ///
-/// Logs that the manifest needs no more are not judged: their writes are in tables, so RocksDB syncs
-/// later logs without them, and removes them.
+/// Logs that the manifest no longer needs are not judged: their writes are in tables, so RocksDB
+/// syncs later logs without them, and removes them.
 ///
 /// A database that is opened read-only is only judged: see [`judge_logs`].
 pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
     judge(directory, damage, cut)
 }
 
-/// The same, without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// The same without changing anything. RocksDB may then show writes behind a loss, which an opening
 /// for writing drops.
 pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
     judge(directory, damage, |_, _| Ok(()))
@@ -109,10 +110,10 @@ fn judge(
     Ok(lost)
 }
 
-/// Compares each log with what the next one says of it. A log that is shorter has lost its end, unless
-/// all of its writes are there: then the size is that with a write that failed. RocksDB minds that, too,
-/// where no write follows, and refuses the database if a part of its families was flushed before the
-/// process ended. So logs without a write are emptied there.
+/// Compares each log with what the next one says of it. A log that is shorter has lost its end,
+/// unless all of its writes are there: then that size includes a write that failed. RocksDB objects
+/// to that, too, where no write follows, and refuses the database if some of its families were
+/// flushed before the process ended. So logs without a write are emptied in that case.
 fn compare_sizes(
     walks: &[(u64, PathBuf, Walk)],
     lost: &mut Vec<String>,
@@ -138,8 +139,8 @@ fn compare_sizes(
     Ok(())
 }
 
-/// Whether a later log begins with the very write that would have come next in this one, so that
-/// nothing is missing between the two.
+/// Returns true if a later log begins with the very write that would have come next in this one, so
+/// that nothing is missing between the two.
 fn goes_on(log: &Walk, later: &[(u64, PathBuf, Walk)]) -> bool {
     let next = later.iter().find(|(_, _, log)| log.records > 0);
     next.is_some_and(|(_, _, next)| {
@@ -175,8 +176,8 @@ fn refusal(path: &Path, broken: &Break) -> Error {
     )
 }
 
-/// Ends a log where it stops being sound. What is cut stays beside it if it may be of use: a file
-/// that RocksDB does not look at, and that may be deleted.
+/// Ends a log where it stops being sound. What is cut off is kept next to it if it may be of use,
+/// in a file that RocksDB ignores and that may be deleted.
 fn cut(path: &Path, broken: &Break) -> Result<()> {
     let open = OpenOptions::new().read(true).write(true).open(path);
     let mut log = open.map_err(|error| cannot("open", path, error))?;
@@ -205,8 +206,8 @@ mod tests {
     use super::*;
     use std::fs::write;
 
-    /// The story: where a log had lost its end just between two records, nothing told RocksDB, which
-    /// went on with the next log.
+    /// A past bug: where a log had lost its end just between two records, RocksDB could not notice,
+    /// and continued with the next log.
     #[test]
     fn a_log_that_is_shorter_than_the_next_one_says_has_lost_its_end() {
         let directory = tempfile::tempdir().unwrap();
@@ -219,12 +220,13 @@ mod tests {
             assert_eq!(found.len(), lost, "{found:?}");
             assert!(found.iter().all(|lost| lost.contains("000004.log")), "{found:?}");
         }
-        // The one before may have gone: it is not needed any more.
+        // The log before may have been removed: it is no longer needed.
         write(directory.path().join("000009.log"), log_after(5, 1 << 20)).unwrap();
         assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
     }
 
-    /// A write that failed half way is not missed where the next log goes on with the next number.
+    /// A write that failed half way is not missed where the next log continues with the next
+    /// number.
     #[test]
     fn a_log_that_ends_in_a_failed_write_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
@@ -243,9 +245,10 @@ mod tests {
         assert_eq!(std::fs::read(&old).unwrap(), failed);
     }
 
-    /// The story: a write failed for want of room. RocksDB began another log, which said that the one
-    /// before has the bytes of that write, too, and flushed one family after the other; when the process
-    /// ended meanwhile, the next opening found families beyond a log that was too short, and refused.
+    /// A past bug: a write failed for lack of space. RocksDB began another log, which said that the
+    /// one before includes the bytes of that write, too, and flushed one family after the other;
+    /// when the process ended before that was done, the next opening found families beyond a log
+    /// that was too short, and refused.
     #[test]
     fn a_log_that_lacks_a_failed_write_refuses_nothing() {
         let directory = tempfile::tempdir().unwrap();
@@ -275,8 +278,9 @@ mod tests {
         }
     }
 
-    /// The story: a flush had made a log needless, the power failed before it was removed, and what had
-    /// not been synced of it was garbage before the sound records of the next. The opening refused.
+    /// A past bug: a flush had made a log unnecessary, the power failed before it was removed, and
+    /// the part of it that had not been synced was garbage before the sound records of the next.
+    /// The opening refused.
     #[test]
     fn a_log_that_is_needed_no_more_is_not_judged() {
         let directory = tempfile::tempdir().unwrap();
@@ -290,7 +294,7 @@ mod tests {
         db.put(db.bookkeeping(), b"new", b"value", Durability::Synced).unwrap();
         drop(db);
         assert!(!needless.exists());
-        // As it would be on a disk that has written neither its end nor its removal.
+        // As on a disk that has written neither its end nor its removal.
         *content.last_mut().unwrap() ^= 1;
         content.extend([b'x'; 100]);
         write(&needless, &content).unwrap();
@@ -302,7 +306,7 @@ mod tests {
         }
     }
 
-    /// What is cut may be of use, unless it is nothing.
+    /// What is cut off is kept, unless it is empty.
     #[test]
     fn what_is_cut_stays_beside_the_log() {
         let directory = tempfile::tempdir().unwrap();

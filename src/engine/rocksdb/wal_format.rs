@@ -1,48 +1,49 @@
-//! RocksDB's log format, as far as an opening must judge it. Write-ahead logs and manifests have it.
+//! The parts of RocksDB's log format that an opening has to judge. Write-ahead logs and manifests
+//! use it.
 //!
 //! A log is a sequence of blocks of 32 KiB. A record is divided into fragments that do not cross
-//! blocks; each has a header of seven bytes: a masked CRC-32C of type and content, the length of the
-//! content, and the type (whole, first, middle, last). RocksDB takes the first bad fragment for the
-//! end of what was written before a power cut, and passes over zeros without a word. So it cannot
-//! tell a torn end from damage in the middle; this can, by what stands behind.
+//! blocks; each has a header of seven bytes: a masked CRC-32C of type and content, the length of
+//! the content, and the type (whole, first, middle, last). RocksDB takes the first bad fragment for
+//! the end of what was written before a power cut, and skips zeros silently. So it cannot tell a
+//! torn end from damage in the middle; this module can, by what follows.
 
 use std::io::{self, Read};
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
 
-/// What a disk loses or keeps as one.
+/// The unit that a disk loses or keeps as a whole.
 const SECTOR_BYTES: u64 = 512;
 
 const WHOLE: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
-/// What a log says of the one before it.
+/// The type of the record in which a log describes the one before it.
 const PREDECESSOR: u8 = 130;
 
-/// How much of a record is handed out: its numbers stand at its beginning.
+/// How much of a record is passed on: its numbers are at its beginning.
 const HEAD_BYTES: usize = 256;
 
-/// What reading a log to its end, or to the first place that is not sound, has shown.
+/// The result of reading a log to its end, or to the first place that is not sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Walk {
     pub(super) bytes: u64,
     /// Sound records before the break.
     pub(super) records: u64,
-    /// The number of the first write in it, and the one after its last sound write, where they are
-    /// known: RocksDB numbers the writes of an instance.
+    /// The number of the first write in it, and the number after its last sound write, where they
+    /// are known: RocksDB numbers the writes of an instance.
     pub(super) first_write: Option<u64>,
     pub(super) next_write: Option<u64>,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) broken: Option<Break>,
 }
 
-/// What a log says of the one before it.
+/// What a log says about the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Predecessor {
     pub(super) number: u64,
-    /// With those of a write that failed, whether or not they came to be on the disk.
+    /// Including those of a write that failed, whether or not they reached the disk.
     pub(super) bytes: u64,
     /// The number of its last write.
     pub(super) last_write: u64,
@@ -51,14 +52,14 @@ pub(super) struct Predecessor {
 /// The place where a log stops being sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Break {
-    /// Where the record begins that is not whole: everything before it is sound.
+    /// Where the incomplete record begins: everything before it is sound.
     pub(super) offset: u64,
     pub(super) shape: Shape,
-    /// Where the next sound fragment begins, if there is one behind.
+    /// Where the next sound fragment begins, if one follows.
     pub(super) next: Option<u64>,
 }
 
-/// What stands at a break.
+/// What is found at a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// The log ends within a record.
@@ -99,7 +100,7 @@ fn fragment(block: &[u8], at: usize, last: bool) -> Fragment {
         return if last && !beyond && kind != 0 { Fragment::Short } else { Fragment::Bad };
     };
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), content);
-    // RocksDB masks it, so that a log may hold logs.
+    // RocksDB masks it, so that a log may contain logs.
     let masked = checksum.rotate_right(15).wrapping_add(0xa282_ead8);
     let known = matches!(kind, WHOLE | FIRST | MIDDLE | LAST | PREDECESSOR);
     if !known || masked != u32::from_le_bytes([c0, c1, c2, c3]) {
@@ -108,7 +109,8 @@ fn fragment(block: &[u8], at: usize, last: bool) -> Fragment {
     Fragment::Sound { kind, at: at + HEADER_BYTES, length }
 }
 
-/// Reads a log from its beginning, and shows the beginning of each sound record before the break.
+/// Reads a log from its beginning, and passes the beginning of each sound record before the break
+/// to `each`.
 ///
 /// # Errors
 ///
@@ -134,15 +136,15 @@ pub(super) fn walk(log: &mut impl Read, each: impl FnMut(&[u8])) -> io::Result<W
 
 struct Walker<F> {
     walk: Walk,
-    /// Where the record begins of which a fragment was read and not yet the last one.
+    /// Where the record begins whose last fragment has not been read yet.
     begun: Option<u64>,
-    /// What it begins with.
+    /// The beginning of that record.
     head: Vec<u8>,
     bad: Option<Bad>,
     each: F,
 }
 
-/// A break whose surroundings are still being looked at.
+/// A break whose surroundings are still being examined.
 struct Bad {
     offset: u64,
     /// Where the bad fragment itself begins.
@@ -220,8 +222,8 @@ impl<F: FnMut(&[u8])> Walker<F> {
         let Some(bad) = self.bad.as_mut().filter(|bad| bad.next.is_none()) else { return };
         let is_sound = |at: &usize| matches!(fragment(block, *at, false), Fragment::Sound { .. });
         // In the block of the break a fragment may begin anywhere, since the length of the bad one
-        // may be wrong. In a later one a fragment stands at its beginning. One that is sound but
-        // out of order is behind the break, too.
+        // may be wrong. In a later block a fragment is at its beginning. One that is sound but out
+        // of order is after the break, too.
         let tries = if bad.at >= start { from..block.len() } else { 0..1 };
         let next = tries.into_iter().find(is_sound);
         bad.hole |= has_hole(block, start, from, next.unwrap_or(block.len()));
@@ -246,8 +248,8 @@ impl<F: FnMut(&[u8])> Walker<F> {
     }
 }
 
-/// Whether a sector between two places of a block was never written: what a power cut takes of a
-/// file that only grows reads as zeros, from where the file had ended to the end of a sector.
+/// Returns true if a sector between two places of a block was never written: what a power cut takes
+/// of a file that only grows reads as zeros, from where the file had ended to the end of a sector.
 fn has_hole(block: &[u8], start: u64, from: usize, end: usize) -> bool {
     let mut at = from;
     while at < end {
@@ -268,7 +270,7 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-/// The number of a batch's first write, and the one after its last.
+/// Returns the number of a batch's first write, and the number after its last.
 fn writes(content: &[u8]) -> Option<(u64, u64)> {
     let (first, rest) = content.split_first_chunk::<8>()?;
     let (count, _) = rest.split_first_chunk::<4>()?;
@@ -289,7 +291,8 @@ fn predecessor(content: &[u8]) -> Option<Predecessor> {
 pub(super) mod tests {
     use super::*;
 
-    /// A log of records with these contents, as RocksDB writes it; and where each record begins.
+    /// Returns a log of records with these contents, as RocksDB writes it, and where each record
+    /// begins.
     fn log(contents: &[Vec<u8>]) -> (Vec<u8>, Vec<u64>) {
         let (mut log, mut begins) = (Vec::new(), Vec::new());
         for content in contents {
@@ -320,21 +323,21 @@ pub(super) mod tests {
         (log, begins)
     }
 
-    /// A log of one batch, which says this of the one before it.
+    /// Returns a log of one batch, which says this about the one before it.
     pub(crate) fn log_after(number: u64, bytes: u64) -> Vec<u8> {
         let mut log = empty_log_after(number, bytes, 99);
         log.extend(log_with(100));
         log
     }
 
-    /// A log of one batch of two writes, the first of which has this number.
+    /// Returns a log of one batch of two writes, the first of which has this number.
     pub(crate) fn log_with(number: u64) -> Vec<u8> {
         let mut log = Vec::new();
         push(&mut log, WHOLE, &[&number.to_le_bytes()[..], &2_u32.to_le_bytes()].concat());
         log
     }
 
-    /// A log in which nothing was written yet.
+    /// Returns a log in which nothing was written yet.
     pub(crate) fn empty_log_after(number: u64, bytes: u64, last_write: u64) -> Vec<u8> {
         let mut log = Vec::new();
         push(&mut log, PREDECESSOR, &[number, bytes, last_write].map(u64::to_le_bytes).concat());
@@ -369,7 +372,7 @@ pub(super) mod tests {
         assert_eq!(walk_of(&[]), Walk::default());
     }
 
-    /// Cut anywhere, a log is short, or sound if it was cut between two records.
+    /// A log cut anywhere is short, or sound if it was cut between two records.
     #[test]
     fn a_log_that_was_cut_is_short() {
         let (log, begins) = log(&contents());
@@ -386,8 +389,8 @@ pub(super) mod tests {
         }
     }
 
-    /// Whichever byte is changed, the break is at its record, it is no hole, and what is behind is
-    /// found, if anything is.
+    /// Whichever byte is changed, the break is at its record and is not a hole, and the sound
+    /// record after it is found, if there is one.
     #[test]
     fn a_changed_byte_is_garbage_before_sound_records() {
         let (log, begins) = log(&contents());
