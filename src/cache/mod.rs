@@ -1,19 +1,19 @@
-//! A cache of the values of keys that are read often: for what no placement can spread, a key that
+//! A cache of the values of keys that are read often, for what no placement can spread: a key that
 //! takes much of the load by itself.
 //!
-//! It lies before routing, and is never stale: a value is given out only while the
-//! [version](crate::latch::Versions) at which it was read still stands, so a reshape, which
-//! changes no value, need not know of it. Of several readers of a key that is not there, one reads
-//! and the others wait for what it finds.
+//! It is consulted before routing, and is never stale: a value is returned only while the
+//! [version](crate::latch::Versions) at which it was read still stands, so a reshape, which changes
+//! no value, need not know of it. Of several readers of a key that is not cached, one reads and the
+//! others wait for its result.
 //!
-//! A key is taken in when it is read for the second time since it was written: a table of
-//! fingerprints of the keys read last, and of their versions, stands before the cache (the
-//! doorkeeper of TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once cost some
-//! loads and a store, and no room.
+//! A key is admitted when it is read for the second time since it was written: a table of
+//! fingerprints of the keys read last, and of their versions, filters admissions (the doorkeeper of
+//! TinyLFU: Einziger, Friedman, Manes 2017). So keys that are read once cost some loads and a
+//! store, and no space.
 //!
-//! A key that is here and is written stays: its writer puts the new value in the place of the old
-//! one, or the next reader does where the writer was not the only one. One that is renewed again
-//! and again and not read in between goes.
+//! A cached key stays when it is written: its writer replaces the value, or the next reader does if
+//! the writer was not the only one. A key that is renewed again and again and not read in between
+//! is removed.
 
 use crate::engine::EngineValue;
 use crate::error::Result;
@@ -29,21 +29,21 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// Fingerprints of keys that were read lately.
 const DOORKEEPER: usize = 1 << 16;
 
-/// What an entry takes besides its key and value, about.
+/// Approximate size of an entry without its key and value.
 const OVERHEAD_BYTES: u64 = 128;
 
-/// What one value may take of the cache. `quick_cache` refuses what is larger than its shards, of
-/// which it makes four for each processor.
+/// The fraction of the cache that one value may take. `quick_cache` refuses what is larger than its
+/// shards, of which it makes four for each processor.
 const VALUE_PART_MAX: usize = 512;
 
-/// A key goes when more entries of it than this, one after another, were given to nobody. To renew
-/// one costs about a fifth of what a hit saves.
+/// A key is removed when more consecutive entries of it than this were never read. Renewing one
+/// costs about a fifth of what a hit saves.
 const UNREAD_MAX: u8 = 8;
 
-/// A reader that waits longer than this for another one's read reads by itself.
+/// A reader that waits longer than this for another reader's result reads by itself.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
-/// What the cache of hot keys holds, and how often it helped.
+/// What the cache of hot keys holds, and how often it was of use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
 #[non_exhaustive]
 pub struct HotCacheStats {
@@ -63,22 +63,22 @@ pub struct HotCacheStats {
 pub(crate) struct Entry {
     version: Version,
     keyspace: KeyspaceId,
-    /// The key, and behind it the value if there is one: in one piece, as each piece is waited for.
+    /// The key, followed by the value if there is one, in one allocation: each costs a cache miss.
     bytes: Box<[u8]>,
     key_bytes: usize,
     kept: Kept,
-    /// How many entries of this key before this one were given to no reader, since one was.
+    /// How many consecutive entries of this key before this one were returned to no reader.
     unread: u8,
-    /// Whether this one was given to a reader.
+    /// Whether this one was returned to a reader.
     read: AtomicBool,
 }
 
-/// What an entry says of its key.
+/// What an entry records about its key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     Value,
     Absent,
-    /// The value is too large to be kept: whoever wants it reads it, and waits for no other reader.
+    /// The value is too large to be kept: a reader reads it, and waits for no other reader.
     TooLarge,
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum Found {
     Read(EngineValue),
 }
 
-/// A key that is not here, and the version before it is read.
+/// A key that is not cached, and the version before it is read.
 pub(crate) struct Miss {
     hash: u64,
     version: Option<Version>,
@@ -124,7 +124,7 @@ pub(crate) struct HotCache {
     misses: AtomicU64,
 }
 
-/// A read's key, as the cache has it.
+/// The key of a read, in the cache's terms.
 #[derive(Clone, Copy)]
 struct Key<'a> {
     keyspace: KeyspaceId,
@@ -134,7 +134,7 @@ struct Key<'a> {
 
 impl HotCache {
     pub(crate) fn new(bytes: usize) -> Self {
-        /// A guess at what an entry takes, for the size of the cache's tables.
+        /// An estimate of an entry's size, for the size of the cache's tables.
         const ENTRY_BYTES: usize = 512;
         Self {
             entries: Cache::with_weighter(bytes / ENTRY_BYTES, bytes as u64, Weight),
@@ -146,12 +146,12 @@ impl HotCache {
         }
     }
 
-    /// By what a key is known here.
+    /// Cache key: a hash of keyspace and key.
     pub(crate) fn hash(&self, keyspace: KeyspaceId, key: &[u8]) -> u64 {
         xxh3_64_with_seed(key, keyspace.0.into())
     }
 
-    /// The value of a key: from here, or by `read`, which finds the present one.
+    /// Returns the value of a key: from the cache, or by `read`, which finds the present one.
     #[inline]
     pub(crate) fn get(
         &self,
@@ -179,7 +179,7 @@ impl HotCache {
         self.read_in(key, read)
     }
 
-    /// Whether a key was not read lately at this version; from now on it was.
+    /// Returns true if a key was not read recently at this version, and notes that it now was.
     fn is_new(&self, hash: u64, version: Option<Version>) -> bool {
         let (Some(version), Some(place)) =
             (version, self.doorkeeper.get(hash as usize % DOORKEEPER))
@@ -194,7 +194,7 @@ impl HotCache {
         true
     }
 
-    /// Reads a key, and keeps what was found; or takes what another reader finds meanwhile.
+    /// Reads a key and keeps what was found, or takes what another reader finds in the meantime.
     #[cold]
     fn read_in(
         &self,
@@ -212,7 +212,7 @@ impl HotCache {
                 let version = self.versions.quiet(key.hash);
                 let value = read()?;
                 if let Some(entry) = self.entry(version, key, value.as_deref(), 0) {
-                    // Refused only if the place was taken meanwhile.
+                    // Refused only if the place was taken in the meantime.
                     let _ = guard.insert(entry);
                 }
                 Ok(Found::new(value))
@@ -221,7 +221,7 @@ impl HotCache {
         }
     }
 
-    /// An entry for what was read, if that may be kept.
+    /// Returns an entry for what was read, if that may be kept.
     fn entry(
         &self,
         version: Option<Version>,
@@ -247,7 +247,7 @@ impl HotCache {
         }))
     }
 
-    /// Puts what was read or written at a version in the place of an entry, which stands no more.
+    /// Replaces an entry that no longer stands by what was read or written at a version.
     fn renew(
         &self,
         old: &Arc<Entry>,
@@ -258,14 +258,15 @@ impl HotCache {
         let unread = if old.read.load(Ordering::Relaxed) { 0 } else { old.unread + 1 };
         let wanted = version.filter(|_| unread <= UNREAD_MAX);
         if let Some(new) = self.entry(wanted, key, value, unread) {
-            // Refused if the old one has been driven out.
+            // Refused if the old one has been evicted.
             let _ = self.entries.replace(key.hash, new, true);
         } else if version.is_some() {
             self.entries.remove_if(&key.hash, |other| Arc::ptr_eq(other, old));
         }
     }
 
-    /// The value of a key if it is here; for reads of several keys, which wait for no other.
+    /// Returns the value of a key if it is cached; for reads of several keys, which wait for no
+    /// other reader.
     pub(crate) fn look(
         &self,
         keyspace: KeyspaceId,
@@ -297,7 +298,7 @@ impl HotCache {
         }
     }
 
-    /// Writes a key, and keeps the new value if the key is here.
+    /// Writes a key, and keeps the new value if the key is cached.
     #[inline]
     pub(crate) fn write_through(
         &self,
@@ -319,13 +320,14 @@ impl HotCache {
         Ok(())
     }
 
-    /// To be held from before the write of several keys, given by their [hashes](Self::hash), until
-    /// after it.
+    /// Announces writes of several keys, by their [hashes](Self::hash). The caller holds the result
+    /// from before the writes until after them.
     pub(crate) fn write_each(&self, hashes: Vec<u64>) -> Vec<AtWork<'_>> {
         self.versions.write_each(hashes)
     }
 
-    /// To be held from before the write of ranges of keys until after it.
+    /// Announces a write of ranges of keys. The caller holds the result from before the write until
+    /// after it.
     pub(crate) fn write_all(&self) -> AtWork<'_> {
         self.versions.write_all()
     }
@@ -367,9 +369,9 @@ impl Found {
         value.map_or(Self::Absent { cached: false }, Self::Read)
     }
 
-    /// What an entry says; none if that is to read the key.
+    /// Returns what an entry says, or `None` if the key has to be read.
     fn of(entry: Arc<Entry>) -> Option<Self> {
-        // Stored once: a hot key's readers need not all write it.
+        // Stored once: the readers of a hot key need not all write it.
         if !entry.read.load(Ordering::Relaxed) {
             entry.read.store(true, Ordering::Relaxed);
         }
