@@ -1,11 +1,11 @@
-//! Which of the application's operations are looked at, and where what was seen waits until the
-//! [rebalancer](crate::rebalancer)'s thread fetches it.
+//! Samples application operations into sharded buffers, which the [rebalancer](crate::rebalancer)'s
+//! thread drains.
 //!
-//! Each thread counts its operations on a store down to the next one to sample, in a variable of its
-//! own; the gaps are drawn at random, so that no rhythm of the application hides a key. What is sampled goes
-//! to one of a few buffers, each on cache lines of its own. So an operation that is not sampled
-//! touches no memory that another thread writes to, and one that is waits for nobody: if its buffer
-//! is taken or full, the sample is lost, and counted as such.
+//! Each thread counts its operations on a store down to the next one to sample, in a thread-local
+//! variable; the gaps are drawn at random, so that no rhythm of the application hides a key.
+//! Samples go to one of a few buffers, each on separate cache lines. So an operation that is not
+//! sampled touches no memory that another thread writes to, and one that is sampled waits for no
+//! other thread: if its buffer is locked or full, the sample is lost, and counted as such.
 
 mod scan;
 
@@ -19,29 +19,31 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Buffers; threads are dealt out to them.
+/// Buffers; threads are distributed over them.
 const BUFFERS: usize = 16;
 
-/// The most that waits in one buffer.
+/// The maximum number of samples in one buffer.
 const SAMPLES_MAX: usize = 8192;
 const KEY_BYTES_MAX: usize = 1 << 20;
 
-/// At the beginning, and at most, one operation in so many is sampled on average.
+/// On average one operation in `GAP_FIRST` is sampled at the beginning, and later no fewer than one
+/// in `GAP_MAX`.
 const GAP_FIRST: u32 = 16;
 const GAP_MAX: u32 = 1024;
 
-/// The gaps are chosen for about so many samples a second, over all threads: enough to tell the
-/// tenth from the eleventh key of a Zipf distribution within a second, for about one hundredth of
-/// a processor's time.
+/// The gaps are chosen for about this many samples a second, over all threads: enough to tell the
+/// tenth from the eleventh key of a Zipf distribution within a second, for about one hundredth of a
+/// processor's time.
 const SAMPLES_PER_SECOND: f64 = 32_000.0;
 
-/// Where an idle store becomes busy, its gap is too small until samples are fetched the next time.
-/// So each time a thread has told of so many, the gap is doubled.
+/// Where an idle store becomes busy, its gap is too small until samples are next drained. So the
+/// gap is doubled each time a buffer has received this many samples.
 const SAMPLES_A_DOUBLING: usize = 256;
 
-/// Countdowns of a thread: one for the stores that sample nothing, and the others dealt out to those
-/// that do in the order of their opening. If more are open, some share one. That is no error: each
-/// of their operations is as likely to be sampled as its weight says. But the gap is drawn for either.
+/// Countdowns of a thread: one for the stores that sample nothing; the others are assigned to those
+/// that do, in the order of their opening. If more are open, some share one. The samples stay
+/// correct: each operation is as likely to be sampled as its weight says. But the gap of one store
+/// is used for the other, too.
 const COUNTDOWNS: usize = 16;
 
 /// The countdown of stores that sample nothing.
@@ -57,11 +59,11 @@ thread_local! {
     };
 }
 
-/// What a thread has of its own.
+/// The thread-local state.
 struct Thread {
     countdowns: [Countdown; COUNTDOWNS],
-    /// State of a xorshift generator (Marsaglia 2003): it need only be cheap and without a rhythm. 0
-    /// before the first draw.
+    /// State of a xorshift generator (Marsaglia 2003): all it needs is to be cheap and without a
+    /// rhythm. 0 before the first draw.
     random: Cell<u64>,
     buffer: Cell<usize>,
 }
@@ -88,7 +90,7 @@ impl Thread {
         countdown.left.set(((random >> 32) % u64::from(2 * gap - 1)) as u32);
     }
 
-    /// A thread's first operation: a generator and a buffer of its own.
+    /// Prepares a thread at its first operation: its generator and its buffer.
     fn begin(&self) -> u64 {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         let number = THREADS.fetch_add(1, Ordering::Relaxed);
@@ -106,13 +108,13 @@ pub(crate) struct SampleTicket {
 }
 
 impl SampleTicket {
-    /// How many operations it stands for.
+    /// Returns how many operations it stands for.
     pub(crate) fn weight(self) -> u32 {
         self.weight
     }
 }
 
-/// What is told of a sampled operation.
+/// The record of a sampled operation.
 #[derive(Clone, Copy)]
 pub(crate) struct SampledOperation<'a> {
     pub(crate) keyspace: KeyspaceId,
@@ -131,7 +133,7 @@ struct Buffer {
     keys: Vec<u8>,
 }
 
-/// A [`SampledOperation`] whose keys lie in the buffer.
+/// A [`SampledOperation`] whose keys are in the buffer.
 struct Raw {
     keyspace: KeyspaceId,
     kind: Kind,
@@ -151,7 +153,7 @@ enum Kind {
 }
 
 pub(crate) struct Sampler {
-    /// Which of a thread's countdowns counts for it.
+    /// The countdown of a thread that counts for this store.
     countdown: usize,
     /// The present mean gap; 0 if nothing is sampled.
     gap: CachePadded<AtomicU32>,
@@ -172,7 +174,7 @@ impl Sampler {
         }
     }
 
-    /// To be asked at the beginning of each operation: whether to tell of it.
+    /// Called at the beginning of each operation. Returns a ticket if it is sampled.
     #[inline]
     pub(crate) fn begin(&self) -> Option<SampleTicket> {
         THREAD.with(|thread| {
@@ -199,7 +201,7 @@ impl Sampler {
         (weight > 0).then(|| SampleTicket { begun: Instant::now(), weight })
     }
 
-    /// A read or a write has ended.
+    /// Records the end of a read or a write, if it is sampled.
     #[inline]
     pub(crate) fn end(
         &self,
@@ -230,7 +232,7 @@ impl Sampler {
         }
     }
 
-    /// Gives what was told since the last time, and chooses the gap for the time to come from how
+    /// Passes what was recorded since the last call to `take`, and chooses the next gap from how
     /// much that was in `elapsed`.
     pub(crate) fn drain(&self, elapsed: Duration, mut take: impl FnMut(SampledOperation<'_>)) {
         let mut operations = self.lost.swap(0, Ordering::Relaxed);
@@ -247,7 +249,7 @@ impl Sampler {
 }
 
 impl Buffer {
-    /// Gives how many samples there are now; none if there is no room for this one.
+    /// Adds a sample. Returns how many there are now, or `None` if there is no room for this one.
     fn push(&mut self, seen: SampledOperation<'_>) -> Option<usize> {
         let (kind, last, rows) = match seen.access {
             Operation::Read => (Kind::Read, &[][..], 1),
@@ -296,8 +298,8 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    /// What is drained stands for all that was done, whatever the gap, the number of threads, and
-    /// the rhythm of the keys.
+    /// The samples drained stand for all that was done, whatever the gap, the number of threads,
+    /// and the rhythm of the keys.
     #[test]
     fn samples_stand_for_all_operations() {
         let sampler = Sampler::new(true);
@@ -309,7 +311,7 @@ mod tests {
                 for _ in 0..2 {
                     scope.spawn(|| {
                         for number in 0..OPERATIONS / 20 {
-                            // A rhythm that every fixed power of two would fall in with.
+                            // A rhythm with which every fixed power of two would coincide.
                             let key = [(number % 8) as u8];
                             let sampled = sampler.begin();
                             sampler.end(sampled, KeyspaceId(1), &key, Operation::Read, 10);
@@ -333,9 +335,9 @@ mod tests {
         }
     }
 
-    /// The countdown was shared by all stores of a process. So one that samples nothing, used in
-    /// turn with another, took all samples away that fell on it, and set the other back by a
-    /// thousand operations each time; and a busy one made the gaps of a quiet one long.
+    /// A past bug: all stores of a process shared the countdown. So a store that samples nothing,
+    /// used in turn with another, consumed all samples that fell on it, and set the other back by a
+    /// thousand operations each time; and a busy store made the gaps of a quiet one long.
     #[test]
     fn stores_do_not_swallow_the_samples_of_others() {
         let (none, busy, quiet) = (Sampler::new(false), Sampler::new(true), Sampler::new(true));
@@ -360,7 +362,7 @@ mod tests {
         let ((of_busy, _), (of_quiet, samples)) = (drain(&busy), drain(&quiet));
         assert!((of_busy - 1.0).abs() < 0.3, "{of_busy}");
         assert!((of_quiet - 1.0).abs() < 0.1, "{of_quiet}");
-        // Each sample stands for few operations, but for the doublings of a full buffer.
+        // Each sample stands for few operations, apart from the doublings of a full buffer.
         assert!(samples > OPERATIONS / u64::from(GAP_MAX) * 2, "{samples}");
     }
 

@@ -1,14 +1,14 @@
-//! What a sampled scan tells of the rows that it gives.
+//! The samples of a sampled scan's rows.
 
 use super::{SampleTicket, SampledOperation, Sampler};
 use crate::heat::Operation;
 use crate::id::KeyspaceId;
 use std::sync::Arc;
 
-/// A partition's rows are told of when the scan leaves it, or after so many.
+/// A partition's rows are recorded when the scan leaves it, or after this many.
 const ROWS_MAX: u64 = 1024;
 
-/// Where partitions interleave, one row in so many is told of, as a read of its key.
+/// Where partitions interleave, one row in this many is recorded, as a read of its key.
 const ROWS_A_READ: u64 = 16;
 
 pub(crate) struct ScanSampler {
@@ -16,7 +16,7 @@ pub(crate) struct ScanSampler {
     keyspace: KeyspaceId,
     weight: u32,
     interleaved: bool,
-    /// Which of the scan's partitions the rows are of.
+    /// The partition of the scan that the rows belong to.
     partition: usize,
     first: Vec<u8>,
     last: Vec<u8>,
@@ -25,7 +25,7 @@ pub(crate) struct ScanSampler {
 }
 
 impl ScanSampler {
-    /// For a scan that begins here, if it is sampled.
+    /// Returns the sampler of a scan that begins, if it is sampled.
     pub(crate) fn begin(sampler: &Arc<Sampler>, keyspace: KeyspaceId) -> Option<Box<Self>> {
         sampler.begin().map(|sampled: SampleTicket| {
             Box::new(Self {
@@ -47,7 +47,7 @@ impl ScanSampler {
         self
     }
 
-    /// A row is given, of the partition that comes at this place in the scan.
+    /// Counts a row of the partition at this position in the scan.
     pub(crate) fn row(&mut self, partition: usize, key: &[u8], value_bytes: usize) {
         let rows_max = if self.interleaved { ROWS_A_READ } else { ROWS_MAX };
         if partition != self.partition || self.rows >= rows_max {
@@ -68,7 +68,7 @@ impl ScanSampler {
         if self.rows == 0 {
             return;
         }
-        // A scan in reverse came from the last to the first.
+        // A reverse scan read from the last to the first.
         let (first, last) = (&self.first, &self.last);
         let (first, last) = (first.min(last), first.max(last));
         let access = if self.interleaved {
