@@ -1,11 +1,11 @@
-//! Places where tests let the process die, or an operation fail.
+//! Places where tests kill the process, or make an operation fail.
 //!
 //! Built only with the feature `failpoints`. The environment variable `ANNULUS_FAILPOINT` then
-//! names a place, and after `@` how many times it is passed before it kills: `batch-after-part@3`
-//! aborts the process at the third passing, with nothing flushed, dropped or unlocked. With
-//! `panic:` before it, the thread panics there instead.
+//! names a place, and after `@` at which passing it takes effect: `batch-after-part@3` aborts the
+//! process at the third passing, with nothing flushed, dropped or unlocked. With `panic:` before
+//! it, the thread panics there instead.
 //!
-//! `ANNULUS_SKIP` names protections, divided by commas, that are left out: a test that is there to
+//! `ANNULUS_SKIP` names protections, separated by commas, that are left out: a test that exists to
 //! notice a missing one must then fail. `ANNULUS_MEMTABLE_BYTES` and `ANNULUS_SETTLE_RECORDS` make
 //! flushes and settles frequent.
 //!
@@ -59,7 +59,8 @@ pub(crate) fn fails_in(directory: &Path, operation: &str) -> bool {
     }
 }
 
-/// A size that a test has asked for, or the usual one: small ones make rare things frequent.
+/// Returns the size that a test has asked for, or the usual one: small sizes make rare events
+/// frequent.
 #[inline]
 pub(crate) fn size(variable: &str, usual: usize) -> usize {
     #[cfg(feature = "failpoints")]

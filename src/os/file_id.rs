@@ -1,4 +1,4 @@
-//! What tells files and directories apart, whatever their names.
+//! The identity of files and directories, whatever their names.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -17,13 +17,13 @@ impl FileId {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// Here files cannot be told apart; that there is one must do.
+    /// On these systems files cannot be told apart; that one exists has to suffice.
     #[cfg(not(unix))]
     pub(crate) fn of(_: &Metadata) -> Self {
         Self { device: 0, inode: 0 }
     }
 
-    /// Returns the identity of what a path names; none if nothing is there.
+    /// Returns the identity of what a path names, or `None` if nothing is there.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         path.metadata().ok().map(|metadata| Self::of(&metadata))
     }

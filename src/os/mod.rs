@@ -1,5 +1,5 @@
-//! What is asked of the operating system: threads, descriptors, identities of files; and the places
-//! where tests let it fail.
+//! The operating system: threads, descriptors, identities of files; and the places where tests make
+//! it fail.
 
 pub(crate) mod descriptors;
 pub(crate) mod failpoint;

@@ -1,17 +1,17 @@
-//! Work on several threads, which gets done where no thread can be started, too.
+//! Work on several threads that is done even where no thread can be started.
 //!
 //! A process may be refused threads at any moment: by a limit of its user, of its container, or for
-//! want of memory. `std::thread::spawn` then panics. Here the calling thread does the work instead.
+//! lack of memory. `std::thread::spawn` then panics. Here the calling thread does the work instead.
 
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-/// Runs a job for each item at the same time: for the first on the calling thread, for each other
-/// one on a thread of its own or, if that cannot be started, on the calling thread, too. Returns
-/// the results in the order of the items; a job that panics leaves its panic instead, and the
-/// others are run all the same.
+/// Runs a job for each item at the same time: the first on the calling thread, each other one on a
+/// separate thread or, if that cannot be started, on the calling thread, too. Returns the results
+/// in the order of the items; a job that panics leaves its panic instead, and the others are run
+/// all the same.
 pub(crate) fn each<T: Sync, R: Send>(
     items: &[T],
     job: impl Fn(&T) -> R + Sync,
@@ -46,11 +46,11 @@ pub(crate) fn spawn<'scope, R: Send + 'scope>(
     Builder::new().name(name.to_owned()).spawn_scoped(scope, run).ok()
 }
 
-/// Threads that must be left beside the engine's pool: it starts some for each instance.
+/// Threads that must be left in addition to the engine's pool: it starts some for each instance.
 const ENGINE_THREADS_SPARE: usize = 8;
 
-/// Sees that the engine will get the threads of its pool, which the instances of a process share and
-/// which never end. Where it gets one too few, it ends the process: an exception comes out of it.
+/// Makes sure that the engine will get the threads of its pool, which the instances of a process
+/// share and which never end. If it gets one too few, it ends the process: an exception leaves it.
 ///
 /// # Errors
 ///
