@@ -33,14 +33,14 @@ impl TokenRange {
         Self { start, end }
     }
 
-    /// Whether `token` lies inside.
+    /// Returns true if `token` lies inside.
     #[inline]
     #[must_use]
     pub fn contains(&self, token: Token) -> bool {
         self.start <= token && self.end.is_none_or(|end| token < end)
     }
 
-    /// Whether no token lies inside.
+    /// Returns true if no token lies inside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.end.is_some_and(|end| end <= self.start)
@@ -52,7 +52,7 @@ impl TokenRange {
         self.end_u128().saturating_sub(u128::from(self.start.0))
     }
 
-    /// Whether some token lies in both.
+    /// Returns true if some token lies in both.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         let start = self.start.max(other.start);
@@ -116,20 +116,20 @@ impl KeyRange {
         Self { start: prefix.into(), end: after_prefix(prefix).map(Into::into) }
     }
 
-    /// Whether `key` lies inside.
+    /// Returns true if `key` lies inside.
     #[inline]
     #[must_use]
     pub fn contains(&self, key: &[u8]) -> bool {
         *self.start <= *key && self.end.as_deref().is_none_or(|end| key < end)
     }
 
-    /// Whether no key lies inside.
+    /// Returns true if no key lies inside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
-    /// Whether some key lies in both.
+    /// Returns true if some key lies in both.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         let start = &self.start.as_ref().max(&other.start);
@@ -182,8 +182,8 @@ pub enum PartitionRange {
 }
 
 impl PartitionRange {
-    /// Whether `key` lies inside. `token_of` returns the key's token and is called only for a range
-    /// of tokens.
+    /// Returns true if `key` lies inside. `token_of` returns the key's token and is called only for
+    /// a range of tokens.
     #[inline]
     #[must_use]
     pub fn contains(&self, key: &[u8], token_of: impl FnOnce(&[u8]) -> Token) -> bool {
@@ -193,7 +193,7 @@ impl PartitionRange {
         }
     }
 
-    /// Whether nothing lies inside.
+    /// Returns true if nothing lies inside.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
@@ -211,7 +211,7 @@ impl PartitionRange {
         }
     }
 
-    /// Whether some token or key lies in both. Tokens never intersect keys.
+    /// Returns true if some token or key lies in both. Tokens never intersect keys.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         match (self, other) {

@@ -154,7 +154,7 @@ impl HashPart {
             Self::Whole => None,
             Self::Prefix { bytes } => prefix.get(..usize::from(bytes)),
             Self::UpTo { delimiter } => before(prefix, delimiter),
-            // `{}` is not None for want of bytes: no later tag counts, the key is hashed whole.
+            // `{}` is not `None` for lack of bytes: no later tag counts, the key is hashed whole.
             Self::Tag => tag(prefix).filter(|tag| !tag.is_empty()),
         }
     }

@@ -35,7 +35,7 @@ pub enum KeyspaceSpec {
 }
 
 impl KeyspaceSpec {
-    /// Partitions by the hash of the whole key, with the store's number of arcs a shard.
+    /// Partitions by the hash of the whole key, with the store's number of arcs per shard.
     #[must_use]
     pub const fn hash() -> HashSpec {
         HashSpec { hashed: HashPart::Whole, arcs_per_shard: None }
@@ -47,7 +47,7 @@ impl KeyspaceSpec {
         RangeSpec { boundaries: Vec::new() }
     }
 
-    /// Fills in the number of arcs if the caller left it open.
+    /// Fills in the number of arcs if the caller did not set it.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn or_arcs_per_shard(mut self, default: u32) -> Self {
         if let Self::Hash(spec) = &mut self {
@@ -125,13 +125,13 @@ pub enum Change {
         /// Its number.
         id: KeyspaceId,
     },
-    /// Some neighbouring partitions become others that cover the same. The topology may be later
-    /// than the one that named the targets, as long as the sources are still there and the owners
-    /// exist. A source that has moved in between counts as still there, unless this is a move too:
-    /// the caller that copies the data makes sure that the same partitions are not reshaped
-    /// otherwise meanwhile.
+    /// Neighbouring partitions are replaced by others that cover the same. The topology may be
+    /// later than the one that named the targets, as long as the sources are still there and the
+    /// owners exist. A source that has moved in between counts as still there, unless this is a
+    /// move, too: the caller that copies the data makes sure that the same partitions are not
+    /// reshaped otherwise in the meantime.
     Reshape {
-        /// What becomes of what.
+        /// Which partitions become which.
         spec: ReshapeSpec,
         /// The targets' names, from [`Topology::name_targets`].
         targets: Vec<PartitionName>,

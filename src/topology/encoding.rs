@@ -108,7 +108,7 @@ impl TryFrom<Fields> for Topology {
     }
 }
 
-/// Checks every invariant: what breaks one is an error.
+/// Checks every invariant: a violation is an error.
 impl<'de> Deserialize<'de> for Topology {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Fields::deserialize(deserializer)?.try_into().map_err(D::Error::custom)

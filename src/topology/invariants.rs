@@ -1,4 +1,4 @@
-//! The invariants of a topology, each a function of its own.
+//! The invariants of a topology, each a separate function.
 //!
 //! They are checked when a change is applied, when a record is decoded, by `verify`, and by fuzz
 //! targets. A violation is a defect or damage, never a state to work with.
@@ -58,7 +58,7 @@ fn shards_are_distinct_and_weighted(topology: &Topology) -> Result<()> {
 }
 
 /// Invariant 1: no gap, no overlap. Rings and range maps tile by construction, which their own
-/// checks make sure of; what remains is that there is one partition for each tile.
+/// checks verify; what remains is that there is one partition for each tile.
 fn partitions_tile_the_space(keyspace: &KeyspaceLayout) -> Result<()> {
     match &keyspace.partitioning {
         Partitioning::Hash { ring, .. } => ring.check()?,

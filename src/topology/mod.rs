@@ -52,13 +52,13 @@ use std::sync::Arc;
 pub struct ShardInfo {
     /// The shard's number.
     pub id: ShardId,
-    /// Where it lives: an absolute path, or one relative to the store's directory. In JSON it is
+    /// The path of its directory: absolute, or relative to the store's directory. In JSON it is
     /// text, or a list of bytes if it is not text.
     #[serde(with = "path")]
     pub directory: PathBuf,
     /// Its share of hash keyspaces, relative to the other shards; at least 1.
     pub weight: u32,
-    /// What fails together with it (a disk, a controller), if that is known.
+    /// What fails together with it (a disk, a controller), if known.
     pub zone: Option<String>,
     /// Whether it is being emptied: it keeps what it has until that is moved, and gets no partition
     /// of a new keyspace.
@@ -100,7 +100,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Returns this topology, but with the next numbers of `other`: for after a change that was
+    /// Returns this topology with the next numbers of `other`: for use after a change that was
     /// given up but may have left its numbers on a disk.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn with_numbers_of(&self, other: &Self) -> Self {
@@ -112,7 +112,7 @@ impl Topology {
         }
     }
 
-    /// Whether a partition's number was ever assigned, in this topology or an earlier one.
+    /// Returns true if a partition's number was ever assigned, in this topology or an earlier one.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn has_given(&self, id: PartitionId) -> bool {
         id < self.next_partition

@@ -69,8 +69,8 @@ mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
-    /// The story: a path that is no text could not be encoded. A shard that was added there ended
-    /// in doubt, after its directory had been made, and stopped the running store; `--json`
+    /// A past bug: a path that is not text could not be encoded. Adding a shard at such a path
+    /// ended in doubt, after its directory had been made, and stopped the running store; `--json`
     /// panicked.
     #[test]
     fn paths_that_are_no_text_survive_records_and_json() {

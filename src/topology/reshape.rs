@@ -1,7 +1,7 @@
-//! Reshapes: some neighbouring partitions become others that cover the same tokens or keys.
+//! Reshapes: neighbouring partitions are replaced by others that cover the same tokens or keys.
 //!
 //! A reshape is prepared on one topology, which names its targets, and committed on a later one: in
-//! between data is copied, and other partitions are reshaped too. Everything is therefore checked
+//! between data is copied, and other partitions are reshaped, too. Everything is therefore checked
 //! twice, by the same code.
 
 use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
@@ -115,8 +115,8 @@ impl ReshapeSpec {
     }
 }
 
-/// A reshape that fits a topology: its keyspace, the index of the first source, and how what the
-/// sources cover is divided.
+/// A reshape that fits a topology: its keyspace, the index of the first source, and how the range
+/// of the sources is divided.
 struct Site<'t> {
     keyspace: &'t Arc<KeyspaceLayout>,
     first: usize,

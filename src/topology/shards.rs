@@ -1,5 +1,5 @@
-//! The shards of a topology, and their changes: shards come without partitions and go without
-//! partitions. Reshapes in between move data.
+//! The shards of a topology, and their changes: shards join and leave without partitions. Reshapes
+//! in between move data.
 
 use super::keyspace::{KeyspaceLayout, Partitioning};
 use super::{ShardInfo, Topology};
@@ -119,7 +119,7 @@ impl Topology {
     }
 }
 
-/// Returns a shard as its rings see it.
+/// Returns a shard in the form that its rings use.
 pub(super) fn member(shard: &ShardInfo) -> Member {
     let member = Member::new(shard.id).weight(shard.weight);
     match &shard.zone {

@@ -68,7 +68,7 @@ fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     }
 }
 
-/// Whether no key lies between `key` and `next`, which is greater.
+/// Returns true if no key lies between `key` and `next`, which is greater.
 fn follows(next: &[u8], key: &[u8]) -> bool {
     next.split_last() == Some((&0, key))
 }

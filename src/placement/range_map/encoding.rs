@@ -47,7 +47,7 @@ impl Serialize for RangeMap {
     }
 }
 
-/// Checks every invariant: what breaks one is an error.
+/// Checks every invariant: a violation is an error.
 impl<'de> Deserialize<'de> for RangeMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Wire::deserialize(deserializer)?.try_into().map_err(D::Error::custom)

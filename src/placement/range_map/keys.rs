@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// The most keys, and the most bytes of one. The search tree counts in 32 bits, of which it needs
-/// some otherwise.
+/// The maximum number of keys, and of bytes of one. The search tree counts in 32 bits, and reserves
+/// some of the values.
 const COUNT_MAX: usize = 1 << 30;
 const LEN_MAX: usize = 1 << 30;
 

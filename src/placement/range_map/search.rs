@@ -48,7 +48,7 @@ struct Entry {
 
 const CHILD: u32 = 1 << 31;
 /// Several keys share this head, and some of them end with it: they differ in zeros at the end,
-/// which a head does not tell.
+/// which a head does not show.
 const SIMILAR: u32 = CHILD - 1;
 const HEAD: usize = 8;
 
@@ -135,8 +135,8 @@ impl Node {
 }
 
 impl Entry {
-    /// Whether a key with this head and this tail, which begins at `depth`, can be compared without
-    /// a look at the key that belongs to this entry.
+    /// Returns true if a key with this head and this tail, which begins at `depth`, can be compared
+    /// without a look at the key that belongs to this entry.
     #[inline]
     fn decides(&self, tail: u64, depth: usize) -> bool {
         (self.next < SIMILAR) & ((self.tail != tail) | (self.next as usize <= depth + HEAD))

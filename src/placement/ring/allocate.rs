@@ -1,8 +1,8 @@
 //! New arcs for one receiver, out of those of many donors.
 //!
 //! A new arc is put at the end of a donor's arc, at its *site*, and takes its tokens from the tail
-//! of that arc. If the donor's surplus is used up and the new arc is still short, it goes on
-//! into the head of the next arc: with more donors than arcs wanted, all of which must give, a new
+//! of that arc. If the donor's surplus is used up and the new arc is still short, it continues into
+//! the head of the next arc: with more donors than arcs wanted, all of which must contribute, a new
 //! arc takes from two of them.
 //!
 //! The sites are chosen by size: the largest arcs first. The tokens are then taken from left to
@@ -15,7 +15,7 @@ use super::segments::{Joiner, Segment};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-/// Gives `receiver` what it lacks, in about `pieces` new arcs.
+/// Allocates to `receiver` what it lacks, in about `pieces` new arcs.
 #[expect(clippy::indexing_slicing, reason = "sites are segments")]
 pub(super) fn allocate(
     segments: Vec<Segment>,
@@ -55,7 +55,7 @@ struct Allocation<'s> {
     missing: u128,
     /// What a new arc should have.
     chunk: u128,
-    /// What each member can still give.
+    /// The tokens that each member can still give.
     surplus: Vec<u128>,
     /// By segment.
     taken: BTreeMap<usize, Taken>,
@@ -88,13 +88,14 @@ impl<'s> Allocation<'s> {
         room.saturating_sub(taken.head + taken.tail)
     }
 
-    /// Whether a segment's owner has something to give, and all of it fits into this segment.
+    /// Returns true if a segment's owner has something to give, and all of it fits into this
+    /// segment.
     fn can_give_all(&self, index: usize) -> bool {
         let surplus = self.surplus_at(index);
         surplus > 0 && surplus <= self.room_at(index)
     }
 
-    /// Whether so little is not worth an arc of its own.
+    /// Returns true if so few tokens are not worth a separate arc.
     fn is_short(&self, tokens: u128) -> bool {
         tokens < self.chunk - self.chunk / 4
     }
@@ -146,7 +147,7 @@ fn apply(segments: Vec<Segment>, taken: &BTreeMap<usize, Taken>, receiver: usize
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Site {
     index: usize,
-    /// Whether the new arc goes on into the next segment.
+    /// Whether the new arc continues into the next segment.
     is_pair: bool,
 }
 
@@ -156,7 +157,7 @@ type BySize = BinaryHeap<(u64, Reverse<usize>)>;
 struct Sites {
     /// In token order.
     chosen: Vec<Site>,
-    /// Two donors who both have little to give, by the smaller one of the two segments.
+    /// Two donors that both have little to give, by the smaller one of the two segments.
     pairs: BySize,
     /// Made when no pair is left.
     singles: Option<BySize>,
@@ -221,7 +222,7 @@ fn relative_sizes(allocation: &Allocation<'_>) -> impl Iterator<Item = u64> {
         if surplus == 0 { 0.0 } else { 1e6 * quota.arcs as f64 / quota.owned as f64 }
     };
     let scales: Vec<f64> = allocation.surplus.iter().enumerate().map(scale).collect();
-    // These operations on floats give the same on every machine.
+    // These operations on floats have the same result on every machine.
     allocation
         .segments
         .iter()

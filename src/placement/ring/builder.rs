@@ -9,7 +9,7 @@ use crate::placement::TokenFunction;
 
 /// How many arcs a shard gets by default. Each arc is a RocksDB column family, which makes every
 /// read a little slower and every scan more expensive, so few are better than many; with 4, a shard
-/// that leaves can give its tokens to 8 neighbours without a split. The balance does not depend on
+/// that leaves can pass its tokens to 8 neighbours without a split. The balance does not depend on
 /// the number: a shard owns exactly its share of the tokens.
 pub const ARCS_PER_SHARD: u32 = 4;
 

@@ -55,7 +55,7 @@ impl Serialize for Ring {
     }
 }
 
-/// Checks every invariant: what breaks one is an error.
+/// Checks every invariant: a violation is an error.
 impl<'de> Deserialize<'de> for Ring {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Wire::deserialize(deserializer)?.try_into().map_err(D::Error::custom)

@@ -19,7 +19,7 @@ pub(super) struct BucketTable {
     buckets: Arc<[Bucket]>,
 }
 
-/// What is known of a part of the token space, in a quarter of a cache line.
+/// What is known about a part of the token space, in a quarter of a cache line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(16))]
 struct Bucket {
@@ -99,7 +99,7 @@ impl BucketTable {
         token: u64,
     ) -> ShardId {
         match self.find(token) {
-            // Nor is there a branch here.
+            // There is no branch here, either.
             Found::Here { bucket, after } => {
                 let [before_cut, after_cut] = bucket.owners;
                 select_unpredictable(after, after_cut, before_cut)
@@ -132,8 +132,8 @@ impl BucketTable {
         ((bucket.cut & self.mask()) >> 1) as usize
     }
 
-    /// Returns a binary search among the arcs of one bucket. Not inlined, and given a pointer to
-    /// the starts that only it follows, to keep the usual way small.
+    /// Searches the arcs of one bucket by binary search. Not inlined, and passed a pointer to the
+    /// starts that only it follows, to keep the usual path small.
     #[inline(never)]
     #[expect(clippy::indexing_slicing, reason = "a bucket is found by its index, and names arcs")]
     fn search(&self, starts: &Arc<[u64]>, token: u64, index: usize) -> usize {
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(size_of::<Bucket>(), 16);
     }
 
-    /// Boundaries around the edges of buckets, on their own and many in one.
+    /// Boundaries around the edges of buckets, alone and several in one.
     #[test]
     fn agrees_with_a_binary_search() {
         let edges = [1_u64 << 60, 1 << 61, (1 << 61) + (1 << 60), 1 << 62, 1 << 63, u64::MAX];

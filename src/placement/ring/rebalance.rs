@@ -1,5 +1,5 @@
 //! From unequal to exact shares with the least possible movement: one algorithm for a shard that
-//! comes, one that goes and one whose weight changes.
+//! joins, one that leaves and one whose weight changes.
 //!
 //! Members that own more than their target are donors, those that own less are receivers; exactly
 //! the sum of the surpluses changes owner, so no other algorithm moves less. Where a donor's arc
@@ -7,9 +7,9 @@
 //! arcs.
 //!
 //! Shifting goes through the ring in token order and serves the left neighbour first. Taking for
-//! one receiver (see `allocate`) goes in the same order by the same rule. Therefore removing a
-//! shard returns every token to the shard that it was taken from when the shard was added, and the
-//! number of arcs does not creep up while shards come and go.
+//! one receiver (see `allocate`) follows the same order and rule. Therefore removing a shard
+//! returns every token to the shard that it was taken from when the shard was added, and the number
+//! of arcs does not creep up while shards join and leave.
 
 use super::allocate;
 use super::quota::Quotas;
@@ -25,7 +25,7 @@ pub(super) fn balance(segments: Vec<Segment>, targets: &[u128], wanted: &[u32]) 
     let mut segments = shift(segments, &mut quotas);
     let receivers = quotas.receivers();
     // A few receivers with many donors each get pieces of several donors; many receivers with few
-    // donors each get pieces of one. The fewer get the more.
+    // donors each get pieces of one. The smaller side gets several.
     if receivers.len() <= quotas.donor_count() {
         for receiver in receivers {
             let have = quotas.quota(receiver).arcs;

@@ -1,4 +1,4 @@
-//! Rings in which some members keep what they have, and some give all of it away.
+//! Rings in which some members keep what they own, and some give all of it away.
 
 use super::Ring;
 use super::apportion::apportion;
