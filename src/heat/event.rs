@@ -1,4 +1,4 @@
-//! What becomes hot, and what cools.
+//! Events: what becomes hot, and what cools.
 
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct KeyEvent {
     pub kind: OperationKind,
     /// Its share of the keyspace's reads, or writes, over the last window.
     pub share: f64,
-    /// How often a second.
+    /// How often per second.
     pub per_second: f64,
 }
 

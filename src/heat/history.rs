@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// The most intervals of a keyspace.
+/// The maximum number of intervals of a keyspace.
 pub const HISTORY_INTERVALS_MAX: usize = 240;
-/// The most samples of an interval.
+/// The maximum number of samples of an interval.
 pub const HISTORY_SAMPLES_MAX: usize = 256;
-/// The most reshapes of a history.
+/// The maximum number of reshapes of a history.
 pub const HISTORY_RESHAPES_MAX: usize = 1_024;
 /// The longest key that is kept, in bytes; longer ones are cut off.
 const KEY_BYTES_MAX: usize = 128;
@@ -130,7 +130,7 @@ impl Recorder {
         Self { history, interval: 0, ends, live: BTreeMap::new() }
     }
 
-    /// Returns a recorder that goes on with a history, and with its last interval.
+    /// Returns a recorder that continues a history, and its last interval.
     pub(super) fn continued(
         mut history: HeatHistory,
         interval_ms: u64,
@@ -152,7 +152,7 @@ impl Recorder {
         Self { interval, ends: end_of(interval, history.interval_ms), history, live }
     }
 
-    /// Takes in a load. The caller has advanced to its time.
+    /// Records a load. The caller has advanced to its time.
     pub(super) fn record(
         &mut self,
         keyspace: KeyspaceId,
@@ -213,7 +213,7 @@ impl Recorder {
         self.history.reshapes.drain(..surplus);
     }
 
-    /// Drops the history of keyspaces that are gone.
+    /// Drops the history of keyspaces that no longer exist.
     pub(super) fn retain(&mut self, is_there: impl Fn(KeyspaceId) -> bool) {
         self.live.retain(|id, _| is_there(*id));
         self.history.keyspaces.retain(|keyspace| is_there(keyspace.keyspace));
@@ -245,7 +245,7 @@ fn push(keyspaces: &mut Vec<KeyspaceHistory>, keyspace: KeyspaceId, interval: Hi
     }
 }
 
-/// Joins intervals that begin in the same of the longer intervals.
+/// Joins intervals that begin in the same longer interval.
 fn join(intervals: &mut Vec<HistoryInterval>, interval_ms: u64, random: &mut Random) {
     let mut joined: Vec<HistoryInterval> = Vec::with_capacity(intervals.len() / 2 + 1);
     for mut interval in intervals.drain(..) {

@@ -1,4 +1,4 @@
-//! Detection of what is hot, by rules that noise does not pass, and with hysteresis.
+//! Detection of what is hot, by rules that noise does not satisfy, and with hysteresis.
 
 use super::event::{HeatEvent, KeyEvent, OperationKind, PartitionEvent};
 use super::keyspace::{KeyspaceHeat, Stream};
@@ -15,7 +15,7 @@ const KEY_COOLS: f64 = 0.5;
 const PARTITION_COOLS: f64 = 0.7;
 /// How many standard errors are allowed for.
 const ERRORS: f64 = 3.0;
-/// How many samples the least share of a hot key must stand for: with fewer, three standard
+/// How many samples the smallest share of a hot key must stand for: with fewer, three standard
 /// errors do not bound anything.
 const SAMPLES_MIN: f64 = 5.0;
 
@@ -100,8 +100,9 @@ impl Stream {
     }
 }
 
-/// Whether the share of a key is above the threshold beyond doubt. If it were just the threshold,
-/// its share of so many samples would have the standard error of a binomial distribution.
+/// Returns true if the share of a key is above the threshold beyond doubt. If it were exactly the
+/// threshold, its share of this many samples would have the standard error of a binomial
+/// distribution.
 fn is_hot(threshold: f64, samples: f64, key: &KeyCount, total: f64) -> bool {
     let error = (threshold * (1.0 - threshold) / samples).sqrt();
     let least = (key.count - key.error) / total - ERRORS * error;
@@ -118,7 +119,7 @@ impl KeyspaceHeat {
         events: &mut Vec<HeatEvent>,
     ) {
         let half_life = f64::from(options.half_life_short_ms) / 1_000.0;
-        // Only a touched partition can have become hot, only a hot one can have cooled.
+        // Only a touched partition can have become hot, and only a hot one can have cooled.
         let mut candidates: BTreeSet<PartitionId> = self.changed.drain(..).collect();
         candidates.extend(&self.hot);
         for id in candidates {

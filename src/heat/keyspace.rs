@@ -16,7 +16,7 @@ pub(super) struct KeyspaceHeat {
     pub(super) keyspace: Arc<KeyspaceLayout>,
     /// Number and owner of each partition, by index.
     pub(super) partitions: Vec<(PartitionId, ShardId)>,
-    /// When it was seen first. Its partitions are as old, because every later one came from them.
+    /// When it was first seen. Its partitions are as old, because every later one came from them.
     pub(super) born: Duration,
     pub(super) touched: HashMap<PartitionId, Box<PartitionHeat>, Mixed>,
     /// The partitions touched since the last tick.

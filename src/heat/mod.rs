@@ -4,7 +4,7 @@
 //! of each partition and shard, the [hot keys](HotKeys) of each keyspace, a [profile](Profile) of
 //! each partition that says where it may be split, and a [history](HeatHistory) for a heat map; it
 //! reports what [becomes hot and cools](HeatEvent). Nothing here asks a clock or starts a thread:
-//! time and seeds are passed in, so simulations and replays get what a running store gets.
+//! time and seeds are passed in, so simulations and replays see what a running store sees.
 //!
 //! The unit of load is operations a second, where a scan counts 1 + rows / 16.
 

@@ -1,4 +1,4 @@
-//! Observations: what a tracker takes in.
+//! Observations: the input of a tracker.
 
 use crate::id::KeyspaceId;
 
@@ -13,7 +13,7 @@ pub struct Observation<'o> {
     pub kind: Operation<'o>,
     /// How many bytes of keys and values were read or written.
     pub bytes: u64,
-    /// How long it took, if that was measured. What is known of some operations is taken for all.
+    /// How long it took, if that was measured. Measured operations stand for all.
     pub nanos: Option<u64>,
     /// How many operations this one stands for: 100 if one in a hundred is sampled.
     pub weight: f64,

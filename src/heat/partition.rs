@@ -68,8 +68,8 @@ impl PartitionHeat {
         self.load.add(touch.half_lives.short, touch.now, load);
         let at = touch.now.as_secs_f64() / touch.half_lives.medium;
         if let Operation::Scan { last, .. } = touch.observation.kind {
-            // A scan's load lies between its ends. Of what lies there nothing is known, so half
-            // of the scans count at one end and half at the other.
+            // A scan's load lies between its ends. How it is spread there is not known, so half of
+            // the scans count at one end and half at the other.
             let end = if random.next() & 1 == 0 { touch.observation.key } else { last };
             self.samples.offer(at, load, touch.ln_draw, || touch.place(end));
             self.scans.offer(at, load, random.ln_exponential(), || touch.ends(last));
@@ -109,12 +109,12 @@ impl PartitionHeat {
         Self { rates: self.rates.part(share), load, ..Self::new(options) }
     }
 
-    /// Takes the samples out.
+    /// Takes the samples out, leaving none.
     pub(super) fn take_samples(&mut self) -> (Reservoir<Place>, Reservoir<Ends>) {
         (self.samples.take(), self.scans.take())
     }
 
-    /// Takes in the sums of another.
+    /// Adds the sums of another partition.
     pub(super) fn absorb(&mut self, half_lives: &Windows<f64>, other: &Self) {
         self.rates.absorb(half_lives, &other.rates);
         self.load.absorb(half_lives.short, &other.load);

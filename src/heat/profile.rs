@@ -1,4 +1,4 @@
-//! How the load of a partition is spread over its keys or tokens, by samples of it.
+//! Profiles: how the load of a partition is spread over its keys or tokens, according to samples.
 
 use super::SplitOptions;
 use super::split_position::lies_in;
@@ -59,7 +59,7 @@ pub struct Profile {
     scan_ends: Ends,
 }
 
-/// What a profile is made of and written as.
+/// The samples that a profile is built from and serialised as.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Samples {
     samples: Vec<Sample>,
@@ -85,13 +85,14 @@ struct Rising {
     beyond: f64,
 }
 
-/// The scans by one of their ends, ascending, with the weight up to and with each of them.
+/// The scans by one of their ends, ascending, with the weight up to and including each of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Ends(Vec<(usize, f64)>);
 
 impl Profile {
-    /// Returns a profile of these samples, in the order in which they arrived. One whose weight is
-    /// not a positive number is left out; a scan's ends may be given in either order. O(n log n).
+    /// Returns a profile of these samples, in the order in which they arrived. A sample whose
+    /// weight is not a positive number is left out; a scan's ends may be passed in either order.
+    /// O(n log n).
     #[must_use]
     pub fn new(mut samples: Vec<Sample>, mut scans: Vec<ScanSample>) -> Self {
         samples.retain(|sample| sample.weight.is_finite() && sample.weight > 0.0);
@@ -133,13 +134,13 @@ impl Profile {
         self.samples.len()
     }
 
-    /// Whether it has no samples.
+    /// Returns true if it has no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
-    /// Returns how many samples of equal weight would say as much as these do: the square of the
+    /// Returns how many samples of equal weight would tell as much as these do: the square of the
     /// sum of the weights by the sum of their squares (Kish, *Survey Sampling*, 1965).
     #[must_use]
     pub fn effective(&self) -> f64 {
@@ -199,7 +200,7 @@ impl Profile {
         share(self.rising.beyond, self.rising.writes)
     }
 
-    /// Returns the share of the load that those writes are. O(1).
+    /// Returns the share of the load that those writes make up. O(1).
     #[must_use]
     pub fn rising_load_share(&self) -> f64 {
         share(self.rising.beyond, self.weight)
@@ -271,7 +272,7 @@ impl Profile {
         self.at(self.places.get(index)?)
     }
 
-    /// Returns the share of the load before the place with this index; 1 behind the last one.
+    /// Returns the share of the load before the place with this index; 1 after the last one.
     pub(crate) fn share_before_place(&self, index: usize) -> f64 {
         match self.places.get(index) {
             Some(place) => place.before / self.weight,
@@ -280,8 +281,8 @@ impl Profile {
         }
     }
 
-    /// Of the places with the indices `from..to`, the one before which the share is nearest to
-    /// `share`; the first of two that are equally near.
+    /// Returns, of the places with the indices `from..to`, the one before which the share is
+    /// nearest to `share`; the first of two that are equally near.
     pub(crate) fn nearest_place(&self, share: f64, from: usize, to: usize) -> Option<usize> {
         let wanted = share * self.weight;
         let range = self.places.get(from..to).filter(|range| !range.is_empty())?;

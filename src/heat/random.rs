@@ -1,4 +1,4 @@
-//! The lots that samples are drawn by: reproducible, from a seed that is passed in.
+//! The random draws by which samples are chosen: reproducible, from a seed that is passed in.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -21,16 +21,16 @@ impl Random {
 
     /// Returns the logarithm of an exponentially distributed number with mean 1.
     pub(super) fn ln_exponential(&mut self) -> f64 {
-        // In the middle of 2^53 equal steps: neither 0 nor 1, whose logarithms would not do.
+        // In the middle of 2^53 equal steps: neither 0 nor 1, whose logarithms would be unusable.
         let uniform = ((self.next() >> 11) as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64);
         (-uniform.ln()).ln()
     }
 }
 
-/// For maps whose keys are hashes or numbers that are given in order.
+/// For maps whose keys are hashes, or numbers assigned in order.
 pub(super) type Mixed = BuildHasherDefault<Mixer>;
 
-/// Folds what it is given by a multiplication: not for keys that a stranger may choose.
+/// Folds its input by a multiplication: not for keys that an attacker may choose.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Mixer(u64);
 

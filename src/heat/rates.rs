@@ -1,4 +1,4 @@
-//! Rates that forget: how much a second, of late.
+//! Rates that decay: how much per second, recently.
 
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -16,13 +16,13 @@ pub struct Windows<T> {
 }
 
 impl<T> Windows<T> {
-    /// Returns the same of each value.
+    /// Applies a function to each value.
     #[must_use]
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Windows<U> {
         Windows { short: of(self.short), medium: of(self.medium), long: of(self.long) }
     }
 
-    /// Returns the same of each pair of values.
+    /// Applies a function to each pair of values.
     #[must_use]
     pub fn zip<U, V>(self, other: Windows<U>, mut of: impl FnMut(T, U) -> V) -> Windows<V> {
         Windows {
@@ -33,7 +33,7 @@ impl<T> Windows<T> {
     }
 }
 
-/// What accesses have cost: added up, or a second.
+/// What accesses have cost: in total, or per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Amounts {
     /// Reads; a scan is one.
@@ -68,7 +68,7 @@ impl Amounts {
         if self.timed > 0.0 { self.nanos / self.timed * (self.reads + self.writes) } else { 0.0 }
     }
 
-    /// `self × factor + other`.
+    /// Returns `self × factor + other`.
     fn scaled_plus(&self, factor: f64, other: &Self) -> Self {
         Self {
             reads: self.reads * factor + other.reads,
@@ -89,7 +89,7 @@ impl Amounts {
 /// Sums that decay exponentially, for three half-lives at once.
 ///
 /// They decay when they are touched: nothing has to be done as time passes. A rate is the sum
-/// divided by what the same decay would have left of one a second since the beginning, so that it
+/// divided by what the same decay would have left of one per second since the beginning, so that it
 /// is right from the first second on. O(1) time; 176 bytes.
 ///
 /// ```
@@ -114,7 +114,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Adds amounts at `now`, and says by which factors the sums have decayed before.
+    /// Adds amounts at `now`, and returns the factors by which the sums had decayed before.
     pub fn add(
         &mut self,
         half_lives: &Windows<f64>,
@@ -136,7 +136,7 @@ impl Rates {
         half_lives.map(|half_life| (-seconds / half_life).exp2())
     }
 
-    /// Returns the amounts a second at `now`, of sums that began `age` ago.
+    /// Returns the amounts per second at `now`, of sums that began `age` ago.
     #[must_use]
     pub fn per_second(
         &self,
@@ -151,13 +151,13 @@ impl Rates {
         })
     }
 
-    /// Returns a part of the sums.
+    /// Returns a fraction of the sums.
     #[must_use]
     pub(super) fn part(&self, share: f64) -> Self {
         Self { at: self.at, sums: self.sums.map(|sum| sum.scaled(share)) }
     }
 
-    /// Adds the sums of another.
+    /// Adds the sums of another instance.
     pub(super) fn absorb(&mut self, half_lives: &Windows<f64>, other: &Self) {
         let at = self.at.max(other.at);
         let now = Duration::try_from_secs_f64(at).unwrap_or_default();
@@ -167,7 +167,7 @@ impl Rates {
         *self = Self { at, sums: sums.zip(theirs, |sum, more| sum.scaled_plus(1.0, &more)) };
     }
 
-    /// Sums that give these rates at `now`, if they began `age` ago.
+    /// Returns sums that yield these rates at `now`, if they began `age` ago.
     pub(super) fn of(
         half_lives: &Windows<f64>,
         now: Duration,
@@ -179,7 +179,8 @@ impl Rates {
     }
 }
 
-/// Returns what decay would have left at the end of `age` of one a second: the time that counts.
+/// Returns what decay would have left, at the end of `age`, of one per second: the time that
+/// counts.
 pub(super) fn seconds_counted(half_life: f64, age: Duration) -> f64 {
     let lives = age.as_secs_f64() / half_life;
     // `1 - 2^-lives`, exact for small ones. As in the keys' windows, a millisecond at least.
@@ -195,7 +196,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Returns a sum that gives this rate at `now`, if it began `age` ago, as if of accesses of
+    /// Returns a sum that yields this rate at `now`, if it began `age` ago, as if from accesses of
     /// weight 1.
     pub(super) fn of(half_life: f64, now: Duration, age: Duration, rate: f64) -> Self {
         let amount = rate * seconds_counted(half_life, age);

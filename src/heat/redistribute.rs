@@ -1,4 +1,4 @@
-//! Redistribution of heat when partitions change, from those that are gone to those in their place.
+//! Redistribution of heat when partitions change, from those that are gone to their successors.
 
 use super::HeatOptions;
 use super::keyspace::{KeyspaceHeat, numbers};
@@ -65,8 +65,8 @@ impl KeyspaceHeat {
         self.changed.retain(|id| touched.contains_key(id));
     }
 
-    /// Divides what is known of a partition with this range among those that are there now: samples
-    /// by their places, rates by the weight of the samples.
+    /// Divides what is known of a partition with this range among its successors: samples by their
+    /// places, rates by the weight of the samples.
     #[expect(clippy::indexing_slicing, reason = "successors are partitions, each with a part")]
     pub(super) fn redistribute(
         &mut self,
@@ -115,8 +115,8 @@ impl KeyspaceHeat {
     }
 }
 
-/// Returns what each successor gets: in proportion to the samples; without any, to the tokens; else
-/// evenly.
+/// Returns the share of each successor: in proportion to the samples; without samples, to the
+/// tokens; otherwise evenly.
 fn shares(
     partitioning: &Partitioning,
     range: &PartitionRange,
@@ -155,8 +155,8 @@ pub(super) fn intersecting(partitioning: &Partitioning, range: &PartitionRange) 
 
 type Partitions = [(PartitionId, ShardId)];
 
-/// Returns the partitions that are there before and after, with different owners. `aligned`: each
-/// has the index that it had.
+/// Returns the partitions that exist before and after, with different owners. `aligned`: each has
+/// the index that it had.
 fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed> {
     let owners: HashMap<PartitionId, ShardId, Mixed> =
         if aligned { HashMap::default() } else { before.iter().copied().collect() };
@@ -171,7 +171,7 @@ fn moved(before: &Partitions, after: &Partitions, aligned: bool) -> Vec<Changed>
     moves.map(|(index, _)| Changed { kind: ReshapeKind::Move, now: index..index + 1 }).collect()
 }
 
-/// Returns where the two differ in their numbers: what is gone, and what is in its place.
+/// Returns where the two differ in their numbers: what is gone, and what has replaced it.
 fn differing(before: &Partitions, after: &Partitions) -> Vec<(Range<usize>, Range<usize>)> {
     let same = |(one, other): &(&(PartitionId, ShardId), &(PartitionId, ShardId))| one.0 == other.0;
     let head = before.iter().zip(after).take_while(same).count();
@@ -190,7 +190,7 @@ fn differing(before: &Partitions, after: &Partitions) -> Vec<(Range<usize>, Rang
         if gone + come > 0 {
             groups.push((head + i..head + i + gone, head + j..head + j + come));
         }
-        // And the one that is in both.
+        // Also skip the one that is in both.
         (i, j) = (i + gone + 1, j + come + 1);
     }
     groups

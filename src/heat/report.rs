@@ -26,7 +26,7 @@ pub struct HeatReport {
     /// Everything together.
     pub total: Windows<PerSecond>,
     /// The load of the shard that has most for its weight, as a share of what is fair for it: 1 if
-    /// the load is even, or if there is none.
+    /// the load is even, or if there is no load.
     pub max_over_mean: Windows<f64>,
     /// All shards, by number.
     pub shards: Vec<ShardHeat>,
@@ -34,7 +34,7 @@ pub struct HeatReport {
     pub keyspaces: Vec<KeyspaceReport>,
 }
 
-/// What there is a second.
+/// Rates per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct PerSecond {
     /// The load.
@@ -60,7 +60,7 @@ pub struct ShardHeat {
     pub id: ShardId,
     /// Its weight.
     pub weight: u32,
-    /// What there is a second.
+    /// Its rates.
     pub rates: Windows<PerSecond>,
     /// Its load as a share of what is fair: the total by the weights of the shards. 0 if there is
     /// no load at all.
@@ -78,7 +78,7 @@ pub struct KeyspaceReport {
     pub partitioning: String,
     /// How many partitions it has.
     pub partition_count: u64,
-    /// What there is a second.
+    /// Its rates.
     pub rates: Windows<PerSecond>,
     /// Its heaviest keys.
     pub keys: HotKeys,
@@ -99,7 +99,7 @@ pub struct PartitionReport {
     pub owner: ShardId,
     /// Whether it was reported as [hot](super::HeatEvent::PartitionHot), and not as cooled.
     pub hot: bool,
-    /// What there is a second.
+    /// Its rates.
     pub rates: Windows<PerSecond>,
 }
 
@@ -112,10 +112,10 @@ pub struct HotKeys {
     pub writes: Vec<HotKey>,
 }
 
-/// A key and what it takes.
+/// A key and its load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HotKey {
-    /// The key.
+    /// How often per second, by estimate: among the sampled accesses, never too low.
     pub key: Box<[u8]>,
     /// How often a second, by estimate: among the sampled accesses, never too low.
     pub per_second: f64,

@@ -1,4 +1,4 @@
-//! Reservoirs: bounded samples of a stream, of late rather than of long ago.
+//! Reservoirs: bounded samples of a stream, biased towards recent values.
 //!
 //! Weighted sampling without replacement (Efraimidis, Spirakis: Weighted random sampling with a
 //! reservoir, 2006): each value draws a rank, exponentially distributed and divided by its
@@ -7,9 +7,9 @@
 //! ranks are kept as logarithms, so nothing overflows.
 //!
 //! A value that was likely to be kept stands for little, one that was not for much: its sample
-//! weight is its weight divided by the chance that it had, given the ranks of the others (Cohen,
-//! Kaplan: Summarizing Data using Bottom-k Sketches, 2007). Sums of these weights over any part of
-//! the stream are right on average.
+//! weight is its weight divided by the probability that it was kept, given the ranks of the others
+//! (Cohen, Kaplan: Summarizing Data using Bottom-k Sketches, 2007). Sums of these weights over any
+//! part of the stream are right on average.
 
 use std::f64::consts::LN_2;
 
@@ -27,11 +27,11 @@ pub(super) struct Reservoir<T> {
 #[derive(Debug, Clone)]
 pub(super) struct Item<T> {
     pub(super) value: T,
-    /// When it came, in half-lives.
+    /// When it arrived, in half-lives.
     at: f64,
     weight: f64,
     ln_rank: f64,
-    /// What `refused` was in the reservoirs that it has been in before.
+    /// The value of `refused` in the reservoirs that it has been in before.
     refused: f64,
 }
 
@@ -41,9 +41,9 @@ impl<T> Reservoir<T> {
         Self { capacity, items: Vec::new(), refused: f64::INFINITY, worst: f64::INFINITY }
     }
 
-    /// Offers a value that comes at `at`, in half-lives; 0 always for one that does not forget.
-    /// `ln_draw` is the logarithm of an exponential number. `make` is called only for a value
-    /// that is kept. O(1) when refused, else O(capacity).
+    /// Offers a value that arrives at `at`, in half-lives; always 0 for a reservoir that does not
+    /// forget. `ln_draw` is the logarithm of an exponential number. `make` is called only for a
+    /// value that is kept. O(1) when refused, otherwise O(capacity).
     pub(super) fn offer(&mut self, at: f64, weight: f64, ln_draw: f64, make: impl FnOnce() -> T) {
         let ln_rank = ln_draw - weight.ln() - at * LN_2;
         if ln_rank >= self.worst {
@@ -67,7 +67,7 @@ impl<T> Reservoir<T> {
         }
     }
 
-    /// Returns the index of the greatest rank, that rank, and the one next to it.
+    /// Returns the index of the greatest rank, that rank, and the next greatest.
     fn two_worst(&self) -> (usize, f64, f64) {
         let mut found = (0, f64::NEG_INFINITY, f64::NEG_INFINITY);
         for (index, item) in self.items.iter().enumerate() {
@@ -85,7 +85,7 @@ impl<T> Reservoir<T> {
         self.items.len()
     }
 
-    /// When the last value that is kept came.
+    /// Returns when the last value that is kept arrived.
     pub(super) fn last_at(&self) -> f64 {
         self.items.last().map_or(0.0, |item| item.at)
     }
@@ -96,13 +96,13 @@ impl<T> Reservoir<T> {
         self.items.iter().map(move |item| (&item.value, item.weight_at(at, self.refused)))
     }
 
-    /// This reservoir, of which an empty one is left.
+    /// Returns this reservoir, and leaves an empty one.
     pub(super) fn take(&mut self) -> Self {
         let empty = Self::new(self.capacity);
         std::mem::replace(self, empty)
     }
 
-    /// All values, to be [absorbed](Self::absorb) elsewhere.
+    /// Returns all values, to be [absorbed](Self::absorb) elsewhere.
     pub(super) fn drain(self) -> impl Iterator<Item = Item<T>> {
         let refused = self.refused;
         self.items.into_iter().map(move |mut item| {
@@ -130,7 +130,7 @@ impl<T> Item<T> {
         if refused == f64::INFINITY {
             return weight;
         }
-        // The chance that a rank of this weight is below the one that was refused.
+        // The probability that a rank of this weight is below the one that was refused.
         let expected = (refused + self.weight.ln() + self.at * LN_2).exp();
         let chance = -(-expected).exp_m1();
         if chance > 0.0 { weight / chance } else { weight }

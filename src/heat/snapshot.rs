@@ -1,5 +1,5 @@
-//! Snapshots of heat: for a store that is opened again, and for tools that look at one that they do
-//! not have open.
+//! Snapshots of heat: for a store that is opened again, and for tools that inspect a store which
+//! they do not have open.
 
 use super::history::{HeatHistory, Recorder};
 use super::partition::{Ends, PartitionHeat, Place};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most partitions whose samples are kept.
+/// The maximum number of partitions whose samples are kept.
 const PARTITIONS_KEPT: usize = 64;
 
 /// What a tracker knew at a point in time. It can be written in any serde format.
@@ -108,10 +108,10 @@ impl Tracker {
         samples.collect()
     }
 
-    /// Returns a tracker that goes on with what another one knew `age` ago. Its time goes on too:
-    /// reports and the history count from the first one's beginning, while `now` counts from this
-    /// call. Partitions that were reshaped meanwhile inherit as if it had been followed. What the
-    /// tracker has reported as hot is reported again.
+    /// Returns a tracker that continues with what another one knew `age` ago. Its time continues,
+    /// too: reports and the history count from the first one's beginning, while `now` counts from
+    /// this call. Partitions that were reshaped in the meantime inherit as if the tracker had
+    /// followed the changes. What the tracker has reported as hot is reported again.
     #[must_use]
     pub fn import(
         options: HeatOptions,
@@ -144,7 +144,7 @@ impl Tracker {
         tracker
     }
 
-    /// Redistributes what was known of a partition to those that are in its place.
+    /// Redistributes what was known of a partition to its successors.
     fn restore(
         &mut self,
         at: Duration,
@@ -178,7 +178,7 @@ impl Tracker {
     }
 }
 
-/// Returns what a rate is made of. All of it counts as timed.
+/// Converts a rate to amounts. All of it counts as timed.
 fn amounts(rate: PerSecond) -> Amounts {
     let PerSecond { reads, writes, rows, read_bytes, written_bytes, nanos, .. } = rate;
     let timed = if nanos > 0.0 { reads + writes } else { 0.0 };

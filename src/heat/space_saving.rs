@@ -1,9 +1,9 @@
 //! Space-Saving (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k
 //! Elements in Data Streams, 2005), with weights.
 //!
-//! There are crates for this. `heavykeeper` is kept up and fast, but HeavyKeeper bounds no single
-//! count, and whether a key is hot is decided here from bounds; the others count in whole
-//! numbers, or look at all counters to find the least one.
+//! There are crates for this. `heavykeeper` is maintained and fast, but HeavyKeeper bounds no
+//! single count, and whether a key is hot is decided here from bounds; the others count in whole
+//! numbers, or search all counters for the least one.
 
 use super::random::Mixed;
 use std::cmp::Reverse;
@@ -37,10 +37,10 @@ pub struct SpaceSaving {
     squares: f64,
     entries: Vec<Entry>,
     index: HashMap<u128, u32, Mixed>,
-    /// A lower bound of each entry's count, as bits, which order like the numbers because none
-    /// is negative. Counts only grow, so the least bound that is exact is the least count: a
-    /// counted key costs nothing here, and each bound that is found too low had an increment that
-    /// did not pay.
+    /// A lower bound of each entry's count, as bits, which order like the numbers because none is
+    /// negative. Counts only grow, so the least bound that is exact is the least count: a counted
+    /// key costs nothing here, and each bound that is found too low is paid for by an increment
+    /// that cost nothing.
     bounds: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
@@ -53,7 +53,7 @@ struct Entry {
 }
 
 impl SpaceSaving {
-    /// Nothing counted yet, with room for `capacity` keys, at least one.
+    /// Creates an instance with room for `capacity` keys, at least one.
     #[must_use]
     pub fn new(capacity: usize, seed: u64) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl SpaceSaving {
         }
     }
 
-    /// Counts an observation for the total only. False for a weight that is ignored.
+    /// Counts an observation for the total only. Returns false for a weight that is ignored.
     pub fn pass(&mut self, weight: f64) -> bool {
         let counts = weight > 0.0 && weight.is_finite();
         if counts {
@@ -100,7 +100,7 @@ impl SpaceSaving {
         self.entries.push(entry);
     }
 
-    /// Gives the least counter to another key.
+    /// Reassigns the least counter to another key.
     #[expect(clippy::indexing_slicing, reason = "there is a bound for each entry")]
     fn replace(&mut self, key: &[u8], hash: u128, weight: f64) {
         while let Some(mut least) = self.bounds.peek_mut() {
@@ -138,13 +138,13 @@ impl SpaceSaving {
         self.entries.len()
     }
 
-    /// Whether no key is counted.
+    /// Returns true if no key is counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Returns what a key that is not counted may have at most. O(k).
+    /// Returns an upper bound of the weight of a key that is not counted. O(k).
     #[must_use]
     pub fn unseen_max(&self) -> f64 {
         if self.entries.len() < self.capacity {
@@ -154,7 +154,7 @@ impl SpaceSaving {
         least.unwrap_or(0.0)
     }
 
-    /// Each counted key with its count and its error, in no order.
+    /// Returns each counted key with its count and its error, in no order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64, f64)> {
         self.entries.iter().map(|entry| (&*entry.key, entry.count, entry.error))
     }
@@ -174,7 +174,7 @@ impl SpaceSaving {
         self.bounds.clear();
     }
 
-    /// Takes counts over from elsewhere: the heaviest first, each key once.
+    /// Takes over counts from elsewhere: the heaviest first, each key once.
     pub(super) fn restore<'k>(
         &mut self,
         counts: impl Iterator<Item = (&'k [u8], f64, f64)>,

@@ -3,7 +3,7 @@
 use crate::placement::{PartitionRange, Token};
 use crate::topology::SplitPoint;
 
-/// Whether the place lies in the range. A key never lies among tokens.
+/// Returns true if the place lies in the range. A key never lies among tokens.
 pub(crate) fn lies_in(at: &SplitPoint, range: &PartitionRange) -> bool {
     match (range, at) {
         (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.contains(*token),
@@ -12,7 +12,8 @@ pub(crate) fn lies_in(at: &SplitPoint, range: &PartitionRange) -> bool {
     }
 }
 
-/// Whether a partition of that range can be cut here: the place lies in it and is not its first.
+/// Returns true if a partition of that range can be cut here: the place lies in it and is not its
+/// first.
 pub(crate) fn can_split_at(at: &SplitPoint, range: &PartitionRange) -> bool {
     let first = match (range, at) {
         (PartitionRange::Tokens(range), SplitPoint::Token(token)) => range.start == *token,

@@ -1,13 +1,13 @@
-//! The heaviest keys of late: Space-Saving over two windows.
+//! The heaviest keys of recent time: Space-Saving over two windows.
 
 use super::space_saving::SpaceSaving;
 use std::time::Duration;
 
 /// The heaviest keys of a stream over the last window.
 ///
-/// Time is divided into windows, each with counters of its own, of which two are kept: this one
-/// and the last, which fades linearly as this one fills. A key that stops is therefore gone after
-/// two windows at most.
+/// Time is divided into windows, each with separate counters, of which two are kept: this one and
+/// the last, which fades linearly as this one fills. A key that stops is therefore gone after two
+/// windows at most.
 ///
 /// An observation is amortised O(log k); a list is O(k log k). Memory is that of two
 /// [`SpaceSaving`].
@@ -40,7 +40,7 @@ pub struct TopKeys {
     last_seconds: f64,
 }
 
-/// A key and what is known of its weight in the last window.
+/// A key and what is known about its weight in the last window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyCount {
     /// The key.
@@ -53,7 +53,7 @@ pub struct KeyCount {
     pub share: f64,
 }
 
-/// What counts at a moment: `this` whole, and `last` as far as it has not faded.
+/// What counts at a moment: all of `this`, and `last` as far as it has not faded.
 struct Faded<'t> {
     this: Option<&'t SpaceSaving>,
     last: Option<&'t SpaceSaving>,
@@ -61,8 +61,8 @@ struct Faded<'t> {
 }
 
 impl TopKeys {
-    /// For a stream that begins at `born`. `window` is its length, `capacity` the number of keys
-    /// that are counted in each.
+    /// Creates counters for a stream that begins at `born`. `window` is the length of a window,
+    /// `capacity` the number of keys that are counted in each.
     #[must_use]
     pub fn new(born: Duration, window: Duration, capacity: usize, seed: u64) -> Self {
         let empty = SpaceSaving::new(capacity, seed);
@@ -76,7 +76,7 @@ impl TopKeys {
         self.current.observe(key, weight);
     }
 
-    /// Counts an observation of something that is no key to report: for shares only.
+    /// Counts an observation that has no key to report: for shares only.
     pub fn pass(&mut self, now: Duration, weight: f64) {
         self.turn(now);
         self.current.pass(weight);
@@ -103,7 +103,7 @@ impl TopKeys {
         now.saturating_sub(self.began).as_nanos() / self.window.as_nanos()
     }
 
-    /// Returns how much of the window that `now` lies in is still to come.
+    /// Returns how much of the window that `now` lies in is left.
     fn left(&self, now: Duration) -> f64 {
         let into = now.saturating_sub(self.began).as_nanos() % self.window.as_nanos();
         1.0 - into as f64 / self.window.as_nanos() as f64
@@ -124,8 +124,8 @@ impl TopKeys {
         let window = self.window.as_secs_f64();
         let left = self.left(now);
         let last = if self.windows_over(now) == 0 { self.last_seconds } else { window };
-        // The first observations of a stream come at its very beginning: a rate of them is then
-        // as if they had taken a millisecond.
+        // The first observations of a stream arrive at its very beginning: their rate is then
+        // computed as if they had taken a millisecond.
         ((1.0 - left) * window + left * last).max(0.001)
     }
 
@@ -135,7 +135,7 @@ impl TopKeys {
         self.faded(now).sum(SpaceSaving::total, 1.0)
     }
 
-    /// Returns how many observations of equal weight would say as much as those there were: `(Σw)²
+    /// Returns how many observations of equal weight would tell as much as those there were: `(Σw)²
     /// / Σw²`.
     #[must_use]
     pub fn samples(&self, now: Duration) -> f64 {
@@ -171,8 +171,7 @@ impl TopKeys {
         keys.into_iter().map(key_count).collect()
     }
 
-    /// One key. For one that is not counted, the count and its error are the most that it may
-    /// have.
+    /// Returns one key. For one that is not counted, the count and its error are upper bounds.
     #[must_use]
     pub fn get(&self, now: Duration, key: &[u8]) -> KeyCount {
         let faded = self.faded(now);
@@ -219,13 +218,14 @@ pub(super) struct TopState {
 }
 
 impl<'t> Faded<'t> {
-    /// Of both windows, where the last one counts as far as it is left, times `also`.
+    /// Returns the sum over both windows, where the last one counts as far as it has not faded, times
+    /// `also`.
     fn sum(&self, of: impl Fn(&SpaceSaving) -> f64, also: f64) -> f64 {
         self.this.map_or(0.0, &of) + self.left * also * self.last.map_or(0.0, &of)
     }
 
-    /// Every key that is counted in either. In a window that does not count it, it has at most
-    /// what the least counter has: so much is added to its count and its error.
+    /// Returns every key that is counted in either window. A window that does not count it bounds
+    /// it by its least counter, which is added to its count and its error.
     fn counts(&self) -> Vec<(&'t [u8], f64, f64)> {
         let unseen = |window: Option<&SpaceSaving>| window.map_or(0.0, SpaceSaving::unseen_max);
         let (unseen_this, unseen_last) = (unseen(self.this), unseen(self.last));

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// Turns sampled operations into loads, hot keys, profiles, events and a history.
 ///
-/// Every call is given `now`, the time since the tracker's beginning. If it goes backwards, the
-/// latest one counts.
+/// Every call takes `now`, the time since the tracker's beginning. If it goes backwards, the latest
+/// one counts.
 ///
 /// # Memory
 ///
@@ -68,7 +68,7 @@ pub struct Tracker {
     pub(super) options: HeatOptions,
     pub(super) half_lives: Windows<f64>,
     pub(super) random: Random,
-    /// What `now` counts from: not 0 in a tracker that goes on with the time of another.
+    /// What `now` counts from: not 0 in a tracker that continues the time of another.
     pub(super) origin: Duration,
     /// The latest `now`, with the origin.
     pub(super) latest: Duration,
@@ -152,7 +152,7 @@ impl Tracker {
         };
         let amounts = amounts(observation);
         keyspace.touch(&self.options, &touch, &amounts, &mut self.random);
-        // The same draw: what is a good sample of a partition is one of the whole, too.
+        // The same draw is used: what is a good sample of a partition is one of the whole, too.
         let load = amounts.load();
         self.history
             .record(observation.keyspace, load, touch.ln_draw, || touch.place(observation.key).at);
@@ -168,14 +168,14 @@ impl Tracker {
         })
     }
 
-    /// Returns the load of a partition; 0 if it was never touched, or is not there. O(keyspaces).
+    /// Returns the load of a partition; 0 if it was never touched, or does not exist. O(keyspaces).
     #[must_use]
     pub fn load(&self, now: Duration, partition: PartitionId) -> Windows<f64> {
         self.rates(now, partition).map(|amounts| amounts.load())
     }
 
-    /// Returns what operations on a partition cost, a second; nothing if it was never touched, or
-    /// is not there. O(keyspaces).
+    /// Returns what operations on a partition cost per second; nothing if it was never touched, or
+    /// does not exist. O(keyspaces).
     pub(crate) fn rates(&self, now: Duration, partition: PartitionId) -> Windows<Amounts> {
         let now = self.clock(now);
         let mut keyspaces = self.keyspaces.values();
@@ -183,21 +183,21 @@ impl Tracker {
         rates.unwrap_or_default()
     }
 
-    /// Returns where the load was, from the beginning to the last call that was given a time.
+    /// Returns where the load was, from the beginning to the last call that passed a time.
     #[must_use]
     pub fn history(&self) -> HeatHistory {
         self.history.finished()
     }
 
-    /// Returns how many partitions were touched and are still there: what the memory is in
-    /// proportion to.
+    /// Returns how many partitions were touched and still exist: the memory is proportional to
+    /// this.
     #[must_use]
     pub fn touched(&self) -> usize {
         self.keyspaces.values().map(|keyspace| keyspace.touched.len()).sum()
     }
 }
 
-/// Returns what an observation stands for.
+/// Returns the amounts that an observation stands for.
 fn amounts(observation: &Observation<'_>) -> Amounts {
     let (weight, bytes) = (observation.weight, observation.bytes as f64);
     let timed = observation.nanos.map_or((0.0, 0.0), |nanos| (weight * nanos as f64, weight));

@@ -1,4 +1,4 @@
-//! Whether and where to split a partition for its load.
+//! Advice on whether and where to split a partition for its load.
 
 mod options;
 mod text;
@@ -13,8 +13,8 @@ use crate::topology::SplitPoint;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What to do with a partition. Shares are of its load, from 0 to 1. As text, one line that says
-/// why.
+/// What to do with a partition. Shares are of its load, from 0 to 1. As text, it is one line that
+/// states the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -42,13 +42,13 @@ pub enum SplitDecision {
         scans_cut: f64,
     },
     /// Keys are appended: any cut among those that exist would leave all new ones on one side. The
-    /// cut goes behind them, and new keys fall into a fresh partition that can be anywhere.
+    /// cut goes after them, and new keys fall into a fresh partition that can be anywhere.
     Ahead {
-        /// Right behind the last sampled key.
+        /// Right after the last sampled key.
         at: SplitPoint,
         /// The share of the writes that went beyond everything before them.
         rising_share: f64,
-        /// The share of the load that those writes are, which follows the fresh partition.
+        /// The share of the load that those writes make up, which follows the fresh partition.
         load_share: f64,
     },
     /// The profile says too little.
@@ -147,7 +147,7 @@ pub fn decide(
     }
     let profile = inside(profile, range);
     let (samples, wanted) = (profile.effective(), options.samples_min);
-    // Sums of equal weights may be a hair off.
+    // Sums of equal weights may be off by a rounding error.
     if samples < f64::from(wanted) - 1e-6 {
         return SplitDecision::NotEnough { samples, wanted };
     }
@@ -171,14 +171,14 @@ fn inside<'p>(profile: &'p Profile, range: &PartitionRange) -> Cow<'p, Profile> 
     }
 }
 
-/// Returns a cut behind the appended keys.
+/// Returns a cut after the appended keys.
 pub(crate) fn ahead(
     profile: &Profile,
     range: &PartitionRange,
     options: &SplitOptions,
 ) -> Option<SplitDecision> {
     let (rising_share, load_share) = (profile.rising_share(), profile.rising_load_share());
-    // Tokens do not rise, unless keys are chosen for that.
+    // Tokens do not rise, unless keys are chosen to make them.
     let appended = matches!(range, PartitionRange::Keys(_))
         && rising_share >= options.rising_share_min
         && load_share >= 1.0 - options.half_share_max;
@@ -186,10 +186,10 @@ pub(crate) fn ahead(
     can_split_at(&at, range).then_some(SplitDecision::Ahead { at, rising_share, load_share })
 }
 
-/// Returns the indices of the places that neither half is too large at: from the first up to, not
-/// including, the second. If there are none, both are that of the first place behind.
+/// Returns the indices of the places at which neither half is too large: from the first up to, not
+/// including, the second. If there are none, both are the index of the first place after.
 fn halves(profile: &Profile, options: &SplitOptions) -> [usize; 2] {
-    // For shares that are right on the bound but for a rounding.
+    // For shares that are exactly on the bound apart from rounding.
     let slack = 1e-9;
     let least = profile.place_at_share(1.0 - options.half_share_max - slack);
     let most = profile.place_at_share(options.half_share_max + slack);
@@ -221,7 +221,7 @@ fn median(
     SplitDecision::Median { at: at.clone(), left_share, scans_cut }
 }
 
-/// Returns a partition of its own for the place before the one with the index `behind`.
+/// Returns a split that isolates the place before the one with the index `behind`.
 fn isolate(
     profile: &Profile,
     range: &PartitionRange,

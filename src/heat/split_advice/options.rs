@@ -60,7 +60,7 @@ impl SplitOptions {
     }
 }
 
-/// Whether an option lies within its bounds.
+/// Checks that an option lies within its bounds.
 pub(crate) fn within(name: &str, value: f64, least: f64, most: f64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Decisions for people to read.
+//! Decisions as text.
 
 use super::{NoSplitReason, SplitDecision};
 use std::fmt;
