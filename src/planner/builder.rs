@@ -6,12 +6,12 @@ use super::sizes::{Sizes, bytes_of};
 use crate::id::ShardId;
 use crate::topology::{PartitionInfo, Topology};
 
-/// The steps and notes so far, and what the shards have once the steps are carried out.
+/// The steps and notes so far, and what the shards have after the steps.
 pub(super) struct PlanBuilder<'t> {
     pub(super) topology: &'t Topology,
     sizes: &'t Sizes,
-    /// After the steps for rings. Ranges that leave a shard come after those, and go where there
-    /// is least.
+    /// After the steps for rings. Ranges that leave a shard are planned after those, and go to the
+    /// shard with the least.
     pub(super) loads: Loads,
     plan: Plan,
 }

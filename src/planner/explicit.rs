@@ -36,7 +36,7 @@ pub(super) fn plan_move(
         kind: ReshapeKind::Move,
         moved_bytes: bytes,
         bytes,
-        reason: format!("asked for: from shard {from} to shard {to}"),
+        reason: format!("requested: from shard {from} to shard {to}"),
     };
     Ok(single(topology, step))
 }
@@ -67,7 +67,7 @@ pub(super) fn plan_split(
             let right = TokenRange::new(*at, range.end);
             share_of(bytes, right.width(), range.width())
         }
-        // How many bytes lie on either side of a key is not known here.
+        // How many bytes are on either side of a key is not known here.
         _ => bytes / 2,
     };
     let step = Step {
@@ -77,7 +77,7 @@ pub(super) fn plan_split(
         kind: ReshapeKind::Split,
         moved_bytes: if to == partition.owner { 0 } else { right },
         bytes,
-        reason: format!("asked for: the right part to shard {to}"),
+        reason: format!("requested: the right part to shard {to}"),
         owners,
     };
     Ok(single(topology, step))
@@ -108,7 +108,7 @@ pub(super) fn plan_merge(
         moved_bytes: moved.fold(0, |sum, (_, bytes)| sum.saturating_add(bytes)),
         bytes: left_bytes.saturating_add(right_bytes),
         reason: format!(
-            "asked for: {} from shard {} and {} from shard {}",
+            "requested: {} from shard {} and {} from shard {}",
             human(left_bytes.into()),
             first.owner,
             human(right_bytes.into()),
@@ -167,6 +167,6 @@ fn single(topology: &Topology, step: Step) -> Plan {
     let receiver = step.owners.last().and_then(|owner| topology.shard(*owner));
     let notes = receiver
         .filter(|shard| shard.draining && step.moved_bytes > 0)
-        .map(|shard| format!("shard {} is draining, and will have to give this away", shard.id));
+        .map(|shard| format!("shard {} is draining, and has to move this away again", shard.id));
     Plan { steps: vec![step], notes: notes.into_iter().collect() }
 }

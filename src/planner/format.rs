@@ -21,7 +21,7 @@ use std::fmt::{self, Display};
 /// assert_eq!(
 ///     plan.to_string(),
 ///     "move partition 1 of keyspace 1 to shard 1: 3.0 MiB of 3.0 MiB change shard \
-///      (asked for: from shard 0 to shard 1)\n"
+///      (requested: from shard 0 to shard 1)\n"
 /// );
 /// # Ok::<(), annulus::Error>(())
 /// ```

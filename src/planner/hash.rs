@@ -1,4 +1,4 @@
-//! Hash keyspaces: from the ring as it is to the ring as it should be.
+//! Plans for hash keyspaces: from the present ring to the ring as it should be.
 
 use super::builder::PlanBuilder;
 use super::plan::{Step, StepSplitPoint};
@@ -14,7 +14,7 @@ struct Piece {
     owner: ShardId,
 }
 
-/// Gives every member its share.
+/// Plans the steps after which every member has its share.
 pub(super) fn balance(
     builder: &mut PlanBuilder<'_>,
     keyspace: &KeyspaceLayout,
@@ -23,11 +23,11 @@ pub(super) fn balance(
 ) -> Result<()> {
     let wanted = |shard| if builder.is_draining(shard) { Target::Keep } else { Target::Share };
     let target = ring.with_targets(wanted)?;
-    add_steps(builder, keyspace, ring, &target, &format!("shard {subject} is to own its share"));
+    add_steps(builder, keyspace, ring, &target, &format!("to bring shard {subject} to its share"));
     Ok(())
 }
 
-/// Gives what a member has to the others.
+/// Plans the steps that move what a member has to the others.
 pub(super) fn empty(
     builder: &mut PlanBuilder<'_>,
     keyspace: &KeyspaceLayout,
@@ -40,7 +40,7 @@ pub(super) fn empty(
         _ => Target::Share,
     };
     let target = ring.with_targets(wanted)?;
-    add_steps(builder, keyspace, ring, &target, &format!("shard {leaving} is to own nothing"));
+    add_steps(builder, keyspace, ring, &target, &format!("to empty shard {leaving}"));
     Ok(())
 }
 

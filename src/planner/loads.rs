@@ -1,4 +1,4 @@
-//! What each shard has while a plan is made.
+//! What each shard has at a point of a plan.
 
 use super::sizes::{Sizes, bytes_of};
 use crate::id::ShardId;
@@ -41,7 +41,7 @@ impl Loads {
     pub(super) fn shift(&mut self, from: ShardId, to: ShardId, bytes: u64) {
         let from = self.load_mut(from);
         from.bytes = from.bytes.saturating_sub(bytes.into());
-        // A shard may give more pieces than it has partitions.
+        // A shard may give up more pieces than it has partitions.
         from.partitions = from.partitions.saturating_sub(1);
         let to = self.load_mut(to);
         to.bytes += u128::from(bytes);
@@ -53,8 +53,8 @@ impl Loads {
         self.by_shard.get_mut(&shard).expect("the topology has the shard")
     }
 
-    /// Returns the shard with the least for its weight, of those that take something; `None` if
-    /// there is none. Without bytes, as in a new store, the number of partitions decides.
+    /// Returns the shard with the least for its weight among those that receive something; `None`
+    /// if there is none. Without bytes, as in a new store, the number of partitions decides.
     pub(super) fn least(&self, except: ShardId) -> Option<ShardId> {
         let takers = self.by_shard.iter().filter(|(id, load)| **id != except && !load.draining);
         takers.min_by(|(_, one), (_, other)| one.compare(other)).map(|(id, _)| *id)

@@ -1,4 +1,4 @@
-//! Plans: which partitions to move, split or merge, and where to, for a request of the operator.
+//! Plans: which partitions to move, split or merge, and where to, for an operator's request.
 //!
 //! A plan is decided from plain values, a topology and the sizes of its partitions, so the same
 //! values give the same plan. Nothing here moves anything: the steps are reshapes for the store to
@@ -96,11 +96,11 @@ pub fn plan(topology: &Topology, sizes: &Sizes, request: &Request) -> Result<Pla
     }
 }
 
-/// Gives `shard` what its weight asks for, or takes from it.
+/// Plans for `shard` to have what its weight asks for, by moving data to it or from it.
 fn to_shares(topology: &Topology, sizes: &Sizes, shard: ShardId) -> Result<Plan> {
     let mut builder = PlanBuilder::new(topology, sizes);
     if builder.is_draining(shard) {
-        builder.note(format!("shard {shard} is draining: it gets and gives nothing"));
+        builder.note(format!("shard {shard} is draining: it neither receives nor gives up data"));
         return Ok(builder.finish());
     }
     for keyspace in topology.keyspaces() {
@@ -112,7 +112,7 @@ fn to_shares(topology: &Topology, sizes: &Sizes, shard: ShardId) -> Result<Plan>
     Ok(builder.finish())
 }
 
-/// Takes everything from `shard`. Rings come first, because what they give to whom is fixed.
+/// Plans to move everything off `shard`. Rings come first, because their receivers are fixed.
 fn without(topology: &Topology, sizes: &Sizes, shard: ShardId) -> Result<Plan> {
     let mut builder = PlanBuilder::new(topology, sizes);
     for keyspace in topology.keyspaces() {

@@ -11,7 +11,7 @@ pub enum StepSplitPoint {
     /// At this key or token.
     At(SplitPoint),
     /// Before the key that has this share of the partition's bytes before it: from 1 to 999
-    /// thousandths. Finding it takes a look at the data.
+    /// thousandths. Finding it requires reading the data.
     Bytes {
         /// The share, in thousandths.
         permille: u32,

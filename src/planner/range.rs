@@ -1,4 +1,4 @@
-//! Range keyspaces: how much each shard should give, and to which.
+//! Plans for range keyspaces: how much each shard should give up, and to which shard.
 
 use super::builder::PlanBuilder;
 use super::format::human;
@@ -10,21 +10,20 @@ use crate::topology::{KeyspaceLayout, Partitioning, ReshapeKind, Topology};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Nothing is split off for less than this part of what a shard has on average.
+/// Nothing is split off for less than this fraction of a shard's average bytes.
 const SMALL: u128 = 20;
 
 /// What a shard has of a keyspace and what its weight asks for.
 struct Account {
     shard: ShardId,
     load: u128,
-    /// The share, rounded down: what a receiver gets to. Its counterpart for a giver is `high`, so
-    /// that what cannot be divided evenly does not go to and fro.
+    /// The share, rounded down: what a receiver is filled up to. Its counterpart for a donor is
+    /// `high`, so that what cannot be divided evenly does not move back and forth.
     low: u128,
     high: u128,
 }
 
-/// Gives `subject` its share of the keyspace, or takes what it has too much. The others
-/// exchange nothing among themselves.
+/// Brings `subject` to its share of the keyspace. The others exchange nothing among themselves.
 pub(super) fn balance(builder: &mut PlanBuilder<'_>, keyspace: &KeyspaceLayout, subject: ShardId) {
     let part = |partition| Part::new(&partition, builder.bytes(&partition));
     let mut parts: Vec<Part> = keyspace.partitions().map(part).collect();
@@ -82,7 +81,7 @@ fn accounts(topology: &Topology, parts: &[Part]) -> Vec<Account> {
         .collect()
 }
 
-/// Moves each range of a shard to the one that has the least by then, the largest first.
+/// Moves each range of a shard to the one that has the least at that point, the largest first.
 pub(super) fn empty(builder: &mut PlanBuilder<'_>, leaving: ShardId) -> Result<()> {
     let mut ranges: Vec<(u64, KeyspaceId, Part)> = Vec::new();
     for keyspace in builder.topology.keyspaces() {
@@ -110,7 +109,7 @@ pub(super) fn empty(builder: &mut PlanBuilder<'_>, leaving: ShardId) -> Result<(
             kind: ReshapeKind::Move,
             moved_bytes: bytes,
             bytes,
-            reason: format!("shard {leaving} is to own nothing"),
+            reason: format!("to empty shard {leaving}"),
         });
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Requests of the operator.
+//! The operator's requests.
 
 use crate::id::{PartitionId, ShardId};
 use crate::placement::Token;

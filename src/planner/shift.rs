@@ -1,5 +1,5 @@
-//! Moves amounts from some shards of a range keyspace to others, in whole partitions where
-//! possible and in pieces where they are worth it.
+//! Shifts amounts from some shards of a range keyspace to others, in whole partitions where
+//! possible, and in pieces where they are worth it.
 
 use super::format::human;
 use super::plan::{Plan, Step, StepSplitPoint};
@@ -14,7 +14,7 @@ const PIECE_BYTES_MIN: u128 = 1 << 20;
 /// How much for each shard.
 pub(super) type Amounts = BTreeMap<ShardId, u128>;
 
-/// A partition that may be given away.
+/// A partition that may be moved away.
 pub(super) struct Part {
     pub(super) id: PartitionId,
     pub(super) owner: ShardId,
@@ -28,7 +28,7 @@ impl Part {
     }
 }
 
-/// A part of a partition that is given away.
+/// A part of a partition that is moved away.
 struct Piece {
     to: ShardId,
     size: u128,
@@ -67,7 +67,7 @@ impl<'k> Shift<'k> {
         let mut missing = 0;
         for ((donor, most), share) in surplus.iter().zip(in_proportion(&surplus, amount).values()) {
             let needed: u128 = self.needs.values().sum();
-            // And what those before could not give, as far as this one has it.
+            // And what the shards before could not give up, as far as this one has it.
             let gives = (share + missing).min(*most).min(needed);
             let left = self.give(*donor, gives);
             missing = (share + missing).saturating_sub(gives) + left;
@@ -75,8 +75,8 @@ impl<'k> Shift<'k> {
         self.plan
     }
 
-    /// Gives away `amount` of what a shard has, from the end of the key order; returns what is left
-    /// of the amount.
+    /// Moves away `amount` of what a shard has, from the end of the key order; returns the part of
+    /// the amount that is left.
     fn give(&mut self, donor: ShardId, mut amount: u128) -> u128 {
         let mut may_split = !self.by_count;
         for part in self.parts.iter().rev().filter(|part| part.owner == donor && part.size > 0) {
@@ -87,8 +87,8 @@ impl<'k> Shift<'k> {
                 self.add_step(part, vec![Piece { to, size: part.size }]);
             } else if may_split {
                 let pieces = self.split_off(part, &mut amount);
-                // If something stays of it, what is left of the amount is too small for a piece,
-                // and only a whole partition can still fit.
+                // If some of it stays, what is left of the amount is too small for a piece, and
+                // only a whole partition can still fit.
                 may_split = pieces.iter().map(|piece| piece.size).sum::<u128>() == part.size;
                 if !pieces.is_empty() {
                     self.add_step(part, pieces);
@@ -98,8 +98,8 @@ impl<'k> Shift<'k> {
         amount
     }
 
-    /// Whether `size` goes undivided when `wanted` should go: if it is not more, or so little more
-    /// that it is nearer to what is wanted than nothing is.
+    /// Returns true if `size` goes undivided when `wanted` should go: if it is no more, or so
+    /// little more that it is nearer to `wanted` than nothing is.
     fn takes_whole(&self, size: u128, wanted: u128) -> bool {
         let excess = size.saturating_sub(wanted);
         excess == 0 || excess <= self.small && excess < wanted
@@ -149,7 +149,7 @@ impl<'k> Shift<'k> {
         ));
     }
 
-    /// Adds a step in which `pieces` of a partition go, the last in key order first; what is left
+    /// Adds a step in which `pieces` of a partition go, the last in key order first; the rest
     /// stays.
     fn add_step(&mut self, part: &Part, pieces: Vec<Piece>) {
         let moved = pieces.iter().map(|piece| piece.size).sum::<u128>().min(part.size);
@@ -158,8 +158,8 @@ impl<'k> Shift<'k> {
         let mut split_points = Vec::new();
         let mut permille_last = 0;
         for piece in pieces.iter().rev() {
-            // Never 0 or 1000, and never twice the same, however small a part of a large
-            // partition is: a piece then becomes a little larger.
+            // Never 0 or 1000, and never twice the same, however small a part of a large partition
+            // is: a piece then becomes slightly larger.
             let permille = (left * 1000 / part.size.max(1)).max(permille_last + 1);
             if owners.is_empty() {
                 owners.push(piece.to);
@@ -180,12 +180,12 @@ impl<'k> Shift<'k> {
             kind,
             moved_bytes: bytes(moved),
             bytes: bytes(part.size),
-            reason: format!("shard {} is to have its share", self.subject),
+            reason: format!("to bring shard {} to its share", self.subject),
         });
     }
 }
 
-/// Divides `amount` in proportion to `parts`, none of which gets more than it is.
+/// Divides `amount` in proportion to `parts`; no part of the result is more than its part.
 fn in_proportion(parts: &Amounts, amount: u128) -> Amounts {
     let sum: u128 = parts.values().sum();
     let mut so_far = 0;
@@ -194,7 +194,7 @@ fn in_proportion(parts: &Amounts, amount: u128) -> Amounts {
         .iter()
         .map(|(shard, part)| {
             so_far += part;
-            // The sum of many sizes of 64 bits has not many more of them.
+            // The sum of many 64-bit sizes has only a few more bits.
             let upto = amount.saturating_mul(so_far) / sum.max(1);
             let share = upto.saturating_sub(given);
             given = upto;

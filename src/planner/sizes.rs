@@ -3,7 +3,7 @@
 use crate::id::PartitionId;
 use std::collections::BTreeMap;
 
-/// How many bytes each partition has; one that is not listed has none.
+/// The bytes of each partition; one that is not listed has none.
 pub type Sizes = BTreeMap<PartitionId, u64>;
 
 pub(super) fn bytes_of(sizes: &Sizes, partition: PartitionId) -> u64 {

@@ -1,4 +1,4 @@
-//! The model of a topology and what is asked of it.
+//! Building the model of a topology and the demand on it.
 
 use super::demand::{Demand, PartitionDemand};
 use super::model::{Model, Piece, Purpose, Shard, Source, State};
@@ -39,7 +39,7 @@ fn shards(topology: &Topology, demand: &Demand, cross_zones: bool) -> (Numbered<
     for info in topology.shards() {
         let zone = info.zone.as_deref().filter(|_| !cross_zones);
         let next = groups.len();
-        // A tenth stays free, for compactions and for what is written meanwhile.
+        // A tenth stays free, for compactions and for what is written in the meantime.
         let space = demand.bytes_free.get(&info.id).map(|free| *free as f64 * 0.9);
         shards.push(Shard {
             id: info.id,
@@ -124,21 +124,21 @@ fn add_piece(model: &mut Model<'_>, number: usize) {
     shard.partitions += 1;
 }
 
-/// Whether there is enough load in some places of a profile to split for, and enough samples to
-/// know where.
+/// Returns true if there is enough load in some places of a profile to split for, and enough
+/// samples to know where.
 pub(super) fn is_known(
     options: &RebalanceOptions,
     profile: &Profile,
     [from, to]: [usize; 2],
     load: f64,
 ) -> bool {
-    // Sums of equal weights may be a hair off.
+    // Sums of equal weights may be off by a rounding error.
     let enough = f64::from(options.split.samples_min) - 1e-6;
     load >= options.split.load_min && to > from + 1 && profile.effective_between(from, to) >= enough
 }
 
 /// Adds a piece for keys to come, where keys are appended: those will not lie where the samples do,
-/// but behind them. It has no bytes yet, and cannot be divided.
+/// but after them. It has no bytes yet, and cannot be divided.
 fn add_edge(model: &mut Model<'_>, number: usize) {
     let options = &model.options.split;
     let piece = &model.pieces[number];
@@ -167,7 +167,7 @@ fn add_edge(model: &mut Model<'_>, number: usize) {
     model.pieces.push(edge);
 }
 
-/// Returns a load that can be reckoned with: zero for one that is negative or not a number.
+/// Returns a load that can be calculated with: zero for one that is negative or not a number.
 fn finite(load: f64) -> f64 {
     if load.is_finite() { load.max(0.0) } else { 0.0 }
 }

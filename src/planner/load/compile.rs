@@ -1,4 +1,4 @@
-//! From pieces that have moved to the reshapes that move them.
+//! Compilation: from pieces that have moved to the reshapes that move them.
 
 use super::cut_pieces::boundary;
 use super::model::{Model, Piece, Purpose};
@@ -24,8 +24,8 @@ pub(super) struct Transfer {
 }
 
 /// Returns an action for each partition of which something has moved, in the order of the moves, so
-/// that each leaves the shards no worse than they were before. `times_before` is what each shard
-/// had before, of its share of load and of bytes.
+/// that each leaves the shards no worse than before. `times_before` is what each shard had before,
+/// as a multiple of its share of load and of bytes.
 pub(super) fn actions(model: &Model<'_>, times_before: &Numbered<[f64; 2]>) -> Vec<PlannedAction> {
     let source = |(piece, _): &(usize, usize)| model.pieces[*piece].source;
     let moved: Vec<usize> = model.moves.iter().map(source).collect();
@@ -38,7 +38,7 @@ pub(super) fn actions(model: &Model<'_>, times_before: &Numbered<[f64; 2]>) -> V
     }
     let mut actions = Vec::new();
     for source in moved {
-        // A partition of which several pieces have moved is compiled with the first of them.
+        // A partition with several moved pieces is compiled with the first of them.
         let Some(mut pieces) = pieces.remove(&source) else { continue };
         pieces.sort_by_key(|piece| (piece.from, piece.to));
         actions.extend(compile(model, source, &pieces, times_before[model.sources[source].owner]));
@@ -46,7 +46,7 @@ pub(super) fn actions(model: &Model<'_>, times_before: &Numbered<[f64; 2]>) -> V
     actions
 }
 
-/// Returns the action for the pieces of a partition; `None` if all have come back.
+/// Returns the action for the pieces of a partition; `None` if all have been moved back.
 fn compile(
     model: &Model<'_>,
     number: usize,

@@ -1,4 +1,4 @@
-//! Splitting pieces, as exactly as their profiles know.
+//! Splitting pieces, as precisely as their profiles allow.
 
 use super::build::is_known;
 use super::model::{Model, Piece, Source};
@@ -8,14 +8,14 @@ use crate::heat::split_position::next;
 use crate::placement::{PartitionRange, Token};
 use crate::topology::SplitPoint;
 
-/// How much more than wanted may be split off, so that what stays is not a hair too much.
+/// How much more than wanted may be split off, so that what stays is not slightly too much.
 pub(super) const EXCESS: f64 = 1.1;
 
-/// A place at which a piece can be split, and what lies on the side that goes.
+/// A place at which a piece can be split, and what lies on the side that moves.
 struct Candidate {
     place: usize,
     load: f64,
-    /// Whether the first part goes.
+    /// Whether the first part moves.
     first: bool,
     scans_cut: f64,
 }
@@ -25,7 +25,7 @@ struct Candidate {
 ///
 /// # Errors
 ///
-/// Why there is no such place.
+/// The reason why there is no such place.
 pub(super) fn split_off(
     model: &mut Model<'_>,
     number: usize,
@@ -99,7 +99,7 @@ fn bytes_share(
     (token(to) - token(from)) / (token(whole.to) - token(whole.from)).max(1.0)
 }
 
-/// Splits a piece so that its heaviest place is alone; returns the numbers of what lay on its
+/// Splits a piece so that its heaviest place is alone; returns the numbers of the pieces on its
 /// sides.
 pub(super) fn isolate(model: &mut Model<'_>, number: usize) -> Vec<usize> {
     let mut sides = Vec::new();
@@ -132,12 +132,12 @@ pub(super) fn boundary(model: &Model<'_>, before: &Piece, piece: &Piece) -> Spli
     let profile = model.source_of(piece).profile;
     let place = |index: usize| profile.and_then(|profile| profile.place(index));
     let first = place(piece.from).filter(|_| !before.alone).cloned();
-    // Behind a place that is alone, and behind all samples.
+    // After a place that is alone, and after all samples.
     let behind_last = || piece.from.checked_sub(1).and_then(place).and_then(next);
     first.or_else(behind_last).unwrap_or_else(|| unreachable!("pieces meet at places of a profile"))
 }
 
-/// Returns a part of a piece, from its front.
+/// Returns a part of a piece, taken from its front.
 fn front(profile: &Profile, piece: &Piece, wanted: f64, limit: f64) -> Option<Candidate> {
     let start = profile.share_before_place(piece.from);
     let per_share = per_share(profile, piece);
@@ -147,7 +147,7 @@ fn front(profile: &Profile, piece: &Piece, wanted: f64, limit: f64) -> Option<Ca
     candidate(profile, piece, place, load(place), true)
 }
 
-/// Returns a part of a piece, from its end.
+/// Returns a part of a piece, taken from its end.
 fn end(profile: &Profile, piece: &Piece, wanted: f64, limit: f64) -> Option<Candidate> {
     let end = profile.share_before_place(piece.to);
     let per_share = per_share(profile, piece);

@@ -1,4 +1,4 @@
-//! Reasons why a shard still has too much when nothing more is done.
+//! Explanations of why a shard still has too much when nothing more is done.
 
 use super::model::{Model, Source, State};
 use super::numbered::Numbered;
@@ -7,8 +7,8 @@ use super::refusal::{EXPLAINED, Reason, Subject};
 use super::targets::targets;
 use std::cmp::Reverse;
 
-/// Returns what cannot leave the shards of a group that have more load than a plan begins at: what
-/// is one place, and what must not be touched now.
+/// Returns what cannot leave the shards of a group that have more load than a plan begins at:
+/// single places, and what must not be touched now.
 pub(super) fn what_stays(model: &Model<'_>, group: usize) -> Vec<(Subject, Reason)> {
     let members = model.members(group);
     let start = model.options.imbalance_start;
@@ -27,7 +27,7 @@ pub(super) fn what_stays(model: &Model<'_>, group: usize) -> Vec<(Subject, Reaso
     refused
 }
 
-/// Returns the piece that is one place and all that its shard should have.
+/// Returns the piece that is a single place and makes up all that its shard should have.
 fn one_key(
     model: &Model<'_>,
     shard: usize,

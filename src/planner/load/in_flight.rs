@@ -1,4 +1,4 @@
-//! Reshapes that are in flight count as done.
+//! Reshapes in flight, which count as done.
 
 use super::demand::Demand;
 use super::model::Model;
@@ -9,7 +9,7 @@ use crate::topology::{ReshapeSpec, SplitPoint, Topology};
 /// and neither can the sources.
 pub(super) fn count_as_done(model: &mut Model<'_>, topology: &Topology, demand: &Demand) {
     for spec in &demand.in_flight {
-        // A reshape that no longer fits the topology was committed or given up since.
+        // A reshape that no longer fits the topology has been committed or given up since.
         let Ok(ranges) = topology.target_ranges(spec) else { continue };
         let sources = sources(model, spec);
         let (mut load, mut bytes) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! Merges cold and small neighbours.
+//! Merges of cold and small neighbours.
 
 use super::compile::{PlannedAction, Transfer};
 use super::model::{Model, Shard, Source};
@@ -15,15 +15,15 @@ use std::ops::Range;
 /// What merges across the shards of a group must respect.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// Whether load, and bytes, are so little that they may lie anywhere.
+    /// Whether load, and bytes, are so small that they may be anywhere.
     load_is_noise: bool,
     bytes_are_noise: bool,
-    /// Whether no shard has so much that it should give some. One that should and cannot, for want
-    /// of room elsewhere, would find room in the next plan where a merge made it in this one.
+    /// Whether no shard has so much that it should give some up. One that should and cannot, for
+    /// lack of room elsewhere, would find room in the next plan if a merge made some in this one.
     settled: bool,
 }
 
-/// Neighbouring sources that are to be one.
+/// Neighbouring sources that are to be merged.
 struct Run {
     sources: Range<usize>,
     owner: usize,
@@ -34,8 +34,9 @@ struct Run {
     mergeable: bool,
 }
 
-/// Returns merges of what is cold and small, keyspace by keyspace, as long as one has more
-/// partitions than it should. `actions` are what is done besides; what they concern is left alone.
+/// Returns merges of what is cold and small, keyspace by keyspace, as long as a keyspace has more
+/// partitions than it should. `actions` are the other actions of the plan; what they concern is
+/// left alone.
 pub(super) fn merges(
     model: &mut Model<'_>,
     actions: &[PlannedAction],
@@ -70,7 +71,7 @@ pub(super) fn merges(
     merges
 }
 
-/// Returns how many partitions a keyspace has after these steps, and what is in flight.
+/// Returns how many partitions a keyspace has after these steps and the reshapes in flight.
 fn partitions_to_be(
     keyspace: &KeyspaceLayout,
     steps: &[&Step],
@@ -112,9 +113,9 @@ fn run(model: &Model<'_>, number: usize, touched: &BTreeSet<PartitionId>) -> Run
     }
 }
 
-/// Merges at most `excess` times; returns how often it still should. Neighbours on one shard come
-/// first, again and again, until nothing is left that could be merged: a plan after this one would
-/// find nothing either.
+/// Merges at most `excess` times; returns how many merges are still wanted. Neighbours on one shard
+/// come first, again and again, until nothing is left that could be merged: a plan after this one
+/// would find nothing, either.
 fn merge_runs(
     model: &mut Model<'_>,
     runs: &mut Vec<Run>,
@@ -144,7 +145,7 @@ fn merge_runs(
     }
 }
 
-/// Whether two runs can be one; of different shards only if there are bounds for that.
+/// Returns true if two runs can be one; of different shards only if there are bounds for that.
 fn fit(model: &Model<'_>, one: &Run, two: &Run, across: Option<&Numbered<Bounds>>) -> bool {
     let options = model.options;
     one.mergeable
@@ -155,7 +156,7 @@ fn fit(model: &Model<'_>, one: &Run, two: &Run, across: Option<&Numbered<Bounds>
             || across.is_some_and(|bounds| fit_across(model, one, two, bounds)))
 }
 
-/// Whether the smaller of two runs can go to the owner of the larger.
+/// Returns true if the smaller of two runs can go to the owner of the larger.
 fn fit_across(model: &Model<'_>, one: &Run, two: &Run, bounds: &Numbered<Bounds>) -> bool {
     let (larger, smaller) = if two.bytes > one.bytes { (two, one) } else { (one, two) };
     let (to, from) = (&model.shards[larger.owner], &model.shards[smaller.owner]);

@@ -1,8 +1,8 @@
 //! Plans for even load: which partitions to move, split and merge, so that no shard has too much
 //! load or too many bytes for its weight.
 //!
-//! Decided from plain values like every [plan](crate::planner): a topology, what its partitions
-//! are asked for, and how much room the shards have. `docs/design.md` says how, and why.
+//! Made from plain values like every [plan](crate::planner): a topology, the demand on its
+//! partitions, and how much room the shards have. `docs/design.md` explains how, and why.
 //!
 //! ```
 //! use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, plan_for_load};
@@ -60,14 +60,14 @@ use model::{Model, Shard};
 use numbered::Numbered;
 use refusal::Refusals;
 
-/// How often load and bytes are gone over, one after the other, before a plan is taken as it is.
-/// The second time usually finds nothing to do.
+/// The maximum number of rounds over load and bytes, one after the other, before a plan is taken as
+/// it is. The second round usually finds nothing to do.
 const ROUNDS: usize = 8;
 
-/// Plans the reshapes that make load and bytes even, with the fewest bytes moved. The same values
-/// give the same plan, and a plan for what a plan leads to is empty.
+/// Plans the reshapes that even out load and bytes, with the fewest bytes moved. The same values
+/// always lead to the same plan, and a plan for the result of a plan is empty.
 ///
-/// * Load: a shard with too much gives whole partitions and parts of them, those first that have
+/// * Load: a shard with too much gives up whole partitions and parts of them, those first that have
 ///   the most load for their bytes, to the shards with the most room for their weights. What
 ///   cannot be divided and is more than a shard's share stays, and everything else leaves it.
 ///   Where keys are appended, new ones go to another shard.
@@ -120,8 +120,8 @@ fn refuse_draining(model: &Model<'_>, refusals: &mut Refusals) {
     }
 }
 
-/// Sheds load, then bytes, again until nothing moves. The last time is the same as the first of a
-/// plan for what this one leads to.
+/// Sheds load, then bytes, repeatedly until nothing moves. The last round is the same as the first
+/// of a plan for the result of this one.
 fn spread(model: &mut Model<'_>, group: usize, refusals: &mut Refusals) {
     let (mut begun, mut refused) = (false, Vec::new());
     for _ in 0..ROUNDS {
@@ -140,7 +140,7 @@ fn spread(model: &mut Model<'_>, group: usize, refusals: &mut Refusals) {
     }
 }
 
-/// Takes back what the moves have done to load and bytes of the shards.
+/// Undoes what the moves have done to load and bytes of the shards.
 fn restore(model: &mut Model<'_>, before: &[[f64; 2]]) {
     for (shard, [load, bytes]) in model.shards.iter_mut().zip(before) {
         (shard.load, shard.bytes) = (*load, *bytes);

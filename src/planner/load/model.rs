@@ -32,18 +32,18 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Returns how many times its fair share of the load it has.
+    /// Returns its load as a multiple of its fair share.
     pub(super) fn load_times(&self) -> f64 {
         times(self.load, self.fair_load)
     }
 
-    /// Returns how many times its fair share of the bytes it has.
+    /// Returns its bytes as a multiple of its fair share.
     pub(super) fn bytes_times(&self) -> f64 {
         times(self.bytes, self.fair_bytes)
     }
 }
 
-/// Returns how many times `fair` an amount is; once if there is nothing at all.
+/// Returns an amount as a multiple of `fair`; 1 if there is nothing at all.
 fn times(amount: f64, fair: f64) -> f64 {
     if fair > 0.0 { amount / fair } else { 1.0 }
 }
@@ -95,7 +95,7 @@ pub(super) struct Piece {
     pub(super) atom: f64,
     /// Whether it can be split now, with the samples of the whole partition.
     pub(super) divisible: bool,
-    /// It is one place, and ends right behind it.
+    /// It is a single place, and ends right after it.
     pub(super) alone: bool,
     pub(super) purpose: Purpose,
 }
@@ -157,7 +157,7 @@ impl<'a> Model<'a> {
         by_owner
     }
 
-    /// Whether shards have enough bytes for their balance to matter.
+    /// Returns true if shards have enough bytes for their balance to matter.
     pub(super) fn bytes_matter(&self, members: &[usize]) -> bool {
         let bytes: f64 = members.iter().map(|shard| self.shards[*shard].bytes).sum();
         bytes >= self.options.bytes_min as f64 * members.len() as f64 && bytes > 0.0
@@ -172,7 +172,7 @@ impl<'a> Model<'a> {
         self.set_owner(number, to);
     }
 
-    /// Takes back all moves after the first `count`.
+    /// Undoes all moves after the first `count`.
     pub(super) fn undo(&mut self, count: usize) {
         while self.moves.len() > count
             && let Some((number, owner)) = self.moves.pop()
@@ -186,7 +186,7 @@ impl<'a> Model<'a> {
         let from = std::mem::replace(&mut piece.owner, to);
         let (load, bytes, source) = (piece.load, piece.bytes, piece.source);
         let home = self.sources[source].owner;
-        // What is to leave a shard is still there when others arrive.
+        // What is to leave a shard is still there when other pieces arrive.
         let arriving = |shard: usize| if home == shard { 0.0 } else { bytes };
         let shard = &mut self.shards[from];
         shard.load = (shard.load - load).max(0.0);

@@ -2,8 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
-/// A list that only grows, so that a number once given stays valid. It must be used with the lists
-/// that the number is for: an unknown number is a defect, and panics.
+/// A list that only grows, so that a number once assigned stays valid. It must be used with the
+/// lists that the number is for: an unknown number is a defect, and panics.
 #[derive(Debug)]
 pub(super) struct Numbered<T>(Vec<T>);
 

@@ -123,7 +123,7 @@ impl RebalanceOptions {
         )))
     }
 
-    /// Whether a partition that was reshaped so long ago must still rest.
+    /// Returns true if a partition that was reshaped this long ago must still rest.
     pub(super) fn cools_down(&self, rested: &Duration) -> bool {
         rested.as_millis() < self.cool_down_ms.into()
     }

@@ -6,9 +6,9 @@ use super::numbered::Numbered;
 use super::refusal::{Reason, Refusals, Subject};
 
 /// Puts actions in an order in which no shard gets worse on the way than the worst of its group
-/// was, which is nearly the order that they are in: only something that was moved on to a shard
-/// that had itself been relieved meanwhile must wait for that. Actions that wait for each other are
-/// left for the next plan. The shards are as they were before, and are so again afterwards.
+/// was. That is nearly the order they are in: only something that moved on to a shard that had
+/// itself been relieved before has to wait for that. Actions that wait for each other are left for
+/// the next plan. The shards are as they were before, and are so again afterwards.
 pub(super) fn ordered(model: &mut Model<'_>, actions: Vec<PlannedAction>) -> Vec<PlannedAction> {
     let before: Vec<f64> = model.shards.iter().map(|shard| shard.load).collect();
     let worst: Numbered<f64> = (0..model.groups).map(|group| bound(model, group)).collect();
@@ -37,7 +37,7 @@ pub(super) fn ordered(model: &mut Model<'_>, actions: Vec<PlannedAction>) -> Vec
     ordered
 }
 
-/// Returns how many times its fair share a shard of a group may have on the way.
+/// Returns the multiple of its fair share that a shard of a group may have on the way.
 fn bound(model: &Model<'_>, group: usize) -> f64 {
     let members = model.members(group).into_iter();
     let worst = members.map(|shard| model.shards[shard].load_times()).fold(0.0, f64::max);
@@ -51,9 +51,9 @@ fn shift_load(model: &mut Model<'_>, action: &PlannedAction, sign: f64) {
     }
 }
 
-/// Whether the receivers of an action are no worse than `worst`, the bound of each group.
+/// Returns true if the receivers of an action are no worse than `worst`, the bound of each group.
 fn is_in_bounds(model: &Model<'_>, action: &PlannedAction, worst: &Numbered<f64>) -> bool {
-    // Loads that are noise may lie anywhere.
+    // Loads that are noise may be anywhere.
     let is_noise = |group| model.group_load(group) < model.options.load_min;
     action.transfers.iter().all(|transfer| {
         let shard = &model.shards[transfer.to];

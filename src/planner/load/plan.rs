@@ -1,4 +1,4 @@
-//! What a plan for even load says.
+//! The content of a plan for even load.
 
 use super::refusal::Refusal;
 use crate::id::ShardId;
@@ -29,15 +29,16 @@ pub struct Action {
     pub cause: Cause,
     /// How much load changes shard, in operations a second.
     pub moved_load: f64,
-    /// The same in fair shares of the shard that gives it.
+    /// The same as a multiple of the fair share of the shard that loses it.
     pub gain: f64,
 }
 
-/// How evenly load and bytes lie on the shards that are not draining.
+/// How evenly load and bytes are spread over the shards that are not draining.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Balance {
-    /// How many times its fair share of its zone's load the worst shard has; 1 without any load.
+    /// The load of the worst shard as a multiple of its fair share of its zone's; 1 without any
+    /// load.
     pub load_max_over_mean: f64,
     /// The same of bytes, where another shard may be the worst.
     pub bytes_max_over_mean: f64,

@@ -6,7 +6,7 @@ use super::refusal::Reason;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-/// How many of the coolest shards are asked before a piece counts as too large.
+/// How many of the coolest shards are tried before a piece counts as too large.
 const ASKED: usize = 8;
 
 /// A number that can be sorted.
@@ -88,7 +88,7 @@ impl Receivers {
     ///
     /// # Errors
     ///
-    /// What stands in the way at the coolest of them.
+    /// What prevents it at the coolest of them.
     pub(super) fn taker(&self, model: &Model<'_>, piece: &Piece) -> Result<usize, Reason> {
         let mut full = None;
         let mut reason = None;
@@ -99,7 +99,7 @@ impl Receivers {
                 None => full = full.or(Some(shard)),
             }
         }
-        // A shard that is alone in its group has no room anywhere else.
+        // A shard that is alone in its group has no alternative.
         full.ok_or(reason.unwrap_or(Reason::NoRoom { load: piece.load, room: 0.0 }))
     }
 

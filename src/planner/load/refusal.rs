@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How many refusals are listed; those beyond are counted.
+/// How many refusals are listed; further ones are counted.
 const REFUSALS_MAX: usize = 64;
 
 /// How many pieces or partitions of a shard are refused by name.
@@ -43,7 +43,7 @@ pub enum Subject {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The shard is the worst, and not bad enough to begin with.
+    /// The shard is the worst, but not bad enough for anything to be done.
     Balanced {
         /// How many times its fair share it has.
         times: f64,
@@ -111,7 +111,7 @@ pub enum Reason {
         /// The most that is allowed.
         most: u32,
     },
-    /// The partition has been reshaped lately.
+    /// The partition has been reshaped recently.
     CoolsDown {
         /// How long ago, in milliseconds.
         rested_ms: u64,
@@ -124,7 +124,7 @@ pub enum Reason {
         /// The load.
         load: f64,
     },
-    /// The shard is draining: what it has is moved by the job that drains it.
+    /// The shard is draining: the job that drains it moves what it has.
     Draining {
         /// How many partitions it has.
         partitions: u32,
@@ -254,13 +254,13 @@ impl fmt::Display for Reason {
                 human((*free).into())
             ),
             Self::ManyPartitions { most } => {
-                write!(f, "the shards with room have {most} partitions already, and get no more")
+                write!(f, "the shards with room already have {most} partitions, and get no more")
             }
             Self::CoolsDown { rested_ms, wanted_ms } => {
                 write!(f, "reshaped {rested_ms} ms ago, and it rests for {wanted_ms} ms")
             }
             Self::InFlight { load } => {
-                write!(f, "{load:.1} operations a second; a reshape of it is under way")
+                write!(f, "{load:.1} operations a second; a reshape of it is in flight")
             }
             Self::Draining { partitions } => {
                 write!(
@@ -270,7 +270,7 @@ impl fmt::Display for Reason {
             }
             Self::NoBytesMove { times, start } => write!(
                 f,
-                "{times:.2} times its share of the bytes, from {start} on it should give some, but \
+                "{times:.2} times its share of the bytes, above {start} it should lose some, but \
                  no partition fits elsewhere"
             ),
             Self::NothingToMerge { partitions, goal } => write!(
@@ -289,8 +289,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
-    /// The story: a rename in the code changed the name under which refusals are counted, so that it was
-    /// another than the one under which they are listed.
+    /// A past bug: renaming a variant in the code changed the name under which its refusals are
+    /// counted, so that it differed from the one under which they are listed.
     #[test]
     fn a_reason_is_counted_under_the_name_that_it_is_listed_with() {
         let reasons = [

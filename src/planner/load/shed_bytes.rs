@@ -1,4 +1,4 @@
-//! Takes bytes off the shards that have too many, with the least load.
+//! Shedding bytes: off the shards that have too many, with the least load.
 
 use super::model::{Model, Piece, Purpose};
 use super::receivers::{Rank, Receivers, why_not_hold};
@@ -7,7 +7,7 @@ use super::targets::targets;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-/// How many of the shards with the fewest bytes are asked before a piece stays.
+/// How many of the shards with the fewest bytes are tried before a piece stays.
 const ASKED: usize = 8;
 
 /// Moves whole pieces off the shards of a group that have too many bytes, the coldest first, to
@@ -83,8 +83,8 @@ fn relieve(
     }
 }
 
-/// Whether a shard takes a piece for its bytes: it ends within what a plan aims at, or at least
-/// better than the donor was; and its load stays in bounds.
+/// Returns true if a shard takes a piece for its bytes: it ends within what a plan aims at, or at
+/// least better than the donor was; and its load stays in bounds.
 fn takes(
     model: &Model<'_>,
     piece: &Piece,

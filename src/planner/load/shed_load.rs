@@ -1,4 +1,4 @@
-//! Takes load off the shards that have too much, with the fewest bytes.
+//! Shedding load: off the shards that have too much, with the fewest bytes.
 
 use super::cut_pieces::{EXCESS, isolate, split_off};
 use super::model::{Model, Piece};
@@ -8,24 +8,24 @@ use super::targets::targets;
 use crate::heat::Profile;
 use std::cmp::Reverse;
 
-/// A whole piece goes in place of one that would have to be split, if it has at least this part of
-/// its load for its bytes.
+/// A whole piece moves in place of one that would have to be split, if it has at least this
+/// fraction of its load for its bytes.
 const DENSITY_MIN: f64 = 0.8;
 
-/// Nothing smaller is moved for its load, in fair shares of a shard.
+/// Nothing smaller moves for its load, in fair shares of a shard.
 const DUST: f64 = 0.001;
 
 /// Nothing smaller is split off, in fair shares of a shard.
 const PART_MIN: f64 = 0.01;
 
-/// How many whole pieces are looked at in place of one that would have to be split.
+/// How many whole pieces are considered in place of one that would have to be split.
 const LOOKED_AT: usize = 64;
 
 /// What became of a piece.
 enum Fate {
     /// It is gone.
     Gone,
-    /// A part of it is gone, or another piece in its place: it is to be looked at again.
+    /// A part of it is gone, or another piece in its place: it has to be considered again.
     Again,
     Stays(Reason),
 }
@@ -76,7 +76,7 @@ struct Round<'m, 'a> {
 }
 
 impl Round<'_, '_> {
-    /// Whether the worst of the shards is bad enough.
+    /// Returns true if the worst of the shards is bad enough.
     fn begins(&mut self, donors: &[(Reverse<Rank>, usize)], begun: bool) -> bool {
         // A group in which every shard is draining has no members.
         let Some((Reverse(Rank(above)), worst)) = donors.first() else { return false };
@@ -110,7 +110,7 @@ impl Round<'_, '_> {
         self.model.shards[shard].fair_load
     }
 
-    /// Returns how much load a shard has to give, rounding errors aside.
+    /// Returns how much load a shard has to give up, rounding errors aside.
     fn excess(&self, shard: usize) -> f64 {
         -self.receivers.room(self.model, shard) - 1e-9 * self.fair(shard)
     }
@@ -119,7 +119,7 @@ impl Round<'_, '_> {
         self.refused.push((Subject::Shard(self.model.shards[shard].id), reason));
     }
 
-    /// Takes from a shard what it has too much, the pieces with the most load for their bytes
+    /// Takes from a shard what it has in excess, the pieces with the most load for their bytes
     /// first.
     fn relieve(&mut self, donor: usize, mut pieces: Vec<usize>) {
         self.set_pinned_apart(donor, &mut pieces);
@@ -149,8 +149,8 @@ impl Round<'_, '_> {
         }
     }
 
-    /// Leaves alone the place that a shard keeps because it cannot be divided and is all that the
-    /// shard should have, so that everything around it can go.
+    /// Sets apart the place that a shard keeps because it cannot be divided and is all that the
+    /// shard should have, so that everything around it can move.
     fn set_pinned_apart(&mut self, donor: usize, pieces: &mut Vec<usize>) {
         let target = self.receivers.target(donor);
         let is_pinned = |number: &usize| self.model.pieces[*number].atom >= target && target > 0.0;
@@ -159,7 +159,7 @@ impl Round<'_, '_> {
         pieces.extend(isolate(self.model, pinned));
     }
 
-    /// Gives a piece away, whole or in part, or one of the `rest` in its place.
+    /// Moves a piece away, whole or in part, or one of the `rest` in its place.
     fn give(&mut self, donor: usize, number: usize, rest: &[usize]) -> Fate {
         let (excess, fair) = (self.excess(donor), self.fair(donor));
         let piece = &self.model.pieces[number];
@@ -209,7 +209,7 @@ impl Round<'_, '_> {
             })
     }
 
-    /// Splits off what the shard has too much, or as much of it as the coolest shard takes.
+    /// Splits off the excess of the shard, or as much of it as the coolest shard takes.
     fn give_part(&mut self, donor: usize, number: usize) -> Result<Fate, Reason> {
         let least = PART_MIN * self.fair(donor);
         let room = self.most_room(donor);
@@ -233,7 +233,7 @@ impl Round<'_, '_> {
             .fold(0.0, f64::max)
     }
 
-    /// Whether a piece cannot be divided and is more than any shard should have.
+    /// Returns true if a piece cannot be divided and is more than any shard should have.
     fn is_too_large(&self, number: usize) -> bool {
         let piece = &self.model.pieces[number];
         let most = self
@@ -243,8 +243,8 @@ impl Round<'_, '_> {
         !piece.divisible && piece.load > most.fold(0.0, f64::max)
     }
 
-    /// Moves a whole piece to where it does not fit, if that is [still better](Self::best_lump)
-    /// and the shard has so much that something should be done.
+    /// Moves a whole piece to a shard where it does not fit, if that is [still
+    /// better](Self::best_lump) and the shard has so much that something should be done.
     fn lump(&mut self, donor: usize, pieces: &[usize]) -> bool {
         if self.above(donor) <= self.model.options.imbalance_start - 1.0 {
             return false;
@@ -255,7 +255,8 @@ impl Round<'_, '_> {
     }
 
     /// Returns the one whole piece whose move lowers the worse of two shards most, if it lowers it
-    /// enough, and its receiver. That may get too much, but always less than this shard had.
+    /// enough, and its receiver. The receiver may get too much, but always less than this shard
+    /// had.
     fn best_lump(&self, donor: usize, pieces: &[usize]) -> Option<(usize, usize)> {
         let gain_min = self.model.options.gain_min;
         let least = gain_min * self.fair(donor);
@@ -280,7 +281,7 @@ impl Round<'_, '_> {
         best.map(|(_, number, taker)| (number, taker))
     }
 
-    /// Returns why a piece can only go whole.
+    /// Returns why a piece can only move whole.
     fn why_whole(&self, number: usize) -> Reason {
         let options = &self.model.options.split;
         let piece = &self.model.pieces[number];
@@ -291,7 +292,7 @@ impl Round<'_, '_> {
         Reason::NoProfile { samples, wanted: options.samples_min }
     }
 
-    /// Says why the largest of what stays on a shard with too much does so.
+    /// Records why the largest of the pieces that stay on a shard with too much do so.
     fn refuse_largest(&mut self, mut stay: Vec<(usize, Reason)>) {
         let load = |number: usize| self.model.pieces[number].load;
         stay.sort_by_cached_key(|(number, _)| (Reverse(Rank(load(*number))), *number));
@@ -302,8 +303,8 @@ impl Round<'_, '_> {
     }
 }
 
-/// Returns the load by bytes: what relieves a shard for the fewest bytes comes first. What has no
-/// load comes last, even if it has no bytes either.
+/// Returns the load by bytes: what relieves a shard for the fewest bytes comes first. A piece
+/// without load comes last, even if it has no bytes, either.
 fn density(piece: &Piece) -> f64 {
     if piece.load > 0.0 { piece.load / piece.bytes.max(1.0) } else { 0.0 }
 }

@@ -1,4 +1,4 @@
-//! How much load each shard should have.
+//! Targets: how much load each shard should have.
 
 use super::model::Model;
 use super::numbered::Numbered;
@@ -20,8 +20,8 @@ pub(super) fn set_fair_shares(model: &mut Model<'_>) {
 }
 
 /// Returns the load that each member of a group should have: its fair share, unless it has
-/// something that cannot go and is more. Then that is what it should have, and the rest is shared
-/// by the others (water filling).
+/// something that cannot leave it and is more. Then that is its target, and the others share the
+/// rest (water filling).
 ///
 /// A part that cannot be divided stays where it is only if no shard weighs more.
 pub(super) fn targets(
