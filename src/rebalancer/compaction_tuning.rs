@@ -1,8 +1,8 @@
-//! Which partitions keep few files.
+//! Compaction tuning: which partitions keep few files.
 //!
-//! A scan reads in each file that lies above the last level, so each costs it as much as some rows;
-//! to merge them more often costs writes. Which is worth more depends on what is done with a
-//! partition, and that is known.
+//! A scan reads in each file above the last level, so each costs it as much as some rows; merging
+//! them more often costs writes. Which matters more depends on what is done with a partition, and
+//! that is known.
 
 use super::State;
 use crate::catalog::OpenPartition;
@@ -12,30 +12,30 @@ use crate::topology::PartitionName;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How often it is decided, and how many partitions are changed then at most: a change writes and
-/// syncs a file that tells the options of all partitions of a shard.
+/// How often this is decided, and the maximum number of partitions changed each time: a change
+/// writes and syncs a file with the options of all partitions of a shard.
 const EVERY: Duration = Duration::from_secs(2);
 const CHANGES_MAX: usize = 4;
 
-/// Rows read by scans for each write, from which on few files are worth their price.
+/// Rows read by scans for each write, above which few files are worth their price.
 const ROWS_PER_WRITE: f64 = 8.0;
 
-/// The same for a partition that has few files: less, so that it does not waver.
+/// The same for a partition that already has few files: less, so that it does not oscillate.
 const ROWS_PER_WRITE_TO_STAY: f64 = 2.0;
 
 /// Fewer rows a second are not worth a change.
 const ROWS_MIN: f64 = 100.0;
 
-/// Partitions that were told to keep few files. A new one, and each after an opening, keeps as many
-/// as by default.
+/// Partitions set to keep few files. A new one, and each after an opening, keeps as many as by
+/// default.
 #[derive(Default)]
 pub(super) struct CompactionTuning {
     told: BTreeSet<PartitionName>,
     decided: Option<Instant>,
 }
 
-/// Whether a partition is to keep few files, by what was done with it in the last seconds: what was
-/// written a minute ago says nothing of the scans that came since.
+/// Returns true if a partition should keep few files, judging by the last seconds: what was written
+/// a minute ago says nothing about the scans that came since.
 fn wants_few(rates: &Amounts, has_few: bool) -> bool {
     if has_few {
         return rates.rows >= rates.writes * ROWS_PER_WRITE_TO_STAY;
@@ -44,7 +44,7 @@ fn wants_few(rates: &Amounts, has_few: bool) -> bool {
 }
 
 impl CompactionTuning {
-    /// Whether anything was changed.
+    /// Returns true if anything was changed.
     fn decide(&mut self, partition: &OpenPartition, rates: &Amounts) -> bool {
         let has_few = self.told.contains(&partition.name);
         let few = wants_few(rates, has_few);
@@ -53,8 +53,8 @@ impl CompactionTuning {
         }
         let changed = partition.shard.set_few_first_level_files(&partition.handle, few);
         if few {
-            // Also after an error, which may leave the option changed: it is then taken back until
-            // that succeeds.
+            // Also after an error, which may leave the option changed: it is then reset until that
+            // succeeds.
             self.told.insert(partition.name);
         } else if changed.is_ok() {
             self.told.remove(&partition.name);
@@ -67,7 +67,7 @@ impl CompactionTuning {
 }
 
 impl State {
-    /// Has partitions that are scanned keep few files; not while a partition is reshaped, whose
+    /// Makes partitions that are scanned keep few files; not while a partition is reshaped, whose
     /// hand-over would wait for the same disk.
     pub(super) fn tune_compaction(&self) {
         let mut few = self.compaction_tuning.lock();
@@ -98,11 +98,11 @@ mod tests {
         let rates = |rows, writes| Amounts { rows, writes, ..Amounts::default() };
         assert!(wants_few(&rates(5000.0, 0.0), false));
         assert!(wants_few(&rates(5000.0, 600.0), false));
-        assert!(!wants_few(&rates(5000.0, 700.0), false), "written too much");
-        assert!(wants_few(&rates(5000.0, 700.0), true), "not so much that it would change again");
+        assert!(!wants_few(&rates(5000.0, 700.0), false), "too many writes");
+        assert!(wants_few(&rates(5000.0, 700.0), true), "not enough writes to change it back");
         assert!(!wants_few(&rates(5000.0, 3000.0), true));
         assert!(!wants_few(&rates(50.0, 0.0), false), "too little to matter");
-        assert!(wants_few(&rates(0.0, 0.0), true), "what rests stays as it is");
+        assert!(wants_few(&rates(0.0, 0.0), true), "an idle partition stays as it is");
         assert!(!wants_few(&rates(0.0, 0.0), false));
     }
 }

@@ -1,4 +1,4 @@
-//! What the rebalancer decided, and why: one line each.
+//! Decisions of the rebalancer, and their reasons: one line each.
 
 use crate::id::PartitionId;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How many decisions are kept.
 const DECISIONS_MAX: usize = 512;
 
-/// What became of a candidate.
+/// The outcome of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub enum Verdict {
     Suggested,
     /// It was considered and not done.
     Refused,
-    /// Reshapes came to their end.
+    /// Reshapes ended.
     Done,
     /// Reshapes ended early, or could not be started.
     Failed,
@@ -44,9 +44,9 @@ impl fmt::Display for Verdict {
 pub struct Decision {
     /// When, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// What became of it.
+    /// Its outcome.
     pub verdict: Verdict,
-    /// The partitions concerned; none if it is about a shard or a keyspace as a whole.
+    /// The partitions concerned; empty if it is about a shard or a keyspace as a whole.
     pub partitions: Vec<PartitionId>,
     /// Operations a second that change shard.
     pub moved_load: f64,
@@ -74,7 +74,7 @@ impl Decision {
 #[derive(Default)]
 pub(super) struct Log {
     decisions: VecDeque<Decision>,
-    /// What was decided alike when it was last planned, and need not be told again.
+    /// Keys of the decisions of the last plan, which need not be recorded again.
     told: BTreeSet<String>,
     telling: BTreeSet<String>,
 }
@@ -84,7 +84,7 @@ impl Log {
         Self { decisions: decisions.into(), ..Self::default() }
     }
 
-    /// Writes a decision down, here and in the process's log.
+    /// Records a decision, here and in the process's log.
     pub(super) fn add(&mut self, decision: Decision) {
         match decision.verdict {
             Verdict::Refused => tracing::debug!("rebalancer: {decision}"),
@@ -97,14 +97,14 @@ impl Log {
         }
     }
 
-    /// The same, but only if the plan before had none alike.
+    /// The same, but only if the previous plan had no similar decision.
     pub(super) fn add_new(&mut self, alike: String, decision: Decision) {
         if self.telling.insert(alike.clone()) && !self.told.contains(&alike) {
             self.add(decision);
         }
     }
 
-    /// All that a plan has to say was added.
+    /// Called when everything that a plan contains was added.
     pub(super) fn end_of_plan(&mut self) {
         self.told = std::mem::take(&mut self.telling);
     }

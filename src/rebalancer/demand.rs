@@ -1,4 +1,4 @@
-//! What the planner is told.
+//! The demand that the planner works from.
 
 use super::State;
 use crate::engine::Engine as _;
@@ -7,14 +7,15 @@ use crate::planner::load::{Demand, LoadPlan, PartitionDemand, plan_for_load};
 use crate::topology::{ReshapeSpec, Topology};
 use std::sync::Arc;
 
-/// A partition with less than this part of what a shard has on average is moved whole or not at
-/// all: the planner is not shown where in it the load falls.
+/// A partition with less than this fraction of a shard's average load is moved whole or not at all:
+/// the planner does not see where in it the load falls.
 const PROFILE_SHARE: f64 = 0.01;
 
 impl State {
-    /// What to do for even load and bytes now.
+    /// Plans for even load and bytes now.
     pub(super) fn plan(&self) -> Result<LoadPlan> {
-        // One for all of it: what is under way is checked against what is planned on.
+        // One topology for all of it: reshapes in flight are checked against the one that is
+        // planned on.
         let topology = self.reshaper.catalog.topology();
         let demand = self.demand(&topology)?;
         let mut options = self.settings.rebalance;

@@ -1,4 +1,4 @@
-//! What an application can tell the rebalancer, and ask it.
+//! The application's handle on the rebalancer: switches and queries.
 
 use super::{Decision, State};
 use crate::error::Result;
@@ -8,7 +8,7 @@ use crate::reshape::Job;
 /// The rebalancer of a store: its switches, and its explanations. From
 /// [`Store::rebalancer`](crate::Store::rebalancer).
 ///
-/// By default ([`Policy::Suggest`]) it plans and says what it would do, and does nothing.
+/// By default ([`Policy::Suggest`]) it plans and reports what it would do, and does nothing.
 ///
 /// ```
 /// use annulus::{Store, planner::load::Policy};
@@ -35,24 +35,24 @@ impl<'a> Rebalancer<'a> {
         Self { state }
     }
 
-    /// The present policy.
+    /// Returns the present policy.
     #[must_use]
     pub fn policy(&self) -> Policy {
         self.state.control.lock().policy
     }
 
-    /// Chooses the policy from now on. Reshapes under way go on.
+    /// Sets the policy from now on. Reshapes in flight continue.
     pub fn set_policy(&self, policy: Policy) {
         self.state.control.lock().policy = policy;
     }
 
-    /// Stops: its reshapes under way stop copying, and no other begins, until
+    /// Pauses: its reshapes in flight stop copying, and no other begins, until
     /// [`resume`](Self::resume).
     pub fn pause(&self) {
         self.set_paused(true);
     }
 
-    /// Goes on after a [`pause`](Self::pause).
+    /// Continues after a [`pause`](Self::pause).
     pub fn resume(&self) {
         self.set_paused(false);
     }
@@ -65,36 +65,36 @@ impl<'a> Rebalancer<'a> {
         }
     }
 
-    /// Whether it is paused.
+    /// Returns true if it is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.state.control.lock().paused
     }
 
-    /// Begins or ends quiet hours: reshapes under way come to their end, and no other begins.
+    /// Begins or ends quiet hours: reshapes in flight run to their end, and no other begins.
     pub fn set_quiet(&self, quiet: bool) {
         self.state.control.lock().quiet = quiet;
     }
 
-    /// Whether these are quiet hours.
+    /// Returns true during quiet hours.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.state.control.lock().quiet
     }
 
-    /// Whether reshapes of its own run.
+    /// Returns true if reshapes that it started are running.
     #[must_use]
     pub fn is_acting(&self) -> bool {
         self.state.control.lock().is_acting()
     }
 
-    /// What it would do now, and why, and why not more. Changes nothing.
+    /// Returns what it would do now, and why, and why not more. Changes nothing.
     ///
     /// Cost: O(partitions × log partitions), and the engines' estimates of their sizes.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) if a shard cannot tell its size;
+    /// [`Io`](crate::ErrorKind::Io) if the size of a shard cannot be determined;
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn plan(&self) -> Result<LoadPlan> {
         let state = self.state;
@@ -102,13 +102,13 @@ impl<'a> Rebalancer<'a> {
         state.plan()
     }
 
-    /// Plans and starts what was planned, whatever the policy, pauses and quiet hours; none if
-    /// nothing is worth doing.
+    /// Plans and starts what was planned, whatever the policy, pauses and quiet hours. Returns
+    /// `None` if nothing is worth doing.
     ///
     /// # Errors
     ///
-    /// Those of [`plan`](Self::plan); [`Busy`](crate::ErrorKind::Busy) if a partition takes part
-    /// in another reshape, or reshapes of its own run.
+    /// Those of [`plan`](Self::plan); [`Busy`](crate::ErrorKind::Busy) if a partition takes part in
+    /// another reshape, or reshapes that the rebalancer started are running.
     pub fn run(&self) -> Result<Option<Job>> {
         let state = self.state;
         state.control.lock().must_not_act()?;
@@ -120,9 +120,9 @@ impl<'a> Rebalancer<'a> {
         state.act(planned).map(Some)
     }
 
-    /// Its last decisions, the oldest first: what was started, suggested and refused, and why.
-    /// The last 512 are kept, over closing and opening. One that repeats the plan before is not listed
-    /// again.
+    /// Returns its last decisions, the oldest first: what was started, suggested and refused, and
+    /// why. The last 512 are kept, across closing and opening. One that repeats the previous plan
+    /// is not listed again.
     #[must_use]
     pub fn explain(&self, count: usize) -> Vec<Decision> {
         self.state.log.lock().last(count)
@@ -145,13 +145,14 @@ mod tests {
     use crate::topology::KeyspaceSpec;
     use crate::{ErrorKind, Options, Store};
 
-    /// The story: two threads had both found that no reshapes of the rebalancer ran, and planned; both
-    /// started a job, and the first was forgotten. Paused with the rebalancer, it was never resumed.
+    /// A past bug: two threads had both found that no reshapes of the rebalancer ran, and planned;
+    /// both started a job, and the first was forgotten. Paused with the rebalancer, it was never
+    /// resumed.
     #[test]
     fn of_two_plans_made_at_once_only_one_is_carried_out() {
         let directory = tempfile::tempdir().unwrap();
         let options = Options {
-            // Longer than a test lasts.
+            // Longer than a test runs.
             heat: Some(HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }),
             ..Options::default()
         };
@@ -162,7 +163,7 @@ mod tests {
         }
         let state = &store.core().rebalancer;
         let [one, other] = [(); 2].map(|()| store.rebalancer().plan().unwrap());
-        assert!(!one.actions.is_empty() && !other.actions.is_empty(), "there is work");
+        assert!(!one.actions.is_empty() && !other.actions.is_empty(), "there is something to do");
         store.rebalancer().pause();
         let job = state.act(one).unwrap();
         assert_eq!(state.act(other).unwrap_err().kind(), ErrorKind::Busy);

@@ -1,13 +1,13 @@
-//! The files in which what was last known of the load survives.
+//! The files in which the last known load survives.
 //!
 //! ```text
 //! <store>/HEAT.now   load, hot keys and decisions: small, every two seconds under load
 //! <store>/HEAT       the same with samples and history: every minute, and when the store is closed
 //! ```
 //!
-//! Each is written beside the old one and then put in its place, without a sync: after a power cut it
-//! may be missing or torn. Losing a file loses only the statistics in it: a damaged one is treated as
-//! if it were not there. Other processes may read the files while the store is open.
+//! Each is written next to the old one and then put in its place, without a sync: after a power cut
+//! it may be missing or torn. Losing a file loses only the statistics in it: a damaged one is
+//! treated as if it were not there. Other processes may read the files while the store is open.
 
 use super::State;
 use super::decisions::{Decision, Log};
@@ -28,10 +28,10 @@ const NOW_EVERY: Duration = Duration::from_secs(2);
 const WHOLE: &str = "HEAT";
 const WHOLE_EVERY: Duration = Duration::from_secs(60);
 
-/// With less than this, in operations a second, nothing new is there to be written down.
+/// Below this load, in operations a second, there is nothing new to save.
 const LOAD_MIN: f64 = 0.1;
 
-/// What was last written down of a store's load; it may be open elsewhere.
+/// What was last saved of a store's load; the store may be open elsewhere.
 ///
 /// ```
 /// use annulus::{SavedHeat, Store};
@@ -57,7 +57,7 @@ pub struct SavedHeat {
     pub decisions: Vec<Decision>,
     /// When the state was written, in milliseconds since 1970: before the rest, or with it.
     pub state_unix_ms: u64,
-    /// Samples and history; none if the store was first opened in the last minute.
+    /// Samples and history; `None` if the store was first opened in the last minute.
     pub state: Option<HeatState>,
     /// What is wrong with the file that could not be used, if the other one could.
     pub damaged: Option<String>,
@@ -73,13 +73,14 @@ struct Content {
 }
 
 impl SavedHeat {
-    /// Reads what was last written down in a store's directory, in the files `HEAT` and `HEAT.now`;
-    /// returns `None` if nothing ever was. The store need not be open here, and may be open elsewhere.
+    /// Reads what was last saved in a store's directory, in the files `HEAT` and `HEAT.now`.
+    /// Returns `None` if nothing ever was. The store need not be open here, and may be open
+    /// elsewhere.
     ///
-    /// The files are not synced, so one may be empty or torn after a power cut. If one of them cannot
-    /// be used, the other is, and [`damaged`](Self::damaged) says what is wrong. Nothing but these
-    /// statistics is lost with a file: it may be deleted, and an opening of the store goes on as if
-    /// it were not there.
+    /// The files are not synced, so one may be empty or torn after a power cut. If one of them
+    /// cannot be used, the other is, and [`damaged`](Self::damaged) says what is wrong. Only these
+    /// statistics are lost with a file: it may be deleted, and an opening of the store proceeds as
+    /// if it were not there.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl SavedHeat {
         }))
     }
 
-    /// How long ago it was written.
+    /// Returns how long ago it was written.
     #[must_use]
     pub fn age(&self) -> Duration {
         since(self.unix_ms)
@@ -163,10 +164,10 @@ fn since(unix_ms: u64) -> Duration {
     SystemTime::now().duration_since(written).unwrap_or_default()
 }
 
-/// A tracker and a log that go on where those of the last opening ended.
+/// Returns a tracker and a log that continue where those of the last opening ended.
 pub(super) fn load(catalog: &Catalog, heat: HeatOptions) -> (Tracker, Log) {
     let topology = catalog.topology();
-    // Any seed will do; it need only differ from one opening to the next.
+    // Any seed is suitable; it only has to differ from one opening to the next.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
     let last = SavedHeat::read(&catalog.home.path).unwrap_or_else(|error| {
         tracing::warn!(%error, "what was known of the load is lost");
@@ -180,9 +181,9 @@ pub(super) fn load(catalog: &Catalog, heat: HeatOptions) -> (Tracker, Log) {
         None => (Vec::new(), None),
     };
     let tracker = match state {
-        // While nobody has the store open, time stands still: what was under load is taken to be so
-        // when it is opened again, also for a plan by a tool, hours later. What has changed
-        // meanwhile shows within a half-life.
+        // While no process has the store open, time stands still: what was under load is taken to
+        // be so when it is opened again, also for a plan by a tool, hours later. What has changed
+        // in the meantime shows within a half-life.
         Some(state) => Tracker::import(heat, seed, state, Duration::ZERO, &topology),
         None => {
             let mut tracker = Tracker::new(heat, seed);
@@ -204,10 +205,10 @@ impl State {
         }
     }
 
-    /// Writes down what is known. What cannot be written is no reason to stop.
+    /// Saves what is known. A failure is logged, and nothing stops for it.
     pub(crate) fn save(&self, whole: bool) {
         if self.reshaper.catalog.check_places().is_err() {
-            // There may be another store's files.
+            // Another store's files may be there.
             return;
         }
         let (report, state) = {

@@ -1,12 +1,12 @@
-//! The rebalancer: sees where the load falls, decides what helps, does it with reshapes, and says
-//! why.
+//! The rebalancer: observes where the load falls, decides what helps, does it with reshapes, and
+//! records why.
 //!
-//! One thread a store. It fetches what was [sampled](crate::sampling), feeds the
-//! [tracker](crate::heat::Tracker), tells of what has become hot, and from time to time asks the
+//! There is one thread for each store. It drains the [samples](crate::sampling), feeds the
+//! [tracker](crate::heat::Tracker), reports what has become hot, and from time to time asks the
 //! [planner](crate::planner::load) what to do. What it then does depends on the
-//! [policy](crate::planner::load::Policy). Whatever that is, it has partitions that are scanned
-//! keep fewer files. Decisions are made by pure functions, elsewhere; here they
-//! are carried out and written down.
+//! [policy](crate::planner::load::Policy). Whatever that is, it makes partitions that are scanned
+//! keep fewer files. Decisions are made by pure functions, elsewhere; here they are carried out and
+//! recorded.
 
 mod compaction_tuning;
 mod decisions;
@@ -33,18 +33,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the rebalancer knows and was told. Its parts are locked one at a time, but `tracking` inside
-/// `compaction_tuning`. None is locked while the listener is called, except `telling`, for which no thread
-/// waits.
+/// The state of the rebalancer. Its parts are locked one at a time, except `tracking` inside
+/// `compaction_tuning`. None is locked while the listener is called, except `telling`, for which no
+/// thread waits.
 pub(crate) struct State {
     reshaper: Arc<Reshaper>,
     sampler: Arc<Sampler>,
     settings: Settings,
     begun: Instant,
     tracking: Mutex<Tracking>,
-    /// What was found and the listener has not been told yet, the oldest first.
+    /// Events that the listener has not been notified of yet, the oldest first.
     untold: Mutex<VecDeque<HeatEvent>>,
-    /// Held by the thread that tells, so that events keep their order.
+    /// Held by the thread that notifies the listener, so that events keep their order.
     telling: Mutex<()>,
     control: Mutex<Control>,
     log: Mutex<Log>,
@@ -55,16 +55,16 @@ pub(crate) struct State {
 /// The options of a store that concern its rebalancer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// None if no load is counted.
+    /// `None` if no load is counted.
     pub(crate) heat: Option<HeatOptions>,
     pub(crate) rebalance: RebalanceOptions,
 }
 
 struct Tracking {
     tracker: Tracker,
-    /// When the samples were last fetched.
+    /// When the samples were last drained.
     drained: Duration,
-    /// When the small file, and when the whole, was last written.
+    /// When the small file, and when the complete one, was last written.
     saved_now: Instant,
     saved: Instant,
 }
@@ -80,7 +80,7 @@ struct Control {
 }
 
 impl State {
-    /// Takes up what was known when the store was last open. `recent` is what reshapes are noted in.
+    /// Resumes with what was known when the store was last open. Reshapes are noted in `recent`.
     pub(crate) fn new(
         reshaper: Arc<Reshaper>,
         sampler: Arc<Sampler>,
@@ -115,7 +115,7 @@ impl State {
         }
     }
 
-    /// The tracker's time.
+    /// Returns the tracker's time.
     fn now(&self) -> Duration {
         self.begun.elapsed()
     }

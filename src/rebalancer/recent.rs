@@ -1,4 +1,4 @@
-//! Which partitions were reshaped lately: the planner lets them rest.
+//! Recently reshaped partitions, which the planner leaves alone for a while.
 
 use crate::id::PartitionId;
 use crate::reshape::Outcome;
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// When partitions were last reshaped; those that rest no more are left out.
+/// When partitions were last reshaped, as long as they must rest.
 pub(crate) struct Recent {
     cool_down: Duration,
     reshaped: Mutex<BTreeMap<PartitionId, Instant>>,
@@ -17,7 +17,7 @@ impl Recent {
         Self { cool_down, reshaped: Mutex::default() }
     }
 
-    /// Notes that partitions were reshaped, or that it was tried.
+    /// Notes that partitions were reshaped, or that this was tried.
     pub(crate) fn note(&self, outcome: &Outcome) {
         if outcome.trim {
             return;
@@ -29,7 +29,7 @@ impl Recent {
         reshaped.extend(outcome.sources.iter().chain(&outcome.targets).map(|id| (*id, now)));
     }
 
-    /// How long each has rested, without those that are gone.
+    /// Returns how long each has rested, without those that no longer exist.
     pub(super) fn rested(
         &self,
         is_there: impl Fn(PartitionId) -> bool,
@@ -48,7 +48,7 @@ mod tests {
     use crate::topology::ReshapeSpec;
     use crate::{KeyspaceId, ShardId};
 
-    /// The story: when a partition was last reshaped was noted for ever, where nothing is planned.
+    /// A past bug: when a partition was last reshaped was noted forever where nothing is planned.
     #[test]
     fn partitions_that_rest_no_more_are_forgotten() {
         let recent = Recent::new(Duration::ZERO);

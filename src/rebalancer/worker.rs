@@ -1,4 +1,4 @@
-//! The thread, and what it does each time it wakes.
+//! The rebalancer's thread, and what it does each time it wakes.
 
 use super::decisions::{Decision, Verdict};
 use super::{Control, State, Tracking};
@@ -13,14 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often samples are fetched: ten times a second, so that what becomes hot is told of within
-/// one.
+/// How often samples are drained: ten times a second, so that what becomes hot is reported within
+/// one second.
 const TICK: Duration = Duration::from_millis(100);
 
 /// How often the thread wakes where no load is counted.
 const TICK_WITHOUT_HEAT: Duration = Duration::from_secs(1);
 
-/// Starts the thread of a store that was just opened. Where no load is counted, it only sees whether
+/// Starts the thread of a store that was just opened. Where no load is counted, it only checks that
 /// the store's directories are still there.
 pub(crate) fn start(state: &Arc<State>) {
     let registry = Arc::clone(&state.reshaper.registry);
@@ -52,7 +52,7 @@ pub(crate) fn start(state: &Arc<State>) {
     }
 }
 
-/// Evens out load: not more than this many reshapes at the same time.
+/// Purpose of a job that evens out load, with at most this many reshapes at the same time.
 struct Balance(usize);
 
 impl Purpose for Balance {
@@ -92,16 +92,16 @@ impl State {
         self.tracking.lock().tracker.hot_keys(self.now(), keyspace, limit)
     }
 
-    /// Fetches the samples, and tells the listener what they show.
+    /// Drains the samples, and notifies the listener of what they show.
     ///
     /// IMPORTANT: the caller holds no lock, and none is held here while the listener is called: it
-    /// may ask for the heat, and comes here again.
+    /// may ask for the heat, which leads here again.
     pub(crate) fn collect(&self) {
         let latencies = {
             let mut tracking = self.tracking.lock();
             let latencies =
                 tracking.fetch(&self.reshaper.catalog.topology(), &self.sampler, self.now());
-            // Under the lock, so that events of one key are told in their order.
+            // Under the lock, so that events of one key are reported in their order.
             self.untold.lock().extend(tracking.tracker.tick(self.now()));
             latencies
         };
@@ -109,8 +109,8 @@ impl State {
         self.tell(&self.reshaper.registry);
     }
 
-    /// Tells the listener what was found. If another thread does so, or a call of the listener has
-    /// led here, that is left to it, or to the next tick.
+    /// Notifies the listener of what was found. If another thread is doing so, or a call of the
+    /// listener has led here, that is left to it, or to the next tick.
     fn tell(&self, registry: &Registry) {
         while !registry.teller().is_calling()
             && let Some(_turn) = self.telling.try_lock()
@@ -125,11 +125,11 @@ impl State {
         self.untold.lock().pop_front()
     }
 
-    /// Writes down how the job ended, if it has.
+    /// Records how the job ended, if it has.
     fn look_after_job(&self) {
         let mut control = self.control.lock();
         let Some(job) = control.job.take_if(|job| job.has_ended()) else { return };
-        // The load of the time before says little about the time after.
+        // The load before says little about the load after.
         control.planned = Instant::now();
         drop(control);
         let committed = job.outcomes().iter().filter(|outcome| outcome.error.is_none()).count();
@@ -146,7 +146,7 @@ impl State {
         }
     }
 
-    /// Plans, and does what the policy says.
+    /// Plans, and acts according to the policy.
     fn plan_and_act(&self) -> Result<()> {
         let planned = self.plan()?;
         let may_act = {
@@ -162,12 +162,12 @@ impl State {
 
     /// Starts the reshapes of a plan.
     ///
-    /// The switches are locked meanwhile: of two threads that want to act only one does, and a pause
-    /// comes either before the job, which then starts paused, or finds it.
+    /// The switches are locked during this: of two threads that want to act only one does, and a
+    /// pause comes either before the job, which then starts paused, or finds it.
     ///
     /// # Errors
     ///
-    /// `Busy` if reshapes of its own run; those of a start.
+    /// `Busy` if reshapes that the rebalancer started are running; those of a start.
     pub(super) fn act(&self, planned: LoadPlan) -> Result<Job> {
         let title = format!(
             "max/mean load from {:.2} to {:.2}",
@@ -199,12 +199,12 @@ impl State {
         started
     }
 
-    /// Writes down what a plan does and what it does not, unless the plan before said the same.
+    /// Records what a plan does and what it does not, unless the previous plan said the same.
     pub(super) fn write_down(&self, planned: &LoadPlan, acts: bool) {
         let mut log = self.log.lock();
         for refusal in &planned.refusals {
             let decision = Decision::new(Verdict::Refused, refusal.to_string());
-            // That all is well need not be told anew when another shard is the worst.
+            // That all is well need not be recorded again when another shard is the worst.
             let alike = match refusal.reason {
                 Reason::Balanced { .. } => refusal.reason.name().to_owned(),
                 _ => format!("{:?} {}", refusal.subject, refusal.reason.name()),
@@ -228,15 +228,16 @@ impl State {
 }
 
 impl Tracking {
-    /// Feeds the tracker with the samples since the last time; returns how long the operations took.
+    /// Feeds the tracker with the samples since the last time; returns how long the operations
+    /// took.
     fn fetch(
         &mut self,
         topology: &Arc<Topology>,
         sampler: &Sampler,
         now: Duration,
     ) -> Vec<Duration> {
-        // A keyspace that is new here was used since then, and not only from now on: its first
-        // rates would be as if everything had happened in an instant.
+        // A keyspace that is new here has been used since then, not only from now on: otherwise its
+        // first rates would be as if everything had happened in an instant.
         self.tracker.follow(self.drained, topology);
         let elapsed = now.saturating_sub(self.drained);
         self.drained = now;
@@ -263,19 +264,19 @@ fn count(reshapes: usize) -> String {
 }
 
 impl Control {
-    /// Whether reshapes of the rebalancer run.
+    /// Returns true if reshapes of the rebalancer are running.
     pub(super) fn is_acting(&self) -> bool {
         self.job.as_ref().is_some_and(|job| !job.has_ended())
     }
 
     /// # Errors
     ///
-    /// `Busy` if reshapes of the rebalancer run.
+    /// `Busy` if reshapes of the rebalancer are running.
     pub(super) fn must_not_act(&self) -> Result<()> {
         if self.is_acting() {
             return Err(Error::new(
                 ErrorKind::Busy,
-                "the rebalancer's reshapes run; wait for their end",
+                "the rebalancer's reshapes are running; wait until they end",
             ));
         }
         Ok(())
