@@ -116,7 +116,7 @@ impl Error {
         self.kind
     }
 
-    /// Whether the same call may succeed when it is made again, with nothing else changed.
+    /// Returns true if the same call may succeed when it is made again, with nothing else changed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Busy | ErrorKind::DeadlineExceeded)

@@ -29,17 +29,17 @@ macro_rules! id {
 }
 
 id! {
-    /// A shard's number in its store. Numbers of removed shards are never given again.
+    /// A shard's number in its store. Numbers of removed shards are never reused.
     ShardId(u32)
 }
 
 id! {
-    /// A keyspace's number in its store. Numbers of dropped keyspaces are never given again.
+    /// A keyspace's number in its store. Numbers of dropped keyspaces are never reused.
     KeyspaceId(u32)
 }
 
 id! {
-    /// A partition's number in its store. Numbers of retired partitions are never given again.
+    /// A partition's number in its store. Numbers of retired partitions are never reused.
     PartitionId(u64)
 }
 

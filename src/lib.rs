@@ -39,7 +39,7 @@
 //! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
-//!   the application reads and writes; each gives a [`Job`]. [`Store::plan`] says what would happen.
+//!   the application reads and writes; each returns a [`Job`]. [`Store::plan`] says what would happen.
 //! * [`Store::heat`], [`Keyspace::hot_keys`], [`Store::rebalancer`]: where the load falls, and what
 //!   is done about it.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
