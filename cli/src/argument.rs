@@ -3,7 +3,7 @@
 use crate::exit::{Failure, Outcome};
 use std::ffi::OsStr;
 
-/// A key or value of the command line: the argument as it stands, or hexadecimal digits.
+/// Parses a key or value of the command line: the argument unchanged, or hexadecimal digits.
 pub(crate) fn parse(argument: &OsStr, hex: bool) -> Outcome<Vec<u8>> {
     let bytes = argument.as_encoded_bytes();
     if !hex {

@@ -1,4 +1,4 @@
-//! The command line as a whole. Each command's own arguments stand with the command.
+//! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
     bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, map, migrations,
@@ -11,13 +11,13 @@ use clap::{Parser, Subcommand};
 /// Create, fill, read, reshape, draw and check Annulus stores.
 ///
 /// A store is a directory of metadata and its shards, each a RocksDB instance, often on a disk of
-/// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. One
-/// process at a time has a store open; commands that only read can look at it with --read-only.
+/// its own. It holds keyspaces, whose keys are placed on the shards by hash or by range. Only one
+/// process at a time can have a store open; commands that only read can do so with --read-only.
 #[derive(Debug, Parser)]
 // Its name is not taken from the first argument, which may be anything.
 #[command(version, bin_name = "annulus", after_help = help(), arg_required_else_help = true)]
 pub(crate) struct Cli {
-    /// Print JSON: one object, or one object a row for commands that stream rows. Errors become
+    /// Print JSON: one object, or one object per row for commands that stream rows. Errors become
     /// `{"error":{"kind":…,"message":…}}` on the standard error.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,

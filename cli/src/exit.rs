@@ -1,4 +1,4 @@
-//! How the process ends: exit codes, and errors as the user reads them.
+//! The end of the process: exit codes, and errors as the user reads them.
 
 use crate::json;
 use crate::standard_error::complain;
@@ -52,7 +52,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Fine if nothing is wrong.
+    /// Returns `Fine` if nothing is wrong.
     pub(crate) const fn fine_if(fine: bool) -> Self {
         if fine { Self::Fine } else { Self::Wrong }
     }
@@ -79,7 +79,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command cannot go on.
+/// Why a command cannot continue.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -89,19 +89,19 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The command line is wrong in a way that clap cannot see.
+    /// Reports a command line that is wrong in a way that clap cannot detect.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let kind = ErrorKind::InvalidArgument;
         Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
     }
 
-    /// What the command line names is not there.
+    /// Reports that something the command line names does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         let kind = ErrorKind::NotFound;
         Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
     }
 
-    /// A call of the operating system failed while `doing` something to a file.
+    /// Reports that a call of the operating system failed while `doing` something to a file.
     pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| {
             let kind = match error.kind() {
@@ -113,8 +113,8 @@ impl Failure {
         }
     }
 
-    /// The standard output cannot be written. That its reader has gone, as `head` does, is no
-    /// error: the command ends there, without a word.
+    /// Reports that the standard output cannot be written. A reader that is gone, as with `head`,
+    /// is no error: the command ends there silently.
     pub(crate) fn standard_output(error: io::Error) -> Self {
         let gone = error.kind() == io::ErrorKind::BrokenPipe;
         let failure = Self::io("write to", Path::new("the standard output"))(error);
@@ -127,7 +127,7 @@ impl Failure {
         self
     }
 
-    /// Adds what the user should know besides the error.
+    /// Adds what the user should know in addition to the error.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self

@@ -18,7 +18,7 @@ impl Serialize for PathJson<'_> {
     }
 }
 
-/// An object on one line.
+/// Returns an object on one line.
 pub(crate) fn line(object: &impl Serialize) -> String {
     let mut line = Vec::new();
     // Writing to a vector cannot fail.

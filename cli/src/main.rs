@@ -24,7 +24,7 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Looked for by hand, because clap's own errors come in the wanted form, too.
+    // Searched for by hand, because clap's own errors come in the requested form, too.
     let json = std::env::args_os().any(|argument| argument == "--json");
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,

@@ -32,11 +32,11 @@ pub(crate) struct MemoryArgs {
 impl MemoryArgs {
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::default();
-        // Trimming is work for a process that stays; one that ends soon would only begin it. The
-        // commands that reshape ask for it.
+        // Trimming is work for a process that keeps running; one that ends soon would only begin
+        // it. The commands that reshape turn it on.
         options.reshape.trim = false;
-        // What a command reads and writes is not the application's load. What is known of that
-        // stays as it is; commands that are about it ask for it.
+        // What a command reads and writes is not the application's load, and what is known of that
+        // load must stay as it is; commands that need heat turn it on.
         options.heat = None;
         // Nor does a command read a key often.
         options.hot_cache_bytes = 0;
@@ -52,12 +52,12 @@ impl MemoryArgs {
 }
 
 impl StoreArgs {
-    /// What opens the store with these options.
+    /// Returns a builder that opens the store with these options.
     pub(crate) fn builder(&self) -> StoreBuilder {
         Store::builder(&self.store).options(self.memory.options())
     }
 
-    /// Opens the store; it must be there.
+    /// Opens the store, which must exist.
     pub(crate) fn open(&self) -> Outcome<Store> {
         Ok(self.builder().create(CreateMode::Never).open()?)
     }
@@ -69,20 +69,20 @@ pub(crate) struct ReadArgs {
     #[command(flatten)]
     store: StoreArgs,
 
-    /// Create, change and lock nothing: for a directory that may not be written, or that is to stay
-    /// as it is. What an interrupted change left is neither completed nor removed, but reported.
+    /// Create, change and lock nothing: for a directory that may not be written, or that must stay
+    /// as it is. What an interrupted change left is neither completed nor removed, only reported.
     /// Another process may have the store open: then each shard is seen as it was at some moment
     #[arg(long)]
     read_only: bool,
 }
 
 impl ReadArgs {
-    /// How much memory the store may use.
+    /// Returns how much memory the store may use.
     pub(crate) const fn memory(&self) -> &MemoryArgs {
         &self.store.memory
     }
 
-    /// Opens the store; it must be there. Tells what of it cannot be seen, or not as a whole.
+    /// Opens the store, which must exist. Reports what cannot be seen of it, or only in part.
     pub(crate) fn open(&self, output: &mut Output) -> Outcome<Store> {
         let store = self.open_with(self.memory().options(), output)?;
         if self.read_only {
@@ -91,7 +91,7 @@ impl ReadArgs {
         Ok(store)
     }
 
-    /// The same with these options, for a command that tells by itself what logs had lost.
+    /// The same with these options, for a command that itself reports what logs had lost.
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
         let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
@@ -99,15 +99,15 @@ impl ReadArgs {
         damaged.iter().for_each(|damaged| output.note(format_args!("damaged: {damaged}")));
         if *unfinished > 0 {
             output.note(format_args!(
-                "{unfinished} batches over several shards are there in part: opening the store \
-                 without --read-only completes them"
+                "{unfinished} batches over several shards are only partly applied: opening the \
+                 store without --read-only completes them"
             ));
         }
         Ok(store)
     }
 }
 
-/// Which store, for commands that look at it without opening it, so that it may be open elsewhere.
+/// Which store, for commands that inspect it without opening it, so that it may be open elsewhere.
 #[derive(Debug, Args)]
 pub(crate) struct ClosedStoreArgs {
     /// The store's directory; another process may have the store open
@@ -115,12 +115,12 @@ pub(crate) struct ClosedStoreArgs {
     pub(crate) store: PathBuf,
 }
 
-/// What is said of the load before there was any.
-pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is written down while an \
+/// The message when no load has been recorded yet.
+pub(crate) const NO_HEAT: &str = "nothing is known of the load yet: it is recorded while an \
      application has the store open and uses it, every few seconds and when it is closed";
 
 impl ClosedStoreArgs {
-    /// What was last written down of the load. A damaged file is reported and passed over: only
+    /// Returns what was last recorded of the load. A damaged file is reported and skipped: only
     /// statistics are lost with it.
     pub(crate) fn last_heat(&self, output: &Output) -> Outcome<KnownHeat> {
         let mut damaged = Vec::new();
@@ -143,14 +143,14 @@ impl ClosedStoreArgs {
 
 /// What is known of a store's load without opening it.
 pub(crate) struct KnownHeat {
-    /// `None` if nothing was ever written down, or nothing that can be read.
+    /// `None` if nothing was ever recorded, or nothing that can be read.
     pub(crate) heat: Option<SavedHeat>,
     /// What is wrong with the files that cannot be used, for JSON; people were told already.
     pub(crate) damaged: Vec<String>,
 }
 
 impl KnownHeat {
-    /// Adds to a failure in JSON what is damaged, because that may be why something is not found.
+    /// Adds what is damaged to a failure in JSON, because that may be why something is not found.
     pub(crate) fn explain(&self, failure: Failure, output: &Output) -> Failure {
         if !output.json() || self.damaged.is_empty() {
             return failure;

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// How often a bar is drawn, at most.
+/// The minimum time between two drawings of a bar.
 const TICK: Duration = Duration::from_millis(200);
 
 fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(length, target);
-    // A template that cannot be read is a defect, but no reason not to do the work.
+    // A template that cannot be parsed is a defect, but no reason not to do the work.
     if let Ok(style) = ProgressStyle::with_template(template) {
         let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
             // What cannot be drawn is left out.
@@ -27,14 +27,14 @@ fn bar(shown: bool, length: Option<u64>, template: &str) -> ProgressBar {
     bar
 }
 
-/// Counts rows of an amount that is known.
+/// Counts rows of a known number.
 pub(crate) fn rows(shown: bool, what: impl Into<Cow<'static, str>>, rows: u64) -> ProgressBar {
     let template = "{prefix:>14} {bar:30} {human_pos}/{human_len} rows  {rate}  ETA {eta}";
     bar(shown, Some(rows), template).with_prefix(text::plain_line(&what.into()).into_owned())
 }
 
-/// Follows the bytes of a file; the message may tell rows and their rate. Without a length, there
-/// is neither bar nor ETA.
+/// Follows the bytes of a file; the message may show rows and their rate. Without a length there is
+/// neither bar nor ETA.
 pub(crate) fn file(shown: bool, length: Option<u64>) -> ProgressBar {
     let template = match length {
         Some(_) => "{bar:30} {bytes}/{total_bytes}  {msg}  ETA {eta}",
@@ -43,18 +43,18 @@ pub(crate) fn file(shown: bool, length: Option<u64>) -> ProgressBar {
     bar(shown, length, template)
 }
 
-/// Follows one step after the other; the message tells the rest.
+/// Follows one step after the other; the message shows the rest.
 pub(crate) fn steps(shown: bool, parts: u64) -> ProgressBar {
     bar(shown, Some(parts), "{prefix} {bar:24} {percent:>3} %  {msg}")
 }
 
-/// Follows the bytes of a reshape; the message tells the rest.
+/// Follows the bytes of a reshape; the message shows the rest.
 pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {msg}";
     bar(shown, Some(0), template).with_prefix(text::plain_line(&what.into()).into_owned())
 }
 
-/// Something whose end is not known; the message tells all.
+/// Follows something whose end is not known; the message shows everything.
 pub(crate) fn run(shown: bool) -> ProgressBar {
     bar(shown, None, "{spinner} {elapsed}  {msg}")
 }

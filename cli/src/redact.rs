@@ -1,4 +1,4 @@
-//! Keys, or what stands for them where they are not to be seen.
+//! Keys, or marks in their place where they must not be shown.
 
 use crate::text;
 use serde_json::{Map, Value};
@@ -7,8 +7,8 @@ use std::hash::{BuildHasher as _, RandomState};
 /// How keys are shown.
 pub(crate) enum Keys {
     Shown,
-    /// By a mark that is the same for the same key, and the length. The marks of another run
-    /// differ, so that no one finds a key by trying.
+    /// As a mark that is the same for the same key, and the length. The marks of another run
+    /// differ, so that no one can find a key by trying.
     Redacted(RandomState),
 }
 
@@ -17,7 +17,7 @@ impl Keys {
         if shown { Self::Shown } else { Self::Redacted(RandomState::new()) }
     }
 
-    /// A key on one line of text.
+    /// Returns a key on one line of text.
     pub(crate) fn text(&self, key: &[u8]) -> String {
         match self {
             _ if key.is_empty() => "\"\"".to_owned(),

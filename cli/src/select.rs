@@ -1,4 +1,4 @@
-//! Which keys of a keyspace: between bounds, or with a prefix.
+//! Selection of keys of a keyspace: between bounds, or with a prefix.
 
 use crate::argument;
 use crate::exit::Outcome;
@@ -7,7 +7,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::ops::Bound;
 
-/// The keys to select; all of them if nothing is said.
+/// The keys to select; all of them by default.
 #[derive(Debug, Args)]
 pub(crate) struct SelectArgs {
     /// Only keys from this one on

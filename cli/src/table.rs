@@ -11,7 +11,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A table whose first `left` columns are text.
+    /// Creates a table whose first `left` columns are text.
     pub(crate) fn new<const N: usize>(left: usize, head: [&str; N]) -> Self {
         Self { left, rows: vec![head.map(str::to_owned).to_vec()] }
     }

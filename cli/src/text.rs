@@ -1,10 +1,10 @@
-//! Keys and values as text, both ways. They are bytes: nothing may be lost or made up on the way.
+//! Keys and values as text, both ways. They are bytes: nothing may be lost or invented on the way.
 
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Hexadecimal digits.
+/// Returns bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -12,8 +12,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Whether a terminal acts on a character instead of showing it: controls, what begins an escape
-/// sequence, line separators, and marks that change the direction of the text around them.
+/// Returns true if a terminal acts on a character instead of showing it: controls, what begins an
+/// escape sequence, line separators, and marks that change the direction of the text around them.
 pub(crate) fn acts(c: char) -> bool {
     let directs = matches!(
         c,
@@ -39,29 +39,29 @@ fn escape_where(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Text of several lines for people: what a terminal would act on is escaped as in keys, whatever
-/// name or path it came with. Tabs and line feeds stay.
+/// Returns text of several lines for people: what a terminal would act on is escaped as in keys,
+/// whatever name or path it came with. Tabs and line feeds stay.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     escape_where(text, |c| acts(c) && !matches!(c, '\t' | '\n'))
 }
 
-/// The same for a line of its own, whatever is quoted in it: line feeds are escaped, too.
+/// The same for a separate line, whatever it quotes: line feeds are escaped, too.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape_where(text, |c| acts(c) && c != '\t')
 }
 
-/// The same for text that stands on a line with others, such as a cell of a table.
+/// The same for text that shares a line with other text, such as a cell of a table.
 pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
     escape_where(text, acts)
 }
 
-/// Bytes on one line of text: printable UTF-8 as it is, everything else and the backslash as
-/// `\t`, `\n`, `\r`, `\\`, `\x1b`; or hexadecimal digits.
+/// Returns bytes on one line of text: printable UTF-8 as it is, everything else and the backslash
+/// as `\t`, `\n`, `\r`, `\\`, `\x1b`; or hexadecimal digits.
 pub(crate) fn show(bytes: &[u8], as_hex: bool) -> Cow<'_, str> {
     if as_hex { Cow::Owned(hex(bytes)) } else { escape(bytes) }
 }
 
-/// Bytes on one line of text, escaped where they must be.
+/// Returns bytes on one line of text, escaped where necessary.
 pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
     let plain = |text: &&str| !text.chars().any(|c| c == '\\' || acts(c));
     if let Some(text) = std::str::from_utf8(bytes).ok().filter(plain) {
@@ -79,12 +79,12 @@ pub(crate) fn escape(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Bytes as [`escape`] shows them, between quotes.
+/// Returns bytes as [`escape`] shows them, between quotes.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", escape(bytes).replace('"', "\\\""))
 }
 
-/// At most `width` characters, with an ellipsis where something is missing.
+/// Returns at most `width` characters, with an ellipsis where something is missing.
 pub(crate) fn shorten(text: &str, width: usize) -> Cow<'_, str> {
     if text.chars().count() <= width {
         return Cow::Borrowed(text);
@@ -102,7 +102,7 @@ pub(crate) fn insert(object: &mut Map<String, Value>, name: &str, bytes: &[u8], 
     };
 }
 
-/// A row as a JSON object.
+/// Returns a row as a JSON object.
 pub(crate) fn row(key: &[u8], value: Option<&[u8]>, as_hex: bool) -> Value {
     let mut object = Map::new();
     insert(&mut object, "key", key, as_hex);
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(escape(b"a\tb\\c\n\x1b[2J\xffz"), r"a\tb\\c\n\x1b[2J\xffz");
     }
 
-    /// A key could turn the text after it around, and a directory's name could clear the screen.
+    /// A key could reverse the text after it, and a directory's name could clear the screen.
     #[test]
     fn nothing_that_a_terminal_acts_on_is_left() {
         let marks = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');

@@ -1,11 +1,11 @@
-//! What clap has to say about a wrong command line.
+//! The message of clap for a wrong command line.
 
 use crate::text;
 use clap::error::ContextValue;
 use std::error::Error as _;
 
-/// The message of an error of clap's, without `error: ` before it. It has several lines, and what it
-/// quotes of the command line is escaped, so that no argument adds another.
+/// Returns the message of a clap error, without `error: ` before it. It has several lines, and what
+/// it quotes of the command line is escaped, so that no argument adds another line.
 pub(crate) fn message(mut error: clap::Error) -> String {
     let context: Vec<_> =
         error.context().map(|(kind, value)| (kind, escaped(value.clone()))).collect();
@@ -13,7 +13,7 @@ pub(crate) fn message(mut error: clap::Error) -> String {
         error.insert(kind, value);
     }
     let mut message = error.to_string();
-    // What a parser of ours or of the library's says may quote the value once more.
+    // The message of our own parser or of the library's may quote the value once more.
     if let Some(cause) = error.source().map(ToString::to_string).filter(|text| !text.is_empty()) {
         message = message.replace(&cause, &text::plain_line(&cause));
     }
@@ -27,7 +27,7 @@ fn escaped(value: ContextValue) -> ContextValue {
         ContextValue::Strings(texts) => {
             ContextValue::Strings(texts.into_iter().map(line).collect())
         }
-        // Suggestions, each a line.
+        // Suggestions, one per line.
         ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(
             texts.into_iter().map(|text| line(text.to_string()).into()).collect(),
         ),

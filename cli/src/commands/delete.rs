@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 /// Delete keys, or all keys of a range
 ///
-/// All of it takes effect together. A key that is not there does no harm.
+/// Everything takes effect together. A key that does not exist does no harm.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus delete users ada bob -s /data/store
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long)]
     hex: bool,
 
-    /// Sync to the disk before it is reported done, to survive a power cut
+    /// Sync to the disk before reporting success, to survive a power cut
     #[arg(long)]
     synced: bool,
 }

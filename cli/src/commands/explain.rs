@@ -7,12 +7,12 @@ use annulus::Decision;
 use annulus_workload::human;
 use serde_json::json;
 
-/// Tell what the rebalancer decided, and why
+/// Show what the rebalancer decided, and why
 ///
 /// The last decisions, the newest last: reshapes that it started, would have started, or did not
-/// start, with the reasons and figures. What repeats the plan before is not listed again. It is
-/// read from what was last written down: the store is not opened, and may be open elsewhere. Of a
-/// damaged file of the load only statistics are lost: it is named, with --json in `damaged`.
+/// start, with the reasons and figures. What repeats the previous plan is not listed again. They
+/// are read from what was last recorded: the store is not opened, and may be open elsewhere. If a
+/// file of the load is damaged, only statistics are lost: it is named, with --json in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus explain -s /data/store

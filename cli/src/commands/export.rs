@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 
 /// Write rows in key order to a TSV or CSV file
 ///
-/// The value of a row is taken for its other columns, as `load` stores them, and the key is put
+/// The value of a row is taken as its other columns, as `load` stores them, and the key is put
 /// back in its place. With `--like FILE`, a file that was sorted by its key comes out as it went
 /// in, byte for byte; only quotes around CSV keys that need none are not kept.
 ///
-/// A row that the format cannot hold is reported and left out, and the command ends with 1.
-/// What is damaged is left out, too: it is named, and the command ends with 5. Of a partition with a
-/// damaged file, everything from the first row that needs that file may be missing.
-/// To the standard output, --json writes an object a row: `{"key":…,"value":…}`, where bytes that
-/// are not UTF-8 come as `key_hex` or `value_hex`.
+/// A row that the format cannot hold is reported and left out, and the command ends with 1. What is
+/// damaged is left out, too: it is named, and the command ends with 5. Of a partition with a
+/// damaged file, everything from the first row that needs that file may be missing. On the standard
+/// output, --json writes one object per row: `{"key":…,"value":…}`, where bytes that are not UTF-8
+/// appear as `key_hex` or `value_hex`.
 #[derive(Debug, clap::Args)]
 #[command(
     group = ArgGroup::new("heading").multiple(false),
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     hex: bool,
 }
 
-/// What was done so far.
+/// What has been done so far.
 #[derive(Default)]
 struct Progress {
     rows: u64,
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::fine_if(progress.complaints.count == 0))
 }
 
-/// The layout of the rows to write.
+/// Returns the layout of the rows to write.
 fn layout(args: &Args) -> Outcome<Layout> {
     let RowsArgs { format, key_column, no_header } = &args.rows;
     if let Some(like) = &args.like {
@@ -119,7 +119,7 @@ fn layout(args: &Args) -> Outcome<Layout> {
         return Layout::of_first_line(format, line.as_bytes(), key_column, !no_header);
     }
     let KeyColumn::Number(number @ 1..) = key_column else {
-        return Err(Failure::usage("to find the key column, give --like, --header or its number"));
+        return Err(Failure::usage("to find the key column, pass --like, --header or its number"));
     };
     Ok(Layout { format, columns: None, key: number - 1, header: None, carriage_return: false })
 }
@@ -145,7 +145,7 @@ fn to_file(
         file.write_all(bytes).map_err(Failure::io("write", path))
     });
     bar.finish_and_clear();
-    // Synced, so that a full disk shows here and not when the file is missed.
+    // Synced, so that a full disk shows here and not when someone misses the file.
     let mut flushed = || file.flush().and_then(|()| file.get_ref().sync_all());
     written
         .and_then(|()| flushed().map_err(Failure::io("write", path)))

@@ -11,8 +11,8 @@ use std::ffi::OsString;
 /// Print the value of a key
 ///
 /// The value is printed on one line: printable UTF-8 as it is, everything else and the backslash
-/// escaped as `\t`, `\n`, `\\`, `\x1b`. With --json, bytes that are not UTF-8 come as `value_hex`.
-/// Ends with 1 if there is no such key.
+/// escaped as `\t`, `\n`, `\\`, `\x1b`. With --json, bytes that are not UTF-8 appear as
+/// `value_hex`. Ends with 1 if there is no such key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus get users ada -s /data/store

@@ -10,8 +10,8 @@ use annulus::SavedHeat;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// What is said before the first minute has passed.
-const NO_HISTORY: &str = "there is no history of the load yet: it is written down every minute \
+/// The message before the first minute has passed.
+const NO_HISTORY: &str = "there is no history of the load yet: it is recorded every minute \
      while a store is open, and when it is closed";
 
 /// Draw where the load fell, and when
@@ -21,9 +21,9 @@ const NO_HISTORY: &str = "there is no history of the load yet: it is written dow
 /// same in numbers. A hash keyspace is drawn by tokens, a range keyspace by the rank of the keys
 /// that were sampled. Keys are shown as marks and lengths, unless --show-keys is given.
 ///
-/// It is drawn from what was last written down, by this process or another: the store is not
+/// It is drawn from what was last recorded, by this process or another: the store is not
 /// opened. The record reaches back to its beginning; the longer it is, the coarser are its times.
-/// A damaged file of the load is passed over and named, with --json in `damaged`.
+/// A damaged file of the load is skipped and named, with --json in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus heatmap --html heat.html -s /data/store

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 /// Create a store
 ///
-/// The directory must be missing or empty; the one above it must be there.
+/// The directory must be missing or empty; its parent must exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus init -s /data/store
@@ -28,7 +28,8 @@ pub(crate) struct Args {
 
     /// A shard in a directory, often on a disk of its own; once for each shard. WEIGHT is its
     /// share of hash keyspaces relative to the others (default: 1), ZONE names what fails together
-    /// with it. With a colon in DIR, give the weight, too. A relative DIR is taken from the store's directory
+    /// with it. If DIR contains a colon, pass the weight, too. A relative DIR is taken from the
+    /// store's directory
     #[arg(long, value_name = "DIR[:WEIGHT[:ZONE]]", conflicts_with = "shards")]
     shard: Vec<ShardArg>,
 }
@@ -44,8 +45,8 @@ struct ShardArg {
 impl FromStr for ShardArg {
     type Err = String;
 
-    /// Reads from the right, because a directory's name may hold colons, too: then the weight must
-    /// be there. What looks like a weight and is none is an error, and never part of a name.
+    /// Reads from the right, because a directory's name may contain colons, too: then the weight
+    /// must be there. What looks like a weight and is none is an error, and never part of a name.
     fn from_str(text: &str) -> Result<Self, String> {
         let parts: Vec<_> = text.rsplitn(3, ':').collect();
         let (directory, weight, zone) = match parts.as_slice() {
@@ -56,8 +57,8 @@ impl FromStr for ShardArg {
             }
             [last, ..] => {
                 return Err(format!(
-                    "`{last}` is no weight: give a whole number from 1 to {}; for a directory with \
-                     a colon in its name, too: {text}:1",
+                    "`{last}` is not a weight: pass a whole number from 1 to {}; for a directory \
+                     with a colon in its name, too: {text}:1",
                     u32::MAX
                 ));
             }
@@ -67,7 +68,8 @@ impl FromStr for ShardArg {
             return Err("name a directory before the weight".into());
         }
         let (directory, zone) = (directory.to_owned(), zone.map(str::to_owned));
-        let weight = weight.parse().map_err(|error| format!("`{weight}` is no weight: {error}"))?;
+        let weight =
+            weight.parse().map_err(|error| format!("`{weight}` is not a weight: {error}"))?;
         Ok(Self { directory, weight, zone })
     }
 }
@@ -129,7 +131,7 @@ mod tests {
         assert_eq!(shard("/d:7:1:rack"), ("/d:7".into(), 1, Some("rack".into())));
     }
 
-    /// These became directories of that name.
+    /// These used to become directories of that name.
     #[test]
     fn what_is_no_weight_is_no_part_of_a_directory() {
         for text in

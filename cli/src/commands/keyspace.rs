@@ -53,20 +53,20 @@ struct CreateArgs {
     /// Its name: 1 to 255 bytes, no control characters
     name: String,
 
-    /// Partition by hash: even load whatever the keys; an ordered scan asks every partition
+    /// Partition by hash: even load whatever the keys; an ordered scan reads every partition
     #[arg(long, group = "partitioning")]
     hash: bool,
 
-    /// Partition by range: an ordered scan asks only the partitions that it crosses
+    /// Partition by range: an ordered scan reads only the partitions that it crosses
     #[arg(long, group = "partitioning")]
     range: bool,
 
     /// The part of the key that is hashed: `whole`, `prefix:BYTES`, `up-to:DELIMITER`, or `tag`
-    /// for what stands between `{` and `}`. Keys that share it stay together, in order
+    /// for what is between `{` and `}`. Keys that share it stay together, in order
     #[arg(long, value_name = "PART", default_value = "whole", conflicts_with = "range")]
     hashed: HashPart,
 
-    /// Arcs a shard; each is a column family [default: 4]
+    /// Arcs per shard; each is a column family [default: 4]
     #[arg(long, value_name = "N", conflicts_with = "range")]
     arcs: Option<u32>,
 
@@ -180,7 +180,7 @@ fn list(store: &Store, output: &mut Output) -> Outcome<()> {
     output.text(table)
 }
 
-/// How a keyspace is partitioned, in words.
+/// Describes how a keyspace is partitioned.
 pub(crate) fn how(keyspace: &Keyspace) -> String {
     match keyspace.placement().partitioning() {
         Partitioning::Hash { hashed: HashPart::Whole, .. } => "hash".into(),

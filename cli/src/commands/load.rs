@@ -18,22 +18,22 @@ use std::time::Instant;
 
 /// Load a TSV or CSV file
 ///
-/// One column is the key; the value is the rest of the line as it stands, so that `export` puts
+/// One column is the key; the value is the rest of the line unchanged, so that `export` puts
 /// the same line together again, byte for byte. Bytes need not be UTF-8. The first line is the
-/// header: it tells the number of columns, and is not loaded (see --no-header).
+/// header: it defines the number of columns, and is not loaded (see --no-header).
 ///
-/// A line that is no row is reported as `FILE:LINE: what is wrong`, the others are loaded, and the
-/// command ends with 1. Such are lines with more or fewer columns than the first, an empty key (in
-/// CSV one without quotes), a key or value that is too long, CSV quotes that do not fit, and a
-/// carriage return in the key. A byte order mark of UTF-8 at the beginning is passed over.
+/// A line that is not a row is reported as `FILE:LINE: what is wrong`, the others are loaded, and
+/// the command ends with 1. Such are lines with more or fewer columns than the first, an empty key
+/// (in CSV one without quotes), a key or value that is too long, CSV quotes that do not fit, and a
+/// carriage return in the key. A byte order mark of UTF-8 at the beginning is skipped.
 ///
 /// A file in UTF-16 is refused with 2, as is one whose first line has a carriage return inside it,
-/// because its lines end so. What shows UTF-16 is a byte order mark, or a NUL byte in the header or
-/// in a key. In CSV a key may have such bytes in quotes.
+/// because its lines end that way. UTF-16 is recognised by a byte order mark, or a NUL byte in the
+/// header or in a key. In CSV a key may have such bytes in quotes.
 ///
 /// Loading the same file again does no harm: every row is put to the same place. After an
-/// interruption do that, or go on with --from-line, which the error message names. When the command
-/// reports success, the rows survive a power cut.
+/// interruption do that, or continue with --from-line, which the error message names. When the
+/// command reports success, the rows survive a power cut.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus load users --from users.tsv -s /data/store
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     rows: RowsArgs,
 
-    /// Skip the lines before this one; the first line still tells the columns
+    /// Skip the lines before this one; the first line still defines the columns
     #[arg(long, value_name = "LINE")]
     from_line: Option<u64>,
 
@@ -64,18 +64,18 @@ pub(crate) struct Args {
     synced: bool,
 }
 
-/// What was done so far.
+/// What has been done so far.
 #[derive(Default)]
 struct Progress {
     rows: u64,
-    /// The last line whose row is in the store, with all before it.
+    /// The last line whose row is in the store, with all rows before it.
     line_done: u64,
     complaints: Complaints,
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open()?;
-    // Before the file is looked at: the standard input might have to be waited for.
+    // Before the file is opened: the standard input might have to be waited for.
     let keyspace = store.keyspace(&args.keyspace)?;
     let mut reader = Reader::open(&args.from, &args.rows, &args.store.memory.options())?;
     let started = Instant::now();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Draw who owns what: rings of hash keyspaces, ranges of range keyspaces
 ///
-/// Each shard has a letter, so that the picture can be read without colours; NO_COLOR is heeded.
+/// Each shard has a letter, so that the picture can be read without colours; NO_COLOR is respected.
 /// The shares of a hash keyspace are of its tokens, those of a range keyspace of its keys, which
 /// are estimated.
 #[derive(Debug, clap::Args)]

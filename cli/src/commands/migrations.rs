@@ -10,9 +10,9 @@ use serde_json::json;
 
 /// List the reshapes of the store, the newest last
 ///
-/// Moves, splits, merges and trims, whoever asked for them, with transport, bytes, how long writes
-/// were paused, and why those failed that were rolled back. The store remembers the last 256. Also
-/// tells what this opening of the store rolled back, because a process was killed, and which
+/// Moves, splits, merges and trims, whatever started them, with transport, bytes, how long writes
+/// were paused, and why some were rolled back. The store keeps the last 256. Also
+/// shows what this opening of the store rolled back, because a process was killed, and which
 /// shards wait for the rest of their removal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -65,20 +65,20 @@ fn print(store: &Store, history: &[Reshape], output: &mut Output) -> Outcome<()>
                 human::bytes(totals.copied_bytes),
             ))?;
         }
-        _ => output.note("no reshapes yet; `annulus plan --help` shows what there is"),
+        _ => output.note("no reshapes yet; `annulus plan --help` lists what can be done"),
     }
     recovered(store, output)
 }
 
-/// Tells what this opening put right of reshapes, and what is still to be done.
+/// Reports what this opening repaired of reshapes, and what is still to be done.
 pub(crate) fn recovered(store: &Store, output: &mut Output) -> Outcome<()> {
     let recovery = store.recovery();
     for reshape in &recovery.rolled_back {
-        output.line(format_args!("put right by this opening: rolled back {reshape}"))?;
+        output.line(format_args!("repaired by this opening: rolled back {reshape}"))?;
     }
     for shard in &recovery.draining {
         output.line(format_args!(
-            "shard {shard} is being removed; `annulus shard remove {shard}` goes on with it"
+            "shard {shard} is being removed; `annulus shard remove {shard}` continues that"
         ))?;
     }
     Ok(())

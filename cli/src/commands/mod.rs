@@ -1,4 +1,4 @@
-//! The commands, a file or a folder each: its arguments, with help and examples, and what it does.
+//! The commands, a file or a folder for each: its arguments, with help and examples, and its work.
 
 pub(crate) mod bench;
 pub(crate) mod delete;
@@ -26,7 +26,7 @@ pub(crate) mod verify;
 
 use annulus::Durability;
 
-/// The durability that `--synced` asks for.
+/// Returns the durability that `--synced` asks for.
 const fn durability(synced: bool) -> Durability {
     if synced { Durability::Synced } else { Durability::Buffered }
 }

@@ -44,8 +44,8 @@ enum Command {
 
     /// Split a partition into two
     ///
-    /// Both stay on their shard, unless --to says where the right one goes. By links they share
-    /// their files at first; the command waits until each has its own (see --no-trim).
+    /// Both stay on their shard, unless --to names a shard for the right one. By links they share
+    /// their files at first; the command waits until each has separate files (see --no-trim).
     #[command(after_help = "Examples:
   annulus partition split 7 --middle -s /data/store
   annulus partition split 7 --at mango --to 3 -s /data/store
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 
 fn list(args: &ListArgs, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open()?;
-    // One that is not there is an error, not an empty list.
+    // A keyspace that does not exist is an error, not an empty list.
     args.keyspaces.iter().try_for_each(|name| store.keyspace(name).map(drop))?;
     let stats = store.stats()?;
     let asked = |keyspace: &&KeyspaceStats| {
@@ -135,7 +135,7 @@ fn list(args: &ListArgs, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::Fine)
 }
 
-/// Where a partition begins and ends, for people.
+/// Returns where a partition begins and ends, for people.
 fn bounds(span: &PartitionRange) -> (String, String) {
     let end = "end".to_owned();
     match span {

@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 /// Show what a reshape would do, and change nothing
 ///
 /// Which partitions would go where, how many bytes, by links or by copies, and why. The arguments
-/// are those of the command that does it. Bytes are estimates. Where a range is cut by bytes, the
-/// key is found when it is done.
+/// are those of the command that does it. Bytes are estimates. Where a range is split by bytes, the
+/// key is found when the reshape runs.
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -64,7 +64,7 @@ enum Command {
     Reweight(Wish<Reweigh>),
 }
 
-/// What is asked for, and in which store.
+/// What is requested, and in which store.
 #[derive(Debug, clap::Args)]
 struct Wish<A: clap::Args> {
     #[command(flatten)]
@@ -146,7 +146,7 @@ fn name(topology: &Topology, step: &Step) -> String {
     keyspace.map_or_else(|| step.keyspace.to_string(), |keyspace| keyspace.name().to_owned())
 }
 
-/// The shards that a step takes from.
+/// Returns the shards that a step takes from.
 fn from(topology: &Topology, step: &Step) -> Vec<ShardId> {
     let partitions = topology.keyspace(step.keyspace).into_iter().flat_map(|k| k.partitions());
     let sources = partitions.filter(|partition| step.sources.contains(&partition.id));
@@ -197,7 +197,7 @@ fn cut(cut: &StepSplitPoint) -> Value {
         StepSplitPoint::Bytes { permille } => {
             object.insert("bytes_permille".into(), json!(permille));
         }
-        // Kinds of a later library.
+        // Kinds of a later version of the library.
         other => drop(object.insert("at".into(), other.to_string().into())),
     }
     object.into()

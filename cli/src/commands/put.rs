@@ -12,9 +12,9 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Put a value, over the one that may be there
+/// Put a value, and replace an existing one
 ///
-/// Ends with 1 if --if-absent finds the key there; nothing is changed then.
+/// Ends with 1 if the key exists and --if-absent is given; nothing is changed then.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus put users ada countess -s /data/store
@@ -39,11 +39,11 @@ pub(crate) struct Args {
     #[arg(long)]
     hex: bool,
 
-    /// Only if the key is not there yet
+    /// Only if the key does not exist yet
     #[arg(long)]
     if_absent: bool,
 
-    /// Sync to the disk before it is reported done, to survive a power cut
+    /// Sync to the disk before reporting success, to survive a power cut
     #[arg(long)]
     synced: bool,
 }
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
         }
         output.object(&object)?;
     } else if found.is_some() {
-        output.note("the key is there already; nothing was changed");
+        output.note("the key already exists; nothing was changed");
     }
     Ok(Exit::fine_if(found.is_none()))
 }

@@ -13,12 +13,12 @@ use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
 
-/// Plan an even load by what was last seen of it, and carry the plan out
+/// Plan an even load from what was last recorded of it, and carry the plan out
 ///
-/// The plan is made from the loads that the application left behind, from sizes and weights:
+/// The plan is made from the loads that the application recorded, from sizes and weights:
 /// partitions are split where their load is, moved, and merged where they stay cold and small. Each
-/// action has its cost in bytes, its gain in parts of a shard's fair share, and a reason; so has
-/// what was considered and not done.
+/// action has its cost in bytes, its gain as a fraction of a shard's fair share, and a reason; so
+/// has what was considered and not done.
 ///
 /// An application does the same by itself under the policy `automatic`.
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ struct PlanArgs {
     #[arg(long)]
     cross_zones: bool,
 
-    /// The most actions, those that matter most first; 0 is no limit [default: 64]
+    /// The maximum number of actions, those that matter most first; 0 is no limit [default: 64]
     #[arg(long, value_name = "N")]
     max_actions: Option<usize>,
 }

@@ -11,7 +11,7 @@ use annulus::ScanOptions;
 ///
 /// A row is a line: the key, a tab, the value; printable UTF-8 as it is, everything else and the
 /// backslash escaped as `\t`, `\n`, `\\`, `\x1b`. With --json a row is an object:
-/// `{"key":…,"value":…}`, where bytes that are not UTF-8 come as `key_hex` or `value_hex`.
+/// `{"key":…,"value":…}`, where bytes that are not UTF-8 appear as `key_hex` or `value_hex`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus scan users -s /data/store

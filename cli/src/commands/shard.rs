@@ -10,9 +10,9 @@ use serde_json::json;
 
 /// List, add, remove and reweigh shards
 ///
-/// What changes, changes for a store with data in it: partitions move to their new shards, each by
+/// Works on a store with data in it: partitions move to their new shards, each by
 /// one atomic step. An application does the same while it reads and writes, with `Store::add_shard`
-/// and its kin.
+/// and the like.
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
@@ -34,7 +34,7 @@ enum Command {
     /// Add a shard and move its share of every keyspace to it
     ///
     /// Of a hash keyspace it gets exactly its share of the tokens, of a range keyspace about its
-    /// share of the bytes. Ctrl-C leaves the shard with what it has by then.
+    /// share of the bytes. After Ctrl-C the shard keeps what it has by then.
     #[command(after_help = "Examples:
   annulus plan add-shard /disk4/annulus -s /data/store
   annulus shard add /disk4/annulus -s /data/store
@@ -44,18 +44,18 @@ enum Command {
 
     /// Move everything off a shard and take it out of the store
     ///
-    /// Its files go, its directory stays. Ctrl-C keeps the shard, with the partitions that it
-    /// still has. If the process is killed, the shard is given nothing new and stays so: the same
-    /// command goes on.
+    /// Its files are removed, its directory stays. Ctrl-C keeps the shard, with the partitions that
+    /// it still has. If the process is killed, the shard stays in the store and receives nothing
+    /// new: the same command continues.
     #[command(after_help = "Examples:
   annulus plan remove-shard 0 -s /data/store
   annulus shard remove 0 -s /data/store
   annulus shard remove 0 --throttle 50MiB/s -s /data/store --json")]
     Remove(Act<RemoveShard>),
 
-    /// Change the weight of a shard and move what it is to get or to give
+    /// Change the weight of a shard and move the difference to it or from it
     ///
-    /// With the weight that it has, it gets what it lacks: after Ctrl-C, for example.
+    /// With its present weight, it receives what it lacks: after Ctrl-C, for example.
     #[command(after_help = "Examples:
   annulus plan reweight 2 3 -s /data/store
   annulus shard reweight 2 3 -s /data/store")]

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::Fine)
 }
 
-/// A table of shards.
+/// Returns a table of shards.
 pub(crate) fn shards(shards: &[ShardStats]) -> Table {
     let head = [
         "shard",

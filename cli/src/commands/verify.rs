@@ -12,14 +12,14 @@ use std::time::Instant;
 
 /// Check the whole store
 ///
-/// Reads every row, and the checksum of every block on disk, and checks that the
-/// partitions of each keyspace tile its whole space, that each is owned by one shard that exists,
-/// that each key stands in the partition that routing names, and that keys are in order. Ends with
-/// 1 if there is a problem. Foreign keys are none: partitions that were split by links share files
-/// until they are trimmed. Also tells what this opening of the store put right, because a process
-/// was killed: leftovers that it removed, reshapes that it rolled back; and what logs had lost. It
-/// goes on after damage: each damaged partition is named with a file, and of the files that no row
-/// needs, the first of each shard.
+/// Reads every row, and the checksum of every block on disk, and checks that the partitions of each
+/// keyspace tile its whole space, that each is owned by one shard that exists, that each key is in
+/// the partition that routing names, and that keys are in order. Ends with 1 if there is a problem.
+/// Foreign keys are not one: partitions that were split by links share files until they are
+/// trimmed. Also shows what this opening of the store repaired, because a process was killed:
+/// leftovers that it removed, reshapes that it rolled back; and what logs had lost. It continues
+/// after damage: each damaged partition is named with a file, and of the files that no row needs,
+/// the first of each shard.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus verify -s /data/store
@@ -30,10 +30,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     store: ReadArgs,
 
-    /// The last resort, if a damaged log keeps the store from being opened and there is no copy: keep
-    /// what was written to that shard before the damage, and drop for good what was written after
-    /// it, synced writes too. Without such damage it drops nothing. With --read-only it shows what
-    /// would be lost, and changes nothing
+    /// The last resort, if a damaged log keeps the store from being opened and there is no copy:
+    /// keep what was written to that shard before the damage, and drop for good what was written
+    /// after it, synced writes too. Without such damage it drops nothing. With --read-only it shows
+    /// what would be lost, and changes nothing
     #[arg(long)]
     drop_damaged_log: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 }
 
 fn print(store: &Store, report: &Verification, seconds: f64, output: &mut Output) -> Outcome<()> {
-    output.line("checked: partitions tile each keyspace and have one owner; keys stand where")?;
+    output.line("checked: partitions tile each keyspace and have one owner; keys are where")?;
     output.line("routing looks for them, in order; checksums of all data")?;
     if !report.keyspaces.is_empty() {
         let head =
@@ -90,7 +90,7 @@ fn print(store: &Store, report: &Verification, seconds: f64, output: &mut Output
         output.text(format_args!("\n{table}\n"))?;
     }
     for orphan in &store.recovery().orphans {
-        output.line(format_args!("put right by this opening: removed {orphan}"))?;
+        output.line(format_args!("repaired by this opening: removed {orphan}"))?;
     }
     for lost in &report.lost {
         output.line(format_args!("lost by the logs: {lost}"))?;

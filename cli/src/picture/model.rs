@@ -1,4 +1,4 @@
-//! What a map shows, gathered from the store.
+//! The content of a map, collected from the store.
 
 use crate::commands::keyspace::how;
 use crate::exit::Outcome;
@@ -33,7 +33,7 @@ pub(crate) struct KeyspaceMap {
     pub(crate) name: String,
     pub(crate) how: String,
     pub(crate) shares: Vec<Share>,
-    /// The largest share in relation to what the shard's weight asks for; none without keys.
+    /// The largest share relative to what the shard's weight asks for; `None` without keys.
     pub(crate) max_over_mean: Option<f64>,
     pub(crate) parts: Parts,
 }
@@ -52,7 +52,7 @@ pub(crate) enum Parts {
     Ranges(Vec<Part<KeyRange>>),
 }
 
-/// A partition. `shard` is the place of its owner among the shards of the picture.
+/// A partition. `shard` is the position of its owner among the shards of the picture.
 pub(crate) struct Part<S> {
     pub(crate) id: PartitionId,
     pub(crate) owner: ShardId,
@@ -69,7 +69,7 @@ pub(crate) struct KeyRange {
 }
 
 impl Picture {
-    /// Gathers what the map of these keyspaces shows.
+    /// Collects the content of the map of these keyspaces.
     pub(crate) fn of(store: &Store, keyspaces: &[Keyspace]) -> Outcome<Self> {
         let topology = store.topology();
         let shards = topology.shards().cloned().zip(SIGNS.chars().chain(std::iter::repeat('?')));
@@ -85,12 +85,12 @@ impl Picture {
         })
     }
 
-    /// The sign of the shard in this place.
+    /// Returns the sign of the shard in this position.
     pub(crate) fn sign(&self, shard: usize) -> char {
         self.shards.get(shard).map_or('?', |shard| shard.sign)
     }
 
-    /// The map as one JSON object.
+    /// Returns the map as one JSON object.
     pub(crate) fn json(&self) -> Value {
         let shards: Vec<_> = self.shards.iter().map(|shard| &shard.info).collect();
         let keyspaces: Vec<_> =

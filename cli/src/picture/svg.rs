@@ -62,12 +62,12 @@ pub(crate) fn svg(picture: &Picture) -> String {
             @for keyspace in &keyspaces { (keyspace) }
         }
     };
-    // What XML cannot hold, even escaped; only names and keys may have it.
+    // Characters that XML cannot contain, even escaped; only names and keys may have them.
     let forbidden = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     svg.into_string().replace(forbidden, "\u{fffd}")
 }
 
-/// A keyspace: its name and its parts.
+/// Draws a keyspace: its name and its parts.
 fn drawn(picture: &Picture, keyspace: &KeyspaceMap, y: f64) -> Drawn {
     let balance = match keyspace.max_over_mean {
         Some(ratio) => format!("max/mean {ratio:.3}"),
@@ -118,8 +118,8 @@ fn arc(picture: &Picture, arc: &Part<TokenRange>, x: f64, y: f64) -> Markup {
     let start = u128::from(arc.span.start.0);
     let (from, to) = (turn(start), turn(start + arc.span.width()));
     let (name, keys) = (shard_name(picture, arc.shard), human::count(arc.keys));
-    // Narrow arcs have their letter near the rim, where there is most room; without one, the titles
-    // tell.
+    // Narrow arcs have their letter near the rim, where there is most room; arcs without one have
+    // only their title.
     let room = (to - from) * TAU * (OUTER - 9.0);
     let (size, radius) =
         if room > 14.0 { (13.0, (OUTER + INNER) / 2.0) } else { (9.0, OUTER - 9.0) };
@@ -135,7 +135,7 @@ fn arc(picture: &Picture, arc: &Part<TokenRange>, x: f64, y: f64) -> Markup {
     }
 }
 
-/// The part of a ring between two parts of a turn, clockwise from the top.
+/// Returns the part of a ring between two fractions of a turn, clockwise from the top.
 fn sector(x: f64, y: f64, from: f64, to: f64) -> String {
     if to - from > 0.999_999 {
         // The ends of a whole turn are one point, between which SVG draws nothing.
@@ -158,7 +158,7 @@ fn at(x: f64, y: f64, radius: f64, turn: f64) -> (f64, f64) {
     (x + radius * angle.sin(), y - radius * angle.cos())
 }
 
-/// The shards of a keyspace in a table, with bars.
+/// Draws the shards of a keyspace in a table, with bars.
 fn legend(picture: &Picture, keyspace: &KeyspaceMap, x: f64, y: f64) -> Drawn {
     let columns = [x + 150.0, x + 215.0, x + 280.0, x + 360.0];
     let head = y + 16.0;
@@ -195,7 +195,7 @@ fn legend(picture: &Picture, keyspace: &KeyspaceMap, x: f64, y: f64) -> Drawn {
     (drawn, line(keyspace.shares.len()) - LEGEND_LINE + 8.0)
 }
 
-/// A bar of ranges, as wide as they have keys, with the boundaries below.
+/// Draws a bar of ranges, as wide as they have keys, with the boundaries below.
 fn bar(picture: &Picture, keyspace: &KeyspaceMap, ranges: &[Part<KeyRange>], y: f64) -> Drawn {
     let (mut boundaries, mut drawn) = (Vec::new(), Vec::new());
     let mut x = MARGIN;
@@ -242,19 +242,21 @@ fn range(
     }
 }
 
-/// The width of each range: in proportion to its keys, but never too narrow to see.
+/// Returns the width of each range: in proportion to its keys, but never too narrow to see.
 fn widths(ranges: &[Part<KeyRange>]) -> impl Iterator<Item = f64> {
     let keys: u64 = ranges.iter().map(|range| range.keys).sum();
     let number = ranges.len() as f64;
-    // Divided among all, whatever their keys: a tenth, or everything if there are no keys.
+    // Divided among all, whatever their keys: a tenth of the width, or all of it if there are no
+    // keys.
     let even = if keys == 0 { 1.0 } else { 0.1 };
     ranges.iter().map(move |range| {
         (WIDTH - 2.0 * MARGIN) * (even / number + (1.0 - even) * human::part(range.keys, keys))
     })
 }
 
-/// Labels below a bar, each with a tick down to it, so that none covers another or is crossed by
-/// a tick. Those that find no room are left out. Returns them, and how many lines they take.
+/// Draws labels below a bar, each with a tick down to it, so that none covers another or is crossed
+/// by a tick. Those for which there is no room are left out. Returns them, and how many lines they
+/// take.
 fn labels(boundaries: &[(f64, String)], y: f64) -> (Markup, usize) {
     // How far to the left each line is taken already, by a label or by the tick of a lower one.
     // From right to left, because a label stands to the right of its tick.

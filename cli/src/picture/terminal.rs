@@ -30,14 +30,14 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// What the environment says.
+    /// Detects the style from the environment.
     pub(crate) fn detect(is_terminal: bool, ascii: bool) -> Self {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let columns = || set("COLUMNS").and_then(|columns| columns.parse().ok());
         let terminal = terminal_size::terminal_size().filter(|_| is_terminal);
         let width = terminal.map(|(width, _)| usize::from(width.0)).or_else(columns);
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
-        // Without a locale it is rather a container than a terminal of the last century.
+        // Without a locale it is more likely a container than an old terminal.
         let utf8 = locale.is_none_or(|locale| {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
@@ -57,7 +57,7 @@ impl Style {
         }
     }
 
-    /// A bar for a part of `columns`, from 0 to 1.
+    /// Returns a bar for a fraction of `columns`, from 0 to 1.
     fn bar(self, part: f64, columns: usize) -> String {
         let eighths = (part.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
         if self.ascii {
@@ -136,7 +136,7 @@ fn write_ring(
     more(arcs.len(), f)
 }
 
-/// The lines of a round ring, each [`RING_COLUMNS`] wide.
+/// Returns the lines of a round ring, each [`RING_COLUMNS`] wide.
 fn ring(picture: &Picture, arcs: &[Part<TokenRange>], style: Style) -> Vec<String> {
     let middle = (RING_LINES / 2) as f64;
     let cell = |line: usize, column: usize| {
@@ -160,7 +160,7 @@ fn sign(picture: &Picture, shard: usize) -> String {
     picture.sign(shard).to_string()
 }
 
-/// A line for each shard: what it should have, has, and a bar.
+/// Returns a line for each shard: what it should have, what it has, and a bar.
 fn legend(picture: &Picture, keyspace: &KeyspaceMap, style: Style, width: usize) -> Vec<String> {
     let of = match keyspace.parts {
         Parts::Arcs(_) => "arcs",

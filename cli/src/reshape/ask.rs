@@ -1,4 +1,4 @@
-//! What the operator asks for, from the command line; the same for doing it and for planning it.
+//! The operator's request, from the command line; the same for doing it and for planning it.
 
 use crate::argument;
 use crate::exit::Outcome;
@@ -9,20 +9,20 @@ use clap::{ArgGroup, Args};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Arguments that say what is asked for.
+/// Arguments that describe a request.
 pub(crate) trait Ask {
-    /// What is asked for.
+    /// Returns the request.
     fn request(&self) -> Outcome<Asked>;
 
-    /// The same in a few words.
+    /// Describes it in a few words.
     fn title(&self) -> String;
 
-    /// What a job that ended early leaves, and how to go on.
+    /// Describes what a job that ended early leaves, and how to continue.
     fn left(&self) -> Option<String> {
         None
     }
 
-    /// The number of the shard that a request adds.
+    /// Returns the number of the shard that a request adds.
     fn added(&self, request: &Request) -> Option<ShardId> {
         match request {
             Request::AddShard(shard) => Some(shard.id),
@@ -38,7 +38,7 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
-    /// The request for this store, which gives a new shard its number.
+    /// Returns the request for this store, which assigns a new shard its number.
     pub(crate) fn with(self, store: &Store) -> Request {
         match self {
             Self::Request(request) => request,
@@ -52,7 +52,7 @@ pub(crate) struct Move {
     /// The partition's number; `annulus partition list` shows it
     partition: PartitionId,
 
-    /// The shard that is to have it
+    /// The shard to move it to
     #[arg(long, value_name = "SHARD")]
     to: ShardId,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Split {
     #[arg(long, group = "place")]
     middle: bool,
 
-    /// The shard that is to have the right part [default: the one that has it]
+    /// The shard for the right part [default: the one that has it]
     #[arg(long, value_name = "SHARD")]
     to: Option<ShardId>,
 }
@@ -119,7 +119,7 @@ pub(crate) struct Merge {
     /// The one that follows it
     right: PartitionId,
 
-    /// The shard that is to have the result [default: the one that has the larger of the two]
+    /// The shard for the result [default: the one that has the larger of the two]
     #[arg(long, value_name = "SHARD")]
     to: Option<ShardId>,
 }
@@ -138,7 +138,7 @@ impl Ask for Merge {
 #[derive(Debug, Args)]
 pub(crate) struct AddShard {
     /// Its directory, often on a disk of its own; a relative one is taken from the store's. It
-    /// must be missing or empty, and the one above an absolute one must be there
+    /// must be missing or empty, and the parent of an absolute one must exist
     directory: PathBuf,
 
     /// Its share, relative to the other shards
@@ -167,8 +167,8 @@ impl Ask for AddShard {
     fn left(&self) -> Option<String> {
         let weight = self.weight;
         Some(format!(
-            "the shard is there, with what it got; `annulus shard reweight SHARD {weight}` gives \
-             it the rest"
+            "the shard was added, with what it received; `annulus shard reweight SHARD {weight}` \
+             moves the rest"
         ))
     }
 }
@@ -191,7 +191,7 @@ impl Ask for RemoveShard {
     fn left(&self) -> Option<String> {
         let shard = self.shard;
         Some(format!(
-            "shard {shard} stays, with the partitions that it still has; the same command goes on"
+            "shard {shard} stays, with the partitions that it still has; the same command continues"
         ))
     }
 }
@@ -201,7 +201,7 @@ pub(crate) struct Reweigh {
     /// Its number; `annulus shard list` shows it
     shard: ShardId,
 
-    /// Its share, relative to the other shards; the one that it has moves what it lacks
+    /// Its share, relative to the other shards; the present one moves what it lacks
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     weight: u32,
 }

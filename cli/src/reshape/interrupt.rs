@@ -1,5 +1,5 @@
-//! Ctrl-C and other requests that the process end: the first aborts what runs, the second
-//! ends the process at once.
+//! Ctrl-C and other requests that the process end: the first aborts what runs, the second ends the
+//! process at once.
 
 use crate::output::Output;
 use std::process;
@@ -13,13 +13,13 @@ const INTERRUPTED: i32 = 130;
 pub(crate) struct Interrupt(Arc<AtomicU32>);
 
 impl Interrupt {
-    /// From now on the process is not ended at once, but asked.
+    /// Makes the first request abort what runs, instead of ending the process.
     pub(crate) fn catch(output: &Output) -> Self {
         let asked = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&asked);
         let set = ctrlc::set_handler(move || {
             if count.fetch_add(1, Ordering::Relaxed) > 0 {
-                // What was not committed, the next opening rolls back.
+                // The next opening rolls back what was not committed.
                 process::exit(INTERRUPTED);
             }
         });
@@ -29,7 +29,7 @@ impl Interrupt {
         Self(asked)
     }
 
-    /// Whether the process was asked to end.
+    /// Returns true if the process was asked to end.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
     }

@@ -1,4 +1,4 @@
-//! Reshapes as commands: what is asked for, how it is to be done, and what came of it.
+//! Reshapes as commands: what is requested, how it is done, and the result.
 
 mod ask;
 mod interrupt;
@@ -35,12 +35,12 @@ pub(crate) struct Act<A: clap::Args> {
 }
 
 impl<A: clap::Args + Ask> Act<A> {
-    /// Does what is asked for, to its end.
+    /// Does what is requested, to its end.
     pub(crate) fn run(&self, output: &mut Output) -> Outcome<Exit> {
         let started = Instant::now();
         let reshape = self.how.options();
         let trims = Trims::default();
-        // What it is to be is looked at first: nothing is opened for a key that is no key.
+        // The request is checked first: nothing is opened for a key that is not one.
         let asked = self.ask.request()?;
         let heat = self.how.counts_latencies().then(HeatOptions::default);
         let store = Store::builder(&self.store.store)
@@ -75,7 +75,7 @@ impl<A: clap::Args + Ask> Act<A> {
     }
 }
 
-/// What it takes to follow a job.
+/// What following a job requires.
 pub(crate) struct Following<'a> {
     pub(crate) store: &'a Store,
     pub(crate) trims: &'a Trims,
@@ -84,8 +84,8 @@ pub(crate) struct Following<'a> {
 }
 
 impl Following<'_> {
-    /// Shows how far a job is until it has ended and what shares files is trimmed, and says what
-    /// came of it. `left` is what a job that ends early leaves.
+    /// Shows the progress of a job until it has ended and what shares files is trimmed, and prints
+    /// the result. `left` describes what a job that ends early leaves.
     pub(crate) fn to_the_end(
         &self,
         job: &Job,
@@ -116,7 +116,7 @@ impl Following<'_> {
     }
 }
 
-/// Says what happens now.
+/// Prints what happens now.
 fn tell(plan: &ReshapePlan, output: &Output) {
     let (number, moved) = (plan.steps.len(), annulus_workload::human::bytes(plan.moved_bytes));
     let s = if number == 1 { "" } else { "s" };
@@ -126,7 +126,7 @@ fn tell(plan: &ReshapePlan, output: &Output) {
     }
 }
 
-/// An error that ended a job, with what it left and how to go on.
+/// Returns the error that ended a job, with what it left and how to continue.
 fn explain(error: annulus::Error, job: &Job, left: Option<String>) -> Failure {
     let outcomes = job.outcomes();
     let committed = outcomes.iter().filter(|outcome| outcome.error.is_none()).count();

@@ -1,4 +1,4 @@
-//! How a reshape is to be done.
+//! Options for how a reshape is done.
 
 use annulus::{Check, ReshapeOptions, Transport};
 use annulus_workload::checked;
@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reshaping")]
 pub(crate) struct HowArgs {
-    /// How partitions get to their new place: hard links to the files of the source, where both
+    /// How partitions reach their new place: hard links to the files of the source, where both
     /// are on one filesystem, or copies of the rows
     #[arg(long, value_enum, default_value_t)]
     transport: TransportArg,
@@ -18,11 +18,11 @@ pub(crate) struct HowArgs {
     #[arg(long, value_enum, default_value_t)]
     check: CheckArg,
 
-    /// The most bytes a second to copy: 50MiB, 200MB, 1.5GiB [default: no limit]
+    /// The maximum number of bytes to copy per second: 50MiB, 200MB, 1.5GiB [default: no limit]
     #[arg(long, value_name = "BYTES/s", value_parser = throttle)]
     throttle: Option<u64>,
 
-    /// Copy slower while reads or writes take more than X times what they took before
+    /// Copy more slowly while reads or writes take more than X times as long as before
     #[arg(long, value_name = "X")]
     latency_rise: Option<f64>,
 
@@ -30,7 +30,7 @@ pub(crate) struct HowArgs {
     #[arg(long, value_name = "N")]
     pause_ms: Option<u32>,
 
-    /// Leave files shared that a split or a move by links shares: done sooner, but rows of others
+    /// Leave files shared that a split or a move by links shares: faster, but rows of others
     /// take space until the next command that reshapes, or an application, trims them
     #[arg(long)]
     no_trim: bool,
@@ -53,18 +53,18 @@ enum CheckArg {
     Full,
 }
 
-/// Bytes a second, with the unit `/s` or without.
+/// Parses bytes a second, with the unit `/s` or without.
 fn throttle(text: &str) -> Result<u64, String> {
     checked::bytes(text.strip_suffix("/s").unwrap_or(text))
 }
 
 impl HowArgs {
-    /// Whether latencies must be counted.
+    /// Returns true if latencies must be counted.
     pub(crate) const fn counts_latencies(&self) -> bool {
         self.latency_rise.is_some()
     }
 
-    /// The options for the store, which checks their bounds when it is opened.
+    /// Returns the options for the store, which checks their bounds when it is opened.
     pub(crate) fn options(&self) -> ReshapeOptions {
         let mut options = ReshapeOptions {
             transport: match self.transport {

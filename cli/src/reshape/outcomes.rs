@@ -1,4 +1,4 @@
-//! How reshapes ended, for people and for machines.
+//! The results of reshapes, for people and for machines.
 
 use crate::exit;
 use crate::output::Output;
@@ -21,7 +21,7 @@ pub(crate) struct Done {
     pub(super) seconds: f64,
 }
 
-/// What some reshapes came to.
+/// Totals over some reshapes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(crate) struct Totals {
     /// Without trims.
@@ -35,7 +35,7 @@ pub(crate) struct Totals {
     pub(crate) pause_ms_max: f64,
 }
 
-/// Adds up what reshapes came to.
+/// Adds up the results of reshapes.
 pub(crate) fn totals<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Totals {
     let mut totals = Totals::default();
     for outcome in outcomes {
@@ -113,7 +113,7 @@ fn summary(totals: &Totals) -> String {
     )
 }
 
-/// A table of reshapes.
+/// Returns a table of reshapes.
 pub(crate) fn table(store: &Store, outcomes: &[Outcome]) -> Table {
     let topology = store.topology();
     let head = [
@@ -149,12 +149,12 @@ pub(crate) fn table(store: &Store, outcomes: &[Outcome]) -> Table {
     table
 }
 
-/// `move`, `split`, `merge` or `trim`.
+/// Returns `move`, `split`, `merge` or `trim`.
 pub(crate) fn what(outcome: &Outcome) -> String {
     if outcome.trim { "trim".into() } else { outcome.kind.to_string() }
 }
 
-/// How a reshape that was rolled back ended, in a sentence.
+/// Describes how a reshape that was rolled back ended, in a sentence.
 pub(crate) fn happened(outcome: &Outcome) -> Option<String> {
     let error = outcome.error.as_ref()?;
     Some(format!("reshape {} was rolled back: {error}", outcome.reshape))

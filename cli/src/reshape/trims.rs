@@ -27,7 +27,7 @@ struct Counts {
 }
 
 impl Trims {
-    /// The listener that the store notifies of its events.
+    /// Returns the listener that the store notifies of its events.
     pub(crate) fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let counts = Arc::clone(&self.0);
         move |event| {
@@ -41,8 +41,8 @@ impl Trims {
         }
     }
 
-    /// Waits until partitions share no files any more; returns the bytes that are left all the same,
-    /// because it was interrupted or a trim failed. The next opening goes on with those.
+    /// Waits until partitions share no more files. Returns the bytes that are left nevertheless,
+    /// because it was interrupted or a trim failed. The next opening continues with those.
     pub(crate) fn wait(
         &self,
         store: &Store,
@@ -72,7 +72,7 @@ impl Trims {
     }
 }
 
-/// Bytes in files of partitions that belong to none of their keys.
+/// Returns the bytes in files of partitions that belong to none of their keys.
 pub(crate) fn foreign_bytes(store: &Store) -> Outcome<u64> {
     Ok(store.stats()?.shards.iter().map(|shard| shard.foreign_bytes).sum())
 }

@@ -1,4 +1,4 @@
-//! Following a job: a bar with phase, bytes, rate, what is left of the time, and dirty keys.
+//! Following a job: a bar with phase, bytes, rate, the time left, and dirty keys.
 
 use super::Interrupt;
 use crate::output::Output;
@@ -8,10 +8,10 @@ use annulus_workload::human;
 use indicatif::ProgressBar;
 use std::time::Duration;
 
-/// How often the job is looked at.
+/// How often the job is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Shows how far a job is until it has ended, and aborts it when the process is asked to end.
+/// Shows the progress of a job until it has ended, and aborts it when the process is asked to end.
 pub(crate) fn follow(job: &Job, title: String, interrupt: &Interrupt, output: &Output) {
     let bar = progress::reshape(!output.json(), title);
     let mut aborted = false;

@@ -1,4 +1,4 @@
-//! A column besides the key's.
+//! A column other than the key's.
 
 use super::fields::{self, Split};
 use super::format::KeyColumn;
@@ -9,12 +9,12 @@ use std::borrow::Cow;
 /// A column of a file that is not its key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
-    /// Its place among the columns of the value.
+    /// Its position among the columns of the value.
     place: usize,
 }
 
 impl Column {
-    /// The column with this number or name.
+    /// Finds the column with this number or name.
     pub(crate) fn find(wanted: &KeyColumn, layout: &Layout) -> Outcome<Self> {
         let names = layout.header.as_deref().map(|header| {
             let names = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(header);
@@ -31,7 +31,7 @@ impl Column {
         Ok(Self { place: column - usize::from(column > layout.key) })
     }
 
-    /// What a row's value has in it.
+    /// Returns the field of this column in a row's value.
     pub(crate) fn of<'v>(self, layout: &Layout, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
         fields_of(layout, value)?.into_iter().nth(self.place)
     }

@@ -1,8 +1,8 @@
-//! Fields that are keys that likely no one meant.
+//! Fields that are keys which probably no one intended.
 
 use super::format::Format;
 
-/// Some programs begin a file with it; it is no part of a name or a key.
+/// Some programs begin a file with it; it is not part of a name or a key.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a field is doubtful as a key.
@@ -14,7 +14,7 @@ pub(super) enum Doubt {
 }
 
 impl Doubt {
-    /// The doubt about a field as it is written; `None` if it is in quotes, or plain.
+    /// Returns the doubt about a field as it is written; `None` if it is in quotes, or plain.
     pub(super) fn of(format: Format, field: &[u8]) -> Option<Self> {
         match field {
             _ if is_quoted(format, field) => None,
@@ -25,7 +25,7 @@ impl Doubt {
         }
     }
 
-    /// The same in words, of a key.
+    /// Describes the doubt, as a predicate of a key.
     pub(super) const fn what(self) -> &'static str {
         match self {
             Self::Nul => "has a NUL byte",

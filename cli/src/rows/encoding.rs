@@ -1,15 +1,16 @@
-//! Files that are not the text that they are read as: in UTF-16, or with line ends of other kinds.
+//! Files that are not the text they are read as: in UTF-16, or with other line ends.
 //!
 //! Keys are bytes, so no byte is wrong by itself. But a file in UTF-16, or one whose lines end in a
-//! lone carriage return, gives keys that no one meant, in lines that all look like rows. In CSV,
-//! quotes say that such bytes are meant; TSV has no quotes, and so cannot hold them in a key.
+//! lone carriage return, yields keys that no one intended, in lines that all look like rows. In
+//! CSV, quotes say that such bytes are intended; TSV has no quotes, and so cannot contain them in a
+//! key.
 
 use super::doubt::{BYTE_ORDER_MARK, is_quoted};
 use super::fields::{self, Split};
 use super::format::Format;
 
-/// What files in other encodings begin with. UTF-32 comes first: some of its marks begin with one
-/// of UTF-16.
+/// The marks at the beginning of files in other encodings. UTF-32 comes first: some of its marks
+/// begin with one of UTF-16.
 const OTHER_MARKS: [(&[u8], &str); 4] = [
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -17,14 +18,14 @@ const OTHER_MARKS: [(&[u8], &str); 4] = [
     (b"\xfe\xff", "UTF-16"),
 ];
 
-/// How to convert a file whose encoding nothing but its NUL bytes tells.
-pub(super) const CONVERT: &str =
-    "as all text has in UTF-16; convert the file with `iconv -f UTF-16LE -t UTF-8`, or -f UTF-16BE";
+/// How to convert a file whose encoding only its NUL bytes reveal.
+pub(super) const CONVERT: &str = "as all text in UTF-16 does; convert the file with \
+     `iconv -f UTF-16LE -t UTF-8`, or -f UTF-16BE";
 
-/// How to mend a file whose lines end in a carriage return.
-pub(super) const MEND_LINE_ENDS: &str = r"if lines end so, convert them with `tr '\r' '\n'`";
+/// How to convert a file whose lines end in a carriage return.
+pub(super) const MEND_LINE_ENDS: &str = r"if lines end that way, convert them with `tr '\r' '\n'`";
 
-/// What is wrong with a file that begins with these bytes; `None` if it may be UTF-8.
+/// Returns what is wrong with a file that begins with these bytes; `None` if it may be UTF-8.
 pub(super) fn other_mark(beginning: &[u8]) -> Option<String> {
     let (mark, name) = OTHER_MARKS.iter().find(|(mark, _)| beginning.starts_with(mark))?;
     let mark = crate::text::hex(mark);

@@ -1,4 +1,4 @@
-//! Where the fields of a row stand in its text.
+//! The positions of the fields of a row in its text.
 
 use super::doubt::Doubt;
 use super::format::Format;
@@ -8,11 +8,11 @@ use std::ops::Range;
 /// What a text turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Split {
-    /// A whole row; the fields stand in these places, quotes included.
+    /// A whole row; the fields are at these positions, quotes included.
     Row(Vec<Range<usize>>),
     /// The beginning of a row: a quoted field has not ended yet.
     Open,
-    /// No row.
+    /// Not a row.
     Bad(&'static str),
 }
 
@@ -59,7 +59,8 @@ fn split_quoted(text: &[u8]) -> Split {
     }
 }
 
-/// The length of a quoted field after its first quote, with the last one; `""` stands for a quote.
+/// Returns the length of a quoted field after its first quote, including the last one; `""` stands
+/// for a quote.
 fn quoted_len(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -71,7 +72,7 @@ fn quoted_len(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// What a field of a row means: without its quotes.
+/// Returns what a field of a row means: without its quotes.
 pub(super) fn unquote(format: Format, field: &[u8]) -> Cow<'_, [u8]> {
     let (Format::Csv, [b'"', quoted @ .., b'"']) = (format, field) else {
         return Cow::Borrowed(field);
@@ -87,7 +88,7 @@ pub(super) fn unquote(format: Format, field: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(meaning)
 }
 
-/// A field for a key that means these bytes, or why the format cannot hold them.
+/// Returns a field for a key that means these bytes, or why the format cannot hold them.
 pub(super) fn quote(format: Format, meaning: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     let special = |bytes: &[u8]| meaning.iter().any(|byte| bytes.contains(byte));
     let doubt = Doubt::of(format, meaning);

@@ -16,7 +16,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a file's name suggests: CSV for `.csv`, otherwise TSV.
+    /// Returns the format that a file's name suggests: CSV for `.csv`, otherwise TSV.
     pub(crate) fn of(path: &Path) -> Self {
         let csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
         if csv { Self::Csv } else { Self::Tsv }

@@ -1,4 +1,4 @@
-//! How a file is laid out: its format, its columns, and which of them is the key.
+//! The layout of a file: its format, its columns, and which of them is the key.
 
 use super::doubt::BYTE_ORDER_MARK;
 use super::encoding;
@@ -12,18 +12,18 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) format: Format,
-    /// How many columns each row has; `None` if any number will do.
+    /// The number of columns of each row; `None` if any number is accepted.
     pub(crate) columns: Option<usize>,
     /// The key's column, from 0.
     pub(crate) key: usize,
-    /// The first line, if it is no row.
+    /// The first line, if it is not a row.
     pub(crate) header: Option<Vec<u8>>,
     /// Whether lines end with a carriage return, too.
     pub(crate) carriage_return: bool,
 }
 
 impl Layout {
-    /// The layout that a file's first line shows.
+    /// Returns the layout that a file's first line shows.
     pub(crate) fn of_first_line(
         format: Format,
         line: &[u8],
@@ -49,12 +49,12 @@ impl Layout {
         Ok(Self { format, columns: Some(names.len()), key, header, carriage_return })
     }
 
-    /// The end of each line.
+    /// Returns the end of each line.
     pub(crate) const fn line_end(&self) -> &'static [u8] {
         if self.carriage_return { b"\r\n" } else { b"\n" }
     }
 
-    /// The value of a row: its text without the key's field and one delimiter.
+    /// Returns the value of a row: its text without the key's field and one delimiter.
     pub(super) fn value_of(&self, text: &[u8], key: &std::ops::Range<usize>) -> Vec<u8> {
         let (before, after) =
             if key.start == 0 { (0, key.end + 1) } else { (key.start - 1, key.end) };
@@ -62,8 +62,9 @@ impl Layout {
         [before, text.get(after..).unwrap_or_default()].concat()
     }
 
-    /// Puts the row with this key and value together, or says why it cannot be written. Without a
-    /// header, the `first` row of a file shows how the others are read, and may hold less.
+    /// Assembles the row with this key and value, or says why it cannot be written. Without a
+    /// header, the `first` row of a file defines how the others are read, and less can be part of
+    /// it.
     pub(crate) fn row_of(
         &self,
         key: &[u8],
@@ -164,12 +165,12 @@ fn check_first_line(format: Format, line: &[u8], has_header: bool) -> Outcome<()
 
 fn unreadable(why: &str) -> Failure {
     Failure::usage(format!(
-        "the first line, which tells the columns, cannot be read: {why}; mend it, or choose another \
-         --format"
+        "the first line, which defines the columns, cannot be read: {why}; correct it, or choose \
+         another --format"
     ))
 }
 
-/// The place of a column, from 0.
+/// Returns the position of a column, from 0.
 pub(super) fn find_column(
     wanted: &KeyColumn,
     names: &[Cow<'_, [u8]>],
@@ -182,14 +183,14 @@ pub(super) fn find_column(
             "there is no column {number}: line 1 has {columns}, counted from 1"
         ))),
         KeyColumn::Name(name) if !has_header => Err(Failure::usage(format!(
-            "column `{name}` cannot be found without a header; give its number"
+            "column `{name}` cannot be found without a header; pass its number"
         ))),
         KeyColumn::Name(name) => {
             let mut found = (0..).zip(names).filter(|(_, field)| ***field == *name.as_bytes());
             let (found, another) = (found.next(), found.next());
             if another.is_some() {
                 return Err(Failure::usage(format!(
-                    "several columns are named `{name}`; give the number of the one that is meant"
+                    "several columns are named `{name}`; pass the number of the one you mean"
                 )));
             }
             found.map(|(place, _)| place).ok_or_else(|| {
@@ -210,7 +211,7 @@ mod tests {
 
     type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-    /// What a file is read as: keys and values, and how many lines are no rows.
+    /// Returns what a file is read as: keys and values, and the number of lines that are not rows.
     fn read(name: &str, file: &[u8], args: &RowsArgs) -> Outcome<(Rows, usize)> {
         let name = format!("annulus-rows-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -233,9 +234,9 @@ mod tests {
         RowsArgs { format: Some(format), key_column: key.parse().unwrap(), no_header }
     }
 
-    /// Goal: each row that is written is read as what it was, byte for byte; what cannot be written
-    /// so is refused. Method: random keys and values of the bytes that matter, in every layout, as
-    /// the first row of a file and as a later one.
+    /// Goal: each row that is written is read back as it was, byte for byte; what cannot be written
+    /// that way is refused. Method: random keys and values of the bytes that matter, in every
+    /// layout, as the first row of a file and as a later one.
     #[test]
     fn what_is_exported_is_loaded_as_it_was() {
         let seed = fastrand::u64(..);
@@ -291,7 +292,7 @@ mod tests {
         assert!(written > 300 && refused > 300, "{written} written, {refused} refused");
     }
 
-    /// Each of these gave a wrong key without a message, or could not be read at all.
+    /// Each of these yielded a wrong key without a message, or could not be read at all.
     #[test]
     fn no_file_gives_a_wrong_key_in_silence() {
         let keys = |file: &str, args: &RowsArgs| {
@@ -317,7 +318,7 @@ mod tests {
         let file = "\"a\nb\",k\n1,ada\n";
         assert_eq!(keys(file, &args(csv, "k", false)), keys_are("ada", 0));
         assert_eq!(keys(file, &args(csv, "2", true)), keys_are("k ada", 0));
-        // The empty key is one only if it is meant.
+        // The empty key is one only if it is intended.
         assert_eq!(keys("k,v\n\"\",1\n,2\n", &args(csv, "1", false)), keys_are("", 1));
     }
 }

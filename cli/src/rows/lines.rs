@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read as _};
 /// The longest line that is read, so that a file without line ends does not fill the memory.
 pub(super) const LINE_BYTES_MAX: usize = 64 << 20;
 
-/// The most lines that one row of CSV may take. A quote that is never closed is noticed after that
+/// The maximum number of lines of one CSV row. A quote that is never closed is noticed after that
 /// many, and only its own line is lost.
 pub(super) const ROW_LINES_MAX: usize = 1_000;
 
@@ -55,7 +55,7 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(Line { number: self.number, bytes, cut }))
     }
 
-    /// Gives lines back, to be taken again in the same order before any other.
+    /// Puts lines back, to be taken again in the same order before any other.
     pub(super) fn put_back(&mut self, lines: impl DoubleEndedIterator<Item = Line>) {
         lines.rev().for_each(|line| self.put_back.push_front(line));
     }

@@ -1,7 +1,7 @@
 //! Rows of delimited files: a key column, and everything else as the value.
 //!
-//! The value is the row's text without its key column, byte for byte, so that a row can be put
-//! together again exactly. Lines that are no rows are reported one by one and stop nothing.
+//! The value is the row's text without its key column, byte for byte, so that a row can be
+//! assembled again exactly. Lines that are not rows are reported one by one and stop nothing.
 
 mod column;
 mod doubt;

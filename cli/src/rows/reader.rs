@@ -1,4 +1,4 @@
-//! Reading rows, and reporting the lines that are none.
+//! Reading rows, and reporting the lines that are not rows.
 
 use super::doubt::{BYTE_ORDER_MARK, Doubt};
 use super::encoding;
@@ -22,7 +22,7 @@ const COMPLAINTS_MAX: usize = 20;
 /// How to read a file's rows.
 #[derive(Debug, Args)]
 pub(crate) struct RowsArgs {
-    /// The format [default: csv if FILE's name ends so, otherwise tsv]
+    /// The format [default: csv if FILE's name ends in .csv, otherwise tsv]
     #[arg(long, value_enum, help_heading = "Layout of FILE")]
     pub(crate) format: Option<Format>,
 
@@ -35,14 +35,14 @@ pub(crate) struct RowsArgs {
     pub(crate) no_header: bool,
 }
 
-/// A row, and the number of its last line: a row of CSV may have several.
+/// A row, and the number of its last line: a CSV row may have several.
 pub(crate) struct Row {
     pub(crate) last_line: u64,
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
 }
 
-/// A line that is no row.
+/// A line that is not a row.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Malformed {
     pub(crate) line: u64,
@@ -54,14 +54,14 @@ pub(crate) struct Reader {
     lines: Lines<Box<dyn BufRead>>,
     path: PathBuf,
     length: Option<u64>,
-    /// None for an empty file.
+    /// `None` for an empty file.
     layout: Option<Layout>,
     key_bytes_max: usize,
     value_bytes_max: usize,
 }
 
 impl Reader {
-    /// Opens a file, `-` for the standard input, and reads its layout off its first line.
+    /// Opens a file, `-` for the standard input, and derives its layout from its first line.
     pub(crate) fn open(path: &Path, args: &RowsArgs, limits: &Options) -> Outcome<Self> {
         let standard_input = path == Path::new("-");
         let (input, length): (Box<dyn BufRead>, _) = if standard_input {
@@ -92,7 +92,7 @@ impl Reader {
             return Err(Failure::usage(problem).at_line(&self.path, 1));
         }
         if args.no_header && first.bytes.starts_with(BYTE_ORDER_MARK) {
-            // It is no part of the first key. In a header it stays, for `export --like`.
+            // It is not part of the first key. In a header it stays, for `export --like`.
             first.bytes.drain(..BYTE_ORDER_MARK.len());
         }
         if first.cut {
@@ -119,22 +119,22 @@ impl Reader {
         Ok(())
     }
 
-    /// The layout; none if the file is empty.
+    /// Returns the layout; `None` if the file is empty.
     pub(crate) const fn layout(&self) -> Option<&Layout> {
         self.layout.as_ref()
     }
 
-    /// The file's name, for messages.
+    /// Returns the file's name, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its length in bytes, if that is known.
+    /// Returns its length in bytes, if known.
     pub(crate) const fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes were read.
+    /// Returns how many bytes were read.
     pub(crate) const fn bytes_read(&self) -> u64 {
         self.lines.bytes_read()
     }
@@ -150,7 +150,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The next row, or what is wrong with the next line. `None` at the end.
+    /// Returns the next row, or what is wrong with the next line. `None` at the end.
     pub(crate) fn next(&mut self) -> Outcome<Option<Result<Row, Malformed>>> {
         let Some(layout) = self.layout.take() else { return Ok(None) };
         let next = self.next_in(&layout);
@@ -193,7 +193,7 @@ impl Reader {
     }
 
     /// Refuses the file if this key shows that it is in another encoding: then all keys are wrong,
-    /// also those that look sound.
+    /// even those that look sound.
     fn refuse_other_encoding(
         &self,
         layout: &Layout,
@@ -206,7 +206,7 @@ impl Reader {
             return Ok(());
         }
         let problem = format!(
-            "the key has a NUL byte, {}; a key that is to have one can be loaded from CSV, in quotes",
+            "the key has a NUL byte, {}; a key with one can be loaded from CSV, in quotes",
             encoding::CONVERT
         );
         Err(Failure::usage(problem).at_line(&self.path, line))
@@ -228,7 +228,7 @@ impl Reader {
         let field = text.get(place.clone()).unwrap_or_default();
         let key = fields::unquote(layout.format, field).into_owned();
         let value = layout.value_of(text, place);
-        // In CSV quotes say that an empty key is meant.
+        // In CSV, quotes say that an empty key is intended.
         if field.is_empty() {
             return Err("the key is empty".into());
         }
@@ -277,7 +277,7 @@ pub(crate) struct Complaints {
 }
 
 impl Complaints {
-    /// Notes a line, and tells the user unless there were too many.
+    /// Records a line, and tells the user unless there were too many.
     pub(crate) fn add(&mut self, malformed: Malformed, tell: impl FnOnce(&Malformed)) {
         self.count += 1;
         if self.first.len() < COMPLAINTS_MAX {
@@ -286,7 +286,7 @@ impl Complaints {
         }
     }
 
-    /// What is to be said at the end, if anything.
+    /// Returns what to report at the end, if anything.
     pub(crate) fn summary(&self) -> Option<String> {
         let untold = self.count - self.first.len() as u64;
         (self.count > 0).then(|| {

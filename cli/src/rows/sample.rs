@@ -5,11 +5,11 @@ use crate::exit::Outcome;
 use annulus::Options;
 use std::path::Path;
 
-/// Enough to find split points to within a percent, and little memory.
+/// Enough to find split points to within a percent, in little memory.
 const SAMPLES_MAX: usize = 100_000;
 
-/// Up to 100,000 keys of a file, each as likely as any other (reservoir sampling), in order.
-/// Malformed lines are passed over; loading them reports them.
+/// Returns up to 100,000 keys of a file, each as likely as any other (reservoir sampling), in
+/// order. Malformed lines are skipped; loading them reports them.
 pub(crate) fn sample_keys(path: &Path, args: &RowsArgs) -> Outcome<Vec<Vec<u8>>> {
     let mut reader = Reader::open(path, args, &Options::default())?;
     let mut random = fastrand::Rng::with_seed(0);

@@ -257,7 +257,7 @@ fn bad_requests_are_refused_and_change_nothing() {
     lonely.fails(&["shard", "remove", "0"], 2, bad, &["last one"]);
 }
 
-/// Whether a copy was begun: its files are made there.
+/// Returns true if a copy was begun: its files are made there.
 fn copies(place: &Place) -> bool {
     let scratch = |shard: std::fs::DirEntry| shard.path().join("data/scratch").read_dir();
     let mut shards = place.store().join("shards").read_dir().unwrap().map(Result::unwrap);
@@ -309,8 +309,8 @@ fn an_interrupt_rolls_back_and_a_killed_process_is_rolled_back_later() {
     assert!(!list["rolled_back"].as_array().unwrap().is_empty(), "{list}");
     assert_eq!(list["draining"].to_string(), format!("[{owner}]"));
     let text = place.text(&["verify"]);
-    let goes_on = format!("`annulus shard remove {owner}` goes on with it");
-    assert!(text.contains(&goes_on), "{text}");
+    let continues = format!("`annulus shard remove {owner}` continues that");
+    assert!(text.contains(&continues), "{text}");
     assert!(place.text(&["shard", "list"]).contains("being removed"));
     same(&place, &before);
     place.run(&["shard", "remove", &owner.to_string()]).success();

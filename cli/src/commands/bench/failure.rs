@@ -1,4 +1,4 @@
-//! The errors of engines as the tool's.
+//! Conversion of the engines' errors to the tool's.
 
 use crate::exit::Failure;
 use annulus_workload::{Error, InvalidArgument};
@@ -12,8 +12,6 @@ pub(in crate::commands) fn of(error: Error) -> Failure {
     };
     match error.downcast::<InvalidArgument>() {
         Ok(error) => Failure::usage(error.to_string()),
-        Err(other) => {
-            Failure::io("go on with", Path::new("the benchmark"))(io::Error::other(other))
-        }
+        Err(other) => Failure::io("continue", Path::new("the benchmark"))(io::Error::other(other)),
     }
 }

@@ -11,17 +11,17 @@ use clap::ValueEnum;
 
 /// Run the YCSB workloads, and compare partitionings and engines
 ///
-/// Makes a temporary store for each combination of --engine, --partitioning and --shards, loads
-/// the same records into all of them, and runs the workloads on them: a (half reads, half updates),
-/// b (95 % reads, 5 % updates), c (reads), f (half reads, half read-modify-writes), d (95 % reads of
-/// the latest, 5 % inserts), e (95 % scans of 1 to 100 rows, 5 % inserts). In each round every store
-/// has its turn; between turns, compactions are waited for. Printed are medians of the rounds with
-/// the least and the greatest, and ratios to the baseline round by round. A ratio that is below 1 in
-/// some rounds and above in others is called noise.
+/// Makes a temporary store for each combination of --engine, --partitioning and --shards, loads the
+/// same records into all of them, and runs the workloads on them: a (half reads, half updates), b
+/// (95 % reads, 5 % updates), c (reads), f (half reads, half read-modify-writes), d (95 % reads of
+/// the latest, 5 % inserts), e (95 % scans of 1 to 100 rows, 5 % inserts). In each round every
+/// store has its turn; between turns, the tool waits for compactions. It prints medians of the
+/// rounds with minimum and maximum, and ratios to the baseline round by round. A ratio that is
+/// below 1 in some rounds and above in others is called noise.
 ///
-/// Every read is checked. Ends with 1 if one is wrong, with 10 if it was ended by Ctrl-C, after
-/// printing what was complete. With --json, one array of objects, one for each store and run: at
-/// least `engine`, `partitioning`, `workload`, `threads`, `shards`, `ops_per_s`, `p50_us`, `p99_us`,
+/// Every read is checked. Ends with 1 if one is wrong, with 10 if Ctrl-C ended it, after printing
+/// what was complete. With --json, one array of objects, one for each store and run: at least
+/// `engine`, `partitioning`, `workload`, `threads`, `shards`, `ops_per_s`, `p50_us`, `p99_us`,
 /// `p999_us`, `spread`, `ratio`, `wrong_reads`; the load is one of the workloads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::fine_if(report.wrong_reads() == 0))
 }
 
-/// Each engine once, whatever the list repeats.
+/// Returns each engine once, whatever the list repeats.
 fn candidates(args: &Args) -> Vec<Box<dyn Candidate>> {
     let mut engines = Vec::new();
     let mut candidates: Vec<Box<dyn Candidate>> = Vec::new();

@@ -7,10 +7,11 @@ use annulus_workload::human;
 use annulus_workload::{Observer, Result, Stage};
 use std::ops::ControlFlow;
 
-/// The length of the bar: parts of a step are shown to a thousandth.
+/// The length of the bar: fractions of a step are shown to a thousandth.
 const PARTS: f64 = 1000.0;
 
-/// Shows how far a comparison is until it has ended, and ends it when the process is asked to.
+/// Shows the progress of a comparison until it has ended, and ends it when the process is asked to
+/// end.
 pub(in crate::commands) fn watched<T>(
     output: &Output,
     compare: impl FnOnce(&mut Observer<'_>) -> Result<T>,

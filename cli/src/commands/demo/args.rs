@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// the summary is one object: `rows`, `wrong_reads`, `lost`, `shards`, `load_ops_per_s`,
 /// `read_ops_per_s`, `max_over_mean` (of the keys on each shard, in the hash keyspace), `reshapes`,
 /// `moved_bytes` (linked or copied by reshapes with a target on another shard), `pause_ms_p50` and
-/// `pause_ms_max` (for how long writes to a partition waited when it was handed over) and more.
+/// `pause_ms_max` (how long writes to a partition waited when it was handed over) and more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus demo
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 
-    /// What the generated rows are drawn from
+    /// The seed of the generated rows
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 

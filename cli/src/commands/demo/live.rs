@@ -1,4 +1,4 @@
-//! The store at work while it is reshaped: under load a shard comes, another one goes, partitions are
+//! A store under load while it is reshaped: a shard is added, another one removed, partitions are
 //! split and merged.
 
 use crate::exit::{Failure, Outcome};
@@ -10,7 +10,7 @@ use annulus_bench::demo::{Counts, Expected, Load, Row};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The store at work.
+/// A store under load.
 pub(super) struct Live<'a> {
     pub(super) store: &'a Store,
     pub(super) keyspaces: [(&'a Keyspace, Expected<'a>); 2],
@@ -19,12 +19,12 @@ pub(super) struct Live<'a> {
     pub(super) output: &'a Output,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LiveSummary {
     pub(super) counts: Counts,
     pub(super) seconds: f64,
-    /// Of the jobs, which is without trims.
+    /// Of the jobs, so without trims.
     pub(super) moved: Totals,
     pub(super) stats: ReshapeStats,
 }
@@ -39,7 +39,7 @@ impl Live<'_> {
         Ok(LiveSummary { counts, seconds, moved, stats: self.store.reshape_stats() })
     }
 
-    /// Everything that can be done to partitions and shards, one after the other.
+    /// Makes every kind of change to partitions and shards, one after the other.
     fn reshape(&self) -> Outcome<Totals> {
         let mut outcomes = Vec::new();
         let topology = self.store.topology();
@@ -52,7 +52,7 @@ impl Live<'_> {
             outcomes.extend(self.job(format!("remove shard {shard}"), &request)?);
         }
         if let Some((shard, weight)) = self.lightest()? {
-            // The weight that it has: it gets what it lacks.
+            // Its present weight: it receives what it lacks.
             let request = Request::SetWeight { shard, weight };
             outcomes.extend(self.job(format!("even out shard {shard}"), &request)?);
         }
@@ -72,7 +72,7 @@ impl Live<'_> {
         Ok(totals(&outcomes))
     }
 
-    /// The shard with the fewest bytes for its weight, and its weight.
+    /// Returns the shard with the fewest bytes for its weight, and its weight.
     fn lightest(&self) -> Outcome<Option<(ShardId, u32)>> {
         let shards = self.store.stats()?.shards;
         let load = |shard: &ShardStats| shard.bytes_on_disk / u64::from(shard.weight);
@@ -92,7 +92,8 @@ impl Live<'_> {
     }
 }
 
-/// The partition with most of the rows, and where to split it; none if there are too few of them.
+/// Returns the partition with most of the rows, and where to split it; `None` if there are too few
+/// rows.
 fn fullest(keyspace: &Keyspace, rows: &[Row]) -> Option<(PartitionId, SplitAt)> {
     let placement = keyspace.placement();
     let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What the demo found.
+//! The report of the demo.
 
 use super::live::LiveSummary;
 use crate::exit::Outcome;
@@ -11,14 +11,14 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// What was found of a keyspace.
+/// The results for a keyspace.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct KeyspaceSummary {
     pub(super) name: String,
     pub(super) partitions: usize,
     pub(super) wrong_reads: u64,
     pub(super) lost: u64,
-    /// Rows that came differently in a scan, forward and in reverse.
+    /// Rows that a scan returned differently, forward and in reverse.
     pub(super) wrong_scans: u64,
     pub(super) load_ops_per_s: f64,
     pub(super) read_ops_per_s: f64,
@@ -27,7 +27,7 @@ pub(super) struct KeyspaceSummary {
     pub(super) max_over_mean: f64,
 }
 
-/// What was found of all.
+/// All results.
 pub(super) struct Summary {
     pub(super) rows: u64,
     pub(super) seed: Option<u64>,
@@ -48,7 +48,7 @@ impl Summary {
         self.keyspaces.iter().map(of).sum()
     }
 
-    /// The rate over all keyspaces, one after the other.
+    /// Returns the rate over all keyspaces, one after the other.
     fn rate(&self, of: impl Fn(&KeyspaceSummary) -> f64) -> f64 {
         let seconds_a_row: f64 = self.keyspaces.iter().map(|keyspace| 1.0 / of(keyspace)).sum();
         self.keyspaces.len() as f64 / seconds_a_row
@@ -66,7 +66,7 @@ impl Summary {
         self.sum(|keyspace| keyspace.wrong_scans) + self.live.counts.wrong_scans
     }
 
-    /// Whether everything was as it should be.
+    /// Returns true if everything was as it should be.
     pub(super) fn is_fine(&self) -> bool {
         let wrong = self.wrong_reads() + self.lost() + self.wrong_scans() + self.malformed;
         wrong == 0 && self.problems.is_empty()
@@ -157,7 +157,7 @@ fn text(summary: &Summary, output: &mut Output) -> Outcome<()> {
     output.line(format_args!("{verdict} ({:.1} s)", summary.seconds))
 }
 
-/// What happened under load.
+/// Prints what happened under load.
 fn live(live: &LiveSummary, output: &mut Output) -> Outcome<()> {
     let LiveSummary { counts, moved, stats, seconds } = live;
     output.line(format_args!(

@@ -1,4 +1,4 @@
-//! What the demo does, step by step.
+//! The demo, step by step.
 
 use super::args::Args;
 use super::live::Live;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome<Summary> {
     Ok(summary)
 }
 
-/// All but making the store and closing it.
+/// Everything except making the store and closing it.
 fn show(
     args: &Args,
     store: &Store,
@@ -67,7 +67,7 @@ fn show(
     let [in_hash, in_range] = expected;
     let keyspaces = [(hash, in_hash), (range, in_range)];
     let live = Live { store, keyspaces, seed: args.seed, trims, output }.run()?;
-    // In another order than they were written in.
+    // In an order other than the one in which they were written.
     let mut places: Vec<usize> = (0..rows.len()).collect();
     Rng::with_seed(args.seed).shuffle(&mut places);
     for (summary, expected) in summaries.iter_mut().zip(expected) {
@@ -98,7 +98,7 @@ fn show(
     })
 }
 
-/// Makes the store. Other than for single commands, what shares files is trimmed.
+/// Makes the store. Unlike for single commands, what shares files is trimmed.
 fn open(args: &Args, path: &Path, trims: &Trims) -> Outcome<Store> {
     let mut options = args.memory.options();
     options.reshape.trim = true;
@@ -106,7 +106,7 @@ fn open(args: &Args, path: &Path, trims: &Trims) -> Outcome<Store> {
     Ok(builder.options(options).listener(trims.listener()).open()?)
 }
 
-/// The rows to load, each key once.
+/// Returns the rows to load, each key once.
 fn rows(args: &Args, complaints: &mut Complaints, output: &Output) -> Outcome<Vec<Row>> {
     let Some(path) = &args.from else {
         let number = human::count(args.rows);
@@ -142,7 +142,7 @@ fn read_file(
             }),
         }
     }
-    // Of a key that is there twice, the last row counts, as it does when the file is loaded.
+    // If a key appears twice, the last row counts, as it does when the file is loaded.
     rows.reverse();
     rows.sort_by(|one, other| one.0.cmp(&other.0));
     rows.dedup_by(|later, earlier| later.0 == earlier.0);
@@ -177,8 +177,8 @@ impl Work<'_> {
         Ok((keyspace, summary))
     }
 
-    /// Shares rows, or their places, among threads. Returns what each made of its part, and the
-    /// seconds it took.
+    /// Divides rows, or their places, among threads. Returns the result of each, and the seconds it
+    /// took.
     fn share<R: Sync, T: Send>(
         &self,
         what: String,
@@ -249,7 +249,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Writes the values that they were loaded with into the rows that were overwritten under load.
+    /// Restores the values that were loaded into the rows that were overwritten under load.
     fn put_back(&self, (keyspace, _): &Shown, expected: Expected<'_>) -> Outcome<()> {
         let mut loader = Loader::new(self.store, keyspace, Durability::Buffered);
         for (row, _) in expected.overwritten() {
@@ -259,7 +259,7 @@ impl Work<'_> {
         Ok(self.store.sync()?)
     }
 
-    /// Verifies the store, and counts the keys of each shard on the way.
+    /// Verifies the store, and counts the keys of each shard in the process.
     fn verify(&self, summaries: &mut [Shown]) -> Outcome<Vec<String>> {
         let report = self.store.verify()?;
         let topology = self.store.topology();

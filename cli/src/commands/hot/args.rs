@@ -8,8 +8,8 @@ use clap::ValueEnum;
 ///
 /// The loads are estimated from a sample of the operations; a scan counts 1 and a sixteenth for
 /// each of its rows. Of a key, `error` is by how much its rate may be too high. They are read from
-/// what was last written down, every few seconds under load, so the store may be open elsewhere;
-/// how old they are is said first. A damaged file of the load is passed over and named, with --json
+/// what was last recorded, every few seconds under load, so the store may be open elsewhere;
+/// their age is shown first. A damaged file of the load is skipped and named, with --json
 /// in `damaged`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -24,12 +24,12 @@ pub(crate) struct Args {
     /// The keyspace [default: all]
     pub(super) keyspace: Option<String>,
 
-    /// The most partitions, and keys of each kind, to show
+    /// The maximum number of partitions, and of keys of each kind, to show
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(super) limit: usize,
 
-    /// Over which time: half-lives of 5 s, a minute and ten minutes, unless the application says
-    /// otherwise. Keys are always of the last seconds
+    /// Over which time: half-lives of 5 s, a minute and ten minutes, unless the application sets
+    /// others. Keys are always of the last seconds
     #[arg(long, value_enum, default_value_t)]
     pub(super) window: Window,
 
@@ -51,7 +51,7 @@ pub(super) enum Window {
 }
 
 impl Window {
-    /// The figures of this window.
+    /// Returns the figures of this window.
     pub(super) fn of<T: Copy>(self, windows: &Windows<T>) -> T {
         match self {
             Self::Short => windows.short,

@@ -13,7 +13,7 @@ pub(crate) use args::Args;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// How often --watch looks.
+/// How often --watch refreshes.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {

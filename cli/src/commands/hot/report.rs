@@ -12,14 +12,14 @@ use annulus::placement::PartitionRange;
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
 
-/// The keyspaces that are asked for.
+/// Returns the requested keyspaces.
 fn keyspaces<'h>(args: &Args, heat: &'h SavedHeat) -> impl Iterator<Item = &'h KeyspaceReport> {
     let name = args.keyspace.clone();
     let keyspaces = heat.report.keyspaces.iter();
     keyspaces.filter(move |keyspace| name.as_ref().is_none_or(|name| keyspace.name == *name))
 }
 
-/// The partitions that are asked for, the one with the most load first.
+/// Returns the requested partitions, the one with the most load first.
 fn hottest<'h>(args: &Args, heat: &'h SavedHeat) -> Vec<(&'h KeyspaceReport, &'h PartitionReport)> {
     let mut partitions: Vec<_> = keyspaces(args, heat)
         .flat_map(|keyspace| keyspace.partitions.iter().map(move |it| (keyspace, it)))
@@ -30,7 +30,7 @@ fn hottest<'h>(args: &Args, heat: &'h SavedHeat) -> Vec<(&'h KeyspaceReport, &'h
     partitions
 }
 
-/// How old it is, and all of it together.
+/// Prints the age and the total.
 pub(super) fn head(args: &Args, heat: &SavedHeat, output: &mut Output) -> Outcome<()> {
     let report = &heat.report;
     let (age, rate) = (human::span(heat.age()), human::rate(args.window.of(&report.total).load));

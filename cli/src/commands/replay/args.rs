@@ -18,15 +18,15 @@ use std::time::Duration;
 /// A trace is CSV with the header `op,key` or `op,key,value_bytes`. An op is `read`, `write` (with
 /// the size of the value), `delete`, or `scan` (value_bytes is the number of rows). With --from and
 /// --weight, keys of a file are loaded and then read in proportion to one of its columns. The file
-/// is read and looked through before anything is opened, and held in memory; a malformed line ends
+/// is read and checked before anything is opened, and held in memory; a malformed line ends
 /// the command with 2.
 ///
-/// The operations on a key are done by one thread, in their order. Each value has a sequence number
+/// The operations on a key are done by one thread, in order. Each value has a sequence number
 /// and its key in it and is at least 12 bytes longer than the key; what a key must hold is known,
 /// and a read of anything else is one of the `wrong_reads`, which end the command with 1.
 ///
 /// The load of a shard is the number of operations on keys that it owned when they began, and
-/// max/mean is the load of the shard that has most for its weight, in relation to what would be
+/// max/mean is the load of the shard that has most for its weight, relative to what would be
 /// fair: 1 is perfect balance. `max_over_mean_first` is that of the first interval with operations,
 /// `max_over_mean_last` that of all operations of the last quarter of the run.
 ///
@@ -69,7 +69,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(super) no_verify: bool,
 
-    /// How long the spans of time of the report are [default: 1, or a twentieth of a shorter run]
+    /// Length of the report's intervals, in seconds [default: 1, or a twentieth of a shorter run]
     #[arg(long, value_name = "SECONDS", value_parser = checked::seconds)]
     pub(super) interval: Option<f64>,
 
@@ -90,7 +90,7 @@ pub(super) struct PaceArgs {
     pub(super) threads: Option<u16>,
 
     /// Operations a second, of all threads together. An operation's latency is then measured from
-    /// when it was to start, so that what waits for a slow one counts [default: full speed]
+    /// when it should have started, so that what waits for a slow one counts [default: full speed]
     #[arg(long, value_name = "OPS", value_parser = checked::rate)]
     pub(super) rate: Option<f64>,
 
@@ -107,26 +107,26 @@ pub(super) struct PaceArgs {
 /// The store, and how it is set up.
 #[derive(Debug, clap::Args)]
 pub(super) struct StageArgs {
-    /// The store's directory; it is made if it is missing, and written to. ANNULUS_STORE is not
-    /// heeded [default: a temporary store]
+    /// The store's directory; it is created if missing, and written to. ANNULUS_STORE is
+    /// ignored [default: a temporary store]
     #[arg(short, long, value_name = "DIR", help_heading = "Store")]
     pub(super) store: Option<PathBuf>,
 
-    /// The keyspace; it is made if it is missing, and written to
+    /// The keyspace; it is created if missing, and written to
     #[arg(long, value_name = "NAME", default_value = "replay", help_heading = "Store")]
     pub(super) keyspace: String,
 
-    /// Shards of a store that is made
+    /// Shards of a store that is created
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Store",
           value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(super) shards: u32,
 
-    /// How a keyspace that is made is partitioned
+    /// How a keyspace that is created is partitioned
     #[arg(long, value_enum, default_value = "range", help_heading = "Store")]
     pub(super) partitioning: Partitioning,
 
-    /// Partitions of a keyspace that is made: ranges with equal numbers of the keys, or arcs, of
-    /// which each shard has one at least
+    /// Partitions of a keyspace that is created: ranges with equal numbers of the keys, or arcs, of
+    /// which each shard has at least one
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Store",
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(super) partitions: u32,
@@ -135,7 +135,7 @@ pub(super) struct StageArgs {
     #[arg(long, help_heading = "Store")]
     pub(super) preload: bool,
 
-    /// Bytes of the values of which the trace does not tell the size
+    /// Bytes of the values for which the trace has no size
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Store",
           value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(super) value_bytes: u32,
@@ -145,7 +145,7 @@ pub(super) struct StageArgs {
           value_parser = clap::value_parser!(u32).range(..=1 << 30))]
     pub(super) value_bytes_max: Option<u32>,
 
-    /// What the reads of --from are drawn from
+    /// The seed of the reads of --from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
 
@@ -164,11 +164,11 @@ pub(super) struct StageArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Rebalancing")]
 pub(super) struct BalanceArgs {
-    /// Whether partitions are split, moved and merged by themselves
+    /// Whether partitions are split, moved and merged automatically
     #[arg(long, value_enum, default_value_t)]
     pub(super) policy: PolicyArg,
 
-    /// How often it is planned, in milliseconds [default: 5000]
+    /// How often a plan is made, in milliseconds [default: 5000]
     #[arg(long, value_name = "MS")]
     pub(super) plan_every: Option<u64>,
 
@@ -185,7 +185,7 @@ pub(super) struct BalanceArgs {
 pub(super) enum PolicyArg {
     /// Nothing is planned
     Manual,
-    /// Plans are made and written down, see `annulus explain`, and nothing changes
+    /// Plans are made and recorded, see `annulus explain`, and nothing changes
     #[default]
     Suggest,
     /// Plans are made and carried out
@@ -203,7 +203,7 @@ impl From<PolicyArg> for Policy {
 }
 
 impl Args {
-    /// How it is to be played.
+    /// Returns how to play it.
     pub(super) fn plan(&self) -> Plan {
         let processors = || std::thread::available_parallelism().map_or(2, usize::from);
         Plan {
@@ -221,18 +221,18 @@ impl Args {
 }
 
 impl StageArgs {
-    /// What the store is to be opened with.
+    /// Returns the options to open the store with.
     pub(super) fn options(&self) -> Outcome<Options> {
         let mut options = self.memory.options();
         options.hot_cache_bytes = self.hot_cache.unwrap_or(0);
-        // The process stays for a while.
+        // The process runs for a while.
         options.reshape.trim = true;
         let balance = &self.balance;
         let rebalance = &mut options.rebalance;
         rebalance.policy = balance.policy.into();
         rebalance.interval_ms = balance.plan_every.unwrap_or(rebalance.interval_ms);
         rebalance.cool_down_ms = balance.cool_down.unwrap_or(rebalance.cool_down_ms);
-        // Short runs are drawn finely; of long ones, slots are joined.
+        // Short runs are drawn finely; for long ones, slots are joined.
         let mut heat = HeatOptions { trail_slot_ms: 250, ..HeatOptions::default() };
         if let Some(medium) = balance.half_life {
             heat.half_life_medium_ms = medium;

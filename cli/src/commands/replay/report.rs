@@ -8,10 +8,10 @@ use annulus::topology::ReshapeKind;
 use annulus_bench::replay::{Interval, Summary};
 use annulus_workload::human;
 
-/// The most intervals of the table; more are left out evenly.
+/// The maximum number of intervals in the table; if there are more, they are thinned evenly.
 const ROWS_MAX: usize = 24;
 
-/// The last decisions that are printed.
+/// How many of the last decisions are printed.
 const DECISIONS: usize = 6;
 
 pub(super) fn report(summary: &Summary, output: &mut Output) -> Outcome<()> {
@@ -70,12 +70,12 @@ pub(super) fn report(summary: &Summary, output: &mut Output) -> Outcome<()> {
     output.line(format_args!("wrong reads: {}", human::count(counts.wrong)))
 }
 
-/// Microseconds, or milliseconds from one on.
+/// Formats microseconds, or milliseconds from one on.
 fn micros(micros: f64) -> String {
     if micros < 1e3 { format!("{micros:.1} µs") } else { human::milliseconds(micros / 1e3) }
 }
 
-/// Where the load fell, over time.
+/// Returns a table of where the load fell, over time.
 fn table(summary: &Summary) -> Table {
     let head = ["second", "load of the shards", "ops/s", "max/mean", "partitions", "reshapes"];
     let mut table = Table::new(2, head);
@@ -96,7 +96,7 @@ fn table(summary: &Summary) -> Table {
     table
 }
 
-/// One interval instead of several that follow each other.
+/// Joins consecutive intervals into one.
 fn join(intervals: &[Interval]) -> Option<Interval> {
     let (first, others) = intervals.split_first()?;
     Some(others.iter().fold(first.clone(), |mut all, other| {
@@ -106,7 +106,7 @@ fn join(intervals: &[Interval]) -> Option<Interval> {
     }))
 }
 
-/// A bar a shard, and the shares as numbers.
+/// Returns a bar per shard, and the shares as numbers.
 fn bars(per_shard: &[u64]) -> String {
     const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let total: u64 = per_shard.iter().sum();

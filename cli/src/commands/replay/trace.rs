@@ -1,5 +1,5 @@
-//! Reading a trace, or names with weights. The whole file is read and looked through before
-//! anything is opened: one that is malformed leaves no half of a run.
+//! Reading a trace, or names with weights. The whole file is read and checked before anything is
+//! opened: a malformed one leaves no half run.
 
 use crate::exit::{Failure, Outcome};
 use crate::rows::{Column, Format, KeyColumn, Reader, Row, RowsArgs};
@@ -8,7 +8,7 @@ use annulus::Options;
 use annulus_bench::replay::{Act, Course, Keys, Op, Script};
 use std::path::Path;
 
-/// The most rows of one scan.
+/// The maximum number of rows of one scan.
 const SCAN_ROWS_MAX: u32 = 1_000_000;
 
 /// Reads a trace: CSV with the header `op,key` or `op,key,value_bytes`.
@@ -78,7 +78,7 @@ fn finish(reader: &Reader, mut keys: Keys, course: Course) -> Outcome<Script> {
     Ok(script)
 }
 
-/// The next row and its line.
+/// Returns the next row and its line.
 fn next(reader: &mut Reader) -> Outcome<Option<(u64, Row)>> {
     match reader.next()? {
         None => Ok(None),
@@ -89,10 +89,10 @@ fn next(reader: &mut Reader) -> Outcome<Option<(u64, Row)>> {
 
 fn malformed(reader: &Reader, line: u64, problem: &str) -> Failure {
     let failure = Failure::usage(format!("{}:{line}: {problem}", reader.path().display()));
-    failure.note("nothing was replayed; mend the line, or take it out")
+    failure.note("nothing was replayed; correct the line, or remove it")
 }
 
-/// The operation of a row, whose value is what stands next to the key: `op` or `op,value_bytes`.
+/// Parses the operation of a row, whose value is what is next to the key: `op` or `op,value_bytes`.
 fn op(row: Row, keys: &mut Keys, bytes_max: usize) -> Result<Op, String> {
     let text = String::from_utf8_lossy(&row.value).into_owned();
     let (op, amount) = text.split_once(',').unwrap_or((&text, ""));

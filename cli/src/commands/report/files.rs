@@ -17,7 +17,7 @@ fn parsed<T: DeserializeOwned>(text: &str, file: &Path, what: &str) -> Outcome<T
         .map_err(|error| Failure::usage(format!("{} is not {what}: {error}", file.display())))
 }
 
-/// What `annulus-peers --json` printed.
+/// Reads what `annulus-peers --json` printed.
 pub(super) fn peers(file: &Path) -> Outcome<Vec<Run>> {
     peers_of(&text(file)?, file)
 }
@@ -46,7 +46,7 @@ pub(super) fn run_peers(program: &Path, settings: &Settings) -> Outcome<Vec<Run>
     peers_of(&String::from_utf8_lossy(&output.stdout), program)
 }
 
-/// Paragraphs of plain text.
+/// Reads paragraphs of plain text.
 pub(super) fn notes(file: &Path) -> Outcome<Vec<String>> {
     let text = text(file)?;
     let paragraphs =
@@ -54,7 +54,7 @@ pub(super) fn notes(file: &Path) -> Outcome<Vec<String>> {
     Ok(paragraphs.filter(|one| !one.is_empty()).collect())
 }
 
-/// Figures that were saved.
+/// Reads figures that were saved.
 pub(super) fn read(file: &Path) -> Outcome<Raw> {
     #[derive(serde::Deserialize)]
     struct Head {
@@ -83,7 +83,7 @@ pub(super) fn write(file: &Path, text: &str) -> Outcome<()> {
     fs::write(file, text).map_err(Failure::io("write", file))
 }
 
-/// That the directory of a file is there, before much time is spent on what is to be in it.
+/// Checks that the directory of a file exists, before much time is spent on the file's content.
 pub(super) fn check_writable(file: &Path) -> Outcome<()> {
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

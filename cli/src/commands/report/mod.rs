@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "from")]
     save: Option<PathBuf>,
 
-    /// Make the page from figures that were saved, and run nothing
+    /// Make the page from saved figures, and run nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "seed", "directory", "peers_binary"])]
     from: Option<PathBuf>,
 
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     peers: Option<PathBuf>,
 
-    /// The program `annulus-peers`, to be run for its results
+    /// The program `annulus-peers`, which is run for its results
     #[arg(long, value_name = "PATH", conflicts_with = "peers")]
     peers_binary: Option<PathBuf>,
 
@@ -51,11 +51,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     notes: Option<PathBuf>,
 
-    /// Little data and few rounds: does it run? The figures say nothing
+    /// Little data and few rounds, to see whether it runs. The figures mean nothing
     #[arg(long)]
     quick: bool,
 
-    /// What everything random is drawn from
+    /// The seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 

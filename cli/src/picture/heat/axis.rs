@@ -4,20 +4,20 @@ use annulus::placement::{PartitionRange, Token};
 use annulus::topology::SplitPoint;
 use std::collections::BTreeSet;
 
-/// The most rows of a map.
+/// The maximum number of rows of a map.
 const ROWS_MAX: usize = 64;
 
-/// Where keys or tokens stand, from 0 at the bottom to 1 at the top.
+/// Where keys or tokens are, from 0 at the bottom to 1 at the top.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Axis {
     /// Tokens, evenly.
     Tokens,
-    /// The keys that were sampled, in order: a key stands where its rank among them is.
+    /// The keys that were sampled, in order: a key is at its rank among them.
     Keys(Vec<Box<[u8]>>),
 }
 
 impl Axis {
-    /// The axis for these places, which are all keys or all tokens.
+    /// Returns the axis for these places, which are all keys or all tokens.
     pub(super) fn of<'p>(hash: bool, places: impl Iterator<Item = &'p SplitPoint>) -> Self {
         if hash {
             return Self::Tokens;
@@ -37,7 +37,7 @@ impl Axis {
         }
     }
 
-    /// Where a place stands.
+    /// Returns the position of a place.
     pub(super) fn height(&self, place: &SplitPoint) -> f64 {
         match (self, place) {
             (Self::Tokens, SplitPoint::Token(token)) => turn(u128::from(token.0)),
@@ -49,9 +49,9 @@ impl Axis {
         }
     }
 
-    /// The row that a place is in, from the bottom.
+    /// Returns the row that a place is in, from the bottom.
     pub(super) fn row(&self, place: &SplitPoint) -> usize {
-        // Half a rank up: a key stands in the row that begins at or before it.
+        // Half a rank up: a key is in the row that begins at or before it.
         let half = match self {
             Self::Tokens => 0.0,
             Self::Keys(keys) => 0.5 / keys.len().max(1) as f64,
@@ -60,7 +60,7 @@ impl Axis {
         (row as usize).min(self.rows() - 1)
     }
 
-    /// Where a span begins and ends.
+    /// Returns where a span begins and ends.
     pub(super) fn span(&self, span: &PartitionRange) -> (f64, f64) {
         match span {
             PartitionRange::Tokens(span) => {
@@ -75,7 +75,7 @@ impl Axis {
         }
     }
 
-    /// The place at which a row begins.
+    /// Returns the place at which a row begins.
     pub(super) fn begin(&self, row: usize) -> Option<SplitPoint> {
         match self {
             Self::Tokens => {

@@ -1,4 +1,4 @@
-//! Heat maps: where the load fell, and when, and what was reshaped meanwhile.
+//! Heat maps: where the load fell, and when, and what was reshaped in the meantime.
 
 mod axis;
 mod model;

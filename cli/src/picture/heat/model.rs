@@ -1,4 +1,4 @@
-//! What a heat map shows, gathered from what a store has written down of its load.
+//! The content of a heat map, collected from what a store has recorded of its load.
 
 use super::axis::Axis;
 use crate::redact::Keys;
@@ -10,7 +10,7 @@ use annulus_workload::human;
 /// The heat maps of a store's keyspaces.
 #[derive(Debug, PartialEq)]
 pub(crate) struct HeatPicture {
-    /// When the load was written down, in UTC.
+    /// When the load was recorded, in UTC.
     pub(crate) written: String,
     pub(crate) maps: Vec<HeatMap>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct HeatMap {
     pub(crate) partitions: Vec<(f64, f64, ShardId)>,
 }
 
-/// A reshape. Times and places are parts of the map's width and height.
+/// A reshape. Times and places are fractions of the map's width and height.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Mark {
     pub(crate) at: f64,
@@ -57,7 +57,7 @@ pub(crate) struct Boundary {
 }
 
 impl HeatPicture {
-    /// The maps of all keyspaces with a history, or of one.
+    /// Returns the maps of all keyspaces with a history, or of one.
     pub(crate) fn of(heat: &SavedHeat, keyspace: Option<&str>, keys: &Keys) -> Self {
         let state = heat.state.as_ref();
         let reports = state.into_iter().flat_map(|state| &state.report.keyspaces);
@@ -75,7 +75,7 @@ impl HeatPicture {
     }
 }
 
-/// Times as parts of a map's width.
+/// Times as fractions of a map's width.
 struct Times {
     first_ms: u64,
     length_ms: f64,
@@ -129,7 +129,7 @@ impl HeatMap {
         })
     }
 
-    /// The most operations a second in one cell.
+    /// Returns the maximum number of operations a second in one cell.
     pub(crate) fn most(&self) -> f64 {
         self.columns.iter().flatten().copied().fold(0.0, f64::max)
     }
@@ -151,8 +151,8 @@ impl Mark {
     }
 }
 
-/// The boundaries between partitions: those that splits made, until a merge undid them, and those
-/// that were always there.
+/// Returns the boundaries between partitions: those that splits made, until a merge removed them,
+/// and those that were always there.
 fn boundaries(
     report: &KeyspaceReport,
     marks: &[&ReshapeEvent],
@@ -166,7 +166,7 @@ fn boundaries(
         for (place, _) in &mark.targets {
             let begin = start(place);
             let (from, to) = axis.span(place);
-            // What lies inside a target is no boundary any more.
+            // What lies inside a target is no longer a boundary.
             open.retain(|(cut, since)| {
                 let height = axis.height(cut);
                 let inside = *cut != begin && (from..to).contains(&height) && height > from;

@@ -1,5 +1,5 @@
-//! Heat maps as one HTML page that needs nothing else: no other file, no network, and for all but
-//! the tooltips no script. What colours say, tables say in numbers.
+//! Heat maps as one HTML page that needs nothing else: no other file, no network, and for
+//! everything except the tooltips no script. What colours say, tables say in numbers.
 
 use super::model::{HeatMap, HeatPicture};
 use super::parts::{cells, legend, load, marks, owners};
@@ -8,13 +8,13 @@ use super::words::{percent, time};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::json;
 
-/// How many labels the key space has.
+/// The number of labels of the key space.
 const LABELS: usize = 13;
 
-/// How many labels the time has.
+/// The number of labels of the time.
 const TIMES: u64 = 7;
 
-/// Nothing is loaded, and no script runs but the page's own.
+/// Nothing is loaded, and no script runs except the page's own.
 const POLICY: &str = "default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'";
 
 /// Draws a page.
@@ -33,7 +33,7 @@ pub(crate) fn page(picture: &HeatPicture) -> String {
             body {
                 h1 { "Where the load fell" }
                 p {
-                    "Written down " (picture.written) ". Time runs to the right, from the beginning "
+                    "Recorded " (picture.written) ". Time runs to the right, from the beginning "
                     "of the record; tokens or keys upward, keys by their rank among those that were "
                     "sampled. Loads are estimated from samples, in operations a second."
                 }
@@ -58,7 +58,7 @@ fn section(map: &HeatMap) -> Markup {
     }
 }
 
-/// The fields of the grid that the map is, row by row: labels, drawing, shards.
+/// Returns the fields of the grid that makes up the map, row by row: labels, drawing, shards.
 fn drawn(map: &HeatMap) -> Markup {
     let up = if map.partitioning == "hash" { "tokens" } else { "keys, by rank" };
     let step = map.rows.div_ceil(LABELS).max(1);
@@ -93,7 +93,7 @@ fn drawn(map: &HeatMap) -> Markup {
     }
 }
 
-/// What the tooltips tell, as JSON that cannot end the script it stands in.
+/// Returns the content of the tooltips, as JSON that cannot end the script it is in.
 fn data(map: &HeatMap) -> String {
     let round = |load: &f64| (load * 10.0).round() / 10.0;
     let cells: Vec<Vec<f64>> =
@@ -144,7 +144,7 @@ mod tests {
         HeatPicture { written: "2026-11-22T05:00:00Z".into(), maps: vec![map] }
     }
 
-    /// Goal: a key is text, wherever it is shown. Method: one that would be markup.
+    /// Goal: a key is text, wherever it is shown. Method: a key that would be markup.
     #[test]
     fn keys_are_no_markup() {
         let page = page(&picture("</script><img src=x onerror=alert(1)>\"'&"));

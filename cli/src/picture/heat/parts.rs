@@ -1,4 +1,4 @@
-//! What a heat map's page draws.
+//! The parts of a heat map's page.
 
 use super::model::{HeatMap, Mark};
 use super::words::{percent, rate, sign, time, told};
@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 const RAMP: [&str; 8] =
     ["#fdf1cf", "#fbdc9a", "#f8bd66", "#f0953f", "#dd6a2c", "#b94328", "#862a2f", "#4a1633"];
 
-/// Boundaries beyond this are not drawn: they would hide the load.
+/// Boundaries beyond this number are not drawn: they would hide the load.
 const BOUNDARIES_MAX: usize = 400;
 
-/// Marks beyond this have no letter on the map; the table has all of them.
+/// Marks beyond this number have no letter on the map; the table has all of them.
 const LETTERS_MAX: usize = 80;
 
-/// How hot a cell is: 0 for nothing, else from 1 to 8. Levels grow with the square, so that what
-/// is warm can be seen next to what is hot.
+/// Returns how hot a cell is: 0 for nothing, otherwise from 1 to 8. Levels grow with the square, so
+/// that what is warm can be seen next to what is hot.
 fn level(load: f64, most: f64) -> usize {
     if load <= 0.0 || most <= 0.0 {
         return 0;
@@ -25,7 +25,7 @@ fn level(load: f64, most: f64) -> usize {
     ((load / most).sqrt() * RAMP.len() as f64).ceil().clamp(1.0, RAMP.len() as f64) as usize
 }
 
-/// What colours and letters mean.
+/// Explains colours and letters.
 pub(super) fn legend(map: &HeatMap) -> Markup {
     let most = map.most();
     let limit = |index: usize| most * ((index + 1) as f64 / RAMP.len() as f64).powi(2);
@@ -41,7 +41,7 @@ pub(super) fn legend(map: &HeatMap) -> Markup {
     }
 }
 
-/// The load of all keys over time, as a line.
+/// Draws the load of all keys over time, as a line.
 pub(super) fn load(map: &HeatMap) -> Markup {
     let sums: Vec<f64> = map.columns.iter().map(|column| column.iter().sum()).collect();
     let most = sums.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -58,7 +58,7 @@ pub(super) fn load(map: &HeatMap) -> Markup {
     }
 }
 
-/// The cells, a path for each colour, with boundaries and reshapes as lines.
+/// Draws the cells, a path for each colour, with boundaries and reshapes as lines.
 pub(super) fn cells(map: &HeatMap) -> Markup {
     let (width, height, most) = (map.columns.len(), map.rows, map.most());
     let (x, y) = (|part: f64| part * width as f64, |part: f64| (1.0 - part) * height as f64);
@@ -93,7 +93,7 @@ pub(super) fn cells(map: &HeatMap) -> Markup {
     }
 }
 
-/// A letter for each reshape, in the middle of what it touched.
+/// Draws a letter for each reshape, in the middle of what it touched.
 pub(super) fn marks(map: &HeatMap) -> Markup {
     let place = |mark: &Mark| {
         let bottom = percent(f64::midpoint(mark.from, mark.to));
@@ -107,7 +107,7 @@ pub(super) fn marks(map: &HeatMap) -> Markup {
     }
 }
 
-/// Which shard owns what now.
+/// Draws which shard owns what now.
 pub(super) fn owners(map: &HeatMap) -> Markup {
     html! {
         @for (from, to, owner) in &map.partitions {

@@ -1,4 +1,4 @@
-//! What a heat map shows, in numbers and words.
+//! The content of a heat map in numbers and words.
 
 use super::model::HeatMap;
 use super::words::{rate, time, told};
@@ -8,7 +8,7 @@ use maud::{Markup, html};
 const TIME_BANDS: usize = 12;
 const KEY_BANDS: usize = 8;
 
-/// The map in numbers, in broader bands.
+/// Returns the map in numbers, in broader bands.
 pub(super) fn numbers(map: &HeatMap) -> Markup {
     let rows = map.rows.div_ceil(KEY_BANDS).max(1);
     let columns = map.columns.len().div_ceil(TIME_BANDS).max(1);
@@ -40,7 +40,7 @@ pub(super) fn numbers(map: &HeatMap) -> Markup {
     }
 }
 
-/// All reshapes, in words.
+/// Returns all reshapes, in words.
 pub(super) fn reshapes(map: &HeatMap) -> Markup {
     if map.marks.is_empty() {
         return html! { p { "No reshapes." } };

@@ -4,12 +4,12 @@ use super::model::Mark;
 use annulus::topology::ReshapeKind;
 use annulus_workload::human;
 
-/// A part of a whole, for CSS.
+/// Returns a fraction of a whole, for CSS.
 pub(super) fn percent(part: f64) -> String {
     format!("{:.3}%", part * 100.0)
 }
 
-/// A time since the beginning of the record.
+/// Returns a time since the beginning of the record.
 pub(super) fn time(ms: u64) -> String {
     match ms {
         ms if ms >= 7_200_000 => format!("{:.1} h", ms as f64 / 3.6e6),
@@ -18,7 +18,7 @@ pub(super) fn time(ms: u64) -> String {
     }
 }
 
-/// Operations a second.
+/// Returns operations a second.
 pub(super) fn rate(per_second: f64) -> String {
     if per_second < 10.0 && per_second > 0.0 {
         format!("{per_second:.1}")
@@ -27,7 +27,7 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// A reshape as a letter.
+/// Returns a reshape as a letter.
 pub(super) fn sign(mark: &Mark) -> String {
     match mark.kind {
         ReshapeKind::Split => "S".to_owned(),
@@ -38,7 +38,7 @@ pub(super) fn sign(mark: &Mark) -> String {
     }
 }
 
-/// A reshape in words.
+/// Describes a reshape in words.
 pub(super) fn told(mark: &Mark) -> String {
     let owners: Vec<String> = mark.owners.iter().map(ToString::to_string).collect();
     let (first, cuts) = mark.places.split_first().map_or(("", &[][..]), |(a, b)| (a, b));
