@@ -1,34 +1,35 @@
-//! Writing many rows fast.
+//! A loader that writes many rows fast.
 
 use annulus::{Batch, Durability, Keyspace, ShardId, Store};
 use std::collections::BTreeMap;
 
-/// Rows that are committed together. Large enough that the cost of a commit vanishes among them.
+/// The maximum number of rows committed together. Large enough that the cost of a commit vanishes
+/// among them.
 const ROWS_MAX: usize = 4_000;
 
-/// Bytes that are committed together, unless a single row has more.
+/// The maximum number of bytes committed together, unless a single row has more.
 const BYTES_MAX: usize = 8 << 20;
 
-/// Collects rows into one batch a shard: each is a single write, whereas a batch over several
+/// Collects rows into one batch per shard: each is a single write, whereas a batch over several
 /// shards would also be written to the metadata.
 #[derive(Debug)]
 pub struct Loader<'s> {
     store: &'s Store,
     keyspace: &'s Keyspace,
     durability: Durability,
-    /// All rows of a key are in one of them, in their order.
+    /// All rows of a key are in one of them, in order.
     pending: BTreeMap<ShardId, Batch>,
     rows: usize,
     bytes: usize,
 }
 
 impl<'s> Loader<'s> {
-    /// A loader without rows.
+    /// Creates a loader without rows.
     pub const fn new(store: &'s Store, keyspace: &'s Keyspace, durability: Durability) -> Self {
         Self { store, keyspace, durability, pending: BTreeMap::new(), rows: 0, bytes: 0 }
     }
 
-    /// Adds a row. Commits if there are enough, and returns whether it did.
+    /// Adds a row. Commits if enough have accumulated, and returns whether it did.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl<'s> Loader<'s> {
         Ok(full)
     }
 
-    /// Commits what was added. Rows that are in the store already do no harm.
+    /// Commits what was added. Rows that are already in the store do no harm.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Comparing what a keyspace returns with what was put into it.
+//! Comparison of what a keyspace returns with what was put into it.
 
 use annulus::{Keyspace, ReadOptions, ScanOptions};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// How often the row in the same place was overwritten. Before a write the first number is raised
-/// and after its acknowledgement the second: a read that lies between must return a version between.
+/// How often the row in the same place was overwritten. The first number is raised before a write,
+/// the second after its acknowledgement: a read between them must return a version between them.
 #[derive(Debug, Default)]
 pub struct Version {
     begun: AtomicU32,
     acknowledged: AtomicU32,
 }
 
-// Sequentially consistent: the order of a write and its number, as others see it, is what is
-// checked.
+// Sequentially consistent: what is checked is the order of a write and its number, as other threads
+// see it.
 impl Version {
-    /// The next version, which is about to be written. One thread writes a row.
+    /// Returns the next version, which is about to be written. One thread writes a row.
     pub(super) fn begin(&self) -> u32 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -26,7 +26,7 @@ impl Version {
         self.acknowledged.store(version, Ordering::SeqCst);
     }
 
-    /// The last version that was acknowledged by now.
+    /// Returns the last version that has been acknowledged.
     pub(super) fn acknowledged(&self) -> u32 {
         self.acknowledged.load(Ordering::SeqCst)
     }
@@ -36,7 +36,7 @@ impl Version {
     }
 }
 
-/// The value of a row after it was overwritten so often.
+/// Returns the value of a row after this many overwrites.
 pub(super) fn value_of(original: &[u8], version: u32) -> Vec<u8> {
     match version {
         0 => original.to_vec(),
@@ -44,7 +44,7 @@ pub(super) fn value_of(original: &[u8], version: u32) -> Vec<u8> {
     }
 }
 
-/// The version that a value is of its row, if it is one.
+/// Returns which version of its row a value is, if it is one.
 fn version_of(value: &[u8], original: &[u8]) -> Option<u32> {
     match value.strip_prefix(original)? {
         [] => Some(0),
@@ -53,7 +53,7 @@ fn version_of(value: &[u8], original: &[u8]) -> Option<u32> {
     }
 }
 
-/// What a keyspace holds: rows in the order of their keys, and the version of each.
+/// The content of a keyspace: rows in the order of their keys, and the version of each.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The rows as they were loaded.
@@ -67,26 +67,26 @@ impl<'a> Expected<'a> {
         Some((self.rows.get(place)?, self.versions.get(place)?))
     }
 
-    /// The rows that are not as they were loaded.
+    /// Returns the rows that are not as they were loaded.
     pub fn overwritten(self) -> impl Iterator<Item = (&'a Row, &'a Version)> {
         self.rows.iter().zip(self.versions).filter(|(_, version)| version.begun() > 0)
     }
 
-    /// Whether a read of this row that began when `acknowledged` was may return this value.
+    /// Returns true if a read of this row that began when `acknowledged` was may return this value.
     pub(super) fn may_be(self, place: usize, value: &[u8], acknowledged: u32) -> bool {
         let Some((row, version)) = self.row(place) else { return false };
         let found = version_of(value, &row.1);
         found.is_some_and(|found| (acknowledged..=version.begun()).contains(&found))
     }
 
-    /// Whether a value is what this row has while no one writes.
+    /// Returns true if a value is what this row has while no one writes.
     fn is(self, place: usize, value: &[u8]) -> bool {
         let last = self.row(place).map_or(0, |(_, version)| version.acknowledged());
         self.may_be(place, value, last)
     }
 }
 
-/// What differed.
+/// The differences found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Differences {
     /// Reads that returned another value.
@@ -102,7 +102,8 @@ impl std::ops::AddAssign for Differences {
     }
 }
 
-/// Reads the rows in these places back; `read` is called with the number of rows since the last call.
+/// Reads back the rows in these places; `read` is called with the number of rows since the last
+/// call.
 ///
 /// # Errors
 ///
@@ -130,7 +131,7 @@ pub fn read_back(
 }
 
 /// Scans everything, forward or in reverse. Returns how many rows differ: other keys, other values,
-/// missing or too many.
+/// missing or surplus rows.
 ///
 /// # Errors
 ///
@@ -178,7 +179,7 @@ mod tests {
                 (read_back(&keyspace, expected, &places, |_| {}).unwrap(), scans)
             };
             assert_eq!(check(), (Differences::default(), [0, 0]));
-            // A write that is acknowledged and not there.
+            // A write that was acknowledged and is missing.
             let (row, version) = expected.row(70).unwrap();
             version.acknowledge(version.begin());
             assert_eq!(check(), (Differences { wrong: 1, lost: 0 }, [1, 1]));

@@ -7,15 +7,16 @@ const SHOPS: [&str; 6] = ["books", "garden", "music", "outdoor", "toys", "wine"]
 const EVENTS: [&str; 5] = ["login", "logout", "order", "refund", "visit"];
 const CITIES: [&str; 6] = ["Bergen", "Kyōto", "Lagos", "Lima", "Oslo", "Zürich"];
 
-/// `number` rows with different keys, the same ones for the same seed: users, pages of shops, and
-/// events by time. Many keys share long prefixes, and some parts of the key space are crowded.
+/// Returns `number` rows with different keys, the same ones for the same seed: users, pages of
+/// shops, and events by time. Many keys share long prefixes, and some parts of the key space are
+/// crowded.
 #[must_use]
 pub fn generate(number: u64, seed: u64) -> Vec<Row> {
     let mut random = Rng::with_seed(seed);
     (0..number).map(|n| row(n, &mut random)).collect()
 }
 
-/// The row `n`; its number in the key makes it differ from all others.
+/// Returns the row `n`; its number in the key makes it differ from all others.
 fn row(n: u64, random: &mut Rng) -> Row {
     let pick = |random: &mut Rng, names: &[&'static str]| random.choice(names).copied();
     match random.u8(..10) {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// Threads that read and write.
 const THREADS: usize = 4;
 
-/// Between two calls, as the clients of a store have other things to do: with processors that do
-/// nothing but call it, the figures would be of waiting for a processor.
+/// The pause between two calls, as the clients of a store have other things to do: with processors
+/// that do nothing but call it, the figures would show the wait for a processor.
 const THINK: Duration = Duration::from_micros(100);
 
 /// Rows of a scan, and of a batch.
@@ -25,7 +25,7 @@ pub struct Load<'a> {
     pub store: &'a Store,
     /// Two keyspaces of the store, and what each holds.
     pub keyspaces: [(&'a Keyspace, Expected<'a>); 2],
-    /// What operations are drawn from.
+    /// The seed of the operations.
     pub seed: u64,
 }
 
@@ -38,9 +38,9 @@ pub struct Counts {
     pub writes: u64,
     /// Scans of some rows.
     pub scans: u64,
-    /// What reads found that must not be.
+    /// Reads that found what they must not.
     pub differences: Differences,
-    /// Rows of scans that were not what they must be.
+    /// Rows of scans that were not what they should have been.
     pub wrong_scans: u64,
     /// The longest read or scan, in milliseconds.
     pub slowest_read_ms: f64,
@@ -60,7 +60,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// Ends the threads, also when what they are to outlast panics.
+/// Ends the threads, even if the work that they accompany panics.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -70,11 +70,11 @@ impl Drop for Stop<'_> {
 }
 
 impl Load<'_> {
-    /// Does something while the threads work. Returns what came of both.
+    /// Does something while the threads work. Returns the results of both.
     ///
     /// # Errors
     ///
-    /// Those of the store that a thread met, or that of what was done.
+    /// Those of the store that a thread met, or those of `work`.
     pub fn during<T, E: From<annulus::Error>>(
         &self,
         act: impl FnOnce() -> Result<T, E>,
@@ -99,7 +99,7 @@ impl Load<'_> {
     }
 }
 
-/// A thread that reads any row and writes its own: every row is written by one thread.
+/// A thread that reads any row and writes only its own: every row is written by one thread.
 struct Worker<'a> {
     load: &'a Load<'a>,
     thread: usize,
@@ -137,7 +137,7 @@ impl<'a> Worker<'a> {
         if self.random.bool() { hash } else { range }
     }
 
-    /// A row that only this thread writes.
+    /// Returns a row that only this thread writes.
     fn own(&mut self, expected: Expected<'a>) -> Option<(&'a Row, &'a Version)> {
         let number = (expected.rows.len() + THREADS - 1 - self.thread) / THREADS;
         let own = (number > 0).then(|| self.random.usize(..number))?;
@@ -158,7 +158,7 @@ impl<'a> Worker<'a> {
         Ok(false)
     }
 
-    /// Some neighbouring rows: all of them, in order, none older than it may be.
+    /// Scans some neighbouring rows: all must be there, in order, none older than it may be.
     fn scan(&mut self) -> annulus::Result<bool> {
         let (keyspace, expected) = self.keyspace();
         let first = self.random.usize(..expected.rows.len());
@@ -189,7 +189,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// No one else writes the row, so what this thread wrote last must be there.
+    /// Swaps a row. No other thread writes it, so what this thread wrote last must be there.
     fn swap(&mut self) -> annulus::Result<bool> {
         let (keyspace, expected) = self.keyspace();
         let Some((row, version)) = self.own(expected) else { return Ok(true) };
@@ -206,7 +206,7 @@ impl<'a> Worker<'a> {
         Ok(true)
     }
 
-    /// Some rows of both keyspaces.
+    /// Writes some rows of both keyspaces.
     fn batch(&mut self) -> annulus::Result<bool> {
         let mut batch = Batch::new();
         let mut begun = Vec::with_capacity(BATCH_ROWS);

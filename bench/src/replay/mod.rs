@@ -1,7 +1,8 @@
-//! `annulus replay`: drives a store with a trace, checks every read, and shows where the load falls.
+//! `annulus replay`: drives a store with a trace, checks every read, and shows where the load
+//! falls.
 //!
-//! The operations on a key are done by one thread, in their order, so that what a key must hold is
-//! known without coordination.
+//! The operations on a key are done by one thread, in order, so that what a key must hold is known
+//! without coordination.
 
 mod play;
 mod reshapes;

@@ -11,31 +11,32 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The decisions that a summary has.
+/// The maximum number of decisions in a summary.
 const DECISIONS: usize = 64;
 
 /// How often the caller is notified of the progress.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
-/// How fast, for how long, and what is looked at.
+/// How fast, for how long, and what is checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Threads that do the operations.
     pub threads: usize,
-    /// Operations a second, of all threads together; none for full speed.
+    /// Operations a second, of all threads together; `None` for full speed.
     pub rate: Option<f64>,
     /// When it ends.
     pub end: End,
-    /// How long the intervals of the summary are; none for 1 second, or a twentieth of a shorter run.
+    /// How long the intervals of the summary are; `None` for 1 second, or a twentieth of a shorter
+    /// run.
     pub interval: Option<Duration>,
     /// Whether what is read is checked.
     pub verify: bool,
-    /// What draws are made from.
+    /// The seed of the draws.
     pub seed: u64,
 }
 
-/// Does what the script says. `tell` is called some times a second with the operations so far and
-/// the time since the beginning; a break ends the replay early.
+/// Plays the script. `tell` is called several times a second with the operations so far and the
+/// time since the beginning; a break ends the replay early.
 ///
 /// # Errors
 ///
@@ -103,7 +104,7 @@ fn work(
         let parts = script.parts(plan.threads, plan.seed).into_iter();
         let workers: Vec<_> = parts
             .map(|part| {
-                // Each thread has its part of the rate.
+                // Each thread has its share of the rate.
                 let share = part.pass() as f64 / script.pass() as f64;
                 let rate = plan.rate.map(|rate| rate * share).filter(|rate| *rate > 0.0);
                 let pace = rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
@@ -143,7 +144,7 @@ fn sum(worked: Vec<Worked>, shards: usize) -> (Counts, Timeline, Histogram<u64>,
         timeline.add(thread.timeline);
         ended = ended.max(thread.ended);
         nanos = Some(match nanos {
-            // Their bounds are alike, so that nothing is lost.
+            // Their bounds are the same, so nothing is lost.
             Some(all) => all + thread.nanos,
             None => thread.nanos,
         });

@@ -20,7 +20,7 @@ pub struct Reshape {
 pub(super) struct Reshapes(Arc<Mutex<Vec<Reshape>>>);
 
 impl Reshapes {
-    /// The listener that the store notifies of its events.
+    /// Returns the listener that the store notifies of its events.
     pub(super) fn listener(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let Self(seen) = self.clone();
         move |event| {
@@ -35,7 +35,7 @@ impl Reshapes {
         }
     }
 
-    /// Those so far, in the order in which they ended.
+    /// Returns the reshapes so far, in the order in which they ended.
     pub(super) fn list(&self) -> Vec<Reshape> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

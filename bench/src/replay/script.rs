@@ -1,4 +1,4 @@
-//! What is to be done: the operations of a trace, or reads drawn in proportion to weights.
+//! Scripts: the operations of a trace, or reads drawn in proportion to weights.
 
 use fastrand::Rng;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub struct Keys {
 pub enum Course {
     /// These, in order.
     Trace(Vec<Op>),
-    /// Reads. For each key the weight of all keys up to it, itself included.
+    /// Reads. For each key the weight of all keys up to and including it.
     Draws(Vec<f64>),
 }
 
@@ -60,7 +60,7 @@ pub enum Act {
 }
 
 impl Keys {
-    /// The place of a key, which is added if it is new.
+    /// Returns the place of a key, which is added if it is new.
     pub fn place(&mut self, key: Vec<u8>, bytes: Option<u32>) -> u32 {
         if let Some(place) = self.places.get(&*key).copied() {
             if let Some(known) = self.bytes.get_mut(place as usize) {
@@ -76,30 +76,30 @@ impl Keys {
         place
     }
 
-    /// Forgets how to find a key's place: nothing more is added.
+    /// Drops the index by which a key's place is found: nothing more is added.
     pub fn seal(&mut self) {
         self.places = HashMap::new();
     }
 
-    /// How many there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.keys.len() as u64
     }
 
-    /// How large the value of each is, where that is known.
+    /// Returns the size of each value, where known.
     #[must_use]
     pub fn bytes(&self) -> &[Option<u32>] {
         &self.bytes
     }
 
-    /// The key in this place; an empty one if there is none.
+    /// Returns the key in this place; an empty one if there is none.
     #[must_use]
     pub fn get(&self, place: u32) -> &[u8] {
         self.keys.get(place as usize).map_or(&[], |key| key)
     }
 
-    /// The one of some threads that owns a key: it alone writes and reads it, in order.
+    /// Returns which of the threads owns a key: only that one writes and reads it, in order.
     fn thread_of(&self, place: u32, threads: usize) -> usize {
         let mut hasher = DefaultHasher::new();
         self.get(place).hash(&mut hasher);
@@ -114,7 +114,7 @@ pub(super) enum Part<'s> {
 }
 
 impl Script {
-    /// Makes all values at most this large.
+    /// Limits all values to this size.
     pub fn cap(&mut self, most: u32) {
         let capped = |bytes: &mut Option<u32>| *bytes = bytes.map(|bytes| bytes.min(most));
         self.keys.bytes.iter_mut().for_each(capped);
@@ -127,7 +127,7 @@ impl Script {
         }
     }
 
-    /// How many operations one pass has.
+    /// Returns how many operations one pass has.
     #[must_use]
     pub fn pass(&self) -> u64 {
         match &self.course {
@@ -136,8 +136,8 @@ impl Script {
         }
     }
 
-    /// Divides the operations among threads. Those on one key are all in one part, in their order;
-    /// reads of what no one writes may be in any.
+    /// Divides the operations among threads. Those on one key are all in one part, in order; reads
+    /// of keys that no thread writes may be in any part.
     pub(super) fn parts(&self, threads: usize, seed: u64) -> Vec<Part<'_>> {
         match &self.course {
             Course::Trace(ops) => {
@@ -164,7 +164,7 @@ impl Script {
 }
 
 impl Part<'_> {
-    /// How many operations one pass has.
+    /// Returns how many operations one pass has.
     pub(super) fn pass(&self) -> u64 {
         match self {
             Self::Trace(ops) => ops.len() as u64,
@@ -172,7 +172,7 @@ impl Part<'_> {
         }
     }
 
-    /// The operation with this number of a pass.
+    /// Returns the operation with this number of a pass.
     pub(super) fn op(&mut self, number: u64) -> Option<Op> {
         match self {
             Self::Trace(ops) => ops.get(usize::try_from(number).ok()?).copied(),

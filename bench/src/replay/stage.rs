@@ -11,29 +11,29 @@ use annulus_workload::engines::Partitioning;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Where the store is, and how what is missing of it is made.
+/// Where the store is, and how what is missing is created.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The directory of the store.
     pub directory: PathBuf,
     /// The options that it is opened with.
     pub options: Options,
-    /// The shards of a store that is made.
+    /// The shards of a store that is created.
     pub shards: u32,
     /// The name of the keyspace.
     pub keyspace: String,
-    /// How a keyspace that is made is partitioned.
+    /// How a keyspace that is created is partitioned.
     pub partitioning: Partitioning,
-    /// The partitions of a keyspace that is made: ranges with equal numbers of the keys, or arcs, of
-    /// which each shard has one at least.
+    /// The partitions of a keyspace that is created: ranges with equal numbers of the keys, or
+    /// arcs, of which each shard has at least one.
     pub partitions: u32,
     /// Whether every key is written before the replay.
     pub preload: bool,
-    /// The length of the values for which the script says none.
+    /// The length of the values for which the script has none.
     pub value_bytes: u32,
 }
 
-/// The open store, and what is known of the keyspace.
+/// The open store, and what is known about the keyspace.
 #[derive(Debug)]
 pub struct Stage {
     pub(super) store: Store,
@@ -55,7 +55,7 @@ pub struct Preloaded {
 }
 
 impl Stage {
-    /// Opens the store, makes what is missing, and writes every key if that is wanted; `loaded` is
+    /// Opens the store, creates what is missing, and writes every key if requested; `loaded` is
     /// called with the number of keys after each.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Stage {
                 .create(CreateMode::IfMissing)
                 .open()
         };
-        // Loading is not part of the load that is to be balanced, so it is not counted.
+        // Loading is not part of the load to be balanced, so it is not counted.
         let heat = if setup.preload { None } else { options.heat };
         let mut store = open(Options { heat, ..options.clone() })?;
         let (mut keyspace, alone) = keyspace(&store, setup, &script.keys)?;
@@ -106,7 +106,7 @@ impl Stage {
         self.store.close()
     }
 
-    /// What the keys hold now.
+    /// Returns what the keys hold now.
     pub(super) fn held(&self, keys: &Keys) -> Vec<Held> {
         let held = |bytes: &Option<u32>| match (self.preloaded, self.alone) {
             (Some(_), _) => Held::Value { sequence: 1, bytes: bytes.unwrap_or(self.value_bytes) },
@@ -117,7 +117,7 @@ impl Stage {
     }
 }
 
-/// The keyspace, and whether it was made just now.
+/// Returns the keyspace, and whether it was created just now.
 fn keyspace(store: &Store, setup: &Setup, keys: &Keys) -> Result<(Keyspace, bool)> {
     match store.keyspace(&setup.keyspace) {
         Ok(keyspace) => return Ok((keyspace, false)),

@@ -1,4 +1,4 @@
-//! What came of a replay.
+//! The result of a replay.
 
 use super::reshapes::Reshape;
 use super::stage::Preloaded;
@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Summary {
     /// What was done and found.
@@ -42,32 +42,32 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How many operations there were.
+    /// Returns how many operations there were.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.nanos.len()
     }
 
-    /// Operations a second, of all threads together.
+    /// Returns operations a second, of all threads together.
     #[must_use]
     pub fn ops_per_s(&self) -> f64 {
         self.operations() as f64 / self.seconds.max(1e-9)
     }
 
-    /// The latency in microseconds that a part of the operations did not exceed.
+    /// Returns the latency in microseconds that this fraction of the operations did not exceed.
     #[must_use]
     pub fn micros(&self, quantile: f64) -> f64 {
         self.nanos.value_at_quantile(quantile) as f64 / 1e3
     }
 
-    /// Max/mean of an interval: 1 is perfect balance.
+    /// Returns max/mean of an interval: 1 is perfect balance.
     #[must_use]
     pub fn max_over_mean(&self, interval: &Interval) -> f64 {
         let weights: Vec<u32> = self.shards.iter().map(|(_, weight)| *weight).collect();
         max_over_mean(&interval.per_shard, &weights)
     }
 
-    /// Max/mean of the first interval with operations.
+    /// Returns max/mean of the first interval with operations.
     #[must_use]
     pub fn max_over_mean_first(&self) -> f64 {
         let mut intervals = self.intervals.iter();
@@ -75,21 +75,21 @@ impl Summary {
         first.map_or(1.0, |first| self.max_over_mean(first))
     }
 
-    /// How many reshapes were of a kind.
+    /// Returns how many reshapes were of a kind.
     #[must_use]
     pub fn kinds(&self, kind: ReshapeKind) -> usize {
         self.reshapes.iter().filter(|(_, reshape)| reshape.kind == kind).count()
     }
 
-    /// For how long nothing was reshaped at the end.
+    /// Returns how long nothing was reshaped at the end.
     #[must_use]
     pub fn quiet_seconds(&self) -> f64 {
         let last = self.reshapes.iter().map(|(at, _)| at.as_secs_f64()).fold(0.0, f64::max);
         self.seconds - last
     }
 
-    /// The reshapes that ended in an interval, and how many partitions there were at its end. What
-    /// ended with the run belongs to the last.
+    /// Returns how many reshapes ended in an interval, and how many partitions there were at its
+    /// end. What ended with the run belongs to the last interval.
     #[must_use]
     pub fn reshapes_in(&self, interval: &Interval) -> (usize, usize) {
         let end = interval.at + interval.length;
@@ -101,7 +101,7 @@ impl Summary {
         (in_it.count(), self.partitions_before.saturating_add_signed(grown as isize))
     }
 
-    /// All of it for machines, as one object.
+    /// Returns the summary for machines, as one object.
     #[must_use]
     pub fn json(&self) -> Value {
         let Summary { counts, .. } = self;
@@ -137,7 +137,7 @@ impl Summary {
             "hot_cache": self.hot_cache,
             "interrupted": self.interrupted,
         });
-        // In parts: the macro has its limits.
+        // In parts, because of the macro's recursion limit.
         if let Some(object) = object.as_object_mut() {
             let intervals: Vec<_> = self.intervals.iter().map(|it| self.interval(it)).collect();
             object.insert("intervals".into(), intervals.into());

@@ -1,14 +1,14 @@
-//! Which shard served how much, and when.
+//! A timeline of which shard served how much.
 
 use std::time::Duration;
 
-/// The most slots of a timeline.
+/// The maximum number of slots of a timeline.
 const SLOTS_MAX: usize = 4_096;
 /// How long a slot is at first.
 const SLOT: Duration = Duration::from_millis(10);
 
 /// Operations by slot of time and by shard. When there are too many slots, neighbours are joined
-/// and slots are twice as long from then on, so that a run may last as long as it likes.
+/// and slots are twice as long from then on, so that a run may last arbitrarily long.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
     slot: Duration,
@@ -81,7 +81,7 @@ impl Timeline {
         }
     }
 
-    /// The run, to its end, in spans of about this length: a multiple of a slot.
+    /// Returns the whole run in intervals of about this length: a multiple of a slot.
     pub(super) fn intervals(&self, wanted: Duration, run: Duration) -> Vec<Interval> {
         let slots = wanted.as_nanos().div_ceil(self.slot.as_nanos()).max(1) as usize;
         let length = self.slot * slots as u32;
@@ -97,7 +97,7 @@ impl Timeline {
             .collect()
     }
 
-    /// The operations that began from this time on.
+    /// Returns the operations that began from this time on.
     pub(super) fn since(&self, at: Duration) -> Vec<u64> {
         let slots = self.counts.len() / self.shards.max(1);
         let first = self.slot_of(at).min(slots.saturating_sub(1)) * self.shards;
@@ -113,8 +113,8 @@ impl Timeline {
     }
 }
 
-/// The load of the shard that has most for its weight, in relation to what is fair for it: 1 is
-/// perfect balance. 1 for nothing.
+/// Returns the load of the shard that has most for its weight, relative to what is fair for it: 1
+/// is perfect balance. 1 without any load.
 pub(super) fn max_over_mean(per_shard: &[u64], weights: &[u32]) -> f64 {
     let total: u64 = per_shard.iter().sum();
     let weight_sum: f64 = weights.iter().copied().map(f64::from).sum();
@@ -153,8 +153,8 @@ mod tests {
         assert!(last.abs_diff(25_000) <= 100, "{last}");
     }
 
-    /// The story: a run whose last operation took long had no interval for what else came to an end
-    /// meanwhile.
+    /// A past bug: a run whose last operation took long had no interval for the events that ended
+    /// in the meantime.
     #[test]
     fn intervals_reach_to_the_end_of_the_last_operation() {
         let mut timeline = Timeline::new(1);

@@ -1,5 +1,5 @@
-//! Values that say whose they are: a sequence number, the key, and a filling that follows from
-//! both, so that nothing of a value can be missing, mixed up or of another time unnoticed.
+//! Values that identify themselves: a sequence number, the key, and a filling that follows from
+//! both, so that no part of a value can be missing, mixed up or outdated unnoticed.
 
 use fastrand::Rng;
 
@@ -33,7 +33,7 @@ pub(super) fn write(value: &mut Vec<u8>, key: &[u8], sequence: u64, bytes: u32) 
     value.extend_from_slice(rest.get(..bytes - value.len()).unwrap_or_default());
 }
 
-/// Whether this is what a key holds. Some know only that it must be a value of the key.
+/// Returns true if this is what a key holds. Some know only that it must be a value of the key.
 pub(super) fn is_right(found: Option<&[u8]>, key: &[u8], held: Held) -> bool {
     match (held, found) {
         (Held::Unknown, _) | (Held::Nothing, None) => true,
@@ -45,7 +45,7 @@ pub(super) fn is_right(found: Option<&[u8]>, key: &[u8], held: Held) -> bool {
     }
 }
 
-/// The sequence number of a value, if it is one of this key and whole.
+/// Returns the sequence number of a value, if it belongs to this key and is whole.
 pub(super) fn sequence_of(value: &[u8], key: &[u8]) -> Option<u64> {
     let (sequence, rest) = value.split_first_chunk()?;
     let (length, rest) = rest.split_first_chunk()?;

@@ -14,7 +14,7 @@ pub(super) struct Run<'a> {
     pub(super) keys: &'a Keys,
     /// The shards, in order.
     pub(super) shards: &'a [ShardId],
-    /// The bytes of a value for which nothing else is said.
+    /// The size of a value for which the script has none.
     pub(super) value_bytes: u32,
     /// Whether no one else has ever written the keyspace.
     pub(super) alone: bool,
@@ -26,7 +26,7 @@ pub(super) struct Run<'a> {
     pub(super) done: &'a AtomicU64,
 }
 
-/// When a thread is through.
+/// When a thread has finished.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
     /// After this many passes through the script.
@@ -50,7 +50,7 @@ pub struct Counts {
     pub absent: u64,
     /// Reads of what was there before, which may be anything.
     pub unchecked: u64,
-    /// Reads and scans that found something else than what was written: must be 0.
+    /// Reads and scans that found something other than what was written: must be 0.
     pub wrong: u64,
 }
 
@@ -66,7 +66,7 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// What came of a thread's part.
+/// The result of a thread's part.
 pub(super) struct Worked {
     pub(super) counts: Counts,
     pub(super) timeline: Timeline,
@@ -78,20 +78,20 @@ pub(super) struct Worked {
 pub(super) struct Worker<'a> {
     run: &'a Run<'a>,
     held: Vec<Held>,
-    /// Between the intended starts of two operations; none for full speed.
+    /// Time between the intended starts of two operations; `None` for full speed.
     pace: Option<Duration>,
     worked: Worked,
     buffer: Vec<u8>,
     sequence: u64,
 }
 
-/// Operations between two looks at what is shared.
+/// Operations between two checks of the shared state.
 const LOOK_EVERY: u64 = 64;
 
-/// Sleeping takes about this much longer than asked for; the rest is waited for by spinning.
+/// Sleeping takes about this much longer than requested; the rest is spent spinning.
 const SLEEP_SLACK: Duration = Duration::from_micros(150);
 
-/// Nanoseconds to three digits, up to an hour.
+/// Returns a histogram of nanoseconds to three digits, up to an hour.
 pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(3_600_000_000_000, 3)
         .unwrap_or_else(|_| unreachable!("the bounds are constants"))
@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
         Self { run, held, pace, worked, buffer: Vec::new(), sequence: 1 }
     }
 
-    /// Does the part until its end.
+    /// Plays the part to its end.
     pub(super) fn work(mut self, mut part: Part<'_>) -> annulus::Result<Worked> {
         let pass = part.pass();
         let operations = match self.run.end {
@@ -136,8 +136,8 @@ impl<'a> Worker<'a> {
         Ok(self.worked)
     }
 
-    /// Waits until the operation with this number is to start, and says when that is. One that
-    /// starts late because those before it took long is measured from when it was to start.
+    /// Waits until the operation with this number should start, and returns when that is. One that
+    /// starts late because those before it took long is measured from when it should have started.
     fn wait(&self, number: u64) -> Duration {
         let now = self.run.begun.elapsed();
         let Some(pace) = self.pace else { return now };
@@ -158,7 +158,7 @@ impl<'a> Worker<'a> {
         let run = self.run;
         let key = run.keys.get(op.key);
         if let Act::Write { bytes } = op.act {
-            // Made before the clock runs: it is the replay's work, not the store's.
+            // Made before the clock starts: it is the replay's work, not the store's.
             self.sequence += 1;
             value::write(&mut self.buffer, key, self.sequence, bytes.unwrap_or(run.value_bytes));
         }
@@ -211,7 +211,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The place of the shard that owns a key at this moment.
+    /// Returns the place of the shard that owns a key at this moment.
     fn shard_of(&self, key: &[u8]) -> usize {
         let placement = self.run.keyspace.placement();
         let partitioning = placement.partitioning();
@@ -220,8 +220,8 @@ impl<'a> Worker<'a> {
         place.unwrap_or(usize::MAX)
     }
 
-    /// Rows from a key on: they must ascend, and where no one else has written, each value must be
-    /// one of its key. Which one, their threads know.
+    /// Scans rows from a key on: they must ascend, and where no one else has written, each value
+    /// must belong to its key. Which value it is, only the key's own thread knows.
     fn scan(&mut self, from: &[u8], rows: u32) -> annulus::Result<()> {
         let options = ScanOptions::new().limit(rows.into());
         let mut scan = self.run.keyspace.scan_with(from.to_vec().., options)?;

@@ -1,4 +1,4 @@
-//! What a report is made of: plain values, written to a file and read from it again.
+//! The data of a report: plain values, written to a file and read from it again.
 
 use annulus_workload::{RunRecord, Spread};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct Raw {
     pub(super) moves: Vec<Moves>,
     /// Runs in which a shard is added and a hot spot appears.
     pub(super) timelines: Vec<Run>,
-    /// What people have to say about it, a paragraph each.
+    /// Notes by people, a paragraph each.
     pub notes: Vec<String>,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct Made {
     pub(super) version: String,
     pub(super) commit: Option<String>,
     pub(super) seed: u64,
-    /// Only to see that it runs: the figures say nothing.
+    /// A run only to see that it works: the figures mean nothing.
     pub(super) quick: bool,
 }
 
-/// What it was made on, as far as the system tells.
+/// The machine, as far as the system describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) processor: String,
@@ -114,9 +114,9 @@ pub(super) struct Growth {
     pub(super) partitioning: String,
     /// The shards that there are now.
     pub(super) shards: u32,
-    /// The keys of the fullest shard in relation to the mean.
+    /// The keys of the fullest shard relative to the mean.
     pub(super) max_over_mean: f64,
-    /// The part of the keys that changed shard; 0 for the first.
+    /// The fraction of the keys that changed shard; 0 for the first.
     pub(super) moved: f64,
     pub(super) reshapes: u64,
     pub(super) ms: f64,
@@ -130,7 +130,7 @@ pub(super) struct Scans {
     pub(super) rows: u64,
     /// Microseconds of one scan.
     pub(super) us: Spread,
-    /// The partitions that a scan asks, on average: each takes a seek.
+    /// The partitions that a scan reads, on average: each takes a seek.
     pub(super) seeks: f64,
 }
 
@@ -146,13 +146,13 @@ pub(super) struct Moves {
 }
 
 impl Raw {
-    /// Reads that were wrong, of all runs: must be 0.
+    /// Returns the number of wrong reads over all runs: must be 0.
     #[must_use]
     pub fn wrong_reads(&self) -> u64 {
         self.runs().map(|run| run.wrong_reads).sum()
     }
 
-    /// All runs of workloads.
+    /// Returns all runs of workloads.
     pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
         let all = [&self.workloads, &self.threads, &self.shards, &self.peers, &self.timelines];
         all.into_iter().flatten()
@@ -160,12 +160,12 @@ impl Raw {
 }
 
 impl Run {
-    /// From the results of a comparison.
+    /// Converts the results of a comparison.
     pub(super) fn all(records: &[RunRecord]) -> serde_json::Result<Vec<Self>> {
         serde_json::from_value(serde_json::to_value(records)?)
     }
 
-    /// The candidate's name, as `annulus bench` prints it.
+    /// Returns the candidate's name, as `annulus bench` prints it.
     pub(super) fn name(&self) -> String {
         annulus_workload::Identity {
             engine: self.engine.clone(),
@@ -175,7 +175,7 @@ impl Run {
         .to_string()
     }
 
-    /// Operations a second in relation to those of another candidate, round by round.
+    /// Returns operations a second relative to those of another candidate, round by round.
     pub(super) fn ratio(&self, other: &Self) -> Option<Spread> {
         let rounds = self.rounds.iter().zip(&other.rounds);
         Spread::of(rounds.map(|(mine, other)| mine / other.max(1e-9)))

@@ -1,4 +1,4 @@
-//! What the system tells of the machine. What it does not tell is called unknown.
+//! A description of the machine, from the system. What the system does not know is called unknown.
 
 use super::data::Machine;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const UNKNOWN: &str = "unknown";
 
-/// The machine, with the disk that a directory is on.
+/// Describes the machine, with the disk that a directory is on.
 pub(super) fn look(directory: &Path) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or(UNKNOWN.into());
@@ -32,7 +32,7 @@ fn or_unknown(text: &str) -> &str {
     if text.is_empty() { UNKNOWN } else { text }
 }
 
-/// The value of the first line `name : value`.
+/// Returns the value of the first line `name : value`.
 fn field(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
@@ -40,7 +40,7 @@ fn field(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// File system and device of the longest mount point that a path is below.
+/// Returns file system and device of the longest mount point that a path is below.
 fn disk(mounts: &str, directory: &Path) -> Option<String> {
     let directory = directory.canonicalize().ok()?;
     let mount = |line: &str| {
@@ -53,7 +53,7 @@ fn disk(mounts: &str, directory: &Path) -> Option<String> {
     Some(format!("{kind} on {device}"))
 }
 
-/// The compiler that is at hand, which likely is the one that built this.
+/// Returns the version of the installed compiler, which is probably the one that built this.
 fn rustc() -> Option<String> {
     let output = Command::new("rustc").arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -1,4 +1,5 @@
-//! `annulus report`: measures what it takes to choose between hash and range, and makes one page of it.
+//! `annulus report`: measures what is needed to choose between hash and range, and makes a page of
+//! it.
 
 mod data;
 mod machine;

@@ -1,10 +1,10 @@
-//! What figures say, in words. A ratio that may as well be 1 is called noise.
+//! Verdicts on figures, in words. A ratio that may as well be 1 is called noise.
 
 use super::data::Run;
 use annulus_workload::Spread;
 
-/// The smallest count from which no greater one is better than its best round; none without
-/// figures. With several counts, the point where more of them stop helping.
+/// Returns the smallest count from which no greater one is better than its best round; `None`
+/// without figures. With several counts, that is the point where more no longer helps.
 pub(super) fn stops_helping(figures: &[(u32, Spread)]) -> Option<u32> {
     let no_better = |(count, figure): &&(u32, Spread)| {
         figures.iter().all(|(other, more)| other <= count || more.median <= figure.max)
@@ -12,13 +12,13 @@ pub(super) fn stops_helping(figures: &[(u32, Spread)]) -> Option<u32> {
     figures.iter().filter(no_better).map(|(count, _)| *count).min()
 }
 
-/// A ratio with its spread.
+/// Returns a ratio with its spread.
 pub(super) fn ratio(ratio: Spread) -> String {
     let Spread { median, min, max } = ratio;
     format!("{median:.2} [{min:.2} … {max:.2}]")
 }
 
-/// What a ratio of rates over this number of rounds says.
+/// Describes a ratio of rates over this number of rounds.
 pub(super) fn words(ratio: Spread, rounds: usize) -> &'static str {
     match ratio {
         _ if rounds < 2 => "one round",
@@ -28,12 +28,12 @@ pub(super) fn words(ratio: Spread, rounds: usize) -> &'static str {
     }
 }
 
-/// The run of the same workload, threads and turns by one plain RocksDB.
+/// Returns the run of the same workload, threads and turns by one plain RocksDB.
 pub(super) fn baseline<'a>(runs: &'a [Run], run: &Run) -> Option<&'a Run> {
     runs.iter().find(|other| other.engine == "rocksdb" && same(other, run))
 }
 
-/// Whether two runs were made to be compared.
+/// Returns true if two runs can be compared.
 pub(super) fn same(one: &Run, other: &Run) -> bool {
     (&one.workload, one.threads) == (&other.workload, other.threads)
 }

@@ -1,4 +1,4 @@
-//! Running what the report shows.
+//! The measurements that the report shows.
 
 mod growth;
 mod moves;
@@ -13,8 +13,8 @@ use settings::Watch;
 pub use settings::{Settings, place};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Measures everything but the peers, which another program runs. None if the observer asked for an
-/// end.
+/// Measures everything except the peers, which another program runs. Returns `None` if the observer
+/// ended it.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a move of a partition costs by its size.
+//! The cost of a move of a partition by its size.
 
 use super::settings::{Settings, Watch, scratch};
 use crate::report::data::Moves;
@@ -59,7 +59,8 @@ fn of_size(settings: &Settings, bytes: u64) -> Result<Vec<Moves>> {
     Ok(made.collect())
 }
 
-/// Moves the only partition to the other shard; how long that took, and how long writes waited.
+/// Moves the only partition to the other shard. Returns how long that took, and how long writes
+/// waited.
 fn move_it(store: &Store, keyspace: &Keyspace, transport: Transport) -> Result<(f64, f64)> {
     let partitions = keyspace.stats()?;
     let only = partitions.first().ok_or("the keyspace has no partition")?;

@@ -1,4 +1,4 @@
-//! What scans cost by their length.
+//! The cost of scans by their length.
 
 use super::settings::{Settings, Watch, scratch};
 use super::workloads::SHARDS;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 const VALUE_BYTES: usize = 100;
 
-/// So many rows are read for a figure, or one scan's.
+/// This many rows are read for a figure, or those of one scan.
 const ROWS_A_ROUND: u64 = 20_000;
 
 struct Open {
@@ -61,7 +61,7 @@ fn load(engine: &dyn Engine, setup: &Setup) -> Result<()> {
     engine.finish_load()
 }
 
-/// In turns, each from the same keys as the others.
+/// Measures in turns, each from the same keys as the others.
 fn of_length(settings: &Settings, open: &[Open], setup: &Setup, rows: u64) -> Result<Vec<Scans>> {
     let mut random = fastrand::Rng::with_seed(settings.seed ^ rows);
     let mut figures: Vec<(Vec<f64>, f64)> = vec![(Vec::new(), 0.0); open.len()];

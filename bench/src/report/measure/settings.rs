@@ -1,4 +1,4 @@
-//! How much is measured, where, and who may end it.
+//! How much is measured and where, and the observer that may end it.
 
 use annulus_workload::{
     Candidate, InvalidArgument, Observer, Plan, Report, Result, Stage, compare,
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 /// How much is done.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Only to see that it runs.
+    /// Only to see that it works.
     pub quick: bool,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// Where the data is made.
     pub directory: PathBuf,
 }
 
 impl Settings {
-    /// The first in earnest, the second only to see that it runs.
+    /// Returns the first value for a real run, the second for one only to see that it works.
     pub(super) const fn or<T: Copy>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 }
 
-/// Whom the measurements tell how far they are, and who may end them.
+/// The observer of the measurements, which may end them.
 pub(super) struct Watch<'a, 'b> {
     observer: &'a mut Observer<'b>,
     pub(super) stopped: bool,
@@ -40,7 +40,7 @@ impl<'a, 'b> Watch<'a, 'b> {
         if report.stopped { self.stop().map(|()| report) } else { Ok(report) }
     }
 
-    /// For everything else: which step of how many begins.
+    /// Reports which step of how many begins, for everything else.
     pub(super) fn step(&mut self, title: &str, step: usize, steps: usize) -> Result<()> {
         let stage = Stage { title, step, steps, part: 0.0, operations: 0, ops_per_s: 0.0 };
         if self.observer.tell(&stage).is_break() { self.stop() } else { Ok(()) }
@@ -52,14 +52,14 @@ impl<'a, 'b> Watch<'a, 'b> {
     }
 }
 
-/// A directory below the settings' that is removed at the end.
+/// Creates a directory below the settings' that is removed at the end.
 pub(super) fn scratch(settings: &Settings) -> Result<tempfile::TempDir> {
     let made = tempfile::Builder::new().prefix("annulus-report-").tempdir_in(&settings.directory);
     let place = settings.directory.display();
     made.map_err(|error| format!("cannot make a directory in {place}: {error}").into())
 }
 
-/// The directory that was asked for, or that for temporary files.
+/// Returns the requested directory, or the one for temporary files.
 ///
 /// # Errors
 ///

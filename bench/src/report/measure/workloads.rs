@@ -13,7 +13,7 @@ const PARTITIONINGS: [Partitioning; 2] = [Partitioning::Hash, Partitioning::Rang
 /// Shards of the stores whose number of shards is not what is measured.
 pub(super) const SHARDS: u32 = 4;
 
-/// What the time lines run: mostly reads, as most applications do.
+/// The workload of the time lines: mostly reads, like most applications.
 const TIMELINE_WORKLOAD: Workload = Workload::B;
 const SHARD_ADDED_AT_PERCENT: u8 = 30;
 const HOT_SPOT_AT_PERCENT: u8 = 65;
@@ -65,22 +65,22 @@ fn run(
     Ok(Run::all(&report.records)?)
 }
 
-/// Every workload with two threads. In a few seconds a plain RocksDB flushes its one memtable once
-/// or not at all, which makes a difference of a half, so there are more rounds than elsewhere.
+/// Runs every workload with two threads. In a few seconds a plain RocksDB flushes its one memtable
+/// once or not at all, which makes a difference of a half, so there are more rounds than elsewhere.
 pub(super) fn each(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
     let mut plan = plan(settings, &Workload::ALL, 4.0);
     plan.rounds = settings.or(5, 2);
     run(&plan, &stores(&[SHARDS]), true, watch)
 }
 
-/// Updates and reads, and reads alone, by number of threads.
+/// Runs updates and reads, and reads alone, by number of threads.
 pub(super) fn by_threads(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
     let mut plan = plan(settings, &[Workload::A, Workload::C], 2.0);
     plan.threads = settings.or(&[1, 2, 4, 8][..], &[1, 2]).to_vec();
     without_loads(run(&plan, &stores(&[SHARDS]), true, watch)?)
 }
 
-/// The same by number of shards. All are open at once, so they get less memory each.
+/// Returns the same by number of shards. All are open at once, so each gets less memory.
 pub(super) fn by_shards(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
     let mut plan = plan(settings, &[Workload::A, Workload::C], 1.5);
     plan.records = settings.or(100_000, 500);
@@ -90,7 +90,7 @@ pub(super) fn by_shards(settings: &Settings, watch: &mut Watch<'_, '_>) -> Resul
     without_loads(run(&plan, &stores(shards), true, watch)?)
 }
 
-/// A run of each partitioning in which a shard is added, and then a hot spot appears.
+/// Runs each partitioning while a shard is added, and then a hot spot appears.
 pub(super) fn timelines(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
     let mut plan = plan(settings, &[TIMELINE_WORKLOAD], 30.0);
     if settings.quick {

@@ -13,7 +13,7 @@ const LINE: f64 = 22.0;
 const BAR: f64 = 13.0;
 const BOTTOM: f64 = 34.0;
 
-/// A bar with the least and the greatest of its figures.
+/// A bar with the minimum and the maximum of its figures.
 #[derive(Debug, Clone)]
 pub(super) struct Bar {
     pub(super) name: String,
@@ -22,7 +22,7 @@ pub(super) struct Bar {
     pub(super) most: f64,
 }
 
-/// A figure with a bar for each.
+/// Draws a figure with a bar for each.
 pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Markup {
     let scale = Scale::from_zero(bars.iter().map(|bar| bar.most));
     let place = |value: f64| NAME + scale.place(value) * (WIDTH - NAME - VALUE);
@@ -41,7 +41,7 @@ pub(super) fn bars(title: &str, unit: &str, bars: &[Bar]) -> Markup {
     framed(title, unit, bars.len(), &drawing, &html! {})
 }
 
-/// The stretch from the least to the greatest.
+/// Draws the stretch from the minimum to the maximum.
 fn whisker(left: f64, right: f64, middle: f64) -> Markup {
     let (left, right) = (Px(left), Px(right));
     html! {
@@ -50,13 +50,13 @@ fn whisker(left: f64, right: f64, middle: f64) -> Markup {
     }
 }
 
-/// What the dots of [`dots`] are.
+/// The dots of a line of [`dots`].
 pub(super) struct Dots {
     pub(super) name: String,
     pub(super) values: Vec<f64>,
 }
 
-/// A figure with some dots on a logarithmic axis for each line.
+/// Draws a figure with some dots on a logarithmic axis for each line.
 pub(super) fn dots(title: &str, unit: &str, kinds: &[&str], lines: &[Dots]) -> Markup {
     let scale = Scale::logarithmic(lines.iter().flat_map(|line| line.values.iter().copied()));
     let place = |value: f64| NAME + scale.place(value) * (WIDTH - NAME - 16.0);

@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-/// A part of the page, with its heading.
+/// Returns a part of the page, with its heading.
 pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! { section id=(id) { h2 { (title) } (body) } }
 }
 
-/// A paragraph of text, in which what stands between backticks is code.
+/// Returns a paragraph of text, in which text between backticks is code.
 pub(super) fn paragraph(text: &str) -> Markup {
     html! {
         p {
@@ -18,12 +18,12 @@ pub(super) fn paragraph(text: &str) -> Markup {
     }
 }
 
-/// Charts next to each other where there is room.
+/// Places charts next to each other where there is room.
 pub(super) fn charts(charts: &[Markup]) -> Markup {
     html! { div class="charts" { @for chart in charts { (chart) } } }
 }
 
-/// A chart: its title, the drawing, described by `label`, and what its marks mean.
+/// Returns a chart: its title, the drawing, described by `label`, and what its marks mean.
 pub(super) fn figure(
     title: &str,
     label: &str,
@@ -40,12 +40,13 @@ pub(super) fn figure(
     }
 }
 
-/// A table; the cells of its first column are headings, the others are aligned as numbers are.
+/// Returns a table; the cells of its first column are headings, the others are aligned like
+/// numbers.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> Markup {
     scrollable("scroll", caption, heads, rows)
 }
 
-/// A table of names and texts.
+/// Returns a table of names and texts.
 pub(super) fn facts(caption: &str, rows: &[Vec<String>]) -> Markup {
     scrollable("scroll facts", caption, &["", ""], rows)
 }
@@ -73,12 +74,12 @@ fn cells(row: &[String]) -> Markup {
     }
 }
 
-/// A list of plain texts.
+/// Returns a list of plain texts.
 pub(super) fn list(items: &[String]) -> Markup {
     html! { ul { @for item in items { li { (item) } } } }
 }
 
-/// What is folded away until it is asked for; needs no script.
+/// Returns content that is folded until it is opened; needs no script.
 pub(super) fn folded(summary: &str, body: &Markup) -> Markup {
     html! { details { summary { (summary) } (body) } }
 }

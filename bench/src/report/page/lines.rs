@@ -16,7 +16,7 @@ const BOTTOM: f64 = 40.0;
 /// Room for the name of a band.
 const BAND_LINE: f64 = 13.0;
 
-/// More points than this, and shapes would cover the line.
+/// With more points than this, shapes would cover the line.
 const SHAPES_MAX: usize = 24;
 
 /// A line.
@@ -44,14 +44,14 @@ pub(super) struct Lines {
     pub(super) y_title: &'static str,
     pub(super) x: Scale,
     pub(super) y: Scale,
-    /// Instead of round numbers on the horizontal axis.
+    /// In place of round numbers on the horizontal axis.
     pub(super) x_ticks: Option<Vec<f64>>,
     pub(super) series: Vec<Series>,
     pub(super) bands: Vec<Band>,
 }
 
 impl Lines {
-    /// A figure with a caption and a legend.
+    /// Draws a figure with a caption and a legend.
     pub(super) fn draw(&self) -> Markup {
         let drawing = html! {
             (self.axes())
@@ -73,7 +73,7 @@ impl Lines {
         HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - self.top() - BOTTOM)
     }
 
-    /// The names of bands stand above the lines.
+    /// Returns the top of the lines: the names of bands are above them.
     fn top(&self) -> f64 {
         TOP + BAND_LINE * self.bands.len() as f64
     }
@@ -163,7 +163,7 @@ mod tests {
         let drawn = lines.draw().into_string();
         assert!(drawn.contains("a &lt; b") && drawn.contains("&lt;band&gt;"), "{drawn}");
         assert!(!drawn.contains("<s>"));
-        // What is out of bounds is at the bound.
+        // Points out of bounds are drawn at the bound.
         let top = TOP + BAND_LINE;
         assert!(drawn.contains(&format!("L{:.1} {top:.1}", WIDTH - RIGHT)), "{drawn}");
     }

@@ -1,4 +1,4 @@
-//! How series differ: by shape, by dashes, and by colour last.
+//! Marks that distinguish series: by shape, by dashes, and by colour last.
 
 use maud::{Markup, html};
 use std::fmt;
@@ -22,7 +22,7 @@ impl Mark {
         DASHES.get(self.0 % DASHES.len()).copied().unwrap_or_default()
     }
 
-    /// Its shape around a point.
+    /// Returns its shape around a point.
     pub(super) fn shape(self, x: f64, y: f64) -> Markup {
         let (colour, x, y) = (self.colour(), Px(x), Px(y));
         let path = match self.0 % 8 {
@@ -41,12 +41,12 @@ impl Mark {
         }
     }
 
-    /// Its shape around a point, with the words that appear when it is pointed at.
+    /// Returns its shape around a point, with the words that appear when it is pointed at.
     pub(super) fn titled(self, x: f64, y: f64, title: &str) -> Markup {
         html! { g { title { (title) } (self.shape(x, y)) } }
     }
 
-    /// Its line in a legend.
+    /// Returns its line in a legend.
     pub(super) fn legend(self, name: &str) -> Markup {
         let (colour, dashes) = (self.colour(), self.dashes());
         html! {

@@ -1,4 +1,4 @@
-//! The page: from what was measured to one HTML file that needs nothing else. Pure.
+//! The page: from the measurements to one HTML file that needs nothing else. Pure.
 
 mod bars;
 mod html;
@@ -19,7 +19,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 /// The sections, in their order: name, title, content.
 type Section = (&'static str, &'static str, Markup);
 
-/// The whole page.
+/// Draws the whole page.
 #[must_use]
 pub fn page(raw: &Raw) -> String {
     let sections: Vec<Section> = vec![

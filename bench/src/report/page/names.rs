@@ -1,6 +1,6 @@
-//! What is shown once, and under which name.
+//! Names, and what is shown only once.
 
-/// The distinct values of something, in the order in which they come.
+/// Returns the distinct values of something, in the order in which they appear.
 pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for value in values {
@@ -11,12 +11,12 @@ pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> 
     seen
 }
 
-/// A workload's letter.
+/// Returns a workload's letter.
 pub(super) fn letter(workload: &str) -> String {
     if workload == "load" { "Load".to_owned() } else { workload.to_uppercase() }
 }
 
-/// A workload's letter with what it does.
+/// Returns a workload's letter with what it does.
 pub(super) fn title(workload: &str) -> String {
     let what = match workload {
         "load" => return "Load: inserts alone".to_owned(),

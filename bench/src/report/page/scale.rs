@@ -1,4 +1,4 @@
-//! From values to places on an axis.
+//! Scales: from values to positions on an axis.
 
 /// An axis from a least to a greatest value.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -8,23 +8,23 @@ pub(super) struct Scale {
     logarithmic: bool,
 }
 
-/// Fewer decades than this on a logarithmic axis, and one number would stand on it.
+/// With fewer decades than this on a logarithmic axis, it would have only one number.
 const DECADES_MIN: f64 = 1.0;
 
 impl Scale {
-    /// From zero to a round number that is not below any of these.
+    /// Creates an axis from zero to a round number that is not below any of these.
     pub(super) fn from_zero(values: impl Iterator<Item = f64>) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let step = round_step(most.max(1e-9) / 4.0);
         Self { least: 0.0, most: (most.max(1e-9) / step).ceil() * step, logarithmic: false }
     }
 
-    /// Between these.
+    /// Creates an axis between these.
     pub(super) const fn between(least: f64, most: f64) -> Self {
         Self { least, most, logarithmic: false }
     }
 
-    /// Powers of ten around these; what is not above zero does not count.
+    /// Creates an axis between powers of ten around these; values not above zero do not count.
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
         let good = values.filter(|value| value.is_finite() && *value > 0.0);
         let (least, most) = good.fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
@@ -34,7 +34,7 @@ impl Scale {
         Self { least: 10f64.powf(from), most: 10f64.powf(to), logarithmic: true }
     }
 
-    /// Where a value is: 0 at the beginning of the axis, 1 at its end.
+    /// Returns where a value is: 0 at the beginning of the axis, 1 at its end.
     pub(super) fn place(self, value: f64) -> f64 {
         let Self { least, most, logarithmic } = self;
         let place = if logarithmic {
@@ -45,7 +45,7 @@ impl Scale {
         place.clamp(0.0, 1.0)
     }
 
-    /// The values that are written on it.
+    /// Returns the values that are written on it.
     pub(super) fn ticks(self) -> Vec<f64> {
         let Self { least, most, logarithmic } = self;
         if logarithmic {
@@ -64,7 +64,7 @@ impl Scale {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below this.
+/// Returns 1, 2 or 5 times a power of ten, not below this.
 fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.max(1e-12).log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0];
@@ -72,7 +72,7 @@ fn round_step(step: f64) -> f64 {
     fits.unwrap_or(10.0) * power
 }
 
-/// A number as an axis has room for: `0`, `0.5`, `120`, `1.5k`, `2M`.
+/// Returns a number in the space that an axis has: `0`, `0.5`, `120`, `1.5k`, `2M`.
 pub(super) fn short(value: f64) -> String {
     let (amount, unit) = match value.abs() {
         v if v >= 999_500.0 => (value / 1e6, "M"),

@@ -11,7 +11,7 @@ use annulus_workload::Spread;
 use annulus_workload::human;
 use maud::{Markup, html};
 
-/// What a run is counted by.
+/// The number that a run is counted by.
 type Count = fn(&Run) -> u32;
 
 pub(super) fn threads(raw: &Raw) -> Markup {
@@ -93,7 +93,7 @@ fn chart(workload: &str, what: &'static str, counts: &[f64], series: Vec<Series>
     lines.draw()
 }
 
-/// Each number of shards in relation to one plain RocksDB.
+/// Compares each number of shards with one plain RocksDB.
 fn against(runs: &[Run]) -> Markup {
     let row = |run: &Run| {
         let found = run.ratio(baseline(runs, run)?)?;

@@ -1,4 +1,4 @@
-//! Shards that are added, scans, and moves.
+//! Charts of shards that are added, of scans, and of moves.
 
 use super::html::{charts, paragraph, table};
 use super::lines::{Lines, Series};
@@ -11,10 +11,10 @@ use maud::{Markup, html};
 
 pub(super) fn growth(raw: &Raw) -> Markup {
     let said = paragraph(
-        "A store of one shard gets more, one at a time, with the same keys all along. Balance is \
-         the number of keys of the fullest shard in relation to the mean: 1 is even. Movement is \
-         the part of the keys that change shard; for even shares, at \
-         least 1/n must, n counting the new one.",
+        "A store of one shard receives more, one at a time, with the same keys throughout. Balance \
+         is the number of keys of the fullest shard relative to the mean: 1 is even. Movement is \
+         the fraction of the keys that change shard; for even shares, at least 1/n must, where n \
+         counts the new one.",
     );
     let kinds = distinct(raw.growth.iter().map(|growth| growth.partitioning.clone()));
     let series = |value: fn(&Growth) -> f64, from: u32| -> Vec<Series> {
@@ -76,9 +76,9 @@ pub(super) fn growth(raw: &Raw) -> Markup {
 
 pub(super) fn scans(raw: &Raw) -> Markup {
     let said = paragraph(
-        "One thread, 100-byte values, everything in the cache. A scan of a hash keyspace asks every \
-         arc, as the next key may be in any; one of a range keyspace asks the ranges that it comes \
-         through. Each partition that is asked takes a seek.",
+        "One thread, 100-byte values, everything in the cache. A scan of a hash keyspace reads \
+         every arc, as the next key may be in any; one of a range keyspace reads the ranges that it \
+         crosses. Each partition that is read takes a seek.",
     );
     let names = distinct(raw.scans.iter().map(|scans| scans.name.clone()));
     let series = names.iter().enumerate().map(|(number, name)| Series {

@@ -1,4 +1,4 @@
-//! What was run on what, so that others can run it, too.
+//! The sources: what was run on which machine, so that others can run it, too.
 
 use super::html::{facts, folded, list, paragraph};
 use super::names::distinct;

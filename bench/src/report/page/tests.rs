@@ -146,7 +146,7 @@ fn it_says_what_the_figures_say() {
     let page = page(&full());
     for words in [
         "annulus hash against one plain RocksDB; ahead: A.",
-        // All rounds are alike, so the ratio is exactly 1: it may as well be.
+        // All rounds are the same, so the ratio is exactly 1: noise.
         "annulus range against one plain RocksDB; noise: A.",
         "1.50 [1.50 … 1.50] ahead",
         "0.80 [0.80 … 0.80] behind",

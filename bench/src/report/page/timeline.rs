@@ -55,7 +55,8 @@ fn timeline(run: &Run) -> Markup {
     }
 }
 
-/// Without a short rest at the end, in which too little happened for a figure.
+/// Returns the intervals without a short rest at the end, in which too little happened for a
+/// figure.
 fn whole(intervals: &[Interval]) -> Vec<Interval> {
     let usual = intervals.first().map_or(0.0, |first| first.seconds);
     intervals.iter().filter(|one| one.seconds >= usual / 2.0).cloned().collect()
@@ -69,7 +70,7 @@ fn words(event: &str) -> String {
     }
 }
 
-/// What the charts show, by what was going on.
+/// Returns what the charts show, by phase of the run.
 fn phases(run: &Run, intervals: &[Interval], hot: f64, end: f64) -> Markup {
     let began = run.events.first().map_or(hot, |event| event.began_s);
     let ended = run.events.first().map_or(hot, |event| event.ended_s.min(hot));

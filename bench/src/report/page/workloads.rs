@@ -26,7 +26,7 @@ pub(super) fn workloads(raw: &Raw) -> Markup {
     }
 }
 
-/// How many records there were before any was inserted.
+/// Returns how many records there were before any was inserted.
 fn loaded(runs: &[Run]) -> u64 {
     let runs = runs.iter().filter(|run| run.workload != "load");
     runs.map(|run| run.records).min().unwrap_or_default()
@@ -45,7 +45,7 @@ pub(super) fn peers(raw: &Raw) -> Markup {
         settings.into_iter().map(|(name, said)| format!("{name}: {said}")).collect();
     let said = paragraph(
         "The same workloads, threads and memory, in turns within one run of `annulus-peers`. What \
-         cannot be made equal is said for each store.",
+         cannot be made equal is listed for each store.",
     );
     html! {
         (said)
@@ -56,7 +56,7 @@ pub(super) fn peers(raw: &Raw) -> Markup {
     }
 }
 
-/// Where each store of Annulus is ahead of one plain RocksDB, and where it is behind.
+/// Says where each store of Annulus is ahead of one plain RocksDB, and where it is behind.
 fn verdicts(runs: &[Run]) -> Vec<String> {
     let of = |name: &String, verdict: &str| {
         let mine = runs.iter().filter(|run| run.name() == *name);
@@ -81,7 +81,7 @@ fn said(run: &Run) -> String {
     [&[run.version.clone(), run.durability.clone()], &run.settings[..]].concat().join("; ")
 }
 
-/// Each store of Annulus next to each other store.
+/// Compares each store of Annulus with each other store.
 fn others(runs: &[Run]) -> Markup {
     let others =
         distinct(runs.iter().filter(|run| run.engine != "annulus").map(|run| run.engine.clone()));
