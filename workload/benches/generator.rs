@@ -1,4 +1,4 @@
-//! What the generator itself costs: every workload on an engine that does nothing.
+//! The cost of the generator itself: every workload on an engine that does nothing.
 //!
 //! ```text
 //! cargo bench --bench generator

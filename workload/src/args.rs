@@ -1,4 +1,4 @@
-//! The part of a command line that says what to run; a program adds which engines.
+//! The part of a command line that says what to run; a program adds which engines to run.
 
 use crate::checked;
 use crate::chooser::Distribution;
@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000_000))]
     records: Option<u64>,
 
-    /// How many operations each run has, all threads together: the same seed then gives the same
-    /// operations again
+    /// How many operations each run has, all threads together: the same seed then leads to the
+    /// same operations again
     #[arg(long, value_name = "N", conflicts_with = "seconds",
           value_parser = clap::value_parser!(u64).range(1..))]
     operations: Option<u64>,
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value = "1000")]
     value_bytes: ValueBytes,
 
-    /// Which records are chosen [default: as each workload says]
+    /// Which records are chosen [default: by each workload]
     #[arg(long, value_enum)]
     distribution: Option<Distribution>,
 
@@ -83,7 +83,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
 
-    /// What everything random is drawn from
+    /// The seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
@@ -92,7 +92,7 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     hotspot_at: Option<u8>,
 
-    /// After this percentage of each run, do what --reshape says; afterwards it is undone
+    /// After this percentage of each run, do what --reshape names; afterwards it is undone
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
     reshape_at: Option<u8>,
 
@@ -100,7 +100,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "move", requires = "reshape_at")]
     reshape: Event,
 
-    /// The engine that the others are compared with [default: rocksdb, or else the first]
+    /// The engine that the others are compared with [default: rocksdb, otherwise the first]
     #[arg(long, value_name = "ENGINE")]
     baseline: Option<String>,
 
@@ -113,13 +113,14 @@ pub struct Args {
     #[arg(long)]
     timeline: bool,
 
-    /// Few records, few operations, one round: does it run? What is given besides counts
+    /// Few records, few operations, one round, to see whether it runs. Other arguments take
+    /// precedence
     #[arg(long)]
     quick: bool,
 }
 
 impl Args {
-    /// What the arguments ask for.
+    /// Returns what the arguments ask for.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Values of a command line that have bounds. They are checked while the command line is read, so that
-//! the error names the argument, its value and what it may be.
+//! Values of a command line that have bounds. They are checked while the command line is parsed, so
+//! that the error names the argument, its value and what it may be.
 
 use bytesize::ByteSize;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 /// More bytes than this are a mistake.
 const BYTES_MAX: ByteSize = ByteSize::pib(1);
 
-/// Reads a number within bounds, which both count.
+/// Parses a number within inclusive bounds.
 ///
 /// # Errors
 ///
@@ -17,7 +17,7 @@ pub fn number(text: &str, bounds: RangeInclusive<f64>) -> Result<f64, String> {
     number.ok_or_else(|| format!("give a number from {} to {}", bounds.start(), bounds.end()))
 }
 
-/// Reads a time in seconds: from a millisecond to a year.
+/// Parses a time in seconds: from a millisecond to a year.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     number(text, 1e-3..=3.2e7)
 }
 
-/// Reads how often something happens in a second.
+/// Parses how often something happens in a second.
 ///
 /// # Errors
 ///
@@ -35,15 +35,15 @@ pub fn rate(text: &str) -> Result<f64, String> {
     number(text, 1e-3..=1e9)
 }
 
-/// Reads a number of bytes: `1048576`, `64k`, `50MiB`, `1.5GB`. Units are powers of 1024, but of 1000 if
-/// they end in `B` without an `i`.
+/// Parses a number of bytes: `1048576`, `64k`, `50MiB`, `1.5GB`. Units are powers of 1024, or of
+/// 1000 if they end in `B` without an `i`.
 ///
 /// # Errors
 ///
 /// What is expected instead.
 pub fn bytes<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
     let text = text.trim();
-    // Only `ki` is 1024 for the parser, not `k`.
+    // The parser takes only `ki` for 1024, not `k`.
     let bare = text.ends_with(|unit: char| "kmgtpe".contains(unit.to_ascii_lowercase()));
     let bytes = format!("{text}{}", if bare { "i" } else { "" }).parse().ok();
     bytes
@@ -52,7 +52,7 @@ pub fn bytes<N: TryFrom<u64>>(text: &str) -> Result<N, String> {
         .ok_or_else(|| "give a number of bytes, such as 1048576, 64KiB, 50MiB or 1.5GB".to_owned())
 }
 
-/// Reads an amount of memory: `1048576`, `64KiB`, `256M`, `1.5g`. Units are powers of 1024 even if
+/// Parses an amount of memory: `1048576`, `64KiB`, `256M`, `1.5g`. Units are powers of 1024 even if
 /// they end in `B`, as is usual for memory.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What the runner asks of an engine, and what it tells one.
+//! The interface between the runner and an engine.
 
 use crate::keys::Keys;
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// A result whose error is any engine's.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// The command line asks for what cannot be done.
+/// The command line asks for something that cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidArgument(pub String);
 
@@ -46,7 +46,7 @@ pub enum Durability {
 pub enum Event {
     /// One partition moves to another shard
     Move,
-    /// A shard is added, and gets its share
+    /// A shard is added, and receives its share
     AddShard,
 }
 
@@ -61,21 +61,21 @@ impl fmt::Display for Event {
 
 /// An open engine, with the data of one candidate. Every method is called from several threads.
 pub trait Engine: Send + Sync {
-    /// What was opened, and with which settings.
+    /// Describes what was opened, and with which settings.
     fn describe(&self) -> Description;
 
     /// Reads a key, and lends its value to `found`; does not call it if there is none.
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from reading. The run ends.
+    /// Whatever prevented the engine from reading. The run ends.
     fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<()>;
 
     /// Writes a key, with the durability of the [`Setup`].
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from writing. The run ends.
+    /// Whatever prevented the engine from writing. The run ends.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<()>;
 
     /// Reads up to `rows` rows in key order, the first one being the first at or after `from`,
@@ -83,56 +83,57 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from reading. The run ends.
+    /// Whatever prevented the engine from reading. The run ends.
     fn scan(&self, from: &[u8], rows: usize, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<()>;
 
-    /// Called once, when all records are loaded: what is in memory goes to files. The runner then
-    /// waits until the process is quiet, and does the same after each run, so that the compactions
-    /// of one candidate are not paid by the next.
+    /// Called once, when all records are loaded: moves what is in memory to files. The runner then
+    /// waits until the process is quiet, and does the same after each run, so that no candidate
+    /// pays for the compactions of the previous one.
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from it.
+    /// Whatever prevented the engine from it.
     fn finish_load(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Does what is to happen in the middle of a run, on a thread of its own, and returns when it
-    /// is done: true, or false if there is no such thing in this engine.
+    /// Carries out the event in the middle of a run, on a separate thread, and returns when it is
+    /// done: true, or false if this engine has no such event.
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from it. The run ends.
+    /// Whatever prevented the engine from it. The run ends.
     fn event(&self, event: Event) -> Result<bool> {
         let _ = event;
         Ok(false)
     }
 
-    /// Called after each run: takes back what events have changed, so that the next run finds the
-    /// same number of shards.
+    /// Called after each run: undoes what events have changed, so that the next run finds the same
+    /// number of shards.
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from it.
+    /// Whatever prevented the engine from it.
     fn finish_run(&self) -> Result<()> {
         Ok(())
     }
 
-    /// The shard that a key is on at the moment, from 0, and how many shards there are; none in an
-    /// engine without. The runner asks for some operations of many, by the key that they begin
-    /// with, and tells from that how even the load is.
+    /// Returns the shard that a key is on at the moment, from 0, and how many shards there are;
+    /// `None` in an engine without shards. The runner calls this for some of the operations, with
+    /// the key that they begin with, to measure how even the load is.
     fn shard_of(&self, key: &[u8]) -> Option<(usize, usize)> {
         let _ = key;
         None
     }
 
-    /// What a cache of values did since the engine was opened; none in an engine without.
+    /// Returns what a cache of values did since the engine was opened; `None` in an engine without
+    /// one.
     fn cache_reads(&self) -> Option<CacheReads> {
         None
     }
 }
 
-/// Reads that came by a cache of values.
+/// Reads that went through a cache of values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheReads {
     /// Those that it answered.
@@ -142,14 +143,14 @@ pub struct CacheReads {
 }
 
 impl CacheReads {
-    /// What came after an earlier count.
+    /// Returns the reads after an earlier count.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         let hits = self.hits.saturating_sub(earlier.hits);
         Self { hits, misses: self.misses.saturating_sub(earlier.misses) }
     }
 
-    /// The part that it answered; none without reads.
+    /// Returns the fraction that it answered; `None` without reads.
     #[must_use]
     pub fn hit_part(self) -> Option<f64> {
         let reads = self.hits + self.misses;
@@ -164,15 +165,15 @@ pub struct Description {
     pub version: String,
     /// What acknowledged writes survive, in the engine's own words.
     pub durability: String,
-    /// Bytes of its block cache, as far as it can be told.
+    /// Bytes of its block cache, as far as known.
     pub cache_bytes: u64,
-    /// Bytes of its write buffers, as far as they can be told.
+    /// Bytes of its write buffers, as far as known.
     pub write_buffer_bytes: u64,
     /// Other settings that matter for a comparison, one sentence each.
     pub settings: Vec<String>,
 }
 
-/// Which candidate it is.
+/// The identity of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// The engine's name.
@@ -195,14 +196,14 @@ impl fmt::Display for Identity {
 
 /// An engine that can be opened, with its partitioning and number of shards.
 pub trait Candidate {
-    /// Which one it is. Different from that of every other candidate.
+    /// Returns its identity, which differs from that of every other candidate.
     fn identity(&self) -> Identity;
 
-    /// Makes it in an empty directory.
+    /// Creates it in an empty directory.
     ///
     /// # Errors
     ///
-    /// Whatever kept the engine from it.
+    /// Whatever prevented the engine from it.
     fn open(&self, directory: &Path, setup: &Setup) -> Result<Box<dyn Engine>>;
 }
 
@@ -215,10 +216,10 @@ pub struct Setup {
     pub cache_bytes: usize,
     /// Bytes of write buffers, over all shards.
     pub write_buffer_bytes: usize,
-    /// The keys that will be there: tells where to split ranges.
+    /// The keys that will exist: determines where to split ranges.
     pub keys: Keys,
     /// How many records will be loaded.
     pub records: u64,
-    /// The most threads that will call the engine at once.
+    /// The maximum number of threads that will call the engine at once.
     pub threads: usize,
 }

@@ -1,28 +1,28 @@
-//! How many records there are, while several threads insert.
+//! The number of records, while several threads insert.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Nothing is being inserted.
 const NOTHING: u64 = u64::MAX;
 
-/// Counts records. Readers learn of records whose insertion has been acknowledged, and of no
-/// number before which one is missing: YCSB's acknowledged counter.
+/// Counts records. Readers see records whose insertion has been acknowledged, and no number before
+/// which one is missing: YCSB's acknowledged counter.
 #[derive(Debug)]
 pub struct Growth {
     next: AtomicU64,
-    /// All records below this are there.
+    /// All records below this exist.
     readable: AtomicU64,
     /// What each thread is inserting, or less.
     inserting: Box<[Slot]>,
 }
 
-/// On a cache line of its own, as each thread writes its own.
+/// On a separate cache line, as each thread writes its own.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Slot(AtomicU64);
 
 impl Growth {
-    /// With `records` records, to which `threads` threads may insert.
+    /// Creates a counter of `records` records, to which `threads` threads may insert.
     #[must_use]
     pub fn new(records: u64, threads: usize) -> Self {
         Self {
@@ -32,25 +32,25 @@ impl Growth {
         }
     }
 
-    /// How many threads may insert.
+    /// Returns how many threads may insert.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.inserting.len()
     }
 
-    /// All records with smaller numbers are there.
+    /// Returns the number below which all records exist.
     #[must_use]
     #[inline]
     pub fn readable(&self) -> u64 {
         self.readable.load(Ordering::Acquire)
     }
 
-    /// Inserts the next record, in the name of a thread that inserts one at a time.
+    /// Inserts the next record, on behalf of a thread that inserts one at a time.
     ///
     /// # Errors
     ///
-    /// The error of the insertion, whose number then is missing for good: readers learn of no
-    /// greater one.
+    /// The error of the insertion, whose number is then missing for good: readers see no greater
+    /// one.
     pub fn insert<E>(
         &self,
         thread: usize,

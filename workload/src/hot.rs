@@ -5,7 +5,7 @@ use crate::random::mix;
 use fastrand::Rng;
 use std::sync::Arc;
 
-/// The hot ones are one of this many equal parts of the keys.
+/// The fraction of the keys that is hot: one of this many equal parts.
 const PARTS: u64 = 100;
 
 /// The records whose keys are a contiguous part of all keys.
@@ -15,11 +15,11 @@ pub struct HotRange {
 }
 
 impl HotRange {
-    /// About 1 % of the first `records`: those with the keys from a place on that the seed decides.
-    /// Linear in the number of records.
+    /// Selects about 1 % of the first `records`: those with the keys from a place on that the seed
+    /// decides. Linear in the number of records.
     #[must_use]
     pub fn new(keys: Keys, records: u64, seed: u64) -> Self {
-        // Any place of the lower 98 %, so that it does not run out of keys.
+        // Any place of the lower 98 %, so that there are enough keys after it.
         let place = mix(seed) % 98;
         let span = (keys.numbers(records) / PARTS).max(1);
         let from = place * span;
@@ -29,14 +29,14 @@ impl HotRange {
         };
         let mut hot: Vec<u64> = (0..records).filter(inside).collect();
         if hot.is_empty() {
-            // Too few records for 1 % of the keys to have one: the next one.
+            // Too few records for 1 % of the keys to contain one: take the next one.
             let after = (0..records).filter(|record| keys.number(*record) >= from);
             hot.extend(after.min_by_key(|record| keys.number(*record)).or(Some(0)));
         }
         Self { records: hot.into() }
     }
 
-    /// One of its records, with the probability 1/2; otherwise none.
+    /// Returns one of its records with probability 1/2, otherwise `None`.
     #[inline]
     pub fn choose(&self, random: &mut Rng) -> Option<u64> {
         if random.bool() {

@@ -1,10 +1,10 @@
-//! Numbers as people read them.
+//! Numbers in the form that people read.
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -17,13 +17,13 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// Bytes in the unit that leaves one to four digits before the point: `1023 B`, `1.5 MiB`.
+/// Formats bytes in the unit that leaves one to four digits before the point: `1023 B`, `1.5 MiB`.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 
-/// Milliseconds, as precisely as they are short: `0.45 ms`, `12.3 ms`, `4.56 s`.
+/// Formats milliseconds, with more digits the shorter they are: `0.45 ms`, `12.3 ms`, `4.56 s`.
 pub fn milliseconds(ms: f64) -> String {
     match ms {
         ms if ms >= 1000.0 => format!("{:.2} s", ms / 1000.0),
@@ -32,7 +32,7 @@ pub fn milliseconds(ms: f64) -> String {
     }
 }
 
-/// A span of time to the second: `7s`, `3m20s`, `2h05m`.
+/// Formats a span of time to the second: `7s`, `3m20s`, `2h05m`.
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
         seconds @ ..60 => format!("{seconds}s"),
@@ -41,7 +41,7 @@ pub fn span(span: Duration) -> String {
     }
 }
 
-/// A moment, from seconds since 1970, in UTC: `2026-11-22T02:33:24Z`.
+/// Formats a moment, from seconds since 1970, in UTC: `2026-11-22T02:33:24Z`.
 #[must_use]
 pub fn moment(unix_seconds: u64) -> String {
     let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
@@ -49,22 +49,22 @@ pub fn moment(unix_seconds: u64) -> String {
     moment.map_or_else(|_| format!("{unix_seconds} s after 1970"), |moment| moment.to_string())
 }
 
-/// A rate, rounded: `12,345/s`.
+/// Formats a rate, rounded: `12,345/s`.
 pub fn rate(per_second: f64) -> String {
     format!("{}/s", count(per_second.round() as u64))
 }
 
-/// A part of a whole: `25.0%`.
+/// Formats a fraction of a whole: `25.0%`.
 pub fn percent(part: f64) -> String {
     format!("{:.1}%", part * 100.0)
 }
 
-/// A part of a whole; zero if there is nothing.
+/// Returns a fraction of a whole; zero if the whole is zero.
 pub fn part(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The greatest of some amounts in relation to their mean: 1 is perfect balance. 1 for nothing.
+/// Returns the maximum of some amounts relative to their mean: 1 is perfect balance. 1 without any.
 pub fn max_over_mean(amounts: impl ExactSizeIterator<Item = u64> + Clone) -> f64 {
     let (number, sum) = (amounts.len() as f64, amounts.clone().sum::<u64>() as f64);
     if sum == 0.0 { 1.0 } else { amounts.max().unwrap_or(0) as f64 * number / sum }
@@ -88,7 +88,7 @@ mod tests {
     fn moments_are_dates() {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
         assert_eq!(moment(1_795_311_204), "2026-11-22T01:33:24Z");
-        // Whatever a damaged file says.
+        // Whatever a damaged file contains.
         assert_eq!(moment(u64::MAX), "18446744073709551615 s after 1970");
     }
 }

@@ -35,13 +35,13 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The keys in an order.
+    /// Creates the keys in an order.
     #[must_use]
     pub const fn new(order: KeyOrder) -> Self {
         Self { order }
     }
 
-    /// The number in a record's key.
+    /// Returns the number in a record's key.
     #[must_use]
     #[inline]
     pub const fn number(self, record: u64) -> u64 {
@@ -51,14 +51,15 @@ impl Keys {
         }
     }
 
-    /// A record's key.
+    /// Returns a record's key.
     #[must_use]
     #[inline]
     pub fn key(self, record: u64) -> Key {
         key_of_number(self.number(record))
     }
 
-    /// The numbers in the keys of the first `records` are below this, spread evenly.
+    /// Returns the bound that the numbers in the keys of the first `records` are below, spread
+    /// evenly.
     pub(crate) const fn numbers(self, records: u64) -> u64 {
         match self.order {
             KeyOrder::Hashed => 1 << 63,
@@ -66,7 +67,8 @@ impl Keys {
         }
     }
 
-    /// The keys that divide this many records into parts of the same size: one fewer than parts.
+    /// Returns the keys that divide this many records into parts of the same size: one fewer than
+    /// parts.
     #[must_use]
     pub fn boundaries(self, records: u64, parts: u64) -> Vec<Vec<u8>> {
         let end = u128::from(self.numbers(records));
@@ -80,13 +82,13 @@ impl Keys {
     }
 }
 
-/// The key with a number, of which the last 19 digits count.
+/// Returns the key with a number, of which the last 19 digits count.
 #[inline]
 pub(crate) fn key_of_number(number: u64) -> Key {
     let mut key = [b'0'; KEY_BYTES];
     let (prefix, digits) = key.split_at_mut(PREFIX.len());
     prefix.copy_from_slice(&PREFIX);
-    // In parts that do not wait for each other.
+    // In two parts that do not wait for each other.
     let (high, low) = (number / 10_000_000_000, number % 10_000_000_000);
     let (first, last) = digits.split_at_mut(DIGITS - 10);
     write_digits(first, high);

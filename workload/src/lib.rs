@@ -1,7 +1,7 @@
 //! The YCSB core workloads, and a runner that compares storage engines with them.
 //!
 //! Brian F. Cooper, Adam Silberstein, Erwin Tam, Raghu Ramakrishnan, Russell Sears, "Benchmarking
-//! Cloud Serving Systems with YCSB", SoCC 2010. What is drawn here is drawn as YCSB does it, except
+//! Cloud Serving Systems with YCSB", SoCC 2010. What is drawn here is drawn as in YCSB, except
 //! where a module says otherwise.
 //!
 //! By itself this crate knows no engine. The feature `engines` adds stores of Annulus and one plain
@@ -13,7 +13,7 @@
 //! use clap::Parser;
 //! use std::{collections::BTreeMap, path::Path, sync::RwLock};
 //!
-//! /// An engine for as long as the process lives.
+//! /// An engine that lives as long as the process.
 //! #[derive(Default)]
 //! struct Tree(RwLock<BTreeMap<Vec<u8>, Vec<u8>>>);
 //!

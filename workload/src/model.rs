@@ -1,4 +1,4 @@
-//! A check of an engine against a model, for the tests of those who implement one.
+//! A check of an engine against a model, for the tests of crates that implement one.
 
 use crate::engine::{Candidate, Durability, Engine, Error, Result, Setup};
 use crate::keys::Keys;
@@ -25,8 +25,8 @@ pub(crate) fn setup(durability: Durability) -> Setup {
     }
 }
 
-/// Opens the candidate in an empty directory, and does random puts, gets and scans; what is in
-/// memory goes to files on the way. All that is read must be what a [`BTreeMap`] has.
+/// Opens the candidate in an empty directory, and does random puts, gets and scans; in between,
+/// what is in memory is moved to files. All that is read must match a [`BTreeMap`].
 ///
 /// # Errors
 ///

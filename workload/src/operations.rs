@@ -1,5 +1,5 @@
-//! The operations of one thread, drawn one by one. Pure: the same seed gives the same operations
-//! for as long as the number of records is the same.
+//! The operations of one thread, drawn one by one. Pure: the same seed leads to the same operations
+//! as long as the number of records is the same.
 
 use crate::chooser::{Chooser, Sequential};
 use crate::hot::HotRange;
@@ -13,9 +13,9 @@ use serde::Serialize;
 pub enum Kind {
     /// Reads a record.
     Read,
-    /// Writes a record that is there.
+    /// Writes an existing record.
     Update,
-    /// Writes a record that is new.
+    /// Writes a new record.
     Insert,
     /// Reads some records in key order.
     Scan,
@@ -24,11 +24,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds; each stands at its own place.
+    /// All kinds; each at its own position.
     pub const ALL: [Self; 5] =
         [Self::Read, Self::Update, Self::Insert, Self::Scan, Self::ReadModifyWrite];
 
-    /// Its name, as it stands in results.
+    /// Returns its name, as used in results.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Kind {
     }
 }
 
-/// An operation. An insert's record is whatever comes next.
+/// An operation. An insert's record is the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Operation {
     /// What it does.
@@ -50,14 +50,14 @@ pub struct Operation {
     pub record: u64,
     /// How many rows a scan reads.
     pub rows: usize,
-    /// A random number, of which a written value is made.
+    /// A random number, from which a written value is made.
     pub nonce: u64,
 }
 
 /// Draws the operations of one thread.
 #[derive(Debug, Clone)]
 pub struct Operations {
-    /// Kind and the sum of the percentages up to it; only what the mix has.
+    /// Kind and the sum of the percentages up to it; only those in the mix.
     kinds: Vec<(u8, Kind)>,
     chooser: Chooser,
     random: Rng,
@@ -65,7 +65,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Those of a mix, for records of a chooser.
+    /// Creates the operations of a mix, for records of a chooser.
     #[must_use]
     pub fn new(mix: Mix, chooser: Chooser, seed: u64) -> Self {
         let Mix { read, update, insert, scan, read_modify_write } = mix;
@@ -78,14 +78,14 @@ impl Operations {
         Self { kinds: kinds.collect(), chooser, random: Rng::with_seed(seed), hot: None }
     }
 
-    /// The same, drawn from another seed.
+    /// Returns the same, drawn from another seed.
     #[must_use]
     pub(crate) fn seeded(mut self, seed: u64) -> Self {
         self.random = Rng::with_seed(seed);
         self
     }
 
-    /// As thread `thread` of `threads` that share what a sequential chooser chooses.
+    /// Prepares them for thread `thread` of `threads` that share what a sequential chooser chooses.
     #[must_use]
     pub fn for_thread(mut self, thread: usize, threads: usize) -> Self {
         if let Chooser::Sequential(_) = self.chooser {
@@ -94,12 +94,12 @@ impl Operations {
         self
     }
 
-    /// From now on, half of the operations are for these records.
+    /// Directs half of the operations to these records from now on.
     pub fn set_hot(&mut self, hot: HotRange) {
         self.hot = Some(hot);
     }
 
-    /// The next operation, when there are this many records.
+    /// Returns the next operation, given this many records.
     #[inline]
     pub fn next(&mut self, records: u64) -> Operation {
         let percent = self.random.u8(..100);

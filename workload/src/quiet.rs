@@ -1,19 +1,19 @@
-//! Waiting until the process has nothing to do: flushes and compactions that one engine leaves
-//! behind would slow down the next.
+//! Waiting until the process is idle: flushes and compactions that one engine leaves behind would
+//! slow down the next.
 
 use std::time::{Duration, Instant};
 
 /// How long the processor is watched at a time.
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// So many windows in a row must be quiet.
+/// This many windows in a row must be quiet.
 const WINDOWS: u32 = 2;
 
 /// A window is quiet if it took no more ticks of the processor, usually 10 ms each, than this.
 const TICKS_MAX: u64 = 1;
 
 /// Waits until the threads of this process hardly use the processor, but not longer than this. On
-/// systems that do not tell, one window.
+/// systems that do not report it, waits for one window.
 pub(crate) fn wait_until_quiet(longest: Duration) {
     let started = Instant::now();
     let mut quiet = 0;
@@ -26,10 +26,10 @@ pub(crate) fn wait_until_quiet(longest: Duration) {
     }
 }
 
-/// Processor time of all threads of this process, as Linux tells it.
+/// Returns the processor time of all threads of this process, as reported by Linux.
 fn ticks() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // After the name in parentheses, which may hold anything; user and system time are the 12th
+    // After the name in parentheses, which may contain anything; user and system time are the 12th
     // and 13th fields from there.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u64>);

@@ -1,8 +1,8 @@
-//! Seeds: one of a run makes those of its threads.
+//! Seeds: the seed of a run determines those of its threads.
 
-/// The finaliser of SplitMix64, a bijection in which each bit of the result depends on all bits of
-/// the number. Guy L. Steele, Doug Lea, Christine H. Flood, "Fast Splittable Pseudorandom Number
-/// Generators", OOPSLA 2014.
+/// Applies the finaliser of SplitMix64, a bijection in which each bit of the result depends on all
+/// bits of the number. Guy L. Steele, Doug Lea, Christine H. Flood, "Fast Splittable Pseudorandom
+/// Number Generators", OOPSLA 2014.
 pub(crate) const fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -10,7 +10,7 @@ pub(crate) const fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A seed for a part of what a seed is for.
+/// Derives a seed for a part of a seed's purpose.
 pub(crate) fn derive(seed: u64, parts: &[u64]) -> u64 {
     parts.iter().fold(mix(seed), |seed, part| mix(seed ^ mix(*part)))
 }

@@ -1,4 +1,4 @@
-//! The results, as they are written for machines.
+//! The results in a form for machines.
 
 use crate::compare::Spread;
 use crate::engine::Durability;
@@ -6,8 +6,8 @@ use crate::runner::{EventTimes, Interval};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What one candidate did in one workload with one number of threads. Rates and percentiles are
-/// the medians of the rounds, `max_us` is the greatest of them.
+/// The results of one candidate in one workload with one number of threads. Rates and percentiles
+/// are the medians of the rounds, `max_us` is the maximum of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRecord {
     /// The engine's name.
@@ -30,11 +30,11 @@ pub struct RunRecord {
     pub p999_us: f64,
     /// The longest operation, in microseconds.
     pub max_us: f64,
-    /// Median, least and greatest operations a second of the rounds.
+    /// Median, minimum and maximum of operations a second over the rounds.
     pub spread: Spread,
     /// Operations a second, by round.
     pub rounds: Vec<f64>,
-    /// In relation to the baseline, round by round; none for the baseline itself.
+    /// Relative to the baseline, round by round; `None` for the baseline itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Ratio>,
     /// By kind of operation.
@@ -51,11 +51,11 @@ pub struct RunRecord {
     pub rows: u64,
     /// Reads that were not what had been written, of all rounds: must be 0.
     pub wrong_reads: u64,
-    /// Lengths of values, as they were asked for.
+    /// Lengths of values, as requested.
     pub value_bytes: String,
     /// How records are chosen.
     pub distribution: &'static str,
-    /// The target rate; none if it is as fast as possible.
+    /// The target rate; `None` if it is as fast as possible.
     pub rate: Option<f64>,
     /// What acknowledged writes survive; the engine's own words are among its settings.
     pub durability: Durability,
@@ -65,11 +65,11 @@ pub struct RunRecord {
     pub write_buffer_bytes: u64,
     /// Bytes on disk after the load.
     pub disk_bytes: Option<u64>,
-    /// How uneven the load of the shards was: the greatest in relation to the mean, in the median.
+    /// How uneven the load of the shards was: the maximum relative to the mean, in the median.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_over_mean: Option<f64>,
-    /// The part of the reads that came by the engine's cache of values which it answered, over all
-    /// rounds; none without such a cache or such reads.
+    /// The fraction of the reads through the engine's cache of values that it answered, over all
+    /// rounds; `None` without such a cache or such reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_hit_part: Option<f64>,
     /// What happened in the middle, by round.
@@ -78,29 +78,29 @@ pub struct RunRecord {
     /// The percentage of the run after which a hot spot appeared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hotspot_at: Option<u8>,
-    /// What everything random was drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// The engine's version.
     pub version: String,
-    /// The commit of the program, if it is known.
+    /// The commit of the program, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// What else the engine says of its settings.
+    /// Other settings that the engine reports.
     pub settings: Vec<String>,
-    /// The time line of each round, if it was asked for.
+    /// The time line of each round, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Vec<Interval>>,
 }
 
-/// Operations a second in relation to those of the baseline in the same round.
+/// Operations a second relative to those of the baseline in the same round.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ratio {
     /// The baseline.
     pub to: String,
-    /// Of the rounds.
+    /// Over the rounds.
     #[serde(flatten)]
     pub spread: Spread,
-    /// The rounds differ so much that it may as well be 1; not known after one round.
+    /// Whether the rounds differ so much that it may as well be 1; not known after one round.
     pub noise: Option<bool>,
 }
 

@@ -1,11 +1,11 @@
-//! What was measured: the versions of its parts.
+//! The versions of what was measured.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The commit that this was built from: the environment variable `ANNULUS_COMMIT` at build time,
-/// or what git says of the directory of the sources, with `-dirty` if files differ; none if there
-/// is neither.
+/// Returns the commit that this was built from: the environment variable `ANNULUS_COMMIT` at build
+/// time, or git's description of the source directory, with `-dirty` if files differ; `None` if
+/// there is neither.
 #[must_use]
 pub fn source_commit() -> Option<String> {
     if let Some(commit) = option_env!("ANNULUS_COMMIT") {
@@ -21,7 +21,7 @@ pub fn source_commit() -> Option<String> {
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
-/// The version of a package in the text of a `Cargo.lock`.
+/// Returns the version of a package in the text of a `Cargo.lock`.
 ///
 /// ```
 /// let lock = "[[package]]\nname = \"sled\"\nversion = \"0.34.7\"\n";

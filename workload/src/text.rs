@@ -1,4 +1,4 @@
-//! The results, as people read them.
+//! The results in a form for people.
 
 use crate::compare::{Plan, Report};
 use crate::record::{Ratio, RunRecord};
@@ -109,7 +109,7 @@ fn section(f: &mut fmt::Formatter<'_>, records: &[RunRecord], width: usize) -> f
     details(f, records)
 }
 
-/// What only some runs have.
+/// Prints what only some runs have.
 fn details(f: &mut fmt::Formatter<'_>, records: &[RunRecord]) -> fmt::Result {
     for record in records {
         if let Some(part) = record.cache_hit_part {

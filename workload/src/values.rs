@@ -1,6 +1,6 @@
-//! Values: of the sizes that were asked for, compressible to about half, and checkable.
+//! Values: of the requested sizes, compressible to about half, and checkable.
 //!
-//! A value begins with eight bytes that tell its key and the rest apart from those of any other
+//! A value begins with eight bytes that distinguish its key and the rest from those of any other
 //! write, and eight random bytes that decide its length and its content. The content is a piece of
 //! a pool in which 32 random bytes are followed by the same 32 again, so that a compressor saves
 //! about half of it.
@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What stands before the content.
+/// The bytes before the content.
 const HEAD_BYTES: usize = 16;
 
 /// Large enough that one block of an engine rarely has the same piece twice.
@@ -27,16 +27,16 @@ const BYTES_MAX: usize = 1 << 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub enum ValueBytes {
-    /// All alike.
+    /// All the same.
     Constant(usize),
-    /// Any length from the first to the second, all alike likely.
+    /// Any length from the first to the second, all equally likely.
     Uniform(usize, usize),
     /// A number of fields and the bytes of each; an update writes all of them.
     Fields(usize, usize),
 }
 
 impl ValueBytes {
-    /// The shortest and the longest.
+    /// Returns the shortest and the longest length.
     #[must_use]
     pub const fn bounds(self) -> (usize, usize) {
         match self {
@@ -46,7 +46,7 @@ impl ValueBytes {
         }
     }
 
-    /// The mean length.
+    /// Returns the mean length.
     #[must_use]
     pub const fn mean(self) -> usize {
         let (least, most) = self.bounds();
@@ -107,7 +107,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Values of these lengths.
+    /// Creates values of these lengths.
     #[must_use]
     pub fn new(bytes: ValueBytes) -> Self {
         let mut pool = vec![0; POOL_BYTES + bytes.bounds().1];
@@ -122,7 +122,7 @@ impl Values {
         Self { bytes, pool: pool.into() }
     }
 
-    /// Writes into `value` what a key with a number is to have after a write with a nonce.
+    /// Writes into `value` what the key with this number should have after a write with a nonce.
     #[inline]
     pub fn fill(&self, value: &mut Vec<u8>, key_number: u64, nonce: u64) {
         value.clear();
@@ -131,8 +131,8 @@ impl Values {
         value.extend_from_slice(self.content(nonce));
     }
 
-    /// Whether a value is one that was made for the key with this number. With `whole`, every byte
-    /// is compared, otherwise the head and the length.
+    /// Returns true if a value was made for the key with this number. With `whole`, every byte is
+    /// compared, otherwise the head and the length.
     #[must_use]
     #[inline]
     pub fn check(&self, value: &[u8], key_number: u64, whole: bool) -> bool {

@@ -22,7 +22,7 @@ pub enum Workload {
     F,
 }
 
-/// How many of a hundred operations are of which kind.
+/// How many of a hundred operations are of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[expect(missing_docs, reason = "each is the kind of that name")]
 pub struct Mix {
@@ -33,14 +33,14 @@ pub struct Mix {
     pub read_modify_write: u8,
 }
 
-/// The rows of a scan are from 1 to this, all alike likely.
+/// The rows of a scan are from 1 to this, all equally likely.
 pub(crate) const SCAN_ROWS_MAX: usize = 100;
 
 impl Workload {
     /// All, in the order in which YCSB runs them on the same data: those that insert come last.
     pub const ALL: [Self; 6] = [Self::A, Self::B, Self::C, Self::F, Self::D, Self::E];
 
-    /// Its operations.
+    /// Returns its operations.
     #[must_use]
     pub const fn mix(self) -> Mix {
         const NONE: Mix = Mix { read: 0, update: 0, insert: 0, scan: 0, read_modify_write: 0 };
@@ -54,7 +54,7 @@ impl Workload {
         }
     }
 
-    /// Which records its operations are for.
+    /// Returns how records are chosen for its operations.
     #[must_use]
     pub const fn distribution(self) -> Distribution {
         match self {
@@ -63,7 +63,7 @@ impl Workload {
         }
     }
 
-    /// Its place in [`ALL`](Self::ALL).
+    /// Returns its position in [`ALL`](Self::ALL).
     #[must_use]
     pub fn place(self) -> usize {
         Self::ALL.iter().position(|workload| *workload == self).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Some of the records get most of the operations: with h = hot·n records of them hot,
+//! Hot spots: some of the records get most of the operations. With h = hot·n records of them hot,
 //! P(r) = operations/h for r < h, and (1 − operations)/(n − h) for the others.
 
 use fastrand::Rng;
@@ -11,14 +11,14 @@ pub struct Hotspot {
 }
 
 impl Hotspot {
-    /// Which part of the records is hot, and which part of the operations they get; both between
-    /// 0 and 1.
+    /// Creates a chooser with this fraction of the records hot, which get this fraction of the
+    /// operations; both between 0 and 1.
     #[must_use]
     pub const fn new(hot: f64, operations: f64) -> Self {
         Self { hot, operations }
     }
 
-    /// A record below `records`.
+    /// Returns a record below `records`.
     #[inline]
     pub fn choose(self, random: &mut Rng, records: u64) -> u64 {
         let records = records.max(1);

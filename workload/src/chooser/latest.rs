@@ -11,13 +11,13 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// Among this many records at first.
+    /// Creates a chooser among this many records at first.
     #[must_use]
     pub fn new(records: u64) -> Self {
         Self { ages: Zipfian::new(records) }
     }
 
-    /// A record below `records`, which never become fewer.
+    /// Returns a record below `records`, which never decreases.
     #[inline]
     pub fn choose(&mut self, random: &mut Rng, records: u64) -> u64 {
         self.ages.grow(records);

@@ -25,7 +25,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Distribution {
-    /// All alike
+    /// All equally likely
     Uniform,
     /// Zipf's law with 0.99; the first records are the most popular
     Zipfian,
@@ -40,7 +40,7 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// Its name, as it stands in results.
+    /// Returns its name, as used in results.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Distribution {
         }
     }
 
-    /// What chooses so among `items` records, of which some may be inserted only later.
+    /// Returns a chooser among `items` records, of which some may be inserted only later.
     #[must_use]
     pub fn chooser(self, items: u64) -> Chooser {
         match self {
@@ -80,12 +80,12 @@ pub enum Chooser {
 }
 
 impl Chooser {
-    /// A record among the `records` that are there; 0 if there is none.
+    /// Returns a record among the `records` that exist; 0 if there is none.
     #[inline]
     pub fn choose(&mut self, random: &mut Rng, records: u64) -> u64 {
         match self {
             Self::Uniform(uniform) => uniform.choose(random, records),
-            // Records that are not there yet are drawn again, as YCSB does.
+            // Records that do not exist yet are drawn again, as YCSB does.
             Self::Zipfian(zipfian) => until_there(records, || zipfian.choose(random)),
             Self::Scrambled(scrambled) => until_there(records, || scrambled.choose(random)),
             Self::Latest(latest) => latest.choose(random, records),

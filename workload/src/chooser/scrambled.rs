@@ -19,7 +19,7 @@ pub struct Scrambled {
 }
 
 impl Scrambled {
-    /// Among this many items, at least one.
+    /// Creates a chooser among this many items, at least one.
     #[must_use]
     pub fn new(items: u64) -> Self {
         let ranks = Zipfian::new(items);
@@ -27,13 +27,13 @@ impl Scrambled {
         Self { ranks, mask: u64::MAX >> (u64::BITS - bits), shift: bits.div_ceil(2) }
     }
 
-    /// A record below the number of items.
+    /// Returns a record below the number of items.
     #[inline]
     pub fn choose(&self, random: &mut Rng) -> u64 {
         self.record(self.ranks.choose(random))
     }
 
-    /// The record of a rank: a permutation of the items.
+    /// Returns the record of a rank: a permutation of the items.
     #[must_use]
     #[inline]
     pub fn record(&self, rank: u64) -> u64 {
@@ -46,7 +46,8 @@ impl Scrambled {
         record
     }
 
-    /// A permutation of the numbers up to the mask: each step can be undone.
+    /// Returns the image of a number under a permutation of the numbers up to the mask: each step
+    /// can be undone.
     #[inline]
     const fn scatter(&self, number: u64) -> u64 {
         let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15) & self.mask;

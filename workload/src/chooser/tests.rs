@@ -85,7 +85,7 @@ fn scrambling_keeps_the_probabilities() {
         records.sort_unstable();
         assert!(records.into_iter().eq(0..items), "{items}");
     }
-    // The popular ones are anywhere: each sixteenth of the records has its part of them.
+    // The popular ones are anywhere: each sixteenth of the records has its share of them.
     let scrambled = Scrambled::new(100_003);
     let mut parts = [0; 16];
     for rank in 0..1600 {
@@ -110,7 +110,7 @@ fn latest_follows_the_inserts() {
     let mut random = Rng::with_seed(5);
     let mut ages = vec![0; 1000];
     for draw in 0..DRAWS {
-        // A record comes with every twentieth operation, as in workload D.
+        // A record arrives with every twentieth operation, as in workload D.
         let records = 1000 + draw / 20;
         let record = latest.choose(&mut random, records);
         assert!(record < records);

@@ -1,4 +1,4 @@
-//! All records alike: P(r) = 1/n.
+//! Uniform choice: P(r) = 1/n.
 
 use fastrand::Rng;
 
@@ -7,7 +7,7 @@ use fastrand::Rng;
 pub struct Uniform;
 
 impl Uniform {
-    /// A record below `records`.
+    /// Returns a record below `records`.
     #[inline]
     pub fn choose(self, random: &mut Rng, records: u64) -> u64 {
         random.u64(..records.max(1))

@@ -12,7 +12,7 @@ use fastrand::Rng;
 /// The exponent of all YCSB core workloads.
 const THETA: f64 = 0.99;
 
-/// So many terms of ζ are added one by one; the others are an integral with corrections, whose
+/// This many terms of ζ are added one by one; the others are an integral with corrections, whose
 /// error is then below the rounding.
 const TERMS: u64 = 1000;
 
@@ -25,7 +25,7 @@ pub struct Zipfian {
 }
 
 impl Zipfian {
-    /// Among this many items, at least one.
+    /// Creates a chooser among this many items, at least one.
     #[must_use]
     pub fn new(items: u64) -> Self {
         let items = items.max(1);
@@ -33,7 +33,7 @@ impl Zipfian {
         Self { items, zeta, eta: eta(items, zeta) }
     }
 
-    /// Has more items from now on. Linear in how many there are more.
+    /// Raises the number of items. Linear in the increase.
     #[inline]
     pub fn grow(&mut self, items: u64) {
         if items > self.items {
@@ -43,7 +43,7 @@ impl Zipfian {
         }
     }
 
-    /// A rank below the number of items; 0 is the most popular.
+    /// Returns a rank below the number of items; 0 is the most popular.
     #[inline]
     pub fn choose(&self, random: &mut Rng) -> u64 {
         let u = random.f64();
@@ -59,19 +59,20 @@ impl Zipfian {
         ((self.items as f64 * part) as u64).min(self.items - 1)
     }
 
-    /// How many items there are.
+    /// Returns how many items there are.
     #[must_use]
     pub const fn items(&self) -> u64 {
         self.items
     }
 
-    /// The probability of a rank by Zipf's law.
+    /// Returns the probability of a rank by Zipf's law.
     #[must_use]
     pub fn probability(&self, rank: u64) -> f64 {
         term(rank + 1) / self.zeta
     }
 
-    /// The probability, as Gray's formula has it, that the rank is below one that is at least 2.
+    /// Returns the probability, by Gray's formula, that a rank is below this one, which is at least
+    /// 2.
     #[cfg(test)]
     pub(super) fn below(&self, rank: u64) -> f64 {
         let part = (rank as f64 / self.items as f64).powf(1.0 - THETA);
@@ -83,7 +84,7 @@ fn term(item: u64) -> f64 {
     (item as f64).powf(-THETA)
 }
 
-/// ζ(items), by the Euler–Maclaurin formula beyond the first terms.
+/// Returns ζ(items), by the Euler–Maclaurin formula beyond the first terms.
 fn zeta(items: u64) -> f64 {
     let head: f64 = (1..=items.min(TERMS)).map(term).sum();
     if items <= TERMS {

@@ -1,5 +1,5 @@
-//! Comparing candidates: all run the same, in turns, so that a slow moment of the machine hits all
-//! of them, and ratios are taken within a turn.
+//! Comparison of candidates: all run the same, in turns, so that a slow moment of the machine hits
+//! all of them, and ratios are taken within a turn.
 
 mod contest;
 mod plan;

@@ -1,4 +1,4 @@
-//! What to compare candidates with.
+//! The plan of a comparison.
 
 use crate::chooser::Distribution;
 use crate::engine::{Durability, Event};
@@ -8,7 +8,7 @@ use crate::values::ValueBytes;
 use crate::workload::Workload;
 use std::path::PathBuf;
 
-/// What to compare candidates with; made by [`Args::plan`](crate::Args::plan).
+/// What candidates are compared with; made by [`Args::plan`](crate::Args::plan).
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The workloads; run in YCSB's order on the same data.
@@ -25,7 +25,7 @@ pub struct Plan {
     pub rate: Option<f64>,
     /// How long values are.
     pub value_bytes: ValueBytes,
-    /// Instead of each workload's own.
+    /// Replaces each workload's own.
     pub distribution: Option<Distribution>,
     /// Whether keys follow the order of insertion.
     pub key_order: KeyOrder,
@@ -37,15 +37,15 @@ pub struct Plan {
     pub write_buffer_bytes: usize,
     /// How many times each run is repeated.
     pub rounds: u32,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// What happens after a percentage of each run.
     pub event: Option<(u8, Event)>,
     /// After this percentage of each run, a hot spot appears.
     pub hotspot_at: Option<u8>,
-    /// The engine that the others are compared with; otherwise `rocksdb`, or else the first.
+    /// The engine that the others are compared with; otherwise `rocksdb`, or the first.
     pub baseline: Option<String>,
-    /// Where the data is made, in a directory of its own; otherwise where temporary files go.
+    /// Where the data is made, in a separate directory; otherwise where temporary files go.
     pub directory: Option<PathBuf>,
     /// Whether the results have time lines.
     pub timeline: bool,
@@ -54,13 +54,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The keys of its records.
+    /// Returns the keys of its records.
     #[must_use]
     pub const fn keys(&self) -> Keys {
         Keys::new(self.key_order)
     }
 
-    /// The most threads of any run.
+    /// Returns the maximum number of threads of any run.
     #[must_use]
     pub fn threads_max(&self) -> usize {
         self.threads.iter().copied().max().unwrap_or(1)

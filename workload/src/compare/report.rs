@@ -1,4 +1,4 @@
-//! From the outcomes of all rounds to results.
+//! The report: from the outcomes of all rounds to results.
 
 use super::contest::{Cell, Contestant};
 use super::plan::Plan;
@@ -15,14 +15,14 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// One for each candidate and run; those of the loads first.
     pub records: Vec<RunRecord>,
-    /// What was asked for.
+    /// What was requested.
     pub plan: Plan,
-    /// It was ended early, and lacks what was not complete.
+    /// Whether it was ended early, and lacks what was not complete.
     pub stopped: bool,
 }
 
 impl Report {
-    /// Wrong reads of all runs: must be 0.
+    /// Returns the number of wrong reads over all runs: must be 0.
     #[must_use]
     pub fn wrong_reads(&self) -> u64 {
         self.records.iter().map(|record| record.wrong_reads).sum()
@@ -64,7 +64,7 @@ pub(super) fn report(
     Report { records, plan: plan.clone(), stopped }
 }
 
-/// The place of the candidate that the others are compared with.
+/// Returns the position of the candidate that the others are compared with.
 fn baseline<'a>(plan: &Plan, mut identities: impl Iterator<Item = &'a Identity>) -> usize {
     let wanted = plan.baseline.as_deref().unwrap_or("rocksdb");
     identities.position(|identity| identity.engine == wanted).unwrap_or(0)
@@ -94,7 +94,7 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// None if there is no complete round.
+    /// Returns the record of a run; `None` if there is no complete round.
     fn record(&self, rounds: &[&Outcome]) -> Option<RunRecord> {
         let Contestant { identity, description, disk_bytes, .. } = self.contestant;
         let (first, last) = (rounds.first()?, rounds.last()?);

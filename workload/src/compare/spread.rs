@@ -1,8 +1,8 @@
-//! A figure that was taken several times.
+//! The spread of a figure that was measured several times.
 
 use serde::{Deserialize, Serialize};
 
-/// The median of some figures, and the least and the greatest of them.
+/// The median of some figures, with their minimum and maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the type says it")]
 pub struct Spread {
@@ -12,8 +12,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of some figures; none of none. Of an even number of figures, the median is the mean of the
-    /// two in the middle.
+    /// Returns the spread of some figures; `None` if there are none. With an even number of
+    /// figures, the median is the mean of the two in the middle.
     #[must_use]
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
@@ -24,7 +24,7 @@ impl Spread {
         Some(Self { median, min: at(0)?, max: at(last)? })
     }
 
-    /// Whether a ratio may as well be 1.
+    /// Returns true if a ratio may as well be 1.
     #[must_use]
     pub fn straddles_one(&self) -> bool {
         self.min <= 1.0 && self.max >= 1.0

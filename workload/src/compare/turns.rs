@@ -15,15 +15,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The most intervals of a time line.
+/// The maximum number of intervals of a time line.
 const INTERVALS_MAX: f64 = 240.0;
 const INTERVAL_S_MIN: f64 = 0.5;
 
-/// Opens and loads all candidates, each in a directory of its own, and runs the workloads of the
-/// plan in rounds: in each, every candidate has its turn, forwards in one and backwards in the
-/// next. The directories are removed at the end.
+/// Opens and loads all candidates, each in a separate directory, and runs the workloads of the plan
+/// in rounds: in each, every candidate has its turn, forwards in one and backwards in the next. The
+/// directories are removed at the end.
 ///
-/// If the observer asks for an end, the report has what was complete until then.
+/// If the observer ends it, the report has what was complete until then.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub fn compare(
         && candidates.iter().all(|candidate| candidate.identity().engine != *baseline)
     {
         return Err(InvalidArgument::error(format!(
-            "--baseline {baseline} is none of the engines that run"
+            "--baseline {baseline} is not one of the engines that run"
         )));
     }
     let directory = directory(plan.directory.as_deref())?;
@@ -59,7 +59,7 @@ pub fn compare(
         }
     }
     let report = report(plan, &contestants, &cells, turns.stopped);
-    // The engines first: they have their directories open.
+    // The engines first: they have the directories open.
     drop(contestants);
     directory.close()?;
     Ok(report)
@@ -88,7 +88,7 @@ struct Turns<'a, 'b> {
 }
 
 impl Turns<'_, '_> {
-    /// Nothing if it was asked to stop meanwhile.
+    /// Loads the candidates. Returns none if it was asked to stop in the meantime.
     fn load(&mut self, candidates: &[&dyn Candidate], place: &Path) -> Result<Vec<Contestant>> {
         let plan = self.plan;
         let threads = plan.threads_max();
@@ -131,7 +131,7 @@ impl Turns<'_, '_> {
         Ok(contestants)
     }
 
-    /// The rounds that are complete.
+    /// Returns the rounds that are complete.
     fn rounds(
         &mut self,
         contestants: &[Contestant],
@@ -198,7 +198,7 @@ impl Turns<'_, '_> {
         }
     }
 
-    /// Does a step of which the observer is notified.
+    /// Does a step, and notifies the observer of it.
     fn told(
         &mut self,
         title: &str,
@@ -219,7 +219,8 @@ impl Turns<'_, '_> {
     }
 }
 
-/// Bytes of all files below a directory. Files that go meanwhile do not count.
+/// Returns the bytes of all files below a directory. Files that disappear in the meantime do not
+/// count.
 fn bytes_below(directory: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(directory)? {

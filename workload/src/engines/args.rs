@@ -32,7 +32,7 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// Each combination once, whatever the lists repeat.
+    /// Returns each combination once, whatever the lists repeat.
     #[must_use]
     pub fn candidates(&self) -> Vec<Sharded> {
         let mut candidates = Vec::new();

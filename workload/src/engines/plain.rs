@@ -1,6 +1,7 @@
 //! One plain RocksDB, with the settings that a shard of a store has, as far as they are public:
-//! cache, write buffer, compression, filters (of the memtable, too), the index in blocks, background
-//! threads. The write buffer is one memtable as large as the budget that the shards of a store share.
+//! cache, write buffer, compression, filters (of the memtable, too), the index in blocks,
+//! background threads. The write buffer is one memtable as large as the budget that the shards of a
+//! store share.
 
 use super::sharded::{options, settings};
 use super::version::rocksdb_version;
@@ -12,7 +13,7 @@ use rocksdb::{
 };
 use std::path::Path;
 
-/// As many bytes of filter for the memtable as those of 16 column families together have.
+/// The filter of the memtable has as many bytes as those of 16 column families together.
 const MEMTABLE_FILTER_PART: f64 = 0.002;
 
 /// One RocksDB instance with one column family, with the settings of a store's shard.

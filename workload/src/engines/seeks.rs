@@ -1,10 +1,10 @@
-//! How often RocksDB searches for where a scan begins.
+//! Counting how often RocksDB searches for where a scan begins.
 
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
-/// Runs something, and counts the seeks of cursors that this thread does meanwhile, by what RocksDB
-/// counts itself: each cursor on a column family searches the memtable once when it seeks. What other
-/// threads do for it is not counted.
+/// Runs something, and counts the seeks of cursors that this thread does during it, by RocksDB's
+/// own counters: each cursor on a column family searches the memtable once when it seeks. What
+/// other threads do for it is not counted.
 pub fn count_seeks<T>(run: impl FnOnce() -> T) -> (T, u64) {
     set_perf_stats(PerfStatsLevel::EnableCount);
     let mut context = PerfContext::default();

@@ -10,10 +10,10 @@ use clap::ValueEnum;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Ranges of a shard, if the command line does not say: as many as arcs.
+/// Ranges per shard, if the command line does not set them: as many as arcs.
 const RANGES_PER_SHARD: u32 = ARCS_PER_SHARD;
 
-/// The part of the memory for reads that goes to the values of hot keys: what a store has by itself.
+/// The fraction of the memory for reads that goes to the values of hot keys: a store's default.
 const HOT_PART: usize = 8;
 
 /// How a store's keyspace is partitioned.
@@ -41,7 +41,7 @@ pub struct Sharded {
 }
 
 impl Sharded {
-    /// A store as it is by default.
+    /// Returns a store with the defaults.
     #[must_use]
     pub const fn new(partitioning: Partitioning, shards: u32) -> Self {
         Self { partitioning, shards, partitions: None, hot_cache: None, scan_threads: None }
@@ -60,8 +60,8 @@ impl Sharded {
     }
 }
 
-/// The options of a store, and, as far as it has them, of a plain RocksDB. The cache is all for
-/// blocks.
+/// Returns the options of a store, and, as far as it has them, of a plain RocksDB. The whole cache
+/// is for blocks.
 pub(super) fn options(setup: &Setup) -> Options {
     Options {
         hot_cache_bytes: 0,
@@ -108,7 +108,7 @@ struct Open {
     changed: Mutex<Option<Changed>>,
 }
 
-/// What an event has changed, to be taken back.
+/// What an event has changed, to be undone.
 #[derive(Debug, Clone, Copy)]
 enum Changed {
     Added(ShardId),
@@ -116,12 +116,14 @@ enum Changed {
 }
 
 impl Open {
-    /// A partition of the keyspace; reshapes give partitions other numbers, but leave the places.
+    /// Returns a partition of the keyspace; reshapes change the numbers of partitions, but not
+    /// their positions.
     fn partition(&self, place: usize) -> Option<PartitionId> {
         self.keyspace.placement().partition(place).map(|partition| partition.id)
     }
 
-    /// Where the hottest of the keys may be is not known, so any will do: the one in the middle.
+    /// Moves the partition in the middle: where the hottest keys are is not known, so any one is as
+    /// good.
     fn move_one(&self) -> Result<Option<Changed>> {
         let placement = self.keyspace.placement();
         let place = placement.partition_count() / 2;
@@ -232,7 +234,7 @@ impl Engine for Open {
     }
 }
 
-/// What a plain RocksDB has, too.
+/// Describes the settings that a plain RocksDB has, too.
 pub(super) fn settings(options: &Options) -> String {
     format!(
         "LZ4, Zstandard on the last level; Bloom filters of {} bits a key; {} background threads",

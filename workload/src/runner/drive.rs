@@ -1,4 +1,4 @@
-//! Starting the threads, waiting for them, and gathering what they counted.
+//! Starting the threads, waiting for them, and collecting what they counted.
 
 use super::outcome::{self, Outcome};
 use super::settings::{Length, Run};
@@ -41,13 +41,13 @@ pub fn load(
     self::run(engine, growth, &load, tell)
 }
 
-/// Runs operations. `tell` is called some times a second with the part that is done and the number
-/// of operations, and ends the run by breaking.
+/// Runs operations. `tell` is called several times a second with the fraction that is done and the
+/// number of operations, and ends the run by breaking.
 ///
 /// # Errors
 ///
-/// The first error of the engine; the run ends with it. [`InvalidArgument`] if the growth is not for
-/// as many threads.
+/// The first error of the engine; the run ends with it. [`InvalidArgument`] if the growth is not
+/// for as many threads.
 pub fn run(
     engine: &dyn Engine,
     growth: &Growth,
@@ -88,8 +88,8 @@ pub fn run(
     Ok(Outcome { cache_reads, ..outcome })
 }
 
-/// Twice as many as the run inserts on average: YCSB's guess, so that popular records are also
-/// among those that come. A run that is as long as its time gets none.
+/// Returns twice as many as the run inserts on average: YCSB's guess, so that popular records are
+/// also among those to come. A run whose length is a time gets none.
 fn expected_inserts(run: &Run<'_>) -> u64 {
     match (run.length, run.distribution) {
         (Length::Operations(operations), Distribution::Zipfian | Distribution::Scrambled) => {
@@ -106,7 +106,7 @@ fn warm_up(length: Length, percent: u8) -> Option<Length> {
     })
 }
 
-/// Lets the workers work to their end, watched by this thread.
+/// Runs the workers to their end, watched by this thread.
 fn work<'a>(
     shared: &Shared<'a>,
     workers: Vec<Worker<'a>>,

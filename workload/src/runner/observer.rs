@@ -20,18 +20,19 @@ pub struct Stage<'a> {
     pub ops_per_s: f64,
 }
 
-/// Notified of the progress some times a second; may end the comparison.
+/// An observer, notified of the progress several times a second, which may end the comparison.
 pub struct Observer<'a>(Box<Tell<'a>>);
 
 type Tell<'a> = dyn FnMut(&Stage<'_>) -> ControlFlow<()> + 'a;
 
 impl<'a> Observer<'a> {
-    /// Calls this; a break ends the comparison after the runs that are complete.
+    /// Creates an observer that calls `tell`; a break ends the comparison after the runs that are
+    /// complete.
     pub fn new(tell: impl FnMut(&Stage<'_>) -> ControlFlow<()> + 'a) -> Self {
         Self(Box::new(tell))
     }
 
-    /// An observer that does nothing.
+    /// Returns an observer that does nothing.
     #[must_use]
     pub fn silent() -> Self {
         Self::new(|_| ControlFlow::Continue(()))

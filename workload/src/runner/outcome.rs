@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The outcome of a run.
 
 use super::shared::Shared;
 use super::tally::{Slot, count_shard, histogram};
@@ -67,12 +67,12 @@ pub struct Interval {
     /// Sampled operations by shard; empty for an engine without shards.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shard_operations: Vec<u64>,
-    /// How uneven they are: the greatest in relation to the mean.
+    /// How uneven they are: the maximum relative to the mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_over_mean: Option<f64>,
 }
 
-/// The greatest in relation to the mean; none without shards.
+/// Returns the maximum relative to the mean; `None` without shards.
 pub(crate) fn max_over_mean(shards: &[u64]) -> Option<f64> {
     let (most, sum) = (*shards.iter().max()?, shards.iter().sum::<u64>());
     (sum > 0).then(|| most as f64 * shards.len() as f64 / sum as f64)

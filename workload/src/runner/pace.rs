@@ -1,8 +1,8 @@
-//! When operations are to start, if there is a target rate.
+//! The times at which operations should start, if there is a target rate.
 
 use std::time::{Duration, Instant};
 
-/// A sleep may last longer by this; the rest is waited for at the processor.
+/// A sleep may last this much longer; the rest is spent spinning.
 const SLACK: Duration = Duration::from_micros(70);
 
 /// The schedule of one thread: the threads take turns, so that all together start evenly.
@@ -20,7 +20,7 @@ impl Pace {
         Self { started, step: 1.0 / rate, next: thread as u64, threads: threads as u64 }
     }
 
-    /// When the next operation should start.
+    /// Returns when the next operation should start.
     pub(super) fn next(&mut self) -> Instant {
         let at = self.started + Duration::from_secs_f64(self.next as f64 * self.step);
         self.next += self.threads;

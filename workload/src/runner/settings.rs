@@ -1,4 +1,4 @@
-//! What to run, and for how long.
+//! The settings of a run.
 
 use crate::chooser::Distribution;
 use crate::engine::Event;
@@ -33,9 +33,9 @@ pub struct Run<'a> {
     pub length: Length,
     /// How much of that is run before, without being measured; in percent.
     pub warm_up_percent: u8,
-    /// Operations a second of all threads together; as many as possible without it.
+    /// Operations a second of all threads together; `None` for as many as possible.
     pub rate: Option<f64>,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// What happens to the engine, after a percentage of the run.
     pub event: Option<(u8, Event)>,

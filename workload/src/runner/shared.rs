@@ -1,4 +1,4 @@
-//! What the threads of a run share.
+//! The state that the threads of a run share.
 
 use super::settings::Run;
 use super::tally::Slots;
@@ -15,12 +15,12 @@ pub(super) struct Shared<'a> {
     pub(super) done: Vec<Done>,
     pub(super) working: AtomicUsize,
     pub(super) stop: AtomicBool,
-    /// The hot spot has appeared, in a run whose length is a time.
+    /// Whether the hot spot has appeared, in a run whose length is a time.
     pub(super) hot: AtomicBool,
     pub(super) slots: Slots,
 }
 
-/// On a cache line of its own.
+/// On a separate cache line.
 #[derive(Default)]
 #[repr(align(128))]
 pub(super) struct Done(pub(super) AtomicU64);
@@ -44,7 +44,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Counts a worker out, also one that panics.
+/// Counts a worker as ended, even one that panics.
 pub(super) struct Left<'a, 'b>(pub(super) &'a Shared<'b>);
 
 impl Drop for Left<'_, '_> {

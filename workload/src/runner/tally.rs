@@ -9,12 +9,12 @@ use std::time::Duration;
 /// Latencies above this count as this.
 const NANOS_MAX: u64 = 3_600_000_000_000;
 
-/// Three digits: errors below 0.1 %.
+/// Returns a histogram with three digits: errors below 0.1 %.
 pub(super) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, NANOS_MAX, 3)?)
 }
 
-/// Two digits are enough for a time line.
+/// Returns a histogram with two digits, which are enough for a time line.
 fn coarse() -> Result<Histogram<u32>> {
     Ok(Histogram::new_with_bounds(1, NANOS_MAX, 2)?)
 }
@@ -60,7 +60,7 @@ impl Tally {
         (self.slot_number, self.slot_ends_nanos) = (0, 0);
     }
 
-    /// An operation that ended some time after the start.
+    /// Records an operation that ended some time after the start.
     #[inline]
     pub(super) fn record(&mut self, kind: Kind, latency: Duration, ended: Duration, slots: &Slots) {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -76,7 +76,7 @@ impl Tally {
         self.ended = ended;
     }
 
-    /// An operation on a shard; one in several is sampled.
+    /// Records an operation on a shard; one in several is sampled.
     pub(super) fn on_shard(&mut self, shard: usize, shards: usize) {
         for counts in [&mut self.shards, &mut self.slot.shards] {
             counts.resize(counts.len().max(shards), 0);

@@ -14,7 +14,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Right, unless every nth read is to be wrong.
+/// Right, unless every nth read should be wrong.
 #[derive(Default)]
 struct Tree {
     rows: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -130,7 +130,7 @@ fn every_workload_runs_and_reads_what_was_written() {
         let inserted = outcome.kinds.iter().find(|(kind, _)| *kind == Kind::Insert);
         let inserted = inserted.map_or(0, |(_, latencies)| latencies.len());
         let (before, after) = outcome.records;
-        // Those of the warm-up are there, too.
+        // Those of the warm-up exist, too.
         assert!(
             (inserted..=inserted + inserted / 4 + 40).contains(&(after - before)),
             "{workload}"
@@ -142,8 +142,8 @@ fn every_workload_runs_and_reads_what_was_written() {
     assert!(rows > RECORDS);
 }
 
-/// One thread, since the favourite of the latest is what was inserted last: one of several threads
-/// that is stopped amid an insert keeps it in its place for as long.
+/// One thread, since the favourite of the latest distribution is what was inserted last: if one of
+/// several threads is stopped in the middle of an insert, it keeps its favourite for that long.
 #[test]
 fn favourites_even_out_over_shards() {
     let bench = Bench::new(Tree::default());
@@ -212,8 +212,8 @@ fn a_break_ends_the_run() {
 
 #[test]
 fn a_stall_is_charged_to_all_that_had_to_wait() {
-    // Ten thousand a second are asked for, and less than two thousand can be had: at the end, an
-    // operation is late by most of the time that the run has taken.
+    // Ten thousand operations a second are requested, and less than two thousand are possible: at
+    // the end, an operation is late by most of the time that the run has taken.
     let bench = Bench::new(Tree { slow: Some(Duration::from_micros(500)), ..Tree::default() });
     let run = Run {
         threads: 1,

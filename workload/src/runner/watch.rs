@@ -1,5 +1,5 @@
-//! The thread that watches the others: tells how far they are, and lets happen what is to happen
-//! in the middle of a run.
+//! The thread that watches the others: reports the progress, and triggers the events in the middle
+//! of a run.
 
 use super::outcome::EventTimes;
 use super::settings::{Length, Run};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// Is told the part that is done and the number of operations; ends the run by a break.
+/// Receives the fraction that is done and the number of operations; ends the run by a break.
 pub(super) type Tell<'a> = dyn FnMut(f64, u64) -> ControlFlow<()> + 'a;
 
 pub(super) struct Watch<'a> {
@@ -24,7 +24,7 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Lets happen what the run says.
+    /// Creates a watcher that triggers the events of the run.
     pub(super) fn new(run: &Run<'_>, tell: &'a mut Tell<'a>) -> Self {
         let part = |percent: u8| f64::from(percent) / 100.0;
         Self {
@@ -35,12 +35,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Only watches.
+    /// Creates a watcher without events.
     pub(super) fn without_events(tell: &'a mut Tell<'a>) -> Self {
         Self { tell, event: None, hotspot_at: None, times: None }
     }
 
-    /// When the event began and ended.
+    /// Returns when the event began and ended.
     pub(super) fn into_event(self) -> Option<EventTimes> {
         self.times
     }

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// One read in this many is compared byte by byte, the others by their head and length.
 const WHOLE_EVERY: u64 = 16;
 
-/// The shard of one operation in this many is asked for.
+/// The shard is looked up for one operation in this many.
 const SHARD_EVERY: u64 = 32;
 
 /// When a worker has done its part.
@@ -28,7 +28,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// The part of one thread in a length.
+    /// Returns the end of one thread's share of a length.
     pub(super) fn of(length: Length, thread: usize, threads: usize, started: Instant) -> Self {
         match length {
             Length::Operations(operations) => {
@@ -45,7 +45,7 @@ pub(super) struct Worker<'a> {
     keys: Keys,
     values: &'a Values,
     operations: Operations,
-    /// Until it has appeared.
+    /// Set until it has appeared.
     hot: Option<HotRange>,
     value: Vec<u8>,
     pub(super) tally: Tally,
@@ -78,12 +78,12 @@ impl<'a> Worker<'a> {
         self.tally.clear();
     }
 
-    /// Works until its end, or until all are to stop.
+    /// Works until its end, or until all threads should stop.
     pub(super) fn work(&mut self, shared: &Shared<'_>, started: Instant, end: End) -> Result<()> {
         let run = shared.run;
         let mut pace = run.rate.map(|rate| Pace::new(started, rate, self.thread, run.threads));
-        // The share of its own operations after which the hot spot appears; a run that is as long
-        // as its time is told.
+        // The number of its own operations after which the hot spot appears; a run whose length is
+        // a time is notified.
         let hot_from = match (end, run.hotspot_at) {
             (End::After(operations), Some(percent)) => operations * u64::from(percent) / 100,
             _ => u64::MAX,
@@ -157,7 +157,7 @@ impl<'a> Worker<'a> {
         Ok(ended)
     }
 
-    /// The record is there, so it must be found, with a value that was written for it.
+    /// Reads. The record exists, so it must be found, with a value that was written for it.
     #[inline]
     fn read(&mut self, shared: &Shared<'_>, key_number: u64, key: &Key, whole: bool) -> Result<()> {
         let mut right = false;
@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// The first row must be the record itself, and each row must come after the one before.
+    /// Scans. The first row must be the record itself, and each row must follow the one before.
     fn scan(
         &mut self,
         shared: &Shared<'_>,
