@@ -1,4 +1,4 @@
-//! Any sequence of changes gives topologies that keep every invariant, whose epochs rise by one,
+//! Any sequence of changes yields topologies that keep every invariant, whose epochs rise by one,
 //! and whose records decode to the same value. What a reshape is said to need is what it needs, and
 //! every step of a plan can be carried out.
 

@@ -48,7 +48,7 @@ fn check_shares(ring: &Ring) {
     }
 }
 
-/// The ring after a change of its members, if that is possible.
+/// Returns the ring after a change of its members, if that is possible.
 fn balanced(before: &Ring, after: Result<Ring>) -> Option<Ring> {
     let after = after.ok()?;
     check_moves(before, &after);
@@ -70,7 +70,7 @@ fn prefer(ring: &Ring, token: u64, k: u8) {
     }
 }
 
-/// The kind of an operation, and the ring after it if it took effect.
+/// Returns the kind of an operation, and the ring after it if it took effect.
 fn step(ring: &Ring, op: Op) -> (&'static str, Option<Ring>) {
     match op {
         Op::Add { id, weight, arcs } => {

@@ -1,4 +1,4 @@
-//! Any sequence of changes gives topologies that keep every invariant, whose epochs rise by one,
+//! Any sequence of changes yields topologies that keep every invariant, whose epochs rise by one,
 //! and whose records decode to the same value. What a reshape is said to need is what it needs, and
 //! every step of a plan can be carried out.
 
@@ -45,7 +45,7 @@ fn pick_shard(topology: &Topology, which: u8) -> ShardId {
     topology.shards().nth(which).map(|shard| shard.id).unwrap_or_default()
 }
 
-/// A reshape with names, or one that is refused for its spec.
+/// Returns a reshape with names, or one that is refused for its spec.
 fn reshape(topology: &Topology, step: Reshape) -> Change {
     let which = usize::from(step.keyspace) % topology.keyspaces().len().max(1);
     let keyspace = topology.keyspaces().nth(which);

@@ -48,7 +48,7 @@ enum Name {
 }
 
 impl Cli {
-    /// The candidates, in the order in which they were asked for, each once.
+    /// Returns the candidates, in the order in which they were asked for, each once.
     pub(crate) fn candidates(&self) -> Vec<Box<dyn Candidate>> {
         let mut names = Vec::new();
         for name in &self.engine {
