@@ -1,5 +1,5 @@
-//! Modules depend on those below them, in the order that `docs/architecture.md` lists; and what the
-//! documents link to is there.
+//! Modules depend on those below them, in the order that `docs/architecture.md` lists; and the
+//! targets of links in the documents exist.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -11,7 +11,7 @@ fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The modules, from the top down.
+/// Returns the modules, from the top down.
 fn layers(document: &str) -> Vec<String> {
     let list = document.split("<!-- layers -->").nth(1).expect("a list of layers");
     let list = list.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -19,7 +19,7 @@ fn layers(document: &str) -> Vec<String> {
     list.expect("a fenced list").lines().filter_map(first).collect()
 }
 
-/// The files below a directory with this extension.
+/// Returns the files below a directory with this extension.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -34,14 +34,15 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The module at the root of the crate that a file below `src` belongs to; none for `lib.rs`.
+/// Returns the module at the root of the crate that a file below `src` belongs to; none for
+/// `lib.rs`.
 fn module(below_src: &Path) -> Option<String> {
     let first = below_src.components().next()?.as_os_str().to_str()?;
     let module = first.strip_suffix(".rs").unwrap_or(first);
     (module != "lib").then(|| module.to_owned())
 }
 
-/// What a file is compiled to without tests and documentation: tests stand last in a file.
+/// Returns what a file is compiled to without tests and documentation: tests are last in a file.
 fn without_tests(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     let code = code.split("#[cfg(all(test").next().unwrap_or_default();
@@ -58,7 +59,7 @@ fn without_tests(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The names at the root of the crate that a text names: `crate::a::b`, `crate::{a::b, c}`.
+/// Returns the names at the root of the crate that a text names: `crate::a::b`, `crate::{a::b, c}`.
 fn named_at_root(code: &str) -> Vec<String> {
     let name = |text: &str| -> String {
         text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
@@ -115,7 +116,7 @@ fn every_arrow_points_down() {
     let mut wrong = Vec::new();
     for path in files(&src, "rs") {
         let below = path.strip_prefix(&src).unwrap();
-        // Files of tests: the models of the latch, and what stands in a file of its own.
+        // Files of tests: the models of the latch, and tests in separate files.
         let is_test = below.ends_with("tests.rs") || below.starts_with("latch/model");
         let Some(of) = module(below).filter(|_| !is_test) else { continue };
         let text = fs::read_to_string(&path).unwrap();

@@ -1,7 +1,7 @@
 //! Placement against models that are too simple to be wrong.
 //!
 //! Goal: a ring or a range map answers like a `BTreeMap` of its boundaries after any sequence of
-//! edits; shards own exactly what their weights ask for, whatever came and went before; as little
+//! edits; shards own exactly what their weights ask for, whatever joined and left before; as little
 //! as possible changes its owner; nothing that is decoded breaks an invariant.
 //!
 //! Method: random edits, weights, keys and bytes (proptest). A failure prints its smallest input
@@ -22,7 +22,7 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: Some(Box::new(file)), ..ProptestConfig::default() }
 }
 
-/// Something that happens to a ring; members and arcs are chosen among those there are then.
+/// Something that happens to a ring; members and arcs are chosen among those that exist then.
 #[derive(Debug, Clone)]
 enum Edit {
     Add(Member),
@@ -48,7 +48,7 @@ fn any_member() -> impl Strategy<Value = Member> {
     })
 }
 
-/// A shard that comes, goes or changes its weight.
+/// Returns a shard that joins, leaves or changes its weight.
 fn any_change() -> impl Strategy<Value = Edit> {
     prop_oneof![
         3 => any_member().prop_map(Edit::Add),
@@ -70,7 +70,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// Some arcs become others; the cuts lie as far into the first of them as the numbers say.
+/// Returns a reshape of some arcs; the cuts lie as far into the first of them as the numbers say.
 fn any_reshape() -> impl Strategy<Value = Edit> {
     let split_points = prop::collection::btree_set(any::<u64>(), 0..3);
     (any::<Index>(), 1..4_usize, split_points, any::<[Index; 3]>()).prop_map(
@@ -90,7 +90,7 @@ fn reshape(ring: &Ring, edit: (&Index, usize, &[u64], &[Index])) -> annulus::Res
     ring.reshape(first, count, &split_points, owners.get(..=split_points.len()).unwrap())
 }
 
-/// What the edit makes of the ring, or the ring itself if the edit is refused.
+/// Returns the ring after an edit, or the ring itself if the edit is refused.
 fn apply(ring: &Ring, edit: &Edit) -> Ring {
     let members = ring.members();
     let result = match edit {
@@ -141,7 +141,7 @@ fn moved_tokens(moved: &[Moved]) -> u128 {
     moved.iter().map(|moved| moved.range.width()).sum()
 }
 
-/// Whether each shard owns what its weight asks for, to the token.
+/// Returns true if each shard owns what its weight asks for, to the token.
 fn is_exact(ring: &Ring) -> bool {
     let weights: u128 = ring.members().iter().map(|member| u128::from(member.weight)).sum();
     ring.shares().iter().all(|share| {
@@ -168,7 +168,7 @@ proptest! {
         }
     }
 
-    /// From any ring, in balance or not: exactly what some shards have too much changes owner.
+    /// From any ring, in balance or not: exactly the surplus of some shards changes owner.
     #[test]
     fn a_change_moves_the_least_possible(ring in any_ring(), edit in any_change()) {
         let changed = apply(&ring, &edit);
@@ -343,7 +343,7 @@ fn assert_is_balanced(ring: &Ring) {
     assert!(ring.max_over_mean() <= 1.000_001, "{shards} shards: {}", ring.max_over_mean());
 }
 
-/// Shards come and go for a long time. The number of arcs stays near what their number asks for:
+/// Shards join and leave for a long time. The number of arcs stays near what their number asks for:
 /// the arcs of each, or half an arc for each pair of shards.
 #[test]
 fn arcs_do_not_creep_up() {
@@ -492,7 +492,7 @@ proptest! {
         }
     }
 
-    /// Whatever was there between two boundaries, afterwards there is what was asked for.
+    /// Whatever was between two boundaries, afterwards there is what was requested.
     #[test]
     fn a_replacement_is_between_its_ends(
         boundaries in any_keys(40),
@@ -575,7 +575,7 @@ proptest! {
         }
     }
 
-    /// What a prefix fixes is what every key with that prefix has.
+    /// What a prefix fixes is the hashed part of every key with that prefix.
     #[test]
     fn a_fixed_hashed_part_is_that_of_all_keys(
         part in any_part(),

@@ -1,9 +1,9 @@
-//! No two files of a crate of the tool depend on each other, directly or through others: each can be
-//! read from what it uses upward.
+//! No two files of a crate of the tool depend on each other, directly or through others: each can
+//! be read from what it uses upward.
 //!
 //! Method: the paths of each file, outside of its tests, are followed to the file that defines what
-//! they name, through re-exports; and a file from which the arrows lead back to itself is found. Paths
-//! in the arguments of macros are not read.
+//! they name, through re-exports; and a file from which the arrows lead back to itself is found.
+//! Paths in the arguments of macros are not read.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -41,7 +41,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
 }
 
 impl Paths {
-    /// The path from the root of the crate; none if it leads out of the crate.
+    /// Returns the path from the root of the crate; none if it leads out of the crate.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let ups = path.iter().take_while(|name| *name == "super").count();
         let (base, rest) = match path.first()?.as_str() {
@@ -117,7 +117,7 @@ impl Crate {
         all
     }
 
-    /// The module that defines what a path names.
+    /// Returns the module that defines what a path names.
     fn defines(&self, path: &[String]) -> Module {
         // A name may be that of a module and of a function in it; only a module leads further.
         let leads = |n: &usize| *n == path.len() || !self.named.contains_key(&path[..*n]);
@@ -130,7 +130,7 @@ impl Crate {
         path[..module.unwrap_or(0)].to_vec()
     }
 
-    /// The modules from which arrows lead back to themselves.
+    /// Returns the modules from which arrows lead back to themselves.
     fn circles(&self) -> Vec<String> {
         let arrows = |from: &Module| -> BTreeSet<Module> {
             let to = self.named[from].iter().map(|path| self.defines(path));

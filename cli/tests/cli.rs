@@ -1,4 +1,4 @@
-//! Runs the `annulus` binary as a user or a script does, and looks at what it prints, writes and
+//! Runs the `annulus` binary as a user or a script does, and checks what it prints and writes and
 //! how it exits.
 
 #![allow(
@@ -41,12 +41,13 @@ struct Place {
 }
 
 impl Place {
-    /// A place without a store.
+    /// Creates a place without a store.
     fn empty() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    /// A place with a store of three shards, a keyspace `h` by hash, and `r` in three ranges.
+    /// Creates a place with a store of three shards, a keyspace `h` by hash, and `r` in three
+    /// ranges.
     fn new() -> Self {
         let place = Self::empty();
         place.run(&["init", "--shards", "3"]).success();
@@ -75,7 +76,7 @@ impl Place {
         self.command(arguments).assert()
     }
 
-    /// What a command prints, which must end with success.
+    /// Returns what a command prints, which must end with success.
     fn text(&self, arguments: &[&str]) -> String {
         String::from_utf8(self.bytes(arguments)).unwrap()
     }
@@ -84,7 +85,7 @@ impl Place {
         self.run(arguments).success().get_output().stdout.clone()
     }
 
-    /// The object that a command prints with `--json`, whatever its exit code.
+    /// Returns the object that a command prints with `--json`, whatever its exit code.
     fn json(&self, arguments: &[&str]) -> Value {
         let output = self.command(arguments).arg("--json").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -130,7 +131,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.lines().collect()
 }
 
-/// All files below a directory.
+/// Returns all files below a directory.
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -22,7 +22,7 @@ fn exact(stream: &[(Vec<u8>, f64)]) -> Exact {
     exact
 }
 
-/// A little more than the rounding of sums.
+/// Slightly more than the rounding of sums.
 const ROUNDING: f64 = 1e-6;
 
 proptest! {

@@ -1,4 +1,4 @@
-//! What is hot, and when that is said.
+//! Detection of what is hot, and when it is reported.
 
 use super::{HASH, RANGE, access, ms, read, reshaped, seeds, topology, tracker};
 use annulus::heat::{
@@ -27,7 +27,7 @@ impl Zipf {
     }
 }
 
-/// The key of a rank: ranks that follow each other do not.
+/// Returns the key of a rank: keys of consecutive ranks are not consecutive.
 fn key(rank: u64) -> [u8; 8] {
     (rank.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_be_bytes()
 }
@@ -38,7 +38,7 @@ fn the_top_ten_of_a_million_zipf_keys_within_a_second() {
     let truth: Vec<[u8; 8]> = (0..10).map(key).collect();
     for seed in seeds() {
         println!("ANNULUS_SEED={seed}");
-        // With fewer samples, it is the samples that have another top ten.
+        // With fewer samples, the samples have another top ten.
         for samples in [20_000_u64, 40_000] {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut tracker = tracker(&topology());
@@ -66,7 +66,8 @@ fn the_top_ten_of_a_million_zipf_keys_within_a_second() {
     }
 }
 
-/// One in `part` accesses is of `hot`, at random; the others are of keys that come once.
+/// Drives a tracker: one in `part` accesses is of `hot`, at random; the others are of keys that
+/// appear once.
 fn drive(
     tracker: &mut Tracker,
     random: &mut fastrand::Rng,
@@ -128,7 +129,7 @@ fn a_key_with_a_fifth_is_reported_within_a_second_and_gone_in_two_windows() {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut tracker = tracker(&topology());
         let mut events = drive(&mut tracker, &mut random, 0..3_000, 1, None);
-        // It comes, stays and goes.
+        // It appears, stays and disappears.
         events.extend(drive(&mut tracker, &mut random, 3_000..8_000, 1, Some(0.2)));
         events.extend(drive(&mut tracker, &mut random, 8_000..12_000, 1, None));
         let [(hot, true, key), (cooled, false, same)] = keys_of(&events)[..] else {
@@ -186,7 +187,7 @@ fn keys_too_long_to_report_count_for_shares() {
     assert!(share < 0.7);
 }
 
-/// Load on the range keyspace, `share` of all; the rest evenly on the hash keyspace.
+/// Puts load on the range keyspace, `share` of all; the rest evenly on the hash keyspace.
 fn skewed(tracker: &mut Tracker, range: std::ops::Range<u64>, share: f64, seed: u64) -> Vec<bool> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut hot = Vec::new();

@@ -1,4 +1,4 @@
-//! What is written down is what is read back, and the history stays bounded.
+//! What is saved is what is read back, and the history stays bounded.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, reshaped, topology, tracker};
 use annulus::ShardId;
@@ -29,7 +29,7 @@ fn through_bytes(state: &HeatState) -> HeatState {
     let bytes = postcard::to_stdvec(state).unwrap();
     let read = postcard::from_bytes(&bytes).unwrap();
     assert_eq!(&read, state);
-    // And through text, which the tool prints; its numbers may be rounded.
+    // And through text, which the tool prints; numbers may be rounded there.
     serde_json::from_str::<HeatState>(&serde_json::to_string(state).unwrap()).unwrap();
     read
 }

@@ -15,7 +15,7 @@ struct Op {
     sources: usize,
     split_points: Vec<u64>,
     owners: [u32; 3],
-    /// Follow at once, or together with the next one.
+    /// Whether to follow at once, or together with the next one.
     follow: bool,
 }
 
@@ -42,7 +42,7 @@ fn cut(range: &PartitionRange, at: u64) -> SplitPoint {
     }
 }
 
-/// The topology after the reshape, if that is possible.
+/// Returns the topology after the reshape, if that is possible.
 fn apply(topology: &Topology, op: &Op) -> Option<Arc<Topology>> {
     let keyspace = topology.keyspace(if op.range { RANGE } else { HASH })?;
     let partitions: Vec<PartitionInfo> = keyspace.partitions().collect();
@@ -70,7 +70,7 @@ fn partitions(topology: &Topology, keyspace: KeyspaceId) -> Vec<PartitionInfo> {
     topology.keyspace(keyspace).unwrap().partitions().collect()
 }
 
-/// The sampled places of a keyspace with their weights.
+/// Returns the sampled places of a keyspace with their weights.
 fn samples(
     tracker: &Tracker,
     topology: &Topology,
@@ -177,7 +177,7 @@ fn a_split_divides_by_the_samples_and_scans_go_to_both_sides() {
     assert!((share(0) + share(1) + share(2) - 1.0).abs() < 1e-9);
     let scans = |index: usize| tracker.profile(parts[index].id).map_or(0, |p| p.scan_count());
     assert_eq!([scans(0), scans(1), scans(2)], [0, 20, 20]);
-    // An access of a moment ago lands where its key is now.
+    // An access from a moment ago lands where its key is now.
     tracker.observe(ms(201), &read(RANGE, b"b"));
     assert_eq!(tracker.profile(parts[0].id).unwrap().len(), 51);
 }

@@ -1,7 +1,7 @@
 //! Heat, against exact counts.
 //!
-//! Goal: what the tracker says of loads, keys and partitions is within the bounds that it states,
-//! comes in time, and survives reshapes and files.
+//! Goal: what the tracker reports about loads, keys and partitions is within the bounds that it
+//! states, arrives in time, and survives reshapes and files.
 //!
 //! Method: streams whose exact counts are known, from printed seeds (`ANNULUS_SEED` sets them),
 //! and random ones (proptest; a failure prints its smallest input and adds its seed to
@@ -38,13 +38,14 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: Some(Box::new(file)), ..ProptestConfig::default() }
 }
 
-/// The seeds of a random test: some fixed ones, or that of `ANNULUS_SEED`.
+/// Returns the seeds of a random test: some fixed ones, or that of `ANNULUS_SEED`.
 fn seeds() -> Vec<u64> {
     let seed = std::env::var("ANNULUS_SEED").ok().map(|seed| seed.parse().unwrap());
     seed.map_or((1..=8).collect(), |seed| vec![seed])
 }
 
-/// Four shards; a hash keyspace of two arcs a shard, a range keyspace of one partition.
+/// Returns four shards, with a hash keyspace of two arcs per shard and a range keyspace of one
+/// partition.
 fn topology() -> Arc<Topology> {
     let shards = (0..4).map(|n| ShardInfo::new(ShardId(n), format!("shards/{n}")));
     let specs = [
@@ -81,7 +82,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// That two numbers are the same but for rounding.
+/// Checks that two numbers are the same apart from rounding.
 #[track_caller]
 fn assert_near(one: f64, other: f64) {
     let most = one.abs().max(other.abs()).max(1e-9);

@@ -1,5 +1,5 @@
-//! Tracker and planner together, under a load that is steady but for chance: no shard gives away
-//! what it gets back.
+//! Tracker and planner together, under a load that is steady apart from chance: no shard loses what
+//! it then gets back.
 
 use super::{ms, read, seeds};
 use annulus::heat::{HeatOptions, Tracker};
@@ -20,12 +20,12 @@ struct Loop {
     options: RebalanceOptions,
     rested: BTreeMap<PartitionId, Duration>,
     random: fastrand::Rng,
-    /// How much more a key of the first shard is asked for.
+    /// How much more often a key of the first shard is used.
     factor: f64,
 }
 
 impl Loop {
-    /// The first shard has `times` its fair share.
+    /// Creates a load of which the first shard has `times` its fair share.
     fn new(times: f64, seed: u64) -> Self {
         let shards = (0..SHARDS).map(|n| ShardInfo::new(ShardId(n), format!("shards/{n}")));
         let starts = (1..PARTITIONS).map(|start| [start]);
@@ -54,7 +54,7 @@ impl Loop {
         [self.random.u8(from), self.random.u8(..), self.random.u8(..)]
     }
 
-    /// How many reshapes are planned between two times; each is done at once.
+    /// Runs from one time to another. Returns how many reshapes are planned; each is done at once.
     fn run(&mut self, from: Duration, to: Duration) -> usize {
         let (mut now, mut planned, mut reshapes) = (from, from, 0);
         while now < to {
@@ -85,7 +85,7 @@ impl Loop {
     }
 
     fn plan(&mut self, now: Duration) -> usize {
-        // Profiles take most of the time, and what is balanced is not cut.
+        // Profiles take most of the time, and a balanced load is not cut.
         let balanced = plan_for_load(&self.topology, &self.demand(now, false), &self.options);
         if balanced.before.load_max_over_mean <= self.options.imbalance_start {
             assert_eq!(balanced.actions, []);
@@ -105,7 +105,7 @@ impl Loop {
 }
 
 /// Just below what a plan begins at, chance must not begin one; just above, one or a few plans
-/// mend it, and chance must not undo them. In the beginning a rate is made of few accesses, and
+/// correct it, and chance must not undo them. At the beginning a rate is made of few accesses, and
 /// chance may cause a reshape or two.
 fn steady(times: f64, seed: u64, time: Duration) {
     println!("ANNULUS_SEED={seed}");

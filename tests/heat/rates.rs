@@ -1,4 +1,4 @@
-//! Rates against their formula, and what a report makes of them.
+//! Rates against their formula, and in reports.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, topology, tracker};
 use annulus::heat::{Amounts, Observation, Operation, Rates, Windows};
@@ -59,7 +59,7 @@ fn a_report_adds_up() {
         (report.total.short.load, report.total.short.reads),
         (report.total.long.load, report.total.long.reads),
     ] {
-        // A thousand a second of each. A scan is a read and counts 1 + 32 / 16.
+        // A thousand of each per second. A scan is a read and counts 1 + 32 / 16.
         assert!((load / 8_000.0 - 1.0).abs() < 0.01, "{load}");
         assert!((reads / 3_000.0 - 1.0).abs() < 0.01, "{reads}");
     }

@@ -1,5 +1,5 @@
-//! What must hold of a store after a cut, from what was acknowledged before it. Nothing here knows
-//! how the store goes about it: these are the promises of `Durability`, `Store::write_with`,
+//! What must hold of a store after a cut, given what was acknowledged before it. Nothing here knows
+//! how the store does it: these are the promises of `Durability`, `Store::write_with`,
 //! `Store::sync`, `Store::create_keyspace` and `Store::drop_keyspace`.
 //!
 //! * What was acknowledged as synced is there, or something later.
@@ -11,7 +11,7 @@
 use crate::notes::{History, Operation, Place, Rows, id_of, value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What kind of end it was.
+/// The kind of end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// Of the process alone: nothing acknowledged may be lost, whatever its durability.
@@ -20,17 +20,17 @@ pub(crate) enum End {
     Power,
 }
 
-/// The versions of one key: what was there before, and what each operation made of it.
+/// The versions of one key: the base, and what each operation made of it.
 #[derive(Default)]
 struct Key<'a> {
     writes: Vec<(&'a Operation, Option<usize>)>,
-    /// Which versions what is there may be: 0 is the base, n what the n-th write left.
+    /// The lowest version that may be there: 0 is the base, n what the n-th write left.
     least: usize,
     most: usize,
     required: usize,
 }
 
-/// Checks rows against a history up to a cut. `keyspaces` are those that are there.
+/// Checks rows against a history up to a cut. `keyspaces` are those that exist.
 pub(crate) fn check(
     history: &History,
     cut: usize,
@@ -111,7 +111,7 @@ fn is_durable(history: &History, operation: &Operation, cut: usize, end: End) ->
     end == End::Process || operation.synced || history.syncs.iter().any(covers)
 }
 
-/// Which version of a key is there.
+/// Returns which version of a key is there.
 fn find_version(
     history: &History,
     place: &Place,
@@ -135,8 +135,9 @@ fn find_version(
     Ok(())
 }
 
-/// Whether what is there is just what an operation wrote, and whether its effect is lost. What a later
-/// operation wrote over it proves neither: that may have been durable where this one was not.
+/// Returns whether what is there is just what an operation wrote, and whether its effect is lost.
+/// What a later operation wrote over it proves neither: that may have been durable where this one
+/// was not.
 fn fate(keys: &BTreeMap<&Place, Key<'_>>, operation: &Operation, place: &Place) -> (bool, bool) {
     let Some(key) = keys.get(place) else { return (false, false) };
     let version = key.writes.iter().rposition(|(other, _)| other.id == operation.id);
@@ -173,8 +174,8 @@ fn check_batches(
     Ok(())
 }
 
-/// The latest start, of each shard, of a write that is there. Batches over several shards do not
-/// count: the store may have completed them when it was opened.
+/// Checks that of each shard a prefix is left, by the latest start of a write that is there.
+/// Batches over several shards do not count: the store may have completed them when it was opened.
 fn check_prefixes(
     history: &History,
     cut: usize,

@@ -1,10 +1,10 @@
-//! Goal: what the documentation says of the disk names tests that are there. The table is in
-//! `docs/reliability.md`; whether a test shows what it is named for, its reader decides.
+//! Goal: the tests that the documentation names for its claims about the disk exist. The table is
+//! in `docs/reliability.md`; whether a test shows what it is named for, its reader decides.
 
 use std::fs;
 use std::path::Path;
 
-/// The words in backquotes of the second column of each row.
+/// Returns the words in backquotes of the second column of each row.
 fn named(document: &str) -> Vec<&str> {
     let (_, rest) = document.split_once("## Claims about the disk and their tests").unwrap();
     let section = rest.split("\n## ").next().unwrap();
@@ -17,7 +17,8 @@ fn read(path: &str) -> Option<String> {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok()
 }
 
-/// A test is named by its file and its function, a protection as where it is left out.
+/// Returns true if a test or protection exists. A test is named by its file and its function, a
+/// protection as where it is left out.
 fn is_there(name: &str, left_out: &str) -> bool {
     match name.split_once("::") {
         Some((file, function)) => {

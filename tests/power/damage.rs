@@ -1,10 +1,11 @@
-//! Goal: a damaged file is refused or named, or does no harm; it never changes a value in silence.
-//! Method: a store that was closed, and one that was only dropped, are copied; one file of the copy is
-//! damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified.
+//! Goal: a damaged file is refused or named, or does no harm; it never silently changes a value.
+//! Method: a store that was closed, and one that was only dropped, are copied; one file of the copy
+//! is damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified.
 //! `ANNULUS_DAMAGES` damages more often.
 //!
-//! The story: where the end of a manifest was lost, an older one named files that were gone. The second
-//! opening, which leaves damaged files for later, met them, and closing that database never ended.
+//! A past bug: where the end of a manifest was lost, an older one named files that were gone. The
+//! second opening, which leaves damaged files for later, met them, and closing that database never
+//! ended.
 
 use crate::churn::{quick_directory, seed};
 use crate::images::{count, on_two_threads};
@@ -34,7 +35,8 @@ fn value(row: usize) -> Vec<u8> {
     format!("{row}-").repeat(20 + row % 30).into_bytes()
 }
 
-/// A store whose rows are in files, in logs, in batches over shards, and in files that a split shares.
+/// Makes a store whose rows are in files, in logs, in batches over shards, and in files that a
+/// split shares.
 fn make(path: &Path, close: bool) {
     let store = Store::builder(path).shards(3).options(options()).open().unwrap();
     let hash = store.create_keyspace("hash", KeyspaceSpec::hash().arcs_per_shard(2)).unwrap();
@@ -81,7 +83,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Damages a file; says how.
+/// Damages a file; returns how.
 fn damage(path: &Path, random: &mut fastrand::Rng) -> String {
     let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let bytes = file.metadata().unwrap().len();
@@ -118,7 +120,7 @@ struct Seen {
     named: AtomicU64,
 }
 
-/// What an opening makes of it: an error if a value is wrong and nothing said so.
+/// Opens, reads and verifies the store: an error if a value is wrong and nothing reported it.
 fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
     let note = |counter: &AtomicU64| {
         counter.fetch_add(1, Ordering::Relaxed);
@@ -126,7 +128,7 @@ fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
     };
     let store = match open(path) {
         Ok(store) => store,
-        // With the thing and what to do.
+        // Its message names the object and the remedy.
         Err(error) if error.to_string().len() > 20 => return note(&seen.refused),
         Err(error) => return Err(format!("an error that says little: {error}")),
     };
@@ -153,7 +155,7 @@ fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
     let said = !recovery.lost.is_empty() || !recovery.damaged.is_empty();
     let sound = store.verify().is_ok_and(|report| report.is_sound());
     match (wrong.is_empty(), errors > 0 || said || !sound) {
-        // What a log had lost is missing, and said so. Of files nothing may be.
+        // What a log had lost is missing, and reported. Nothing of files may be missing.
         (false, _) if recovery.lost.is_empty() => Err(format!(
             "wrong in silence: {wrong:?}, {errors} errors, sound: {sound}, {recovery:?}"
         )),
@@ -179,7 +181,7 @@ fn damages() {
         let mut all = Vec::new();
         files(&path, &mut all);
         all.sort();
-        // As often each kind of file, however many there are of it.
+        // Each kind of file is equally likely, however many there are of it.
         let kind = |path: &PathBuf| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let kind = name.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();

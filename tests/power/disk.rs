@@ -1,8 +1,8 @@
 //! A model of a disk that loses what was not synced.
 //!
-//! It replays recorded calls. Of each file it knows the bytes that were synced and the writes since;
-//! of the namespace, the entries that are durable and the operations that are pending. At a cut it
-//! makes an image: what a power failure at this moment may leave, by choices of a seed.
+//! It replays recorded calls. Of each file it knows the bytes that were synced and the writes
+//! since; of the namespace, the entries that are durable and the operations that are pending. At a
+//! cut it makes an image: what a power failure at this moment may leave, by choices from a seed.
 
 use crate::journal::Call;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +14,15 @@ const PAGE: usize = 4096;
 
 type Node = usize;
 
-/// What a sync of a file does for names, and which pending names may be there without the others.
+/// What a sync of a file does for names, and which pending names may survive without the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// As ext4 and xfs do: a sync that has something to do commits all changes of names up to then,
+    /// Like ext4 and xfs: a sync that has something to do commits all changes of names until then,
     /// and a power cut leaves a prefix of those that are pending. What a file has grown by since a
     /// name that is lost is lost, too: its size is in the same journal.
     Journalled,
-    /// As little as can be asked for: a sync of a file commits its own name, a sync of a directory
-    /// the names in it, and a power cut leaves any of those that are pending, without the others.
+    /// The minimum: a sync of a file commits its own name, a sync of a directory the names in it,
+    /// and a power cut leaves any of the pending names, without the others.
     Strict,
 }
 
@@ -37,7 +37,7 @@ enum Change {
 enum Object {
     File {
         durable: Vec<u8>,
-        /// With how many changes of names had been made before.
+        /// With the number of changes of names made before.
         pending: Vec<(usize, Change)>,
     },
     /// Names as they are now, and as they are on the disk.
@@ -53,26 +53,26 @@ pub(crate) struct Disk {
     objects: Vec<Object>,
     handles: BTreeMap<u64, Node>,
     pending: Vec<Renaming>,
-    /// Changes of names that were made and are not pending any more.
+    /// Changes of names that were made and are no longer pending.
     done: usize,
 }
 
-/// What becomes of the unsynced writes of a file.
+/// The fate of the unsynced writes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Lost,
     Kept,
     Prefix,
     Torn,
-    /// Up to somewhere, and zeros from there to the end.
+    /// Up to some point, with zeros from there to the end.
     Zeroed,
-    /// Up to somewhere, and garbage from there to the end.
+    /// Up to some point, with garbage from there to the end.
     Garbled,
-    /// Each page by itself, there or not; of the new size.
+    /// Each page independently, there or not; of the new size.
     Pages,
 }
 
-/// How a cut treats the files: all alike, or each by lot.
+/// How a cut treats the files: all the same, or each at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// As if the process alone had ended.
@@ -87,7 +87,7 @@ pub(crate) type Image = BTreeMap<String, Option<Vec<u8>>>;
 const ROOT: Node = 0;
 
 impl Disk {
-    /// A disk with what is in a directory, all of it synced.
+    /// Creates a disk with the content of a directory, all of it synced.
     pub(crate) fn of(directory: &Path, names: Names) -> Self {
         let mut disk = Self {
             names,
@@ -134,7 +134,7 @@ impl Disk {
         names.try_fold(ROOT, |node, name| self.present(node).get(name).copied())
     }
 
-    /// The directory that a path is in, and the name there.
+    /// Returns the directory that a path is in, and the name there.
     fn place(&self, path: &str) -> Option<(Node, String)> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         Some((self.find(parent)?, name.to_owned()))
@@ -183,7 +183,8 @@ impl Disk {
                 self.rename(vec![(parent, name, Some(node))]);
             }
             Call::Rename { from, to } => {
-                // A file that was not opened by a recorded call (RocksDB's own messages) is not here.
+                // A file that was not opened by a recorded call (RocksDB's own messages) is not in
+                // the model.
                 let Some(node) = self.find(from) else { return };
                 let ((away, old), (parent, name)) =
                     (self.place(from).unwrap(), self.place(to).unwrap());
@@ -236,7 +237,8 @@ impl Disk {
         };
         worked |= self.pending.iter().any(|renaming| renaming.0.iter().any(concerns));
         let all = self.names == Names::Journalled && worked;
-        // From the last to the first: what came before under a name that is committed is, too.
+        // From the last to the first: what came before under a name that is committed is committed,
+        // too.
         let mut committed: BTreeSet<(Node, String)> = BTreeSet::new();
         let (mut stays, mut goes) = (Vec::new(), Vec::new());
         for renaming in std::mem::take(&mut self.pending).into_iter().rev() {
@@ -262,7 +264,7 @@ impl Disk {
         }
     }
 
-    /// What a power cut may leave now.
+    /// Returns what a power cut may leave now.
     pub(crate) fn image(&self, journal: &[u8], cut: Cut, random: &mut fastrand::Rng) -> Image {
         let mut names: BTreeMap<Node, BTreeMap<String, Node>> = BTreeMap::new();
         for (node, object) in self.objects.iter().enumerate() {
@@ -285,8 +287,8 @@ impl Disk {
             }
         }
         let mut image = Image::new();
-        // All files by one lot, or each by its own; or one ends in garbage, and of the others nothing
-        // is left: garbage before something sound is what an opening calls damage.
+        // One fate for all files, or one for each; or one ends in garbage, and of the others
+        // nothing is left: garbage before something sound is what an opening calls damage.
         let mut garbage = random.u32(..8) == 0;
         let garbled = garbage;
         let common = (random.u32(..3) == 0).then(|| fate(random));
@@ -359,7 +361,7 @@ fn fate(random: &mut fastrand::Rng) -> Fate {
     random.choice(FATES).unwrap()
 }
 
-/// Applies a change, of a write at most so many bytes.
+/// Applies a change; of a write, at most this many bytes.
 fn apply(file: &mut Vec<u8>, change: &Change, journal: &[u8], most: usize) {
     match change {
         Change::Write { at, bytes } => {

@@ -1,8 +1,8 @@
-//! Goal: an error of the operating system, at whatever call, loses nothing that was acknowledged, and
-//! no call that failed is taken for one that succeeded. Method: a child whose calls fail: one of them,
-//! or from one on all below the same shard, with `EIO`, `ENOSPC`, `EMFILE` or a short write. The
-//! numbers of the calls are tried in turn. Then the store is opened without errors and compared with
-//! what was acknowledged. `ANNULUS_FAULTS` makes more.
+//! Goal: an error of the operating system, at whatever call, loses nothing that was acknowledged,
+//! and no call that failed is taken for one that succeeded. Method: a child whose calls fail: one
+//! of them, or all from one on below the same shard, with `EIO`, `ENOSPC`, `EMFILE` or a short
+//! write. The numbers of the calls are tried in turn. Then the store is opened without errors and
+//! compared with what was acknowledged. `ANNULUS_FAULTS` makes more.
 
 use crate::check::End;
 use crate::churn::{quick_directory, seed};
@@ -15,7 +15,7 @@ use crate::workload::Order;
 use std::fs;
 use std::time::Instant;
 
-/// Numbers of errors.
+/// Error numbers.
 const EIO: i32 = 5;
 const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
@@ -32,7 +32,7 @@ fn order(directory: &std::path::Path, seed: u64) -> Order {
     }
 }
 
-/// A store to begin with, as a child that was let alone leaves it.
+/// Returns a store to start with, as an undisturbed child leaves it.
 fn prepare(seed: u64, figures: &Figures) -> (crate::disk::Image, Content) {
     let directory = quick_directory();
     let order = Order { first: 1, lives: 1, faults: false, ..order(directory.path(), seed) };
@@ -64,7 +64,7 @@ fn faults() {
     let wanted = count("ANNULUS_FAULTS", 24);
     let figures = Figures::default();
     let stores: Vec<_> = (0..4).map(|n| prepare(seed.wrapping_add(n), &figures)).collect();
-    // A run makes about so many calls; in a short test they are tried with gaps.
+    // A run makes about this many calls; in a short test they are tried with gaps.
     let (calls, step) = (4000, (4000 / wanted).max(1));
     on_two_threads(wanted as usize, |index| {
         let seed = seed.wrapping_add(index as u64);

@@ -1,9 +1,9 @@
 //! Goal: whatever a disk loses of what was not synced, the next opening keeps every promise.
 //! Method: a child works under the recorder; its journal is replayed on a model of a disk up to a
 //! cut, an image of what is left is opened and compared with what was acknowledged before the cut.
-//! Then a child goes on from one of these images, so that openings are cut, too.
-//! `ANNULUS_SEED` gives the same choices again (threads are not scheduled alike, so a violation may
-//! need several runs); `ANNULUS_IMAGES` makes more images, `ANNULUS_SYNC_MICROS` makes every sync slow.
+//! Then a child continues from one of these images, so that openings are cut, too. `ANNULUS_SEED`
+//! repeats the same choices (threads are not scheduled the same, so a violation may need several
+//! runs); `ANNULUS_IMAGES` makes more images, `ANNULUS_SYNC_MICROS` makes every sync slow.
 
 use crate::check::{End, check};
 use crate::churn::{Churn, quick_directory, seed};
@@ -49,7 +49,7 @@ impl Figures {
     }
 }
 
-/// How often, by a variable of the environment, or by default.
+/// Returns how often, from an environment variable, or the default.
 pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
@@ -88,7 +88,7 @@ pub(crate) fn content(store: &Store) -> Result<Content, String> {
             if found.as_deref() != Some(&value[..]) {
                 return Err(format!("`{name}`: a get and a scan of {} differ", key.escape_ascii()));
             }
-            let key = String::from_utf8(key).map_err(|_| "a key that nobody wrote")?;
+            let key = String::from_utf8(key).map_err(|_| "a key that was never written")?;
             rows.insert((name.clone(), key), value);
         }
         keyspaces.insert(name);
@@ -101,7 +101,7 @@ fn open_at(disk: &Path, figures: &Figures) -> Result<Store, String> {
     open(disk, false).map_err(|error| format!("refused: {:?} {error}", error.kind()))
 }
 
-/// Opens what is left after an end and checks all of it; returns what is in it.
+/// Opens what is left after an end and checks all of it; returns its content.
 pub(crate) fn examine(
     disk: &Path,
     history: &History,
@@ -122,10 +122,10 @@ pub(crate) fn examine(
     let again = store.recovery();
     let repairs = again.orphans.len() + again.rolled_back.len() + again.lost.len() + again.batches;
     if repairs > 0 {
-        return Err(format!("the second opening finds more to put right: {again:?}"));
+        return Err(format!("the second opening finds more to repair: {again:?}"));
     }
     if content(&store)? != found {
-        return Err("the second opening holds something else than the first".into());
+        return Err("the second opening has other content than the first".into());
     }
     if works {
         still_works(store, disk, figures)?;
@@ -133,7 +133,7 @@ pub(crate) fn examine(
     Ok(found)
 }
 
-/// Writes, reshapes, closes and opens a store that was put right.
+/// Writes to, reshapes, closes and opens a store that was repaired.
 fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), String> {
     let told = |error: annulus::Error| format!("it does not work any more: {error}");
     let keyspaces = store.keyspaces();
@@ -153,11 +153,11 @@ fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), Strin
     let store = open_at(disk, figures)?;
     match content(&store)? == before {
         true => Ok(()),
-        false => Err("after closing and opening it holds something else".into()),
+        false => Err("after closing and opening it has other content".into()),
     }
 }
 
-/// Runs a child under the recorder, from what is in its directory, and reads what it did.
+/// Runs a child under the recorder, from the content of its directory, and reads what it did.
 fn record(
     order: &Order,
     series: &Series<'_>,
@@ -180,8 +180,8 @@ fn record(
     Ok((disk, journal, history))
 }
 
-/// Places to cut at: anywhere; soon after a sync or a change of names; or soon after something was
-/// acknowledged during which the topology changed.
+/// Returns places to cut at: anywhere; soon after a sync or a change of names; or soon after an
+/// acknowledgement during which the topology changed.
 fn cuts(
     journal: &Journal,
     history: &History,
@@ -207,7 +207,7 @@ fn cuts(
         .collect()
 }
 
-/// Places at which no files are on their way by links: right after a reshape, or at the end.
+/// Returns places at which no files are being linked: right after a reshape, or at the end.
 fn quiet_cuts(
     journal: &Journal,
     history: &History,
@@ -218,21 +218,21 @@ fn quiet_cuts(
     (0..count).map(|_| random.choice(&history.reshaped).map_or(end, |at| at + 1)).collect()
 }
 
-/// What a series of images is made of.
+/// The settings of a series of images.
 pub(crate) struct Series<'a> {
     pub(crate) seed: u64,
     pub(crate) names: Names,
-    /// Links, too. On a disk that promises nothing about names they are safe when they are done, not
-    /// on the way (see docs/design.md): cuts come right after reshapes there.
+    /// With links, too. On a disk that promises nothing about names they are safe when they are
+    /// done, not on the way (see docs/design.md): there the cuts come right after reshapes.
     pub(crate) links: bool,
-    /// How long a sync takes: what others do meanwhile is not synced when it ends.
+    /// How long a sync takes: what other threads do during it is not synced when it ends.
     pub(crate) sync_micros: u32,
-    /// Of each of its two recorded runs.
+    /// Per recorded run, of which there are two.
     pub(crate) images: usize,
     pub(crate) skipped: &'a str,
 }
 
-/// Makes images of a run, and of one that goes on from one of them. Returns the first violation.
+/// Makes images of a run, and of one that continues from one of them. Returns the first violation.
 pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(series.seed);
     let directory = quick_directory();
@@ -292,7 +292,7 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
     Ok(())
 }
 
-/// Leaves an image as it was before it was opened, with the journal, for whoever looks into it.
+/// Keeps an image as it was before it was opened, with the journal, for people to look into.
 fn keep(image: &Image, what: &str, directory: tempfile::TempDir, skipped: &str) -> String {
     if !skipped.is_empty() {
         return what.to_owned();

@@ -1,4 +1,4 @@
-//! What the recorder (`record.c`) wrote down, read.
+//! Reading what the recorder (`record.c`) wrote.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ pub(crate) struct Journal {
     pub(crate) calls: Vec<Call>,
 }
 
-/// One call that changed something, or a note of the workload. Bytes stand in the journal.
+/// One call that changed something, or a note of the workload. Bytes are places in the journal.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
     Open { handle: u64, truncates: bool, path: String },

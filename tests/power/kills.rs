@@ -1,7 +1,7 @@
 //! Goal: whatever the moment at which the process dies, nothing acknowledged is lost, whatever its
 //! durability. Method: children work on one store, one after the other, and are killed: after a
-//! random time, or before a call of the operating system with a random number. After each, the store
-//! is opened and compared with what was acknowledged. `ANNULUS_KILLS` kills more often.
+//! random time, or before a call of the operating system with a random number. After each, the
+//! store is opened and compared with what was acknowledged. `ANNULUS_KILLS` kills more often.
 
 use crate::check::End;
 use crate::churn::{quick_directory, seed};
@@ -12,10 +12,10 @@ use crate::workload::Order;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// So many children die on one store before another is made.
+/// This many children die on one store before another is made.
 const ON_ONE_STORE: usize = 25;
 
-/// The notes of the last child.
+/// Returns the notes of the last child.
 pub(crate) fn history(order: &Order, base: Content) -> History {
     let notes = fs::read_to_string(order.notes()).unwrap_or_default();
     History::read(base, notes.split_inclusive('\n').filter(|line| line.ends_with('\n')).enumerate())
@@ -27,7 +27,7 @@ fn kill(order: &Order, random: &mut fastrand::Rng) {
         // An opening makes some hundreds of calls.
         let most = random.choice([100, 1000, 4000]).unwrap();
         child.env("ANNULUS_FAULT", format!("{}:kill", random.u32(1..most)));
-        // It may be done before.
+        // It may finish before.
         child.status().unwrap();
     } else {
         let mut child = child.spawn().unwrap();

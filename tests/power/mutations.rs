@@ -7,7 +7,8 @@ use crate::images::{self, Figures, Series, count, on_two_threads};
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// A protection, or several that stand in for one another (divided by commas), and where their absence shows.
+/// A protection, or several that can replace one another (separated by commas), and where their
+/// absence shows.
 struct Protection {
     names: &'static str,
     disk: Names,
@@ -39,7 +40,7 @@ const PROTECTIONS: [Protection; 14] = [
     on_strict_disk("sync-directory-after-arrival", true),
 ];
 
-/// How many images it took until a promise was found broken, and which.
+/// Returns how many images it took until a broken promise was found, and which.
 fn find(protection: &Protection, seed: u64, most: u64) -> (u64, Option<String>) {
     let figures = Figures::default();
     let found = Mutex::new(None);
@@ -83,7 +84,7 @@ fn every_missing_protection_is_noticed() {
     all_are_noticed(&PROTECTIONS.iter().filter(wanted).collect::<Vec<_>>());
 }
 
-/// In short, as often as tests run: one that shows soon.
+/// A short version for every test run: one that shows soon.
 #[test]
 fn a_missing_protection_is_noticed() {
     all_are_noticed(&[&on_any_disk("redo-record")]);

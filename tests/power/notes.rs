@@ -1,6 +1,6 @@
-//! What the workload notes of its operations, outside of the store: each before it starts and after
-//! it was acknowledged. The notes stand in the journal among the calls, so it is known which of them
-//! a cut had seen.
+//! Notes of the workload about its operations, outside of the store: each before it starts and
+//! after it was acknowledged. The notes are in the journal among the calls, so it is known which of
+//! them precede a cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,21 +9,22 @@ use std::fmt::Write as _;
 pub(crate) type Place = (String, String);
 pub(crate) type Rows = BTreeMap<Place, Vec<u8>>;
 
-/// What an operation makes of one key: a value of so many bytes, or nothing.
+/// What an operation does to one key: a value of this many bytes, or `None` to delete it.
 pub(crate) type Effect = (Place, Option<usize>);
 
-/// An operation on keys that one writer alone writes to.
+/// An operation on keys that only one writer writes to.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) id: u64,
     pub(crate) synced: bool,
     pub(crate) effects: Vec<Effect>,
     pub(crate) start: usize,
-    /// When it was acknowledged, and the shard of each effect, if no topology came between.
+    /// When it was acknowledged, and the shard of each effect, if the topology did not change in
+    /// between.
     pub(crate) end: Option<(usize, Option<Vec<u32>>)>,
 }
 
-/// Something with a start and, when it was acknowledged, an end.
+/// Something with a start and, if it was acknowledged, an end.
 #[derive(Debug, Clone)]
 pub(crate) struct Span {
     pub(crate) start: usize,
@@ -33,23 +34,24 @@ pub(crate) struct Span {
 /// All that was noted.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// What was there, durable, before the first note.
+    /// What existed durably before the first note.
     pub(crate) base: Rows,
     pub(crate) base_keyspaces: BTreeSet<String>,
     pub(crate) operations: Vec<Operation>,
     by_id: BTreeMap<u64, usize>,
-    /// `Store::sync` and `Store::close`: what was acknowledged before is durable after.
+    /// `Store::sync` and `Store::close`: what was acknowledged before them is durable after.
     pub(crate) syncs: Vec<Span>,
     /// When each opening was acknowledged.
     pub(crate) openings: Vec<usize>,
     pub(crate) created: BTreeMap<String, Span>,
     pub(crate) dropped: BTreeMap<String, Span>,
-    /// When each reshape that was asked for had ended, and before the next one.
+    /// When each requested reshape had ended, and before the next one.
     pub(crate) reshaped: Vec<usize>,
     pub(crate) errors: Vec<String>,
 }
 
-/// The value that an operation writes to a key: its number, then bytes that nothing else has.
+/// Returns the value that an operation writes to a key: its number, then bytes that nothing else
+/// has.
 pub(crate) fn value(id: u64, key: &str, bytes: usize) -> Vec<u8> {
     let salt =
         key.bytes().fold(id, |salt, byte| salt.wrapping_mul(31).wrapping_add(u64::from(byte)));
@@ -63,7 +65,7 @@ pub(crate) fn id_of(value: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(value.get(..8)?.try_into().ok()?))
 }
 
-/// The note of an operation that starts.
+/// Returns the note of an operation that starts.
 pub(crate) fn starts(id: u64, synced: bool, effects: &[Effect]) -> String {
     let mut note = format!("S {id} {}", u8::from(synced));
     for ((keyspace, key), bytes) in effects {
@@ -75,7 +77,7 @@ pub(crate) fn starts(id: u64, synced: bool, effects: &[Effect]) -> String {
     note + "\n"
 }
 
-/// The note of one that was acknowledged.
+/// Returns the note of an operation that was acknowledged.
 pub(crate) fn ends(id: u64, shards: Option<&[u32]>) -> String {
     let shards = shards.map_or("?".to_owned(), |shards| {
         shards.iter().map(u32::to_string).collect::<Vec<_>>().join(",")

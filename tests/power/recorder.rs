@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The recorder, built once: a library that is loaded before the C library.
+/// Returns the recorder, built once: a library that is loaded before the C library.
 pub(crate) fn library() -> &'static PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
@@ -26,7 +26,7 @@ pub(crate) fn library() -> &'static PathBuf {
     })
 }
 
-/// The child, ready to be started, with its messages in a file.
+/// Returns the child, ready to be started, with its messages in a file.
 pub(crate) fn child(order: &Order) -> Command {
     let log = std::fs::File::create(order.directory.join("log")).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -1,5 +1,5 @@
-//! The process that is recorded, killed, or given errors: it writes to a store under reshapes of
-//! every kind, closes it and opens it again, and notes what was acknowledged.
+//! The process that is recorded, killed, or made to meet errors: it writes to a store under
+//! reshapes of every kind, closes it and opens it again, and notes what was acknowledged.
 
 use crate::churn::Churn;
 use crate::notes::{Effect, Place, ends, starts, value};
@@ -19,7 +19,7 @@ const LETTERS: [&str; 6] = ["a", "d", "h", "m", "r", "w"];
 const KEYS_PER_LETTER: usize = 2;
 const KEYSPACES: [&str; 2] = ["hash", "range"];
 
-/// What a child is to do.
+/// What a child should do.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     pub(crate) directory: PathBuf,
@@ -29,9 +29,9 @@ pub(crate) struct Order {
     pub(crate) lives: u32,
     /// Reshapes in each life.
     pub(crate) steps: u32,
-    /// Links, too.
+    /// With links, too.
     pub(crate) links: bool,
-    /// Errors are expected.
+    /// Whether errors are expected.
     pub(crate) faults: bool,
 }
 
@@ -64,7 +64,7 @@ impl Order {
     }
 }
 
-/// The options of all stores here: small, and quick to open.
+/// Returns the options of all stores here: small, and quick to open.
 pub(crate) fn options(trim: bool) -> Options {
     Options {
         cache_bytes: 4 << 20,
@@ -96,7 +96,7 @@ fn child() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let order = Order::parse(&order);
     std::thread::spawn(|| {
-        // What takes so long hangs; nothing that is expected here does, on the slowest disk.
+        // What takes this long hangs; nothing that is expected here does, on the slowest disk.
         std::thread::sleep(Duration::from_secs(240));
         eprintln!("it did not end");
         std::process::exit(71);
@@ -162,7 +162,7 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
     Ok(())
 }
 
-/// Reshapes, shards and keyspaces that come and go, settles and flushes.
+/// Makes reshapes, shards and keyspaces that come and go, settles and flushes.
 fn reshape(
     order: &Order,
     store: &Store,

@@ -1,7 +1,7 @@
-//! Goal: a batch over several shards is seen whole or not at all by every snapshot.
-//! Method: threads transfer money between accounts on different shards and keyspaces; whatever
-//! the moment of a snapshot, the total stays what it was. The same while every partition is moved,
-//! split and merged and shards come and go.
+//! Goal: every snapshot sees a batch over several shards whole or not at all. Method: threads
+//! transfer money between accounts on different shards and keyspaces; whatever the moment of a
+//! snapshot, the total stays what it was. The same while every partition is moved, split and merged
+//! and shards come and go.
 
 use crate::basic::{both, small, store};
 use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
@@ -71,7 +71,7 @@ fn endow(banks: &[Keyspace; 2]) -> i64 {
     2 * START * i64::try_from(ACCOUNTS).unwrap()
 }
 
-/// Accounts spread over what random splits of a range keyspace divide.
+/// Returns the names of accounts spread over what random splits of a range keyspace divide.
 fn name(account: u64) -> String {
     format!("{}{account:02}", (b'a' + account as u8) as char)
 }
@@ -84,8 +84,8 @@ fn scans<'a>(snapshot: &'a Snapshot, banks: &'a [Keyspace]) -> impl Iterator<Ite
     banks.iter().map(|bank| snapshot.scan(bank, ..).unwrap())
 }
 
-/// Some transfers. One thread makes them all, so that reading and writing a balance needs no lock
-/// of the test.
+/// Makes some transfers. One thread makes them all, so that reading and writing a balance needs no
+/// lock of the test.
 fn transfer(store: &Store, banks: &[Keyspace; 2], random: &mut fastrand::Rng) {
     for _ in 0..20 {
         let (from, to) = (name(random.u64(..ACCOUNTS)), name(random.u64(..ACCOUNTS)));
@@ -112,7 +112,7 @@ fn totals_stay_constant_while_partitions_and_shards_are_reshaped() {
     std::thread::scope(|scope| {
         let (store, banks, stop) = (&store, &banks, &stop);
         for rival in 0..2 {
-            // Two at once, so that they also get in each other's way.
+            // Two at once, so that they also conflict with each other.
             let mut churn = Churn::new(seed ^ rival).among_rivals().shards_percent(8);
             scope.spawn(move || {
                 let _stop = Stop(stop);
@@ -144,7 +144,7 @@ fn totals_stay_constant_while_partitions_and_shards_are_reshaped() {
             }
             assert_eq!(firsts + total(early), total_before);
             assert_eq!(total(scans(&snapshot, banks)), total_before);
-            // No cut, but every account once.
+            // Not a cut, but every account once.
             let count: usize = plain.iter_mut().map(|scan| scan.map(Result::unwrap).count()).sum();
             assert_eq!(count as u64, 2 * ACCOUNTS);
         }

@@ -23,7 +23,7 @@ pub(crate) fn store() -> (TempDir, Store) {
     (directory, store)
 }
 
-/// The same, where syncs cost little: for what makes many.
+/// The same, where syncs are cheap: for tests that make many.
 pub(crate) fn quick_store() -> (TempDir, Store) {
     let directory = quick_directory();
     let store = reopen(&directory);
@@ -34,7 +34,7 @@ pub(crate) fn reopen(directory: &TempDir) -> Store {
     Store::builder(directory.path().join("store")).shards(3).options(small()).open().unwrap()
 }
 
-/// One keyspace of each kind.
+/// Creates one keyspace of each kind.
 pub(crate) fn both(store: &Store) -> [annulus::Keyspace; 2] {
     [
         store.keyspace_or_create("hash", KeyspaceSpec::hash()).unwrap(),
@@ -131,7 +131,7 @@ fn a_scan_outlives_the_store_and_its_changes() {
     assert_eq!(held, "old");
 }
 
-/// The story: a scan of ranges opened each partition only if its keyspace was still there, and so
+/// A past bug: a scan of ranges opened each partition only if its keyspace was still there, and so
 /// failed half way when the keyspace was dropped.
 #[test]
 fn a_scan_over_ranges_goes_on_after_a_drop() {
@@ -302,7 +302,7 @@ fn deadlines_end_reads_and_scans() {
     let ample = ReadOptions::new().timeout(Duration::from_secs(60));
     assert_eq!(hash.get_with("k", none).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
     assert_eq!(hash.get_with("k", ample).unwrap().unwrap(), "v");
-    // The story: a deadline beyond what RocksDB can count became one that had passed.
+    // A past bug: a deadline beyond what RocksDB can count became one that had passed.
     store.flush().unwrap();
     let endless = ReadOptions::new().timeout(Duration::from_millis(u64::MAX)).bypass_cache(true);
     assert_eq!(hash.get_with("k", endless).unwrap().unwrap(), "v");

@@ -1,4 +1,4 @@
-//! Random reshapes without a pause, for tests that check something else meanwhile; and where such
+//! Random reshapes without a pause, for tests that check something else during them; and where such
 //! tests put their stores, how long they take, what their seed is.
 
 use annulus::placement::{PartitionRange, Token};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A directory in memory, where that is to be had: syncs cost little there. A process that dies
+/// Creates a directory in memory, if there is one: syncs are cheap there. A process that dies
 /// leaves it as it was, so only tests of power cuts need a disk.
 pub(crate) fn quick_directory() -> TempDir {
     let memory = Path::new("/dev/shm");
@@ -20,7 +20,7 @@ pub(crate) fn quick_directory() -> TempDir {
     made.or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// The seed of a random test: `ANNULUS_SEED`, or another each time. Printed.
+/// Returns the seed of a random test: `ANNULUS_SEED`, or another one each time. Printed.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("ANNULUS_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
@@ -46,7 +46,7 @@ impl Enough {
     }
 }
 
-/// Sets a flag when a test ends, in whichever way, so that its other threads end too.
+/// Sets a flag when a test ends, in whichever way, so that its other threads end, too.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -58,7 +58,7 @@ impl Drop for Stop<'_> {
 /// Makes one random reshape after the other.
 pub(crate) struct Churn {
     random: fastrand::Rng,
-    /// Whether somebody else reshapes the same store, and may be faster.
+    /// Whether another thread reshapes the same store, and may be faster.
     rivals: bool,
     /// Whether any call may fail.
     faults: bool,
@@ -89,14 +89,14 @@ impl Churn {
         self
     }
 
-    /// Goes on until the flag is set.
+    /// Continues until the flag is set.
     pub(crate) fn run(&mut self, store: &Store, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             self.step(store);
         }
     }
 
-    /// One request, to its end.
+    /// Makes one request, to its end.
     pub(crate) fn step(&mut self, store: &Store) -> Vec<Outcome> {
         let keyspace = self.random.choice(store.keyspaces()).unwrap();
         let request = match self.random.u32(..100) < self.shards_percent {
@@ -115,7 +115,7 @@ impl Churn {
     fn options(&mut self, request: &Request) -> ReshapeOptions {
         let any = [None, Some(Transport::Link), Some(Transport::Copy)];
         let transport = match request {
-            // More than one source, possibly.
+            // Possibly more than one source.
             Request::Merge { .. } | Request::SetWeight { .. } => [None, any[2]],
             Request::AddShard(_) | Request::RemoveShard(_) => [None, any[2]],
             _ => [any[1], any[2]],
@@ -132,12 +132,12 @@ impl Churn {
     fn is_expected(&self, request: &Request, error: &Error) -> bool {
         let at_middle = matches!(request, Request::Split { at: SplitAt::Middle, .. });
         match error.kind() {
-            // Too few keys for a middle; or a removal that was interrupted, and has left its shard
+            // Too few keys for a middle; or a removal that was interrupted, and left its shard
             // draining.
             ErrorKind::InvalidArgument => {
                 at_middle || self.rivals || error.to_string().contains("is being removed")
             }
-            // Left by an addition that was interrupted, whose number another shard has now.
+            // Left by an addition that was interrupted; another shard has its number now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),
             ErrorKind::NotFound | ErrorKind::Busy => self.rivals,
             _ => self.faults,
@@ -182,10 +182,10 @@ impl Churn {
         })
     }
 
-    /// Somewhere inside a span.
+    /// Returns somewhere inside a span.
     fn place(&mut self, span: PartitionRange) -> SplitAt {
         match span {
-            // Weights that change may leave an arc of a single token, which cannot be cut.
+            // Changed weights may leave an arc of a single token, which cannot be cut.
             PartitionRange::Tokens(span) if span.width() > 1 && self.random.bool() => {
                 let width = u64::try_from(span.width()).unwrap_or(u64::MAX);
                 SplitAt::Token(Token(span.start.0 + self.random.u64(1..width)))

@@ -1,6 +1,6 @@
-//! Goal: what a commit has made others rely on does not depend on the log of the metadata. Method: the
-//! logs of the metadata are lost right after, as a power cut may take what was not synced of them, and
-//! more than that: damage of their last record looks the same.
+//! Goal: what others rely on after a commit does not depend on the log of the metadata. Method: the
+//! logs of the metadata are lost right after, as a power cut may take what was not synced of them,
+//! and more than that: damage of their last record looks the same.
 
 use crate::basic::{both, small};
 use crate::churn::quick_directory;
@@ -24,7 +24,7 @@ pub(crate) fn lose_logs_of_metadata(store: &Path) {
     }
 }
 
-/// Without the rebalancer, which would hold the store when it is dropped.
+/// Opens the store without the rebalancer, which would hold the store when it is dropped.
 fn open(directory: &Path) -> Store {
     let options = Options { heat: None, ..small() };
     Store::builder(directory.join("store")).shards(3).options(options).open().unwrap()
@@ -69,7 +69,7 @@ fn a_keyspace_is_created_when_the_commit_is_in_a_file() {
     assert_eq!(rows(&store.keyspace("new").unwrap()), before);
 }
 
-/// As where the process ends between the commit of a move and its flush: then the opening drops the
+/// As if the process ended between the commit of a move and its flush: then the opening drops the
 /// source, which is made to stay here.
 #[cfg(feature = "failpoints")]
 #[test]
@@ -93,8 +93,8 @@ fn orphans_go_when_the_commit_is_in_a_file() {
     assert_eq!(rows(&store.keyspace("range").unwrap()), before);
 }
 
-/// The flushes left out: the tests that stand for them must fail. A second flush that would hide
-/// that is left out, too, which alone does no harm there.
+/// With the flushes left out, the tests that rely on them must fail. A second flush that would hide
+/// that is left out, too; alone, leaving it out does no harm there.
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_missing_flush_is_noticed() {

@@ -1,9 +1,8 @@
-//! Goal: whatever the moment at which the process dies, every acknowledged write is there after
-//! the next opening, and every batch is there whole or not at all.
-//! Method: a child process writes rounds and notes each acknowledged one in a file outside the
-//! store; it dies at a chosen step (feature `failpoints`) or is killed at a random moment; the
-//! parent opens the store and compares. The random delays come from a seed that is printed;
-//! `ANNULUS_SEED` sets it.
+//! Goal: whatever the moment at which the process dies, every acknowledged write is there after the
+//! next opening, and every batch is there whole or not at all. Method: a child process writes
+//! rounds and notes each acknowledged one in a file outside the store; it dies at a chosen step
+//! (feature `failpoints`) or is killed at a random moment; the parent opens the store and compares.
+//! The random delays come from a seed that is printed; `ANNULUS_SEED` sets it.
 
 use crate::basic::{both, reopen, small};
 use annulus::topology::KeyspaceSpec;
@@ -43,8 +42,8 @@ fn acknowledged(directory: &Path, writer: usize) -> u64 {
     bytes.chunks_exact(8).next_back().map_or(0, |last| u64::from_le_bytes(last.try_into().unwrap()))
 }
 
-/// Not a test of its own: the process that dies. Each writer writes round after round to its own
-/// keys of both keyspaces, in one batch, and then a plain put; keyspaces come and go meanwhile.
+/// Not a test in itself: the process that dies. Each writer writes round after round to its own
+/// keys of both keyspaces, in one batch, and then a plain put; keyspaces come and go during that.
 #[test]
 fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -73,7 +72,7 @@ fn write_rounds(store: &Store, directory: &Path, writer: usize) {
     let keyspaces = both(store);
     let mut notes =
         fs::OpenOptions::new().create(true).append(true).open(note(directory, writer)).unwrap();
-    // Large enough that settling comes due every some dozens of rounds.
+    // Large enough that settling comes due every few dozens of rounds.
     let padding = vec![b'.'; 8 << 10];
     for round in acknowledged(directory, writer) + 1.. {
         let value = [&round.to_le_bytes(), &padding[..]].concat();

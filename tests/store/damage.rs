@@ -1,5 +1,5 @@
-//! Goal: what is missing, swapped, damaged or lost is refused by name or put right, and nothing
-//! else is touched. Method: a store is made, dropped, changed on disk, and opened.
+//! Goal: what is missing, swapped, damaged or lost is refused by name or repaired, and nothing else
+//! is touched. Method: a store is made, dropped, changed on disk, and opened.
 
 use crate::basic::{both, reopen, small, store};
 use annulus::{Batch, CreateMode, Durability, ErrorKind, ScanOptions, Store};
@@ -22,7 +22,8 @@ fn closed() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// The error has this kind and names all of these; the store opens again once `mend` is done.
+/// Checks that the error has this kind and names all of these, and that the store opens again after
+/// `mend`.
 fn refused(path: &Path, kind: ErrorKind, names: &[&str], mend: impl FnOnce()) {
     let error = open(path);
     assert_eq!(error.kind(), kind, "{error}");
@@ -73,8 +74,8 @@ fn a_creation_that_was_interrupted_is_taken_up_again() {
     both(&store)[0].put("k", "v").unwrap();
 }
 
-/// The story: a creation that died between making a temporary file and renaming it left a
-/// directory that was neither empty nor under way, and was refused for ever.
+/// A past bug: a creation that died between making a temporary file and renaming it left a
+/// directory that was neither empty nor marked as being created, and was refused forever.
 #[test]
 fn a_creation_that_died_early_is_taken_up_again() {
     let directory = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ fn a_creation_that_died_early_is_taken_up_again() {
     both(&store)[0].put("k", "v").unwrap();
 }
 
-/// The story: an older copy of the metadata knew nothing of the newest keyspace, and the opening
+/// A past bug: an older copy of the metadata knew nothing of the newest keyspace, and the opening
 /// dropped that keyspace's partitions as leftovers of an interrupted creation.
 #[test]
 fn metadata_older_than_the_shards_is_refused_and_nothing_is_dropped() {
@@ -127,8 +128,8 @@ fn metadata_older_than_the_shards_is_refused_and_nothing_is_dropped() {
     });
 }
 
-/// The story: the lock went with the last handle of the store while a value still kept a shard
-/// open, so that a second opening got as far as that shard and met an error of the engine.
+/// A past bug: the lock was released with the last handle of the store while a value still kept a
+/// shard open, so that a second opening got as far as that shard and met an error of the engine.
 #[test]
 fn a_value_keeps_the_store_locked() {
     let (directory, store) = store();
@@ -223,9 +224,9 @@ fn damaged_metadata_is_named_and_nothing_is_lost() {
     assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));
 }
 
-/// The story: the record of a committed topology stood only in the metadata's write-ahead log,
-/// whose recovery takes a damaged record for the end. The opening then saw an older topology and
-/// dropped the newest keyspace's partitions as orphans. A commit therefore flushes.
+/// A past bug: the record of a committed topology was only in the metadata's write-ahead log, whose
+/// recovery takes a damaged record for the end. The opening then saw an older topology and dropped
+/// the newest keyspace's partitions as orphans. A commit therefore flushes.
 #[test]
 fn a_damaged_log_of_the_metadata_loses_no_keyspace() {
     let (directory, store) = store();
@@ -247,7 +248,7 @@ fn a_damaged_log_of_the_metadata_loses_no_keyspace() {
     assert!(store.recovery().orphans.is_empty());
 }
 
-/// A replay applies each part once: it must not bring back what a batch wrote over a later write.
+/// A replay applies each part once: it must not restore what a batch wrote over a later write.
 #[test]
 fn a_replay_never_overwrites_a_later_write() {
     let (directory, store) = store();
@@ -259,7 +260,7 @@ fn a_replay_never_overwrites_a_later_write() {
     store.write(batch).unwrap();
     keyspaces[0].put("3", "later").unwrap();
     keyspaces[1].delete("4").unwrap();
-    // Not closed: the redo record stays, as it does in a crash.
+    // Not closed: the redo record stays, as in a crash.
     drop((store, keyspaces));
     let store = reopen(&directory);
     assert_eq!(store.recovery().batches, 1);
@@ -311,7 +312,7 @@ fn a_part_that_a_power_cut_took_is_applied_again() {
     }
 }
 
-/// A file of rows of a partition on shard 1, which is in no other one's way.
+/// Returns a file of rows of a partition on shard 1, which no other partition needs.
 fn file_of_rows(path: &Path) -> PathBuf {
     let files =
         fs::read_dir(path.join("shards/1/data")).unwrap().map(|entry| entry.unwrap().path());
@@ -319,7 +320,7 @@ fn file_of_rows(path: &Path) -> PathBuf {
     files.max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap()
 }
 
-/// How many keys are read, and how many are refused by the file's name.
+/// Returns how many keys are read, and how many are refused with the file's name.
 fn read_all(store: &Store, file: &Path) -> (usize, usize) {
     let (mut read, mut refused) = (0, 0);
     for keyspace in both(store) {
@@ -342,9 +343,9 @@ fn read_all(store: &Store, file: &Path) -> (usize, usize) {
     (read, refused)
 }
 
-/// The story: one bad byte in a footer, an index or a block of properties, of one file, and the whole
-/// store was refused. What is sound is read and written, moves and is closed; what needs the file is
-/// refused by its name; when the file is restored, all is there.
+/// A past bug: one bad byte in a footer, an index or a block of properties, of one file, and the
+/// whole store was refused. What is sound is read and written, moves and is closed; what needs the
+/// file is refused by its name; when the file is restored, everything is there.
 #[test]
 fn one_damaged_file_refuses_what_needs_it_and_nothing_else() {
     let (_directory, path) = closed();
@@ -383,8 +384,8 @@ fn one_damaged_file_refuses_what_needs_it_and_nothing_else() {
     assert_eq!(read_all(&store, &file), (200, 0));
 }
 
-/// The rest of a shard with a damaged file takes writes, through flushes and where RocksDB would merge
-/// the file; its partitions can be moved away, and the damaged one cannot.
+/// The rest of a shard with a damaged file takes writes, through flushes and where RocksDB would
+/// merge the file; its partitions can be moved away, and the damaged one cannot.
 #[test]
 fn what_is_beside_a_damaged_file_goes_on() {
     let (_directory, path) = closed();
@@ -429,7 +430,8 @@ fn what_is_beside_a_damaged_file_goes_on() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// The story: `verify` read the rows, and so nothing of the metadata but what the opening needs.
+/// A past bug: `verify` read the rows, and so nothing of the metadata except what the opening
+/// needs.
 #[test]
 fn verify_reads_the_blocks_that_no_row_needs() {
     let (_directory, path) = closed();
@@ -437,12 +439,12 @@ fn verify_reads_the_blocks_that_no_row_needs() {
     assert!(store.verify().unwrap().is_sound());
     let metadata = fs::read_dir(path.join("metadata")).unwrap().map(|entry| entry.unwrap().path());
     let metadata = metadata.filter(|file| file.extension().is_some_and(|kind| kind == "sst"));
-    // All of them: one may be about to go, after a merge.
+    // All of them: one may be about to be removed, after a merge.
     let names: Vec<_> = metadata
         .filter_map(|file| {
             let mut bad = fs::read(&file).ok()?;
             bad[10] ^= 0x55;
-            // In place, as a disk does it: the store has the file open.
+            // In place, as a disk would: the store has the file open.
             fs::write(&file, bad).unwrap();
             Some(file.file_name()?.to_str()?.to_owned())
         })
@@ -454,7 +456,7 @@ fn verify_reads_the_blocks_that_no_row_needs() {
     assert!(problems.iter().any(named), "{problems:?}");
 }
 
-/// Not only the first: on two shards, and twice on one of them.
+/// Not only the first damage: on two shards, and twice on one of them.
 #[test]
 fn everything_that_is_damaged_is_named() {
     let (_directory, path) = closed();
@@ -486,8 +488,9 @@ fn everything_that_is_damaged_is_named() {
     }
 }
 
-/// The story: a scan ended at the first damaged block, and there was no way to what lies behind it.
-/// Asked to leave damage out, it returns everything else, in order, and names what is missing.
+/// A past bug: a scan ended at the first damaged block, and there was no way to reach what lies
+/// behind it. A scan that leaves damage out returns everything else, in order, and names what is
+/// missing.
 #[test]
 fn a_scan_that_leaves_damage_out_says_so() {
     let (_directory, path) = closed();
@@ -526,8 +529,8 @@ fn a_scan_that_leaves_damage_out_says_so() {
     assert_eq!(left_out, 2, "one partition, in both directions");
 }
 
-/// The story: a file of a shard, or of the metadata, was missing. The opening that serves what is
-/// sound met that, took it for an error that passes, and closing the database never ended.
+/// A past bug: a file of a shard, or of the metadata, was missing. The opening that serves what is
+/// sound met that, took it for a temporary error, and closing the database never ended.
 #[test]
 fn a_missing_file_is_refused_and_the_opening_ends() {
     for database in ["shards/1/data", "metadata"] {

@@ -1,7 +1,7 @@
-//! Load is seen where it falls, and put right.
+//! Load is seen where it falls, and evened out.
 //!
 //! No test here waits for a time to pass and then expects something: each drives load until what it
-//! expects has come about, and fails only if that never does.
+//! expects has happened, and fails only if it never does.
 
 use crate::basic::small;
 use crate::churn::{quick_directory, seed};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A test that has not come to its end by then has failed.
+/// A test that has not ended after this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plans often, acts on little, forgets soon.
@@ -60,7 +60,7 @@ fn filled(store: &Store) -> Keyspace {
     keyspace
 }
 
-/// Reads until something has come about.
+/// Reads until something has happened.
 fn read_until(
     keyspace: &Keyspace,
     mut next: impl FnMut() -> usize,
@@ -68,7 +68,7 @@ fn read_until(
 ) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "it never came about");
+        assert!(begun.elapsed() < PATIENCE, "it never happened");
         for _ in 0..2_000 {
             keyspace.get(key(next())).unwrap();
         }
@@ -76,9 +76,10 @@ fn read_until(
     }
 }
 
-/// The first rates of a keyspace, when its first samples are fetched, are of the time in which they
-/// came about. They were as if all of it had taken a millisecond: 970 million reads a second in an
-/// event. Whatever the machine, no more can be done in a second than was done in the time it took.
+/// The first rates of a keyspace, when its first samples are drained, are of the time in which they
+/// were taken. They used to be as if all of it had taken a millisecond: 970 million reads a second
+/// in an event. Whatever the machine, no more can be done in a second than was done in the time it
+/// took.
 #[test]
 fn the_first_rates_are_of_the_time_that_it_took() {
     let directory = quick_directory();
@@ -116,7 +117,7 @@ fn what_is_counted_is_what_was_done() {
     let hash = store.create_keyspace("hash", KeyspaceSpec::hash()).unwrap();
     let range = store.create_keyspace("range", KeyspaceSpec::range().split_at(["m"])).unwrap();
     let mut random = fastrand::Rng::with_seed(seed());
-    // Nine reads of ten of one key, all writes of another; scans in the left half only.
+    // Nine reads of ten are of one key, all writes of another; scans in the left half only.
     for round in 0..20_000 {
         // So that no sample is lost while the thread that collects them waits for the processor.
         if round % 500 == 0 {
@@ -175,13 +176,13 @@ fn a_load_that_comes_moves_and_goes_is_followed_and_then_left_alone() {
         let heat = store.heat();
         heat.max_over_mean.medium < 1.3 && !store.rebalancer().is_acting()
     };
-    // All of it on one shard.
+    // All load is on one shard.
     read_until(&keyspace, || random.usize(..4096), || even(&store));
     assert!(keyspace.placement().partitions().count() >= 4);
     // The load moves to a tenth of the keys.
     read_until(&keyspace, || random.usize(..400), || store.heat().max_over_mean.medium > 1.5);
     read_until(&keyspace, || random.usize(..400), || even(&store));
-    // And stays: in the end nothing more is done for many plans.
+    // And it stays there: in the end nothing more is done for many plans.
     let (mut reshapes, mut since) = (0, Instant::now());
     let left_alone = || {
         let committed = store.reshape_stats().committed;
@@ -191,7 +192,7 @@ fn a_load_that_comes_moves_and_goes_is_followed_and_then_left_alone() {
         since.elapsed() > Duration::from_secs(3)
     };
     read_until(&keyspace, || random.usize(..400), left_alone);
-    // It goes: neighbours that stay cold become few again, and nothing was lost.
+    // The load ends: neighbours that stay cold are merged again, and nothing was lost.
     let (begun, partitions) = (Instant::now(), || keyspace.placement().partitions().count());
     let most = partitions();
     while partitions() > 4 {
@@ -317,7 +318,7 @@ fn scanned_partitions_keep_few_files() {
     let mut random = fastrand::Rng::with_seed(seed());
     let begun = Instant::now();
     while bytes(&scanned) > before / 2 {
-        assert!(begun.elapsed() < PATIENCE, "it never came about");
+        assert!(begun.elapsed() < PATIENCE, "it never happened");
         for _ in 0..200 {
             let from = key(random.usize(..4000));
             assert!(scanned.scan(from.as_str()..).unwrap().take(20).count() >= 20);
@@ -350,7 +351,7 @@ fn the_next_opening_knows_the_load() {
     assert!(store.heat().max_over_mean.medium > 3.0);
     assert_eq!(store.keyspace("all").unwrap().hot_keys(1).reads[0].key[..], *key(9).as_bytes());
     drop(store);
-    // Damaged, it costs what it says and nothing else.
+    // Damaged, it loses only the statistics in it.
     let path = directory.path().join("HEAT");
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;

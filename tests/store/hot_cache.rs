@@ -1,4 +1,4 @@
-//! The cache of hot keys, of a whole store.
+//! The cache of hot keys in a whole store.
 
 use crate::basic::small;
 use crate::churn::{quick_directory, seed};
@@ -6,7 +6,8 @@ use crate::heat::open;
 use annulus::{Batch, Options, ReadOptions};
 use std::collections::BTreeMap;
 
-/// The cache of hot keys gives what a model gives, whatever writes, and lets go of what is dropped.
+/// The cache of hot keys returns what a model returns, whatever writes, and releases what is
+/// dropped.
 #[test]
 fn it_is_never_stale() {
     let (directory, seed) = (quick_directory(), seed());
@@ -72,7 +73,7 @@ fn it_is_never_stale() {
     assert_eq!(keyspaces[0].get("k1").unwrap_err().kind(), annulus::ErrorKind::Closed);
 }
 
-/// What is read between writes stays in the cache through them; what is only written goes.
+/// What is read between writes stays in the cache through them; what is only written is removed.
 #[test]
 fn it_keeps_what_is_written_if_it_is_read() {
     let directory = quick_directory();
@@ -106,7 +107,7 @@ fn it_keeps_what_is_written_if_it_is_read() {
     }
 }
 
-/// Of a value that is too large the cache keeps that it is, until the key has a smaller one.
+/// For a value that is too large the cache records just that, until the key has a smaller one.
 #[test]
 fn it_leaves_large_values_to_the_shards() {
     let directory = quick_directory();

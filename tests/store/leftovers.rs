@@ -1,6 +1,6 @@
-//! Goal: what an error leaves in a shard is known to the next opening, by the intent. Method: single
-//! operations on the files of a shard fail (`FAIL-…`), a reshape ends with the error, and the store
-//! is opened again.
+//! Goal: what an error leaves in a shard is known to the next opening, by the intent. Method:
+//! single operations on the files of a shard fail (`FAIL-…`), a reshape ends with the error, and
+//! the store is opened again.
 
 use crate::basic::{both, small};
 use crate::reshape::{fill, rows};
@@ -8,10 +8,10 @@ use annulus::planner::{Request, SplitAt};
 use annulus::{ErrorKind, Options, ShardId, Store};
 use std::fs;
 
-/// The story: a link had brought its files when a sync failed, so the rows were to be copied. For that
-/// the target was to be dropped, which failed; the rollback asked for the same, was told that there
-/// was nothing, and removed the intent. The next opening found a partition with rows that it knew
-/// nothing of, and refused the store.
+/// A past bug: a link had brought its files when a sync failed, so the rows were to be copied. For
+/// that the target was to be dropped, which failed; the rollback tried the same, found nothing to
+/// drop, and removed the intent. The next opening found a partition with rows that it knew nothing
+/// of, and refused the store.
 #[test]
 fn a_target_that_could_not_be_dropped_keeps_its_intent() {
     let directory = tempfile::tempdir().unwrap();

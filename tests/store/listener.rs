@@ -1,8 +1,8 @@
 //! What a listener may do, it can do from every event: also while the store is closed or dropped.
 //!
-//! A listener that asked for the heat when it heard that a key was hot waited for ever, and the
-//! store's drop with it: events of the load were told while what is known of it was locked. Closing
-//! told them while changes of the topology were locked out. Here a listener calls everything that
+//! A listener that asked for the heat when it was notified of a hot key waited forever, and the
+//! store's drop with it: it was notified while what is known of the load was locked. Closing
+//! notified it while changes of the topology were locked out. Here a listener calls everything that
 //! the documentation of `StoreBuilder::listener` permits, and everything that it forbids, for every
 //! kind of event; a watchdog fails the test if anything hangs, and says which call.
 
@@ -24,25 +24,25 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-/// A test that has not come to its end by then hangs.
+/// A test that has not ended after this long hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many reshapes a listener starts.
 const STARTS_MAX: usize = 30;
 
-/// What the listener has of its store, and what it has seen.
+/// The listener's handles of its store, and what it has seen.
 #[derive(Default)]
 struct Shared {
     store: Mutex<Option<Store>>,
     keyspace: Mutex<Option<Keyspace>>,
     jobs: Mutex<Vec<Job>>,
-    /// How many splits it has asked for.
+    /// How many splits it has requested.
     started: AtomicUsize,
     bytes_per_second: Mutex<Option<u64>>,
-    /// The kinds of events, and on which threads they came.
+    /// The kinds of events, and the threads on which they arrived.
     seen: Mutex<BTreeSet<String>>,
     threads: Mutex<Vec<ThreadId>>,
-    /// What is called now.
+    /// The call in progress.
     call: Mutex<String>,
     wrong: Mutex<Vec<String>>,
 }
@@ -70,14 +70,15 @@ impl Shared {
         kinds.iter().all(|kind| seen.contains(*kind))
     }
 
-    /// What the listener does not set back.
+    /// A throttle that the listener does not reset.
     fn set_throttle(&self, store: &Store, bytes_per_second: Option<u64>) {
         let mut set = self.bytes_per_second.lock().unwrap();
         *set = bytes_per_second;
         store.set_throttle(Throttle { bytes_per_second, ..Throttle::default() }).unwrap();
     }
 
-    /// A call that is permitted: it may fail because of what goes on, not because it is in a listener.
+    /// Makes a call that is permitted: it may fail for other reasons, but not because it is made in
+    /// a listener.
     fn may<T>(&self, event: &str, call: &str, made: impl FnOnce() -> annulus::Result<T>) {
         *self.call.lock().unwrap() = format!("{call} from \"{event}\"");
         if let Err(error) = made()
@@ -87,7 +88,7 @@ impl Shared {
         }
     }
 
-    /// A call that must be refused, and not wait.
+    /// Makes a call that must be refused, and not wait.
     fn must_not<T>(&self, event: &str, call: &str, made: impl FnOnce() -> annulus::Result<T>) {
         *self.call.lock().unwrap() = format!("{call} from \"{event}\"");
         match made() {
@@ -99,7 +100,8 @@ impl Shared {
         }
     }
 
-    /// Everything, for one event. The store catches a panic of its listener, and so would hide it.
+    /// Makes every call, for one event. The store catches a panic of its listener, and so would
+    /// hide it.
     fn hear(&self, event: &Event) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.call_everything(event))) {
             let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
@@ -179,13 +181,13 @@ impl Shared {
         self.may(event, "set_throttle", || store.set_throttle(throttle));
         drop(bytes_per_second);
         self.may(event, "plan", || store.plan(&Request::RemoveShard(ShardId(1))));
-        // Each leads to events of its own.
+        // Each leads to further events.
         let started = self.started.fetch_add(1, Ordering::Relaxed);
         self.may(event, "split", || {
             if started >= STARTS_MAX {
                 return Ok(());
             }
-            // Each its own, in case one is committed before it is aborted.
+            // Each has a separate key, in case one is committed before it is aborted.
             let cut = format!("b{started:02}");
             let placement = keyspace.placement();
             let index = placement.partitioning().find(cut.as_bytes());
@@ -203,14 +205,14 @@ impl Shared {
         }
     }
 
-    /// It may end between the question and the call.
+    /// The job may end between the check and the call.
     fn call_wait(&self, event: &str, job: &Job) {
         *self.call.lock().unwrap() = format!("wait from \"{event}\"");
         let _ = (job.wait(), job.wait_timeout(Duration::MAX));
     }
 }
 
-/// Runs a story on a thread of its own; if it hangs, the test fails.
+/// Runs a scenario on a separate thread; if it hangs, the test fails.
 fn watched(story: impl FnOnce(Arc<Shared>) + Send + 'static) -> Arc<Shared> {
     let shared: Arc<Shared> = Arc::default();
     let (done, waiting) = mpsc::channel();
@@ -264,7 +266,7 @@ fn open(path: &Path, shared: &Arc<Shared>) -> (Store, Keyspace) {
     (store, keyspace)
 }
 
-/// The listener lets go of its handles: a store is dropped with the last one.
+/// Makes the listener release its handles: a store is dropped with the last one.
 fn let_go(shared: &Shared) {
     let store = shared.store.lock().unwrap().take();
     let keyspace = shared.keyspace.lock().unwrap().take();
@@ -276,7 +278,7 @@ fn let_go(shared: &Shared) {
 fn move_once(store: &Store, keyspace: &Keyspace) {
     let first = keyspace.stats().unwrap()[0].clone();
     let to = ShardId((first.owner.0 + 1) % 3);
-    // The listener's own splits may be in the way.
+    // The listener's own splits may conflict with it.
     let _ = store.move_partition(first.id, to).and_then(|job| job.wait());
 }
 
@@ -299,7 +301,8 @@ fn everything_permitted_is_possible_from_every_event() {
         let (store, keyspace) = open(directory.path(), &shared);
         let begun = Instant::now();
         while !(shared.has_seen(&KINDS) && shared.has_seen(&HEAT)) && shared.all_is_well() {
-            // One key, then others elsewhere, for long enough that its partition cools: five half-lives.
+            // One key, then others elsewhere, for long enough that its partition cools: five
+            // half-lives.
             let hot = (begun.elapsed().as_millis() / 500).is_multiple_of(2);
             for n in 0..2000 {
                 let key = if hot { "007".into() } else { format!("n{:03}", n % 100) };
@@ -319,7 +322,7 @@ fn everything_permitted_is_possible_from_every_event() {
     });
 }
 
-/// A copy that has begun and waits, because it is throttled.
+/// Starts a copy that has begun and waits, because it is throttled.
 fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
     shared.set_throttle(store, Some(1024));
     let options = ReshapeOptions { transport: Some(Transport::Copy), ..store.options().reshape };
@@ -329,7 +332,7 @@ fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
         let request = Request::Move { partition: first.id, to };
         match store.start_with(&request, options) {
             Ok(job) => break job,
-            // It was split, or moved where it is to go.
+            // It was split, or moved to where it should go.
             Err(error) => assert!(
                 matches!(
                     error.kind(),
@@ -338,7 +341,7 @@ fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
                 "{error}"
             ),
         }
-        // One that the listener started is in the way, and would be as slow.
+        // One that the listener started conflicts with it, and would be as slow.
         shared.set_throttle(store, None);
         std::thread::sleep(Duration::from_millis(1));
         shared.set_throttle(store, Some(1024));
@@ -350,7 +353,7 @@ fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
     job
 }
 
-/// What closing tells comes on the thread that closes, and from reshapes that it ends.
+/// Events of closing arrive on the thread that closes, and from reshapes that it ends.
 #[test]
 fn everything_permitted_is_possible_while_the_store_is_closed() {
     let shared = watched(|shared| {
@@ -379,7 +382,7 @@ fn everything_permitted_is_possible_while_the_store_is_dropped() {
         let _ = begin_slowly(&shared, &store, &keyspace);
         let mine = shared.store.lock().unwrap().take();
         drop((mine, store, keyspace));
-        // The last handle may have been the listener's own, for which nothing waits.
+        // The last handle may have been the listener's own, which nothing waits for.
         while !shared.has_seen(&["rolled_back", "ended early"]) {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -412,7 +415,7 @@ fn a_listener_may_close_another_store() {
     });
 }
 
-/// The story: a thread ended that had a store in a local value of its own. Where the store's drop
+/// A past bug: a thread ended that had a store in a thread-local value. Where the store's drop
 /// looked for the calls of its listener, that list was gone, and the process aborted.
 #[test]
 fn a_store_may_be_a_local_value_of_a_thread() {
@@ -422,7 +425,8 @@ fn a_store_may_be_a_local_value_of_a_thread() {
     let directory = quick_directory();
     let path = directory.path().to_owned();
     let thread = std::thread::spawn(move || {
-        // Before anything in the store has local values: the last to be made is the first to go.
+        // Before anything in the store has thread-local values: the last to be created is the first
+        // to be dropped.
         STORE.set(None);
         let store = Store::builder(&path).shards(2).options(forgetful()).open().unwrap();
         let keyspace = store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();

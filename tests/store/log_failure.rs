@@ -1,6 +1,6 @@
-//! Goal: a log that could not be synced is trusted no more, until an opening has read it. Method: the
-//! descriptor of a shard's newest log becomes that of a pipe, which can be written and not be
-//! synced, and then the log's again: the operating system, too, reports such an error only once.
+//! Goal: a log that could not be synced is not trusted until an opening has read it. Method: the
+//! descriptor of a shard's newest log is replaced by that of a pipe, which can be written and not
+//! be synced, and then restored: the operating system, too, reports such an error only once.
 
 use crate::basic::{both, reopen, store};
 use crate::reshape::fill;
@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
-/// The newest log of a shard.
+/// Returns the newest log of a shard.
 fn newest_log(store: &Store, shard: ShardId) -> PathBuf {
     let directory = store.path().join(&store.topology().shard(shard).unwrap().directory);
     let files = directory.join("data").read_dir().unwrap().map(|entry| entry.unwrap().path());
@@ -36,7 +36,7 @@ fn unsynced<R>(store: &Store, shard: ShardId, act: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Two keys of one shard, and of two partitions.
+/// Returns two keys of one shard, and of two partitions.
 fn neighbours(keyspace: &Keyspace) -> (ShardId, [String; 2]) {
     let placement = keyspace.placement();
     let partitioning = placement.partitioning();
@@ -51,9 +51,9 @@ fn neighbours(keyspace: &Keyspace) -> (ShardId, [String; 2]) {
     (shard, [first.clone(), other.unwrap().clone()])
 }
 
-/// The operating system reports an error of a sync once and then takes what was lost for clean, so that
-/// a second sync would succeed (A. Rebello et al., "Can Applications Recover from fsync Failures?",
-/// USENIX ATC 2020).
+/// The operating system reports an error of a sync once and then takes what was lost for clean, so
+/// that a second sync would succeed (A. Rebello et al., "Can Applications Recover from fsync
+/// Failures?", USENIX ATC 2020).
 #[test]
 fn a_sync_after_one_that_failed_is_no_success() {
     let (directory, store) = store();
@@ -76,8 +76,8 @@ fn a_sync_after_one_that_failed_is_no_success() {
     store.close().unwrap();
 }
 
-/// The story: a batch over two partitions of a shard failed for the sync of its log, and stood in
-/// it. One of the partitions moved to another shard without it; the next opening read the other half
+/// A past bug: a batch over two partitions of a shard failed at the sync of its log, and was in it.
+/// One of the partitions moved to another shard without it; the next opening read the other half
 /// back.
 #[test]
 fn a_shard_whose_log_has_failed_lets_no_partition_go() {

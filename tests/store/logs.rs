@@ -1,7 +1,7 @@
-//! Goal: what the logs of a store that was not closed have lost is told from what was damaged. The
+//! Goal: what the logs of a store that was not closed have lost is distinguished from damage. The
 //! torn end that a power cut leaves is cut, reported, and costs nothing that comes later; damage
-//! before sound records is refused by file and offset, or given up on request.
-//! Method: a store is dropped without being closed, its logs are changed on disk, it is opened.
+//! before sound records is refused by file and offset, or dropped on request. Method: a store is
+//! dropped without being closed, its logs are changed on disk, it is opened.
 
 use crate::basic::small;
 use annulus::topology::KeyspaceSpec;
@@ -38,7 +38,7 @@ fn key(row: usize) -> String {
     format!("r{row:05}")
 }
 
-/// A store of one shard, whose rows are written twice and only in a log, never closed.
+/// Makes a store of one shard, whose rows are written twice and only in a log, never closed.
 fn unclosed() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
@@ -60,7 +60,7 @@ fn logs(data: &Path) -> Vec<PathBuf> {
     logs
 }
 
-/// The log with the rows, and its length.
+/// Returns the log with the rows, and its length.
 fn log(path: &Path) -> (PathBuf, u64) {
     let logs = logs(&path.join("shards/0/data"));
     let length = |log: &PathBuf| fs::metadata(log).unwrap().len();
@@ -78,7 +78,8 @@ fn change(file: &Path, at: u64, change: impl FnOnce(&mut [u8]), bytes: usize) {
     file.write_all_at(&content, at).unwrap();
 }
 
-/// How many rows, from the first on, have the second version; all others must have the first.
+/// Returns how many rows, from the first on, have the second version; all others must have the
+/// first.
 fn prefix(store: &Store) -> usize {
     let rows = rows(store);
     let has = |version, row| rows.get(key(row)).unwrap().unwrap() == value(version, row)[..];
@@ -100,8 +101,8 @@ fn goes_on(path: &Path, store: Store, second: usize) {
     }
 }
 
-/// The story: RocksDB took a flipped bit for the end of the log. Of 2,000 acknowledged and synced
-/// puts 412 had their old value, and nothing said so.
+/// A past bug: RocksDB took a flipped bit for the end of the log. Of 2,000 acknowledged and synced
+/// puts 412 had their old value, and nothing reported it.
 #[test]
 fn a_flipped_bit_in_a_log_is_refused_with_its_place() {
     let (_directory, path) = unclosed();
@@ -160,13 +161,13 @@ fn a_torn_end_is_cut_and_reported() {
     goes_on(&path, store, second);
 }
 
-/// The story: pages that were not synced may be lost while later ones are there. RocksDB takes zeros
-/// for padding, and went on behind them: what was left was no prefix.
+/// A past bug: pages that were not synced may be lost while later ones are there. RocksDB takes
+/// zeros for padding, and continued behind them: what was left was no prefix.
 #[test]
 fn a_hole_of_lost_pages_ends_a_log() {
     let (_directory, path) = unclosed();
     let (log, bytes) = log(&path);
-    // Twice, so that a record begins at a lost page for certain: one begins at each block.
+    // Twice, so that a record certainly begins at a lost page: one begins at each block.
     for page in [bytes * 5 / 8 / 32768 * 32768, bytes * 3 / 4 / 4096 * 4096] {
         change(&log, page, |page| page.fill(0), 4096);
     }
@@ -177,7 +178,7 @@ fn a_hole_of_lost_pages_ends_a_log() {
     goes_on(&path, store, second);
 }
 
-/// The story: garbage at the end of a manifest, which was not synced, kept a shard from opening.
+/// A past bug: garbage at the end of a manifest, which was not synced, kept a shard from opening.
 #[test]
 fn garbage_at_the_end_of_a_manifest_is_cut_and_reported() {
     let (_directory, path) = unclosed();

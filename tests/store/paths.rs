@@ -1,6 +1,6 @@
-//! Goal: whatever becomes of the paths of a store while it is open, or between two openings, no file
-//! goes where it does not belong, and nothing is removed that is another's.
-//! Method: directories are moved, linked, copied and replaced under an open store.
+//! Goal: whatever happens to the paths of a store while it is open, or between two openings, no
+//! file goes where it does not belong, and nothing of another store is removed. Method: directories
+//! are moved, linked, copied and replaced under an open store.
 
 use crate::basic::{both, small};
 use annulus::topology::KeyspaceSpec;
@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What takes longer than this never comes.
+/// What takes longer than this never happens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options() -> Options {
@@ -32,7 +32,7 @@ fn fill(keyspace: &Keyspace, rows: usize) {
 }
 
 fn copy(from: &Path, to: &Path) {
-    // Again if a file of an open store went meanwhile.
+    // Again if a file of an open store disappeared in the meantime.
     let copied = || std::process::Command::new("cp").arg("-r").arg(from).arg(to).status();
     while !copied().unwrap().success() {
         fs::remove_dir_all(to).unwrap();
@@ -52,8 +52,8 @@ fn run_child(name: &str, directory: &Path) {
     assert!(status.success(), "{name}: {status}");
 }
 
-/// Not a test of its own: a process that opens a store by a relative path and then goes elsewhere,
-/// where there is another one.
+/// Not a test in itself: a process that opens a store by a relative path and then changes to a
+/// directory where there is another one.
 #[test]
 fn wandering_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -70,7 +70,7 @@ fn wandering_child() {
     store.close().unwrap();
 }
 
-/// The story: two stores were lost with every call `Ok`. One was opened by a relative path, the
+/// A past bug: two stores were lost with every call `Ok`. One was opened by a relative path, the
 /// process changed its directory, and what was flushed from then on went to the other.
 #[test]
 fn a_relative_path_is_that_of_the_opening() {
@@ -113,7 +113,7 @@ fn a_link_that_is_changed_changes_nothing_for_an_open_store() {
     assert_eq!(open(&one.join("store")).keyspaces().len(), 2);
 }
 
-/// Not a test of its own: a process that makes a store in the place of another, or finds it.
+/// Not a test in itself: a process that makes a store in the place of another, or finds it.
 #[test]
 fn second_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -129,7 +129,7 @@ fn second_child() {
     store.close().unwrap();
 }
 
-/// Not a test of its own: a process that finds the store that was moved aside, with every row.
+/// Not a test in itself: a process that finds the store that was moved aside, with every row.
 #[test]
 fn first_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -138,7 +138,7 @@ fn first_child() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// Not a test of its own: a process whose store is moved aside, and another made in its place.
+/// Not a test in itself: a process whose store is moved aside, and another made in its place.
 #[test]
 fn displaced_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
@@ -161,8 +161,8 @@ fn displaced_child() {
     assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Io);
 }
 
-/// The story: a store was moved aside and another created in its place; the first went on and put
-/// its files among those of the second. RocksDB does so when it is closed, too.
+/// A past bug: a store was moved aside and another created in its place; the first continued and
+/// put its files among those of the second. RocksDB does so when it is closed, too.
 #[test]
 fn a_store_that_was_moved_aside_takes_no_more_writes() {
     let directory = tempfile::tempdir().unwrap();
@@ -178,7 +178,7 @@ fn a_store_that_was_moved_aside_takes_no_more_writes() {
     }
 }
 
-/// Without a commit or a flush that would ask, too: somebody looks once a second.
+/// Also without a commit or a flush, which would check: a thread checks once a second.
 #[test]
 fn a_directory_that_is_gone_is_noticed_by_itself() {
     let directory = tempfile::tempdir().unwrap();
@@ -200,8 +200,8 @@ fn a_directory_that_is_gone_is_noticed_by_itself() {
     }
 }
 
-/// The story: a shard was created inside another shard's database, by way of a symbolic link; to
-/// remove the one shard then deleted the other for good.
+/// A past bug: a shard was created inside another shard's database, through a symbolic link;
+/// removing the one shard then deleted the other for good.
 #[test]
 fn shards_inside_one_another_are_refused() {
     let directory = tempfile::tempdir().unwrap();
@@ -245,7 +245,7 @@ fn shards_inside_one_another_are_refused() {
     assert_eq!(both(&open(&path))[0].get("k").unwrap().unwrap(), "v");
 }
 
-/// The story: a shard was added in a directory whose name is no text. Its record could not be
+/// A past bug: a shard was added in a directory whose name is not text. Its record could not be
 /// encoded, the store took that for a commit in doubt, and refused all writes.
 #[test]
 fn a_path_that_is_no_text_is_a_path() {
@@ -269,7 +269,7 @@ fn a_path_that_is_no_text_is_a_path() {
     assert_eq!(both(&store)[0].scan(..).unwrap().count(), 2000);
 }
 
-/// A store with a shard elsewhere, by an absolute path; and its copy, which has the same one.
+/// Makes a store with a shard elsewhere, by an absolute path; and its copy, which has the same one.
 fn original_and_copy(directory: &Path) -> [PathBuf; 2] {
     let [path, copied] = ["store", "copy"].map(|name| directory.join(name));
     let builder = Store::builder(&path).shard(ShardSpec::new("near")).options(options());
@@ -281,7 +281,7 @@ fn original_and_copy(directory: &Path) -> [PathBuf; 2] {
     [path, copied]
 }
 
-/// The story: a copy of a store wrote into the original's shard, which had an absolute path.
+/// A past bug: a copy of a store wrote into the original's shard, which had an absolute path.
 #[test]
 fn a_copy_does_not_write_into_a_shard_of_the_original() {
     let directory = tempfile::tempdir().unwrap();
@@ -301,7 +301,8 @@ fn a_copy_does_not_write_into_a_shard_of_the_original() {
     }
     assert_eq!(both(&open(&path))[0].scan(..).unwrap().count(), 200);
 
-    // The other way round it is the original that is refused, until somebody says it belongs there.
+    // The other way round, the original is refused, until its operator confirms that it belongs
+    // there.
     let directory = tempfile::tempdir().unwrap();
     let [path, copied] = original_and_copy(directory.path());
     drop(open(&copied));
@@ -327,14 +328,14 @@ fn a_copy_of_an_open_store_is_kept_out_by_the_lock_of_the_shard() {
     assert_eq!(both(&open(&path))[0].scan(..).unwrap().count(), 100);
 }
 
-/// Not a test of its own: a process that dies while it opens a store.
+/// Not a test in itself: a process that dies while it opens a store.
 #[test]
 fn dying_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
     open(&directory.join("store"));
 }
 
-/// Whatever an opening that died has noted, and where: no later one is refused for it.
+/// Whatever an opening that died has noted, and where: no later one is refused because of it.
 #[cfg(feature = "failpoints")]
 #[test]
 fn openings_that_die_refuse_no_later_one() {
@@ -361,7 +362,7 @@ fn openings_that_die_refuse_no_later_one() {
     }
 }
 
-/// The story: a file that a link led to was truncated, because the link stood where the store
+/// A past bug: a file that a link led to was truncated, because the link was where the store
 /// expected its lock.
 #[test]
 fn links_in_the_place_of_a_stores_own_files_are_not_followed() {
@@ -380,8 +381,8 @@ fn links_in_the_place_of_a_stores_own_files_are_not_followed() {
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
 }
 
-/// The story: overlaps were looked for among the shards of one store only. A shard of another store,
-/// or a whole store, that had been made inside a shard went with it when it was removed.
+/// A past bug: overlaps were looked for only among the shards of one store. A shard of another
+/// store, or a whole store, that had been made inside a shard was removed with it.
 #[test]
 fn nothing_is_made_inside_a_shard_of_another_store() {
     let directory = tempfile::tempdir().unwrap();
@@ -401,8 +402,8 @@ fn nothing_is_made_inside_a_shard_of_another_store() {
     assert!(!inside.exists());
 }
 
-/// The story: for a relative path with `..` the directories above the shard's were created, outside
-/// the store, though a disk that is not mounted is to be noticed.
+/// A past bug: for a relative path with `..` the directories above the shard's were created,
+/// outside the store, although a disk that is not mounted must be noticed.
 #[test]
 fn outside_of_the_store_only_the_directory_of_a_shard_is_created() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! Goal: a process that runs short of something, of threads, of file descriptors, of a healthy
-//! disk, is slower or says so, and goes on with what it can do.
-//! Method: a child process to which the thing is refused, or a shard whose operations fail while a
-//! file says so (feature `failpoints`).
+//! disk, is slower or reports it, and continues with what it can do. Method: a child process to
+//! which the resource is refused, or a shard whose operations fail while a file says so (feature
+//! `failpoints`).
 #![cfg_attr(
     not(feature = "failpoints"),
     allow(unused_imports, dead_code, reason = "half of it needs failpoints")
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const DIRECTORY: &str = "ANNULUS_TEST_PRESSURE_DIRECTORY";
 
-/// Runs one of the children below in a process of its own, with a directory to work in.
+/// Runs one of the children below in a separate process, with a directory to work in.
 fn run_child(name: &str, directory: &Path, prepare: impl FnOnce(&mut Command)) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let name = format!("pressure::{name}");
@@ -40,7 +40,7 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{out}\n{log}");
 }
 
-/// Not a test of its own: a process in which no helping thread can be started.
+/// Not a test in itself: a process in which no helping thread can be started.
 #[test]
 fn threadless_child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
@@ -68,7 +68,7 @@ fn threadless_child() {
     store.close().unwrap();
 }
 
-/// The story: opening, syncing, flushing, creating a keyspace, verifying, copying and closing
+/// A past bug: opening, syncing, flushing, creating a keyspace, verifying, copying and closing
 /// panicked where the system refused a thread.
 #[cfg(feature = "failpoints")]
 #[test]
@@ -84,7 +84,7 @@ fn a_process_that_gets_no_threads_does_everything_itself() {
     }
 }
 
-/// Not a test of its own: a process in which the engine would get no threads.
+/// Not a test in itself: a process in which the engine would get no threads.
 #[test]
 fn engineless_child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
@@ -93,7 +93,7 @@ fn engineless_child() {
     assert!(error.to_string().contains("background_threads"), "{error}");
 }
 
-/// The story: where the engine got no thread, an exception came out of it, which ended the process.
+/// A past bug: where the engine got no thread, an exception left it, which ended the process.
 #[cfg(feature = "failpoints")]
 #[test]
 fn an_opening_without_threads_for_the_engine_is_refused() {
@@ -108,8 +108,8 @@ fn an_opening_without_threads_for_the_engine_is_refused() {
 /// The environment variable that says how many keyspaces the child below must be able to make.
 const KEYSPACES_MIN: &str = "ANNULUS_TEST_PRESSURE_KEYSPACES";
 
-/// Not a test of its own: a process that may open few files. It makes hash keyspaces as long as it
-/// is let, and then writes and reads, in many files and with little memory.
+/// Not a test in itself: a process that may open few files. It creates hash keyspaces as long as
+/// that is permitted, and then writes and reads, in many files and with little memory.
 #[test]
 fn few_files_child() {
     let Some(least) = std::env::var_os(KEYSPACES_MIN) else { return };
@@ -154,13 +154,13 @@ fn write_and_read(store: &Store) {
     }
 }
 
-/// The story: with 256 descriptors three of four shards refused writes after some seconds, until
+/// A past bug: with 256 descriptors three of four shards refused writes after some seconds, until
 /// the store was opened again, and with 1,024 all did at the 26th keyspace. Now the tables share
-/// what there is, and a keyspace for which there is too little is refused.
+/// what there is, and a keyspace for which there are too few is refused.
 #[cfg(target_os = "linux")]
 #[test]
 fn writes_go_on_in_a_process_that_may_open_few_files() {
-    // The soft limit alone is raised by the opening.
+    // Only the soft limit is raised by the opening.
     for (limit, least) in [("-n 256", 4), ("-n 1024", 26), ("-S -n 256", 26)] {
         let directory = tempfile::tempdir().unwrap();
         let test = std::env::current_exe().unwrap();
@@ -177,7 +177,7 @@ fn writes_go_on_in_a_process_that_may_open_few_files() {
 }
 
 /// Takes the names of the next tables of a shard, so that it can make none: its flushes fail, and
-/// then RocksDB lets it take no writes until it is opened again.
+/// then RocksDB refuses writes until it is opened again.
 fn let_refuse_writes(store: &Store, shard: ShardId) {
     let directory = store.topology().shard(shard).unwrap().directory.clone();
     let data = store.path().join(directory).join("data");
@@ -187,8 +187,8 @@ fn let_refuse_writes(store: &Store, shard: ShardId) {
     store.flush().unwrap_err();
 }
 
-/// The story: a link begins with a flush, so nothing could be moved off a shard that refuses
-/// writes, and the shard not be removed.
+/// A past bug: a link begins with a flush, so nothing could be moved off a shard that refuses
+/// writes, and the shard could not be removed.
 #[test]
 fn partitions_leave_a_shard_that_refuses_writes() {
     let (_directory, store) = store();
@@ -209,7 +209,7 @@ fn partitions_leave_a_shard_that_refuses_writes() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// The story: a link was asked for, and so an error is the answer, not a copy.
+/// A link was requested, so the answer is an error, not a copy.
 #[test]
 fn a_link_that_was_asked_for_is_not_made_a_copy() {
     let (_directory, store) = store();
@@ -224,7 +224,7 @@ fn a_link_that_was_asked_for_is_not_made_a_copy() {
     assert_eq!(error.kind(), ErrorKind::Io);
 }
 
-/// The story: a store in doubt refused writes without saying what had happened.
+/// A past bug: a store in doubt refused writes without saying what had happened.
 #[test]
 fn a_store_in_doubt_names_the_cause_in_each_refusal() {
     let (_directory, store) = store();
@@ -252,8 +252,8 @@ fn a_store_in_doubt_names_the_cause_in_each_refusal() {
     }
 }
 
-/// The story: of two shards that were removed at once, the plan for one sent partitions to the
-/// other, which by then took nothing more, and the first removal ended with an error.
+/// A past bug: of two shards that were removed at once, the plan for one sent partitions to the
+/// other, which by then accepted nothing more, and the first removal ended with an error.
 #[test]
 fn two_shards_can_be_removed_at_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -278,7 +278,7 @@ fn two_shards_can_be_removed_at_once() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// The story: a trim for which the disk had no room was not tried again before the next opening.
+/// A past bug: a trim for which the disk had no room was not tried again before the next opening.
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_trim_without_room_is_tried_again() {
@@ -310,8 +310,8 @@ fn a_trim_without_room_is_tried_again() {
     assert_eq!(rows(&range), before);
 }
 
-/// Measures what scans hold besides the cache: `cargo test --release --features failpoints --test
-/// store memory_of_scans -- --ignored --nocapture`.
+/// Measures how much memory scans hold outside the cache: `cargo test --release --features
+/// failpoints --test store memory_of_scans -- --ignored --nocapture`.
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "measures, and takes gigabytes"]

@@ -1,4 +1,4 @@
-//! Goal: a store that is opened read-only shows what is there, changes nothing and refuses what
+//! Goal: a store that is opened read-only shows its content, changes nothing and refuses what
 //! would. Method: the content and the times of all files are compared before and after.
 
 use crate::basic::{both, reopen, small, store};
@@ -15,7 +15,7 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Store> {
     Store::builder(path).options(small()).read_only(true).open()
 }
 
-/// Every file and directory, with when it was changed and what it holds.
+/// Returns every file and directory, with its time of change and its content.
 pub(crate) fn listing(directory: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
     let mut files = BTreeMap::new();
     let mut left = vec![directory.to_owned()];
@@ -32,7 +32,7 @@ pub(crate) fn listing(directory: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8
     files
 }
 
-/// The last log of a shard.
+/// Returns the last log of a shard.
 fn log(path: &Path, shard: u32) -> PathBuf {
     let files = fs::read_dir(path.join(format!("shards/{shard}/data"))).unwrap();
     let files = files.map(|entry| entry.unwrap().path());
@@ -125,7 +125,7 @@ fn what_would_change_a_store_that_is_read_only_is_refused() {
     assert!(listing(&path) == before, "something was changed");
 }
 
-/// Nothing is created, neither.
+/// Nothing is created, either.
 #[test]
 fn a_store_that_is_not_there_is_not_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ fn a_store_that_is_not_there_is_not_found() {
     assert!(!path.exists());
 }
 
-/// A store that is open is seen as it is then, and goes on undisturbed.
+/// A store that is open is seen as it is then, and continues undisturbed.
 #[test]
 fn a_store_that_is_open_elsewhere_is_read() {
     let (directory, store) = store();
@@ -155,8 +155,8 @@ fn a_store_that_is_open_elsewhere_is_read() {
     store.close().unwrap();
 }
 
-/// A power cut has taken one part of a batch. An opening for writing applies it; one that is
-/// read-only cannot, and says so.
+/// A power cut has taken one part of a batch. An opening for writing applies it; a read-only one
+/// cannot, and reports it.
 #[test]
 fn a_batch_that_was_cut_is_reported() {
     let (directory, store) = store();

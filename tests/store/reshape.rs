@@ -1,6 +1,6 @@
 //! Goal: partitions move, split and merge without a key lost, doubled or misplaced; bad requests
 //! change nothing. Method: each kind of reshape by each transport, on data with puts, deletes and
-//! deleted ranges in files and in memory, against what was there before; then reopened.
+//! deleted ranges in files and in memory, compared with the content before; then reopened.
 
 use crate::basic::{both, quick_store, reopen, store};
 use annulus::placement::Token;
@@ -82,14 +82,14 @@ fn every_kind_by_every_transport_keeps_every_row() {
                 assert_eq!(outcome.targets.len(), 2);
                 assert_eq!(rows(&keyspace), before);
             }
-            // Splits of what shares its files already, and moves of it.
+            // Splits and moves of partitions that share their files already.
             for (partition, owner) in partitions(&keyspace) {
                 run(&store, &Request::Move { partition, to: other(owner) }, transport);
                 let split = Request::Split { partition, at: SplitAt::Middle, to: None };
                 run(&store, &split, transport);
             }
             assert_eq!(rows(&keyspace), before);
-            // Merges of files that hold rows of their neighbours: none may come back to life.
+            // Merges of files that hold rows of their neighbours: none may reappear.
             keyspace.delete_range("h".."j").unwrap();
             let mut expected = before.clone();
             expected.retain(|key, _| !(&b"h"[..]..&b"j"[..]).contains(&&key[..]));
@@ -143,7 +143,7 @@ fn shards_come_go_and_change_weight() {
     assert!(!directory.path().join("store/shards/1/SHARD").exists());
     let store = reopen(&directory);
     check(&store);
-    // The number is not given again; the directory can be.
+    // The number is not reused; the directory can be.
     store.add_shard(ShardSpec::new("shards/1")).unwrap().wait().unwrap();
     assert_eq!(store.topology().shards().last().unwrap().id, ShardId(4));
     check(&store);

@@ -1,11 +1,10 @@
-//! Goal: wherever a process dies during a reshape, every acknowledged write is there after the
-//! next opening with exactly its value, nothing that was deleted is back, a write that was under
-//! way is there whole or not at all, and nothing of the reshape is left over.
-//! Method: a child process writes under reshapes of one kind and dies at a chosen step, or is
-//! killed at a random moment. Each writer has keys of its own and notes every acknowledged write
-//! in a file outside the store; what it writes follows from the seed, so the parent knows what
-//! must be there. `ANNULUS_SEED` gives the same writes and delays again;
-//! `ANNULUS_SOAK_SECONDS` prolongs the random kills.
+//! Goal: wherever a process dies during a reshape, every acknowledged write is there after the next
+//! opening with exactly its value, nothing that was deleted is back, a write in progress is there
+//! whole or not at all, and nothing of the reshape is left over. Method: a child process writes
+//! under reshapes of one kind and dies at a chosen step, or is killed at a random moment. Each
+//! writer has separate keys and notes every acknowledged write in a file outside the store; what it
+//! writes follows from the seed, so the parent knows what must be there. `ANNULUS_SEED` repeats the
+//! same writes and delays; `ANNULUS_SOAK_SECONDS` prolongs the random kills.
 
 mod child;
 mod writes;
@@ -50,7 +49,7 @@ impl Victim {
         self.directory.path()
     }
 
-    /// Lets a child die, then checks what it leaves.
+    /// Makes a child die at a place, then checks what it leaves.
     fn die_at(&mut self, place: &str, work: Work, transport: Option<Transport>) {
         self.prepare(work);
         let order = Order { work, transport, seed: self.random.u64(..), writes: self.seed };
@@ -71,7 +70,7 @@ impl Victim {
         assert_eq!(status.signal(), Some(signal), "{what}: {status}\n{log}");
     }
 
-    /// Sees to it that there is something to split or to merge, and no removal half done.
+    /// Makes sure that there is something to split or to merge, and no removal half done.
     fn prepare(&mut self, work: Work) {
         let store = store_at(self.path(), false);
         let options = ReshapeOptions { trim: false, ..ReshapeOptions::default() };
@@ -125,7 +124,7 @@ impl Victim {
         }
     }
 
-    /// The very reshapes that were rolled back: what is left of them must not be in their way.
+    /// Makes the very reshapes that were rolled back: what is left of them must not prevent them.
     fn repeat(&mut self, store: &Store, rolled_back: &[String]) {
         for what in rolled_back {
             let Some((_, text)) = what.split_once("a move of partition ") else { continue };
@@ -148,19 +147,19 @@ impl Victim {
         }
     }
 
-    /// Finds out which of the writes that were under way have happened; all others must have.
+    /// Finds out which of the writes in progress took effect; all others must have.
     fn compare(&mut self, store: &Store, what: &str) {
         let path = self.directory.path().to_owned();
         let rows = writes::rows(store);
         let count: usize = self.writers.iter_mut().map(|w| w.settle(&path, &rows, what)).sum();
-        assert_eq!(rows.len(), count, "{what}: rows of nobody");
+        assert_eq!(rows.len(), count, "{what}: rows of no writer");
         let report = store.verify().unwrap();
         assert!(report.is_sound(), "{what}: {:?}", report.problems);
         store.topology().check().unwrap();
     }
 
-    /// No files on their way in; no database of a removed shard. That of a shard whose addition
-    /// was interrupted may stay, and has its identity.
+    /// Checks that no files are left in the scratch directory, and no database of a removed shard.
+    /// That of a shard whose addition was interrupted may stay, and has its identity.
     fn check_files(&self, store: &Store, what: &str) {
         for entry in fs::read_dir(store.path().join("shards")).unwrap() {
             let directory = entry.unwrap().path();
@@ -224,15 +223,15 @@ fn dies_at_every_step_of_adding_and_removing_shards() {
     die_everywhere(Work::Shards, Some(Transport::Copy), &steps(&OF_COPIES), 7);
 }
 
-/// The story: a process died between the commit of a move and the flush that puts the commit into a
-/// file. The next opening dropped the sources at once; when the log was lost after that, the older
-/// topology came back, and its partition was gone.
+/// A past bug: a process died between the commit of a move and the flush that puts the commit into
+/// a file. The next opening dropped the sources at once; when the log was lost after that, the
+/// older topology came back, and its partition was gone.
 #[cfg(feature = "failpoints")]
 #[test]
 fn an_opening_drops_sources_only_when_the_commit_is_in_a_file() {
     let mut victim = Victim::new(seed() ^ 9);
     for transport in [Transport::Link, Transport::Copy] {
-        // Which checks the store after an opening.
+        // This checks the store after an opening.
         victim.die_at("reshape-after-commit", Work::Move, Some(transport));
         let order = Order {
             work: Work::Move,
@@ -252,8 +251,8 @@ fn an_opening_drops_sources_only_when_the_commit_is_in_a_file() {
     }
 }
 
-/// Goal: a replay of batches knows where their partitions have gone. Method: dies between the
-/// parts of batches while partitions move.
+/// Goal: a replay of batches knows where their partitions are now. Method: dies between the parts
+/// of batches while partitions move.
 #[cfg(feature = "failpoints")]
 #[test]
 fn dies_amid_batches_while_partitions_move() {

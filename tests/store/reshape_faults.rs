@@ -1,6 +1,6 @@
-//! Goal: a reshape that goes wrong, or comes at a bad moment, harms nothing and blocks nobody.
-//! Method: bad moments made on purpose, each with what must hold afterwards. Where something may
-//! hang, the test waits in vain for at most `PATIENCE` and then says so.
+//! Goal: a reshape that fails, or comes at a bad moment, harms nothing and blocks no one. Method:
+//! bad moments made on purpose, each with what must hold afterwards. Where something may hang, the
+//! test waits for at most `PATIENCE` and then reports it.
 
 use crate::basic::{both, quick_store, reopen, small, store};
 use crate::churn::Stop;
@@ -37,15 +37,15 @@ fn assert_sound(store: &Store) {
     assert!(report.is_sound(), "{:?}", report.problems);
 }
 
-/// Runs something that may hang on a thread of its own, and says so if it does.
+/// Runs something that may hang on a separate thread, and reports it if it does.
 fn within_patience<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, waiting) = mpsc::channel();
     std::thread::spawn(move || done.send(run()));
     waiting.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("hangs: {what}"))
 }
 
-/// The story: the record of a removed shard's directory stayed in the metadata until the next
-/// opening, which then removed what was in that directory: by then the database of a shard that
+/// A past bug: the record of a removed shard's directory stayed in the metadata until the next
+/// opening, which then removed the content of that directory: by then the database of a shard that
 /// had been added there since.
 #[test]
 fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
@@ -73,9 +73,9 @@ fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
     assert!(store.recovery().orphans.is_empty(), "{:?}", store.recovery());
 }
 
-/// The story: a merge sealed its sources in the order of their keys, a batch takes stripes in the
-/// order of the partitions' numbers. With a left neighbour of the higher number each waited for
-/// the other, without a deadline while both sides were compared.
+/// A past bug: a merge sealed its sources in the order of their keys, a batch takes stripes in the
+/// order of the partitions' numbers. With a left neighbour of the higher number each waited for the
+/// other, without a deadline while both sides were compared.
 #[test]
 fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
     let (_directory, store) = quick_store();
@@ -91,7 +91,7 @@ fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
     };
     let merge = |left, right| {
         let job = store.merge(left, right).unwrap();
-        // A panic would wait for the writers, who wait for the merge.
+        // A panic would wait for the writers, which wait for the merge.
         job.wait_timeout(PATIENCE).unwrap_or_else(|| std::process::abort()).unwrap();
     };
     std::thread::scope(|scope| {
@@ -124,7 +124,7 @@ fn a_merge_and_a_batch_over_its_sources_do_not_wait_for_each_other() {
     assert_sound(&store);
 }
 
-/// The story: dropping a keyspace waited for the end of its reshapes, and a reshape that was
+/// A past bug: dropping a keyspace waited for the end of its reshapes, and a reshape that was
 /// paused waited to be resumed.
 #[test]
 fn a_keyspace_can_be_dropped_while_its_reshape_is_paused() {
@@ -150,9 +150,9 @@ fn a_keyspace_can_be_dropped_while_its_reshape_is_paused() {
     assert_eq!(job.wait().unwrap_err().kind(), ErrorKind::Closed);
 }
 
-/// The story: a store that was only dropped was let go by its workers a moment later. Whoever
-/// opened it at once found it locked, and a process that ended meanwhile was aborted by RocksDB,
-/// whose statics were gone.
+/// A past bug: the workers of a store that was only dropped released it a moment later. A caller
+/// that opened it at once found it locked, and a process that ended in the meantime was aborted by
+/// RocksDB, whose statics were gone.
 #[test]
 fn a_store_can_be_opened_anew_at_once_after_it_was_dropped_amid_a_reshape() {
     let directory = tempfile::tempdir().unwrap();
@@ -173,15 +173,15 @@ fn a_store_can_be_opened_anew_at_once_after_it_was_dropped_amid_a_reshape() {
         let split = Request::Split { partition: partition.id, at, to: None };
         let job = store.start_with(&split, options).unwrap();
         if round % 3 > 0 {
-            // The trimming is under way, or about to be.
+            // The trim is in progress, or about to begin.
             job.wait().unwrap();
             std::thread::sleep(Duration::from_millis(10 * round as u64));
         }
     }
 }
 
-/// Goal: sequence numbers of the source's files do not stand above those of the target's writes.
-/// Method: a source with many writes moves to a shard with none, by link; then overwrites.
+/// Goal: sequence numbers of the source's files are not above those of the target's writes. Method:
+/// a source with many writes moves to a shard with none, by link; then overwrites.
 #[test]
 fn what_is_written_after_a_link_from_a_busy_shard_wins() {
     let (directory, store) = store();
@@ -213,8 +213,8 @@ fn what_is_written_after_a_link_from_a_busy_shard_wins() {
     }
 }
 
-/// The story looked for: a partition on its way to a shard arrives after the removal of the shard
-/// was planned, and one that it has was divided.
+/// The failure looked for: a partition on its way to a shard arrives after the removal of the shard
+/// was planned, and one that the shard has was split.
 #[test]
 fn a_shard_is_removed_although_a_partition_is_on_its_way_to_it() {
     let (_directory, store) = store();
@@ -245,7 +245,7 @@ fn a_shard_is_removed_although_a_partition_is_on_its_way_to_it() {
     assert!(store.topology().shard(ShardId(1)).is_none());
 }
 
-/// The story looked for: a split of a partition without bytes may send its right part to a shard
+/// The failure looked for: a split of a partition without bytes may send its right part to a shard
 /// that is being removed.
 #[test]
 fn a_shard_that_is_being_removed_gets_no_part_of_an_empty_partition() {
@@ -267,7 +267,7 @@ fn a_shard_that_is_being_removed_gets_no_part_of_an_empty_partition() {
     removed.unwrap();
 }
 
-/// A listener that panics at each event is told of the next one all the same.
+/// A listener that panics at each event is notified of the next one all the same.
 #[test]
 fn a_listener_that_panics_does_not_matter() {
     let directory = tempfile::tempdir().unwrap();
@@ -289,8 +289,8 @@ fn a_listener_that_panics_does_not_matter() {
     assert!(told.load(Ordering::Acquire) >= 7);
 }
 
-/// A target that cannot take files: the job says which path, the sources serve on, and when it
-/// is mended the same reshape goes through.
+/// A target that cannot take files: the job names the path, the sources continue to serve, and when
+/// it is repaired the same reshape succeeds.
 #[test]
 fn a_target_that_takes_no_files_ends_the_job_and_nothing_else() {
     let (directory, store) = store();
@@ -333,9 +333,9 @@ fn a_target_that_takes_no_files_ends_the_job_and_nothing_else() {
     assert_eq!(both(&store).iter().map(rows).collect::<Vec<_>>(), before);
 }
 
-/// Goal: a bound of the rate holds. Method: what a job has copied, asked again and again, is never
-/// more than the rate allows in the time since it began, but for a tenth of a second's worth and
-/// what is read between two looks at the pace.
+/// Goal: a bound of the rate holds. Method: what a job has copied, checked again and again, is
+/// never more than the rate allows in the time since it began, apart from a tenth of a second's
+/// worth and what is read between two checks of the pace.
 #[test]
 fn a_copy_is_no_faster_than_the_throttle_allows() {
     const RATE: u64 = 4 << 20;
@@ -353,7 +353,7 @@ fn a_copy_is_no_faster_than_the_throttle_allows() {
     store.set_throttle(Throttle { bytes_per_second: Some(RATE), ..Throttle::default() }).unwrap();
     let options = ReshapeOptions { check: Check::None, ..with(Transport::Copy) };
     let mut looks = 0;
-    // Once, unless this thread was hardly given the processor meanwhile.
+    // Once, unless this thread hardly got the processor in the meantime.
     while looks <= 10 {
         let partition = range.stats().unwrap()[0].clone();
         let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
@@ -373,7 +373,7 @@ fn a_copy_is_no_faster_than_the_throttle_allows() {
 
 const PANIC_DIRECTORY: &str = "ANNULUS_TEST_PANIC_DIRECTORY";
 
-/// Not a test of its own: a process in which a worker panics at the place that the environment
+/// Not a test in itself: a process in which a worker panics at the place that the environment
 /// names. Before the commit the reshape is rolled back, and works the next time; in the commit the
 /// store is in doubt.
 #[cfg(feature = "failpoints")]
@@ -403,7 +403,7 @@ fn panicking_child() {
     assert_sound(&store);
 }
 
-/// The story looked for: a panic in the worker takes the store with it, or what it had committed.
+/// The failure looked for: a panic in the worker takes the store with it, or what it had committed.
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_worker_that_panics_ends_only_its_reshape() {
@@ -426,8 +426,8 @@ fn a_worker_that_panics_ends_only_its_reshape() {
     }
 }
 
-/// Lets RocksDB write no file of options from now on, in a directory: each comes under the next
-/// number, and there is something else already.
+/// Makes RocksDB fail to write files of options from now on, in a directory: each gets the next
+/// number, and something else has that name already.
 struct NoOptionsFiles(Vec<std::path::PathBuf>);
 
 impl NoOptionsFiles {
@@ -445,10 +445,10 @@ impl Drop for NoOptionsFiles {
     }
 }
 
-/// The story: where RocksDB made a column family and could then not write its file of options, the
+/// A past bug: where RocksDB made a column family and could then not write its file of options, the
 /// family stayed, and each later move of that partition to that shard ended with `Internal`. And
-/// after an import whose own clean-up failed the intent went, so that an opening found a partition
-/// with rows that it knew nothing of, and refused the store.
+/// after an import whose own clean-up failed the intent was removed, so that an opening found a
+/// partition with rows that it knew nothing of, and refused the store.
 #[test]
 fn what_an_error_leaves_in_an_engine_is_in_nobodys_way() {
     for transport in [Transport::Link, Transport::Copy] {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeMap;
 
-/// Something to do; what it is done to is chosen from what there is then.
+/// Something to do; what it is done to is chosen from what exists then.
 #[derive(Debug, Clone)]
 enum Op {
     CreateHash(u8, u32),
@@ -33,7 +33,7 @@ struct Reshape {
     sources: usize,
     split_points: Vec<(u64, Vec<u8>)>,
     owners: [Index; 4],
-    /// Leaves the cuts as they come, which may be out of order.
+    /// Leaves the cuts as generated, which may be out of order.
     careless: bool,
 }
 
@@ -88,7 +88,7 @@ impl Reshape {
     }
 }
 
-/// Mostly inside the range.
+/// Returns a cut that is mostly inside the range.
 fn cut(range: &PartitionRange, token: u64, suffix: &[u8]) -> SplitPoint {
     match range {
         PartitionRange::Tokens(range) => {
@@ -154,7 +154,8 @@ fn routes(topology: &Topology) -> Routes {
     routes.collect()
 }
 
-/// Only keys of the sources have another partition, and that is the target that covers them.
+/// Checks that only keys of the sources have another partition, and that it is the target that
+/// covers them.
 fn check_routes(before: &Topology, after: &Topology, change: &Change) {
     let (old, new) = (routes(before), routes(after));
     let Change::Reshape { spec, targets } = change else {
@@ -179,7 +180,7 @@ fn check_routes(before: &Topology, after: &Topology, change: &Change) {
     }
 }
 
-/// What a topology that gave these numbers must have given; never given again.
+/// The numbers that a topology has assigned, which are never assigned again.
 #[derive(Default)]
 struct Given {
     partitions: BTreeMap<PartitionId, u32>,
@@ -250,8 +251,8 @@ proptest! {
         run(&ops)?;
     }
 
-    /// A reshape of other partitions, keyspaces and shards come in between; only a change of the
-    /// sources or the loss of an owner is in the way.
+    /// Reshapes of other partitions, keyspaces and shards come in between; only a change of the
+    /// sources or the loss of an owner prevents it.
     #[test]
     fn a_reshape_commits_on_a_later_topology(
         mine in any_reshape(),
@@ -293,7 +294,7 @@ proptest! {
     }
 }
 
-/// The random sequences do reshape.
+/// The random sequences do commit reshapes.
 #[test]
 fn many_reshapes_are_committed() {
     let mut topology = super::create(&shards(3), "a", KeyspaceSpec::hash().arcs_per_shard(2));

@@ -1,5 +1,5 @@
-//! A store as the planner sees it, and what becomes of it when steps are carried out: loads are
-//! divided by the profiles, bytes by tokens or sampled places.
+//! A store as the planner sees it, and its state after steps are carried out: loads are divided by
+//! the profiles, bytes by tokens or sampled places.
 
 use annulus::heat::{Profile, Sample};
 use annulus::placement::{PartitionRange, Token};
@@ -57,7 +57,7 @@ impl World {
         self.demand.partitions.get(&id).cloned().unwrap_or_default()
     }
 
-    /// What each shard has of something.
+    /// Returns what each shard has of something.
     pub(crate) fn by_shard(&self, of: impl Fn(&PartitionDemand) -> f64) -> BTreeMap<ShardId, f64> {
         let mut sums: BTreeMap<ShardId, f64> =
             self.topology.shards().map(|shard| (shard.id, 0.0)).collect();
@@ -69,7 +69,7 @@ impl World {
         sums
     }
 
-    /// The fair share of each shard that is not draining, of its zone.
+    /// Returns the fair share of each shard that is not draining, of its zone.
     pub(crate) fn fair(&self, of: impl Fn(&PartitionDemand) -> f64) -> BTreeMap<ShardId, f64> {
         let sums = self.by_shard(of);
         let active = || self.topology.shards().filter(|shard| !shard.draining);
@@ -82,7 +82,7 @@ impl World {
         active().map(share).collect()
     }
 
-    /// How many times its fair share the worst shard has.
+    /// Returns how many times its fair share the worst shard has.
     pub(crate) fn worst(&self, of: impl Fn(&PartitionDemand) -> f64) -> f64 {
         let sums = self.by_shard(&of);
         let times = self
@@ -96,7 +96,7 @@ impl World {
         self.worst(|demand| demand.load)
     }
 
-    /// The world after a step.
+    /// Carries out a step.
     pub(crate) fn carry_out(&mut self, step: &Step) {
         let spec = step.spec().unwrap();
         let sources: Vec<PartitionInfo> =
@@ -140,7 +140,7 @@ fn divide(
     let parts = ranges.iter().zip(shares).enumerate().map(|(index, (range, share))| {
         let mut part = profile.within(range);
         if appended && index < split_points.len() {
-            // What was appended is not appended any more.
+            // What was appended is no longer appended.
             let old = part.samples().map(|sample| Sample { write: false, ..sample.clone() });
             part = Profile::new(old.collect(), Vec::new());
         }
@@ -162,7 +162,7 @@ pub(crate) fn at(place: SplitPoint) -> Sample {
     Sample { at: place, weight: 1.0, write: false }
 }
 
-/// A place at a share of the way through a range.
+/// Returns a place at a share of the way through a range.
 pub(crate) fn inside(range: &PartitionRange, share: f64) -> SplitPoint {
     match range {
         PartitionRange::Tokens(range) => {
@@ -176,7 +176,7 @@ pub(crate) fn inside(range: &PartitionRange, share: f64) -> SplitPoint {
     }
 }
 
-/// Samples spread evenly over a range, in a random order.
+/// Returns samples spread evenly over a range, in a random order.
 pub(crate) fn even(
     range: &PartitionRange,
     count: usize,

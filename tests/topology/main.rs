@@ -1,8 +1,8 @@
 //! Topologies under random changes, and the plans that change them.
 //!
-//! Goal: whatever sequence of changes comes, every topology keeps its invariants and a reshape
-//! takes exactly the keys of its sources to its targets; what is refused is refused with a kind to
-//! act on.
+//! Goal: whatever the sequence of changes, every topology keeps its invariants and a reshape takes
+//! exactly the keys of its sources to its targets; what is refused is refused with a kind to act
+//! on.
 //!
 //! Method: random changes (proptest), good and bad, followed by the routes of some keys. A failure
 //! prints its smallest input and adds its seed to `tests/topology.regressions`, which the next run

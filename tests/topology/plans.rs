@@ -17,7 +17,7 @@ const USERS: KeyspaceId = KeyspaceId(1);
 const LOG: KeyspaceId = KeyspaceId(2);
 const MIB: u64 = 1 << 20;
 
-/// `users` by hash and `log` by range, whose rows are the same in number before and after.
+/// `users` by hash and `log` by range; the number of rows is the same before and after.
 #[derive(Clone)]
 struct Model {
     topology: Topology,
@@ -92,7 +92,8 @@ impl Model {
         self.topology = self.topology.apply(change).unwrap();
     }
 
-    /// The spec of a step, with the rows at which it cuts. A cut that no row allows is left out.
+    /// Returns the spec of a step, with the rows at which it cuts. A cut that no row allows is left
+    /// out.
     fn spec(&self, step: &Step) -> ReshapeSpec {
         let keyspace = self.topology.keyspace(step.keyspace).unwrap();
         let source = keyspace.partitions().find(|p| p.id == step.sources[0]).unwrap();
@@ -167,7 +168,7 @@ impl Model {
         partitions.map(|partition| (partition.id, partition.owner)).collect()
     }
 
-    /// Moves some partitions about.
+    /// Moves some partitions around.
     fn disorder(&mut self, moves: &[(Index, Index)]) {
         for (which, to) in moves {
             let owners: Vec<(PartitionId, ShardId)> = self.owners().into_iter().collect();
@@ -199,7 +200,8 @@ fn any_model() -> impl Strategy<Value = Model> {
     )
 }
 
-/// What a shard should have of `log`, what it may miss, and how large a step of the model is.
+/// Returns what a shard should have of `log`, what it may lack, and how large a step of the model
+/// is.
 fn log_share(model: &Model, shard: u32) -> (i128, i128, i128) {
     let weights: u32 = model.topology.shards().map(|shard| shard.weight).sum();
     let weight = model.topology.shard(ShardId(shard)).unwrap().weight;
@@ -279,7 +281,7 @@ proptest! {
         let got: Vec<u32> =
             (0..shards.len() as u32).filter(|n| model.log_of(*n) > before.log_of(*n)).collect();
         prop_assert!(got == [id.0] || has <= before.log_of(id.0));
-        // Nothing is left to do, but for what rows cannot be divided into.
+        // Nothing is left to do, apart from what rows cannot be divided into.
         let again = model.plan(&request);
         prop_assert!(again.steps.iter().all(|step| step.keyspace == LOG), "{again}");
         let moved = i128::from(again.moved_bytes());
@@ -363,7 +365,7 @@ fn a_shard_that_weighs_less_gives_to_all_others() {
     assert!((0..4).all(|shard| (model.log_of(shard) - quarter).abs() < quarter / 50));
 }
 
-/// Small keyspaces of a removed shard do not pile up on one other.
+/// Small keyspaces of a removed shard do not pile up on one other shard.
 #[test]
 fn ranges_of_a_removed_shard_are_spread() {
     let split = (b'b'..=b'y').map(|byte| vec![byte]);

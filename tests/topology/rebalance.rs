@@ -18,7 +18,7 @@ fn options() -> RebalanceOptions {
     RebalanceOptions { actions_max: 0, ..RebalanceOptions::default() }
 }
 
-/// What kinds of partitions there are.
+/// The kinds of partitions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     /// Fine profiles without heavy places: everything can be cut.
@@ -121,7 +121,7 @@ fn random_reshape(
     Some(ReshapeSpec { keyspace, sources: vec![id], split_points, owners })
 }
 
-/// Everything that must hold of any plan, whatever it is for.
+/// Checks everything that must hold of any plan, whatever it is for.
 fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
     let mut after = world.clone();
     let info = |id: ShardId| world.topology.shard(id).unwrap();
@@ -135,7 +135,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
         assert!(!step.reason.is_empty() && step.moved_bytes <= step.bytes);
         for id in &step.sources {
             assert!(sources.insert(*id), "{step} is the second");
-            assert!(!busy.contains(id), "{step} is under way");
+            assert!(!busy.contains(id), "{step} is in flight");
             let rested = world.demand.rested.get(id);
             let wanted = Duration::from_millis(options.cool_down_ms);
             assert!(rested.is_none_or(|rested| *rested >= wanted), "{step} has not rested");
@@ -149,7 +149,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
             *arrived.entry(*to).or_default() += step.moved_bytes;
         }
         after.carry_out(step);
-        // With loads that nobody told of, only the plan's own figures say how it is.
+        // If loads were not reported, only the plan's own figures describe the state.
         if world.demand.in_flight.is_empty() {
             let worst = after.worst_load();
             assert!(
@@ -175,8 +175,9 @@ fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
     after
 }
 
-/// A plan for what a plan leads to is empty. Where a single token was cut off, what lies behind it has
-/// more bytes than its samples told: once, something may then go for its bytes alone.
+/// Checks that a plan for the result of a plan is empty. Where a single token was cut off, what
+/// lies behind it has more bytes than its samples showed: once, something may then move for its
+/// bytes alone.
 fn check_again(after: &World, options: &RebalanceOptions) {
     let mut again = plan_for_load(&after.topology, &after.demand, options);
     let mut after = after.clone();
@@ -204,7 +205,7 @@ proptest! {
         }
     }
 
-    /// Where everything can be cut, shards end even, and hardly more moves than has to.
+    /// Where everything can be cut, shards end even, and hardly more moves than necessary.
     #[test]
     fn what_can_be_cut_ends_even(seed: u64) {
         let world = random_world(seed, Kind::Even);
@@ -229,7 +230,8 @@ proptest! {
             prop_assert!(!fine || after.worst_load() <= most, "{}", after.worst_load());
             let moved = found.plan().moved_bytes() as f64;
             let least = least_bytes(&world, options.imbalance_goal);
-            // Each shard may give a hundredth of its share more than it has to, to make a cut worth it.
+            // Each shard may give up a hundredth of its share more than it has to, to make a cut
+            // worth it.
             let all: f64 = world.by_shard(|demand| demand.bytes as f64).values().sum();
             let slack = 1.2 * least + 0.01 * all;
             prop_assert!(!fine || moved <= slack, "{} of {}", moved, least);
@@ -237,8 +239,8 @@ proptest! {
     }
 }
 
-/// The fewest bytes that must leave the shards that have too much, if everything could be divided
-/// at will (fractional knapsack).
+/// Returns the fewest bytes that must leave the shards that have too much, if everything could be
+/// divided arbitrarily (fractional knapsack).
 fn least_bytes(world: &World, goal: f64) -> f64 {
     let fair = world.fair(|demand| demand.load);
     let sums = world.by_shard(|demand| demand.load);
@@ -259,7 +261,7 @@ fn least_bytes(world: &World, goal: f64) -> f64 {
     least
 }
 
-/// One range on one of four shards.
+/// Returns one range on one of four shards.
 fn one_range(samples: impl Fn(&annulus::placement::PartitionRange) -> Vec<Sample>) -> World {
     let mut world = World::new(create(&shards(4), "log", KeyspaceSpec::range()));
     let range = world.partition(PartitionId(1)).range;
@@ -317,8 +319,8 @@ fn appended_keys_go_to_another_shard() {
         world.set(id, 1000.0, 8 * MIB, writes.collect());
     }
     assert_eq!(world.worst_load(), 4.0);
-    // New keys are nearly all the load, and those of a range come on one shard whatever is done.
-    // But the two need not be on the same; and what is there already stays.
+    // New keys are nearly all the load, and those of a range arrive on one shard whatever is done.
+    // But the two need not be on the same one; and existing data stays.
     let found = plan_for_load(&world.topology, &world.demand, &options());
     let [action] = &found.actions[..] else { panic!("{}", found.plan()) };
     let moved = action.step.sources[0];
@@ -336,7 +338,7 @@ fn appended_keys_go_to_another_shard() {
     assert!(after.worst_load() < 2.01, "{}", after.worst_load());
 }
 
-/// Two shards, two ranges, `left` and `right` operations a second.
+/// Returns two shards with two ranges, of `left` and `right` operations a second.
 fn two(left: f64, right: f64) -> World {
     let mut world = World::new(create(&shards(2), "log", KeyspaceSpec::range().split_at(["m"])));
     for (id, load) in [(1, left), (2, right)] {
@@ -392,7 +394,7 @@ fn what_rests_or_is_under_way_is_not_touched() {
     world.demand.in_flight.push(begun);
     let found = plan_for_load(&world.topology, &world.demand, &options());
     assert!(found.actions.is_empty());
-    // 950 of 1900 have gone already.
+    // 950 of 1900 have left already.
     assert!((found.before.load_max_over_mean - 1.05).abs() < 0.01, "{:?}", found.before);
     assert_eq!(found.before.partitions, 3);
 }
@@ -416,7 +418,7 @@ fn cold_partitions_go_where_there_are_fewer_bytes() {
     assert!(found.after.bytes_max_over_mean <= 1.5, "{:?}", found.after);
     assert!(found.after.load_max_over_mean <= 1.05, "{:?}", found.after);
     check_again(&check(&world, &options(), &found), &options());
-    // Nothing goes where there is no space: a tenth stays free.
+    // Nothing moves where there is no space: a tenth stays free.
     world.demand.bytes_free.insert(ShardId(1), 880 * MIB);
     assert!(plan_for_load(&world.topology, &world.demand, &options()).actions.is_empty());
 }
@@ -428,7 +430,7 @@ fn cold_and_small_neighbours_are_merged_down_to_the_goal() {
     for id in 1..=80 {
         world.set(id, 1.0, MIB, Vec::new());
     }
-    // Neither what was hot lately nor what is large is merged.
+    // Neither what was hot recently nor what is large is merged.
     world.demand.partitions.get_mut(&PartitionId(10)).unwrap().load_max = 60.0;
     world.demand.partitions.get_mut(&PartitionId(70)).unwrap().bytes = 64 * MIB;
     let found = plan_for_load(&world.topology, &world.demand, &options());

@@ -1,4 +1,4 @@
-//! What is refused, with which kind, and that the message names it.
+//! Refusals, their kinds, and that the message names the cause.
 
 use super::{create, shard, shards};
 use annulus::placement::Token;
@@ -83,7 +83,7 @@ fn targets_have_the_names_they_were_given() {
     let splits = spec(RANGE, &[8], &[key("k")], &[0, 2]);
     assert_eq!(topology.name_targets(&moves).unwrap(), (vec![name(8, 1)], topology.clone()));
     assert_eq!(topology.name_targets(&splits).unwrap().0, [name(10, 0), name(11, 0)]);
-    // A later generation will do: the next one may have been left behind by an error.
+    // A later generation is accepted: an error may have left the next one behind.
     let later = Change::Reshape { spec: moves.clone(), targets: vec![name(8, 3)] };
     assert!(topology.apply(&later).is_ok());
     let refused = [
@@ -100,7 +100,7 @@ fn targets_have_the_names_they_were_given() {
         let error = topology.apply(&Change::Reshape { spec: spec.clone(), targets }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     }
-    // A number that somebody else was given in between leaves a gap, which is never filled.
+    // A number that was assigned elsewhere in between leaves a gap, which is never filled.
     let targets = vec![name(40, 0), name(12, 0)];
     let split = topology.apply(&Change::Reshape { spec: splits, targets }).unwrap();
     let merges = spec(RANGE, &[40, 12], &[], &[1]);
@@ -192,8 +192,8 @@ fn records_have_format_2() {
     assert_eq!(record[..2], [2, 0]);
 }
 
-/// A topology with fewer owners or names than ranges was decoded from JSON, and its last partitions
-/// were passed over in silence.
+/// A past bug: a topology with fewer owners or names than ranges was decoded from JSON, and its
+/// last partitions were silently skipped.
 #[test]
 fn a_topology_that_breaks_an_invariant_is_not_decoded() {
     let valid = serde_json::to_value(topology()).unwrap();
@@ -214,8 +214,8 @@ fn a_topology_that_breaks_an_invariant_is_not_decoded() {
     }
 }
 
-/// Each byte of a record changed in several ways, with a checksum that is right: most of what comes
-/// of it breaks an invariant.
+/// Each byte of a record is changed in several ways, with a correct checksum: most of the results
+/// break an invariant.
 #[test]
 fn a_record_with_a_changed_byte_is_damaged_or_valid() {
     let record = encode_topology(&topology()).unwrap();

@@ -89,7 +89,7 @@ fn fuzz(path: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "fuzz", path].iter().collect()
 }
 
-/// The names in a directory, without what follows a dot.
+/// Returns the names in a directory, without what follows a dot.
 fn names(directory: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(fuzz(directory)).unwrap();
     let stem = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -108,7 +108,7 @@ fn every_target_is_in_the_table_and_has_seeds() {
     assert_eq!(names("corpus"), table);
 }
 
-/// Each seed does something, and together they do all that there is to do.
+/// Each seed does something, and together they reach everything.
 ///
 /// After a change of a target, or of the format of metadata, `ANNULUS_WRITE_SEEDS=1` writes seeds
 /// for what is missing and removes those that do nothing.
@@ -144,7 +144,8 @@ impl Target {
         fuzz("corpus").join(self.name).join(name)
     }
 
-    /// Changes seeds at random until each kind of operation is reached; keeps those that reach more.
+    /// Changes seeds at random until each kind of operation is reached; keeps those that reach
+    /// more.
     fn write_missing(&self, seeds: &mut Vec<Vec<u8>>) {
         let seed = fastrand::u64(..);
         println!("seed {seed}");

@@ -1,4 +1,4 @@
-//! Decisions to split, against what they promise: exhaustively for few places, at random for many.
+//! Decisions to split against what they promise: exhaustively for few places, at random for many.
 
 use super::config;
 use super::demand::{at, even, inside};
@@ -26,7 +26,7 @@ fn options() -> SplitOptions {
     SplitOptions { samples_min: 2, ..SplitOptions::default() }
 }
 
-/// The share of the samples before a cut, by counting.
+/// Returns the share of the samples before a cut, by counting.
 fn before(samples: &[Sample], cut: &SplitPoint) -> f64 {
     let weight = |inside: &dyn Fn(&Sample) -> bool| -> f64 {
         samples.iter().filter(|sample| inside(sample)).map(|sample| sample.weight).sum()
@@ -34,7 +34,7 @@ fn before(samples: &[Sample], cut: &SplitPoint) -> f64 {
     weight(&|sample| sample.at < *cut) / weight(&|_| true)
 }
 
-/// What a decision says of samples, against the samples.
+/// Checks a decision against the samples.
 fn check(samples: &[Sample], scans: &[ScanSample], range: &PartitionRange, options: &SplitOptions) {
     let profile = Profile::new(samples.to_vec(), scans.to_vec());
     let decision = decide(&profile, range, 1000.0, options);
@@ -116,7 +116,7 @@ proptest! {
         check(&samples, &scans, &range, &SplitOptions { samples_min, ..options() });
     }
 
-    /// A profile is what its samples are, however it is asked and written.
+    /// A profile matches its samples, however it is queried and written.
     #[test]
     fn profiles(places in prop::collection::vec((0..40_u64, 1..9_u32, any::<bool>()), 1..200)) {
         let samples: Vec<Sample> = places
@@ -199,7 +199,7 @@ fn appended_keys_are_split_ahead_of() {
         }
         other => panic!("{other}"),
     }
-    // With fewer of them, with mostly reads besides, or among tokens, it is a median.
+    // With fewer of them, with mostly reads as well, or among tokens, it is a median.
     assert!(matches!(decided(&append(0.5)), SplitDecision::Median { .. }));
     let mut read = append(1.0);
     read.iter_mut().enumerate().filter(|(n, _)| n % 4 > 0).for_each(|(_, it)| it.write = false);

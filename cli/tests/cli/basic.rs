@@ -148,7 +148,7 @@ fn the_demo_takes_a_file_and_keeps_its_store() {
     let place = Place::empty();
     place.write("few.csv", "id,name\n1,one\n2,\"t,wo\"\n1,uno\n");
     let text = place.text(&["demo", "--from", "few.csv", "--keep", "store", "--threads", "3"]);
-    // The story: a line that brought its own line end was printed with `\\n` in it.
+    // A past bug: a line with its own line end was printed with `\\n` in it.
     assert!(text.contains(" at most\n\n") && !text.contains(r"\n"), "{text}");
     assert!(text.contains("fine: 2 rows"), "{text}");
     assert_eq!(place.text(&["scan", "range"]), "1\tuno\n2\t\"t,wo\"\n");

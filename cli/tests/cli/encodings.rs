@@ -1,5 +1,5 @@
-//! Files that are no text of the kind that is read: in UTF-16, or with lines that end in a lone
-//! carriage return. Each of these was loaded with wrong keys, and the command ended with 0.
+//! Files that are not text of the kind that is read: in UTF-16, or with lines that end in a lone
+//! carriage return. Each of these used to be loaded with wrong keys, and the command ended with 0.
 
 use super::Place;
 
@@ -50,7 +50,7 @@ fn utf_16_is_refused_before_anything_is_loaded() {
     is_refused(&place, "t", &utf16("五\n土\n", true), &[], 2, &convert);
     let marked = [b"\xff\xfe\0\0", &utf16("k\0\n\0", true)[..]].concat();
     is_refused(&place, "t", &marked, &[], 1, &["UTF-32", "iconv -f UTF-32 -t UTF-8"]);
-    // What else reads rows.
+    // Other commands that read rows.
     place.write("t", utf16("a\nb\n", true));
     for command in [
         &["keyspace", "create", "s", "--range", "--split-like", "t", "--no-header"][..],
@@ -74,7 +74,7 @@ fn lone_carriage_returns_do_not_make_one_key_of_several() {
         is_refused(&place, "old.csv", rows.as_bytes(), &["--no-header"], 1, &mend);
         is_refused(&place, "old.csv", rows.as_bytes(), &[], 1, &mend);
     }
-    // Where the first line is as it should be, such a line is left out and the others are loaded.
+    // Where the first line is correct, such a line is left out and the others are loaded.
     for (rows, keys) in [
         ("ant\nbee\rcat\ndog\n", "ant\ndog\n"),
         ("ant\r\nbee\rcat\r\ndog\r\r\neel\r\n", "ant\neel\n"),
@@ -102,7 +102,7 @@ fn a_byte_order_mark_is_no_part_of_a_key_further_down() {
     assert_eq!(place.text(&["scan", "h"]), "ada\t1\n");
 }
 
-/// What is meant so goes in and out as it is: any bytes in quotes, and in the values of TSV.
+/// Intended bytes pass in and out unchanged: any bytes in quotes, and in the values of TSV.
 #[test]
 fn bytes_that_are_meant_stay_as_they_are() {
     let place = Place::new();

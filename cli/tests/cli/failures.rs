@@ -33,7 +33,7 @@ fn wrong_usage_is_told() {
     place.fails(&load("nobody"), 2, "invalid_argument", &["`nobody`", "`key`, `value`"]);
 }
 
-/// A second process is told who has the store; the first one goes on undisturbed.
+/// A second process learns who has the store open; the first one continues undisturbed.
 #[test]
 fn a_store_that_is_open_elsewhere_is_in_use() {
     let place = Place::new();
@@ -117,7 +117,7 @@ fn shard_directories_must_be_there_and_the_right_ones() {
     place.run(&["verify"]).success();
 }
 
-/// A reader that has had enough, like `head`, ends the command without a word.
+/// A reader that stops early, like `head`, ends the command silently.
 #[test]
 fn a_closed_pipe_is_no_error() {
     let place = Place::new();
@@ -140,7 +140,7 @@ fn a_closed_pipe_is_no_error() {
     }
 }
 
-/// A directory's name cleared the screen, and a key turned the text after it around: what people
+/// A directory's name used to clear the screen, and a key to reverse the text after it: what people
 /// see has neither escape sequences nor marks of direction, in results, notes and errors.
 #[test]
 fn nothing_printed_acts_on_the_terminal() {
@@ -177,8 +177,8 @@ fn nothing_printed_acts_on_the_terminal() {
     }
 }
 
-/// A name with a line feed made two messages of one, and the second said what the name wanted. A
-/// mark of direction in a name made JSON that cannot be parsed.
+/// A name with a line feed used to make two messages of one, the second with text of the name's
+/// choice. A mark of direction in a name made JSON that cannot be parsed.
 #[test]
 fn a_message_stays_one_line_whatever_it_quotes() {
     let bad = "a\nfake: b\u{85}\u{2028}c\u{1b}[2J\u{202e}\u{9b}d";
@@ -232,7 +232,7 @@ fn a_message_stays_one_line_whatever_it_quotes() {
             assert!(parsed.is_ok(), "{command:?}: {}", printed.escape_ascii());
         }
     }
-    // The name that the program was called by is quoted by no message.
+    // No message quotes the name that the program was called by.
     let mut renamed = Command::new(env!("CARGO_BIN_EXE_annulus"));
     let output = std::os::unix::process::CommandExt::arg0(&mut renamed, bad).arg("get").output();
     let text = String::from_utf8(output.unwrap().stderr).unwrap();
@@ -242,7 +242,7 @@ fn a_message_stays_one_line_whatever_it_quotes() {
     assert!(made["store"].as_str().unwrap().ends_with("/new\u{202e}\u{9b}"), "{made}");
 }
 
-/// The story: printing an error panicked where the standard error was closed.
+/// A past bug: printing an error panicked where the standard error was closed.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_exit_code_stays_when_an_error_cannot_be_printed() {

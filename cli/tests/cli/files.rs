@@ -3,7 +3,7 @@
 use super::{Place, lines};
 use serde_json::Value;
 
-/// Some thousand rows, sorted by the first column, with whatever bytes TSV can hold.
+/// Returns some thousand rows, sorted by the first column, with whatever bytes TSV can hold.
 fn tsv() -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(3);
     let mut file = b"key\tvalue\tmore\n".to_vec();
@@ -111,7 +111,7 @@ fn malformed_lines_are_reported_and_the_rest_is_loaded() {
     assert_eq!(numbers, [3, 5, 6, 7, 8]);
 }
 
-/// Spreadsheets begin files with a byte order mark; it is kept, but it is no part of a name.
+/// Spreadsheets begin files with a byte order mark; it is kept, but it is not part of a name.
 #[test]
 fn a_byte_order_mark_does_not_hide_a_column() {
     let place = Place::new();
@@ -164,7 +164,7 @@ fn rows_that_a_format_cannot_hold_are_left_out_of_an_export() {
     assert!(told.contains("`d` is left out: its value is not CSV"), "{told}");
 }
 
-/// The story: `--json` panicked where a path is no text. Such a path is a list of its bytes.
+/// A past bug: `--json` panicked where a path is no text. Such a path is a list of its bytes.
 #[test]
 fn paths_that_are_no_text_are_printed() {
     use std::os::unix::ffi::OsStrExt as _;

@@ -1,17 +1,18 @@
 //! Load: replays that skew it, and the commands that show where it falls and even it out.
 //!
 //! How fast a replay runs decides nothing here: what takes time, such as a rebalancer that has seen
-//! enough, is tried again some times, on the same store.
+//! enough, is tried again several times, on the same store.
 
 use super::{Place, files_below, lines};
 use fastrand::Rng;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// How often something is tried that takes its time.
+/// How often something that takes time is tried.
 const TRIES: usize = 30;
 
-/// A trace of reads and writes in which few keys of 2,000 take most, spread over the key space.
+/// Returns a trace of reads and writes in which few keys of 2,000 take most, spread over the key
+/// space.
 fn skewed(operations: usize, seed: u64) -> String {
     let mut random = Rng::with_seed(seed);
     let mut trace = "op,key,value_bytes\n".to_owned();
@@ -33,7 +34,7 @@ fn partitions(place: &Place) -> usize {
     place.json(&["partition", "list", "replay"])["partitions"].as_array().unwrap().len()
 }
 
-/// A place where a skewed load has run on one partition, and nothing was done about it.
+/// Returns a place where a skewed load has run on one partition, and nothing was done about it.
 fn suggested() -> Place {
     let place = Place::empty();
     place.write("t.csv", skewed(20_000, 1));
@@ -54,8 +55,8 @@ fn suggested() -> Place {
     panic!("nothing was ever suggested");
 }
 
-/// Goal: the whole loop, from one partition with all load to four shards with a quarter each, and
-/// no read that is wrong on the way.
+/// Goal: the whole loop, from one partition with all load to four shards with a quarter each,
+/// without a wrong read on the way.
 #[test]
 fn a_skewed_load_is_evened_out() {
     let place = Place::empty();
@@ -139,7 +140,7 @@ fn hot_keys_are_shown_or_redacted() {
         assert!(text.contains("max/mean of the shards"), "{text}");
         assert_eq!(text.contains("key-0"), !table.contains(&"--redact"), "{text}");
     }
-    // Commands read everything, which is no load.
+    // Commands read everything, which does not count as load.
     let reads = |place: &Place| place.json(&["hot"])["unix_ms"].clone();
     let before = reads(&place);
     place.run(&["verify"]).success();
@@ -171,7 +172,7 @@ fn a_fresh_store_says_how_to_get_a_load() {
     assert!(!place.path("x").exists());
     let plan = place.json(&["rebalance", "--dry-run"]);
     assert_eq!(plan["actions"], serde_json::json!([]));
-    // The plan's opening has written down that there is none.
+    // The plan's opening has recorded that there is none.
     let hot = place.text(&["hot"]);
     assert!(hot.contains("load 0/s"), "{hot}");
 }
@@ -254,8 +255,8 @@ fn keys_are_read_by_weight() {
 }
 
 /// The files of the load are not synced, so a power cut may leave them empty or torn, and another
-/// version writes another format. They hold statistics only: what is damaged is named and passed
-/// over, where it was an error that ended the command. JSON once looked as if there were no files.
+/// version writes another format. They hold statistics only: what is damaged is named and skipped;
+/// it used to be an error that ended the command. JSON once looked as if there were no files.
 #[test]
 fn damaged_files_of_the_load_are_passed_over() {
     let place = suggested();

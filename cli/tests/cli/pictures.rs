@@ -1,4 +1,4 @@
-//! What `map` draws.
+//! The drawings of `map`.
 
 use super::Place;
 
@@ -40,7 +40,7 @@ fn the_map_as_json_tiles_each_keyspace() {
     assert!((owned - 1.0).abs() < 1e-9);
 }
 
-/// Names and boundaries may hold whatever XML is made of.
+/// Names and boundaries may contain everything that XML is made of.
 #[test]
 fn the_svg_is_well_formed() {
     let place = Place::new();

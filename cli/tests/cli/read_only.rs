@@ -48,8 +48,8 @@ fn commands_that_read_print_the_same_and_write_nothing() {
     place.fails(&["put", "h", "k", "v", "--read-only"], 2, "invalid_argument", &["--read-only"]);
 }
 
-/// The story: a damaged log in the middle of a shard kept the tool from opening the store, and there
-/// was no way to give up the rest but to write a program.
+/// A past bug: a damaged log in the middle of a shard kept the tool from opening the store, and
+/// there was no way to give up the rest but to write a program.
 #[test]
 fn a_damaged_log_is_dropped_only_when_asked_for() {
     let place = Place::new();
@@ -83,7 +83,7 @@ fn a_damaged_log_is_dropped_only_when_asked_for() {
     assert_eq!(place.text(&["scan", "log"]).lines().count() as u64, kept);
 }
 
-/// The story: an export ended at the first damaged file, and nothing behind it could be saved.
+/// A past bug: an export ended at the first damaged file, and nothing behind it could be saved.
 #[test]
 fn an_export_saves_what_is_sound_and_names_the_rest() {
     let place = Place::new();

@@ -24,7 +24,7 @@ fn page(place: &Place, name: &str) -> String {
 fn a_quick_run_writes_a_page_that_needs_nothing_else() {
     let place = Place::empty();
     std::fs::create_dir(place.path("data")).unwrap();
-    // Before and after something was mended.
+    // A note of two lines, and a second one.
     place.write("notes.txt", "First <note>,\ntwo lines.\n\n\nSecond note.\n");
     let line = ["report", "--quick", "--seed", "7", "-o", "page.html", "--save", "raw.json"];
     let line = [&line[..], &["--directory", "data", "--notes", "notes.txt"]].concat();
@@ -69,7 +69,7 @@ fn peers_program(place: &Place, name: &str) {
     std::fs::set_permissions(place.path(name), executable).unwrap();
 }
 
-/// What must be so on every machine.
+/// Checks what must hold on every machine.
 fn check_figures(raw: &Value) {
     let figure = |value: &Value| value.as_f64().unwrap();
     for scans in raw["scans"].as_array().unwrap() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A place with rows in both keyspaces; `bytes` is about how many each has.
+/// Returns a place with rows in both keyspaces; `bytes` is about how many each has.
 fn filled(bytes: usize) -> Place {
     let place = Place::new();
     let mut random = fastrand::Rng::with_seed(bytes as u64);
@@ -28,20 +28,20 @@ fn epoch(place: &Place) -> u64 {
     place.json(&["stats"])["epoch"].as_u64().unwrap()
 }
 
-/// The partitions of a keyspace, in order: number and owner.
+/// Returns the partitions of a keyspace, in order: number and owner.
 fn partitions(place: &Place, keyspace: &str) -> Vec<(String, u64)> {
     let list = place.json(&["partition", "list", keyspace]);
     let list = list["partitions"].as_array().unwrap().iter();
     list.map(|p| (p["partition"].to_string(), p["owner"].as_u64().unwrap())).collect()
 }
 
-/// The numbers of the shards.
+/// Returns the numbers of the shards.
 fn shards(place: &Place) -> Vec<u64> {
     let list = place.json(&["shard", "list"]);
     list["shards"].as_array().unwrap().iter().map(|shard| shard["id"].as_u64().unwrap()).collect()
 }
 
-/// Checks that nothing is wrong, nothing is left over, and the rows are those.
+/// Checks that nothing is wrong, nothing is left over, and the rows are these.
 fn same(place: &Place, before: &[Vec<u8>; 2]) {
     assert!(exports(place) == *before);
     let report = place.json(&["verify"]);
@@ -264,7 +264,7 @@ fn copies(place: &Place) -> bool {
     shards.any(|shard| scratch(shard).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
-/// A command that copies so slowly that it is under way when this returns.
+/// Starts a command that copies so slowly that it is in progress when this returns.
 fn slow(place: &Place, arguments: &[&str]) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_annulus"))
         .args(arguments)

@@ -1,36 +1,36 @@
 //! Decides whether the recorded history of one key is linearizable: whether each operation can be
-//! given one instant between its start and its end such that a plain register, taking them in that
-//! order, answers what was answered.
+//! assigned one instant between its start and its end such that a plain register, taking them in
+//! that order, answers what was answered.
 //!
 //! The search is that of Wing and Gong, "Testing and Verifying Concurrent Objects" (Journal of
 //! Parallel and Distributed Computing 17, 1993), with what Lowe adds in "Testing for
 //! Linearizability" (Concurrency and Computation: Practice and Experience 29, 2017): pairs of
 //! linearised operations and state are remembered, and an operation is linearised just in time,
 //! when some operation returns that could not have returned otherwise. All that may be true at one
-//! moment is thus a list of configurations; the history is linearizable if the list never gets
+//! moment is thus a list of configurations; the history is linearizable if the list never becomes
 //! empty. Only open operations are in a configuration, so at a quiescent point only states remain.
 //!
 //! Four properties of registers keep the list short; `agrees_with_trying_every_order` tests them.
 //! * A read is linearised as soon as the state is what it returned: that takes nothing away.
-//! * A write may be put right before another one, where nobody sees it. So each write makes every
+//! * A write may be put right before another one, where no read sees it. So each write makes every
 //!   open write free: it has its instant, and may still exchange it for a visible one.
-//! * A visible write that nobody reads before the next one need not be visible.
-//! * A configuration goes when another one can do all that it can (`Search::dominates`).
+//! * A visible write that no operation reads before the next one need not be visible.
+//! * A configuration is dropped when another one can do all that it can (`Search::dominates`).
 //!
 //! It proves: `Ok` means that such an order exists, `Err` that none does, for this key alone; a map
 //! is linearizable if each key is (Herlihy and Wing 1990), as long as each operation has one key.
 //! Operations that touch at one instant count as concurrent. The time is about linear where most
-//! writes write a value of their own; with few values and many unknown outcomes it can be
-//! exponential, as for any checker (Gibbons and Korach 1997).
+//! writes write distinct values; with few values and many unknown outcomes it can be exponential,
+//! as for any checker (Gibbons and Korach 1997).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 pub(crate) type Value = Option<u64>;
 
-/// One call. The times are of one monotonic clock, taken before the call and after it;
-/// `end` is `u64::MAX` if the outcome is unknown: a write or a swap may then take effect at any
-/// time after the start, or never, and what a read or a swap returned is not looked at.
+/// One call. The times are of one monotonic clock, taken before the call and after it; `end` is
+/// `u64::MAX` if the outcome is unknown: a write or a swap may then take effect at any time after
+/// the start, or never, and what a read or a swap returned is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Op {
     pub(crate) thread: u32,
@@ -39,7 +39,7 @@ pub(crate) struct Op {
     pub(crate) kind: Kind,
 }
 
-/// No value is an absent key: writing it is a delete.
+/// `None` is an absent key: writing it is a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Read { value: Value },
@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
     Found(Value),
 }
 
-/// Whether the operations on one key, in any order in the slice, are linearizable.
+/// Checks that the operations on one key, in any order in the slice, are linearizable.
 pub(crate) fn check(initial: Value, ops: &[Op]) -> Result<(), Violation> {
     Search::new(initial, ops).run()
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// What an operation is to a register: the state it needs, the state it leaves. One that has
+/// An operation as a register sees it: the state it needs, the state it leaves. One that has
 /// neither cannot be explained; if its outcome is unknown, it says nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
@@ -109,13 +109,13 @@ impl Step {
         Self { sees, writes }
     }
 
-    /// Whether this, in this state, changes nothing.
+    /// Returns true if this, in this state, changes nothing.
     fn rests_in(self, state: Value) -> bool {
         self.sees.xor(self.writes) == Some(state)
     }
 }
 
-/// One way in which things may stand.
+/// One possible state of affairs.
 #[derive(Clone, Default)]
 struct Config {
     state: Value,
@@ -131,7 +131,7 @@ struct Search<'a> {
     /// The end of the last operation that can see a value.
     seen_until: HashMap<Value, u64>,
     configs: Vec<Config>,
-    /// The open operations that write, those that do the same together, by end.
+    /// The open operations that write, grouped by what they do, by end.
     open: BTreeMap<Step, BTreeSet<(u64, usize)>>,
     now: u64,
     /// Configurations made, a measure of the work.
@@ -173,7 +173,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Whether something that ends at `time` or later sees this value.
+    /// Returns true if something that ends at `time` or later sees this value.
     fn seen(&self, value: Value, time: u64) -> bool {
         self.seen_until.get(&value).is_some_and(|end| *end >= time)
     }
@@ -189,8 +189,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lets the operation change the state now, if it can, and then gives their instant to those
-    /// that change nothing more. Says whether there is a read among them.
+    /// Applies the operation now, if it can change the state, and then assigns their instant to
+    /// those that change nothing more. Returns whether there is a read among them.
     fn apply(&self, config: &Config, op: usize) -> Option<(Config, bool)> {
         let (step, mut next, mut read) = (self.steps[op], config.clone(), false);
         if step.sees.is_some_and(|value| value != config.state) {
@@ -208,13 +208,13 @@ impl<'a> Search<'a> {
         Some((next, read))
     }
 
-    /// Of these, which do the same, the first to end that has not changed the state: it can always
-    /// change places with the others.
+    /// Returns, among operations that do the same, the first to end that has not changed the state:
+    /// it can always change places with the others.
     fn first(config: &Config, same: &BTreeSet<(u64, usize)>) -> Option<usize> {
         same.iter().map(|(_, op)| *op).find(|op| !config.spent.contains(op))
     }
 
-    /// Whether `a` can do all that `b` can.
+    /// Returns true if `a` can do all that `b` can.
     fn dominates(&self, a: &Config, b: &Config) -> bool {
         (a.state == b.state || !self.seen(b.state, self.now))
             && a.owed.is_subset(&b.owed)
@@ -231,8 +231,8 @@ impl<'a> Search<'a> {
         wanted
     }
 
-    /// The operation returns: leaves the configurations in which that is possible, or, if there
-    /// are none, all as they were.
+    /// Processes the return of the operation: leaves the configurations in which that is possible,
+    /// or, if there are none, all as they were.
     fn finish(&mut self, op: usize) -> Option<()> {
         let (step, mut next, mut starts) = (self.steps[op], Vec::new(), VecDeque::new());
         let seen = step.writes.is_some_and(|value| self.seen(value, self.now));
@@ -248,7 +248,7 @@ impl<'a> Search<'a> {
             }
         }
         self.explore(op, starts, &mut next);
-        // No longer open: this one, and those of unknown outcome that are spent for certain.
+        // No longer open: this one, and those of unknown outcome that are certainly spent.
         let mut gone = next.first()?.spent.clone();
         gone.retain(|n| self.ops[*n].end == u64::MAX && next.iter().all(|c| c.spent.contains(n)));
         next.iter_mut().for_each(|config| config.spent.retain(|n| !gone.contains(n)));
@@ -274,7 +274,7 @@ impl<'a> Search<'a> {
                     self.keep(found, &next);
                     continue;
                 }
-                // Worth it only if a read sees it, or a swap is done or made possible.
+                // Only useful if a read sees it, or a swap is done or made possible.
                 let swaps = step.sees.is_some() && config.owed.contains(&candidate);
                 let swapped = |(step, same): (&Step, _)| {
                     step.sees == Some(next.state) && Self::first(&next, same).is_some()
@@ -310,7 +310,8 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
 
-    /// The state of `below` (splitmix64), from a printed seed, which `ANNULUS_SEED` sets.
+    /// Returns the initial state of `below` (splitmix64), from a printed seed, which `ANNULUS_SEED`
+    /// sets.
     fn start() -> u64 {
         let seed = std::env::var("ANNULUS_SEED").map_or(2017, |seed| seed.parse().unwrap());
         println!("ANNULUS_SEED={seed}");
@@ -324,7 +325,7 @@ mod tests {
         (z ^ z >> 31) % bound
     }
 
-    /// Any call, with any answer; a swap often expects the value `near`.
+    /// Returns any call, with any answer; a swap often expects the value `near`.
     fn any(r: &mut u64, values: u64, near: Value) -> Kind {
         let [value, new, found] = [(); 3].map(|()| (below(r, 5) > 0).then(|| below(r, values)));
         let outcome = [Outcome::Swapped, Outcome::Found(found)][below(r, 2) as usize];
@@ -336,7 +337,7 @@ mod tests {
         }
     }
 
-    /// What an atomic register does, and what it answers, into `kind`.
+    /// Applies an operation to an atomic register, and writes its answer into `kind`.
     fn act(register: &mut Value, kind: &mut Kind) {
         match kind {
             Kind::Read { value } => *value = *register,
@@ -348,8 +349,8 @@ mod tests {
         }
     }
 
-    /// Threads that call an atomic register, interleaved at random: a call starts, takes effect
-    /// and ends in steps. One in about `lost` never ends, and may take no effect.
+    /// Simulates threads that call an atomic register, interleaved at random: a call starts, takes
+    /// effect and ends in steps. One in about `lost` never ends, and may take no effect.
     fn simulate(r: &mut u64, threads: usize, count: usize, values: u64, lost: u64) -> Vec<Op> {
         let (mut ops, mut register, mut time) = (Vec::<Op>::new(), None, 0);
         let mut calls = vec![None; threads];

@@ -1,10 +1,9 @@
-//! Goal: reads and writes of a key are linearizable while its partition moves, is split and
-//! merged, and while shards come and go.
-//! Method: threads call everything that reads or writes one key, on few keys, while another
-//! thread reshapes without a pause. Each call is recorded with its times, and the history of each
-//! key is checked ([`checker`]) round by round: between two rounds nobody writes, so each begins
-//! with what the last one left. `ANNULUS_SEED` gives the same calls and requests again, not the
-//! same schedule; `ANNULUS_SOAK_SECONDS` makes it last longer.
+//! Goal: reads and writes of a key are linearizable while its partition moves, is split and merged,
+//! and while shards come and go. Method: threads call everything that reads or writes one key, on
+//! few keys, while another thread reshapes without a pause. Each call is recorded with its times,
+//! and the history of each key is checked ([`checker`]) round by round: between two rounds no
+//! thread writes, so each begins with what the last one left. `ANNULUS_SEED` repeats the same calls
+//! and requests, not the same schedule; `ANNULUS_SOAK_SECONDS` makes it last longer.
 
 mod checker;
 
@@ -47,26 +46,26 @@ struct World {
     keyspaces: [Keyspace; 2],
     clock: Instant,
     next_value: AtomicU64,
-    /// For each key something that was written lately, so that swaps often succeed.
+    /// For each key something that was written recently, so that swaps often succeed.
     rumours: [AtomicU64; KEYS.len()],
-    /// Makes one read give what was overwritten. Only for the test of this test.
+    /// Makes one read return what was overwritten. Only for the test of this test.
     plant: Option<Plant>,
     _directory: TempDir,
 }
 
-/// One stale read, planted as soon as there can be one.
+/// One stale read, planted as soon as one is possible.
 #[derive(Default)]
 struct Plant {
     seen: [Mutex<Seen>; KEYS.len()],
     done: AtomicBool,
 }
 
-/// The last two values that anybody has read of a key.
+/// The last two values that any thread has read of a key.
 #[derive(Default)]
 struct Seen {
     older: Value,
     newer: Value,
-    /// When a read that gave the newer one had ended.
+    /// When a read that returned the newer one had ended.
     since: u64,
 }
 
@@ -105,7 +104,7 @@ impl World {
         u64::try_from(self.clock.elapsed().as_nanos()).unwrap()
     }
 
-    /// What each key has, while nobody writes.
+    /// Returns what each key has, while no thread writes.
     fn settled(&self) -> Vec<Value> {
         let get = |(keyspace, key): &(usize, &str)| {
             decode(self.keyspaces[*keyspace].get(key).unwrap().as_deref())
@@ -122,7 +121,7 @@ impl World {
         settled
     }
 
-    /// Everybody calls, then everything is checked. Gives what is not linearizable.
+    /// Runs all callers, then checks everything. Returns what is not linearizable.
     fn round(&self, seed: u64, initial: &[Value]) -> Result<usize, String> {
         let mut histories: Vec<Vec<Op>> = vec![Vec::new(); KEYS.len()];
         let calls: Vec<_> = std::thread::scope(|scope| {
@@ -154,10 +153,11 @@ impl World {
 }
 
 impl Plant {
-    /// What a read of `key` since `start` is said to have given instead of `value`, and when.
+    /// Returns what a read of `key` since `start` should claim to have read instead of `value`, and
+    /// when.
     ///
-    /// It is stale beyond doubt: no value but an absent one is written twice, so the older one was
-    /// gone when the newer one was read, and that was before this read began.
+    /// It is stale beyond doubt: no value except an absent one is written twice, so the older one
+    /// was gone when the newer one was read, and that was before this read began.
     fn instead_of(
         &self,
         value: Value,
@@ -197,7 +197,7 @@ impl Caller<'_> {
     fn call(&mut self) {
         let key = self.random.usize(..KEYS.len());
         match self.random.u32(..20) {
-            // Several in a row: a cache has something only of a key that is read again.
+            // Several in a row: a cache only has keys that are read again.
             0..=5 => (0..self.reads_in_a_row()).for_each(|_| self.get(key)),
             6..=9 => self.put(key),
             10 | 11 => self.delete(key),
@@ -283,7 +283,7 @@ impl Caller<'_> {
         }
     }
 
-    /// Puts and deletes of one key or several, over both keyspaces and so over shards.
+    /// Puts and deletes one key or several, over both keyspaces and so over shards.
     fn batch(&mut self) {
         let count = self.random.usize(1..5);
         let mut keys: Vec<usize> = (0..KEYS.len()).collect();
@@ -305,7 +305,7 @@ impl Caller<'_> {
         }
     }
 
-    /// All keys of a keyspace by a scan, or one by a snapshot.
+    /// Reads all keys of a keyspace by a scan, or one by a snapshot.
     fn scan(&mut self, key: usize) {
         let (first, by_snapshot) = ([0, 8][self.random.usize(..2)], self.random.bool());
         let start = self.world.now();
@@ -330,14 +330,14 @@ fn every_key_stays_linearizable_while_partitions_are_reshaped() {
     stay_linearizable(&World::new(false, 0));
 }
 
-/// The same with the cache of hot keys, which must never give what is no longer so.
+/// The same with the cache of hot keys, which must never return what is out of date.
 #[test]
 fn every_key_stays_linearizable_with_the_cache_of_hot_keys() {
     let world = World::new(false, 1 << 20);
     stay_linearizable(&world);
     let stats = world.store.hot_cache_stats().unwrap();
     println!("{stats:?}");
-    assert!(stats.hits > 1000, "the cache was hardly asked");
+    assert!(stats.hits > 1000, "the cache was hardly used");
 }
 
 fn stay_linearizable(world: &World) {
@@ -368,8 +368,8 @@ fn stay_linearizable(world: &World) {
     assert!(report.is_sound(), "{:?}", report.problems);
 }
 
-/// Goal: the tests above would notice. Method: the same, where one read of some thousands gives an
-/// older value. (Once reads were stale by a throw of dice; in one run of many none was, or only
+/// Goal: the tests above would notice. Method: the same, where one read of some thousands returns
+/// an older value. (Reads used to be stale by a throw of dice; in one run of many none was, or only
 /// while the newer value was still being written, which is no fault.)
 #[test]
 fn a_planted_stale_read_is_found() {

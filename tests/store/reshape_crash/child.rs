@@ -25,7 +25,7 @@ pub(super) enum Work {
     Any,
 }
 
-/// What it is to do: `seed` decides about reshapes, `writes` about writes.
+/// What it should do: `seed` decides about reshapes, `writes` about writes.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) work: Work,
@@ -86,7 +86,7 @@ fn child() {
         std::process::exit(70);
     }));
     std::thread::spawn(|| {
-        // What takes so long hangs; nothing that is expected here does, on the slowest disk.
+        // What takes this long hangs; nothing that is expected here does, on the slowest disk.
         std::thread::sleep(Duration::from_secs(300));
         eprintln!("it did not die");
         std::process::exit(71);
@@ -124,7 +124,7 @@ fn reshape(store: &Store, order: &Order) {
         let options = ReshapeOptions { transport: options.transport.filter(|_| !merge), ..options };
         match store.start_with(&request, options).and_then(|job| job.wait()) {
             Ok(_) => {}
-            // An earlier child has died here, and the number was given to another shard since.
+            // An earlier child has died here, and another shard has got the number since.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             // A partition with too few keys has no middle.
             Err(error) if error.kind() == ErrorKind::InvalidArgument && !merge => {}
@@ -141,7 +141,7 @@ fn about_shards(store: &Store, random: &mut fastrand::Rng) -> Option<Request> {
         return Some(Request::RemoveShard(draining.or_else(|| random.choice(ids))?));
     }
     let taken = |name: &str| topology.shards().any(|shard| shard.directory == Path::new(name));
-    // Few, so that directories of removed shards are used again.
+    // Few, so that directories of removed shards are reused.
     let free = (0..6).map(|n| format!("shards/{n}")).filter(|name| !taken(name));
     let free = random.choice(free.collect::<Vec<_>>())?;
     Some(store.add_shard_request(ShardSpec::new(free)))

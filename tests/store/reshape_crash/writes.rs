@@ -1,4 +1,4 @@
-//! What the writers write, and what must therefore be there.
+//! The writes of the writers, and what must therefore be there.
 
 use crate::basic::both;
 use annulus::{Batch, Store, Swap};
@@ -14,7 +14,7 @@ pub(super) const WRITERS: u64 = 4;
 const LETTERS: [&str; 6] = ["a", "d", "h", "m", "r", "w"];
 const KEYS_PER_LETTER: usize = 2;
 
-/// Keyspace and key; with a value, what a store holds.
+/// Keyspace and key; with a value, an entry of a store.
 type Place = (usize, String);
 pub(super) type Rows = BTreeMap<Place, Vec<u8>>;
 
@@ -27,13 +27,13 @@ enum Act {
     Swap(Place, Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
-/// One writer: its part of the rows, and how many of its writes these are made of.
+/// One writer: its part of the rows, and how many of its writes they reflect.
 pub(super) struct Writer {
     seed: u64,
     number: u64,
     rows: Rows,
     done: u64,
-    /// Whether it is known what has become of the write that was under way.
+    /// Whether it is known whether the write in progress took effect.
     settled: bool,
 }
 
@@ -55,12 +55,12 @@ impl Writer {
         Self { seed, number, rows: Rows::new(), done: 0, settled: true }
     }
 
-    /// A byte for each acknowledged write.
+    /// Returns the file with a byte for each acknowledged write.
     fn notes(&self, directory: &Path) -> PathBuf {
         directory.join(format!("notes-{}", self.number))
     }
 
-    /// How many writes there were before those that the notes count.
+    /// Returns the file with the number of writes before those that the notes count.
     fn base(&self, directory: &Path) -> PathBuf {
         directory.join(format!("base-{}", self.number))
     }
@@ -97,8 +97,8 @@ impl Writer {
         }
     }
 
-    /// The parent's part: the acknowledged writes must be there, the next one may be. Gives how
-    /// many rows this writer has.
+    /// The parent's part: checks that the acknowledged writes are there; the next one may be.
+    /// Returns how many rows this writer has.
     pub(super) fn settle(&mut self, directory: &Path, rows: &Rows, what: &str) -> usize {
         let noted = fs::read(self.notes(directory)).unwrap().len();
         let base: u64 = fs::read_to_string(self.base(directory)).unwrap().parse().unwrap();
@@ -136,7 +136,7 @@ impl Writer {
         (random.usize(..2), format!("{letter}{}/{n}", self.number))
     }
 
-    /// The write with this number; it depends on the rows only for what a swap expects.
+    /// Returns the write with this number; it depends on the rows only for what a swap expects.
     fn act(&self, number: u64) -> Act {
         let seed = self.seed ^ self.number << 56 ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut random = fastrand::Rng::with_seed(seed);
