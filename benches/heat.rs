@@ -1,10 +1,10 @@
-//! What it costs to see where the load falls, how soon it is seen, and what the cache of hot keys
+//! The cost of seeing where the load falls, how soon it is seen, and what the cache of hot keys
 //! gains.
 //!
 //! ```text
 //! cargo bench --bench heat                      everything, about three minutes
 //! cargo bench --bench heat -- tracking          only what has this in its name
-//! cargo bench --bench heat -- --quick           short rounds: does it run?
+//! cargo bench --bench heat -- --quick           short rounds, to see whether it runs
 //! ```
 //!
 //! Costs and gains are ratios of two stores that run in turns in one process: the median with the
@@ -78,7 +78,7 @@ fn get(keyspace: &Keyspace, n: u64) {
     assert!(found.is_some_and(|found| found.len() == support::VALUE_BYTES));
 }
 
-/// A store with rows in files, which then are in the cache.
+/// Makes a store with rows in files, which are then in the cache.
 fn filled(directory: &TempDir, name: &str, rows: u64, options: Options) -> (Store, Keyspace) {
     let (store, keyspace) = support::annulus(&directory.path().join(name), 4, 16, options);
     for n in 0..rows {
@@ -98,7 +98,7 @@ fn tracking(settings: &Settings) {
     let (_counts, with) = filled(&directory, "with", rows, options());
     let (_plain, without) =
         filled(&directory, "without", rows, Options { heat: None, ..options() });
-    // What this bench cannot tell apart from nothing.
+    // What this bench cannot distinguish from nothing.
     let (_other, neither) =
         filled(&directory, "neither", rows, Options { heat: None, ..options() });
     compare(
@@ -156,7 +156,7 @@ fn hot_key(settings: &Settings) {
             |turn| rate(draws, settings.turn, 2, turn, |n| get(&without, pick(n))),
         );
     }
-    // What it costs where it cannot help.
+    // The cost where it cannot help.
     compare(
         settings.turns / 2,
         "hot key: none, 2 threads",
@@ -167,8 +167,8 @@ fn hot_key(settings: &Settings) {
     println!("    {:?}", store.hot_cache_stats().unwrap());
 }
 
-/// How soon a key that takes a fifth of the load is told of, and how soon it is that no more; how
-/// many of the ten most read keys are found in the first second.
+/// Measures how soon a key that takes a fifth of the load is reported, and how soon it is reported
+/// to have cooled; and how many of the ten most read keys are found in the first second.
 fn detection(settings: &Settings) {
     if !settings.arguments.wants("detection") {
         return;
@@ -224,7 +224,7 @@ fn detection(settings: &Settings) {
             );
             done.store(true, Ordering::Relaxed);
             println!(
-                "detection: {right} of the top 10 in the first second; a key of 20 % told of after {:.0} ms, its end {:.0} ms after it ({:.0} reads/s)",
+                "detection: {right} of the top 10 in the first second; a key of 20 % reported after {:.0} ms, its end {:.0} ms after it ({:.0} reads/s)",
                 (heated - begun).as_secs_f64() * 1e3,
                 (cooled - stopped).as_secs_f64() * 1e3,
                 reads.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64().max(1.0),
@@ -233,7 +233,7 @@ fn detection(settings: &Settings) {
     }
 }
 
-/// When an event came about.
+/// Returns when an event arrived.
 fn until(
     events: &Mutex<Vec<(Instant, HeatEvent)>>,
     wanted: impl Fn(&HeatEvent) -> bool,

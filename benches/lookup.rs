@@ -1,15 +1,15 @@
-//! How long it takes to find the owner of a key.
+//! The time it takes to find the owner of a key.
 //!
 //! Run it with `cargo bench --package annulus --no-default-features --bench lookup`; it takes
 //! about two minutes. Add `-- ring/64x64` to measure one group only.
 //!
 //! `ring` measures a hash ring of as many shards × arcs as the group's name says, at 65,536 random
-//! 16-byte keys, hashing included. What the ring adds is the difference to `hash_alone`.
-//! `annulus` was built at once and so has arcs of one size; `annulus_grown` got its last 63 shards
-//! one by one and has uneven ones, and more of them when there are many shards. `binary_search` and
-//! `btree_map` use the same boundaries and the same hash. The other crates use the hash
-//! function they come with and the same number of virtual nodes, except for these:
-//! `pingora-ketama` has 160 for each shard, `anchorhash` and `mpchash` work without any.
+//! 16-byte keys, hashing included. What the ring adds is the difference to `hash_alone`. `annulus`
+//! was built at once and so has arcs of one size; `annulus_grown` got its last 63 shards one by one
+//! and has uneven ones, and more of them when there are many shards. `binary_search` and
+//! `btree_map` use the same boundaries and the same hash. The other crates use their own hash
+//! function and the same number of virtual nodes, with two exceptions: `pingora-ketama` has 160 for
+//! each shard, `anchorhash` and `mpchash` work without any.
 //!
 //! `range_map` measures a range map of as many boundaries as the group's name says, at 65,536
 //! keys of which half are boundaries and half lie between them. The keys look like the names in a
@@ -17,7 +17,7 @@
 //! common prefixes. Set `ANNULUS_BENCH_KEYS` to a file to take keys from there: the part of
 //! each line before the first tab.
 //!
-//! All keys are asked for independently of each other, as a busy server would, so the times say how
+//! All keys are looked up independently of each other, as in a busy server, so the times say how
 //! many lookups a core does in a second, not how long one takes alone.
 
 #![allow(
@@ -71,8 +71,8 @@ fn each_key(
     keys: &[[u8; 16]],
     find: impl Fn(&[u8; 16]) -> u64,
 ) {
-    // The loop owns what it searches and is compiled on its own, behind a pointer. So nothing of the
-    // harness gets into it, and what does not change is loaded once, for all contestants.
+    // The loop owns what it searches and is compiled separately, behind a pointer. So nothing of
+    // the harness gets into it, and what does not change is loaded once, for all contestants.
     let sum = move || keys.iter().fold(0, |sum: u64, key| sum.wrapping_add(find(key)));
     let sum: &dyn Fn() -> u64 = &sum;
     group.bench_function(name, |bencher| bencher.iter(|| black_box(sum())));
@@ -184,8 +184,8 @@ fn range_map(criterion: &mut Criterion) {
     }
 }
 
-/// Keys in the order in which they are asked for, in one piece, so that reading them costs as
-/// little as reading a request that has just come in.
+/// Keys in the order in which they are looked up, in one piece of memory, so that reading them
+/// costs as little as reading a request that has just arrived.
 struct Probes {
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -246,7 +246,7 @@ fn registry_names() -> BTreeSet<Vec<u8>> {
     names
 }
 
-/// One of `items`, the first ones much more often than the last.
+/// Returns one of `items`, the first ones much more often than the last.
 fn common<'i, S: AsRef<str>>(random: &mut fastrand::Rng, items: &'i [S]) -> &'i str {
     let place = random.f64().powi(3) * items.len() as f64;
     items[place as usize].as_ref()

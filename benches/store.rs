@@ -1,21 +1,21 @@
-//! What each operation of a store costs, by partitioning, beside one plain RocksDB.
+//! The cost of each operation of a store, by partitioning, next to one plain RocksDB.
 //!
 //! ```text
 //! cargo bench --bench store                 everything, about two minutes
 //! cargo bench --bench store -- get/         one group
-//! cargo bench --bench store -- --test       each once: does it run?
+//! cargo bench --bench store -- --test       each once, to see whether it runs
 //! ```
 //!
 //! 100,000 rows of 216 bytes, all in the cache, one thread. `hash` and `range` are stores of four
 //! shards with four partitions each, without the cache of hot keys; `hash_hot` has it, with an
 //! eighth of the same memory; `rocksdb` is one instance with the same cache, write buffer,
-//! compression, filters and threads. Keys are asked for as often as each other.
+//! compression, filters and threads. All keys are equally likely.
 //!
-//! `get_many` and `batch` are of sixteen keys, `scan_short` is of ten rows, `scan_long` of a thousand;
-//! their times are a row's. `snapshot` takes one and reads a key from it.
+//! `get_many` and `batch` are of sixteen keys, `scan_short` is of ten rows, `scan_long` of a
+//! thousand; their times are a row's. `snapshot` takes one and reads a key from it.
 //!
-//! Criterion measures one side after the other, so a slow moment of the machine can hit one alone:
-//! for ratios, see the bench `versus` and `annulus bench`, which take turns.
+//! Criterion measures one side after the other, so a slow moment of the machine can hit only one of
+//! them: for ratios, see the bench `versus` and `annulus bench`, which take turns.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ criterion_main!(benches);
 
 type Keys = Vec<[u8; 16]>;
 
-/// What is measured. Each gives something that depends on what it read.
+/// The operations that are measured. Each returns something that depends on what it read.
 trait Side {
     fn get(&self, key: &[u8]) -> usize;
     fn get_many(&self, keys: &Keys) -> usize;
@@ -150,7 +150,8 @@ fn sharded(directory: &TempDir, name: &str, spec: KeyspaceSpec, options: Options
     Box::new(Sharded { store, rows })
 }
 
-/// One after the other open at the same time: reads find each in the state in which it was filled.
+/// Returns the sides, filled one after the other and open at the same time: reads find each in the
+/// state in which it was filled.
 fn sides(directory: &TempDir) -> Vec<(&'static str, Box<dyn Side>)> {
     let boundaries = (1..16_u8).map(|part| vec![part << 4]);
     let hot = Options {
@@ -190,7 +191,7 @@ fn store(criterion: &mut Criterion) {
         group.warm_up_time(Duration::from_millis(300));
         group.measurement_time(Duration::from_millis(1500));
         for (name, side) in &sides {
-            // Each side is asked for the same keys.
+            // Each side gets the same keys.
             let mut random = Random(fastrand::Rng::with_seed(1));
             group.bench_function(*name, |bencher| {
                 bencher.iter(|| operation(&**side, &mut random));
@@ -218,7 +219,7 @@ fn store(criterion: &mut Criterion) {
     group("batch", KEYS_AT_ONCE, &|side, random| side.batch(&random.keys(), &written));
 }
 
-/// Keys of rows that are there.
+/// Keys of existing rows.
 struct Random(fastrand::Rng);
 
 impl Random {

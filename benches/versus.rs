@@ -3,12 +3,12 @@
 //! ```text
 //! cargo bench --bench versus                    everything, about eight minutes
 //! cargo bench --bench versus -- get load        only the comparisons whose names contain these
-//! cargo bench --bench versus -- --quick         few rows and short rounds: does it run?
+//! cargo bench --bench versus -- --quick         few rows and short rounds, to see whether it runs
 //! ```
 //!
-//! Both sides are prepared alike and run in turns, A B B A …, in one process; each round gives
-//! one ratio, so that a slow moment of the machine hits both sides. Where one side's flushes and
-//! compactions would run into the other's turn, each turn has a store of its own and nothing else
+//! Both sides are prepared in the same way and run in turns, A B B A …, in one process; each round
+//! yields one ratio, so that a slow moment of the machine hits both sides. Where one side's flushes
+//! and compactions would run into the other's turn, each turn has a separate store and nothing else
 //! is open. Printed is the median of the ratios with the quartiles. Above 1 Annulus is faster.
 
 #![allow(
@@ -41,7 +41,7 @@ struct Settings {
     /// A turn of reads. Many short ones average a noisy machine better than a few long ones.
     turn: Duration,
     turns: usize,
-    /// Comparisons whose turns make a store of their own.
+    /// Comparisons whose turns create separate stores.
     loads: usize,
     wal_bytes: u64,
     arguments: Arguments,
@@ -73,7 +73,7 @@ fn rate(
     turns::rate(settings.rows, time, threads, seed, operation)
 }
 
-/// Operations a second of `threads` threads that share out all rows, each once.
+/// Returns operations a second of `threads` threads that divide all rows among them, each row once.
 fn rate_of_all(settings: &Settings, threads: u64, operation: impl Fn(u64) + Sync) -> f64 {
     let operation = &operation;
     let started = Instant::now();
@@ -255,7 +255,7 @@ fn opening(settings: &Settings) {
     let live = directory.path().join("live");
     std::fs::create_dir(&live).unwrap();
     let large = 1 << 30;
-    // What writes a file now and then would be copied half.
+    // A file that is written now and then would be copied half done.
     let options = Options { write_buffer_bytes: large, heat: None, ..support::options() };
     let (store, rows) = support::annulus(&live.join("annulus"), 4, 16, options.clone());
     let db = support::plain(&live.join("plain"), large);

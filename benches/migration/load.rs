@@ -1,4 +1,4 @@
-//! Data to move, and threads that read and write meanwhile.
+//! Data to move, and threads that read and write during it.
 
 use annulus::{Batch, Durability, Keyspace, Store};
 use hdrhistogram::Histogram;
@@ -44,7 +44,7 @@ pub(crate) struct Latencies {
     pub(crate) writes: [Option<Histogram<u64>>; PARTS],
 }
 
-/// Ends the threads in whichever way the work ends; else a panic would wait for them for ever.
+/// Ends the threads in whichever way the work ends; otherwise a panic would wait for them forever.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -122,7 +122,7 @@ fn one_thread(
     latencies
 }
 
-/// Percentiles in milliseconds.
+/// Returns percentiles in milliseconds.
 pub(crate) fn describe(histogram: &Option<Histogram<u64>>) -> String {
     let Some(histogram) = histogram else { return "none".to_owned() };
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;

@@ -1,9 +1,9 @@
-//! What it costs to move partitions, and what the application notices of it.
+//! The cost of moving partitions, and what the application notices of it.
 //!
 //! ```text
 //! cargo bench --bench migration                      everything: about 15 minutes, 20 GB of disk
 //! cargo bench --bench migration -- transport pause   only these: transport, pause, grow
-//! cargo bench --bench migration -- --quick           little data: does it run?
+//! cargo bench --bench migration -- --quick           little data, to see whether it runs
 //! ```
 //!
 //! Both sides of each comparison are measured in one run, in turns; printed are medians with
@@ -67,7 +67,7 @@ impl Settings {
     }
 }
 
-/// Median and quartiles.
+/// Returns median and quartiles.
 pub(crate) fn spread(mut values: Vec<f64>) -> String {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];

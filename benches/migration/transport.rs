@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 fn open(directory: &Path) -> (Store, Keyspace) {
     let options = Options {
-        // The rows do not compress; trying costs the copy what `cp` does not pay.
+        // The rows do not compress; trying would cost the copy what `cp` does not pay.
         compression: Compression::None,
         write_buffer_bytes: 256 << 20,
         ..Options::default()
@@ -51,7 +51,7 @@ fn settle(directory: &Path, settings: &Settings) {
     }
 }
 
-/// Moves the only partition to the other shard; milliseconds.
+/// Moves the only partition to the other shard. Returns milliseconds.
 fn move_it(store: &Store, keyspace: &Keyspace, transport: Transport, check: Check) -> f64 {
     let there = keyspace.stats().unwrap()[0].clone();
     let to = ShardId(1 - there.owner.0);
@@ -68,11 +68,11 @@ fn on_disk(keyspace: &Keyspace) -> u64 {
     keyspace.stats().unwrap().iter().map(|partition| partition.bytes_on_disk).sum()
 }
 
-/// RocksDB drops what it writes for a copy from the page cache, so the next copy, and the `cp` before
-/// it, read the disk; a `cp` after that one finds the files in memory.
+/// Copies the files of the shard that owns the partition, with `cp -r`. Returns milliseconds. A
+/// copied partition survives a power cut, the files of `cp` do so only when they are synced.
 ///
-/// Copies the files of the shard that owns the partition, with `cp -r`; milliseconds. A copied
-/// partition survives a power cut, the files of `cp` do so only when they are synced.
+/// RocksDB drops what it writes for a copy from the page cache, so the next copy, and the `cp`
+/// before it, read the disk; a `cp` after that one finds the files in memory.
 fn copy_files(directory: &Path, keyspace: &Keyspace, sync: bool) -> f64 {
     let owner = keyspace.stats().unwrap()[0].owner;
     let from = directory.join("store").join(["a", "b"][owner.0 as usize]).join("data");
@@ -89,8 +89,8 @@ fn copy_files(directory: &Path, keyspace: &Keyspace, sync: bool) -> f64 {
     elapsed
 }
 
-/// Reads every row and puts it into another keyspace on the other shard, as stores without
-/// either transport do; milliseconds.
+/// Reads every row and puts it into another keyspace on the other shard, as stores without either
+/// transport do. Returns milliseconds.
 fn put_by_put(store: &Store, keyspace: &Keyspace, turn: usize) -> f64 {
     let name = format!("copy {turn}");
     let copy = store.create_keyspace(&name, KeyspaceSpec::range()).unwrap();

@@ -1,7 +1,7 @@
 //! The arguments that the store's benches take.
 #![allow(unreachable_pub, reason = "a part of each bench")]
 
-/// What a bench is told: whether it is only to be seen to run, and what to measure.
+/// The arguments of a bench: whether to run it only to see that it works, and what to measure.
 pub struct Arguments {
     pub quick: bool,
     filters: Vec<String>,

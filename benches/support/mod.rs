@@ -1,4 +1,5 @@
-//! What the store's benches share: the same rows, and a plain RocksDB with the same settings.
+//! The common parts of the store's benches: the same rows, and a plain RocksDB with the same
+//! settings.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -16,7 +17,7 @@ use std::path::Path;
 
 pub const VALUE_BYTES: usize = 200;
 
-/// The key of row `n`: 16 bytes, in no order.
+/// Returns the key of row `n`: 16 bytes, in no order.
 pub fn key(n: u64) -> [u8; 16] {
     // SplitMix64's finaliser spreads the numbers; it is a bijection, so no two rows share a key.
     let mut x = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -29,7 +30,7 @@ pub fn key(n: u64) -> [u8; 16] {
     key
 }
 
-/// The value of row `n`: about half of it compresses.
+/// Returns the value of row `n`: about half of it compresses.
 pub fn value(n: u64) -> [u8; VALUE_BYTES] {
     let mut value = [b'v'; VALUE_BYTES];
     fastrand::Rng::with_seed(n).fill(&mut value[..VALUE_BYTES / 2]);
@@ -39,7 +40,7 @@ pub fn value(n: u64) -> [u8; VALUE_BYTES] {
 pub const CACHE_BYTES: usize = 512 << 20;
 pub const WRITE_BUFFER_BYTES: usize = 256 << 20;
 
-/// Without the cache of hot keys, which would answer instead of what is measured.
+/// Returns options without the cache of hot keys, which would answer in place of what is measured.
 pub fn options() -> Options {
     Options {
         cache_bytes: CACHE_BYTES,
@@ -56,9 +57,9 @@ pub fn annulus(path: &Path, shards: u32, arcs: u32, options: Options) -> (Store,
     (store, keyspace)
 }
 
-/// One RocksDB with the cache, compression, filters and threads of [`options`], and with the same
-/// write buffer: a budget that decides when to flush, whatever the size of a single memtable. A
-/// smaller memtable would be faster to insert into, on both sides.
+/// Opens one RocksDB with the cache, compression, filters and threads of [`options`], and with the
+/// same write buffer: a budget that decides when to flush, whatever the size of a single memtable.
+/// A smaller memtable would be faster to insert into, on both sides.
 pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&Cache::new_hyper_clock_cache(CACHE_BYTES, 0));
@@ -75,7 +76,7 @@ pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
         write_buffer_bytes,
         false,
     ));
-    // As many bytes as those of the 16 memtables of four shards have together.
+    // As many bytes as the 16 memtables of four shards have together.
     options.set_memtable_prefix_bloom_ratio(0.002);
     options.set_memtable_whole_key_filtering(true);
     options.set_level_compaction_dynamic_level_bytes(true);

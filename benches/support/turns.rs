@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Operations a second of `threads` threads that repeat `operation` for some time, each with
-/// numbers below `rows` of a random sequence of its own.
+/// Returns operations a second of `threads` threads that repeat `operation` for some time, each
+/// with numbers below `rows` of a separate random sequence.
 pub fn rate(
     rows: u64,
     time: Duration,
@@ -23,7 +23,7 @@ pub fn rate(
                 let mut random = fastrand::Rng::with_seed(seed as u64 * 31 + thread);
                 let mut operations = 0;
                 while !done.load(Ordering::Relaxed) {
-                    // Synced writes take milliseconds: look at the flag often.
+                    // Synced writes take milliseconds: check the flag often.
                     for _ in 0..8 {
                         operation(random.u64(..rows));
                     }

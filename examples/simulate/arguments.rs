@@ -1,25 +1,25 @@
-//! What the simulation is asked to do.
+//! The arguments of the simulation.
 
 use clap::builder::ArgPredicate::IsPresent;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
-/// Ring, range map, heat and planner without a disk, over simulated days of a load that moves or under
-/// a recorded load.
+/// Ring, range map, heat and planner without a disk, over simulated days of a load that moves or
+/// under a recorded load.
 ///
-/// The same arguments give the same decisions; only the times that are measured differ.
+/// The same arguments lead to the same decisions; only the measured times differ.
 #[derive(Debug, Clone, Parser)]
 pub(crate) struct Arguments {
-    /// Little of everything, for a sixth of a day
+    /// A little of everything, for a sixth of a day
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// A recorded load instead, over one range keyspace: CSV of op,key[,value_bytes], or TSV of name,
-    /// version, weight (reads by weight)
+    /// A recorded load instead, over one range keyspace: CSV of op,key[,value_bytes], or TSV of
+    /// name, version, weight (reads by weight)
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
-    /// Decides everything but the times that are measured
+    /// The seed, which decides everything except the measured times
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) no_rebalance: bool,
 
-    /// Print what is planned, and what is not and why
+    /// Print what is planned, and what is not planned and why
     #[arg(long)]
     pub(crate) explain: bool,
 
@@ -86,7 +86,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "X", default_value_t = 0.8, help_heading = "Days")]
     pub(crate) zipf: f64,
 
-    /// Operations a simulated second
+    /// Operations per simulated second
     #[arg(long, value_name = "N", default_value = "20000", help_heading = "Traces",
           value_parser = positive)]
     pub(crate) rate: f64,

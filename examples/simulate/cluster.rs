@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes that a reshape copies in a second.
 const BYTES_PER_SECOND: f64 = 200e6;
-/// What a reshape takes besides.
+/// What a reshape takes in addition.
 const RESHAPE_LEAST: Duration = Duration::from_millis(50);
 /// A partition with less of a fair share than this is never cut, so the planner need not know where
 /// in it the load falls.
@@ -50,7 +50,7 @@ pub(crate) struct Cluster {
     pub(crate) tracker: Tracker,
     pub(crate) options: RebalanceOptions,
     pub(crate) counts: Counts,
-    /// How many reshapes run at once.
+    /// The maximum number of reshapes at once.
     reshapes_max: usize,
     rested: BTreeMap<PartitionId, Duration>,
     running: Vec<Running>,
@@ -80,7 +80,8 @@ impl Cluster {
         }
     }
 
-    /// Whether steps of a plan wait or run: until they have ended, the store plans nothing new.
+    /// Returns true if steps of a plan wait or run: until they have ended, the store plans nothing
+    /// new.
     pub(crate) fn is_acting(&self) -> bool {
         self.running.iter().any(|it| it.of_plan) || self.waiting.iter().any(|(_, plan)| *plan)
     }
@@ -95,7 +96,7 @@ impl Cluster {
         self.tracker.follow(now, &self.topology);
     }
 
-    /// The planner's input, as in the store.
+    /// Returns the planner's input, as in the store.
     fn demand(&self, now: Duration, bytes: &BTreeMap<PartitionId, u64>) -> Demand {
         let mut demand = Demand::default();
         let loads: Vec<_> =
@@ -129,7 +130,7 @@ impl Cluster {
         found
     }
 
-    /// Has steps carried out, as soon as there is a place for them.
+    /// Queues steps, which are carried out as soon as there is room for them.
     pub(crate) fn begin(
         &mut self,
         now: Duration,
@@ -160,7 +161,7 @@ impl Cluster {
         }
     }
 
-    /// Ends what has ended by now, each at its time, and begins what waits for its place.
+    /// Ends what has ended by now, each at its time, and begins what waits for room.
     pub(crate) fn advance(&mut self, now: Duration) {
         let mut changed = false;
         while let Some(index) = self.next_to_end(now) {

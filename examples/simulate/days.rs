@@ -44,11 +44,11 @@ pub(crate) struct Run<'a> {
     pub(crate) random: fastrand::Rng,
     pub(crate) interval: Duration,
     pub(crate) now: Duration,
-    /// max/mean and what it cannot be below, in each interval.
+    /// max/mean and its lower bound, in each interval.
     pub(crate) imbalances: Vec<(f64, f64)>,
     pub(crate) observing: Duration,
     pub(crate) observed: u64,
-    /// The shard that is on its way out.
+    /// The shard that is being removed.
     pub(crate) leaving: Option<ShardId>,
 }
 

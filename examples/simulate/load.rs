@@ -1,5 +1,5 @@
-//! The load, as it truly is: keys whose popularity passes from one to the next, a hot spot, a hot
-//! key, and keys that are appended.
+//! The true load: keys whose popularity passes from one to the next, a hot spot, a hot key, and
+//! keys that are appended.
 
 use crate::arguments::{Arguments, Shape};
 use crate::space::{Space, ends};
@@ -9,7 +9,7 @@ use annulus::{KeyspaceId, PartitionId, ShardId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many keys a partition has in the beginning.
+/// The number of keys of a partition at the beginning.
 const KEYS: usize = 8;
 const KEY_BYTES: u64 = 8 << 20;
 const LOG_BYTES_PER_SECOND: u64 = 1 << 20;
@@ -23,7 +23,7 @@ const JUMP_S: f64 = 600.0;
 const SPOT: f64 = 3.0;
 const HOT_KEY: f64 = 1.5;
 const LOG: f64 = 0.5;
-/// The hot spot is so wide, and moves on by half of that in an hour.
+/// The width of the hot spot, which moves on by half of that in an hour.
 const SPOT_KEYS: usize = 4 * KEYS;
 
 pub(crate) struct Load {
@@ -33,20 +33,21 @@ pub(crate) struct Load {
     shards: f64,
     /// Operations a second.
     total: f64,
-    /// What the most popular key has of its keyspace's load, the second, and so on; and sums.
+    /// The share of the most popular key in its keyspace's load, of the second, and so on; and
+    /// sums.
     zipf: Vec<f64>,
     sums: Vec<f64>,
     seed: u64,
 }
 
-/// An access that is sampled.
+/// A sampled access.
 pub(crate) struct Drawn {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) key: [u8; 8],
     pub(crate) kind: Operation<'static>,
 }
 
-/// What there is at a moment.
+/// The state at a moment.
 pub(crate) struct Moment {
     pub(crate) by_shard: BTreeMap<ShardId, f64>,
     /// The load of the heaviest key.
@@ -54,7 +55,7 @@ pub(crate) struct Moment {
 }
 
 impl Load {
-    /// The keyspaces, and their load.
+    /// Creates the keyspaces, and their load.
     pub(crate) fn new(
         arguments: &Arguments,
         mut topology: Topology,
@@ -103,7 +104,7 @@ impl Load {
         self.total / self.shards
     }
 
-    /// The shares of the hot spot, the hot key and the log in all load.
+    /// Returns the shares of the hot spot, the hot key and the log in all load.
     fn extras(&self, now: f64) -> [f64; 3] {
         let hot = now / 3600.0 % 3.0 >= 2.0;
         let fair = match self.shape {
@@ -114,12 +115,12 @@ impl Load {
         fair.map(|fair| fair / self.shards)
     }
 
-    /// By how many places popularity has moved on.
+    /// Returns by how many places popularity has moved on.
     fn drift(&self, now: f64) -> f64 {
         if self.shape == Shape::Drift { now / DRIFT_S } else { 0.0 }
     }
 
-    /// Where the hot spot is: a keyspace and its first key there.
+    /// Returns where the hot spot is: a keyspace and its first key there.
     fn spot(&self, now: f64) -> (usize, usize) {
         let keys = self.zipf.len();
         let last = keys.saturating_sub(SPOT_KEYS);
@@ -133,13 +134,13 @@ impl Load {
         (1, (keys / 3 + moved as usize) % (last + 1))
     }
 
-    /// The key that is hot in these hours: another one each time.
+    /// Returns the key that is hot in these hours: a different one each time.
     fn hot_key(&self, now: f64) -> (usize, usize) {
         let time = (now / 3600.0 / 3.0) as usize;
         (time % self.spaces.len(), (time + 1) * 7919 % self.zipf.len())
     }
 
-    /// One access at `now`.
+    /// Draws one access at `now`.
     pub(crate) fn draw(&self, now: Duration, random: &mut fastrand::Rng) -> Drawn {
         let seconds = now.as_secs_f64();
         let [spot, hot, log] = self.extras(seconds);
@@ -171,7 +172,7 @@ impl Load {
         of((space, key), kind)
     }
 
-    /// What a key of a keyspace is asked for, but for what is extra, as a share of its keyspace.
+    /// Returns the load of a key of a keyspace, without the extras, as a share of its keyspace.
     fn popularity(&self, space: &Space, key: usize, drift: f64) -> f64 {
         let keys = self.zipf.len();
         let place = space.place_of[key] as usize + drift as usize;
@@ -179,8 +180,8 @@ impl Load {
         one + (next - one) * drift.fract()
     }
 
-    /// The load of each key of a keyspace, in the order of keys or tokens, summed up: one more
-    /// than keys.
+    /// Returns the load of each key of a keyspace, in the order of keys or tokens, summed up: one
+    /// more value than keys.
     fn summed(&self, number: usize, now: f64, heaviest: &mut f64) -> Vec<f64> {
         let space = &self.spaces[number];
         let [spot, hot, log] = self.extras(now);
@@ -208,7 +209,7 @@ impl Load {
         sums
     }
 
-    /// What the shards are asked for at `now`.
+    /// Returns the load of the shards at `now`.
     pub(crate) fn moment(&self, topology: &Topology, now: Duration) -> Moment {
         let mut by_shard: BTreeMap<ShardId, f64> =
             topology.shards().map(|shard| (shard.id, 0.0)).collect();
@@ -230,7 +231,7 @@ impl Load {
         Moment { by_shard, heaviest }
     }
 
-    /// How many bytes each partition has.
+    /// Returns how many bytes each partition has.
     pub(crate) fn bytes(&self, topology: &Topology, now: Duration) -> BTreeMap<PartitionId, u64> {
         let mut bytes = Vec::new();
         for space in &self.spaces {
@@ -254,7 +255,7 @@ fn create(topology: &Topology, name: String, spec: KeyspaceSpec) -> annulus::Res
     topology.apply(&Change::CreateKeyspace { name, spec })
 }
 
-/// The next key of the log: one a millisecond.
+/// Returns the next key of the log: one a millisecond.
 fn log_key(now: Duration) -> u64 {
     now.as_millis() as u64
 }

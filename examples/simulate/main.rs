@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --no-default-features --example simulate -- --quick`
 //!
-//! The same arguments give the same decisions; only the times that are measured differ.
+//! The same arguments lead to the same decisions; only the measured times differ.
 
 #![expect(clippy::expect_used, reason = "a simulation that cannot go on ends by panicking")]
 #![expect(clippy::indexing_slicing, reason = "so that a mistake here ends the simulation")]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// Where a file does not say how large a value is.
+/// The size of a value if a file does not say.
 const VALUE_BYTES: u64 = 200;
-/// How many reads a pass has where there are weights and no order.
+/// The number of reads of a pass if there are weights and no order.
 const READS_PER_PASS: usize = 100_000;
 pub(crate) struct Operation {
     pub(crate) key: u32,
@@ -15,12 +15,12 @@ pub(crate) struct Recording {
     /// The keys in order, with the bytes that each takes.
     pub(crate) keys: Vec<(Vec<u8>, u64)>,
     pub(crate) operations: Vec<Operation>,
-    /// What each key adds up to with those before it, if a pass is to be drawn.
+    /// The sum of each key's weight and those before it, if a pass has to be drawn.
     pub(crate) weights: Option<Vec<f64>>,
 }
 
 impl Recording {
-    /// A pass of reads, by weight.
+    /// Draws a pass of reads, by weight.
     pub(crate) fn draw(&mut self, random: &mut fastrand::Rng) {
         let Some(sums) = &self.weights else { return };
         let all = sums.last().copied().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Recording {
     }
 }
 
-/// A trace, or a list of weights; the first line is a heading.
+/// Parses a trace, or a list of weights; the first line is a heading.
 pub(crate) fn read(text: &str) -> Recording {
     let weighted = text.lines().next().is_some_and(|line| line.contains('\t'));
     let mut sizes: BTreeMap<&str, (u64, f64)> = BTreeMap::new();

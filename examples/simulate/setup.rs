@@ -5,11 +5,11 @@ use annulus::heat::HeatOptions;
 use annulus::planner::load::{Policy, RebalanceOptions};
 use std::time::Duration;
 
-/// How many reshapes run at once.
+/// The maximum number of reshapes at once.
 const RESHAPES_MAX: usize = 64;
 
-/// Half-lives in proportion to the interval, as far as the store's are to the minute: a minute's
-/// half-life sees hardly anything of what happened five minutes ago.
+/// Returns half-lives in proportion to the interval, in the ratio that the store's have to a
+/// minute: a minute's half-life sees hardly anything of what happened five minutes ago.
 pub(crate) fn heat(interval: Duration) -> HeatOptions {
     let ms = interval.as_millis() as u32;
     HeatOptions {

@@ -1,4 +1,4 @@
-//! Shards that come and go.
+//! Shards that join and leave.
 
 use crate::arguments::Shape;
 use crate::days::Run;
@@ -14,7 +14,7 @@ use std::time::Instant;
 const STEPS_MAX: usize = 4_000;
 
 impl Run<'_> {
-    /// A shard is added after a quarter of the time, and another one given up after five eighths.
+    /// Adds a shard after a quarter of the time, and removes another one after five eighths.
     pub(crate) fn shards_come_and_go(&mut self, number: u32, intervals: u32) {
         if self.shapes_only() {
             return;
@@ -52,7 +52,7 @@ impl Run<'_> {
         self.cluster.begin(self.now, steps, false);
     }
 
-    /// Only a drift has shards that come and go.
+    /// Returns true unless the load drifts: only a drift has shards that join and leave.
     fn shapes_only(&self) -> bool {
         self.arguments.load != Shape::Drift || self.arguments.no_rebalance
     }

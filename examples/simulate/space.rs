@@ -32,7 +32,8 @@ impl Space {
         Self { id: keyspace.id(), tokens, key_of, place_of }
     }
 
-    /// Calls with each partition's index and the keys, by place in the order, that it has.
+    /// Calls a function with each partition's index and the keys that it has, by place in the
+    /// order.
     pub(crate) fn walk(
         &self,
         keyspace: &KeyspaceLayout,
@@ -56,13 +57,13 @@ impl Space {
     }
 }
 
-/// The first key of a range of numbers, and the one behind its last; at most `most`.
+/// Returns the first key of a range of numbers, and the one after its last; at most `most`.
 pub(crate) fn ends(range: &PartitionRange, most: u64) -> [u64; 2] {
     let PartitionRange::Keys(range) = range else { return [0, most] };
     let number = |key: &[u8]| {
         let mut first = [0; 8];
         first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        // What is behind a key and before the next one belongs to neither.
+        // What is after a key and before the next one belongs to neither.
         (u64::from_be_bytes(first) + u64::from(key.len() > 8)).min(most)
     };
     [number(&range.start), range.end.as_deref().map_or(most, number)]

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 const KEYSPACE: KeyspaceId = KeyspaceId(1);
-/// The store fetches samples, and begins reshapes, ten times a second.
+/// The store drains samples, and begins reshapes, ten times a second.
 const TICK: Duration = Duration::from_millis(100);
-/// As many as the store aims at.
+/// As many as the store aims for.
 const SAMPLES_PER_SECOND: f64 = 32_000.0;
 /// How long a load that has settled is watched.
 const WATCHED: Duration = Duration::from_secs(600);
@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         );
     }
 
-    /// One operation in `one_in`, at random distances, as the store does.
+    /// Samples one operation in `one_in`, at random distances, as the store does.
     fn sample(&mut self, now: Duration, key: &[u8], bytes: u64, write: bool) {
         if let Some(left) = self.left.checked_sub(1) {
             self.left = left;
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             return;
         }
         if acted {
-            // The load of the time before says little about the time after.
+            // The load before says little about the load after.
             self.planned = now;
         }
         if now < self.planned + Duration::from_millis(self.cluster.options.interval_ms) {
@@ -176,7 +176,8 @@ impl<'a> Run<'a> {
         bytes
     }
 
-    /// Whether the load became even, stayed so, and was left alone then.
+    /// Prints whether the load became even, stayed so, and was then left alone; an error if it is
+    /// required to.
     fn summary(&self) -> Result<(), String> {
         let settle = Duration::from_secs(self.arguments.settle_s);
         let reshapes = self.cluster.counts.reshapes();
