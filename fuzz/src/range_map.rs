@@ -17,7 +17,7 @@ fn naive(model: &BTreeSet<Vec<u8>>, key: &[u8]) -> usize {
     model.iter().filter(|boundary| boundary.as_slice() <= key).count()
 }
 
-/// Whether a range of keys and the partition with this index have a key in common.
+/// Returns true if a range of keys and the partition with this index have a key in common.
 fn intersects(
     model: &[&Vec<u8>],
     index: usize,
@@ -40,8 +40,8 @@ fn intersects(
     below_end && model.get(index).is_none_or(|next| smallest < **next)
 }
 
-/// Carries the operations out; returns the kinds of those that took effect, or asked something of
-/// more than one partition.
+/// Carries out the operations; returns the kinds of those that took effect, or that queried more
+/// than one partition.
 pub(crate) fn run(ops: Vec<Op>) -> BTreeSet<&'static str> {
     let mut map = RangeMap::whole();
     let mut model = BTreeSet::new();

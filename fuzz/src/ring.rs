@@ -26,7 +26,8 @@ fn owner(model: &BTreeMap<u64, ShardId>, token: u64) -> ShardId {
     *model.range(..=token).next_back().expect("the first arc begins at zero").1
 }
 
-/// Nothing but what had to move has moved: every receiver was below its share, every giver above.
+/// Checks that nothing has moved except what had to: every receiver was below its share, every
+/// giver above.
 fn check_moves(before: &Ring, after: &Ring) {
     let owned = |ring: &Ring| -> BTreeMap<ShardId, i128> {
         ring.shares().iter().map(|share| (share.shard, share.tokens as i128)).collect()
@@ -38,7 +39,7 @@ fn check_moves(before: &Ring, after: &Ring) {
     assert_eq!(moved, gained, "tokens moved that did not have to");
 }
 
-/// Each shard owns what its weight asks for, to within one token.
+/// Checks that each shard owns what its weight asks for, to within one token.
 fn check_shares(ring: &Ring) {
     let weights: u128 = ring.members().iter().map(|member| u128::from(member.weight)).sum();
     for share in ring.shares() {
@@ -117,7 +118,7 @@ fn step(ring: &Ring, op: Op) -> (&'static str, Option<Ring>) {
     }
 }
 
-/// Carries the operations out; returns the kinds of those that took effect.
+/// Carries out the operations; returns the kinds of those that took effect.
 pub(crate) fn run(ops: Vec<Op>) -> BTreeSet<&'static str> {
     let mut ring =
         Ring::builder().arcs_per_shard(4).shard(Member::new(ShardId(0))).build().unwrap();

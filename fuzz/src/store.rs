@@ -94,8 +94,8 @@ fn same<'a>(scan: annulus::Scan, expected: impl Iterator<Item = (&'a Vec<u8>, &'
     assert_eq!(rows(scan), expected);
 }
 
-/// Making a store takes a hundred times as long as most inputs, so inputs share one: it is
-/// emptied before each, and made again after some hundreds.
+/// Creating a store takes a hundred times as long as most inputs, so inputs share one: it is
+/// emptied before each, and created again after some hundreds.
 struct Shared {
     directory: TempDir,
     opened: Option<(Store, [Keyspace; 3])>,
@@ -114,7 +114,7 @@ thread_local! {
     static SHARED: RefCell<Shared> = RefCell::new(Shared::new());
 }
 
-/// Carries the operations out; returns the kinds of those that took effect, or found something.
+/// Carries out the operations; returns the kinds of those that took effect, or found something.
 pub(crate) fn run(ops: Vec<Op>) -> BTreeSet<&'static str> {
     SHARED.with_borrow_mut(|shared| {
         if shared.inputs_left == 0 {
@@ -127,7 +127,7 @@ pub(crate) fn run(ops: Vec<Op>) -> BTreeSet<&'static str> {
     })
 }
 
-/// Carries an operation out in the store and in the model; returns its kind, and whether it changed
+/// Carries out an operation in the store and in the model; returns its kind, and whether it changed
 /// or found something.
 fn step(
     store: &Store,

@@ -70,7 +70,7 @@ fn reshape(topology: &Topology, step: Reshape) -> Change {
     change
 }
 
-/// Every step of a plan for this fits the topology that is left by those before it.
+/// Checks that every step of a plan for this fits the topology that those before it leave.
 fn check_plan(topology: &Topology, request: &Request) {
     let sizes: Sizes = (0..99).map(|id| (PartitionId(id), id << 20)).collect();
     let Ok(plan) = plan(topology, &sizes, request) else { return };
@@ -147,7 +147,7 @@ fn change(step: Step, topology: &Topology) -> Change {
     }
 }
 
-/// Carries the changes out; returns the kinds of those that took effect.
+/// Carries out the changes; returns the kinds of those that took effect.
 pub(crate) fn run(input: Input) -> BTreeSet<&'static str> {
     let mut reached = BTreeSet::new();
     let shards = (0..)

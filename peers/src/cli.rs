@@ -6,9 +6,10 @@ use annulus_workload::{Args, Candidate};
 use clap::{Parser, ValueEnum};
 
 /// Runs the workloads of `annulus bench` on other embedded stores, too: the same operations in the
-/// same turns, with the same threads, memory and durability, as far as each can be told so.
+/// same turns, with the same threads, memory and durability, as far as each can be configured that
+/// way.
 ///
-/// What each store was told is printed with the results.
+/// The settings of each store are printed with the results.
 #[derive(Debug, Parser)]
 #[command(version, after_help = HELP)]
 pub(crate) struct Cli {
@@ -48,7 +49,7 @@ enum Name {
 }
 
 impl Cli {
-    /// Returns the candidates, in the order in which they were asked for, each once.
+    /// Returns the candidates, in the requested order, each once.
     pub(crate) fn candidates(&self) -> Vec<Box<dyn Candidate>> {
         let mut names = Vec::new();
         for name in &self.engine {

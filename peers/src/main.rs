@@ -10,13 +10,13 @@ use clap::Parser as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// What a command line that cannot be fulfilled ends with, as one that clap refuses.
+/// The exit code for a command line that cannot be carried out, as for one that clap refuses.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
-        // A store that returns what was never written is none to compare with.
+        // A store that returns what was never written cannot be compared with.
         Ok(report) if report.wrong_reads() > 0 => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,4 +1,5 @@
-//! A line on the standard error that says how far it is; Ctrl-C ends the comparison in good order.
+//! A line on the standard error that shows the progress; Ctrl-C ends the comparison in an orderly
+//! way.
 
 use annulus_workload::{Observer, Result, Stage};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Draws the line, if a terminal is there to show it.
+/// Draws the line, if there is a terminal to show it.
 pub(crate) fn observer() -> Result<Observer<'static>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&interrupted);

@@ -2,8 +2,8 @@
 
 use annulus_workload::{Identity, locked_version};
 
-/// How often what is only in a store's memory goes to the disk, in stores that cannot hand each
-/// write to the operating system. The default of sled.
+/// How often data that is only in a store's memory goes to the disk, in stores that cannot hand
+/// each write to the operating system. The default of sled.
 pub(super) const PERSIST_EVERY_MS: u64 = 500;
 
 /// Returns an engine of one piece.

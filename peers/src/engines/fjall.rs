@@ -9,7 +9,7 @@ use std::path::Path;
 /// How many write buffers the journals may hold: more than wait to be flushed at any time.
 const JOURNALS_OF_WRITE_BUFFERS: u64 = 4;
 
-/// fjall's own default, and more than it accepts as the least.
+/// The default of fjall, and more than the minimum that it accepts.
 const JOURNAL_BYTES_MIN: u64 = 512 << 20;
 
 /// Opens one database with one keyspace.

@@ -1,4 +1,4 @@
-//! The stores that Annulus is compared with, a file each.
+//! The stores that Annulus is compared with, one file for each.
 
 mod common;
 mod fjall;

@@ -1,7 +1,7 @@
 //! redb: a copy-on-write B+ tree with transactions, in one file.
 //!
-//! It has one writer at a time, and each write is a transaction of its own here, as each put is
-//! acknowledged by itself. Its users batch what may be lost together; the workloads do not.
+//! It has one writer at a time, and each write is a separate transaction here, as each put is
+//! acknowledged separately. Its users batch what may be lost together; the workloads do not.
 
 use super::common::{PERSIST_EVERY_MS, identity, version};
 use ::redb::{Database, Durability as Commit, ReadableDatabase, ReadableTable, TableDefinition};
@@ -48,7 +48,7 @@ struct Open {
 }
 
 impl Open {
-    /// Whether the next commit is to reach the disk.
+    /// Returns the durability of the next commit.
     fn commit(&self) -> Commit {
         if self.synced {
             return Commit::Immediate;
@@ -56,7 +56,7 @@ impl Open {
         let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = self.persisted_ms.load(Ordering::Relaxed);
         let due = now.saturating_sub(before) >= PERSIST_EVERY_MS;
-        // Of several threads that see it due, one does it.
+        // Of several threads that find it due, one does it.
         let mine = due
             && self
                 .persisted_ms

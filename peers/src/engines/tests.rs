@@ -36,7 +36,7 @@ fn versions_are_known_and_rocksdb_is_that_of_annulus() {
     let here = include_str!("../../Cargo.lock");
     let annulus = include_str!("../../../Cargo.lock");
     for package in ["rocksdb", "librocksdb-sys"] {
-        // It also is compiled once for both only then.
+        // Only then is it compiled once for both, too.
         assert_eq!(locked_version(here, package), locked_version(annulus, package));
     }
 }
