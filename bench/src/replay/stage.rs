@@ -91,7 +91,7 @@ impl Stage {
         Ok(Self { store, keyspace, alone, preloaded, reshapes, value_bytes: *value_bytes })
     }
 
-    /// What was written before the replay; none if that was not wanted.
+    /// Returns what was written before the replay; `None` if that was not requested.
     #[must_use]
     pub const fn preloaded(&self) -> Option<Preloaded> {
         self.preloaded
