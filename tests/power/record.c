@@ -1,5 +1,5 @@
-// Loaded before the C library (LD_PRELOAD) into a process of the tests: writes down, in one order,
-// what the process does to the files below a directory, and lets chosen calls fail.
+// Loaded before the C library (LD_PRELOAD) into a process of the tests: records, in one order, what
+// the process does to the files below a directory, and makes chosen calls fail.
 //
 //   ANNULUS_RECORD_BELOW    the directory; calls that concern other files pass
 //   ANNULUS_RECORD_JOURNAL  the file that the calls are written to; none are if it is not set
@@ -10,9 +10,9 @@
 //   ANNULUS_RECORD_SYNC_MICROS  how long a sync takes
 //   ANNULUS_FAULT_COUNT     a file that the number of calls is written to when the process exits
 //
-// One lock is held over each call and its record, so the journal is a total order: what stands in
-// it before a note had been done when the note was written. A record is a header of 40 bytes and
-// what belongs to it; power/journal.rs reads them.
+// One lock is held over each call and its record, so the journal is a total order: what precedes a
+// note in it had been done when the note was written. A record is a header of 40 bytes and its
+// content; power/journal.rs reads them.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +106,7 @@ static int resolve(int at, const char *path, char *full) {
         base[bytes] = 0;
         if (snprintf(full, PATH_MAX, "%s/%s", base, path) >= PATH_MAX) return 0;
     }
-    // `a//b` and `a/./b` are `a/b`; nobody here says `..`.
+    // `a//b` and `a/./b` are `a/b`; no path here contains `..`.
     char *to = full;
     for (char *from = full; *from; from++) {
         if (from[0] == '/' && (from[1] == '/' || (from[1] == '.' && (from[2] == '/' || !from[2])))) {
@@ -148,7 +148,7 @@ static void part_of(const char *path, char *part) {
     snprintf(part, PATH_MAX, "%.*s", end ? (int)(end - path) : (int)below_bytes, path);
 }
 
-// Counts a call; -1 with an error set if it is to fail. The lock is held.
+// Counts a call; returns -1 with an error set if it has to fail. The lock is held.
 static int faulty(const char *path) {
     calls++;
     if (!fault_at) return 0;
@@ -291,7 +291,7 @@ ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t at) {
     return write_parts(fd, &part, 1, at);
 }
 
-// Reads are not recorded; they may be made to fail.
+// Reads are not recorded, but can be made to fail.
 static int read_fails(int fd) {
     if (!fault_at || !handle_of(fd) || handle_of(fd) == NOTES) return 0;
     pthread_mutex_lock(&lock);
@@ -314,11 +314,11 @@ ssize_t read(int fd, void *data, size_t bytes) {
 static int sync_file(int fd, long number) {
     uint64_t handle = handle_of(fd);
     if (!handle) return (int)syscall(number, fd);
-    // Others go on meanwhile, as they do while a disk works.
+    // Other threads continue during it, as they do while a disk works.
     if (sync_micros && handle != NOTES) usleep(sync_micros);
     pthread_mutex_lock(&lock);
     int result = handle == NOTES ? 0 : faulty(name_of_fd[fd]);
-    // The model decides what is durable: the disk need not be troubled.
+    // The model decides what is durable: the disk need not be involved.
     if (!result && journal < 0) result = (int)syscall(number, fd);
     int saved = errno;
     if (!result && handle != NOTES) record(SYNC, handle, 0, 0, NULL, 0);
