@@ -104,7 +104,7 @@ impl Error {
         self
     }
 
-    /// The same error, to be told twice; without what it came from.
+    /// Returns the same error without its source, to be reported twice.
     #[cfg(feature = "rocksdb")]
     pub(crate) fn duplicate(&self) -> Self {
         Self { kind: self.kind, message: self.message.clone(), source: None }

@@ -1,4 +1,4 @@
-//! What an engine is set to.
+//! The options of the engines.
 
 use crate::os::failpoint;
 use serde::{Deserialize, Serialize};

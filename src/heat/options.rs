@@ -1,4 +1,4 @@
-//! What the tracker can be told.
+//! The options of the tracker.
 
 use super::rates::Windows;
 use crate::error::{Error, Result};
