@@ -130,7 +130,7 @@ impl Crate {
         path[..module.unwrap_or(0)].to_vec()
     }
 
-    /// Returns the modules from which arrows lead back to themselves.
+    /// Returns the arrows from which others lead back to where they begin.
     fn circles(&self) -> Vec<String> {
         let arrows = |from: &Module| -> BTreeSet<Module> {
             let to = self.named[from].iter().map(|path| self.defines(path));
@@ -138,14 +138,21 @@ impl Crate {
         };
         let arrows: BTreeMap<&Module, BTreeSet<Module>> =
             self.named.keys().map(|from| (from, arrows(from))).collect();
-        let leads_back = |from: &&Module| {
-            let (mut seen, mut next) = (BTreeSet::new(), vec![*from]);
+        let leads_back = |from: &Module, to: &Module| {
+            let (mut seen, mut next) = (BTreeSet::from([to]), vec![to]);
             while let Some(module) = next.pop() {
                 next.extend(arrows[module].iter().filter(|to| seen.insert(*to)));
             }
             seen.contains(from)
         };
-        self.named.keys().filter(leads_back).map(|module| module.join("::")).collect()
+        let all = arrows.iter().flat_map(|(from, all)| all.iter().map(move |to| (*from, to)));
+        let name = |module: &Module| match module.join("::") {
+            root if root.is_empty() => "the root".to_owned(),
+            name => name,
+        };
+        all.filter(|(from, to)| leads_back(from, to))
+            .map(|(from, to)| format!("{} → {}", name(from), name(to)))
+            .collect()
     }
 }
 
@@ -167,7 +174,7 @@ fn files(directory: &Path, module: &Module, found: &mut Vec<(Module, String)>) {
 
 #[test]
 fn no_file_leads_back_to_itself() {
-    for name in ["bench", "cli", "peers", "workload"] {
+    for name in [".", "bench", "cli", "peers", "workload"] {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src");
         let mut found = Vec::new();
         files(&directory, &Module::new(), &mut found);
@@ -189,9 +196,9 @@ fn a_file_that_leads_back_to_itself_is_found() {
     let straight = [("", "mod a; mod b;"), ("a", "use crate::b::B;"), ("b", "pub struct B;")];
     assert_eq!(circles(&straight), [] as [String; 0]);
     let back = [("", "mod a; mod b;"), ("a", "use super::b;"), ("b", "fn f() { crate::a::g() }")];
-    assert_eq!(circles(&back), ["a", "b"]);
+    assert_eq!(circles(&back), ["a → b", "b → a"]);
     let parent = [("p", "mod c; use c::{C, D}; struct P;"), ("p::c", "use super::P;"), ("", "")];
-    assert_eq!(circles(&parent), ["p", "p::c"]);
+    assert_eq!(circles(&parent), ["p → p::c", "p::c → p"]);
     // What is imported through a re-export is a use of the file that defines it.
     let exports =
         [("", "pub(crate) use a::A as B; mod a;"), ("a", "pub struct A;"), ("b", "use crate::B;")];

@@ -38,8 +38,8 @@ impl OpenPartition {
         }
     }
 
-    /// The same, with about this much of the files outside its span.
-    pub(crate) fn with_foreign(mut self, permille: u32) -> Self {
+    /// The same, with about this much of the files outside its range.
+    pub(crate) fn with_out_of_range(mut self, permille: u32) -> Self {
         self.out_of_range_permille = permille;
         self
     }

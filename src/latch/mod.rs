@@ -89,6 +89,11 @@ impl PartitionState {
         self.latch.drain();
     }
 
+    /// Whether the keys of all writes are recorded.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.tracked.load(Ordering::Acquire)
+    }
+
     pub(crate) fn untrack(&self) {
         self.tracked.store(false, Ordering::Release);
         *self.dirty.lock() = None;

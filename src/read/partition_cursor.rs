@@ -30,11 +30,11 @@ impl RowFilter {
         let span = view.keyspace.partitioning().range(index).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a keyspace has fewer spans than partitions")
         })?;
-        Ok(Self::of_span(&view.keyspace, span))
+        Ok(Self::of_range(&view.keyspace, span))
     }
 
     /// Returns a filter for the rows of a span of a keyspace.
-    pub(crate) fn of_span(keyspace: &Arc<topology::KeyspaceLayout>, span: PartitionRange) -> Self {
+    pub(crate) fn of_range(keyspace: &Arc<topology::KeyspaceLayout>, span: PartitionRange) -> Self {
         match span {
             PartitionRange::Keys(span) => Self::Keys(span),
             PartitionRange::Tokens(span) => Self::Tokens(span, Arc::clone(keyspace)),

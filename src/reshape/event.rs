@@ -1,6 +1,7 @@
 //! What a store tells of while it happens: reshapes, and load.
 
-use super::{Outcome, Phase};
+use super::outcome::Outcome;
+use super::phase::Phase;
 use crate::error::{Error, Result};
 use crate::heat::HeatEvent;
 use std::cell::RefCell;

@@ -1,32 +1,20 @@
-//! Jobs: one reshape or several for one purpose, with a handle.
+//! The handle of a job: one reshape or several for one purpose.
 
 use super::control::Control;
 use super::event::TellerId;
-use super::options::ReshapeOptions;
 use super::outcome::Outcome;
 use super::phase::Phase;
-use super::purpose::Purpose;
-use super::reshaper::Reshaper;
-use super::run::run;
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{PartitionId, ShardId};
-use crate::os::parallel;
-use crate::planner::{Plan, Step};
+use crate::error::{Error, Result};
+use crate::id::PartitionId;
+use crate::planner::Step;
 use crate::topology::ReshapeSpec;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// How many reshapes of a job run at once, over all shards.
-const WORKERS_MAX: usize = 8;
-
-/// How often a job for a shard plans anew.
-const PLANS_MAX: u32 = 8;
 
 /// How far a job is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,12 +60,28 @@ struct Inner {
     sources: BTreeSet<PartitionId>,
     /// Its reshapes, as far as it is known where they cut.
     specs: Vec<ReshapeSpec>,
-    control: Arc<Control>,
+    control: Control,
     outcomes: Mutex<Vec<Outcome>>,
     failure: Mutex<Option<Error>>,
 }
 
 impl Job {
+    pub(super) fn new(teller: TellerId, number: u64, title: String, steps: &[Step]) -> Self {
+        let control = Control::new(steps.len());
+        control.bytes_total.store(steps.iter().map(|step| step.bytes).sum(), Ordering::Relaxed);
+        let inner = Inner {
+            teller,
+            number,
+            title,
+            specs: steps.iter().filter_map(Step::spec).collect(),
+            sources: steps.iter().flat_map(|step| step.sources.iter().copied()).collect(),
+            control,
+            outcomes: Mutex::default(),
+            failure: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
     /// Its number among the jobs since the store was opened.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -124,11 +128,11 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// Why it ended before it was done: [`Aborted`](ErrorKind::Aborted),
-    /// [`Closed`](ErrorKind::Closed), [`Io`](ErrorKind::Io), [`Damaged`](ErrorKind::Damaged) if a
-    /// copy differed from its source, [`Internal`](ErrorKind::Internal) for a panic. The
-    /// partitions concerned are served as before. [`InDoubt`](ErrorKind::InDoubt) if the commit
-    /// failed: opening the store anew finds out. [`InvalidArgument`](ErrorKind::InvalidArgument)
+    /// Why it ended before it was done: [`Aborted`](crate::ErrorKind::Aborted),
+    /// [`Closed`](crate::ErrorKind::Closed), [`Io`](crate::ErrorKind::Io), [`Damaged`](crate::ErrorKind::Damaged) if a
+    /// copy differed from its source, [`Internal`](crate::ErrorKind::Internal) for a panic. The
+    /// partitions concerned are served as before. [`InDoubt`](crate::ErrorKind::InDoubt) if the commit
+    /// failed: opening the store anew finds out. [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
     /// in a [listener](crate::StoreBuilder::listener) of its store, if it has not ended: what it
     /// waits for may be the call.
     pub fn wait(&self) -> Result<Vec<Outcome>> {
@@ -203,6 +207,20 @@ impl Job {
     pub(crate) fn control(&self) -> &Control {
         &self.inner.control
     }
+
+    pub(super) fn add_outcome(&self, outcome: Option<Outcome>) {
+        self.inner.outcomes.lock().extend(outcome);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.inner.failure.lock().is_some()
+    }
+
+    /// Notes why it did not come to its end; the first reason counts.
+    pub(super) fn fail(&self, error: Error) {
+        tracing::warn!(job = self.number(), %error, "a reshape ended early");
+        self.inner.failure.lock().get_or_insert(error);
+    }
 }
 
 impl fmt::Debug for Job {
@@ -211,145 +229,5 @@ impl fmt::Debug for Job {
             .field("number", &self.number())
             .field("title", &self.title())
             .finish_non_exhaustive()
-    }
-}
-
-/// Starts a job on a thread of its own.
-pub(crate) fn start(
-    reshaper: &Arc<Reshaper>,
-    title: String,
-    steps: Vec<Step>,
-    options: ReshapeOptions,
-    purpose: impl Purpose + 'static,
-) -> Result<Job> {
-    let registry = &reshaper.registry;
-    let control = Arc::new(Control::new(steps.len()));
-    control.bytes_total.store(steps.iter().map(|step| step.bytes).sum(), Ordering::Relaxed);
-    let inner = Inner {
-        teller: registry.teller(),
-        number: registry.job_number(),
-        title,
-        specs: steps.iter().filter_map(Step::spec).collect(),
-        sources: steps.iter().flat_map(|step| step.sources.iter().copied()).collect(),
-        control,
-        outcomes: Mutex::default(),
-        failure: Mutex::default(),
-    };
-    let job = Job { inner: Arc::new(inner) };
-    registry.add(job.clone())?;
-    let (reshaper, mine, counted) = (Arc::clone(reshaper), job.clone(), Arc::clone(registry));
-    let run = move || {
-        let ended =
-            catch_unwind(AssertUnwindSafe(|| mine.run(&reshaper, &steps, options, &purpose)));
-        if ended.is_err() {
-            mine.fail(Error::new(ErrorKind::Internal, "the job's thread panicked"));
-        }
-        drop((purpose, reshaper));
-        mine.inner.control.end();
-        counted.thread_ended();
-    };
-    let spawned = std::thread::Builder::new().name("annulus-reshape".into()).spawn(run);
-    if let Err(error) = spawned {
-        registry.thread_ended();
-        job.inner.control.end();
-        let message = format!("cannot start a thread for the job: {error}; raise the limit");
-        return Err(Error::new(ErrorKind::Io, message).with_source(error));
-    }
-    Ok(job)
-}
-
-impl Job {
-    fn run(
-        &self,
-        reshaper: &Arc<Reshaper>,
-        steps: &[Step],
-        options: ReshapeOptions,
-        purpose: &dyn Purpose,
-    ) {
-        let mut overtaken = self.run_steps(reshaper, steps, 0, options, purpose);
-        for _ in 0..PLANS_MAX {
-            if self.has_failed() {
-                break;
-            }
-            match purpose.plan_again(overtaken) {
-                Ok(Some(Plan { steps, .. })) => {
-                    let bytes = steps.iter().map(|step| step.bytes).sum();
-                    let first = self.inner.control.add_steps(steps.len(), bytes);
-                    overtaken = self.run_steps(reshaper, &steps, first, options, purpose);
-                }
-                Ok(None) => break,
-                Err(error) => self.fail(error),
-            }
-        }
-        if !self.has_failed()
-            && let Err(error) = purpose.finish()
-        {
-            self.fail(error);
-        }
-        if self.has_failed() {
-            purpose.give_up();
-        }
-    }
-
-    fn has_failed(&self) -> bool {
-        self.inner.failure.lock().is_some()
-    }
-
-    /// Runs the steps, several at once; each is of other partitions. `first` is the index of the
-    /// first of them in the job. Gives how many were overtaken by others, where that is no failure.
-    fn run_steps(
-        &self,
-        reshaper: &Arc<Reshaper>,
-        steps: &[Step],
-        first: usize,
-        options: ReshapeOptions,
-        purpose: &dyn Purpose,
-    ) -> usize {
-        let (next, gone) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || {
-            while let Some((index, step)) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                steps.get(index).map(|step| (first + index, step))
-            } {
-                let ended = run(reshaper, step, options, &self.inner.control, index);
-                self.inner.outcomes.lock().extend(ended.outcome);
-                match ended.error {
-                    Some(error)
-                        if purpose.allows_overtaking() && was_overtaken(reshaper, step, &error) =>
-                    {
-                        gone.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Some(error) => self.fail(error),
-                    None => {}
-                }
-            }
-        };
-        match steps.len().min(WORKERS_MAX).min(purpose.reshapes_max()) {
-            0 | 1 => work(),
-            workers => {
-                for worked in parallel::each(&vec![(); workers], |()| work()) {
-                    worked.unwrap_or_else(|panic| resume_unwind(panic));
-                }
-            }
-        }
-        gone.into_inner()
-    }
-
-    /// Notes why it did not come to its end; the first reason counts.
-    fn fail(&self, error: Error) {
-        tracing::warn!(job = self.number(), %error, "a reshape ended early");
-        self.inner.failure.lock().get_or_insert(error);
-    }
-}
-
-/// Whether a step failed because others have changed what it was planned for: its partition or a
-/// shard that was to get something is gone, or that shard is being removed by now.
-fn was_overtaken(reshaper: &Arc<Reshaper>, step: &Step, error: &Error) -> bool {
-    let topology = reshaper.catalog.topology();
-    let takes_nothing = |id: &ShardId| topology.shard(*id).is_none_or(|shard| shard.draining);
-    match error.kind() {
-        ErrorKind::NotFound => true,
-        ErrorKind::InvalidArgument => step.owners.iter().any(takes_nothing),
-        _ => false,
     }
 }

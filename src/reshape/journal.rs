@@ -7,7 +7,9 @@
 //! "retired/" + shard       the directory of a removed shard, until its files are gone
 //! ```
 
-use super::{Outcome, Phase, Transport};
+use super::options::Transport;
+use super::outcome::Outcome;
+use super::phase::Phase;
 use crate::catalog::Metadata;
 use crate::catalog::record_key::{numbered, of_partition, parse_number, parse_partition};
 use crate::engine::Durability;
@@ -120,7 +122,7 @@ pub(crate) fn end(metadata: &Metadata, batch: &mut EngineBatch, number: u64) {
 }
 
 /// Notes how much of a partition's files lies outside its span; nothing if that is nothing.
-pub(crate) fn set_foreign(
+pub(crate) fn set_out_of_range(
     metadata: &Metadata,
     batch: &mut EngineBatch,
     name: PartitionName,
@@ -133,12 +135,16 @@ pub(crate) fn set_foreign(
     Ok(())
 }
 
-pub(crate) fn forget_foreign(metadata: &Metadata, batch: &mut EngineBatch, name: PartitionName) {
+pub(crate) fn forget_out_of_range(
+    metadata: &Metadata,
+    batch: &mut EngineBatch,
+    name: PartitionName,
+) {
     batch.delete(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name));
 }
 
 /// How much of each partition's files lies outside its span, where that is anything.
-pub(crate) fn foreign(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u32>> {
+pub(crate) fn out_of_range(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u32>> {
     Ok(read(metadata, FOREIGN, parse_partition)?.into_iter().collect())
 }
 
@@ -245,7 +251,7 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         let nowhere = PartitionName { id: crate::PartitionId(999), generation: 0 };
         damage(&store, &of_partition(FOREIGN, nowhere));
-        foreign(&store.core().catalog.metadata).unwrap_err();
+        out_of_range(&store.core().catalog.metadata).unwrap_err();
         store.create_keyspace("k", KeyspaceSpec::hash()).unwrap();
         store.keyspace("k").unwrap().put("key", "value").unwrap();
     }

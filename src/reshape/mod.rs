@@ -16,7 +16,6 @@
 //! names. From the commit on the targets have everything, and the opening drops the sources,
 //! which the topology no longer knows. Readers never wait.
 
-mod catch_up;
 mod control;
 mod event;
 mod foreground;
@@ -27,18 +26,13 @@ mod options;
 mod outcome;
 mod phase;
 mod plan;
-mod prepare;
+mod protocol;
 mod purpose;
 mod registry;
 mod reshaper;
-mod retry_budget;
-mod run;
-mod seal;
-mod seed;
-mod split_key;
 mod totals;
 mod trim;
-mod verify;
+mod worker;
 
 pub use event::Event;
 pub use job::{Job, Progress};
@@ -49,9 +43,9 @@ pub use plan::{PlannedStep, ReshapePlan};
 pub use totals::ReshapeStats;
 
 pub(crate) use event::Listener;
-pub(crate) use job::start;
 pub(crate) use plan::annotate;
 pub(crate) use purpose::{Purpose, Steps};
 pub(crate) use registry::Registry;
 pub(crate) use reshaper::Reshaper;
 pub(crate) use trim::start as start_trimming;
+pub(crate) use worker::start;

@@ -1,7 +1,9 @@
 //! What reshapes of one store share.
 
 use super::event::Listener;
-use super::{Outcome, Registry, ReshapeOptions};
+use super::options::ReshapeOptions;
+use super::outcome::Outcome;
+use super::registry::Registry;
 use crate::catalog::Catalog;
 use crate::write::Redo;
 use std::sync::Arc;

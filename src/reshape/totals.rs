@@ -1,6 +1,8 @@
 //! What the reshapes of a store came to.
 
-use super::{Outcome, Phase, Transport};
+use super::options::Transport;
+use super::outcome::Outcome;
+use super::phase::Phase;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 

@@ -5,8 +5,8 @@
 
 use super::control::Control;
 use super::options::{ReshapeOptions, Transport};
+use super::protocol::Reshape;
 use super::reshaper::Reshaper;
-use super::run::Reshape;
 use crate::error::{ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::planner::Step;

@@ -211,7 +211,7 @@ pub(super) fn open_shards<T: Sync>(
 
 /// The keyspaces of a store whose partitions are all there.
 pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
-    let foreign = journal::foreign(&catalog.metadata)?;
+    let foreign = journal::out_of_range(&catalog.metadata)?;
     let open = |keyspace: &Arc<topology::KeyspaceLayout>| {
         let view = open_view(catalog, keyspace, &foreign)?;
         Ok((keyspace.id(), Arc::new(KeyspaceState::new(view))))
@@ -236,7 +236,7 @@ pub(super) fn open_view(
             })?;
             let permille = foreign.get(&name).copied().unwrap_or(0);
             let partition = OpenPartition::new(name, owner, Arc::clone(shard), handle);
-            Ok(Arc::new(partition.with_foreign(permille)))
+            Ok(Arc::new(partition.with_out_of_range(permille)))
         })
         .collect::<Result<_>>()?;
     Ok(View { keyspace: Arc::clone(keyspace), partitions })

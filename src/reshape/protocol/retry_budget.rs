@@ -1,9 +1,9 @@
-//! How long a reshape tries what writers stand in the way of.
+//! A budget of attempts for what writers may keep a reshape from.
 
 use std::time::{Duration, Instant};
 
-/// So many attempts that fail say nothing if they take a moment: one writer may be stopped, by a busy
-/// processor or a slow disk, with its stripe in hand.
+/// This many failed attempts prove nothing if they take a moment: one writer may be preempted, or wait
+/// for a slow disk, with its stripe held.
 const TRIES_MIN: u32 = 1000;
 
 /// Nor do attempts over a long time, if they were few.
@@ -20,8 +20,8 @@ impl RetryBudget {
         Self { begun: Instant::now(), tries: 0 }
     }
 
-    /// Whether to try once more.
-    pub(super) fn lasts(&mut self) -> bool {
+    /// Counts an attempt. Returns false if there is to be none any more.
+    pub(super) fn allows_another(&mut self) -> bool {
         self.tries = self.tries.saturating_add(1);
         self.tries <= TRIES_MIN || self.begun.elapsed() < TIME_MIN
     }
@@ -33,10 +33,13 @@ mod tests {
 
     #[test]
     fn ends_after_many_attempts_and_a_long_time_but_not_after_one_of_them() {
-        let mut patience = RetryBudget::new();
-        assert!((0..=TRIES_MIN).all(|_| patience.lasts()), "a moment says nothing");
+        let mut budget = RetryBudget::new();
+        assert!((0..=TRIES_MIN).all(|_| budget.allows_another()), "a moment says nothing");
         let long_ago = Instant::now().checked_sub(TIME_MIN).unwrap();
-        assert!(!RetryBudget { begun: long_ago, tries: TRIES_MIN }.lasts());
-        assert!(RetryBudget { begun: long_ago, tries: 7 }.lasts(), "a few attempts say nothing");
+        assert!(!RetryBudget { begun: long_ago, tries: TRIES_MIN }.allows_another());
+        assert!(
+            RetryBudget { begun: long_ago, tries: 7 }.allows_another(),
+            "a few attempts say nothing"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use crate::catalog::OpenPartition;
 use crate::engine::{Cursor, Direction, Engine, Read};
 use crate::error::Result;
-use crate::placement::{KeyRange, PartitionRange};
+use crate::placement::KeyRange;
 use crate::read::{PartitionCursor, RowFilter};
 
 /// A partition with fewer bytes is read instead of estimated.
@@ -17,38 +17,38 @@ const STEPS_MAX: usize = 64;
 
 /// A key of the partition before which about `permille` thousandths of its bytes lie; none if
 /// there is no key but the first.
-pub(crate) fn key_at(
+pub(crate) fn find_split_key(
     partition: &OpenPartition,
-    span: &KeyRange,
+    range: &KeyRange,
     permille: u32,
 ) -> Result<Option<Vec<u8>>> {
     let usage = partition.shard.usage(&partition.handle)?;
     let share = f64::from(permille) / 1000.0;
     if usage.bytes_on_disk + usage.bytes_in_memory < READ_BYTES_MAX {
-        return by_reading(partition, span, share);
+        return by_reading(partition, range, share);
     }
     // Estimates know files only.
     partition.shard.flush_partition(&partition.handle)?;
-    by_estimate(partition, span, share)
+    by_estimate(partition, range, share)
 }
 
-fn rows(partition: &OpenPartition, span: &KeyRange, from: &[u8]) -> Result<PartitionCursor> {
-    let range = KeyRange { start: from.into(), end: None };
-    let filter = RowFilter::Keys(span.clone());
+fn rows(partition: &OpenPartition, range: &KeyRange, from: &[u8]) -> Result<PartitionCursor> {
+    let rest = KeyRange { start: from.into(), end: None };
+    let filter = RowFilter::Keys(range.clone());
     let read = Read { bypass_cache: true, ..Read::PRESENT };
-    PartitionCursor::open(partition, filter, &range, Direction::Forward, read)
+    PartitionCursor::open(partition, filter, &rest, Direction::Forward, read)
 }
 
-fn by_reading(partition: &OpenPartition, span: &KeyRange, share: f64) -> Result<Option<Vec<u8>>> {
+fn by_reading(partition: &OpenPartition, range: &KeyRange, share: f64) -> Result<Option<Vec<u8>>> {
     let mut total = 0;
-    let mut cursor = rows(partition, span, &[])?;
+    let mut cursor = rows(partition, range, &[])?;
     while let Some((key, value)) = cursor.row() {
         total += (key.len() + value.len()) as u64;
         cursor.advance();
     }
     cursor.status()?;
     let wanted = (total as f64 * share) as u64;
-    let mut cursor = rows(partition, span, &[])?;
+    let mut cursor = rows(partition, range, &[])?;
     let (mut before, mut first) = (0, true);
     while let Some((key, value)) = cursor.row() {
         if before >= wanted && !first {
@@ -63,17 +63,16 @@ fn by_reading(partition: &OpenPartition, span: &KeyRange, share: f64) -> Result<
 }
 
 /// Bisects between the first and the last key, by the engine's estimates.
-fn by_estimate(partition: &OpenPartition, span: &KeyRange, share: f64) -> Result<Option<Vec<u8>>> {
-    let Some(first) = rows(partition, span, &[])?.key().map(<[u8]>::to_vec) else {
+fn by_estimate(partition: &OpenPartition, range: &KeyRange, share: f64) -> Result<Option<Vec<u8>>> {
+    let Some(first) = rows(partition, range, &[])?.key().map(<[u8]>::to_vec) else {
         return Ok(None);
     };
     let bytes_before = |key: &[u8]| {
         let range = KeyRange { start: first.as_slice().into(), end: Some(key.into()) };
         partition.shard.bytes_in(&partition.handle, &range)
     };
-    let range = super::seed::range_of(&PartitionRange::Keys(span.clone()));
-    let wanted = partition.shard.bytes_in(&partition.handle, &range)? as f64 * share;
-    let (mut low, mut high) = (first.clone(), last_key(partition, span)?);
+    let wanted = partition.shard.bytes_in(&partition.handle, range)? as f64 * share;
+    let (mut low, mut high) = (first.clone(), last_key(partition, range)?);
     for _ in 0..STEPS_MAX {
         let middle = midpoint(&low, &high);
         let before = bytes_before(&middle)? as f64;
@@ -83,7 +82,7 @@ fn by_estimate(partition: &OpenPartition, span: &KeyRange, share: f64) -> Result
         }
         if before < wanted { low = middle } else { high = middle }
     }
-    let mut cursor = rows(partition, span, &low)?;
+    let mut cursor = rows(partition, range, &low)?;
     if cursor.key() == Some(&first) {
         cursor.advance();
     }
@@ -91,10 +90,11 @@ fn by_estimate(partition: &OpenPartition, span: &KeyRange, share: f64) -> Result
     Ok(cursor.key().map(<[u8]>::to_vec))
 }
 
-fn last_key(partition: &OpenPartition, span: &KeyRange) -> Result<Vec<u8>> {
-    let filter = RowFilter::Keys(span.clone());
+fn last_key(partition: &OpenPartition, range: &KeyRange) -> Result<Vec<u8>> {
+    let filter = RowFilter::Keys(range.clone());
     let all = KeyRange::default();
     let last = PartitionCursor::open(partition, filter, &all, Direction::Reverse, Read::PRESENT)?;
+    last.status()?;
     Ok(last.key().map(<[u8]>::to_vec).unwrap_or_default())
 }
 

@@ -1,14 +1,14 @@
 //! The first phase: what is to become of what, found out, checked and made durable.
 
-use super::catch_up::Endpoint;
-use super::control::Control;
-use super::journal::{self, Intent};
-use super::options::{ReshapeOptions, Transport};
-use super::reshaper::Reshaper;
-use super::run::Reshape;
-use super::seed::{self, TargetSpec};
-use super::{Phase, split_key};
-use crate::catalog::{OpenPartition, View};
+use super::super::control::Control;
+use super::super::journal::{self, Intent};
+use super::super::options::{ReshapeOptions, Transport};
+use super::super::phase::Phase;
+use super::super::reshaper::Reshaper;
+use super::context::{Endpoint, Reshape, TargetSpec};
+use super::seed::{check_disks, choose};
+use super::split_key;
+use crate::catalog::View;
 use crate::engine::{Engine, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
     /// Makes the intent durable. What a step leaves open is found out first.
-    pub(super) fn prepare(
+    pub(in crate::reshape) fn prepare(
         reshaper: &'a Arc<Reshaper>,
         step: &Step,
         options: ReshapeOptions,
@@ -40,28 +40,28 @@ impl<'a> Reshape<'a> {
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
             avoid_stranded(&*catalog.shard(*owner)?, name);
         }
-        let spans = present.target_ranges(&spec)?;
+        let ranges = present.target_ranges(&spec)?;
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
         catalog.check_room(&next)?;
         check_not_draining(&present, &spec)?;
         let sources = open_sources(&present, &view, &spec)?;
-        let source_span = whole_range(&present, &spec)?;
+        let source_range = whole_range(&present, &spec)?;
         let clean = sources.iter().all(|side| side.partition.out_of_range_permille == 0);
-        let specify = |((name, owner), span): ((&PartitionName, &ShardId), PartitionRange)| {
+        let specify = |((name, owner), range): ((&PartitionName, &ShardId), PartitionRange)| {
             let filter = match clean && spec.owners.len() == 1 {
                 true => RowFilter::All,
-                false => RowFilter::of_span(&view.keyspace, span.clone()),
+                false => RowFilter::of_range(&view.keyspace, range.clone()),
             };
             let shard = catalog.shard(*owner)?;
-            Ok(TargetSpec { name: *name, owner: *owner, shard, span, filter })
+            Ok(TargetSpec { name: *name, owner: *owner, shard, range, filter })
         };
-        let target_specs = names.iter().zip(&spec.owners).zip(spans).map(specify);
+        let target_specs = names.iter().zip(&spec.owners).zip(ranges).map(specify);
         let target_specs = target_specs.collect::<Result<Vec<_>>>()?;
         let partitions: Vec<_> = sources.iter().map(|side| Arc::clone(&side.partition)).collect();
         let engines: Vec<_> =
             target_specs.iter().map(|target_spec| Arc::clone(&target_spec.shard)).collect();
-        let transport = seed::choose(options.transport, &partitions, &engines)?;
+        let transport = choose(options.transport, &partitions, &engines)?;
         if transport == Transport::Copy {
             check_disks(&partitions, &target_specs)?;
         }
@@ -82,7 +82,7 @@ impl<'a> Reshape<'a> {
             spec,
             transport,
             sources,
-            source_span,
+            source_range,
             target_specs,
             dirty,
         };
@@ -110,7 +110,7 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
     for id in &spec.sources {
         let (_, at) = present.find_partition(*id).ok_or_else(|| gone(*id))?;
         let filter = match view.keyspace.partitioning().range(at) {
-            Some(span) if spec.sources.len() > 1 => RowFilter::of_span(&view.keyspace, span),
+            Some(range) if spec.sources.len() > 1 => RowFilter::of_range(&view.keyspace, range),
             _ => RowFilter::of(view, at)?,
         };
         sources.push(Endpoint { partition: Arc::clone(view.partition(at)?), filter });
@@ -119,15 +119,14 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
 }
 
 /// A move whose target was left behind by an error takes a later generation. New numbers are never
-/// given twice.
+/// assigned twice.
 fn avoid_stranded(shard: &ShardEngine, name: &mut PartitionName) {
     while shard.is_stranded(*name) {
         name.generation = name.generation.saturating_add(1);
     }
 }
 
-/// What is on a shard that is being removed may be split or written anew there; nothing comes to
-/// it.
+/// What is on a shard that is being removed may be split or rewritten there; nothing moves to it.
 fn check_not_draining(present: &Topology, spec: &ReshapeSpec) -> Result<()> {
     let from = |id: &PartitionId| {
         let (keyspace, index) = present.find_partition(*id)?;
@@ -171,26 +170,14 @@ fn key_at(reshaper: &Arc<Reshaper>, step: &Step, permille: u32) -> Result<Vec<u8
     let view = reshaper.catalog.keyspace(step.keyspace)?.view();
     let at = view.partitions.iter().position(|partition| partition.name.id == id);
     let at = at.ok_or_else(|| gone(id))?;
-    let Some(PartitionRange::Keys(span)) = view.keyspace.partitioning().range(at) else {
+    let Some(PartitionRange::Keys(range)) = view.keyspace.partitioning().range(at) else {
         return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
     };
-    split_key::key_at(view.partition(at)?, &span, permille)?.ok_or_else(|| {
+    split_key::find_split_key(view.partition(at)?, &range, permille)?.ok_or_else(|| {
         Error::invalid(format!(
             "partition {id} has too few keys to be split; name a key to split at"
         ))
     })
-}
-
-/// # Errors
-///
-/// `Io` if a target's disk has not room for a copy.
-pub(super) fn check_disks(sources: &[Arc<OpenPartition>], targets: &[TargetSpec]) -> Result<()> {
-    let mut bytes = 0;
-    for source in sources {
-        let usage = source.shard.usage(&source.handle)?;
-        bytes += usage.bytes_on_disk + usage.bytes_in_memory;
-    }
-    targets.iter().try_for_each(|target| seed::check_room(&target.shard, target.owner, bytes))
 }
 
 fn gone(id: PartitionId) -> Error {

@@ -1,39 +1,22 @@
 //! Copying to the targets what was written to the sources meanwhile.
 
+use super::context::{Endpoint, Reshape, ReshapePair, Tally};
 use crate::catalog::OpenPartition;
-use crate::engine::{
-    Cursor, Direction, Durability, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _,
-};
+use crate::engine::{Cursor, Direction, Durability, Engine, EngineBatch, Read, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::latch::Changes;
 use crate::placement::KeyRange;
-use crate::read::{PartitionCursor, RowFilter};
+use crate::read::PartitionCursor;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// How many keys are read and written at once.
 const KEYS_PER_BATCH: usize = 256;
 
 /// A range is copied in batches of this size.
 const BATCH_BYTES: usize = 1 << 20;
-
-/// A partition that a reshape reads or writes, and the rows that belong to it.
-#[derive(Clone)]
-pub(crate) struct Endpoint {
-    pub(crate) partition: Arc<OpenPartition>,
-    pub(crate) filter: RowFilter,
-}
-
-/// The sources and the targets of a reshape. Both sides tile the same span.
-pub(crate) struct ReshapePair {
-    pub(crate) sources: Vec<Endpoint>,
-    pub(crate) targets: Vec<Endpoint>,
-}
-
-fn shards_of(sides: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-    sides.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
-}
 
 /// The side that a key belongs to.
 ///
@@ -59,17 +42,26 @@ pub(crate) struct Copied {
     pub(crate) bytes: u64,
 }
 
+impl Reshape<'_> {
+    /// One round: copies what has been written since the last.
+    pub(super) fn catch_up_once(&self, pair: &ReshapePair, tally: &mut Tally) -> Result<()> {
+        debug_assert!(self.is_tracked(), "keys are written that are not recorded");
+        self.checkpoint()?;
+        let changes = self.dirty.take();
+        self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
+        let begun = Instant::now();
+        let copied = pair.apply(changes)?;
+        if let Ok(keys @ 1..) = u32::try_from(copied.keys) {
+            // The work alone: the throttle, or a pause, says nothing of how long a seal takes.
+            tally.per_key = Some(begun.elapsed() / keys);
+        }
+        tally.keys_caught_up += copied.keys;
+        self.control.dirty_keys.store(self.dirty.len(), Ordering::Relaxed);
+        self.pace(copied.bytes)
+    }
+}
+
 impl ReshapePair {
-    /// The shards of the targets.
-    pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-        shards_of(&self.targets)
-    }
-
-    /// The shards of the sources.
-    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-        shards_of(&self.sources)
-    }
-
     /// Brings the targets to the present state of the sources, as far as the changes reach. Doing
     /// it twice does no harm.
     pub(crate) fn apply(&self, changes: Changes) -> Result<Copied> {
@@ -154,7 +146,7 @@ impl ReshapePair {
     }
 }
 
-/// Deletes a range of a target, which nobody else writes to.
+/// Deletes a range of a target, to which no other thread writes.
 fn clear(target: &OpenPartition, range: &KeyRange) -> Result<()> {
     let end = match &range.end {
         Some(end) => end.clone(),
@@ -176,7 +168,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::Store;
+    use crate::read::RowFilter;
     use crate::topology::KeyspaceSpec;
+    use std::sync::Arc;
 
     /// A key for which no target is there was passed over, and would have been lost.
     #[test]

@@ -4,8 +4,8 @@
 //! cut the sources are sealed; what was written and not yet copied at that moment is known, and
 //! left out on both sides. Everything else must be equal.
 
-use super::catch_up::{Endpoint, ReshapePair};
-use super::options::Check;
+use super::super::options::Check;
+use super::context::{Endpoint, ReshapePair};
 use super::retry_budget::RetryBudget;
 use crate::engine::{Direction, Engine, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,8 +24,8 @@ const ROWS_PER_SAMPLE: usize = 128;
 const SAMPLES: usize = 32;
 
 /// Between two tries to take a cut, a little longer each time, up to a limit.
-const CUT_PAUSE: Duration = Duration::from_micros(100);
-const CUT_PAUSE_MAX: Duration = Duration::from_millis(50);
+const SNAPSHOT_PAUSE: Duration = Duration::from_micros(100);
+const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Rows, summed so that their order makes no difference: the sum over the rows of a hash of key
 /// and value.
@@ -103,8 +103,8 @@ fn take(
     pace: &mut impl FnMut(u64) -> Result<()>,
 ) -> Result<(Moment, Duration)> {
     let mut longest = Duration::ZERO;
-    let (mut patience, mut wait) = (RetryBudget::new(), CUT_PAUSE);
-    while patience.lasts() {
+    let (mut budget, mut wait) = (RetryBudget::new(), SNAPSHOT_PAUSE);
+    while budget.allows_another() {
         let begun = Instant::now();
         let deadline = Some(begun + pause / 5);
         let sealed: Option<Vec<_>> =
@@ -125,7 +125,7 @@ fn take(
         }
         pace(0)?;
         std::thread::sleep(wait);
-        wait = (wait * 2).min(CUT_PAUSE_MAX);
+        wait = (wait * 2).min(SNAPSHOT_PAUSE_MAX);
     }
     Err(Error::new(
         ErrorKind::Busy,

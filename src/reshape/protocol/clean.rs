@@ -1,0 +1,113 @@
+//! The last phase: the sources go, or what was made goes; and how it ended is told.
+
+use super::super::event::Event;
+use super::super::journal;
+use super::super::outcome::Outcome;
+use super::super::phase::Phase;
+use super::context::{Commit, Endpoint, Reshape, Tally};
+use crate::engine::{Durability, Engine, EngineBatch};
+use crate::error::{Error, Result};
+use crate::latch::PartitionStatus;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+impl Reshape<'_> {
+    /// After the commit: the commit goes into a file, and then the sources go.
+    pub(super) fn clean(&self) {
+        debug_assert!(
+            self.sources
+                .iter()
+                .all(|side| side.partition.state.status() != PartitionStatus::Current),
+            "sources that are current must not be dropped"
+        );
+        let cleaned = match crate::os::failpoint::skip("flush-before-drop") {
+            true => Ok(()),
+            false => self.reshaper.catalog.metadata.engine.flush(),
+        };
+        crate::os::failpoint::hit("reshape-after-flush");
+        match cleaned {
+            Ok(()) => {
+                for Endpoint { partition, .. } in &self.sources {
+                    crate::catalog::remove_leftover(&partition.shard, partition.name);
+                    crate::os::failpoint::hit("reshape-after-drop");
+                }
+            }
+            // An older topology must not come back to find its partitions gone.
+            Err(error) => tracing::warn!(%error, "left the sources of a reshape behind"),
+        }
+        self.set_phase(Phase::Cleaned);
+    }
+
+    /// Before the commit: the targets go, then the intent. What cannot be undone now is undone by the
+    /// next opening.
+    pub(super) fn roll_back(&self, commit: Commit) {
+        // In doubt, the targets may be what the next opening needs.
+        if commit == Commit::Ahead
+            && let Err(error) = self.undo()
+        {
+            tracing::warn!(reshape = self.number, %error, "a rollback is left to the next opening");
+        }
+        self.set_phase(Phase::RolledBack);
+    }
+
+    fn undo(&self) -> Result<()> {
+        debug_assert!(
+            self.sources
+                .iter()
+                .all(|side| side.partition.state.status() != PartitionStatus::Superseded),
+            "targets that serve must not be dropped"
+        );
+        for target_spec in &self.target_specs {
+            target_spec.shard.drop_partition(target_spec.name)?;
+        }
+        let metadata = &self.reshaper.catalog.metadata;
+        let mut batch = EngineBatch::default();
+        journal::end(metadata, &mut batch, self.number);
+        metadata.engine.write(batch, Durability::Buffered)
+    }
+
+    pub(super) fn outcome(
+        &self,
+        tally: &Tally,
+        error: Option<&Error>,
+        begun: Instant,
+        trim: bool,
+    ) -> Outcome {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Outcome {
+            reshape: self.number,
+            kind: self.spec.kind(),
+            trim,
+            keyspace: self.spec.keyspace,
+            sources: self.spec.sources.clone(),
+            from: self.sources.iter().map(|side| side.partition.owner).collect(),
+            targets: self.target_specs.iter().map(|target_spec| target_spec.name.id).collect(),
+            to: self.spec.owners.clone(),
+            transport: tally.transport.unwrap_or(self.transport),
+            phase: match tally.commit {
+                Commit::Ahead => Phase::RolledBack,
+                Commit::Begun => Phase::Sealed,
+                Commit::Done => Phase::Cleaned,
+            },
+            error: error.map(ToString::to_string),
+            bytes: tally.bytes,
+            keys_caught_up: tally.keys_caught_up,
+            rounds: tally.rounds,
+            pause_ms: tally.pause_ms,
+            elapsed_ms: begun.elapsed().as_secs_f64() * 1e3,
+            unix_seconds: now.as_secs(),
+        }
+    }
+
+    /// Notifies the observer, the log, the statistics and the listener of how it ended.
+    pub(super) fn publish(&self, outcome: &Outcome) {
+        let registry = &self.reshaper.registry;
+        registry.count(outcome);
+        (self.reshaper.observer)(outcome);
+        tracing::info!("{outcome}");
+        let metadata = &self.reshaper.catalog.metadata;
+        if let Err(error) = journal::remember(metadata, outcome.reshape, outcome) {
+            tracing::warn!(%error, "cannot remember a reshape");
+        }
+        registry.tell(&Event::Ended(outcome.clone()));
+    }
+}

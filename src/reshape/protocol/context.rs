@@ -1,0 +1,152 @@
+//! What the phases of one reshape share.
+
+use super::super::control::Control;
+use super::super::event::Event;
+use super::super::options::{ReshapeOptions, Transport};
+use super::super::phase::Phase;
+use super::super::reshaper::Reshaper;
+use crate::catalog::OpenPartition;
+use crate::engine::ShardEngine;
+use crate::error::Result;
+use crate::id::ShardId;
+use crate::latch::DirtySet;
+use crate::placement::PartitionRange;
+use crate::read::RowFilter;
+use crate::topology::{PartitionName, ReshapeSpec};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a reshape that is paused checks whether its keyspace is being dropped.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A reshape in progress.
+pub(crate) struct Reshape<'a> {
+    pub(super) reshaper: &'a Arc<Reshaper>,
+    pub(super) options: ReshapeOptions,
+    pub(super) control: &'a Control,
+    pub(super) step: usize,
+    pub(super) number: u64,
+    pub(super) spec: ReshapeSpec,
+    /// The one that was chosen.
+    pub(super) transport: Transport,
+    pub(super) sources: Vec<Endpoint>,
+    pub(super) source_range: PartitionRange,
+    pub(super) target_specs: Vec<TargetSpec>,
+    pub(super) dirty: Arc<DirtySet>,
+}
+
+/// A target that is to be made.
+pub(crate) struct TargetSpec {
+    pub(crate) name: PartitionName,
+    pub(crate) owner: ShardId,
+    pub(crate) shard: Arc<ShardEngine>,
+    pub(crate) range: PartitionRange,
+    /// The rows of its range.
+    pub(crate) filter: RowFilter,
+}
+
+/// A partition that a reshape reads or writes, and the rows that belong to it.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) partition: Arc<OpenPartition>,
+    pub(crate) filter: RowFilter,
+}
+
+/// The sources and the targets of a reshape. Both sides tile the same range.
+pub(crate) struct ReshapePair {
+    pub(crate) sources: Vec<Endpoint>,
+    pub(crate) targets: Vec<Endpoint>,
+}
+
+/// What was counted on the way.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) bytes: u64,
+    pub(super) keys_caught_up: u64,
+    pub(super) rounds: u32,
+    /// How long a key took in the last round that had any.
+    pub(super) per_key: Option<Duration>,
+    pub(super) pause_ms: f64,
+    pub(super) commit: Commit,
+    /// The one in use, once the targets are begun.
+    pub(super) transport: Option<Transport>,
+}
+
+/// Whether what was done can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Commit {
+    #[default]
+    Ahead,
+    /// It is not known whether it is on disk.
+    Begun,
+    Done,
+}
+
+impl Reshape<'_> {
+    /// Notes the phase and notifies the listener.
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.note_phase(phase);
+        self.tell_phase(phase);
+    }
+
+    /// Without the listener: the change lock is held, for which a listener may be waiting elsewhere.
+    pub(super) fn note_phase(&self, phase: Phase) {
+        self.control.set_phase(self.step, phase);
+    }
+
+    pub(super) fn tell_phase(&self, phase: Phase) {
+        self.reshaper.registry.tell(&Event::Phase { reshape: self.number, phase });
+    }
+
+    /// Waits while the job is paused.
+    ///
+    /// # Errors
+    ///
+    /// `Aborted` or `Closed` if the reshape is to end.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        loop {
+            self.reshaper.registry.check(self.spec.keyspace)?;
+            if self.control.checkpoint_within(LOOK_EVERY)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Accounts for bytes that were copied, and waits as the throttle asks.
+    pub(super) fn pace(&self, bytes: u64) -> Result<()> {
+        let registry = &self.reshaper.registry;
+        registry.pacer.took(bytes, &registry.foreground, &|| self.checkpoint())
+    }
+
+    /// The longest that writers are to wait.
+    pub(super) fn pause_target(&self) -> Duration {
+        Duration::from_millis(u64::from(self.options.pause_ms_target))
+    }
+
+    /// Whether the dirty set gets the keys of all writes.
+    pub(super) fn is_tracked(&self) -> bool {
+        self.sources.iter().all(|side| side.partition.state.is_tracked())
+    }
+}
+
+impl ReshapePair {
+    /// The shards of the targets.
+    pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
+        shards_of(&self.targets)
+    }
+
+    /// The shards of the sources.
+    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
+        shards_of(&self.sources)
+    }
+}
+
+fn shards_of(side: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
+    side.iter().map(|endpoint| (endpoint.partition.owner, &endpoint.partition.shard)).collect()
+}
+
+/// The names of partitions, for the metadata.
+pub(super) fn names(side: &[Endpoint]) -> impl Iterator<Item = PartitionName> + '_ {
+    side.iter().map(|endpoint| endpoint.partition.name)
+}

@@ -1,0 +1,140 @@
+//! One reshape, from its intent to its end: a file for each phase, in their order.
+//!
+//! | phase | file | what happens |
+//! |---|---|---|
+//! | `Prepared` | `prepare.rs` | what is to become of what is found out, checked, and made durable as an intent |
+//! | `Seeding` | `seed.rs` | targets are made, by link or copy |
+//! | `CatchingUp` | `catch_up.rs` | rounds copy the keys that were written meanwhile |
+//! | | `verify.rs` | sources and targets are compared |
+//! | `Sealed`, `Committed` | `hand_over.rs` | writers wait; the last keys are copied, the topology is committed, the targets serve |
+//! | `Cleaned`, `RolledBack` | `clean.rs` | sources go, or targets and intent |
+//!
+//! Each phase is a method of [`Reshape`] (`context.rs`) that asserts, in debug builds, what the phases
+//! before it have brought about.
+
+mod catch_up;
+mod clean;
+mod context;
+mod hand_over;
+mod prepare;
+mod retry_budget;
+mod seed;
+mod split_key;
+mod verify;
+
+pub(super) use context::Reshape;
+
+use super::control::Control;
+use super::options::{Check, ReshapeOptions};
+use super::outcome::Outcome;
+use super::phase::Phase;
+use super::reshaper::Reshaper;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PartitionId, ShardId};
+use crate::planner::Step;
+use context::{Commit, ReshapePair, Tally};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+use verify::compare;
+
+/// How a step ended.
+pub(super) struct Ended {
+    /// None if nothing was begun.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) error: Option<Error>,
+}
+
+/// Runs a step of a job to its end.
+pub(super) fn run(
+    reshaper: &Arc<Reshaper>,
+    step: &Step,
+    options: ReshapeOptions,
+    control: &Control,
+    index: usize,
+) -> Ended {
+    let begun = Instant::now();
+    let registry = &reshaper.registry;
+    let shards = step_shards(reshaper, step);
+    let begin = || {
+        let claimed = registry.claim(step.keyspace, &step.sources, shards, control, None)?;
+        let disturbance = registry.foreground.disturb();
+        let reshape = Reshape::prepare(reshaper, step, options, control, index)?;
+        Ok((claimed, disturbance, reshape))
+    };
+    match begin() {
+        Ok((_claimed, _disturbance, reshape)) => reshape.finish(begun, false),
+        Err(error) => {
+            control.set_phase(index, Phase::RolledBack);
+            Ended { outcome: None, error: Some(error) }
+        }
+    }
+}
+
+/// The shards that a step reads or writes.
+fn step_shards(reshaper: &Arc<Reshaper>, step: &Step) -> BTreeSet<ShardId> {
+    let topology = reshaper.catalog.topology();
+    let owners = topology.keyspace(step.keyspace).into_iter().flat_map(|keyspace| {
+        let mine = |id: &PartitionId| step.sources.contains(id);
+        keyspace.partitions().filter(move |partition| mine(&partition.id)).map(|p| p.owner)
+    });
+    owners.chain(step.owners.iter().copied()).collect()
+}
+
+impl Reshape<'_> {
+    /// Everything after the intent. Whatever happens, either the sources serve or the targets do.
+    pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
+        let mut tally = Tally::default();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
+        self.sources.iter().for_each(|side| side.partition.state.untrack());
+        let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        // Whatever fails after the commit: the targets are what serves now.
+        let error = if tally.commit == Commit::Done {
+            self.clean();
+            None
+        } else {
+            ended.err()
+        };
+        if let Some(error) = &error {
+            tracing::debug!(reshape = self.number, %error, "is rolled back");
+            self.roll_back(tally.commit);
+        }
+        let outcome = self.outcome(&tally, error.as_ref(), begun, trim);
+        self.publish(&outcome);
+        Ended { outcome: Some(outcome), error }
+    }
+
+    /// The phases from the seeding to the commit.
+    fn copy_and_commit(&self, tally: &mut Tally) -> Result<()> {
+        self.set_phase(Phase::Seeding);
+        for side in &self.sources {
+            side.partition.state.track(Arc::clone(&self.dirty));
+        }
+        let targets = self.seed(tally)?;
+        let mut sources = self.sources.clone();
+        // IMPORTANT: the order in which batches take latches, for a caller that seals them all.
+        sources.sort_by_key(|side| side.partition.name);
+        let pair = ReshapePair { sources, targets };
+        self.set_phase(Phase::CatchingUp);
+        self.catch_up_once(&pair, tally)?;
+        if self.options.check != Check::None {
+            let (check, pause) = (self.options.check, self.pause_target());
+            let compared = compare(&pair, &self.dirty, check, pause, |read| self.pace(read))?;
+            // Writes waited for that, too.
+            tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
+            tally.keys_caught_up += pair.apply(compared.pending)?.keys;
+        }
+        crate::os::failpoint::hit("reshape-caught-up");
+        self.hand_over(&pair, tally)
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    Error::new(ErrorKind::Internal, format!("the reshape panicked: {what}"))
+}
