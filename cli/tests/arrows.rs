@@ -70,10 +70,12 @@ impl Paths {
         };
         let Some(mut path) = self.absolute(&[before, &[name]].concat()) else { return };
         path.retain(|name| name != "self");
+        // A re-export says where a name is found, and uses nothing.
         if public {
-            self.exported.insert([&self.module[..], &[alias]].concat(), path.clone());
+            self.exported.insert([&self.module[..], &[alias]].concat(), path);
+        } else {
+            self.named.insert(path);
         }
-        self.named.insert(path);
     }
 }
 

@@ -1,16 +1,9 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
-use super::redo::RedoRecord;
-use super::routed::{Part, RoutedBatch, Views};
-use super::{Writer, finish};
-use crate::cache::HotCache;
-use crate::catalog::{Catalog, PassedGate};
-use crate::engine::Durability;
+use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::heat::Operation;
-use crate::id::{KeyspaceId, ShardId};
-use crate::latch::{ALL_STRIPES, AtWork, Site, StripeSet, enter, stripe_set};
-use crate::sampling::{SampledOperation, Sampler};
+use crate::id::KeyspaceId;
+use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
 use serde::{Deserialize, Serialize};
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
@@ -101,7 +94,7 @@ impl Batch {
         self.ops.push(Op { keyspace, write });
     }
 
-    fn check(&self, catalog: &Catalog) -> Result<()> {
+    pub(super) fn check(&self, catalog: &Catalog) -> Result<()> {
         if self.mixed || self.store.is_some_and(|store| store != catalog.home.id) {
             return Err(Error::invalid(
                 "a batch names keyspaces of another store; use one for each",
@@ -120,7 +113,7 @@ impl Batch {
 }
 
 impl Write {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         // A bookkeeping allowance for each operation: headers here, in the log and in the record.
         const OVERHEAD_BYTES: usize = 32;
         OVERHEAD_BYTES
@@ -137,108 +130,6 @@ impl Write {
         match self {
             Self::Put { key, .. } | Self::Delete { key } => stripe_set(key),
             Self::DeleteRange { .. } => ALL_STRIPES,
-        }
-    }
-}
-
-/// A batch that is not yet routed.
-struct BatchWrite<'a, V> {
-    catalog: &'a Catalog,
-    views: &'a V,
-    ops: &'a [Op],
-}
-
-impl<V: Views> Site for BatchWrite<'_, V> {
-    type Error = Error;
-    type Gate<'a>
-        = PassedGate<'a>
-    where
-        Self: 'a;
-    type Routed<'a>
-        = RoutedBatch<'a>
-    where
-        Self: 'a;
-
-    fn pass_gate(&self) -> PassedGate<'_> {
-        self.catalog.gate.pass()
-    }
-
-    fn route(&self) -> Result<RoutedBatch<'_>> {
-        RoutedBatch::of(self.ops, self.views, false)
-    }
-
-    fn check_writable(&self) -> Result<()> {
-        self.catalog.check_writable()
-    }
-}
-
-impl Writer<'_> {
-    /// Commits a batch. `redo.rs` argues the protocol for several shards.
-    pub(crate) fn commit(
-        &self,
-        views: &impl Views,
-        batch: Batch,
-        durability: Durability,
-    ) -> Result<()> {
-        batch.check(self.catalog)?;
-        let site = BatchWrite { catalog: self.catalog, views, ops: &batch.ops };
-        let written = enter(&site, |ticket| {
-            let routes = ticket.routed();
-            let part = |shard| Ok((shard, routes.part(shard)?));
-            let parts = routes.shards().map(part).collect::<Result<Vec<_>>>()?;
-            Ok(ticket.write(|| self.write_parts(&batch.ops, routes, parts, durability)))
-        });
-        let written = written.and_then(|written| written);
-        // If the batch was refused, then perhaps because of a shard that can be synced by now.
-        self.redo.settle_if_due(self.catalog);
-        finish(written?, || record(self.sampler, &batch.ops))
-    }
-
-    fn write_parts(
-        &self,
-        ops: &[Op],
-        routes: &RoutedBatch<'_>,
-        parts: Vec<(ShardId, Part)>,
-        durability: Durability,
-    ) -> Result<()> {
-        let _at_work = self.cache.map(|cache| announce(cache, ops));
-        if routes.is_distributed() {
-            self.redo.commit(self.catalog, &RedoRecord::of(ops), parts, durability)
-        } else {
-            parts.into_iter().try_for_each(|(_, part)| part.write(durability))
-        }
-    }
-}
-
-/// Announces the writes of a batch to the cache of hot keys.
-fn announce<'a>(cache: &'a HotCache, ops: &[Op]) -> Vec<AtWork<'a>> {
-    let key = |op: &Op| match &op.write {
-        Write::Put { key, .. } | Write::Delete { key } => Some(cache.hash(op.keyspace, key)),
-        Write::DeleteRange { .. } => None,
-    };
-    let mut at_work = cache.write_each(ops.iter().filter_map(key).collect());
-    if ops.iter().any(|op| matches!(op.write, Write::DeleteRange { .. })) {
-        at_work.push(cache.write_all());
-    }
-    at_work
-}
-
-/// Records the writes of a batch that are sampled.
-fn record(sampler: &Sampler, ops: &[Op]) {
-    for op in ops {
-        if let Some(sampled) = sampler.begin() {
-            let key = match &op.write {
-                Write::Put { key, .. } | Write::Delete { key } => key,
-                Write::DeleteRange { start, .. } => start,
-            };
-            sampler.tell(SampledOperation {
-                keyspace: op.keyspace,
-                key,
-                access: Operation::Write,
-                bytes: op.write.bytes(),
-                weight: sampled.weight(),
-                took: None,
-            });
         }
     }
 }

@@ -2,37 +2,17 @@
 //! over several of them is made atomic.
 
 mod batch;
+mod commit;
+mod records;
 mod redo;
 mod routed;
 mod settle;
 mod single;
+mod writer;
 
 pub use batch::Batch;
 pub(crate) use batch::Write;
-pub(crate) use redo::{Redo, count_unfinished};
+pub(crate) use redo::count_unfinished;
+pub(crate) use settle::Redo;
+pub(crate) use writer::Writer;
 pub use single::Swap;
-
-use crate::cache::HotCache;
-use crate::catalog::Catalog;
-use crate::latch::Written;
-use crate::sampling::Sampler;
-
-/// What a write passes through.
-#[derive(Clone, Copy)]
-pub(crate) struct Writer<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) redo: &'a Redo,
-    pub(crate) cache: Option<&'a HotCache>,
-    pub(crate) sampler: &'a Sampler,
-}
-
-/// Ends a write that holds nothing any more: it is sampled, and the writer sleeps if a reshape has
-/// to keep up with it.
-#[inline]
-fn finish<T>(written: Written<T>, sample: impl FnOnce()) -> T {
-    sample();
-    if let Some(delay) = written.delay {
-        std::thread::sleep(delay);
-    }
-    written.result
-}

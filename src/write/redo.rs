@@ -48,26 +48,22 @@
 
 use super::batch::Op;
 use super::routed::{Part, RoutedBatch, Views};
-use super::settle::{State, Whole};
+use super::records::{
+    FENCE_END, FENCE_PREFIX, RECORD_PREFIX, fence_key, read_fences, record_key,
+};
+use super::settle::{Redo, State, Whole};
 use crate::catalog::Catalog;
-use crate::catalog::Metadata;
-use crate::catalog::record_key::{self, parse_number};
+use crate::catalog::record_key::parse_number;
 use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::placement::KeyRange;
 use crate::topology::{PartitionName, decode, encode};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-pub(crate) const RECORD_PREFIX: &[u8] = b"redo/";
-const FENCE_PREFIX: &[u8] = b"fence/";
-/// The first key after all fences.
-const FENCE_END: &[u8] = b"fence0";
 
 /// What a replay needs: the operations, which it routes again.
 #[derive(Serialize, Deserialize)]
@@ -79,13 +75,6 @@ impl<'a> RedoRecord<'a> {
     pub(crate) fn of(ops: &'a [Op]) -> Self {
         Self { ops: Cow::Borrowed(ops) }
     }
-}
-
-/// The numbers of batches over several shards, and what remains to be settled.
-#[derive(Default)]
-pub(crate) struct Redo {
-    pub(crate) state: Mutex<State>,
-    pub(crate) settling: Mutex<()>,
 }
 
 impl Redo {
@@ -262,26 +251,6 @@ pub(crate) fn count_unfinished(catalog: &Catalog, views: &impl Views) -> Result<
         unfinished += usize::from(!parts.is_empty());
     }
     Ok(unfinished)
-}
-
-pub(crate) fn record_key(number: u64) -> Vec<u8> {
-    record_key::numbered(RECORD_PREFIX, number)
-}
-
-pub(crate) fn fence_key(partition: PartitionName) -> Vec<u8> {
-    record_key::of_partition(FENCE_PREFIX, partition)
-}
-
-pub(crate) fn read_fences(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u64>> {
-    let fences = metadata.records(FENCE_PREFIX, record_key::parse_partition)?;
-    let number = |(name, number): (PartitionName, Vec<u8>)| {
-        let number = parse_number(&number).ok_or_else(|| {
-            let message = format!("the fence of partition {name} in the metadata is no number");
-            Error::new(ErrorKind::Damaged, message)
-        })?;
-        Ok((name, number))
-    };
-    fences.into_iter().map(number).collect()
 }
 
 fn last_marker(shard: &ShardEngine) -> Result<Option<u64>> {

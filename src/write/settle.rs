@@ -7,12 +7,13 @@
 //! failure, by the next batch that comes along, so that healthy batches do not each pay for a
 //! failing sync.
 
-use super::redo::{Redo, fence_key, read_fences, record_key};
+use super::records::{fence_key, read_fences, record_key};
 use crate::catalog::Catalog;
 use crate::engine::Durability;
 use crate::engine::{Engine, EngineBatch, ShardEngine, WriteBatch as _};
 use crate::error::{Error, Result};
 use crate::id::ShardId;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher as _;
 use std::ops::Range;
@@ -30,6 +31,13 @@ const SETTLE_FENCES: usize = 256;
 /// twice as long after each further one, and never longer than `REST_MAX`.
 const REST_MIN: Duration = Duration::from_millis(100);
 const REST_MAX: Duration = Duration::from_secs(60);
+
+/// The numbers of batches over several shards, and what remains to be settled.
+#[derive(Default)]
+pub(crate) struct Redo {
+    pub(crate) state: Mutex<State>,
+    pub(crate) settling: Mutex<()>,
+}
 
 /// A batch between steps 3 and 5.
 #[derive(Debug, PartialEq, Eq)]

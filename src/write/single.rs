@@ -1,6 +1,6 @@
 //! Writes of one key: put, delete, compare-and-swap.
 
-use super::{Writer, finish};
+use super::writer::{Writer, finish};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition};
 use crate::engine::{Durability, Engine, Read};
 use crate::error::{Error, Result};

@@ -95,7 +95,7 @@ fn rests_grow_and_end() {
 
 #[cfg(feature = "failpoints")]
 mod with_a_sick_shard {
-    use super::super::super::redo::RECORD_PREFIX;
+    use super::super::super::records::RECORD_PREFIX;
     use super::*;
     use crate::catalog::record_key::parse_number;
     use crate::topology::KeyspaceSpec;
