@@ -4,7 +4,6 @@
 //! them more often costs writes. Which matters more depends on what is done with a partition, and
 //! that is known.
 
-use super::State;
 use crate::catalog::OpenPartition;
 use crate::engine::Engine as _;
 use crate::heat::Amounts;
@@ -14,8 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How often this is decided, and the maximum number of partitions changed each time: a change
 /// writes and syncs a file with the options of all partitions of a shard.
-const EVERY: Duration = Duration::from_secs(2);
-const CHANGES_MAX: usize = 4;
+pub(super) const EVERY: Duration = Duration::from_secs(2);
+pub(super) const CHANGES_MAX: usize = 4;
 
 /// Rows read by scans for each write, above which few files are worth their price.
 const ROWS_PER_WRITE: f64 = 8.0;
@@ -30,8 +29,8 @@ const ROWS_MIN: f64 = 100.0;
 /// default.
 #[derive(Default)]
 pub(super) struct CompactionTuning {
-    told: BTreeSet<PartitionName>,
-    decided: Option<Instant>,
+    pub(super) tuned: BTreeSet<PartitionName>,
+    pub(super) decided: Option<Instant>,
 }
 
 /// Returns true if a partition should keep few files, judging by the last seconds: what was written
@@ -45,8 +44,8 @@ fn wants_few(rates: &Amounts, has_few: bool) -> bool {
 
 impl CompactionTuning {
     /// Returns true if anything was changed.
-    fn decide(&mut self, partition: &OpenPartition, rates: &Amounts) -> bool {
-        let has_few = self.told.contains(&partition.name);
+    pub(super) fn decide(&mut self, partition: &OpenPartition, rates: &Amounts) -> bool {
+        let has_few = self.tuned.contains(&partition.name);
         let few = wants_few(rates, has_few);
         if few == has_few {
             return false;
@@ -55,37 +54,14 @@ impl CompactionTuning {
         if few {
             // Also after an error, which may leave the option changed: it is then reset until that
             // succeeds.
-            self.told.insert(partition.name);
+            self.tuned.insert(partition.name);
         } else if changed.is_ok() {
-            self.told.remove(&partition.name);
+            self.tuned.remove(&partition.name);
         }
         if let Err(error) = changed {
             tracing::debug!(%error, "cannot change how files are kept");
         }
         true
-    }
-}
-
-impl State {
-    /// Makes partitions that are scanned keep few files; not while a partition is reshaped, whose
-    /// hand-over would wait for the same disk.
-    pub(super) fn tune_compaction(&self) {
-        let mut few = self.compaction_tuning.lock();
-        if few.decided.is_some_and(|last| last.elapsed() < EVERY) {
-            return;
-        }
-        few.decided = Some(Instant::now());
-        let (mut there, mut changes) = (BTreeSet::new(), 0);
-        for keyspace in self.reshaper.catalog.keyspaces().values() {
-            for partition in &keyspace.view().partitions {
-                there.insert(partition.name);
-                if changes < CHANGES_MAX && self.reshaper.registry.is_resting() {
-                    let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);
-                    changes += usize::from(few.decide(partition, &rates.short));
-                }
-            }
-        }
-        few.told.retain(|name| there.contains(name));
     }
 }
 

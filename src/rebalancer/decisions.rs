@@ -76,7 +76,7 @@ pub(super) struct Log {
     decisions: VecDeque<Decision>,
     /// Keys of the decisions of the last plan, which need not be recorded again.
     told: BTreeSet<String>,
-    telling: BTreeSet<String>,
+    notifying: BTreeSet<String>,
 }
 
 impl Log {
@@ -99,14 +99,14 @@ impl Log {
 
     /// The same, but only if the previous plan had no similar decision.
     pub(super) fn add_new(&mut self, alike: String, decision: Decision) {
-        if self.telling.insert(alike.clone()) && !self.told.contains(&alike) {
+        if self.notifying.insert(alike.clone()) && !self.told.contains(&alike) {
             self.add(decision);
         }
     }
 
     /// Called when everything that a plan contains was added.
     pub(super) fn end_of_plan(&mut self) {
-        self.told = std::mem::take(&mut self.telling);
+        self.told = std::mem::take(&mut self.notifying);
     }
 
     pub(super) fn last(&self, count: usize) -> Vec<Decision> {

@@ -1,6 +1,6 @@
 //! The demand that the planner works from.
 
-use super::State;
+use super::state::State;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::planner::load::{Demand, LoadPlan, PartitionDemand, plan_for_load};

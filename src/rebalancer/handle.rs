@@ -1,6 +1,7 @@
 //! The application's handle on the rebalancer: switches and queries.
 
-use super::{Decision, State};
+use super::decisions::Decision;
+use super::state::State;
 use crate::error::Result;
 use crate::planner::load::{LoadPlan, Policy};
 use crate::reshape::Job;

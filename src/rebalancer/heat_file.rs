@@ -9,7 +9,6 @@
 //! it may be missing or torn. Losing a file loses only the statistics in it: a damaged one is
 //! treated as if it were not there. Other processes may read the files while the store is open.
 
-use super::State;
 use super::decisions::{Decision, Log};
 use crate::catalog::Catalog;
 use crate::catalog::directory::create_afresh;
@@ -20,16 +19,13 @@ use crate::topology::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const NOW: &str = "HEAT.now";
-const NOW_EVERY: Duration = Duration::from_secs(2);
+pub(super) const NOW: &str = "HEAT.now";
+pub(super) const NOW_EVERY: Duration = Duration::from_secs(2);
 
-const WHOLE: &str = "HEAT";
-const WHOLE_EVERY: Duration = Duration::from_secs(60);
-
-/// Below this load, in operations a second, there is nothing new to save.
-const LOAD_MIN: f64 = 0.1;
+pub(super) const WHOLE: &str = "HEAT";
+pub(super) const WHOLE_EVERY: Duration = Duration::from_secs(60);
 
 /// What was last saved of a store's load; the store may be open elsewhere.
 ///
@@ -65,11 +61,11 @@ pub struct SavedHeat {
 
 /// The content of either file.
 #[derive(Serialize, Deserialize)]
-struct Content {
-    unix_ms: u64,
-    report: HeatReport,
-    decisions: Vec<Decision>,
-    state: Option<HeatState>,
+pub(super) struct Content {
+    pub(super) unix_ms: u64,
+    pub(super) report: HeatReport,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) state: Option<HeatState>,
 }
 
 impl SavedHeat {
@@ -145,7 +141,7 @@ impl Content {
         }
     }
 
-    fn write(&self, store: &Path, name: &str) -> Result<()> {
+    pub(super) fn write(&self, store: &Path, name: &str) -> Result<()> {
         let (path, new) = (store.join(name), store.join(format!("{name}.new")));
         let bytes = encode("the heat", self)?;
         let written = create_afresh(&new)
@@ -192,45 +188,4 @@ pub(super) fn load(catalog: &Catalog, heat: HeatOptions) -> (Tracker, Log) {
         }
     };
     (tracker, Log::with(decisions))
-}
-
-impl State {
-    pub(super) fn save_if_due(&self) {
-        let (now, whole) = {
-            let tracking = self.tracking.lock();
-            (tracking.saved_now.elapsed() >= NOW_EVERY, tracking.saved.elapsed() >= WHOLE_EVERY)
-        };
-        if now || whole {
-            self.save(whole);
-        }
-    }
-
-    /// Saves what is known. A failure is logged, and nothing stops for it.
-    pub(crate) fn save(&self, whole: bool) {
-        if self.reshaper.catalog.check_places().is_err() {
-            // Another store's files may be there.
-            return;
-        }
-        let (report, state) = {
-            let now = self.now();
-            let mut tracking = self.tracking.lock();
-            tracking.saved_now = Instant::now();
-            if whole {
-                tracking.saved = tracking.saved_now;
-            }
-            (tracking.tracker.report(now), whole.then(|| tracking.tracker.export(now)))
-        };
-        if !whole && report.total.short.load < LOAD_MIN {
-            return;
-        }
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
-        let decisions = self.log.lock().last(usize::MAX);
-        let name = if whole { WHOLE } else { NOW };
-        if let Err(error) = (Content { unix_ms, report, decisions, state })
-            .write(&self.reshaper.catalog.home.path, name)
-        {
-            tracing::warn!(%error, "what is known of the load is not saved");
-        }
-    }
 }

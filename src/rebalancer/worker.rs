@@ -1,7 +1,7 @@
 //! The rebalancer's thread, and what it does each time it wakes.
 
 use super::decisions::{Decision, Verdict};
-use super::{Control, State, Tracking};
+use super::state::{Control, State, Tracking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatEvent, HeatReport, HotKeys, Observation};
 use crate::id::KeyspaceId;
@@ -102,7 +102,7 @@ impl State {
             let latencies =
                 tracking.fetch(&self.reshaper.catalog.topology(), &self.sampler, self.now());
             // Under the lock, so that events of one key are reported in their order.
-            self.untold.lock().extend(tracking.tracker.tick(self.now()));
+            self.unnotified.lock().extend(tracking.tracker.tick(self.now()));
             latencies
         };
         self.reshaper.registry.foreground.record(latencies);
@@ -113,7 +113,7 @@ impl State {
     /// listener has led here, that is left to it, or to the next tick.
     fn tell(&self, registry: &Registry) {
         while !registry.teller().is_calling()
-            && let Some(_turn) = self.telling.try_lock()
+            && let Some(_turn) = self.notifying.try_lock()
             && let Some(event) = self.next_untold()
         {
             tracing::debug!("{event}");
@@ -122,7 +122,7 @@ impl State {
     }
 
     fn next_untold(&self) -> Option<HeatEvent> {
-        self.untold.lock().pop_front()
+        self.unnotified.lock().pop_front()
     }
 
     /// Records how the job ended, if it has.

@@ -14,5 +14,5 @@ pub use batch::Batch;
 pub(crate) use batch::Write;
 pub(crate) use redo::count_unfinished;
 pub(crate) use settle::Redo;
-pub(crate) use writer::Writer;
 pub use single::Swap;
+pub(crate) use writer::Writer;

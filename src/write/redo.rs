@@ -47,10 +47,8 @@
 //! store again completes the batch.
 
 use super::batch::Op;
+use super::records::{FENCE_END, FENCE_PREFIX, RECORD_PREFIX, fence_key, read_fences, record_key};
 use super::routed::{Part, RoutedBatch, Views};
-use super::records::{
-    FENCE_END, FENCE_PREFIX, RECORD_PREFIX, fence_key, read_fences, record_key,
-};
 use super::settle::{Redo, State, Whole};
 use crate::catalog::Catalog;
 use crate::catalog::record_key::parse_number;

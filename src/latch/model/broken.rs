@@ -4,7 +4,7 @@
 use super::engine::Key;
 use super::history::Act;
 use super::site::InView;
-use super::{Broken, Closed, Store};
+use super::store::{Broken, Closed, Store};
 use crate::latch::Current as _;
 
 impl Store {

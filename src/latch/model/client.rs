@@ -4,7 +4,7 @@ use super::super::{Current as _, enter};
 use super::engine::{Cut, Key, Rows, View};
 use super::history::Act;
 use super::site::{InView, ModelWrite};
-use super::{Broken, Closed, KEYS, Store};
+use super::store::{Broken, Closed, KEYS, Store};
 
 /// A call of a client.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use super::client::Call::{self, Get, Put};
 use super::engine::Rows;
 use super::reshape::Step::Move;
 use super::schedules::explore;
-use super::{Broken, KEYS, Store};
+use super::store::{Broken, KEYS, Store};
 use shuttle::scheduler::DfsScheduler;
 use std::sync::Arc;
 

@@ -25,105 +25,13 @@ mod reshape;
 mod rules;
 mod schedules;
 mod site;
+mod store;
 
-use super::sync::Mutex;
 use client::Call;
-use engine::{Cut, Key, Name, Partition, Rows, Shard, View};
-use history::History;
+use engine::Rows;
 use reshape::Step;
-use shuttle::sync::RwLock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Three keys to write, two of them in halves of one partition, and a pair for batches.
-const KEYS: [Key; 5] = *b"agpbq";
-const MIDDLE: Key = b'm';
-const QUARTER: Key = b'f';
-const END: Key = b'z';
-
-/// The rule that an execution breaks: tests break one to show that it is needed, and that the model
-/// notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
-    Nothing,
-    // By clients: those that the types of the protocol exclude are in `broken.rs`.
-    CheckBeforeRead,
-    CheckBeforeStripe,
-    RecordBeforeWrite,
-    RecordAfterStripe,
-    AddShares,
-    SnapshotWithoutGate,
-    CutsBeforeViews,
-    // By the reshape.
-    CopyBeforeTrack,
-    TrackWithoutDrain,
-    CompareUnsealed,
-    SealInKeyOrder,
-    LastTakeBeforeSeal,
-    TargetsNotSealed,
-    SupersedeBeforePublish,
-    SupersedeAfterTargets,
-    SupersedeAfterSeal,
-    CloseWithoutSeal,
-}
-
-/// The keyspace was closed.
-#[derive(Debug)]
-struct Closed;
-
-/// A keyspace of two partitions on two shards.
-struct Store {
-    shards: [Shard; 2],
-    /// Stands for the atomic pointer.
-    view: Mutex<Arc<View>>,
-    gate: RwLock<()>,
-    /// Excludes other changes of the view; true once it was closed.
-    changing: Mutex<bool>,
-    history: History,
-    names: AtomicU32,
-    values: AtomicU32,
-    broken: Broken,
-}
-
-impl Store {
-    /// Creates it. The name of the first partition is greater than that of the second, as can
-    /// happen after splits.
-    fn new(broken: Broken) -> Self {
-        let first = Partition::new(1, 0, 0, MIDDLE);
-        let second = Partition::new(0, 1, MIDDLE, END);
-        Self {
-            shards: Default::default(),
-            view: Mutex::new(Arc::new(View(vec![Arc::new(first), Arc::new(second)]))),
-            gate: RwLock::default(),
-            changing: Mutex::default(),
-            history: History::default(),
-            names: AtomicU32::new(2),
-            values: AtomicU32::new(1),
-            broken,
-        }
-    }
-
-    fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.lock())
-    }
-
-    fn shard(&self, partition: &Partition) -> &Shard {
-        &self.shards[partition.owner]
-    }
-
-    fn cuts(&self) -> Vec<Cut> {
-        self.shards.iter().map(Shard::snapshot).collect()
-    }
-
-    fn name(&self) -> Name {
-        self.names.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Returns a value that no other put has; those of additions are smaller.
-    fn value(&self) -> u64 {
-        u64::from(self.values.fetch_add(1, Ordering::Relaxed)) * 100
-    }
-}
+use store::{Broken, KEYS, Store};
 
 /// What runs concurrently in one execution.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use super::super::{Changes, DirtySet, Ordering, PartitionState, PartitionStatus, Seal, hand_over};
 use super::client::rows_of;
 use super::engine::{Cut, Key, Partition, Rows, View, Writes};
-use super::{Broken, Store};
+use super::store::{Broken, Store};
 use std::sync::Arc;
 
 /// A change of the partitions; the numbers are positions in the view.

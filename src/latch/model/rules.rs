@@ -1,9 +1,10 @@
 //! The rules one by one: each is broken, and the explorer must find out.
 
+use super::Scenario;
 use super::client::Call::{Add, Batch, Get, Put, Snapshot};
 use super::reshape::Step::{Merge, Move};
 use super::schedules::explore;
-use super::{Broken, Scenario};
+use super::store::Broken;
 use shuttle::scheduler::PctScheduler;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

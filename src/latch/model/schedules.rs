@@ -1,8 +1,9 @@
 //! The rules unbroken, under many schedules.
 
+use super::Scenario;
 use super::client::Call::{Add, Batch, Clear, Delete, Get, Put, Snapshot};
 use super::reshape::Step::{self, Abort, Merge, Move, Split};
-use super::{MIDDLE, QUARTER, Scenario};
+use super::store::{MIDDLE, QUARTER};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
 use shuttle::{Config, MaxSteps, Runner};
 

@@ -5,7 +5,7 @@ use super::super::{
     ALL_STRIPES, Current, HeldStripe, PartitionStatus, Routed, Site, StripeSet, stripe_set,
 };
 use super::engine::{Key, Name, Partition, View, Writes};
-use super::{Closed, Store};
+use super::store::{Closed, Store};
 use crate::placement::KeyRange;
 use std::cell::Cell;
 use std::collections::BTreeMap;
