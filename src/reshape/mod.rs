@@ -1,16 +1,8 @@
 //! Reshapes: n partitions become m others with the same tokens or keys, while the application
 //! reads and writes. A move is 1 → 1, a split 1 → m, a merge n → 1; any target may be on any shard.
 //!
-//! One protocol for all of them (the case by case argument is in `docs/design.md`):
-//!
-//! | phase | what happens | on disk after it |
-//! |---|---|---|
-//! | [`Prepared`](Phase::Prepared) | the intent is synced | intent |
-//! | [`Seeding`](Phase::Seeding) | writers record their keys from now on; targets are made, by link or copy | intent, targets |
-//! | [`CatchingUp`](Phase::CatchingUp) | rounds copy what was recorded; both sides are compared | the same |
-//! | [`Sealed`](Phase::Sealed) | writers wait; the last keys are copied; targets and sources are synced | the same |
-//! | [`Committed`](Phase::Committed) | one synced record: new topology, no intent | new topology |
-//! | [`Cleaned`](Phase::Cleaned) | sources are dropped | the same |
+//! There is one protocol for all of them. `docs/reshape.md` has the table of its [phases](Phase), with
+//! what is on disk after each and what an opening does then, and the argument case by case.
 //!
 //! Up to the commit the sources have everything, and the opening drops the targets that an intent
 //! names. From the commit on the targets have everything, and the opening drops the sources,

@@ -223,7 +223,7 @@ pub(crate) struct Series<'a> {
     pub(crate) seed: u64,
     pub(crate) names: Names,
     /// With links, too. On a disk that promises nothing about names they are safe when they are
-    /// done, not on the way (see docs/design.md): there the cuts come right after reshapes.
+    /// done, not on the way (see docs/storage.md): there the cuts come right after reshapes.
     pub(crate) links: bool,
     /// How long a sync takes: what other threads do during it is not synced when it ends.
     pub(crate) sync_micros: u32,

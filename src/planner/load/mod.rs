@@ -2,7 +2,7 @@
 //! load or too many bytes for its weight.
 //!
 //! Made from plain values like every [plan](crate::planner): a topology, the demand on its
-//! partitions, and how much room the shards have. `docs/design.md` explains how, and why.
+//! partitions, and how much room the shards have. `docs/heat.md` explains how, and why.
 //!
 //! ```
 //! use annulus::planner::load::{Demand, PartitionDemand, RebalanceOptions, plan_for_load};
