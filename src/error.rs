@@ -1,11 +1,12 @@
 //! The one error type: a coarse kind to act on, a message to read, a source to follow.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+type Source = Arc<dyn std::error::Error + Send + Sync + 'static>;
 
 /// What went wrong, in terms of what the caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +45,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// A short lower-case name, stable across versions: for logs and for `--json`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::InvalidArgument => "invalid_argument",
             Self::NotFound => "not_found",
@@ -66,12 +67,16 @@ impl ErrorKind {
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
 /// An error with a [kind](ErrorKind) to act on and a message that names the thing and says what
 /// to do.
+///
+/// The message does not repeat the [source](std::error::Error::source), the error of the engine or
+/// of the operating system that it comes from. Print `{error:#}` where nothing else follows the
+/// sources: it is the message and theirs, separated by colons.
 ///
 /// ```
 /// use annulus::{ErrorKind, placement::RangeMap};
@@ -80,13 +85,10 @@ impl fmt::Display for ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 /// assert!(!error.is_retryable());
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-#[non_exhaustive]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: Box<str>,
-    #[source]
     source: Option<Source>,
 }
 
@@ -99,15 +101,12 @@ impl Error {
         Self::new(ErrorKind::InvalidArgument, message)
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
+    pub(crate) fn with_source(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.source = Some(Arc::new(source));
         self
-    }
-
-    /// Returns the same error without its source, to be reported twice.
-    #[cfg(feature = "rocksdb")]
-    pub(crate) fn duplicate(&self) -> Self {
-        Self { kind: self.kind, message: self.message.clone(), source: None }
     }
 
     /// What the caller can do about it.
@@ -120,5 +119,42 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Busy | ErrorKind::DeadlineExceeded)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if f.alternate() {
+            let mut source = std::error::Error::source(self);
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_its_sources_only_if_it_is_asked_for_them() {
+        let cause = std::io::Error::other("the disk is gone");
+        let inner = Error::new(ErrorKind::Io, "cannot read FILE").with_source(cause);
+        let outer = Error::new(ErrorKind::Io, "cannot open shard 3").with_source(inner);
+        assert_eq!(outer.to_string(), "cannot open shard 3");
+        assert_eq!(format!("{outer:#}"), "cannot open shard 3: cannot read FILE: the disk is gone");
+        let source = std::error::Error::source(&outer).unwrap();
+        assert!(source.downcast_ref::<Error>().is_some(), "the error itself, not a pointer to it");
     }
 }

@@ -4,8 +4,6 @@ use crate::json;
 use crate::standard_error::complain;
 use annulus::ErrorKind;
 use serde::Serialize;
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -92,13 +90,13 @@ impl Failure {
     /// Reports a command line that is wrong in a way that clap cannot detect.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         let kind = ErrorKind::InvalidArgument;
-        Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
+        Self { exit: Exit::of(kind), kind: kind.as_str(), message: message.into(), note: None }
     }
 
     /// Reports that something the command line names does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         let kind = ErrorKind::NotFound;
-        Self { exit: Exit::of(kind), kind: kind.name(), message: message.into(), note: None }
+        Self { exit: Exit::of(kind), kind: kind.as_str(), message: message.into(), note: None }
     }
 
     /// Reports that a call of the operating system failed while `doing` something to a file.
@@ -109,7 +107,7 @@ impl Failure {
                 _ => ErrorKind::Io,
             };
             let message = format!("cannot {doing} {}: {error}", path.display());
-            Self { exit: Exit::of(kind), kind: kind.name(), message, note: None }
+            Self { exit: Exit::of(kind), kind: kind.as_str(), message, note: None }
         }
     }
 
@@ -166,16 +164,7 @@ impl Failure {
 impl From<annulus::Error> for Failure {
     fn from(error: annulus::Error) -> Self {
         let kind = error.kind();
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // Most messages quote their source already.
-            let text = cause.to_string();
-            if !message.contains(&text) {
-                let _ = write!(message, ": {text}");
-            }
-            source = cause.source();
-        }
-        Self { exit: Exit::of(kind), kind: kind.name(), message, note: None }
+        let message = format!("{error:#}");
+        Self { exit: Exit::of(kind), kind: kind.as_str(), message, note: None }
     }
 }

@@ -93,8 +93,8 @@ impl Place {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"))
     }
 
-    /// Checks that a command fails with this exit code, with a message that has these words, and
-    /// with `--json` in the same way.
+    /// Checks that a command fails with this exit code, with a message that has these words, the
+    /// causes' too, and with `--json` in the same way.
     fn fails(&self, arguments: &[&str], code: i32, kind: &str, words: &[&str]) {
         let output = self.command(arguments).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
@@ -108,7 +108,10 @@ impl Place {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         let error: Value = serde_json::from_slice(&output.stderr).unwrap();
         assert_eq!(error["error"]["kind"], kind, "{error}");
-        assert!(!error["error"]["message"].as_str().unwrap().is_empty());
+        let message = error["error"]["message"].as_str().unwrap();
+        for word in words {
+            assert!(message.contains(word), "{word}: {error}");
+        }
     }
 
     /// Loads lines `key TAB value` into a keyspace.

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(report) if report.wrong_reads() > 0 => ExitCode::FAILURE,
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
             let usage = error.downcast_ref::<InvalidArgument>().is_some();
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }

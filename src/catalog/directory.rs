@@ -29,8 +29,7 @@ pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Err
             _ => ErrorKind::Io,
         };
         let remedy = crate::os::descriptors::remedy(&error);
-        Error::new(kind, format!("cannot {doing} {}: {error}{remedy}", path.display()))
-            .with_source(error)
+        Error::new(kind, format!("cannot {doing} {}{remedy}", path.display())).with_source(error)
     }
 }
 

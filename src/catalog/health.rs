@@ -59,7 +59,7 @@ impl Health {
     }
 
     fn end_writes(&self, condition: Condition, cause: impl Display) {
-        self.cause.get_or_init(|| cause.to_string().into());
+        self.cause.get_or_init(|| format!("{cause:#}").into());
         let (open, ended) = (Condition::Open as u8, condition as u8);
         // A closing store stays so.
         let _ = self.condition.compare_exchange(open, ended, Ordering::AcqRel, Ordering::Acquire);

@@ -129,8 +129,8 @@ impl Metadata {
 
 fn describe(error: Error, what: std::fmt::Arguments<'_>) -> Error {
     let message = match error.kind() {
-        ErrorKind::Damaged => format!("{what} is damaged: {error}; restore it from a copy"),
-        _ => format!("{what}: {error}"),
+        ErrorKind::Damaged => format!("{what} is damaged; restore it from a copy"),
+        _ => format!("cannot open {what}"),
     };
     Error::new(error.kind(), message).with_source(error)
 }

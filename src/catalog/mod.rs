@@ -229,7 +229,7 @@ impl Catalog {
     /// The same, at most once a second.
     pub(crate) fn watch_places(&self) {
         if let Err(error) = self.home.places.check_if_due() {
-            tracing::error!(%error, "the store takes no more writes");
+            tracing::error!(error = format_args!("{error:#}"), "the store takes no more writes");
             self.displace(&error);
         }
     }
@@ -313,6 +313,6 @@ fn too_long(what: &str, bytes: usize, most: usize) -> Error {
 /// is an orphan, which the next opening drops.
 pub(crate) fn remove_leftover(shard: &ShardEngine, name: PartitionName) {
     if let Err(error) = shard.drop_partition(name) {
-        tracing::warn!(partition = %name.id, %error, "left a partition behind");
+        tracing::warn!(partition = %name.id, error = format_args!("{error:#}"), "left a partition behind");
     }
 }

@@ -37,9 +37,7 @@ impl Catalog {
         self.mark_in_doubt(&error);
         Error::new(
             ErrorKind::InDoubt,
-            format!(
-                "a change of the topology may or may not be on disk; open the store again ({error})"
-            ),
+            "a change of the topology may or may not be on disk; open the store again",
         )
         .with_source(error)
     }

@@ -123,7 +123,7 @@ impl PartitionCursor {
                 Ok(Some(Self { left_out, ..cursor }))
             }
             Err(error) if error.kind() == ErrorKind::Damaged => {
-                left_out.lock().push(format!("{place}: {error}"));
+                left_out.lock().push(format!("{place}: {error:#}"));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -160,7 +160,7 @@ impl Cursor for PartitionCursor {
         match (self.inner.status(), &self.left_out) {
             (Err(error), Some(left_out)) if error.kind() == ErrorKind::Damaged => {
                 let (list, place) = &**left_out;
-                list.lock().push(format!("the rest of {place}: {error}"));
+                list.lock().push(format!("the rest of {place}: {error:#}"));
                 Ok(())
             }
             (status, _) => status,

@@ -59,7 +59,7 @@ impl CompactionTuning {
             self.tuned.remove(&partition.name);
         }
         if let Err(error) = changed {
-            tracing::debug!(%error, "cannot change how files are kept");
+            tracing::debug!(error = format_args!("{error:#}"), "cannot change how files are kept");
         }
         true
     }

@@ -130,12 +130,12 @@ impl Content {
                 let message = format!(
                     "{path} {why}; it holds only statistics of the load, and may be deleted"
                 );
-                Error::new(error.kind(), message)
+                Error::new(error.kind(), message).with_source(error)
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 let remedy = remedy(&error);
-                let message = format!("cannot read {}: {error}{remedy}", path.display());
+                let message = format!("cannot read {}{remedy}", path.display());
                 Err(Error::new(ErrorKind::Io, message).with_source(error))
             }
         }
@@ -149,7 +149,7 @@ impl Content {
             .and_then(|()| std::fs::rename(&new, &path));
         written.map_err(|error| {
             let remedy = remedy(&error);
-            let message = format!("cannot write {}: {error}{remedy}", path.display());
+            let message = format!("cannot write {}{remedy}", path.display());
             Error::new(ErrorKind::Io, message).with_source(error)
         })
     }
@@ -166,7 +166,7 @@ pub(super) fn load(catalog: &Catalog, heat: HeatOptions) -> (Tracker, Log) {
     // Any seed is suitable; it only has to differ from one opening to the next.
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64);
     let last = SavedHeat::read(&catalog.home.path).unwrap_or_else(|error| {
-        tracing::warn!(%error, "what was known of the load is lost");
+        tracing::warn!(error = format_args!("{error:#}"), "what was known of the load is lost");
         None
     });
     if let Some(damaged) = last.as_ref().and_then(|last| last.damaged.as_ref()) {

@@ -46,7 +46,10 @@ impl State {
         if let Err(error) = (Content { unix_ms, report, decisions, state })
             .write(&self.reshaper.catalog.home.path, name)
         {
-            tracing::warn!(%error, "what is known of the load is not saved");
+            tracing::warn!(
+                error = format_args!("{error:#}"),
+                "what is known of the load is not saved"
+            );
         }
     }
 }

@@ -77,7 +77,7 @@ impl State {
             due
         };
         if due && let Err(error) = self.plan_and_act() {
-            tracing::warn!(%error, "the rebalancer cannot plan");
+            tracing::warn!(error = format_args!("{error:#}"), "the rebalancer cannot plan");
         }
         self.tune_compaction();
         self.save_if_due();
@@ -141,7 +141,7 @@ impl State {
             )),
             Err(error) => log.add(Decision::new(
                 Verdict::Failed,
-                format!("{}, after {}: {error}", job.title(), count(committed)),
+                format!("{}, after {}: {error:#}", job.title(), count(committed)),
             )),
         }
     }
@@ -193,7 +193,7 @@ impl State {
         }
         drop(control);
         if let Err(error) = &started {
-            let text = format!("{title}: {error}");
+            let text = format!("{title}: {error:#}");
             self.log.lock().add(Decision::new(Verdict::Failed, text));
         }
         started

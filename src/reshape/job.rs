@@ -159,7 +159,7 @@ impl Job {
 
     fn result(&self) -> Result<Vec<Outcome>> {
         match &*self.inner.failure.lock() {
-            Some(error) => Err(error.duplicate()),
+            Some(error) => Err(error.clone()),
             None => Ok(self.outcomes()),
         }
     }
@@ -218,7 +218,11 @@ impl Job {
 
     /// Notes why it did not come to its end; the first reason counts.
     pub(super) fn fail(&self, error: Error) {
-        tracing::warn!(job = self.number(), %error, "a reshape ended early");
+        tracing::warn!(
+            job = self.number(),
+            error = format_args!("{error:#}"),
+            "a reshape ended early"
+        );
         self.inner.failure.lock().get_or_insert(error);
     }
 }

@@ -93,7 +93,11 @@ fn read_sound<V: serde::de::DeserializeOwned>(
     let what = format!("a record `{}` in the metadata", prefix.escape_ascii());
     let sound = |record: &[u8]| {
         let decoded = decode(&what, record);
-        decoded.inspect_err(|error| tracing::warn!(%error, "left out a damaged record")).ok()
+        decoded
+            .inspect_err(|error| {
+                tracing::warn!(error = format_args!("{error:#}"), "left out a damaged record")
+            })
+            .ok()
     };
     let records = metadata.records(prefix, |suffix| Some(parse_number(suffix)))?.into_iter();
     Ok(records.filter_map(|(number, record)| Some((number?, sound(&record)))).collect())
@@ -174,7 +178,7 @@ pub(crate) fn history(metadata: &Metadata) -> Result<Vec<(u64, Outcome)>> {
 pub(crate) fn last_number(metadata: &Metadata) -> u64 {
     let numbers = metadata.records(HISTORY, |suffix| Some(parse_number(suffix)));
     let numbers = numbers.unwrap_or_else(|error| {
-        tracing::warn!(%error, "cannot read how earlier reshapes ended");
+        tracing::warn!(error = format_args!("{error:#}"), "cannot read how earlier reshapes ended");
         Vec::new()
     });
     numbers.into_iter().filter_map(|(number, _)| number).max().unwrap_or(0)

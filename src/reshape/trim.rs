@@ -88,7 +88,7 @@ fn work(reshaper: &Arc<Reshaper>) {
                     Ok(()) => put_off.wait = WAIT_MIN,
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
-                        tracing::debug!(partition = %name.id, %error, "not trimmed");
+                        tracing::debug!(partition = %name.id, error = format_args!("{error:#}"), "not trimmed");
                         // It gave way to another reshape. If that comes to nothing, the
                         // partition is still there under this name.
                         if error.kind() == ErrorKind::Aborted {

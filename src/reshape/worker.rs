@@ -47,7 +47,7 @@ pub(crate) fn start(
     if let Err(error) = spawned {
         registry.thread_ended();
         job.control().end();
-        let message = format!("cannot start a thread for the job: {error}; raise the limit");
+        let message = "cannot start a thread for the job; raise the limit";
         return Err(Error::new(ErrorKind::Io, message).with_source(error));
     }
     Ok(job)

@@ -113,7 +113,7 @@ impl Store {
         for ((name, _), verified) in engines.iter().zip(verified) {
             match verified {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => problems.push(format!("{name}: {error}")),
+                Ok(Err(error)) => problems.push(format!("{name}: {error:#}")),
                 Err(_) => problems.push(format!("{name}: a worker of the verification panicked")),
             }
         }

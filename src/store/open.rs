@@ -202,7 +202,7 @@ pub(super) fn open_shards<T: Sync>(
         let engine = opened
             .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
         let engine = engine.map_err(|error| {
-            Error::new(error.kind(), format!("shard {id}: {error}")).with_source(error)
+            Error::new(error.kind(), format!("cannot open shard {id}")).with_source(error)
         })?;
         Ok((id, Arc::new(engine)))
     };

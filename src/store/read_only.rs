@@ -26,7 +26,10 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
     loop {
         match try_load(opening.clone()) {
             Err(error) if tries < TRIES => {
-                tracing::debug!(%error, "trying again to open a store read-only");
+                tracing::debug!(
+                    error = format_args!("{error:#}"),
+                    "trying again to open a store read-only"
+                );
                 tries += 1;
             }
             opened => return opened,

@@ -92,7 +92,7 @@ pub(super) fn roll_back(
         // For people: the store does not need it.
         if let Err(error) = journal::remember(metadata, *number, &intent.interrupted(*number, now))
         {
-            tracing::warn!(%error, "cannot note how a reshape ended");
+            tracing::warn!(error = format_args!("{error:#}"), "cannot note how a reshape ended");
         }
     }
     Ok(())

@@ -210,7 +210,7 @@ impl Purpose for Removal {
         let shard = self.shard;
         // In doubt, nothing can be changed any more, and the next opening says where it stands.
         if let Err(error) = set_draining(&self.catalog, shard, false) {
-            tracing::warn!(%shard, %error, "the shard is still marked as being removed");
+            tracing::warn!(%shard, error = format_args!("{error:#}"), "the shard is still marked as being removed");
         }
     }
 }
@@ -258,7 +258,7 @@ fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
     });
     catalog.home.places.remove(&home);
     if let Err(error) = openings::forget(&home) {
-        tracing::warn!(%error, "left a file of a removed shard behind");
+        tracing::warn!(error = format_args!("{error:#}"), "left a file of a removed shard behind");
     }
     // The identity goes last: as long as it is there, the files are this store's to remove.
     engine.retire(&home.join("SHARD"));
@@ -287,7 +287,11 @@ pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<String>) ->
                     recovered.push(format!("the files of removed shard {shard} in {place}"));
                 }
             }
-            Err(error) => tracing::warn!(shard, %error, "left files of a removed shard behind"),
+            Err(error) => tracing::warn!(
+                shard,
+                error = format_args!("{error:#}"),
+                "left files of a removed shard behind"
+            ),
         }
     }
     Ok(())

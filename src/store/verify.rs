@@ -111,7 +111,7 @@ fn of_shard(view: &View, indexes: &[usize], snapshot: Option<EngineSnapshot>) ->
     for index in indexes {
         if let Err(error) = of_partition(view, *index, snapshot.as_ref(), &mut tally) {
             let name = view.keyspace.name();
-            tally.problems.push(format!("partition {index} of keyspace `{name}`: {error}"));
+            tally.problems.push(format!("partition {index} of keyspace `{name}`: {error:#}"));
         }
     }
     tally

@@ -80,7 +80,7 @@ pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
 pub fn decode_topology(record: &[u8]) -> Result<Topology> {
     let fields: Fields = decode("the topology", record)?;
     Topology::try_from(fields).map_err(|error| {
-        Error::new(ErrorKind::Damaged, format!("the topology is damaged: {error}"))
+        Error::new(ErrorKind::Damaged, "the topology is damaged; restore it from a copy")
             .with_source(error)
     })
 }

@@ -93,7 +93,7 @@ impl Redo {
             catalog.mark_in_doubt(&error);
             return Err(Error::new(
                 ErrorKind::InDoubt,
-                format!("batch {number} may be half applied; open the store again to complete it ({error})"),
+                format!("batch {number} may be half applied; open the store again to complete it"),
             )
             .with_source(error));
         }

@@ -172,7 +172,7 @@ impl State {
 
     fn note_failure(&mut self, id: ShardId, why: Error) {
         let failures = self.sick.get(&id).map_or(1, |sick| sick.failures.saturating_add(1));
-        tracing::warn!(shard = %id, error = %why, failures, "cannot settle the batches of a shard yet");
+        tracing::warn!(shard = %id, error = format_args!("{why:#}"), failures, "cannot settle the batches of a shard yet");
         self.sick.insert(id, Sick { failures, rests_until: Instant::now() + rest(failures), why });
     }
 
@@ -183,7 +183,7 @@ impl State {
     }
 
     fn first_failure(&self) -> Option<Error> {
-        self.sick.values().next().map(|sick| sick.why.duplicate())
+        self.sick.values().next().map(|sick| sick.why.clone())
     }
 }
 
@@ -217,7 +217,7 @@ impl Redo {
             && let Some(_settling) = self.settling.try_lock()
             && let Err(error) = self.settle_locked(catalog)
         {
-            tracing::warn!(%error, "cannot settle batches yet");
+            tracing::warn!(error = format_args!("{error:#}"), "cannot settle batches yet");
         }
     }
 

@@ -129,7 +129,7 @@ fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
     let store = match open(path) {
         Ok(store) => store,
         // Its message names the object and the remedy.
-        Err(error) if error.to_string().len() > 20 => return note(&seen.refused),
+        Err(error) if format!("{error:#}").len() > 20 => return note(&seen.refused),
         Err(error) => return Err(format!("an error that says little: {error}")),
     };
     let (mut wrong, mut errors) = (Vec::new(), 0);

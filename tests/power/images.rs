@@ -82,9 +82,9 @@ pub(crate) fn content(store: &Store) -> Result<Content, String> {
     let mut keyspaces = BTreeSet::new();
     for keyspace in store.keyspaces() {
         let name = keyspace.name().to_owned();
-        for row in keyspace.scan(..).map_err(|error| error.to_string())? {
+        for row in keyspace.scan(..).map_err(|error| format!("{error:#}"))? {
             let (key, value) = row.map_err(|error| format!("a scan of `{name}`: {error}"))?;
-            let found = keyspace.get(&key).map_err(|error| error.to_string())?;
+            let found = keyspace.get(&key).map_err(|error| format!("{error:#}"))?;
             if found.as_deref() != Some(&value[..]) {
                 return Err(format!("`{name}`: a get and a scan of {} differ", key.escape_ascii()));
             }
@@ -113,7 +113,7 @@ pub(crate) fn examine(
     let store = open_at(disk, figures)?;
     let found = content(&store)?;
     check(history, cut, end, &found.0, &found.1)?;
-    let report = store.verify().map_err(|error| error.to_string())?;
+    let report = store.verify().map_err(|error| format!("{error:#}"))?;
     if !report.is_sound() {
         return Err(format!("verify: {:?}", report.problems));
     }

@@ -83,7 +83,8 @@ fn kill_on_one_store(seed: u64, kills: usize, figures: &Figures) -> Result<(), S
 }
 
 fn reread(order: &Order) -> Result<Content, String> {
-    let store = crate::workload::open(&order.disk(), false).map_err(|error| error.to_string())?;
+    let store =
+        crate::workload::open(&order.disk(), false).map_err(|error| format!("{error:#}"))?;
     crate::images::content(&store)
 }
 

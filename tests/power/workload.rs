@@ -115,7 +115,7 @@ fn child() {
             notes.note(&format!(
                 "error {:?} {}\n",
                 error.kind(),
-                error.to_string().replace('\n', " ")
+                format!("{error:#}").replace('\n', " ")
             ));
         }
     }

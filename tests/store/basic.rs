@@ -367,3 +367,19 @@ fn stats_tell_how_checksums_are_computed() {
     let built_for = cfg!(target_feature = "sse4.2") || cfg!(target_feature = "crc");
     assert_eq!(store.stats().unwrap().hardware_checksums, built_for);
 }
+
+#[test]
+fn an_errors_text_does_not_repeat_its_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    drop(Store::open(&path).unwrap());
+    std::fs::write(path.join("metadata/CURRENT"), "nonsense\n").unwrap();
+    let error = Store::open(&path).unwrap_err();
+    let (mut last, mut sources): (&dyn std::error::Error, _) = (&error, 0);
+    while let Some(source) = last.source() {
+        assert!(!last.to_string().contains(&source.to_string()), "{error:#}");
+        (last, sources) = (source, sources + 1);
+    }
+    assert!(sources >= 2, "the metadata, its engine, what the engine says: {error:#}");
+    assert!(format!("{error:#}").ends_with(&last.to_string()), "{error:#}");
+}

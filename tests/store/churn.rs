@@ -135,7 +135,7 @@ impl Churn {
             // Too few keys for a middle; or a removal that was interrupted, and left its shard
             // draining.
             ErrorKind::InvalidArgument => {
-                at_middle || self.rivals || error.to_string().contains("is being removed")
+                at_middle || self.rivals || format!("{error:#}").contains("is being removed")
             }
             // Left by an addition that was interrupted; another shard has its number now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),

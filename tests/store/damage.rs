@@ -28,7 +28,7 @@ fn refused(path: &Path, kind: ErrorKind, names: &[&str], mend: impl FnOnce()) {
     let error = open(path);
     assert_eq!(error.kind(), kind, "{error}");
     for name in names {
-        assert!(error.to_string().contains(name), "`{name}` is not in: {error}");
+        assert!(format!("{error:#}").contains(name), "`{name}` is not in: {error:#}");
     }
     mend();
     let store = Store::open(path).unwrap();
@@ -40,7 +40,7 @@ fn a_second_opening_is_refused() {
     let (directory, store) = store();
     let error = open(&directory.path().join("store"));
     assert_eq!(error.kind(), ErrorKind::InUse);
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(format!("{error:#}").contains(&format!("process {}", std::process::id())), "{error:#}");
     drop(store);
     reopen(&directory);
 }
@@ -217,7 +217,7 @@ fn damaged_metadata_is_named_and_nothing_is_lost() {
         fs::write(&file, &bad).unwrap();
         let error = open(&path);
         assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io), "{file:?}: {error}");
-        assert!(error.to_string().contains("metadata"), "{file:?}: {error}");
+        assert!(format!("{error:#}").contains("metadata"), "{file:?}: {error}");
         fs::write(&file, &good).unwrap();
     }
     let store = Store::open(&path).unwrap();
@@ -333,8 +333,8 @@ fn read_all(store: &Store, file: &Path) -> (usize, usize) {
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
                     let name = file.file_name().unwrap().to_str().unwrap();
-                    assert!(error.to_string().contains(name), "{error}");
-                    assert!(error.to_string().contains("of partition"), "{error}");
+                    assert!(format!("{error:#}").contains(name), "{error:#}");
+                    assert!(format!("{error:#}").contains("of partition"), "{error:#}");
                     refused += 1;
                 }
             }
@@ -544,7 +544,7 @@ fn a_missing_file_is_refused_and_the_opening_ends() {
         std::thread::spawn(move || done.send(open(&opened)));
         let error = waiting.recv_timeout(Duration::from_secs(120)).expect("the opening hangs");
         let name = table.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(error.to_string().contains(&name), "{error}");
+        assert!(format!("{error:#}").contains(&name), "{error:#}");
         fs::rename(&aside, &table).unwrap();
         let store = Store::open(&path).unwrap();
         assert!(both(&store).iter().all(|keyspace| keyspace.get("7").unwrap().unwrap() == "v"));

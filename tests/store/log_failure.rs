@@ -63,7 +63,7 @@ fn a_sync_after_one_that_failed_is_no_success() {
     let refused = unsynced(&store, shard, || hash.put_with(&one, "not", Durability::Synced));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Io);
     let error = store.sync().unwrap_err();
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(text.contains("in doubt until the store is opened again"), "{text}");
     assert!(text.contains(&format!("shards/{shard}/")), "{text}");
@@ -95,7 +95,7 @@ fn a_shard_whose_log_has_failed_lets_no_partition_go() {
     let id = placement.partition(placement.partitioning().find(keys[0].as_bytes())).unwrap().id;
     let to = ShardId((shard.0 + 1) % 3);
     let refused = store.move_partition(id, to).unwrap().wait().unwrap_err();
-    assert!(refused.to_string().contains("in doubt until"), "{refused}");
+    assert!(format!("{refused:#}").contains("in doubt until"), "{refused}");
     drop((hash, store));
     let store = reopen(&directory);
     let [hash, _] = both(&store);

@@ -111,7 +111,7 @@ fn a_flipped_bit_in_a_log_is_refused_with_its_place() {
     change(&log, at, |byte| byte[0] ^= 4, 1);
     let error = open_with(&path, LogDamage::Refuse).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(text.contains(&*log.to_string_lossy()) && text.contains("shard 0"), "{text}");
     let (_, offset) = text.split_once("at offset ").unwrap();
     let offset: u64 = offset.split(',').next().unwrap().parse().unwrap();
@@ -139,7 +139,7 @@ fn a_flipped_bit_at_the_end_of_a_closed_log_is_refused() {
     change(old, bytes - 20, |byte| byte[0] ^= 1, 1);
     let error = open_with(&path, LogDamage::Refuse).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-    assert!(error.to_string().contains(&*old.to_string_lossy()), "{error}");
+    assert!(format!("{error:#}").contains(&*old.to_string_lossy()), "{error:#}");
     let store = open_with(&path, LogDamage::DropRest).unwrap();
     assert!(!store.recovery().lost.is_empty());
     assert_eq!(prefix(&store), ROWS - 1);

@@ -152,11 +152,11 @@ fn displaced_child() {
     run_child("second_child", &directory);
     let error = store.create_keyspace("more", KeyspaceSpec::hash()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-    assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    assert!(format!("{error:#}").contains(&*path.to_string_lossy()), "{error:#}");
     assert_eq!(store.flush().unwrap_err().kind(), ErrorKind::Io);
     let error = keyspace.put("later", "v").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-    assert!(error.to_string().contains("no longer the one that was opened"), "{error}");
+    assert!(format!("{error:#}").contains("no longer the one that was opened"), "{error:#}");
     assert_eq!(keyspace.scan(..).unwrap().count(), 1000, "it can be read");
     assert_eq!(store.close().unwrap_err().kind(), ErrorKind::Io);
 }
@@ -196,7 +196,7 @@ fn a_directory_that_is_gone_is_noticed_by_itself() {
             std::thread::sleep(Duration::from_millis(10));
         };
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        assert!(error.to_string().contains(moved), "{error}");
+        assert!(format!("{error:#}").contains(moved), "{error:#}");
     }
 }
 
@@ -297,7 +297,7 @@ fn a_copy_does_not_write_into_a_shard_of_the_original() {
     let error = refused(&copied);
     assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
     for part in ["shard 1", "copy", &*path.to_string_lossy()] {
-        assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
+        assert!(format!("{error:#}").contains(part), "`{part}` is not in: {error:#}");
     }
     assert_eq!(both(&open(&path))[0].scan(..).unwrap().count(), 200);
 
@@ -323,7 +323,7 @@ fn a_copy_of_an_open_store_is_kept_out_by_the_lock_of_the_shard() {
     copy(&path, &copied);
     let error = refused(&copied);
     assert_eq!(error.kind(), ErrorKind::InUse, "{error}");
-    assert!(error.to_string().contains("far"), "{error}");
+    assert!(format!("{error:#}").contains("far"), "{error:#}");
     drop(store);
     assert_eq!(both(&open(&path))[0].scan(..).unwrap().count(), 100);
 }
@@ -397,7 +397,10 @@ fn nothing_is_made_inside_a_shard_of_another_store() {
     for error in [nested, created, added] {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
         let shard = outer.join("shards/0").canonicalize().unwrap();
-        assert!(error.to_string().contains(&format!("with {} of", shard.display())), "{error}");
+        assert!(
+            format!("{error:#}").contains(&format!("with {} of", shard.display())),
+            "{error:#}"
+        );
     }
     assert!(!inside.exists());
 }

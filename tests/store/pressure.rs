@@ -90,7 +90,7 @@ fn engineless_child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let error = Store::open(Path::new(&directory).join("store")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
-    assert!(error.to_string().contains("background_threads"), "{error}");
+    assert!(format!("{error:#}").contains("background_threads"), "{error:#}");
 }
 
 /// A past bug: where the engine got no thread, an exception left it, which ended the process.
@@ -125,7 +125,7 @@ fn few_files_child() {
             Ok(_) => made += 1,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Io);
-                let text = error.to_string();
+                let text = format!("{error:#}");
                 assert!(text.contains("open_files_per_shard") && text.contains("files"), "{text}");
                 break;
             }

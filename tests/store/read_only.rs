@@ -117,7 +117,7 @@ fn what_would_change_a_store_that_is_read_only_is_refused() {
     for (number, refused) in refused.into_iter().enumerate() {
         let error = refused.expect_err(&format!("call {number}"));
         assert_eq!(error.kind(), ErrorKind::ReadOnly, "call {number}: {error}");
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(format!("{error:#}").contains(path.to_str().unwrap()), "{error:#}");
     }
     assert_eq!(range.get("a").unwrap().unwrap(), "1");
     store.close().unwrap();

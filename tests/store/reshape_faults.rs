@@ -312,7 +312,7 @@ fn a_target_that_takes_no_files_ends_the_job_and_nothing_else() {
                 let job = store.start_with(request, with(transport)).unwrap();
                 let error = job.wait().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-                assert!(error.to_string().contains(scratch.to_str().unwrap()), "{error}");
+                assert!(format!("{error:#}").contains(scratch.to_str().unwrap()), "{error:#}");
                 assert_eq!(job.outcomes()[0].phase, Phase::RolledBack);
                 assert_eq!(rows(&keyspace), before);
                 keyspace.put("meanwhile", "x").unwrap();
@@ -390,7 +390,7 @@ fn panicking_child() {
     let moving = Request::Move { partition: partition.id, to };
     let error = store.start(&moving).unwrap().wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
-    assert!(error.to_string().contains("panicked: failpoint"), "{error}");
+    assert!(format!("{error:#}").contains("panicked: failpoint"), "{error:#}");
     assert_eq!(rows(&hash), before);
     if std::env::var("ANNULUS_FAILPOINT").unwrap().contains("after-commit") {
         assert_eq!(hash.put("key", "value").unwrap_err().kind(), ErrorKind::InDoubt);

@@ -16,7 +16,7 @@ fn what_is_not_there_is_not_found() {
     place.fails(&["keyspace", "drop", "nobody"], 3, "not_found", &["`nobody`"]);
     place.fails(&["load", "h", "--from", "nothing.tsv"], 3, "not_found", &["nothing.tsv"]);
     place.write("file", "in the way");
-    place.fails(&["init", "-s", "file/store"], 6, "io", &["file"]);
+    place.fails(&["init", "-s", "file/store"], 6, "io", &["file", "Not a directory"]);
 }
 
 #[test]
@@ -86,7 +86,12 @@ fn damaged_metadata_is_told() {
             bytes.iter_mut().skip(12).step_by(3).for_each(|byte| *byte ^= 0x55);
             std::fs::write(file, bytes).unwrap();
         }
-        place.fails(&["stats"], 5, "damaged", &["metadata", "restore it from a copy"]);
+        place.fails(
+            &["stats"],
+            5,
+            "damaged",
+            &["metadata", "restore it from a copy", "Corruption"],
+        );
     }
 }
 

@@ -19,7 +19,7 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
 pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
     move |error| {
         let remedy = remedy_of_text(error.as_ref());
-        Error::new(kind(&error), format!("{doing}: {error}{remedy}")).with_source(error)
+        Error::new(kind(&error), format!("{doing}{remedy}")).with_source(error)
     }
 }
 
@@ -59,6 +59,6 @@ mod tests {
             Resources::new(&crate::engine::EngineOptions::small(crate::LogDamage::Refuse), 1);
         let error = RocksDb::open(&data, &resources, None, &[]).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-        assert!(error.to_string().contains(data.to_str().unwrap()), "{error}");
+        assert!(format!("{error:#}").contains(data.to_str().unwrap()), "{error}");
     }
 }

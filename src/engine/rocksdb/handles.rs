@@ -56,7 +56,10 @@ impl Drop for Remains {
             std::fs::remove_file(identity).map_err(|error| super::cannot("remove", identity, error))
         });
         if let Err(error) = removed {
-            tracing::warn!(%error, "left files of a removed shard, which the next opening removes");
+            tracing::warn!(
+                error = format_args!("{error:#}"),
+                "left files of a removed shard, which the next opening removes"
+            );
         }
     }
 }

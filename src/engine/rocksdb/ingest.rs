@@ -40,7 +40,10 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove_all(&self.0) {
-            tracing::warn!(%error, "left files behind, which the next opening removes");
+            tracing::warn!(
+                error = format_args!("{error:#}"),
+                "left files behind, which the next opening removes"
+            );
         }
     }
 }

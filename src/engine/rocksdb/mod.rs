@@ -246,7 +246,7 @@ impl RocksDb {
         let again = self
             .check_failpoint("drop")
             .and_then(|()| import::drop_family(&self.db, partition.handle()));
-        again.err().is_none_or(|error| error.to_string().contains("already dropped"))
+        again.err().is_none_or(|error| format!("{error:#}").contains("already dropped"))
     }
 
     /// Returns the error of an operation that a test makes fail.
@@ -296,7 +296,7 @@ impl RocksDb {
 
     /// The same for an error of the C interface.
     fn describe(&self, doing: &str, error: Error) -> Error {
-        let message = format!("{doing} in {} failed: {error}", self.directory.display());
+        let message = format!("{doing} in {} failed", self.directory.display());
         Error::new(error.kind(), message).with_source(error)
     }
 }
@@ -548,6 +548,6 @@ fn remove_all(directory: &Path) -> Result<()> {
 
 fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
     let remedy = crate::os::descriptors::remedy(&error);
-    Error::new(ErrorKind::Io, format!("cannot {doing} {}: {error}{remedy}", path.display()))
+    Error::new(ErrorKind::Io, format!("cannot {doing} {}{remedy}", path.display()))
         .with_source(error)
 }

@@ -32,7 +32,10 @@ impl Reshape<'_> {
                 }
             }
             // An older topology must not come back to find its partitions gone.
-            Err(error) => tracing::warn!(%error, "left the sources of a reshape behind"),
+            Err(error) => tracing::warn!(
+                error = format_args!("{error:#}"),
+                "left the sources of a reshape behind"
+            ),
         }
         self.set_phase(Phase::Cleaned);
     }
@@ -44,7 +47,11 @@ impl Reshape<'_> {
         if commit == Commit::Ahead
             && let Err(error) = self.undo()
         {
-            tracing::warn!(reshape = self.number, %error, "a rollback is left to the next opening");
+            tracing::warn!(
+                reshape = self.number,
+                error = format_args!("{error:#}"),
+                "a rollback is left to the next opening"
+            );
         }
         self.set_phase(Phase::RolledBack);
     }
@@ -88,7 +95,7 @@ impl Reshape<'_> {
                 Commit::Begun => Phase::Sealed,
                 Commit::Done => Phase::Cleaned,
             },
-            error: error.map(ToString::to_string),
+            error: error.map(|error| format!("{error:#}")),
             bytes: tally.bytes,
             keys_caught_up: tally.keys_caught_up,
             rounds: tally.rounds,
@@ -106,7 +113,7 @@ impl Reshape<'_> {
         tracing::info!("{outcome}");
         let metadata = &self.reshaper.catalog.metadata;
         if let Err(error) = journal::remember(metadata, outcome.reshape, outcome) {
-            tracing::warn!(%error, "cannot remember a reshape");
+            tracing::warn!(error = format_args!("{error:#}"), "cannot remember a reshape");
         }
         registry.tell(&Event::Ended(outcome.clone()));
     }

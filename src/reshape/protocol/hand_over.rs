@@ -240,9 +240,7 @@ fn in_doubt(catalog: &Catalog, error: Error) -> Error {
     catalog.mark_in_doubt(&error);
     Error::new(
         ErrorKind::InDoubt,
-        format!(
-            "the commit of a reshape may or may not be on disk; open the store again ({error})"
-        ),
+        "the commit of a reshape may or may not be on disk; open the store again",
     )
     .with_source(error)
 }

@@ -97,7 +97,11 @@ impl Reshape<'_> {
             ended.err()
         };
         if let Some(error) = &error {
-            tracing::debug!(reshape = self.number, %error, "is rolled back");
+            tracing::debug!(
+                reshape = self.number,
+                error = format_args!("{error:#}"),
+                "is rolled back"
+            );
             self.roll_back(tally.commit);
         }
         let outcome = self.outcome(&tally, error.as_ref(), begun, trim);

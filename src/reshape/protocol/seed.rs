@@ -25,7 +25,11 @@ impl Reshape<'_> {
                     && self.options.transport.is_none()
                     && error.kind() == ErrorKind::Io =>
             {
-                tracing::warn!(reshape = self.number, %error, "copies what cannot be linked");
+                tracing::warn!(
+                    reshape = self.number,
+                    error = format_args!("{error:#}"),
+                    "copies what cannot be linked"
+                );
                 let sources: Vec<_> =
                     self.sources.iter().map(|side| Arc::clone(&side.partition)).collect();
                 check_disks(&sources, &self.target_specs)?;

@@ -211,7 +211,7 @@ fn mismatch(
     let first = match first_difference(sides, range, moment) {
         Ok(Some(difference)) => difference,
         Ok(None) => "no single key that differs was found".to_owned(),
-        Err(error) => format!("looking for the first difference failed: {error}"),
+        Err(error) => format!("looking for the first difference failed: {error:#}"),
     };
     Error::new(
         ErrorKind::Damaged,
