@@ -177,7 +177,7 @@ fn step(
             let at = usize::from(at) % 3;
             let expected = models[at].iter().filter(|(key, _)| key.starts_with(&prefix));
             let some = expected.clone().next().is_some();
-            same(keyspaces[at].prefix(&prefix).unwrap(), expected);
+            same(keyspaces[at].scan_prefix(&prefix).unwrap(), expected);
             ("prefix", some)
         }
         Op::Reopen { close } => {

@@ -1,13 +1,15 @@
 //! Ranges of keys, as callers write them.
 
 use crate::placement::{KeyRange, just_after};
+use sealed::RawBounds;
 use std::ops::{
     Bound, Range, RangeBounds, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive,
 };
 
 /// A range of keys: every range type of the standard library, over anything that is bytes.
 ///
-/// It is a separate trait so that `scan(..)` needs no type annotation.
+/// It is a trait of its own so that `scan(..)` needs no type annotation. It is sealed: the ranges of
+/// the standard library and [`Prefix`] implement it, and no other type can.
 ///
 /// ```
 /// use annulus::KeyBounds;
@@ -19,15 +21,22 @@ use std::ops::{
 /// accepts(b"a".to_vec()..);
 /// accepts((Bound::Excluded("a"), Bound::Included("b")));
 /// ```
-pub trait KeyBounds {
-    /// Returns the lower bound.
-    fn start(&self) -> Bound<&[u8]>;
-    /// Returns the upper bound.
-    fn end(&self) -> Bound<&[u8]>;
-    /// Returns what every key within the bounds begins with, as far as the bounds know more than
-    /// the two have in common. Only [`Prefix`] does.
-    fn prefix(&self) -> &[u8] {
-        &[]
+pub trait KeyBounds: RawBounds {}
+
+pub(crate) mod sealed {
+    use std::ops::Bound;
+
+    /// What [`KeyBounds`](super::KeyBounds) have; not to be named outside of this crate.
+    pub trait RawBounds {
+        /// Returns the lower bound.
+        fn start(&self) -> Bound<&[u8]>;
+        /// Returns the upper bound.
+        fn end(&self) -> Bound<&[u8]>;
+        /// Returns what every key within the bounds begins with, as far as the bounds know it beyond
+        /// what they have in common. Only [`Prefix`](super::Prefix) does.
+        fn prefix(&self) -> &[u8] {
+            &[]
+        }
     }
 }
 
@@ -56,7 +65,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Creates the bounds of the keys that begin with `prefix`.
+    /// Returns the bounds of the keys that begin with `prefix`.
     pub fn new(prefix: impl Into<Vec<u8>>) -> Self {
         let prefix = prefix.into();
         let end = KeyRange::of_prefix(&prefix).end;
@@ -64,7 +73,9 @@ impl Prefix {
     }
 }
 
-impl KeyBounds for Prefix {
+impl KeyBounds for Prefix {}
+
+impl RawBounds for Prefix {
     fn start(&self) -> Bound<&[u8]> {
         Bound::Included(&self.prefix)
     }
@@ -78,7 +89,9 @@ impl KeyBounds for Prefix {
     }
 }
 
-impl KeyBounds for RangeFull {
+impl KeyBounds for RangeFull {}
+
+impl RawBounds for RangeFull {
     fn start(&self) -> Bound<&[u8]> {
         Bound::Unbounded
     }
@@ -90,7 +103,9 @@ impl KeyBounds for RangeFull {
 
 macro_rules! key_bounds {
     ($($range:ty),*) => {$(
-        impl<K: AsRef<[u8]>> KeyBounds for $range {
+        impl<K: AsRef<[u8]>> KeyBounds for $range {}
+
+        impl<K: AsRef<[u8]>> RawBounds for $range {
             fn start(&self) -> Bound<&[u8]> {
                 RangeBounds::<K>::start_bound(self).map(K::as_ref)
             }

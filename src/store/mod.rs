@@ -52,7 +52,7 @@ use std::sync::Arc;
 /// let events = store.create_keyspace("events", KeyspaceSpec::range().split_at(["m"]))?;
 /// events.put("login/ada", "09:00")?;
 /// events.put("task/7", "done")?;
-/// for row in events.prefix("login/")? {
+/// for row in events.scan_prefix("login/")? {
 ///     let (key, value) = row?;
 ///     assert_eq!((&key[..], &value[..]), (&b"login/ada"[..], &b"09:00"[..]));
 /// }

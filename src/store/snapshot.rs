@@ -6,7 +6,9 @@ use crate::catalog::View;
 use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
-use crate::read::{Bounds, KeyBounds, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value};
+use crate::read::{
+    Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value,
+};
 use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,6 +109,15 @@ impl Snapshot {
         Scan::open(view, &Bounds::of(&range), options, cut, threads, watch)?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
         })
+    }
+
+    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn scan_prefix(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Result<Scan> {
+        self.scan(keyspace, Prefix::new(prefix.as_ref()))
     }
 
     pub(super) fn views(&self) -> impl Iterator<Item = &Arc<View>> {

@@ -6,7 +6,7 @@
 
 use crate::basic::{both, reopen, small};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, ReadOptions, Store};
+use annulus::{Batch, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -111,7 +111,7 @@ fn check(directory: &TempDir) {
     let report = store.verify().unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
     for keyspace in store.keyspaces() {
-        keyspace.count(ReadOptions::new()).unwrap();
+        keyspace.count().unwrap();
     }
 }
 

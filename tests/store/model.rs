@@ -5,7 +5,7 @@
 use crate::basic::reopen;
 use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Keyspace, Prefix, ReadOptions, ScanOptions, Store};
+use annulus::{Batch, Keyspace, Prefix, ScanOptions, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -204,7 +204,7 @@ impl Pair {
     fn check(&self) {
         for (keyspace, model) in self.keyspaces.iter().zip(&self.models) {
             assert_eq!(collected(keyspace.scan(..).unwrap()), ordered(model.iter(), false, None));
-            assert_eq!(keyspace.count(ReadOptions::new()).unwrap(), model.len() as u64);
+            assert_eq!(keyspace.count().unwrap(), model.len() as u64);
         }
         let report = self.store.verify().unwrap();
         assert!(report.is_sound(), "{:?}", report.problems);

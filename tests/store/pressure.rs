@@ -12,8 +12,7 @@ use crate::reshape::{fill, rows};
 use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, ErrorKind, Options, ReadOptions, ReshapeOptions, ShardId, ShardSpec, Store, Throttle,
-    Transport,
+    Batch, ErrorKind, Options, ReshapeOptions, ShardId, ShardSpec, Store, Throttle, Transport,
 };
 use std::path::Path;
 use std::process::{Command, Output};
@@ -80,7 +79,7 @@ fn a_process_that_gets_no_threads_does_everything_itself() {
     assert_success(&output);
     let store = reopen(&directory);
     for keyspace in both(&store) {
-        assert!(keyspace.count(ReadOptions::new()).unwrap() > 1000);
+        assert!(keyspace.count().unwrap() > 1000);
     }
 }
 
@@ -150,7 +149,7 @@ fn write_and_read(store: &Store) {
         }
     }
     for keyspace in &keyspaces {
-        assert!(keyspace.count(ReadOptions::new()).unwrap() > 0);
+        assert!(keyspace.count().unwrap() > 0);
     }
 }
 

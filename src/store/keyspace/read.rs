@@ -286,21 +286,46 @@ impl Keyspace {
         }
     }
 
-    /// The rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
+    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
     ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get).
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
         self.scan(Prefix::new(prefix.as_ref()))
     }
 
-    /// How many keys there are, by counting them: it reads everything.
+    /// Returns how many keys there are, by counting them.
+    ///
+    /// Cost: it reads everything, past the block cache.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// words.put("ant", "1")?;
+    /// words.put("bee", "2")?;
+    /// words.delete("ant")?;
+    /// assert_eq!(words.count()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn count(&self) -> Result<u64> {
+        self.count_with(ReadOptions::new())
+    }
+
+    /// Returns how many keys there are, read as the options say.
     ///
     /// # Errors
     ///
     /// Those of [`get_with`](Self::get_with).
-    pub fn count(&self, options: ReadOptions) -> Result<u64> {
+    pub fn count_with(&self, options: ReadOptions) -> Result<u64> {
         let read = ReadOptions { bypass_cache: true, ..options };
         let mut scan = self.scan_with(.., ScanOptions::new().read(read))?;
         let mut keys = 0;
