@@ -117,11 +117,11 @@ mod write;
 #[cfg(feature = "rocksdb")]
 pub use cache::HotCacheStats;
 #[cfg(feature = "rocksdb")]
-pub use engine::{Compression, Durability, LogDamage};
+pub use engine::{Compression, Durability, LogDamage, LogLoss};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
-pub use read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value};
+pub use read::{KeyBounds, LeftOut, Prefix, ReadOptions, Scan, ScanOptions, Value};
 #[cfg(feature = "rocksdb")]
 pub use rebalancer::{Decision, Rebalancer, SavedHeat, Verdict};
 #[cfg(feature = "rocksdb")]
@@ -131,8 +131,9 @@ pub use reshape::{
 };
 #[cfg(feature = "rocksdb")]
 pub use store::{
-    CreateMode, Keyspace, KeyspaceStats, KeyspaceVerification, Options, PartitionStats,
-    RecoveryReport, ShardSpec, ShardStats, Snapshot, Store, StoreBuilder, StoreStats, Verification,
+    CreateMode, DamagedPartition, Keyspace, KeyspaceStats, KeyspaceVerification, Leftover, Options,
+    PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardSpec, ShardStats,
+    Snapshot, Store, StoreBuilder, StoreStats, Verification,
 };
 #[cfg(feature = "rocksdb")]
 pub use write::{Batch, Swap};

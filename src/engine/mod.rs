@@ -3,10 +3,12 @@
 //! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises,
 //! so another engine can replace it by implementing this file.
 
+mod log_loss;
 mod options;
 mod rocksdb;
 
 pub(crate) use self::rocksdb::{HARDWARE_CHECKSUMS, LockGuard, Resources, RocksDb as ShardEngine};
+pub use log_loss::LogLoss;
 pub(crate) use options::EngineOptions;
 pub use options::{Compression, Durability, LogDamage};
 

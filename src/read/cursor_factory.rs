@@ -1,6 +1,7 @@
 //! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
 
-use super::partition_cursor::{LeftOut, PartitionCursor, RowFilter};
+use super::left_out::LeftOutList;
+use super::partition_cursor::{PartitionCursor, RowFilter};
 use crate::catalog::OpenPartition;
 use crate::engine::{Direction, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +30,7 @@ pub(crate) struct CursorFactory {
     /// How many threads may open cursors.
     pub(crate) threads: usize,
     /// Where damage is noted, if it is to be left out.
-    pub(crate) left_out: Option<LeftOut>,
+    pub(crate) left_out: Option<LeftOutList>,
 }
 
 impl CursorFactory {

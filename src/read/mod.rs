@@ -3,6 +3,7 @@
 mod concat;
 mod cursor_factory;
 mod key_bounds;
+mod left_out;
 mod merge;
 mod options;
 mod partition_cursor;
@@ -12,6 +13,7 @@ mod value;
 pub(crate) use cursor_factory::ShardSnapshots;
 pub(crate) use key_bounds::Bounds;
 pub use key_bounds::{KeyBounds, Prefix};
+pub use left_out::LeftOut;
 pub(crate) use merge::MergeCursor;
 pub use options::ReadOptions;
 pub(crate) use partition_cursor::{PartitionCursor, RowFilter};

@@ -3,12 +3,13 @@
 //! A partition that was made by linking files may hold rows of its neighbours until it is trimmed.
 //! Point reads never ask for those; cursors skip them here.
 
+use super::left_out::{LeftOut, LeftOutList};
 use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineCursor, Read, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PartitionId, ShardId};
 use crate::placement::{KeyRange, PartitionRange, TokenRange};
 use crate::topology;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Which rows of a handle belong to its partition.
@@ -67,8 +68,6 @@ pub(crate) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>,
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
-/// Descriptions of what a scan leaves out because it is damaged; shared by its cursors.
-pub(crate) type LeftOut = Arc<Mutex<Vec<String>>>;
 
 /// A cursor over the rows of a partition.
 pub(crate) struct PartitionCursor {
@@ -76,7 +75,7 @@ pub(crate) struct PartitionCursor {
     filter: RowFilter,
     /// If damage ends the cursor like the end of its rows: where to note that, and which partition
     /// it is.
-    left_out: Option<Box<(LeftOut, String)>>,
+    left_out: Option<Box<(LeftOutList, PartitionId, ShardId)>>,
 }
 
 impl PartitionCursor {
@@ -114,16 +113,16 @@ impl PartitionCursor {
         range: &KeyRange,
         direction: Direction,
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
-        left_out: &LeftOut,
+        left_out: &LeftOutList,
     ) -> Result<Option<Self>> {
-        let place = format!("partition {} on shard {}", partition.name.id, partition.owner);
+        let (id, shard) = (partition.name.id, partition.owner);
         match Self::open(partition, filter, range, direction, read) {
             Ok(cursor) => {
-                let left_out = Some(Box::new((Arc::clone(left_out), place)));
+                let left_out = Some(Box::new((Arc::clone(left_out), id, shard)));
                 Ok(Some(Self { left_out, ..cursor }))
             }
             Err(error) if error.kind() == ErrorKind::Damaged => {
-                left_out.lock().push(format!("{place}: {error:#}"));
+                left_out.lock().push(LeftOut { partition: id, shard, is_rest: false, error });
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -159,8 +158,9 @@ impl Cursor for PartitionCursor {
     fn status(&self) -> Result<()> {
         match (self.inner.status(), &self.left_out) {
             (Err(error), Some(left_out)) if error.kind() == ErrorKind::Damaged => {
-                let (list, place) = &**left_out;
-                list.lock().push(format!("the rest of {place}: {error:#}"));
+                let (list, partition, shard) = &**left_out;
+                let (partition, shard) = (*partition, *shard);
+                list.lock().push(LeftOut { partition, shard, is_rest: true, error });
                 Ok(())
             }
             (status, _) => status,

@@ -3,8 +3,9 @@
 use super::concat::ConcatCursor;
 use super::cursor_factory::{CursorFactory, ShardSnapshots};
 use super::key_bounds::Bounds;
+use super::left_out::{LeftOut, LeftOutList};
 use super::merge::MergeCursor;
-use super::partition_cursor::{LeftOut, PartitionCursor, filtered};
+use super::partition_cursor::{PartitionCursor, filtered};
 use crate::catalog::View;
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
@@ -120,7 +121,7 @@ pub struct Scan {
     until_clock: u32,
     failed: bool,
     watch: Option<Box<ScanSampler>>,
-    left_out: Option<LeftOut>,
+    left_out: Option<LeftOutList>,
 }
 
 enum Rows {
@@ -153,7 +154,7 @@ impl Scan {
         }
         let interleaved =
             indexes.len() > 1 && matches!(view.keyspace.partitioning(), Partitioning::Hash { .. });
-        let left_out = options.leave_out_damaged.then(LeftOut::default);
+        let left_out = options.leave_out_damaged.then(LeftOutList::default);
         let source = CursorFactory {
             cut,
             range: bounds.range.clone(),
@@ -184,10 +185,10 @@ impl Scan {
         }))
     }
 
-    /// Returns what was left out so far because it is damaged, described by partition, shard and
-    /// file. Only with [`ScanOptions::leave_out_damaged`]: other scans fail.
+    /// Returns what was left out so far because it is damaged. Only with
+    /// [`ScanOptions::leave_out_damaged`]: other scans fail.
     #[must_use]
-    pub fn left_out(&self) -> Vec<String> {
+    pub fn left_out(&self) -> Vec<LeftOut> {
         self.left_out.as_ref().map(|list| list.lock().clone()).unwrap_or_default()
     }
 

@@ -63,14 +63,6 @@ impl Intent {
             unix_seconds,
         }
     }
-
-    /// In a few words, for people.
-    pub(crate) fn describe(&self) -> String {
-        let list = |ids: Vec<String>| ids.join(" and ");
-        let sources = list(self.spec.sources.iter().map(ToString::to_string).collect());
-        let owners = list(self.spec.owners.iter().map(ToString::to_string).collect());
-        format!("{} of partition {sources} to shard {owners}", self.spec.kind())
-    }
 }
 
 /// The records under a prefix, decoded.

@@ -1,7 +1,7 @@
 //! What concerns the store as a whole: syncing, flushing, statistics, verification, closing.
 
-use super::Verification;
-use super::{KeyspaceStats, ShardStats, Store, StoreStats, verify};
+use super::findings::{Problem, Recovered};
+use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -84,7 +84,7 @@ impl Store {
         let snapshot = self.snapshot()?;
         let mut report = Verification::default();
         if let Err(violation) = self.topology().check() {
-            report.problems.push(violation.to_string());
+            report.problems.push(Problem::Topology(violation));
         }
         for view in snapshot.views() {
             let cut = |shard| snapshot.cut().get(&shard).cloned();
@@ -93,28 +93,25 @@ impl Store {
         }
         self.verify_checksums(&mut report.problems);
         let recovery = self.recovery();
-        report
-            .problems
-            .extend(recovery.damaged.iter().map(|damaged| format!("damaged: {damaged}")));
+        report.problems.extend(recovery.damaged.iter().cloned().map(Problem::Damaged));
         report.lost.clone_from(&recovery.lost);
-        report.recovered.clone_from(&recovery.orphans);
-        report.recovered.extend(recovery.rolled_back.iter().cloned());
+        report.recovered.extend(recovery.orphans.iter().cloned().map(Recovered::Leftover));
+        report.recovered.extend(recovery.rolled_back.iter().cloned().map(Recovered::RolledBack));
         Ok(report)
     }
 
     /// Compares what is on disk with its checksums, the shards at the same time.
-    fn verify_checksums(&self, problems: &mut Vec<String>) {
+    fn verify_checksums(&self, problems: &mut Vec<Problem>) {
         let catalog = &self.core().catalog;
         let shards = catalog.shards();
-        let shards = shards.iter().map(|(id, shard)| (format!("shard {id}"), &**shard));
-        let engines: Vec<_> =
-            shards.chain([("the metadata".to_owned(), &catalog.metadata.engine)]).collect();
+        let shards = shards.iter().map(|(id, shard)| (Some(*id), &**shard));
+        let engines: Vec<_> = shards.chain([(None, &catalog.metadata.engine)]).collect();
         let verified = parallel::each(&engines, |(_, engine)| engine.verify_checksums());
-        for ((name, _), verified) in engines.iter().zip(verified) {
+        for ((shard, _), verified) in engines.iter().zip(verified) {
             match verified {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => problems.push(format!("{name}: {error:#}")),
-                Err(_) => problems.push(format!("{name}: a worker of the verification panicked")),
+                Ok(Err(error)) => problems.push(Problem::Checksum { shard: *shard, error }),
+                Err(_) => problems.push(Problem::Unchecked { shard: *shard }),
             }
         }
     }

@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod close;
 mod core;
+mod findings;
 mod heat;
 mod keyspace;
 mod keyspaces;
@@ -18,6 +19,7 @@ mod stats;
 mod verify;
 
 pub use builder::{CreateMode, ShardSpec, StoreBuilder};
+pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
 pub use keyspace::Keyspace;
 pub use options::Options;
 pub use recovery::RecoveryReport;

@@ -1,6 +1,7 @@
 //! Opening a store that is there: everything is checked before anything is changed.
 
 use super::core::Core;
+use super::findings::DamagedPartition;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
 use super::shards::finish_retiring;
 use super::{Options, Store};
@@ -10,7 +11,7 @@ use crate::catalog::places::{Place, Places, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, Metadata, OpenPartition, Shards, View,
 };
-use crate::engine::{Engine, HARDWARE_CHECKSUMS, LockGuard, Resources, ShardEngine};
+use crate::engine::{Engine, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::parallel;
@@ -119,16 +120,16 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
 }
 
 /// What the logs had lost.
-pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<String> {
+pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<LogLoss> {
     let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
     engines.flat_map(|engine| engine.lost().iter().cloned()).collect()
 }
 
 /// Which partitions were found damaged.
-pub(super) fn damaged(shards: &Shards) -> Vec<String> {
+pub(super) fn damaged(shards: &Shards) -> Vec<DamagedPartition> {
     let describe = |shard, (name, why): (&PartitionName, &String)| {
         tracing::error!(%shard, partition = %name, "damaged: {why}");
-        format!("partition {} on shard {shard}: {why}", name.id)
+        DamagedPartition { partition: name.id, shard, reason: why.clone() }
     };
     let of_shard = |(id, shard): (&ShardId, &Arc<ShardEngine>)| {
         shard.damaged().iter().map(|entry| describe(*id, entry)).collect::<Vec<_>>()

@@ -1,8 +1,11 @@
 //! What an opening puts right: partitions that an interrupted change has left, and reshapes that were not
 //! committed.
 
+use super::findings::{DamagedPartition, Leftover, RolledBack};
 use crate::catalog::Metadata;
-use crate::engine::{Cursor, Direction, Durability, Engine, EngineBatch, Read, ShardEngine};
+use crate::engine::{
+    Cursor, Direction, Durability, Engine, EngineBatch, LogLoss, Read, ShardEngine,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::placement::KeyRange;
@@ -18,20 +21,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct RecoveryReport {
     /// Batches over several shards that were looked at again, because the store was not closed.
     pub batches: usize,
-    /// Leftovers of interrupted changes that were removed, described.
-    pub orphans: Vec<String>,
-    /// Reshapes that were not committed, and were rolled back, described.
-    pub rolled_back: Vec<String>,
-    /// What the ends of logs had lost, described: writes that were under way or not synced when the
+    /// Leftovers of interrupted changes that were removed.
+    pub orphans: Vec<Leftover>,
+    /// Reshapes that were not committed, and were rolled back.
+    pub rolled_back: Vec<RolledBack>,
+    /// What the ends of logs had lost: writes that were under way or not synced when the
     /// power failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what was behind
     /// damage. Nothing that was synced, except for the latter.
-    pub lost: Vec<String>,
-    /// Partitions of which a file is damaged, with the file, described. Reads that need the file fail
+    pub lost: Vec<LogLoss>,
+    /// Partitions of which a file is damaged, with the file. Reads that need the file fail
     /// as [`Damaged`](ErrorKind::Damaged), all others are answered; writes are taken, and kept
     /// beside it; nothing of the partition is merged. Restore the file, or drop the keyspace.
     /// Files that were not opened yet may be damaged, too:
     /// [`Store::verify`](crate::Store::verify) reads all.
-    pub damaged: Vec<String>,
+    pub damaged: Vec<DamagedPartition>,
     /// Batches over several shards of which parts are missing, in a store that is opened read-only:
     /// each of them is seen in part, until an opening for writing completes them.
     pub unfinished: usize,
@@ -62,7 +65,7 @@ pub(super) fn check_partitions(
     for (id, shard, orphan) in orphans {
         shard.drop_partition(orphan)?;
         tracing::warn!(shard = %id, partition = %orphan.id, "removed the leftover of an interrupted change");
-        recovery.orphans.push(format!("partition {} on shard {id}", orphan.id));
+        recovery.orphans.push(Leftover::Partition { partition: orphan.id, shard: id });
     }
     Ok(())
 }
@@ -82,7 +85,7 @@ pub(super) fn roll_back(
     let mut batch = EngineBatch::default();
     for (number, intent) in intents {
         journal::end(metadata, &mut batch, *number);
-        let what = format!("reshape {number}, a {}", intent.describe());
+        let what = RolledBack::new(*number, intent);
         tracing::warn!("rolled back {what}, which was interrupted");
         recovery.rolled_back.push(what);
     }

@@ -16,6 +16,7 @@
 use super::Store;
 use super::builder::{ShardSpec, create_shard};
 use super::core::Core;
+use super::findings::Leftover;
 use super::open::{note_shard, open_shard};
 use crate::catalog::Catalog;
 use crate::catalog::directory::{DirectoryLock, Identity, io};
@@ -268,27 +269,27 @@ fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
 /// Removes the files of shards that were removed in an earlier opening, as far as they are there
 /// and still this store's. What cannot be removed, of a disk that fails perhaps, is tried again by
 /// the next opening: the store does not need it.
-pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<String>) -> Result<()> {
-    for (shard, directory) in journal::retired(&catalog.metadata)? {
-        let Some(directory) = directory else {
+pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<Leftover>) -> Result<()> {
+    for (number, directory) in journal::retired(&catalog.metadata)? {
+        let Some((shard, directory)) = u32::try_from(number).ok().map(ShardId).zip(directory)
+        else {
             tracing::warn!(
-                shard,
+                shard = number,
                 "the record of a removed shard is damaged: its files, if any, stay"
             );
             continue;
         };
         let directory = catalog.home.path.join(directory);
-        let place = directory.display();
         match remove_files(catalog, shard, &directory) {
             Ok(removed) => {
-                journal::forget_retired(&catalog.metadata, shard)?;
+                journal::forget_retired(&catalog.metadata, number)?;
                 if removed {
-                    tracing::info!(shard, directory = %place, "removed the files of a removed shard");
-                    recovered.push(format!("the files of removed shard {shard} in {place}"));
+                    tracing::info!(%shard, directory = %directory.display(), "removed the files of a removed shard");
+                    recovered.push(Leftover::Shard { shard, directory });
                 }
             }
             Err(error) => tracing::warn!(
-                shard,
+                %shard,
                 error = format_args!("{error:#}"),
                 "left files of a removed shard behind"
             ),
@@ -298,9 +299,9 @@ pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<String>) ->
 }
 
 /// Whether there was something of the shard.
-fn remove_files(catalog: &Catalog, shard: u64, directory: &Path) -> Result<bool> {
+fn remove_files(catalog: &Catalog, shard: ShardId, directory: &Path) -> Result<bool> {
     let identity = directory.join("SHARD");
-    let mine = Identity { store: catalog.home.id, shard: u32::try_from(shard).ok().map(ShardId) };
+    let mine = Identity { store: catalog.home.id, shard: Some(shard) };
     // Without its identity, or with another, the directory has been given to somebody else.
     if Identity::read(&identity)? != Some(mine) {
         return Ok(false);

@@ -1,7 +1,8 @@
 //! Checking a whole store against what it promises.
 
+use super::findings::{Problem, Recovered};
 use crate::catalog::View;
-use crate::engine::{Cursor, Direction, Engine, EngineSnapshot, Read};
+use crate::engine::{Cursor, Direction, Engine, EngineSnapshot, LogLoss, Read};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::os::parallel;
@@ -13,17 +14,17 @@ use std::sync::Arc;
 const EXAMPLES_MAX: usize = 10;
 
 /// What [`Store::verify`](crate::Store::verify) found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, Serialize, Default)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Every violation, described; empty if all is well.
-    pub problems: Vec<String>,
+    /// Every violation; empty if all is well.
+    pub problems: Vec<Problem>,
     /// What was read of each keyspace.
     pub keyspaces: Vec<KeyspaceVerification>,
     /// What logs had lost when the store was opened: see [`RecoveryReport::lost`](crate::RecoveryReport::lost).
-    pub lost: Vec<String>,
+    pub lost: Vec<LogLoss>,
     /// What the opening of the store put right; no problem any more.
-    pub recovered: Vec<String>,
+    pub recovered: Vec<Recovered>,
 }
 
 impl Verification {
@@ -62,14 +63,14 @@ struct Tally {
     bytes: u64,
     foreign: u64,
     misplaced: u64,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 /// Reads a keyspace as of a cut: every key must be where routing looks for it, and in order.
 pub(crate) fn keyspace(
     view: &View,
     snapshot_of: impl Fn(ShardId) -> Option<EngineSnapshot> + Sync,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> KeyspaceVerification {
     let owners: Vec<(usize, ShardId)> = view
         .keyspace
@@ -91,7 +92,7 @@ pub(crate) fn keyspace(
         of_shard(view, &mine, snapshot_of(*shard))
     });
     for (shard, tally) in shards.into_iter().zip(tallies) {
-        let tally = tally.unwrap_or_else(|_| panicked());
+        let tally = tally.unwrap_or_else(|_| panicked(shard));
         report.keys += tally.keys;
         report.bytes += tally.bytes;
         report.foreign += tally.foreign;
@@ -102,16 +103,17 @@ pub(crate) fn keyspace(
     report
 }
 
-fn panicked() -> Tally {
-    Tally { problems: vec!["a worker of the verification panicked".into()], ..Tally::default() }
+fn panicked(shard: ShardId) -> Tally {
+    let unchecked = Problem::Unchecked { shard: Some(shard) };
+    Tally { problems: vec![unchecked], ..Tally::default() }
 }
 
 fn of_shard(view: &View, indexes: &[usize], snapshot: Option<EngineSnapshot>) -> Tally {
     let mut tally = Tally::default();
     for index in indexes {
         if let Err(error) = of_partition(view, *index, snapshot.as_ref(), &mut tally) {
-            let name = view.keyspace.name();
-            tally.problems.push(format!("partition {index} of keyspace `{name}`: {error:#}"));
+            let keyspace = view.keyspace.name().to_owned();
+            tally.problems.push(Problem::Unreadable { keyspace, index: *index, error });
         }
     }
     tally
@@ -142,8 +144,8 @@ fn of_partition(
             }
         }
         if last.as_deref().is_some_and(|last| last >= key) {
-            let key = key.escape_ascii();
-            tally.problems.push(format!("partition {index}: key `{key}` is out of order"));
+            let (keyspace, key) = (view.keyspace.name().to_owned(), key.to_vec());
+            tally.problems.push(Problem::OutOfOrder { keyspace, index, key });
         }
         let last = last.get_or_insert_default();
         last.clear();
@@ -153,11 +155,7 @@ fn of_partition(
     cursor.status()
 }
 
-fn misplaced(view: &View, index: usize, key: &[u8]) -> String {
-    format!(
-        "keyspace `{}`: key `{}` stands in partition {index}, routing looks in {}",
-        view.keyspace.name(),
-        key.escape_ascii(),
-        view.index(key)
-    )
+fn misplaced(view: &View, index: usize, key: &[u8]) -> Problem {
+    let (keyspace, routed_to) = (view.keyspace.name().to_owned(), view.index(key));
+    Problem::Misplaced { keyspace, key: key.to_vec(), index, routed_to }
 }

@@ -11,7 +11,8 @@ mod writes;
 
 use crate::churn::{Enough, quick_directory, seed};
 use annulus::planner::{Request, SplitAt};
-use annulus::{Check, PartitionId, ReshapeOptions, ShardId, Store, Transport};
+use annulus::topology::ReshapeKind;
+use annulus::{Check, PartitionId, ReshapeOptions, RolledBack, Store, Transport};
 use child::{Order, Work, store_at};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -125,12 +126,9 @@ impl Victim {
     }
 
     /// Makes the very reshapes that were rolled back: what is left of them must not prevent them.
-    fn repeat(&mut self, store: &Store, rolled_back: &[String]) {
-        for what in rolled_back {
-            let Some((_, text)) = what.split_once("a move of partition ") else { continue };
-            let (partition, shard) = text.split_once(" to shard ").unwrap();
-            let partition = PartitionId(partition.parse().unwrap());
-            let to = ShardId(shard.parse().unwrap());
+    fn repeat(&mut self, store: &Store, rolled_back: &[RolledBack]) {
+        for what in rolled_back.iter().filter(|what| what.kind == ReshapeKind::Move) {
+            let (partition, to) = (what.sources[0], what.to[0]);
             let owner = store.topology().find_partition(partition).and_then(|(keyspace, index)| {
                 Some(store.topology().keyspace(keyspace)?.partition(index)?.owner)
             });
@@ -143,7 +141,7 @@ impl Victim {
             let options = ReshapeOptions { transport, trim: false, ..ReshapeOptions::default() };
             let options = ReshapeOptions { check: Check::Full, ..options };
             store.start_with(&request, options).unwrap().wait().unwrap();
-            self.compare(store, what);
+            self.compare(store, &what.to_string());
         }
     }
 

@@ -8,7 +8,7 @@ use crate::progress;
 use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
 use crate::select::SelectArgs;
 use crate::text;
-use annulus::{Keyspace, ReadOptions, Scan, ScanOptions};
+use annulus::{Keyspace, LeftOut, ReadOptions, Scan, ScanOptions};
 use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
@@ -188,7 +188,7 @@ fn rows(
 fn report(
     args: &Args,
     progress: &Progress,
-    damaged: &[String],
+    damaged: &[LeftOut],
     output: &mut Output,
 ) -> Outcome<()> {
     let Progress { rows, bytes, complaints } = progress;

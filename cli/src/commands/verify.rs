@@ -5,7 +5,7 @@ use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::{LogDamage, RecoveryReport, ShardId, Store, Verification};
+use annulus::{LogDamage, RecoveryReport, RolledBack, ShardId, Store, Verification};
 use annulus_workload::human;
 use serde::Serialize;
 use std::time::Instant;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
             seconds: f64,
             #[serde(flatten)]
             report: &'r Verification,
-            rolled_back: &'r [String],
+            rolled_back: &'r [RolledBack],
             draining: &'r [ShardId],
         }
         let RecoveryReport { rolled_back, draining, .. } = store.recovery();

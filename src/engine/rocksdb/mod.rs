@@ -22,7 +22,7 @@ pub(crate) use config::{HARDWARE_CHECKSUMS, Resources};
 pub(crate) use handles::LockGuard;
 
 use super::{Direction, Engine, PutRow, Read, Usage};
-use crate::engine::Durability;
+use crate::engine::{Durability, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::parallel;
 use crate::placement::KeyRange;
@@ -59,7 +59,7 @@ pub(crate) struct RocksDb {
     /// opening they can be neither used nor dropped.
     stranded: Mutex<BTreeSet<PartitionName>>,
     /// What the logs had lost when the database was opened, described.
-    lost: Vec<String>,
+    lost: Vec<LogLoss>,
     /// Partitions that were found damaged when the database was opened.
     damaged: Damaged,
     /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at the
@@ -134,7 +134,7 @@ impl RocksDb {
         directory: &Path,
         names: &[String],
         resources: &Resources,
-        lost: Vec<String>,
+        lost: Vec<LogLoss>,
     ) -> Result<Self> {
         let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "RocksDB has no default column family")
@@ -169,8 +169,8 @@ impl RocksDb {
         self.directory.parent().unwrap_or(&self.directory)
     }
 
-    /// Returns descriptions of what the logs had lost when this was opened.
-    pub(crate) fn lost(&self) -> &[String] {
+    /// Returns what the logs had lost when this was opened.
+    pub(crate) fn lost(&self) -> &[LogLoss] {
         &self.lost
     }
 

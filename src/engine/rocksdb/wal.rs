@@ -4,7 +4,7 @@
 use super::cannot;
 use super::manifest::Manifest;
 use super::wal_format::{Break, Shape, Walk, walk};
-use crate::engine::LogDamage;
+use crate::engine::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -39,7 +39,7 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Makes logs and manifest end where they stop being sound, if the cause can be a power cut.
-/// Returns descriptions of what was lost.
+/// Returns what was lost.
 ///
 /// | what is there | and after it | it is | done |
 /// |---|---|---|---|
@@ -62,13 +62,13 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// syncs later logs without them, and removes them.
 ///
 /// A database that is opened read-only is only judged: see [`judge_logs`].
-pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
     judge(directory, damage, cut)
 }
 
 /// The same without changing anything. RocksDB may then show writes behind a loss, which an opening
 /// for writing drops.
-pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<String>> {
+pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
     judge(directory, damage, |_, _| Ok(()))
 }
 
@@ -76,13 +76,13 @@ fn judge(
     directory: &Path,
     damage: LogDamage,
     cut: impl Fn(&Path, &Break) -> Result<()>,
-) -> Result<Vec<String>> {
+) -> Result<Vec<LogLoss>> {
     let mut lost = Vec::new();
     let manifest = Manifest::read(directory)?;
     let oldest = manifest.as_ref().map_or(0, |manifest| manifest.oldest_log);
-    if let Some((manifest, torn)) = manifest.as_ref().and_then(|m| Some((m, m.torn_end()?))) {
-        lost.push(describe(&manifest.path, &manifest.walk, torn, 0));
-        cut(&manifest.path, torn)?;
+    if let Some((manifest, end)) = manifest.as_ref().and_then(|m| Some((m, m.torn_end()?))) {
+        lost.push(torn(&manifest.path, &manifest.walk, end, 0));
+        cut(&manifest.path, end)?;
     }
     let mut walks = Vec::new();
     for (number, path) in logs(directory)?.into_iter().filter(|(number, _)| *number >= oldest) {
@@ -101,7 +101,7 @@ fn judge(
         if is_damage && damage == LogDamage::Refuse {
             return Err(refusal(path, broken));
         }
-        lost.push(describe(path, log, broken, records_later));
+        lost.push(torn(path, log, broken, records_later));
         if !is_damage {
             cut(path, broken)?;
         }
@@ -116,7 +116,7 @@ fn judge(
 /// flushed before the process ended. So logs without a write are emptied in that case.
 fn compare_sizes(
     walks: &[(u64, PathBuf, Walk)],
-    lost: &mut Vec<String>,
+    lost: &mut Vec<LogLoss>,
     cut: impl Fn(&Path, &Break) -> Result<()>,
 ) -> Result<()> {
     for (index, (number, path, log)) in walks.iter().enumerate() {
@@ -130,10 +130,7 @@ fn compare_sizes(
             let all = Break { offset: 0, shape: Shape::Short, next: None };
             later.iter().try_for_each(|(_, path, _)| cut(path, &all))?;
         } else if log.broken.is_none() {
-            lost.push(format!(
-                "the end of the log {} was never on the disk; what later logs hold was dropped",
-                path.display()
-            ));
+            lost.push(LogLoss::Missing { file: path.clone() });
         }
     }
     Ok(())
@@ -153,14 +150,13 @@ fn read(path: &Path) -> Result<Walk> {
     walked.map_err(|error| cannot("read", path, error))
 }
 
-fn describe(path: &Path, log: &Walk, broken: &Break, records_later: u64) -> String {
-    let bytes = log.bytes.saturating_sub(broken.offset);
-    let later = if records_later > 0 { ", and what later logs hold" } else { "" };
-    format!(
-        "the last {bytes} bytes of the log {}{later}: not whole from offset {} on",
-        path.display(),
-        broken.offset
-    )
+fn torn(path: &Path, log: &Walk, broken: &Break, records_later: u64) -> LogLoss {
+    LogLoss::Torn {
+        file: path.to_owned(),
+        offset: broken.offset,
+        bytes: log.bytes.saturating_sub(broken.offset),
+        later: records_later > 0,
+    }
 }
 
 fn refusal(path: &Path, broken: &Break) -> Error {
@@ -218,11 +214,11 @@ mod tests {
             write(directory.path().join("000009.log"), log_after(4, said)).unwrap();
             let found = mend_logs(directory.path(), LogDamage::Refuse).unwrap();
             assert_eq!(found.len(), lost, "{found:?}");
-            assert!(found.iter().all(|lost| lost.contains("000004.log")), "{found:?}");
+            assert!(found.iter().all(|lost| lost.to_string().contains("000004.log")), "{found:?}");
         }
         // The log before may have been removed: it is no longer needed.
         write(directory.path().join("000009.log"), log_after(5, 1 << 20)).unwrap();
-        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), []);
     }
 
     /// A write that failed half way is not missed where the next log continues with the next
@@ -241,7 +237,7 @@ mod tests {
         let refused = mend_logs(directory.path(), LogDamage::Refuse).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Damaged);
         write(&new, log_with(102)).unwrap();
-        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), []);
         assert_eq!(std::fs::read(&old).unwrap(), failed);
     }
 
@@ -269,7 +265,7 @@ mod tests {
         write(&after, empty_log_after(said.number, said.bytes + 38, said.last_write)).unwrap();
         for _ in 0..3 {
             let db = open();
-            assert_eq!(db.lost, [""; 0]);
+            assert_eq!(db.lost, []);
             for id in [1, 2] {
                 let partition = db.partition(name(id)).unwrap();
                 let found = db.get(&partition, b"key", Read::PRESENT).unwrap().unwrap();
@@ -298,7 +294,7 @@ mod tests {
         *content.last_mut().unwrap() ^= 1;
         content.extend([b'x'; 100]);
         write(&needless, &content).unwrap();
-        assert_eq!(judge_logs(directory.path(), LogDamage::Refuse).unwrap(), [""; 0]);
+        assert_eq!(judge_logs(directory.path(), LogDamage::Refuse).unwrap(), []);
         let db = open();
         for key in [b"old", b"new"] {
             let found = db.get(db.bookkeeping(), key, Read::PRESENT).unwrap();

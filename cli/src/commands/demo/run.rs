@@ -274,6 +274,6 @@ impl Work<'_> {
             summary.keys_by_shard = topology.shards().map(keys).collect();
             summary.max_over_mean = human::max_over_mean(summary.keys_by_shard.iter().copied());
         }
-        Ok(report.problems)
+        Ok(report.problems.iter().map(ToString::to_string).collect())
     }
 }
