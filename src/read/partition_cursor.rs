@@ -68,7 +68,6 @@ pub(crate) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>,
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
-
 /// A cursor over the rows of a partition.
 pub(crate) struct PartitionCursor {
     inner: EngineCursor,

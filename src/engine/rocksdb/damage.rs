@@ -2,11 +2,10 @@
 //! damaged footer, index or block of properties; here its files are opened one by one, when they
 //! are read.
 
+use super::db::Db;
 use super::error::context;
-use super::handles::Db;
 use super::import::bear_damage;
-use super::names::family;
-use super::parse_family;
+use super::names::{family, parse_family};
 use crate::error::Result;
 use crate::topology::PartitionName;
 use rocksdb::{DEFAULT_COLUMN_FAMILY_NAME, ErrorKind, Options};

@@ -13,20 +13,20 @@
 #![expect(unsafe_code, reason = "the quarantine that the module documentation argues for")]
 
 use super::config::FlushThread;
+use super::db::Db;
+use super::files::{cannot, remove_all};
 use super::import::{self, MadeFamily};
 use crate::error::Result as Outcome;
 use crate::os::file_id::FileId;
 use librocksdb_sys as ffi;
 use rocksdb::{
     AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,
-    DBWithThreadMode, MultiThreaded, ReadOptions, SnapshotWithThreadMode,
+    ReadOptions, SnapshotWithThreadMode,
 };
 use std::mem::{ManuallyDrop, transmute};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-
-pub(super) type Db = DBWithThreadMode<MultiThreaded>;
 
 /// A database and what must outlive it: as long as a caller holds a value, a scan or a snapshot of
 /// a store, the store's directory stays locked.
@@ -51,9 +51,9 @@ struct Remains {
 impl Drop for Remains {
     fn drop(&mut self) {
         let Some(identity) = self.identity.get().filter(|_| self.is_there()) else { return };
-        let removed = super::RocksDb::remove(&self.directory);
+        let removed = remove_all(&self.directory);
         let removed = removed.and_then(|()| {
-            std::fs::remove_file(identity).map_err(|error| super::cannot("remove", identity, error))
+            std::fs::remove_file(identity).map_err(|error| cannot("remove", identity, error))
         });
         if let Err(error) = removed {
             tracing::warn!(

@@ -7,8 +7,8 @@
 
 #![expect(unsafe_code, reason = "calls of the C interface, each with its argument")]
 
+use super::db::Db;
 use super::error::from_message;
-use super::handles::Db;
 use crate::error::{Error, ErrorKind, Result};
 use librocksdb_sys as ffi;
 use rocksdb::{AsColumnFamilyRef, AsRawPtr};

@@ -1,7 +1,8 @@
 //! Files that enter an instance: written from rows, taken over by ingestion.
 
 use super::error::context;
-use super::{cannot, family, remove_all};
+use super::files::{cannot, remove_all};
+use super::names::family;
 use crate::engine::PutRow;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::file_id::FileId;

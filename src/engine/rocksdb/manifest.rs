@@ -1,7 +1,7 @@
 //! The parts of RocksDB's manifest that an opening has to judge: its end, and which logs it still
 //! needs.
 
-use super::cannot;
+use super::files::cannot;
 use super::wal_format::{Break, Walk, walk};
 use crate::error::Result;
 use std::fs::File;
@@ -87,9 +87,10 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Durability, Engine as _, PartitionName, Resources, RocksDb};
+    use super::super::{Resources, RocksDb};
     use super::*;
-    use crate::engine::LogDamage;
+    use crate::engine::{Durability, Engine as _, LogDamage};
+    use crate::topology::PartitionName;
 
     /// The number is where this version of RocksDB writes it: after a flush the older log is no
     /// longer needed.

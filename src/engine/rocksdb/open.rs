@@ -1,11 +1,11 @@
 //! Opening a database with all its column families, even where a damaged file or the leftover of an
 //! interrupted reshape prevents RocksDB from opening it.
 
-use super::RocksDb;
 use super::config::Resources;
 use super::damage::{self, Damaged};
+use super::db::Db;
 use super::error::{context, family_beyond_logs};
-use super::handles::Db;
+use super::files::exists;
 use super::names::{family, parse_family};
 use crate::error::{Error, Result};
 use crate::topology::PartitionName;
@@ -75,7 +75,7 @@ pub(super) fn open_families(
 }
 
 pub(super) fn list_families(options: &rocksdb::Options, directory: &Path) -> Result<Vec<String>> {
-    if !RocksDb::exists(directory)? {
+    if !exists(directory)? {
         return Ok(vec![DEFAULT_COLUMN_FAMILY_NAME.to_owned()]);
     }
     let place = directory.display();
@@ -115,8 +115,9 @@ mod tests {
     use super::super::wal::logs;
     use super::super::wal_format::tests::empty_log_after;
     use super::super::wal_format::walk;
-    use super::super::{Durability, Engine as _, Read, Resources};
+    use super::super::{Resources, RocksDb};
     use super::*;
+    use crate::engine::{Durability, Engine as _, Read};
     use std::fs::File;
 
     /// What a power cut leaves of files that arrive while a closed log is not synced: the family

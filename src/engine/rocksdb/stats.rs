@@ -1,6 +1,7 @@
 //! Where the bytes of a column family are.
 
-use super::handles::{ColumnFamily, Db};
+use super::db::Db;
+use super::handles::ColumnFamily;
 use crate::engine::Usage;
 use crate::placement::KeyRange;
 use rocksdb::Range;

@@ -1,7 +1,7 @@
 //! The logs that an earlier process left: synced, judged, and cut where a power cut has torn them,
 //! before RocksDB sees them.
 
-use super::cannot;
+use super::files::cannot;
 use super::manifest::Manifest;
 use super::wal_format::{Break, Shape, Walk, walk};
 use crate::engine::{LogDamage, LogLoss};
@@ -198,8 +198,10 @@ fn cut(path: &Path, broken: &Break) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::wal_format::tests::{empty_log_after, log_after, log_with};
-    use super::super::{Durability, Engine as _, PartitionName, Read, Resources, RocksDb};
+    use super::super::{Resources, RocksDb};
     use super::*;
+    use crate::engine::{Durability, Engine as _, Read};
+    use crate::topology::PartitionName;
     use std::fs::write;
 
     /// A past bug: where a log had lost its end just between two records, RocksDB could not notice,
