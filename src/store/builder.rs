@@ -6,16 +6,18 @@
 
 use super::open::{Opening, load};
 use super::read_only::load_read_only;
+use super::shard_directory::create_shard;
+use super::shard_spec::ShardSpec;
 use super::{Options, Store};
 use crate::catalog::directory::{self, DirectoryLock, Identity, io};
 use crate::catalog::places::{Place, Places, check_outside_shards, check_overlaps};
 use crate::catalog::{Home, Metadata};
-use crate::engine::{Resources, ShardEngine};
+use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::reshape::{Event, Listener};
-use crate::topology::{ShardInfo, Topology, encode_topology};
-use std::path::{Component, Path, PathBuf};
+use crate::topology::{Topology, encode_topology};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,56 +34,6 @@ pub enum CreateMode {
     New,
     /// Open the store; refuse if there is none.
     Never,
-}
-
-/// A shard of a store that is about to be created.
-///
-/// ```
-/// use annulus::ShardSpec;
-///
-/// let fast = ShardSpec::new("/disks/nvme0/annulus").weight(2).zone("controller 0");
-/// # let _ = fast;
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardSpec {
-    directory: PathBuf,
-    weight: u32,
-    zone: Option<String>,
-}
-
-impl ShardSpec {
-    /// A shard in a directory, often on a disk of its own. A relative path is taken from the
-    /// store's directory. The directory is created, and for a relative path without `..` those
-    /// between the two, too; otherwise the one above it must be there: so a disk that is not
-    /// mounted is noticed.
-    ///
-    /// It must not overlap with the directory of another shard or with the store's metadata, nor be
-    /// inside a shard of another store, also by way of a symbolic link.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), weight: 1, zone: None }
-    }
-
-    /// Its share of hash keyspaces, relative to the other shards. Default: 1.
-    #[must_use]
-    pub const fn weight(mut self, weight: u32) -> Self {
-        self.weight = weight;
-        self
-    }
-
-    /// What fails together with it. Default: not known.
-    #[must_use]
-    pub fn zone(mut self, zone: impl Into<String>) -> Self {
-        self.zone = Some(zone.into());
-        self
-    }
-
-    pub(super) fn info(&self, id: ShardId) -> ShardInfo {
-        let info = ShardInfo::new(id, &self.directory).weight(self.weight);
-        match &self.zone {
-            Some(zone) => info.zone(zone),
-            None => info,
-        }
-    }
 }
 
 /// How to open a store; made by [`Store::builder`].
@@ -321,40 +273,4 @@ impl StoreBuilder {
         let specs = if self.shards.is_empty() { &default } else { &self.shards };
         Topology::new((0..).zip(specs).map(|(number, spec)| spec.info(ShardId(number))))
     }
-}
-
-/// Creates a shard's directory, identity and empty engine. What an interrupted creation has done
-/// of it is taken over.
-pub(super) fn create_shard(
-    store: &Path,
-    shard: &ShardInfo,
-    identity: Identity,
-    resources: &Resources,
-) -> Result<()> {
-    let directory = store.join(&shard.directory);
-    let mine = Identity { shard: Some(shard.id), ..identity };
-    let file = directory.join("SHARD");
-    let found = Identity::read(&file)?;
-    if found.is_none() && directory::holds_only(&directory, &["SHARD.tmp", "OPENED.tmp"])? {
-        let (relative, parent) = (shard.directory.is_relative(), directory.parent());
-        let leaves = shard.directory.components().any(|part| part == Component::ParentDir);
-        if let (true, false, Some(parent)) = (relative, leaves, parent) {
-            directory::create_below(store, parent)?;
-        }
-        directory::create(&directory)?;
-        mine.write(&file)?;
-    } else if found != Some(mine) {
-        return Err(Error::new(
-            ErrorKind::AlreadyExists,
-            format!(
-                "the directory {} for shard {} is not empty; choose another",
-                directory.display(),
-                shard.id
-            ),
-        ));
-    }
-    ShardEngine::remove_unfinished(&directory.join("data"))?;
-    ShardEngine::open(&directory.join("data"), resources, None, &[])?;
-    // RocksDB syncs what is in its directory, not the entry of the directory itself.
-    directory::sync(&directory)
 }

@@ -3,11 +3,11 @@
 use super::core::Core;
 use super::findings::DamagedPartition;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
-use super::shards::finish_retiring;
+use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
 use super::{Options, Store};
-use crate::catalog::directory::{DirectoryLock, Identity, io};
+use crate::catalog::directory::DirectoryLock;
 use crate::catalog::openings;
-use crate::catalog::places::{Place, Places, check_overlaps};
+use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, Metadata, OpenPartition, Shards, View,
 };
@@ -18,7 +18,7 @@ use crate::os::parallel;
 use crate::rebalancer;
 use crate::reshape::journal;
 use crate::reshape::{self, Listener};
-use crate::topology::{self, PartitionName, ShardInfo, Topology};
+use crate::topology::{self, PartitionName, Topology};
 use crate::write::Redo;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -140,56 +140,6 @@ pub(super) fn damaged(shards: &Shards) -> Vec<DamagedPartition> {
 /// The shards that are being removed.
 pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
     topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
-}
-
-/// Notes the directories of a shard, to notice when their paths name others.
-pub(super) fn note_shard(places: &Places, id: ShardId, directory: &Path) -> Result<()> {
-    places.add(Place::note(format!("the directory of shard {id}"), directory)?);
-    let data = directory.join("data");
-    places.add(Place::note(format!("the database of shard {id}"), &data)?);
-    Ok(())
-}
-
-/// The directory of a shard, resolved, if it is the right one.
-pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<PathBuf> {
-    let directory = store.join(&shard.directory);
-    let (number, place) = (shard.id, directory.display());
-    if !directory.is_dir() {
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!(
-                "the directory {place} of shard {number} is missing; mount its disk, or restore it"
-            ),
-        ));
-    }
-    let damaged = |why: String| Err(Error::new(ErrorKind::Damaged, why));
-    match Identity::read(&directory.join("SHARD"))? {
-        Some(found) if found.store != id => damaged(format!(
-            "the directory {place} should be shard {number} but belongs to another store; put the right one there"
-        )),
-        Some(Identity { shard: Some(found), .. }) if found != number => damaged(format!(
-            "the directory {place} should be shard {number} but is shard {found}; put them back in place"
-        )),
-        Some(Identity { shard: Some(_), .. }) if ShardEngine::exists(&directory.join("data"))? => {
-            directory.canonicalize().map_err(io("resolve", &directory))
-        }
-        Some(Identity { shard: Some(_), .. }) => damaged(format!(
-            "shard {number} has no database in {place}/data; restore it from a copy"
-        )),
-        _ => damaged(format!(
-            "the directory {place} should be shard {number} but has no SHARD file; put the right one there"
-        )),
-    }
-}
-
-/// Opens the engine of a shard.
-pub(super) fn open_shard(
-    directory: &Path,
-    resources: &Resources,
-    guard: &LockGuard,
-    expendable: &[PartitionName],
-) -> Result<ShardEngine> {
-    ShardEngine::open(&directory.join("data"), resources, guard.clone(), expendable)
 }
 
 /// Opens all shards, in parallel.

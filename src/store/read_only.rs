@@ -6,9 +6,10 @@
 use super::Store;
 use super::core::Core;
 use super::open::{
-    Opening, check_shard, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards,
+    Opening, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
+use super::shard_directory::check_shard;
 use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine, Resources, ShardEngine};

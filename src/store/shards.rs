@@ -14,15 +14,14 @@
 //! | remove 3. files, when nobody reads them any more | the record | removes the record |
 
 use super::Store;
-use super::builder::{ShardSpec, create_shard};
 use super::core::Core;
-use super::findings::Leftover;
-use super::open::{note_shard, open_shard};
+use super::shard_directory::{create_shard, note_shard, open_shard};
+use super::shard_spec::ShardSpec;
 use crate::catalog::Catalog;
-use crate::catalog::directory::{DirectoryLock, Identity, io};
+use crate::catalog::directory::{DirectoryLock, Identity};
 use crate::catalog::openings;
 use crate::catalog::places::{check_outside_shards, check_overlaps, resolve};
-use crate::engine::{Engine, EngineBatch, ShardEngine};
+use crate::engine::{Engine, EngineBatch};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -30,7 +29,6 @@ use crate::id::ShardId;
 use crate::planner::{Plan, Request, plan};
 use crate::reshape::{self, Job, Purpose, ReshapeOptions, journal};
 use crate::topology::{Change, ShardInfo, Topology, encode_topology};
-use std::path::Path;
 use std::sync::Arc;
 
 impl Store {
@@ -264,50 +262,4 @@ fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
     // The identity goes last: as long as it is there, the files are this store's to remove.
     engine.retire(&home.join("SHARD"));
     Ok(())
-}
-
-/// Removes the files of shards that were removed in an earlier opening, as far as they are there
-/// and still this store's. What cannot be removed, of a disk that fails perhaps, is tried again by
-/// the next opening: the store does not need it.
-pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<Leftover>) -> Result<()> {
-    for (number, directory) in journal::retired(&catalog.metadata)? {
-        let Some((shard, directory)) = u32::try_from(number).ok().map(ShardId).zip(directory)
-        else {
-            tracing::warn!(
-                shard = number,
-                "the record of a removed shard is damaged: its files, if any, stay"
-            );
-            continue;
-        };
-        let directory = catalog.home.path.join(directory);
-        match remove_files(catalog, shard, &directory) {
-            Ok(removed) => {
-                journal::forget_retired(&catalog.metadata, number)?;
-                if removed {
-                    tracing::info!(%shard, directory = %directory.display(), "removed the files of a removed shard");
-                    recovered.push(Leftover::Shard { shard, directory });
-                }
-            }
-            Err(error) => tracing::warn!(
-                %shard,
-                error = format_args!("{error:#}"),
-                "left files of a removed shard behind"
-            ),
-        }
-    }
-    Ok(())
-}
-
-/// Whether there was something of the shard.
-fn remove_files(catalog: &Catalog, shard: ShardId, directory: &Path) -> Result<bool> {
-    let identity = directory.join("SHARD");
-    let mine = Identity { store: catalog.home.id, shard: Some(shard) };
-    // Without its identity, or with another, the directory has been given to somebody else.
-    if Identity::read(&identity)? != Some(mine) {
-        return Ok(false);
-    }
-    ShardEngine::remove(&directory.join("data"))?;
-    openings::forget(directory)?;
-    std::fs::remove_file(&identity).map_err(io("remove", &identity))?;
-    Ok(true)
 }
