@@ -147,7 +147,7 @@ mod tests {
         let lost = empty_log_after(said.number, said.bytes + 40, said.last_write + 1);
         std::fs::write(present, lost).unwrap();
         let refused = open(&[]).err().unwrap();
-        assert!(refused.to_string().contains("CF p3.0"), "{refused}");
+        assert!(format!("{refused:#}").contains("CF p3.0"), "{refused}");
         for expendable in [&[arrives][..], &[]] {
             let db = open(expendable).unwrap();
             assert_eq!(db.partitions(), [stays]);
