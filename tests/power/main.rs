@@ -21,6 +21,7 @@ mod claims;
 mod damage;
 mod disk;
 mod faults;
+mod former;
 mod images;
 mod journal;
 mod kills;
