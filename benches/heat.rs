@@ -96,11 +96,9 @@ fn tracking(settings: &Settings) {
     let (directory, rows) = (TempDir::new().unwrap(), settings.rows / 10);
     let options = support::options;
     let (_counts, with) = filled(&directory, "with", rows, options());
-    let (_plain, without) =
-        filled(&directory, "without", rows, Options { heat: None, ..options() });
+    let (_plain, without) = filled(&directory, "without", rows, options().heat(None));
     // What this bench cannot distinguish from nothing.
-    let (_other, neither) =
-        filled(&directory, "neither", rows, Options { heat: None, ..options() });
+    let (_other, neither) = filled(&directory, "neither", rows, options().heat(None));
     compare(
         settings.turns,
         "tracking: neither, gets, 2 threads",
@@ -136,7 +134,7 @@ fn hot_key(settings: &Settings) {
     }
     let (directory, rows) = (TempDir::new().unwrap(), settings.rows / 10);
     let options = support::options;
-    let cached = Options { hot_cache_bytes: 64 << 20, ..options() };
+    let cached = options().hot_cache_bytes(64 << 20);
     let (store, with) = filled(&directory, "with", rows, cached);
     let (_plain, without) = filled(&directory, "without", rows, options());
     let skewed = zipf(rows, 1 << 20, 7);
@@ -178,7 +176,7 @@ fn detection(settings: &Settings) {
         let events: Arc<Mutex<Vec<(Instant, HeatEvent)>>> = Arc::default();
         let told = Arc::clone(&events);
         let store = Store::builder(directory.path().join(format!("{round}")))
-            .options(Options { heat: Some(HeatOptions::default()), ..support::options() })
+            .options(support::options().heat(HeatOptions::default()))
             .listener(move |event| {
                 if let Event::Heat(event) = event {
                     told.lock().unwrap().push((Instant::now(), event.clone()));

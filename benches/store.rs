@@ -154,11 +154,9 @@ fn sharded(directory: &TempDir, name: &str, spec: KeyspaceSpec, options: Options
 /// state in which it was filled.
 fn sides(directory: &TempDir) -> Vec<(&'static str, Box<dyn Side>)> {
     let boundaries = (1..16_u8).map(|part| vec![part << 4]);
-    let hot = Options {
-        cache_bytes: CACHE_BYTES - CACHE_BYTES / 8,
-        hot_cache_bytes: CACHE_BYTES / 8,
-        ..support::options()
-    };
+    let hot = support::options()
+        .cache_bytes(CACHE_BYTES - CACHE_BYTES / 8)
+        .hot_cache_bytes(CACHE_BYTES / 8);
     let hash = || KeyspaceSpec::from(KeyspaceSpec::hash());
     let plain = support::plain(&directory.path().join("rocksdb"), WRITE_BUFFER_BYTES);
     for row in 0..ROWS {

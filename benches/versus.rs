@@ -27,7 +27,7 @@ mod support;
 #[path = "support/turns.rs"]
 mod turns;
 
-use annulus::{Durability, Keyspace, Options};
+use annulus::{Durability, Keyspace};
 use arguments::Arguments;
 use rocksdb::DB;
 use std::path::Path;
@@ -256,7 +256,7 @@ fn opening(settings: &Settings) {
     std::fs::create_dir(&live).unwrap();
     let large = 1 << 30;
     // A file that is written now and then would be copied half done.
-    let options = Options { write_buffer_bytes: large, heat: None, ..support::options() };
+    let options = support::options().write_buffer_bytes(large).heat(None);
     let (store, rows) = support::annulus(&live.join("annulus"), 4, 16, options.clone());
     let db = support::plain(&live.join("plain"), large);
     for n in 0..settings.wal_bytes / (16 + support::VALUE_BYTES as u64) {

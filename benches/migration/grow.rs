@@ -20,7 +20,7 @@ pub(crate) fn run(settings: &Settings) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::builder(directory.path().join("store"))
             .shards(4)
-            .options(Options { arcs_per_shard: 16, ..Options::default() })
+            .options(Options::new().arcs_per_shard(16))
             .open()
             .unwrap();
         let rows = settings.bytes_grow / crate::load::ROW_BYTES;

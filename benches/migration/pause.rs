@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 fn open(path: &std::path::Path) -> (Store, Keyspace) {
-    let options = Options { write_buffer_bytes: 64 << 20, arcs_per_shard: 4, ..Options::default() };
+    let options = Options::new().write_buffer_bytes(64 << 20).arcs_per_shard(4);
     let store = Store::builder(path.join("store")).shards(4).options(options).open().unwrap();
     let keyspace = store.keyspace_or_create("rows", KeyspaceSpec::hash()).unwrap();
     (store, keyspace)

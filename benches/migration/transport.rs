@@ -14,12 +14,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn open(directory: &Path) -> (Store, Keyspace) {
-    let options = Options {
-        // The rows do not compress; trying would cost the copy what `cp` does not pay.
-        compression: Compression::None,
-        write_buffer_bytes: 256 << 20,
-        ..Options::default()
-    };
+    // The rows do not compress; trying costs the copy what `cp` does not pay.
+    let options = Options::new().compression(Compression::None).write_buffer_bytes(256 << 20);
     let store = Store::builder(directory.join("store"))
         .shard(ShardSpec::new("a"))
         .shard(ShardSpec::new("b"))
@@ -55,7 +51,7 @@ fn settle(directory: &Path, settings: &Settings) {
 fn move_it(store: &Store, keyspace: &Keyspace, transport: Transport, check: Check) -> f64 {
     let there = keyspace.stats().unwrap()[0].clone();
     let to = ShardId(1 - there.owner.0);
-    let options = ReshapeOptions { transport: Some(transport), check, ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(transport).check(check);
     let request = Request::Move { partition: there.id, to };
     let begun = Instant::now();
     let outcomes = store.start_with(&request, options).unwrap().wait().unwrap();

@@ -42,12 +42,10 @@ pub const WRITE_BUFFER_BYTES: usize = 256 << 20;
 
 /// Returns options without the cache of hot keys, which would answer in place of what is measured.
 pub fn options() -> Options {
-    Options {
-        cache_bytes: CACHE_BYTES,
-        write_buffer_bytes: WRITE_BUFFER_BYTES,
-        hot_cache_bytes: 0,
-        ..Options::default()
-    }
+    Options::new()
+        .cache_bytes(CACHE_BYTES)
+        .write_buffer_bytes(WRITE_BUFFER_BYTES)
+        .hot_cache_bytes(0)
 }
 
 pub fn annulus(path: &Path, shards: u32, arcs: u32, options: Options) -> (Store, Keyspace) {

@@ -119,7 +119,7 @@ impl Cluster {
 
     /// Makes a plan.
     pub(crate) fn plan(&mut self, now: Duration, bytes: &BTreeMap<PartitionId, u64>) -> LoadPlan {
-        let rests = Duration::from_millis(self.options.cool_down_ms);
+        let rests = self.options.cool_down;
         self.rested.retain(|_, since| now.saturating_sub(*since) < rests);
         let begun = Instant::now();
         let demand = self.demand(now, bytes);

@@ -12,24 +12,22 @@ const RESHAPES_MAX: usize = 64;
 /// minute: a minute's half-life sees hardly anything of what happened five minutes ago.
 pub(crate) fn heat(interval: Duration) -> HeatOptions {
     let ms = interval.as_millis() as u32;
-    HeatOptions {
-        half_life_short_ms: (ms / 12).max(100),
-        half_life_medium_ms: ms.max(100),
-        half_life_long_ms: ms.saturating_mul(10).clamp(100, 86_400_000),
-        ..HeatOptions::default()
-    }
+    HeatOptions::new()
+        .half_life_short(Duration::from_millis(u64::from(ms / 12).max(100)))
+        .half_life_medium(Duration::from_millis(u64::from(ms).max(100)))
+        .half_life_long(Duration::from_millis(
+            u64::from(ms.saturating_mul(10)).clamp(100, 86_400_000),
+        ))
 }
 
 pub(crate) fn options(arguments: &Arguments) -> RebalanceOptions {
     let policy = if arguments.no_rebalance { Policy::Suggest } else { Policy::Automatic };
     let per_shard = arguments.partitions.div_ceil(arguments.shards);
-    RebalanceOptions {
-        policy,
-        cool_down_ms: arguments.interval_s * 1000,
-        partitions_per_shard_goal: per_shard.div_ceil(arguments.keyspaces) + 1,
-        partitions_per_shard_max: per_shard * 2,
-        actions_max: arguments.actions_max(),
-        reshapes_max: RESHAPES_MAX,
-        ..RebalanceOptions::default()
-    }
+    RebalanceOptions::new()
+        .policy(policy)
+        .cool_down(Duration::from_secs(arguments.interval_s))
+        .partitions_per_shard_goal(per_shard.div_ceil(arguments.keyspaces) + 1)
+        .partitions_per_shard_max(per_shard * 2)
+        .actions_max(arguments.actions_max())
+        .reshapes_max(RESHAPES_MAX)
 }

@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
             .and_then(|topology| topology.apply(&created))
             .map_err(|error| error.to_string())?;
         let policy = if arguments.no_rebalance { Policy::Suggest } else { Policy::Automatic };
-        let options = RebalanceOptions { policy, ..RebalanceOptions::default() };
+        let options = RebalanceOptions::new().policy(policy);
         let chosen = (arguments.rate / SAMPLES_PER_SECOND).clamp(1.0, 1024.0) as u32;
         debug_assert!(recording.keys.is_sorted());
         Ok(Self {
@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
             // The load before says little about the load after.
             self.planned = now;
         }
-        if now < self.planned + Duration::from_millis(self.cluster.options.interval_ms) {
+        if now < self.planned + self.cluster.options.interval {
             return;
         }
         self.planned = now;

@@ -31,12 +31,8 @@ pub(crate) enum Op {
 }
 
 fn open(path: &Path) -> (Store, [Keyspace; 3]) {
-    let options = Options {
-        cache_bytes: 1 << 20,
-        write_buffer_bytes: 4 << 20,
-        background_threads: 1,
-        ..Options::default()
-    };
+    let options =
+        Options::new().cache_bytes(1 << 20).write_buffer_bytes(4 << 20).background_threads(1);
     let store = Store::builder(path).shards(2).options(options).open().unwrap();
     let specs: [KeyspaceSpec; 3] = [
         KeyspaceSpec::hash().arcs_per_shard(2).into(),
@@ -166,7 +162,7 @@ fn step(
             let some = expected.clone().next().is_some();
             let bounds = (start.clone(), end.clone());
             if reverse {
-                let scan = keyspaces[at].scan_with(bounds, ScanOptions::new().reverse());
+                let scan = keyspaces[at].scan_with(bounds, ScanOptions::new().reverse(true));
                 same(scan.unwrap(), expected.rev());
             } else {
                 same(keyspaces[at].scan(bounds).unwrap(), expected);

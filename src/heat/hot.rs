@@ -118,7 +118,7 @@ impl KeyspaceHeat {
         fair: &Fair<'_>,
         events: &mut Vec<HeatEvent>,
     ) {
-        let half_life = f64::from(options.half_life_short_ms) / 1_000.0;
+        let half_life = options.half_life_short.as_secs_f64();
         // Only a touched partition can have become hot, and only a hot one can have cooled.
         let mut candidates: BTreeSet<PartitionId> = self.changed.drain(..).collect();
         candidates.extend(&self.hot);

@@ -39,7 +39,7 @@ pub(super) struct Stream {
 
 impl Stream {
     fn new(options: &HeatOptions, born: Duration, seed: u64) -> Self {
-        let top = TopKeys::new(born, options.window(), options.hot_keys_tracked, seed);
+        let top = TopKeys::new(born, options.window_or_least(), options.hot_keys_tracked, seed);
         Self { top, hot: BTreeSet::new() }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::rates::Windows;
 use crate::error::{Error, Result};
+use crate::setters::setters;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -10,25 +12,31 @@ use std::time::Duration;
 /// ```
 /// use annulus::heat::HeatOptions;
 ///
-/// let options = HeatOptions { hot_key_share: 0.05, ..HeatOptions::default() };
+/// let options = HeatOptions::new().hot_key_share(0.05);
 /// options.validate()?;
-/// assert!(HeatOptions { window_ms: 0, ..options }.validate().is_err());
+/// assert!(options.hot_key_share(2.0).validate().is_err());
 /// # Ok::<(), annulus::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct HeatOptions {
-    /// How long a window of the hot keys is, in milliseconds. A key that stops is forgotten after
-    /// two. Default: 1,000; 10 to 3,600,000.
-    pub window_ms: u32,
-    /// The half-life of the short rates, in milliseconds: what decides whether a partition is
-    /// hot. Default: 5,000; 100 to 86,400,000, like the other two, and not above the medium one.
-    pub half_life_short_ms: u32,
-    /// The half-life of the medium rates and of the samples of a partition, in milliseconds.
-    /// Default: 60,000; not above the long one.
-    pub half_life_medium_ms: u32,
-    /// The half-life of the long rates, in milliseconds. Default: 600,000.
-    pub half_life_long_ms: u32,
+    /// How long a window of the hot keys is. A key that stops is forgotten after two. Serialized as
+    /// `window_ms`. Default: 1 second; 10 milliseconds to an hour.
+    #[serde(rename = "window_ms", with = "units::ms")]
+    pub window: Duration,
+    /// The half-life of the short rates: what decides whether a partition is hot. Serialized as
+    /// `half_life_short_ms`. Default: 5 seconds; 100 milliseconds to a day, like the other two, and
+    /// not above the medium one.
+    #[serde(rename = "half_life_short_ms", with = "units::ms")]
+    pub half_life_short: Duration,
+    /// The half-life of the medium rates and of the samples of a partition. Serialized as
+    /// `half_life_medium_ms`. Default: a minute; not above the long one.
+    #[serde(rename = "half_life_medium_ms", with = "units::ms")]
+    pub half_life_medium: Duration,
+    /// The half-life of the long rates. Serialized as `half_life_long_ms`. Default: 10 minutes.
+    #[serde(rename = "half_life_long_ms", with = "units::ms")]
+    pub half_life_long: Duration,
     /// How many keys are counted in each keyspace, reads and writes apart, in each window. A
     /// count is too high by at most the stream's total divided by this. Default: 256; 16 to
     /// 65,536.
@@ -47,55 +55,75 @@ pub struct HeatOptions {
     /// as places where a partition may be split they are kept up to this length. Default: 1,024;
     /// 8 to 65,536.
     pub key_bytes_max: usize,
-    /// How long an interval of the history is at first, in milliseconds. Default: 1,000; 10 to
-    /// 86,400,000.
-    pub trail_slot_ms: u32,
+    /// How long an interval of the history is at first. Serialized as `trail_slot_ms`. Default: 1
+    /// second; 10 milliseconds to a day.
+    #[serde(rename = "trail_slot_ms", with = "units::ms")]
+    pub history_interval: Duration,
 }
 
 impl Default for HeatOptions {
     fn default() -> Self {
         Self {
-            window_ms: 1_000,
-            half_life_short_ms: 5_000,
-            half_life_medium_ms: 60_000,
-            half_life_long_ms: 600_000,
+            window: Duration::from_secs(1),
+            half_life_short: Duration::from_secs(5),
+            half_life_medium: Duration::from_secs(60),
+            half_life_long: Duration::from_secs(600),
             hot_keys_tracked: 256,
             samples_per_partition: 256,
             hot_key_share: 0.10,
             hot_partition_share: 0.5,
             key_bytes_max: 1_024,
-            trail_slot_ms: 1_000,
+            history_interval: Duration::from_secs(1),
         }
     }
 }
 
 impl HeatOptions {
+    /// Returns the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        window: Duration,
+        half_life_short: Duration,
+        half_life_medium: Duration,
+        half_life_long: Duration,
+        hot_keys_tracked: usize,
+        samples_per_partition: usize,
+        hot_key_share: f64,
+        hot_partition_share: f64,
+        key_bytes_max: usize,
+        history_interval: Duration,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors
     ///
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field and the bounds.
     pub fn validate(&self) -> Result<()> {
-        const DAY_MS: usize = 86_400_000;
+        const DAY_MS: u64 = 86_400_000;
+        units::check("heat.window", self.window, 10, 3_600_000)?;
+        units::check("heat.half_life_short", self.half_life_short, 100, DAY_MS)?;
+        units::check("heat.half_life_medium", self.half_life_medium, 100, DAY_MS)?;
+        units::check("heat.half_life_long", self.half_life_long, 100, DAY_MS)?;
+        units::check("heat.history_interval", self.history_interval, 10, DAY_MS)?;
         let bounds = [
-            ("heat.window_ms", self.window_ms as usize, 10, 3_600_000),
-            ("heat.half_life_short_ms", self.half_life_short_ms as usize, 100, DAY_MS),
-            ("heat.half_life_medium_ms", self.half_life_medium_ms as usize, 100, DAY_MS),
-            ("heat.half_life_long_ms", self.half_life_long_ms as usize, 100, DAY_MS),
             ("heat.hot_keys_tracked", self.hot_keys_tracked, 16, 65_536),
             ("heat.samples_per_partition", self.samples_per_partition, 16, 65_536),
             ("heat.key_bytes_max", self.key_bytes_max, 8, 65_536),
-            ("heat.trail_slot_ms", self.trail_slot_ms as usize, 10, DAY_MS),
         ];
         for (name, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
                 return Err(out_of_bounds(name, value, least, most));
             }
         }
-        let (short, medium) = (self.half_life_short_ms, self.half_life_medium_ms);
-        if short > medium || medium > self.half_life_long_ms {
+        let (short, medium) = (self.half_life_short, self.half_life_medium);
+        if short > medium || medium > self.half_life_long {
             return Err(Error::invalid(
-                "options heat.half_life_short_ms, _medium_ms and _long_ms must not descend",
+                "options heat.half_life_short, _medium and _long must not descend",
             ));
         }
         self.validate_shares()
@@ -116,19 +144,19 @@ impl HeatOptions {
         Ok(())
     }
 
-    pub(super) fn window(&self) -> Duration {
-        // A window of 0 would never end.
-        Duration::from_millis(self.window_ms.max(1).into())
+    /// Returns how long a window is: one of 0 would never end.
+    pub(super) fn window_or_least(&self) -> Duration {
+        self.window.max(Duration::from_millis(1))
     }
 
     /// In seconds.
     pub(super) fn half_lives(&self) -> Windows<f64> {
         Windows {
-            short: self.half_life_short_ms,
-            medium: self.half_life_medium_ms,
-            long: self.half_life_long_ms,
+            short: self.half_life_short,
+            medium: self.half_life_medium,
+            long: self.half_life_long,
         }
-        .map(|ms| f64::from(ms.max(1)) / 1_000.0)
+        .map(|half_life| half_life.max(Duration::from_millis(1)).as_secs_f64())
     }
 
     pub(super) fn scans_per_partition(&self) -> usize {

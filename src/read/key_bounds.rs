@@ -51,7 +51,7 @@ pub(crate) mod sealed {
 /// for word in ["ant", "bee", "beetle", "cat"] {
 ///     words.put(word, "")?;
 /// }
-/// let mut last = words.scan_with(Prefix::new("bee"), ScanOptions::new().reverse().limit(1))?;
+/// let mut last = words.scan_with(Prefix::new("bee"), ScanOptions::new().reverse(true).limit(1))?;
 /// assert_eq!(last.next_row()?, Some((&b"beetle"[..], &b""[..])));
 /// words.delete_range(Prefix::new("bee"))?;
 /// assert_eq!(words.scan(..)?.count(), 2);

@@ -1,5 +1,6 @@
 //! How to read.
 
+use crate::setters::setters;
 use std::time::Duration;
 
 /// How to read: the settings of one get, scan or count.
@@ -23,23 +24,14 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The defaults.
+    /// Returns the defaults.
     #[must_use]
     pub const fn new() -> Self {
         Self { timeout: None, bypass_cache: false }
     }
 
-    /// Sets [`timeout`](Self::timeout).
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Sets [`bypass_cache`](Self::bypass_cache).
-    #[must_use]
-    pub const fn bypass_cache(mut self, bypass: bool) -> Self {
-        self.bypass_cache = bypass;
-        self
+    setters! {
+        bypass_cache: bool;
+        optional timeout: Duration,
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::latch::Current;
 use crate::read::ReadOptions;
 use crate::sampling::ScanSampler;
+use crate::setters::setters;
 use crate::topology::Partitioning;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -33,59 +34,37 @@ const SHORT_SCAN_READ_AHEAD: usize = 16 << 10;
 /// ```
 /// use annulus::ScanOptions;
 ///
-/// let newest_ten = ScanOptions::new().reverse().limit(10);
+/// let newest_ten = ScanOptions::new().reverse(true).limit(10);
 /// # let _ = newest_ten;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ScanOptions {
-    /// From the last row to the first. Default: false.
+    /// Go from the last row to the first. Default: false.
     pub reverse: bool,
-    /// End after this many rows. Default: no limit.
+    /// End after this many rows. A forward scan of a range keyspace that says so is a little faster
+    /// than one that is left after as many: from 8 to 256 rows, it reads ahead no more than it may
+    /// need. Default: no limit.
     pub limit: Option<u64>,
     /// Leave out what is damaged instead of failing: what is left of a partition where damage is
-    /// met. [`Scan::left_out`] says what. Default: false.
+    /// met. A scan that does so must be asked for [`Scan::left_out`] at its end. Default: false.
     pub leave_out_damaged: bool,
     /// Timeout and cache behaviour.
     pub read: ReadOptions,
 }
 
 impl ScanOptions {
-    /// The defaults: forward, without limits.
+    /// Returns the defaults: forward, without limits.
     #[must_use]
     pub const fn new() -> Self {
         Self { reverse: false, limit: None, leave_out_damaged: false, read: ReadOptions::new() }
     }
 
-    /// From the last row to the first.
-    #[must_use]
-    pub const fn reverse(mut self) -> Self {
-        self.reverse = true;
-        self
-    }
-
-    /// Ends after this many rows. A forward scan of a range keyspace with a limit is a little
-    /// faster than one that is dropped after as many rows: with a limit from 8 to 256, it reads
-    /// ahead no more than it may need.
-    #[must_use]
-    pub const fn limit(mut self, rows: u64) -> Self {
-        self.limit = Some(rows);
-        self
-    }
-
-    /// Leaves out what is damaged, to save the rest. At the end of such a scan, check
-    /// [`Scan::left_out`].
-    #[must_use]
-    pub const fn leave_out_damaged(mut self) -> Self {
-        self.leave_out_damaged = true;
-        self
-    }
-
-    /// Sets timeout and cache behaviour.
-    #[must_use]
-    pub const fn read(mut self, read: ReadOptions) -> Self {
-        self.read = read;
-        self
+    setters! {
+        reverse: bool,
+        leave_out_damaged: bool,
+        read: ReadOptions;
+        optional limit: u64,
     }
 
     fn direction(self) -> Direction {
@@ -296,7 +275,7 @@ mod tests {
         for short in [8, 100, 256] {
             assert!(limited(short).read_ahead(false).is_some());
             assert_eq!(limited(short).read_ahead(true), None);
-            assert_eq!(limited(short).reverse().read_ahead(false), None);
+            assert_eq!(limited(short).reverse(true).read_ahead(false), None);
         }
         for other in [limited(1), limited(257), ScanOptions::new()] {
             assert_eq!(other.read_ahead(false), None);

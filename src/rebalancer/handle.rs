@@ -145,6 +145,7 @@ mod tests {
     use crate::heat::HeatOptions;
     use crate::topology::KeyspaceSpec;
     use crate::{ErrorKind, Options, Store};
+    use std::time::Duration;
 
     /// A past bug: two threads had both found that no reshapes of the rebalancer ran, and planned;
     /// both started a job, and the first was forgotten. Paused with the rebalancer, it was never
@@ -154,7 +155,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let options = Options {
             // Longer than a test runs.
-            heat: Some(HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }),
+            heat: Some(HeatOptions::new().window(Duration::from_secs(3_600))),
             ..Options::default()
         };
         let store = Store::builder(directory.path()).shards(4).options(options).open().unwrap();

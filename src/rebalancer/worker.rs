@@ -67,7 +67,7 @@ impl State {
         self.look_after_job();
         let due = {
             let mut control = self.control.lock();
-            let every = Duration::from_millis(self.settings.rebalance.interval_ms);
+            let every = self.settings.rebalance.interval;
             let due = control.policy != Policy::Manual
                 && control.job.is_none()
                 && control.planned.elapsed() >= every;

@@ -1,8 +1,11 @@
 //! What a reshape can be told.
 
 use crate::error::{Error, Result};
+use crate::setters::setters;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// How partitions get to their new place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +45,7 @@ pub enum Check {
 /// [`Store::set_throttle`](crate::Store::set_throttle).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Throttle {
     /// The most bytes a second that all reshapes together copy. Default: no limit.
     pub bytes_per_second: Option<u64>,
@@ -52,18 +56,29 @@ pub struct Throttle {
 }
 
 /// How reshapes go about it.
+///
+/// ```
+/// use annulus::{Check, ReshapeOptions, Throttle, Transport};
+///
+/// let slow = Throttle::new().bytes_per_second(10 << 20).latency_rise_max(1.5);
+/// let options = ReshapeOptions::new().transport(Transport::Copy).check(Check::Full).throttle(slow);
+/// assert!(options.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ReshapeOptions {
     /// The transport; `None` takes links wherever they are possible, and copies where a link fails,
     /// as it does from a shard that refuses to write files. Default: `None`.
     pub transport: Option<Transport>,
     /// What is compared before the commit. Default: `Sampled`.
     pub check: Check,
-    /// How long writes may have to wait while a partition is handed over, in milliseconds: if
-    /// what is left to copy would take longer, another round is made first. One sync of the
-    /// shards concerned, at the same time, and one of the metadata are part of it, whatever they take. Default: 5; 1 to 60,000.
-    pub pause_ms_target: u32,
+    /// How long writes may have to wait while a partition is handed over: if what is left to copy
+    /// would take longer, another round is made first. One sync of the shards concerned, at the same
+    /// time, and one of the metadata are part of it, whatever they take. Serialized as
+    /// `pause_ms_target`. Default: 5 milliseconds; 1 millisecond to a minute.
+    #[serde(rename = "pause_ms_target", with = "units::ms")]
+    pub pause_target: Duration,
     /// Bytes of keys that may be written to a partition and not yet copied, before those who write
     /// to it are slowed down: each waits after its write for a millisecond for each time that the
     /// bound is filled, and at most for 20. It is where they are slowed down and no limit of memory:
@@ -84,7 +99,7 @@ impl Default for ReshapeOptions {
         Self {
             transport: None,
             check: Check::default(),
-            pause_ms_target: 5,
+            pause_target: Duration::from_millis(5),
             dirty_bytes_max: 64 << 20,
             trim: true,
             per_shard_max: 2,
@@ -94,14 +109,30 @@ impl Default for ReshapeOptions {
 }
 
 impl ReshapeOptions {
+    /// Returns the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        check: Check,
+        pause_target: Duration,
+        dirty_bytes_max: usize,
+        trim: bool,
+        per_shard_max: usize,
+        throttle: Throttle;
+        optional transport: Transport,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors
     ///
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field and the bounds.
     pub fn validate(&self) -> Result<()> {
+        units::check("reshape.pause_target", self.pause_target, 1, 60_000)?;
         let bounds = [
-            ("reshape.pause_ms_target", self.pause_ms_target as usize, 1, 60_000),
             ("reshape.dirty_bytes_max", self.dirty_bytes_max, 64 << 10, usize::MAX),
             ("reshape.per_shard_max", self.per_shard_max, 1, 64),
         ];
@@ -117,6 +148,16 @@ impl ReshapeOptions {
 }
 
 impl Throttle {
+    /// Returns the defaults: no limit.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        ; optional bytes_per_second: u64, latency_rise_max: f64,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors

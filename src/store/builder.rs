@@ -48,7 +48,7 @@ pub enum CreateMode {
 ///     .create(CreateMode::IfMissing)
 ///     .shard(ShardSpec::new("fast").weight(2))
 ///     .shard(ShardSpec::new("slow"))
-///     .options(Options { durability: Durability::Synced, ..Options::default() })
+///     .options(Options::new().durability(Durability::Synced))
 ///     .open()?;
 /// # Ok(())
 /// # }

@@ -8,7 +8,6 @@ use crate::reshape::{Listener, Reshaper};
 use crate::sampling::Sampler;
 use crate::write::{Redo, Writer};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The parts of an open store.
 pub(crate) struct Core {
@@ -29,7 +28,7 @@ impl Core {
         listener: Option<Listener>,
     ) -> Self {
         let (redo, sampler) = (Arc::new(redo), Arc::new(Sampler::new(options.heat.is_some())));
-        let recent = Arc::new(Recent::new(Duration::from_millis(options.rebalance.cool_down_ms)));
+        let recent = Arc::new(Recent::new(options.rebalance.cool_down));
         let noted = Arc::clone(&recent);
         let reshaper = Reshaper::new(
             Arc::clone(&catalog),

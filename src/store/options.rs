@@ -7,6 +7,7 @@ use crate::heat::HeatOptions;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 const KIB: usize = 1 << 10;
@@ -18,11 +19,12 @@ const GIB: usize = 1 << 30;
 /// ```
 /// use annulus::{Durability, Options};
 ///
-/// let options = Options { durability: Durability::Synced, ..Options::default() };
+/// let options = Options::new().durability(Durability::Synced).cache_bytes(1 << 30);
 /// assert!(options.validate().is_ok());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Options {
     /// Durability of writes that do not choose one. Default: `Buffered`.
     pub durability: Durability,
@@ -109,6 +111,31 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Returns the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        durability: Durability,
+        cache_bytes: usize,
+        write_buffer_bytes: usize,
+        key_bytes_max: usize,
+        value_bytes_max: usize,
+        arcs_per_shard: u32,
+        partitions_per_shard_max: usize,
+        compression: Compression,
+        bloom_bits_per_key: u8,
+        background_threads: usize,
+        scan_threads: usize,
+        hot_cache_bytes: usize,
+        rebalance: RebalanceOptions,
+        reshape: ReshapeOptions,
+        log_damage: LogDamage;
+        optional heat: HeatOptions, open_files_per_shard: u32,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors
@@ -175,5 +202,40 @@ impl Options {
             value_bytes_max: self.value_bytes_max,
             partitions_per_shard_max: self.partitions_per_shard_max,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names and units that configuration files have, whatever the fields are called here.
+    const SERIALIZED: &str = concat!(
+        r#"{"durability":"buffered","cache_bytes":234881024,"#,
+        r#""write_buffer_bytes":268435456,"key_bytes_max":65536,"#,
+        r#""value_bytes_max":1073741824,"arcs_per_shard":4,"#,
+        r#""partitions_per_shard_max":256,"compression":"lz4_then_zstd","#,
+        r#""bloom_bits_per_key":10,"background_threads":2,"scan_threads":8,"#,
+        r#""hot_cache_bytes":33554432,"heat":{"window_ms":1000,"half_life_short_ms":5000,"#,
+        r#""half_life_medium_ms":60000,"half_life_long_ms":600000,"hot_keys_tracked":256,"#,
+        r#""samples_per_partition":256,"hot_key_share":0.1,"hot_partition_share":0.5,"#,
+        r#""key_bytes_max":1024,"trail_slot_ms":1000},"rebalance":{"policy":"suggest","#,
+        r#""imbalance_start":1.2,"imbalance_goal":1.05,"bytes_imbalance_start":1.5,"#,
+        r#""gain_min":0.05,"load_min":100.0,"bytes_min":67108864,"cool_down_ms":60000,"#,
+        r#""cross_zones":false,"partitions_per_shard_goal":16,"merge_load_max":50.0,"#,
+        r#""merge_bytes_max":67108864,"partitions_per_shard_max":256,"actions_max":64,"#,
+        r#""split":{"load_min":100.0,"samples_min":64,"half_share_max":0.6,"#,
+        r#""isolate_share_min":0.2,"rising_share_min":0.8,"scans_cut_max":0.3},"#,
+        r#""interval_ms":5000,"reshapes_max":2},"reshape":{"transport":null,"#,
+        r#""check":"sampled","pause_ms_target":5,"dirty_bytes_max":67108864,"trim":true,"#,
+        r#""per_shard_max":2,"throttle":{"bytes_per_second":null,"#,
+        r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse"}"#,
+    );
+
+    #[test]
+    fn the_serialized_form_has_milliseconds_in_its_names() {
+        let options = Options::new().background_threads(2);
+        assert_eq!(serde_json::to_string(&options).unwrap(), SERIALIZED);
+        assert_eq!(serde_json::from_str::<Options>(SERIALIZED).unwrap(), options);
     }
 }

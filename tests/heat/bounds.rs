@@ -60,16 +60,16 @@ fn options_out_of_bounds_are_refused_by_name() {
     let good = HeatOptions::default();
     good.validate().unwrap();
     let bad = [
-        ("window_ms", HeatOptions { window_ms: 9, ..good }),
-        ("half_life", HeatOptions { half_life_short_ms: 90_000, ..good }),
-        ("half_life_long_ms", HeatOptions { half_life_long_ms: 0, ..good }),
-        ("hot_keys_tracked", HeatOptions { hot_keys_tracked: 0, ..good }),
-        ("hot_key_share", HeatOptions { hot_keys_tracked: 16, ..good }),
-        ("hot_key_share", HeatOptions { hot_key_share: f64::NAN, ..good }),
-        ("hot_partition_share", HeatOptions { hot_partition_share: -1.0, ..good }),
-        ("samples_per_partition", HeatOptions { samples_per_partition: 1, ..good }),
-        ("key_bytes_max", HeatOptions { key_bytes_max: 1 << 20, ..good }),
-        ("trail_slot_ms", HeatOptions { trail_slot_ms: 0, ..good }),
+        ("window", good.window(ms(9))),
+        ("half_life", good.half_life_short(ms(90_000))),
+        ("half_life_long", good.half_life_long(ms(0))),
+        ("hot_keys_tracked", good.hot_keys_tracked(0)),
+        ("hot_key_share", good.hot_keys_tracked(16)),
+        ("hot_key_share", good.hot_key_share(f64::NAN)),
+        ("hot_partition_share", good.hot_partition_share(-1.0)),
+        ("samples_per_partition", good.samples_per_partition(1)),
+        ("key_bytes_max", good.key_bytes_max(1 << 20)),
+        ("history_interval", good.history_interval(ms(0))),
     ];
     for (name, options) in bad {
         let error = options.validate().unwrap_err();
@@ -78,5 +78,5 @@ fn options_out_of_bounds_are_refused_by_name() {
     }
     assert!(serde_json::from_str::<HeatOptions>(r#"{"windows_ms":1}"#).is_err());
     let read: HeatOptions = serde_json::from_str(r#"{"window_ms":500}"#).unwrap();
-    assert_eq!(read, HeatOptions { window_ms: 500, ..good });
+    assert_eq!(read, good.window(ms(500)));
 }

@@ -62,7 +62,7 @@ impl Loop {
             now += Duration::from_secs_f64(-(1.0 - self.random.f64()).ln() / PER_SECOND);
             let key = self.key();
             self.tracker.observe(now, &read(KeyspaceId(1), &key));
-            if now >= planned + ms(self.options.interval_ms) {
+            if now >= planned + self.options.interval {
                 planned = now;
                 reshapes += self.plan(now);
             }

@@ -20,7 +20,7 @@ use std::time::Instant;
 const ROWS: usize = 300;
 
 fn options() -> Options {
-    Options { heat: None, hot_cache_bytes: 0, write_buffer_bytes: 4 << 20, ..Options::default() }
+    Options::new().heat(None).hot_cache_bytes(0).write_buffer_bytes(4 << 20)
 }
 
 fn open(path: &Path) -> annulus::Result<Store> {

@@ -66,16 +66,14 @@ impl Order {
 
 /// Returns the options of all stores here: small, and quick to open.
 pub(crate) fn options(trim: bool) -> Options {
-    Options {
-        cache_bytes: 4 << 20,
-        write_buffer_bytes: 4 << 20,
-        hot_cache_bytes: 64 << 10,
-        arcs_per_shard: 1,
-        background_threads: 2,
-        heat: None,
-        reshape: ReshapeOptions { trim, ..ReshapeOptions::default() },
-        ..Options::default()
-    }
+    Options::new()
+        .cache_bytes(4 << 20)
+        .write_buffer_bytes(4 << 20)
+        .hot_cache_bytes(64 << 10)
+        .arcs_per_shard(1)
+        .background_threads(2)
+        .heat(None)
+        .reshape(ReshapeOptions::new().trim(trim))
 }
 
 pub(crate) fn open(disk: &Path, trim: bool) -> annulus::Result<Store> {

@@ -5,7 +5,7 @@
 
 use crate::basic::{both, small, store};
 use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
-use annulus::{Batch, Keyspace, Options, Scan, Snapshot, Store};
+use annulus::{Batch, Keyspace, Scan, Snapshot, Store};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const ACCOUNTS: u64 = 20;
@@ -103,7 +103,7 @@ fn transfer(store: &Store, banks: &[Keyspace; 2], random: &mut fastrand::Rng) {
 fn totals_stay_constant_while_partitions_and_shards_are_reshaped() {
     let seed = seed();
     let directory = quick_directory();
-    let options = Options { arcs_per_shard: 1, ..small() };
+    let options = small().arcs_per_shard(1);
     let builder = Store::builder(directory.path().join("store")).shards(3);
     let store = builder.options(options).open().unwrap();
     let banks = both(&store);

@@ -9,12 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) fn small() -> Options {
-    Options {
-        cache_bytes: 8 << 20,
-        write_buffer_bytes: 8 << 20,
-        arcs_per_shard: 3,
-        ..Options::default()
-    }
+    Options::new().cache_bytes(8 << 20).write_buffer_bytes(8 << 20).arcs_per_shard(3)
 }
 
 pub(crate) fn store() -> (TempDir, Store) {
@@ -97,7 +92,7 @@ fn scans_take_any_bounds_in_both_directions() {
         assert_eq!(keys(keyspace.scan(.."b").unwrap()), ["a"]);
         assert_eq!(keys(keyspace.scan("z".."a").unwrap()), [""; 0]);
         assert_eq!(keys(keyspace.scan("n"..).unwrap()), ["z", "\u{ff}"]);
-        let reverse = ScanOptions::new().reverse();
+        let reverse = ScanOptions::new().reverse(true);
         assert_eq!(keys(keyspace.scan_with("b"..="d", reverse).unwrap()), ["d", "c", "ba", "b"]);
         assert_eq!(keys(keyspace.scan_with(.., reverse.limit(2)).unwrap()), ["\u{ff}", "z"]);
         assert_eq!(keys(keyspace.scan_prefix("b").unwrap()), ["b", "ba"]);

@@ -120,13 +120,11 @@ impl Churn {
             Request::AddShard(_) | Request::RemoveShard(_) => [None, any[2]],
             _ => [any[1], any[2]],
         };
-        ReshapeOptions {
-            transport: self.transport.or_else(|| self.random.choice(transport).flatten()),
-            check: self.random.choice([Check::None, Check::Sampled, Check::Full]).unwrap(),
-            pause_ms_target: self.random.u32(1..40),
-            trim: self.random.bool(),
-            ..ReshapeOptions::default()
-        }
+        ReshapeOptions::new()
+            .transport(self.transport.or_else(|| self.random.choice(transport).flatten()))
+            .check(self.random.choice([Check::None, Check::Sampled, Check::Full]).unwrap())
+            .pause_target(Duration::from_millis(self.random.u64(1..40)))
+            .trim(self.random.bool())
     }
 
     fn is_expected(&self, request: &Request, error: &Error) -> bool {

@@ -7,7 +7,7 @@ use crate::churn::quick_directory;
 use crate::reshape::{fill, rows};
 use annulus::planner::Request;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Options, PartitionStats, ReshapeOptions, ShardId, Store, Transport};
+use annulus::{PartitionStats, ReshapeOptions, ShardId, Store, Transport};
 use std::fs;
 use std::path::Path;
 #[cfg(feature = "failpoints")]
@@ -26,13 +26,13 @@ pub(crate) fn lose_logs_of_metadata(store: &Path) {
 
 /// Opens the store without the rebalancer, which would hold the store when it is dropped.
 fn open(directory: &Path) -> Store {
-    let options = Options { heat: None, ..small() };
+    let options = small().heat(None);
     Store::builder(directory.join("store")).shards(3).options(options).open().unwrap()
 }
 
 fn move_on(store: &Store, source: &PartitionStats, transport: Transport) {
     let to = ShardId((source.owner.0 + 1) % 3);
-    let options = ReshapeOptions { transport: Some(transport), ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(transport);
     let moving = Request::Move { partition: source.id, to };
     store.start_with(&moving, options).unwrap().wait().unwrap();
 }
@@ -47,7 +47,7 @@ fn sources_go_when_the_commit_is_in_a_file() {
         let before = rows(&range);
         let source = range.stats().unwrap()[0].clone();
         let moving = Request::Move { partition: source.id, to: ShardId((source.owner.0 + 1) % 3) };
-        let options = ReshapeOptions { transport: Some(transport), ..ReshapeOptions::default() };
+        let options = ReshapeOptions::new().transport(transport);
         store.start_with(&moving, options).unwrap().wait().unwrap();
         drop((range, store));
         lose_logs_of_metadata(&directory.path().join("store"));

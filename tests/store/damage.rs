@@ -511,10 +511,10 @@ fn a_scan_that_leaves_damage_out_says_so() {
     let name = file.file_name().unwrap().to_str().unwrap();
     let mut left_out = 0;
     for keyspace in both(&store) {
-        for options in [ScanOptions::new(), ScanOptions::new().reverse()] {
+        for options in [ScanOptions::new(), ScanOptions::new().reverse(true)] {
             let failed = keyspace.scan_with(.., options).and_then(|scan| scan.collect());
             let failed: annulus::Result<Vec<_>> = failed;
-            let mut scan = keyspace.scan_with(.., options.leave_out_damaged()).unwrap();
+            let mut scan = keyspace.scan_with(.., options.leave_out_damaged(true)).unwrap();
             let mut keys = Vec::new();
             while let Some((key, value)) = scan.next_row().unwrap() {
                 assert_eq!(value, b"v");

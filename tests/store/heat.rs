@@ -18,29 +18,27 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plans often, acts on little, forgets soon.
 fn eager() -> Options {
-    Options {
-        heat: Some(HeatOptions {
-            window_ms: 200,
-            half_life_short_ms: 300,
-            half_life_medium_ms: 700,
-            half_life_long_ms: 700,
-            ..HeatOptions::default()
-        }),
-        rebalance: RebalanceOptions {
-            policy: Policy::Automatic,
-            interval_ms: 300,
-            cool_down_ms: 1_000,
-            load_min: 10.0,
-            partitions_per_shard_goal: 1,
-            ..RebalanceOptions::default()
-        },
-        ..small()
-    }
+    small()
+        .heat(
+            HeatOptions::new()
+                .window(Duration::from_millis(200))
+                .half_life_short(Duration::from_millis(300))
+                .half_life_medium(Duration::from_millis(700))
+                .half_life_long(Duration::from_millis(700)),
+        )
+        .rebalance(
+            RebalanceOptions::new()
+                .policy(Policy::Automatic)
+                .interval(Duration::from_millis(300))
+                .cool_down(Duration::from_secs(1))
+                .load_min(10.0)
+                .partitions_per_shard_goal(1),
+        )
 }
 
 /// Remembers which keys are hot for longer than a test lasts, however slow.
 fn unforgetting() -> HeatOptions {
-    HeatOptions { window_ms: 3_600_000, ..HeatOptions::default() }
+    HeatOptions::new().window(Duration::from_secs(3_600))
 }
 
 pub(crate) fn open(path: &Path, options: Options) -> Store {
@@ -83,7 +81,7 @@ fn read_until(
 #[test]
 fn the_first_rates_are_of_the_time_that_it_took() {
     let directory = quick_directory();
-    let store = open(directory.path(), Options { heat: Some(unforgetting()), ..small() });
+    let store = open(directory.path(), small().heat(unforgetting()));
     for round in 0..20 {
         let name = format!("k{round}");
         let keyspace = store.create_keyspace(&name, KeyspaceSpec::range()).unwrap();
@@ -108,11 +106,7 @@ fn what_is_counted_is_what_was_done() {
     let directory = quick_directory();
     let store = open(
         directory.path(),
-        Options {
-            rebalance: RebalanceOptions { policy: Policy::Manual, ..RebalanceOptions::default() },
-            heat: Some(unforgetting()),
-            ..small()
-        },
+        small().rebalance(RebalanceOptions::new().policy(Policy::Manual)).heat(unforgetting()),
     );
     let hash = store.create_keyspace("hash", KeyspaceSpec::hash()).unwrap();
     let range = store.create_keyspace("range", KeyspaceSpec::range().split_at(["m"])).unwrap();

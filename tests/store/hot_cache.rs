@@ -3,7 +3,7 @@
 use crate::basic::small;
 use crate::churn::{quick_directory, seed};
 use crate::heat::open;
-use annulus::{Batch, Options, ReadOptions};
+use annulus::{Batch, ReadOptions};
 use std::collections::BTreeMap;
 
 /// The cache of hot keys returns what a model returns, whatever writes, and releases what is
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 #[test]
 fn it_is_never_stale() {
     let (directory, seed) = (quick_directory(), seed());
-    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    let store = open(directory.path(), small().hot_cache_bytes(1 << 20));
     let keyspaces = crate::basic::both(&store);
     let mut random = fastrand::Rng::with_seed(seed);
     let mut model: BTreeMap<(usize, String), Vec<u8>> = BTreeMap::new();
@@ -77,7 +77,7 @@ fn it_is_never_stale() {
 #[test]
 fn it_keeps_what_is_written_if_it_is_read() {
     let directory = quick_directory();
-    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    let store = open(directory.path(), small().hot_cache_bytes(1 << 20));
     for keyspace in crate::basic::both(&store) {
         let before = store.hot_cache_stats().unwrap();
         (0..2).for_each(|_| drop(keyspace.get("read").unwrap()));
@@ -111,7 +111,7 @@ fn it_keeps_what_is_written_if_it_is_read() {
 #[test]
 fn it_leaves_large_values_to_the_shards() {
     let directory = quick_directory();
-    let store = open(directory.path(), Options { hot_cache_bytes: 1 << 20, ..small() });
+    let store = open(directory.path(), small().hot_cache_bytes(1 << 20));
     let [keyspace, _] = crate::basic::both(&store);
     let large = vec![7; 20_000];
     keyspace.put("key", &large).unwrap();

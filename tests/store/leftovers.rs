@@ -5,7 +5,7 @@
 use crate::basic::{both, small};
 use crate::reshape::{fill, rows};
 use annulus::planner::{Request, SplitAt};
-use annulus::{ErrorKind, Options, ShardId, Store};
+use annulus::{ErrorKind, ShardId, Store};
 use std::fs;
 
 /// A past bug: a link had brought its files when a sync failed, so the rows were to be copied. For
@@ -16,7 +16,7 @@ use std::fs;
 fn a_target_that_could_not_be_dropped_keeps_its_intent() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
-    let options = Options { heat: None, ..small() };
+    let options = small().heat(None);
     let open = || Store::builder(&path).shards(3).options(options.clone()).open().unwrap();
     let store = open();
     let [_, range] = both(&store);

@@ -12,8 +12,8 @@ use annulus::heat::{HeatEvent, HeatOptions};
 use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, Durability, ErrorKind, Event, Job, Keyspace, Options, ReshapeOptions, ShardId, Store,
-    Throttle, Transport,
+    Batch, Durability, ErrorKind, Event, Job, Keyspace, Options, ShardId, Store, Throttle,
+    Transport,
 };
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ impl Shared {
     fn set_throttle(&self, store: &Store, bytes_per_second: Option<u64>) {
         let mut set = self.bytes_per_second.lock().unwrap();
         *set = bytes_per_second;
-        store.set_throttle(Throttle { bytes_per_second, ..Throttle::default() }).unwrap();
+        store.set_throttle(Throttle::new().bytes_per_second(bytes_per_second)).unwrap();
     }
 
     /// Makes a call that is permitted: it may fail for other reasons, but not because it is made in
@@ -177,7 +177,7 @@ impl Shared {
         self.may(event, "jobs", || Ok(store.jobs().iter().map(Job::progress).count()));
         self.may(event, "reshape_history", || store.reshape_history());
         let bytes_per_second = self.bytes_per_second.lock().unwrap();
-        let throttle = Throttle { bytes_per_second: *bytes_per_second, ..store.throttle() };
+        let throttle = store.throttle().bytes_per_second(*bytes_per_second);
         self.may(event, "set_throttle", || store.set_throttle(throttle));
         drop(bytes_per_second);
         self.may(event, "plan", || store.plan(&Request::RemoveShard(ShardId(1))));
@@ -237,14 +237,11 @@ fn watched(story: impl FnOnce(Arc<Shared>) + Send + 'static) -> Arc<Shared> {
 }
 
 fn forgetful() -> Options {
-    Options {
-        heat: Some(HeatOptions {
-            window_ms: 100,
-            half_life_short_ms: 100,
-            ..HeatOptions::default()
-        }),
-        ..small()
-    }
+    small().heat(
+        HeatOptions::new()
+            .window(Duration::from_millis(100))
+            .half_life_short(Duration::from_millis(100)),
+    )
 }
 
 fn open(path: &Path, shared: &Arc<Shared>) -> (Store, Keyspace) {
@@ -325,7 +322,7 @@ fn everything_permitted_is_possible_from_every_event() {
 /// Starts a copy that has begun and waits, because it is throttled.
 fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
     shared.set_throttle(store, Some(1024));
-    let options = ReshapeOptions { transport: Some(Transport::Copy), ..store.options().reshape };
+    let options = store.options().reshape.transport(Transport::Copy);
     let job = loop {
         let first = keyspace.stats().unwrap()[0].clone();
         let to = ShardId((first.owner.0 + 1) % 3);

@@ -15,11 +15,11 @@ const ROWS: usize = 2000;
 const VALUE_BYTES: usize = 100;
 
 fn options() -> Options {
-    Options { heat: None, ..small() }
+    small().heat(None)
 }
 
 fn open_with(path: &Path, log_damage: LogDamage) -> annulus::Result<Store> {
-    Store::builder(path).shards(1).options(Options { log_damage, ..options() }).open()
+    Store::builder(path).shards(1).options(options().log_damage(log_damage)).open()
 }
 
 fn open(path: &Path) -> Store {

@@ -236,7 +236,7 @@ fn contains(start: &Bound<Key>, end: &Bound<Key>, key: &Key) -> bool {
 }
 
 fn options(reverse: bool, limit: Option<u64>) -> ScanOptions {
-    let options = if reverse { ScanOptions::new().reverse() } else { ScanOptions::new() };
+    let options = ScanOptions::new().reverse(reverse);
     limit.map_or(options, |limit| options.limit(limit))
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options() -> Options {
-    Options { heat: None, ..small() }
+    small().heat(None)
 }
 
 fn open(path: &Path) -> Store {
@@ -144,7 +144,7 @@ fn displaced_child() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
     let [path, aside] = ["store", "aside"].map(|name| directory.join(name));
     let heat = if directory.ends_with("0") { None } else { small().heat };
-    let builder = Store::builder(&path).shards(2).options(Options { heat, ..small() });
+    let builder = Store::builder(&path).shards(2).options(small().heat(heat));
     let store = builder.open().unwrap();
     let keyspace = store.create_keyspace("first", KeyspaceSpec::hash()).unwrap();
     fill(&keyspace, 1000);

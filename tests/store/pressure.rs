@@ -54,7 +54,7 @@ fn threadless_child() {
     let to = ShardId((partition.owner.0 + 1) % 3);
     let request = Request::Move { partition: partition.id, to };
     for transport in [Transport::Copy, Transport::Link] {
-        let options = ReshapeOptions { transport: Some(transport), ..ReshapeOptions::default() };
+        let options = ReshapeOptions::new().transport(transport);
         let back = Request::Move { partition: partition.id, to: partition.owner };
         for request in [&request, &back] {
             store.start_with(request, options).unwrap().wait().unwrap();
@@ -114,7 +114,7 @@ fn few_files_child() {
     let Some(least) = std::env::var_os(KEYSPACES_MIN) else { return };
     let directory = std::env::var_os(DIRECTORY).unwrap();
     let path = Path::new(&directory).join("store");
-    let options = Options { write_buffer_bytes: 4 << 20, cache_bytes: 1 << 20, ..small() };
+    let options = small().write_buffer_bytes(4 << 20).cache_bytes(1 << 20);
     let open = || Store::builder(&path).shards(4).options(options.clone()).open().unwrap();
     let store = open();
     let mut made = 0;
@@ -217,7 +217,7 @@ fn a_link_that_was_asked_for_is_not_made_a_copy() {
     let partition = range.stats().unwrap()[0].clone();
     let_refuse_writes(&store, partition.owner);
     let to = ShardId((partition.owner.0 + 1) % 3);
-    let options = ReshapeOptions { transport: Some(Transport::Link), ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(Transport::Link);
     let request = Request::Move { partition: partition.id, to };
     let error = store.start_with(&request, options).unwrap().wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
@@ -256,16 +256,16 @@ fn a_store_in_doubt_names_the_cause_in_each_refusal() {
 #[test]
 fn two_shards_can_be_removed_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options { heat: None, ..small() };
+    let options = small().heat(None);
     let path = directory.path().join("store");
     let store = Store::builder(path).shards(5).options(options).open().unwrap();
     let keyspaces = both(&store);
     keyspaces.iter().for_each(|keyspace| fill(&store, keyspace));
     let before: Vec<_> = keyspaces.iter().map(rows).collect();
     // Slow, so that the second removal begins before the steps of the first.
-    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    let slow = Throttle::new().bytes_per_second(1000);
     store.set_throttle(slow).unwrap();
-    let options = ReshapeOptions { transport: Some(Transport::Copy), ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(Transport::Copy);
     let remove = |shard| store.start_with(&Request::RemoveShard(ShardId(shard)), options).unwrap();
     let jobs = [remove(1), remove(2), remove(3)];
     store.set_throttle(Throttle::default()).unwrap();
@@ -282,7 +282,7 @@ fn two_shards_can_be_removed_at_once() {
 #[test]
 fn a_trim_without_room_is_tried_again() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options { heat: None, ..small() };
+    let options = small().heat(None);
     let path = directory.path().join("store");
     let store = Store::builder(path).shards(3).options(options).open().unwrap();
     let [_, range] = both(&store);
@@ -318,7 +318,7 @@ fn memory_of_scans() {
     const SCANS: usize = 200;
     let directory = tempfile::tempdir().unwrap();
     let cache_bytes = 1 << 20;
-    let options = Options { cache_bytes, hot_cache_bytes: 0, heat: None, ..Options::default() };
+    let options = Options::new().cache_bytes(cache_bytes).hot_cache_bytes(0).heat(None);
     let path = directory.path().join("store");
     let store = Store::builder(path).shards(4).options(options).open().unwrap();
     let spec: [KeyspaceSpec; 2] = [KeyspaceSpec::range().into(), KeyspaceSpec::hash().into()];

@@ -42,7 +42,7 @@ pub(crate) fn rows(keyspace: &Keyspace) -> Rows {
 }
 
 fn with(transport: Option<Transport>) -> ReshapeOptions {
-    ReshapeOptions { transport, check: Check::Full, trim: false, ..ReshapeOptions::default() }
+    ReshapeOptions::new().transport(transport).check(Check::Full).trim(false)
 }
 
 fn run(store: &Store, request: &Request, transport: Option<Transport>) -> Outcome {
@@ -157,7 +157,7 @@ fn trimming_leaves_no_foreign_bytes() {
         let before = rows(&keyspace);
         for (partition, _) in partitions(&keyspace) {
             let split = Request::Split { partition, at: SplitAt::Middle, to: None };
-            let options = ReshapeOptions { trim: true, ..with(Some(Transport::Link)) };
+            let options = with(Some(Transport::Link)).trim(true);
             store.start_with(&split, options).unwrap().wait().unwrap();
         }
         let foreign = || keyspace.stats().unwrap().iter().map(|p| p.foreign_bytes).sum::<u64>();
@@ -253,7 +253,7 @@ fn a_keyspace_can_be_dropped_and_a_store_closed_while_partitions_move() {
     let (directory, store) = store();
     let [hash, _] = both(&store);
     fill(&store, &hash);
-    let slow = annulus::Throttle { bytes_per_second: Some(1000), ..Default::default() };
+    let slow = annulus::Throttle::new().bytes_per_second(1000);
     store.set_throttle(slow).unwrap();
     let partition = hash.stats().unwrap()[0].clone();
     let moving = Request::Move { partition: partition.id, to: other(partition.owner) };

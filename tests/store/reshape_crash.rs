@@ -74,7 +74,7 @@ impl Victim {
     /// Makes sure that there is something to split or to merge, and no removal half done.
     fn prepare(&mut self, work: Work) {
         let store = store_at(self.path(), false);
-        let options = ReshapeOptions { trim: false, ..ReshapeOptions::default() };
+        let options = ReshapeOptions::new().trim(false);
         if work != Work::Shards {
             for shard in &store.recovery().draining {
                 store.remove_shard(*shard).unwrap().wait().unwrap();
@@ -138,8 +138,8 @@ impl Victim {
             }
             let request = Request::Move { partition, to };
             let transport = Some(Transport::Link);
-            let options = ReshapeOptions { transport, trim: false, ..ReshapeOptions::default() };
-            let options = ReshapeOptions { check: Check::Full, ..options };
+            let options = ReshapeOptions::new().transport(transport).trim(false);
+            let options = options.check(Check::Full);
             store.start_with(&request, options).unwrap().wait().unwrap();
             self.compare(store, &what.to_string());
         }

@@ -8,8 +8,8 @@ use crate::reshape::{fill, rows};
 use annulus::planner::{Request, SplitAt};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, Check, ErrorKind, Options, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec,
-    Store, Throttle, Transport,
+    Batch, Check, ErrorKind, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec, Store,
+    Throttle, Transport,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 fn with(transport: Transport) -> ReshapeOptions {
     let transport = Some(transport);
-    ReshapeOptions { transport, check: Check::Full, trim: false, ..ReshapeOptions::default() }
+    ReshapeOptions::new().transport(transport).check(Check::Full).trim(false)
 }
 
 fn move_to(store: &Store, partition: PartitionId, to: ShardId, transport: Transport) {
@@ -51,7 +51,7 @@ fn within_patience<T: Send + 'static>(what: &str, run: impl FnOnce() -> T + Send
 fn a_shard_in_the_directory_of_a_removed_one_survives_the_next_opening() {
     let directory = tempfile::tempdir().unwrap();
     // Without the rebalancer: a plan that it makes just then would keep the removed shard open.
-    let options = Options { heat: None, ..small() };
+    let options = small().heat(None);
     let path = directory.path().join("store");
     let store = Store::builder(path).shards(3).options(options).open().unwrap();
     let keyspaces = both(&store);
@@ -132,7 +132,7 @@ fn a_keyspace_can_be_dropped_while_its_reshape_is_paused() {
     let [hash, _] = both(&store);
     fill(&store, &hash);
     // Slow, so that it is in the middle of the copy when it is paused.
-    let slow = Throttle { bytes_per_second: Some(1), ..Throttle::default() };
+    let slow = Throttle::new().bytes_per_second(1);
     store.set_throttle(slow).unwrap();
     let partition = hash.stats().unwrap()[0].clone();
     let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
@@ -168,7 +168,7 @@ fn a_store_can_be_opened_anew_at_once_after_it_was_dropped_amid_a_reshape() {
         });
         assert_eq!(&keyspaces.each_ref().map(rows), before);
         let partition = keyspaces[round % 2].stats().unwrap()[0].clone();
-        let options = ReshapeOptions { trim: true, ..ReshapeOptions::default() };
+        let options = ReshapeOptions::new().trim(true);
         let at = SplitAt::Middle;
         let split = Request::Split { partition: partition.id, at, to: None };
         let job = store.start_with(&split, options).unwrap();
@@ -221,7 +221,7 @@ fn a_shard_is_removed_although_a_partition_is_on_its_way_to_it() {
     let [hash, range] = both(&store);
     fill(&store, &hash);
     let before = rows(&hash);
-    let slow = Throttle { bytes_per_second: Some(100_000), ..Throttle::default() };
+    let slow = Throttle::new().bytes_per_second(100_000);
     store.set_throttle(slow).unwrap();
     let on = |shard: u32| {
         let all = hash.stats().unwrap();
@@ -252,9 +252,9 @@ fn a_shard_that_is_being_removed_gets_no_part_of_an_empty_partition() {
     let (_directory, store) = store();
     let [hash, range] = both(&store);
     fill(&store, &range);
-    let slow = Throttle { bytes_per_second: Some(1000), ..Throttle::default() };
+    let slow = Throttle::new().bytes_per_second(1000);
     store.set_throttle(slow).unwrap();
-    let options = ReshapeOptions { transport: Some(Transport::Copy), ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(Transport::Copy);
     let job = store.start_with(&Request::RemoveShard(ShardId(1)), options).unwrap();
     let all = hash.stats().unwrap();
     let empty = all.into_iter().find(|partition| partition.owner == ShardId(0)).unwrap();
@@ -350,8 +350,8 @@ fn a_copy_is_no_faster_than_the_throttle_allows() {
             .unwrap();
     }
     store.flush().unwrap();
-    store.set_throttle(Throttle { bytes_per_second: Some(RATE), ..Throttle::default() }).unwrap();
-    let options = ReshapeOptions { check: Check::None, ..with(Transport::Copy) };
+    store.set_throttle(Throttle::new().bytes_per_second(RATE)).unwrap();
+    let options = with(Transport::Copy).check(Check::None);
     let mut looks = 0;
     // Once, unless this thread hardly got the processor in the meantime.
     while looks <= 10 {
@@ -454,7 +454,7 @@ fn what_an_error_leaves_in_an_engine_is_in_nobodys_way() {
     for transport in [Transport::Link, Transport::Copy] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store");
-        let options = Options { heat: None, ..small() };
+        let options = small().heat(None);
         let open = || Store::builder(&path).shards(3).options(options.clone()).open().unwrap();
         let store = open();
         let [_, range] = both(&store);

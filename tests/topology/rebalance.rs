@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 fn options() -> RebalanceOptions {
-    RebalanceOptions { actions_max: 0, ..RebalanceOptions::default() }
+    RebalanceOptions::new().actions_max(0)
 }
 
 /// The kinds of partitions.
@@ -137,7 +137,7 @@ fn check(world: &World, options: &RebalanceOptions, found: &LoadPlan) -> World {
             assert!(sources.insert(*id), "{step} is the second");
             assert!(!busy.contains(id), "{step} is in flight");
             let rested = world.demand.rested.get(id);
-            let wanted = Duration::from_millis(options.cool_down_ms);
+            let wanted = options.cool_down;
             assert!(rested.is_none_or(|rested| *rested >= wanted), "{step} has not rested");
             let owner = info(world.partition(*id).owner);
             for target in step.owners.iter().map(|owner| info(*owner)) {
@@ -195,7 +195,7 @@ proptest! {
     fn any_plan_holds_and_is_a_fixpoint(seed: u64) {
         let world = random_world(seed, Kind::Any);
         // Or a load that is noise could get worse.
-        let options = RebalanceOptions { load_min: 0.0, ..options() };
+        let options = options().load_min(0.0);
         let found = plan_for_load(&world.topology, &world.demand, &options);
         prop_assert_eq!(&found, &plan_for_load(&world.topology, &world.demand, &options));
         let after = check(&world, &options, &found);
@@ -209,11 +209,7 @@ proptest! {
     #[test]
     fn what_can_be_cut_ends_even(seed: u64) {
         let world = random_world(seed, Kind::Even);
-        let options = RebalanceOptions {
-            bytes_imbalance_start: 100.0,
-            partitions_per_shard_goal: 1000,
-            ..options()
-        };
+        let options = options().bytes_imbalance_start(100.0).partitions_per_shard_goal(1000);
         let total: f64 = world.by_shard(|demand| demand.load).values().sum();
         let before = world.worst_load();
         let found = plan_for_load(&world.topology, &world.demand, &options);
@@ -364,13 +360,13 @@ fn nothing_is_done_below_the_start() {
     let above = plan(1201.0, &options());
     assert!(above.after.load_max_over_mean <= 1.05, "{}", above.plan());
     // All the load there is may be noise.
-    let noise = RebalanceOptions { load_min: 2001.0, ..options() };
+    let noise = options().load_min(2001.0);
     let noise = plan(1900.0, &noise);
     assert!(noise.actions.is_empty());
     let little = |reason: &Reason| matches!(reason, Reason::LittleLoad { .. });
     assert!(noise.refusals.iter().any(|refusal| little(&refusal.reason)));
     // And the gain may be too small.
-    let gain = RebalanceOptions { gain_min: 0.5, ..options() };
+    let gain = options().gain_min(0.5);
     let gain = plan(1400.0, &gain);
     assert!(gain.actions.is_empty());
     let little = |reason: &Reason| matches!(reason, Reason::LittleGain { .. });
@@ -439,7 +435,7 @@ fn cold_and_small_neighbours_are_merged_down_to_the_goal() {
     assert!(found.actions.iter().all(|action| action.cause == Cause::Merge));
     assert!(!touched(10) && !touched(70));
     check_again(&check(&world, &options(), &found), &options());
-    let wide = RebalanceOptions { partitions_per_shard_goal: 40, ..options() };
+    let wide = options().partitions_per_shard_goal(40);
     assert!(plan_for_load(&world.topology, &world.demand, &wide).actions.is_empty());
 }
 
@@ -451,7 +447,7 @@ fn a_plan_can_be_limited() {
         world.set(id.0, if owner == ShardId(0) { 500.0 } else { 50.0 }, 10 * MIB, Vec::new());
     }
     let all = plan_for_load(&world.topology, &world.demand, &options());
-    let one = RebalanceOptions { actions_max: 1, ..options() };
+    let one = options().actions_max(1);
     let one = plan_for_load(&world.topology, &world.demand, &one);
     assert!(all.actions.len() > 1);
     assert_eq!(one.actions[..], all.actions[..1]);
@@ -467,11 +463,11 @@ fn options_are_checked_and_read_back() {
     let text = serde_json::to_string(&good).unwrap();
     assert_eq!(serde_json::from_str::<RebalanceOptions>(&text).unwrap(), good);
     let bad = [
-        RebalanceOptions { imbalance_start: 1.01, ..good },
-        RebalanceOptions { imbalance_goal: f64::NAN, ..good },
-        RebalanceOptions { merge_load_max: 51.0, ..good },
-        RebalanceOptions { gain_min: 0.0, ..good },
-        RebalanceOptions { partitions_per_shard_max: 0, ..good },
+        good.imbalance_start(1.01),
+        good.imbalance_goal(f64::NAN),
+        good.merge_load_max(51.0),
+        good.gain_min(0.0),
+        good.partitions_per_shard_max(0),
     ];
     for options in bad {
         let error = options.validate().unwrap_err().to_string();

@@ -23,7 +23,7 @@ fn narrow() -> PartitionRange {
 }
 
 fn options() -> SplitOptions {
-    SplitOptions { samples_min: 2, ..SplitOptions::default() }
+    SplitOptions::new().samples_min(2)
 }
 
 /// Returns the share of the samples before a cut, by counting.
@@ -113,7 +113,7 @@ proptest! {
         };
         let scans: Vec<ScanSample> = scans.into_iter().map(scan).collect();
         let range = TokenRange::new(Token(0), Some(Token(1000))).into();
-        check(&samples, &scans, &range, &SplitOptions { samples_min, ..options() });
+        check(&samples, &scans, &range, &options().samples_min(samples_min));
     }
 
     /// A profile matches its samples, however it is queried and written.

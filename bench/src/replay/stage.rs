@@ -74,7 +74,7 @@ impl Stage {
         };
         // Loading is not part of the load to be balanced, so it is not counted.
         let heat = if setup.preload { None } else { options.heat };
-        let mut store = open(Options { heat, ..options.clone() })?;
+        let mut store = open(options.clone().heat(heat))?;
         let (mut keyspace, alone) = keyspace(&store, setup, &script.keys)?;
         let mut preloaded = None;
         if setup.preload {

@@ -223,7 +223,7 @@ impl<'a> Worker<'a> {
     /// Scans rows from a key on: they must ascend, and where no one else has written, each value
     /// must belong to its key. Which value it is, only the key's own thread knows.
     fn scan(&mut self, from: &[u8], rows: u32) -> annulus::Result<()> {
-        let options = ScanOptions::new().limit(rows.into());
+        let options = ScanOptions::new().limit(u64::from(rows));
         let mut scan = self.run.keyspace.scan_with(from.to_vec().., options)?;
         let mut before: Option<Vec<u8>> = None;
         let mut wrong = false;

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open(output)?;
     let keyspace = store.keyspace(&args.keyspace)?;
     let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
-    let options = options.leave_out_damaged();
+    let options = options.leave_out_damaged(true);
     let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
     let mut progress = Progress::default();
     if args.output != Path::new("-") {

@@ -8,7 +8,7 @@ use crate::table::Table;
 use crate::text;
 use annulus::heat::HeatOptions;
 use annulus::planner::load::{Action, Balance, LoadPlan, Policy, RebalanceOptions};
-use annulus::{CreateMode, Options, Store};
+use annulus::{CreateMode, Store};
 use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
@@ -71,7 +71,7 @@ struct PlanArgs {
 
 impl PlanArgs {
     fn options(&self) -> RebalanceOptions {
-        let mut options = RebalanceOptions { policy: Policy::Manual, ..Default::default() };
+        let mut options = RebalanceOptions::new().policy(Policy::Manual);
         options.imbalance_goal = self.goal.unwrap_or(options.imbalance_goal);
         // A goal above the usual start would contradict it.
         let start = options.imbalance_start.max(options.imbalance_goal);
@@ -83,12 +83,13 @@ impl PlanArgs {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let options = Options {
-        reshape: args.how.options(),
-        rebalance: args.plan.options(),
-        heat: Some(HeatOptions::default()),
-        ..args.store.memory.options()
-    };
+    let options = args
+        .store
+        .memory
+        .options()
+        .reshape(args.how.options())
+        .rebalance(args.plan.options())
+        .heat(HeatOptions::default());
     let trims = Trims::default();
     let store = Store::builder(&args.store.store)
         .options(options)

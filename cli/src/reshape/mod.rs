@@ -12,7 +12,7 @@ use crate::open::StoreArgs;
 use crate::output::Output;
 use annulus::heat::HeatOptions;
 use annulus::planner::Request;
-use annulus::{CreateMode, Job, Options, ReshapePlan, Store};
+use annulus::{CreateMode, Job, ReshapePlan, Store};
 pub(crate) use ask::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 pub(crate) use interrupt::Interrupt;
 pub(crate) use options::HowArgs;
@@ -44,7 +44,7 @@ impl<A: clap::Args + Ask> Act<A> {
         let asked = self.ask.request()?;
         let heat = self.how.counts_latencies().then(HeatOptions::default);
         let store = Store::builder(&self.store.store)
-            .options(Options { reshape, heat, ..self.store.memory.options() })
+            .options(self.store.memory.options().reshape(reshape).heat(heat))
             .listener(trims.listener())
             .create(CreateMode::Never)
             .open()?;

@@ -3,6 +3,7 @@
 use annulus::{Check, ReshapeOptions, Transport};
 use annulus_workload::checked;
 use clap::{Args, ValueEnum};
+use std::time::Duration;
 
 /// The options of all commands that reshape.
 #[derive(Debug, Args)]
@@ -66,21 +67,21 @@ impl HowArgs {
 
     /// Returns the options for the store, which checks their bounds when it is opened.
     pub(crate) fn options(&self) -> ReshapeOptions {
-        let mut options = ReshapeOptions {
-            transport: match self.transport {
+        let mut options = ReshapeOptions::new()
+            .transport(match self.transport {
                 TransportArg::Auto => None,
                 TransportArg::Link => Some(Transport::Link),
                 TransportArg::Copy => Some(Transport::Copy),
-            },
-            check: match self.check {
+            })
+            .check(match self.check {
                 CheckArg::None => Check::None,
                 CheckArg::Sampled => Check::Sampled,
                 CheckArg::Full => Check::Full,
-            },
-            trim: !self.no_trim,
-            ..ReshapeOptions::default()
-        };
-        options.pause_ms_target = self.pause_ms.unwrap_or(options.pause_ms_target);
+            })
+            .trim(!self.no_trim);
+        if let Some(ms) = self.pause_ms {
+            options.pause_target = Duration::from_millis(ms.into());
+        }
         options.throttle.bytes_per_second = self.throttle;
         options.throttle.latency_rise_max = self.latency_rise;
         options

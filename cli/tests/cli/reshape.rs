@@ -244,7 +244,7 @@ fn bad_requests_are_refused_and_change_nothing() {
         ("--throttle", "0", "bytes_per_second"),
         ("--throttle", "fast", "50MiB"),
         ("--latency-rise", "0.5", "latency_rise_max"),
-        ("--pause-ms", "0", "pause_ms_target"),
+        ("--pause-ms", "0", "pause_target"),
     ] {
         fails(&[&act(option)[..], &[value]].concat(), 2, bad, &[word]);
     }

@@ -1,11 +1,13 @@
 //! When a partition is split for its load.
 
 use crate::error::{Error, Result};
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 
 /// What a [decision to split](super::decide) is measured by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SplitOptions {
     /// A partition with less load is not split, in operations a second. Default: 100; not negative.
     pub load_min: f64,
@@ -40,6 +42,21 @@ impl Default for SplitOptions {
 }
 
 impl SplitOptions {
+    /// Returns the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        load_min: f64,
+        samples_min: u32,
+        half_share_max: f64,
+        isolate_share_min: f64,
+        rising_share_min: f64,
+        scans_cut_max: f64,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors

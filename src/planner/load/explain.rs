@@ -49,11 +49,9 @@ fn untouched(model: &Model<'_>, shard: usize) -> Vec<(Subject, Reason)> {
     let is_busy = |it: &&Source<'_>| it.owner == shard && !it.is_free() && it.load > 0.0;
     let mut sources: Vec<&Source<'_>> = model.sources.iter().filter(is_busy).collect();
     sources.sort_by_key(|source| (Reverse(Rank(source.load)), source.id));
-    let wanted_ms = model.options.cool_down_ms;
+    let wanted = model.options.cool_down;
     let reason = |source: &Source<'_>| match source.state {
-        State::CoolsDown { rested } => {
-            Reason::CoolsDown { rested_ms: rested.as_millis() as u64, wanted_ms }
-        }
+        State::CoolsDown { rested } => Reason::CoolsDown { rested, wanted },
         State::Free | State::InFlight => Reason::InFlight { load: source.load },
     };
     let largest = sources.into_iter().take(EXPLAINED);

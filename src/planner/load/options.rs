@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::heat::SplitOptions;
 use crate::heat::split_advice::within;
+use crate::setters::setters;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ pub enum Policy {
 /// What a [plan](super::plan_for_load) aims at. A shard's fair share is what its weight asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RebalanceOptions {
     /// Who decides. Default: `suggest`.
     pub policy: Policy,
@@ -41,8 +44,9 @@ pub struct RebalanceOptions {
     pub load_min: f64,
     /// Bytes are left alone until the shards of a zone have this many on average. Default: 64 MiB.
     pub bytes_min: u64,
-    /// How long a partition rests after a reshape, in milliseconds. Default: 60,000.
-    pub cool_down_ms: u64,
+    /// How long a partition rests after a reshape. Serialized as `cool_down_ms`. Default: a minute.
+    #[serde(rename = "cool_down_ms", with = "units::ms")]
+    pub cool_down: Duration,
     /// Whether partitions may go to shards of another zone. Shards without a zone are in one zone
     /// together. Default: false.
     pub cross_zones: bool,
@@ -60,8 +64,10 @@ pub struct RebalanceOptions {
     pub actions_max: usize,
     /// When a partition is split.
     pub split: SplitOptions,
-    /// How often a plan is made, in milliseconds. Default: 5000; 10 to 86,400,000.
-    pub interval_ms: u64,
+    /// How often a plan is made. Serialized as `interval_ms`. Default: 5 seconds; 10 milliseconds to a
+    /// day.
+    #[serde(rename = "interval_ms", with = "units::ms")]
+    pub interval: Duration,
     /// How many reshapes of plans may be in flight at once. Default: 2; 1 to 64.
     pub reshapes_max: usize,
 }
@@ -76,7 +82,7 @@ impl Default for RebalanceOptions {
             gain_min: 0.05,
             load_min: 100.0,
             bytes_min: 64 << 20,
-            cool_down_ms: 60_000,
+            cool_down: Duration::from_secs(60),
             cross_zones: false,
             partitions_per_shard_goal: 16,
             merge_load_max: 50.0,
@@ -84,13 +90,39 @@ impl Default for RebalanceOptions {
             partitions_per_shard_max: 256,
             actions_max: 64,
             split: SplitOptions::default(),
-            interval_ms: 5000,
+            interval: Duration::from_secs(5),
             reshapes_max: 2,
         }
     }
 }
 
 impl RebalanceOptions {
+    /// Returns the defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        policy: Policy,
+        imbalance_start: f64,
+        imbalance_goal: f64,
+        bytes_imbalance_start: f64,
+        gain_min: f64,
+        load_min: f64,
+        bytes_min: u64,
+        cool_down: Duration,
+        cross_zones: bool,
+        partitions_per_shard_goal: u32,
+        merge_load_max: f64,
+        merge_bytes_max: u64,
+        partitions_per_shard_max: u32,
+        actions_max: usize,
+        split: SplitOptions,
+        interval: Duration,
+        reshapes_max: usize,
+    }
+
     /// Checks every field against its bounds.
     ///
     /// # Errors
@@ -105,12 +137,12 @@ impl RebalanceOptions {
             ("load_min", self.load_min, 0.0, f64::MAX),
             ("partitions_per_shard_goal", f64::from(self.partitions_per_shard_goal), 1.0, 65_536.0),
             ("partitions_per_shard_max", f64::from(self.partitions_per_shard_max), 1.0, 65_536.0),
-            ("interval_ms", self.interval_ms as f64, 10.0, 86_400_000.0),
             ("reshapes_max", self.reshapes_max as f64, 1.0, 64.0),
         ];
         for (name, value, least, most) in bounds {
             within(&format!("rebalance.{name}"), value, least, most)?;
         }
+        units::check("rebalance.interval", self.interval, 10, 86_400_000)?;
         self.split.validate()?;
         let most = self.split.load_min / 2.0;
         if (0.0..=most).contains(&self.merge_load_max) {
@@ -125,7 +157,7 @@ impl RebalanceOptions {
 
     /// Returns true if a partition that was reshaped this long ago must still rest.
     pub(super) fn cools_down(&self, rested: &Duration) -> bool {
-        rested.as_millis() < self.cool_down_ms.into()
+        *rested < self.cool_down
     }
 
     /// Returns how many times its fair share of bytes a shard may have after a plan.

@@ -2,9 +2,11 @@
 
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::planner::format::human;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 /// How many refusals are listed; further ones are counted.
 const REFUSALS_MAX: usize = 64;
@@ -113,10 +115,12 @@ pub enum Reason {
     },
     /// The partition has been reshaped recently.
     CoolsDown {
-        /// How long ago, in milliseconds.
-        rested_ms: u64,
-        /// How long it rests, in milliseconds.
-        wanted_ms: u64,
+        /// How long ago.
+        #[serde(rename = "rested_ms", with = "units::ms")]
+        rested: Duration,
+        /// How long it rests.
+        #[serde(rename = "wanted_ms", with = "units::ms")]
+        wanted: Duration,
     },
     /// A reshape of the partition is in flight.
     #[serde(rename = "under_way")]
@@ -256,8 +260,9 @@ impl fmt::Display for Reason {
             Self::ManyPartitions { most } => {
                 write!(f, "the shards with room already have {most} partitions, and get no more")
             }
-            Self::CoolsDown { rested_ms, wanted_ms } => {
-                write!(f, "reshaped {rested_ms} ms ago, and it rests for {wanted_ms} ms")
+            Self::CoolsDown { rested, wanted } => {
+                let (rested, wanted) = (rested.as_millis(), wanted.as_millis());
+                write!(f, "reshaped {rested} ms ago, and it rests for {wanted} ms")
             }
             Self::InFlight { load } => {
                 write!(f, "{load:.1} operations a second; a reshape of it is in flight")
@@ -296,7 +301,10 @@ mod tests {
         let reasons = [
             Reason::InFlight { load: 1.0 },
             Reason::Draining { partitions: 1 },
-            Reason::CoolsDown { rested_ms: 1, wanted_ms: 2 },
+            Reason::CoolsDown {
+                rested: Duration::from_millis(1),
+                wanted: Duration::from_millis(2),
+            },
             Reason::NothingToMerge { partitions: 2, goal: 1 },
             Reason::ManyActions { left_out: 1, most: 1 },
         ];

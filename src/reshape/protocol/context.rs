@@ -121,7 +121,7 @@ impl Reshape<'_> {
 
     /// The longest that writers are to wait.
     pub(super) fn pause_target(&self) -> Duration {
-        Duration::from_millis(u64::from(self.options.pause_ms_target))
+        self.options.pause_target
     }
 
     /// Whether the dirty set gets the keys of all writes.

@@ -81,8 +81,8 @@ impl Reshape<'_> {
             ErrorKind::Busy,
             format!(
                 "after {} rounds there is still more written to the partition than can be copied \
-                 in {} ms; raise pause_ms_target, or try again when less is written",
-                tally.rounds, self.options.pause_ms_target
+                 in {:?}; raise pause_target, or try again when less is written",
+                tally.rounds, self.options.pause_target
             ),
         ))
     }

@@ -9,7 +9,7 @@ mod checker;
 
 use crate::basic::{both, small};
 use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
-use annulus::{Batch, Keyspace, Options, Store, Swap};
+use annulus::{Batch, Keyspace, Store, Swap};
 use checker::{Kind, Op, Outcome, Value, check};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,7 +85,7 @@ impl World {
     fn new(plant: bool, hot_cache_bytes: usize) -> Self {
         let directory = quick_directory();
         let options =
-            Options { write_buffer_bytes: 4 << 20, arcs_per_shard: 1, hot_cache_bytes, ..small() };
+            small().write_buffer_bytes(4 << 20).arcs_per_shard(1).hot_cache_bytes(hot_cache_bytes);
         let path = directory.path().join("store");
         let store = Store::builder(path).shards(3).options(options).open().unwrap();
         let keyspaces = both(&store);

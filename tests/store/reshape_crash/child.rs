@@ -4,9 +4,7 @@ use super::writes::{WRITERS, Writer, rows};
 use crate::basic::{both, small};
 use crate::churn::Churn;
 use annulus::planner::{Request, SplitAt};
-use annulus::{
-    ErrorKind, Options, PartitionId, ReshapeOptions, ShardId, ShardSpec, Store, Transport,
-};
+use annulus::{ErrorKind, PartitionId, ReshapeOptions, ShardId, ShardSpec, Store, Transport};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -55,8 +53,8 @@ impl Order {
 }
 
 pub(super) fn store_at(directory: &Path, trim: bool) -> Store {
-    let reshape = ReshapeOptions { trim, ..ReshapeOptions::default() };
-    let options = Options { arcs_per_shard: 1, reshape, ..small() };
+    let reshape = ReshapeOptions::new().trim(trim);
+    let options = small().arcs_per_shard(1).reshape(reshape);
     Store::builder(directory.join("store")).shards(3).options(options).open().unwrap()
 }
 
@@ -107,8 +105,7 @@ fn child() {
 fn reshape(store: &Store, order: &Order) {
     let mut random = fastrand::Rng::with_seed(order.seed);
     let mut churn = Churn::new(order.seed).shards_percent(10);
-    let options =
-        ReshapeOptions { transport: order.transport, trim: true, ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(order.transport).trim(true);
     loop {
         let request = match order.work {
             Work::Any => {
@@ -121,7 +118,7 @@ fn reshape(store: &Store, order: &Order) {
         let Some(request) = request else { continue };
         // Several sources cannot be linked.
         let merge = matches!(request, Request::Merge { .. });
-        let options = ReshapeOptions { transport: options.transport.filter(|_| !merge), ..options };
+        let options = options.transport(options.transport.filter(|_| !merge));
         match store.start_with(&request, options).and_then(|job| job.wait()) {
             Ok(_) => {}
             // An earlier child has died here, and another shard has got the number since.

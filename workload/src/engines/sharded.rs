@@ -63,16 +63,14 @@ impl Sharded {
 /// Returns the options of a store, and, as far as it has them, of a plain RocksDB. The whole cache
 /// is for blocks.
 pub(super) fn options(setup: &Setup) -> Options {
-    Options {
-        hot_cache_bytes: 0,
-        durability: match setup.durability {
+    Options::new()
+        .hot_cache_bytes(0)
+        .durability(match setup.durability {
             crate::Durability::Buffered => Durability::Buffered,
             crate::Durability::Synced => Durability::Synced,
-        },
-        cache_bytes: setup.cache_bytes,
-        write_buffer_bytes: setup.write_buffer_bytes,
-        ..Options::default()
-    }
+        })
+        .cache_bytes(setup.cache_bytes)
+        .write_buffer_bytes(setup.write_buffer_bytes)
 }
 
 impl Candidate for Sharded {

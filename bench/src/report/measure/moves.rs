@@ -27,7 +27,7 @@ pub(super) fn measure(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<
 fn of_size(settings: &Settings, bytes: u64) -> Result<Vec<Moves>> {
     let directory = scratch(settings)?;
     // The rows do not compress, so that their bytes are those of the files.
-    let options = Options { compression: Compression::None, ..Options::default() };
+    let options = Options::new().compression(Compression::None);
     let store = Store::builder(directory.path().join("store"))
         .create(CreateMode::New)
         .shards(2)
@@ -65,7 +65,7 @@ fn move_it(store: &Store, keyspace: &Keyspace, transport: Transport) -> Result<(
     let partitions = keyspace.stats()?;
     let only = partitions.first().ok_or("the keyspace has no partition")?;
     let request = Request::Move { partition: only.id, to: ShardId(1 - only.owner.0.min(1)) };
-    let options = ReshapeOptions { transport: Some(transport), ..ReshapeOptions::default() };
+    let options = ReshapeOptions::new().transport(transport);
     let started = Instant::now();
     let outcomes = store.start_with(&request, options)?.wait()?;
     let elapsed = started.elapsed().as_secs_f64() * 1e3;

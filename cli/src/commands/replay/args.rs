@@ -230,14 +230,16 @@ impl StageArgs {
         let balance = &self.balance;
         let rebalance = &mut options.rebalance;
         rebalance.policy = balance.policy.into();
-        rebalance.interval_ms = balance.plan_every.unwrap_or(rebalance.interval_ms);
-        rebalance.cool_down_ms = balance.cool_down.unwrap_or(rebalance.cool_down_ms);
-        // Short runs are drawn finely; for long ones, slots are joined.
-        let mut heat = HeatOptions { trail_slot_ms: 250, ..HeatOptions::default() };
+        let or = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
+        rebalance.interval = or(balance.plan_every, rebalance.interval);
+        rebalance.cool_down = or(balance.cool_down, rebalance.cool_down);
+        // Short runs are drawn finely; for long ones, intervals are joined.
+        let mut heat = HeatOptions::new().history_interval(Duration::from_millis(250));
         if let Some(medium) = balance.half_life {
-            heat.half_life_medium_ms = medium;
-            heat.half_life_short_ms = heat.half_life_short_ms.min(medium);
-            heat.half_life_long_ms = heat.half_life_long_ms.max(medium);
+            let medium = Duration::from_millis(medium.into());
+            heat.half_life_medium = medium;
+            heat.half_life_short = heat.half_life_short.min(medium);
+            heat.half_life_long = heat.half_life_long.max(medium);
         }
         options.heat = Some(heat);
         options.validate()?;

@@ -1,0 +1,27 @@
+//! Options in one style: public fields to read, and for each of them a method of the same name that
+//! sets it.
+
+/// Defines the methods that set the given fields: each takes the options and returns them. Those of
+/// the fields behind `optional` take a value or `None`.
+macro_rules! setters {
+    ($($field:ident: $type:ty),* $(,)? $(; optional $($option:ident: $value:ty),* $(,)?)?) => {
+        $(
+            #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
+            #[must_use]
+            pub fn $field(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            }
+        )*
+        $($(
+            #[doc = concat!("Sets [`", stringify!($option), "`](field@Self::", stringify!($option), ").")]
+            #[must_use]
+            pub fn $option(mut self, $option: impl Into<Option<$value>>) -> Self {
+                self.$option = $option.into();
+                self
+            }
+        )*)?
+    };
+}
+
+pub(crate) use setters;
