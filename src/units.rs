@@ -2,7 +2,7 @@
 //! `#[serde(with = "…")]`.
 
 use crate::error::{Error, Result};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Checks a time against bounds in milliseconds.
 pub(crate) fn check(name: &str, value: Duration, least_ms: u64, most_ms: u64) -> Result<()> {
@@ -13,6 +13,18 @@ pub(crate) fn check(name: &str, value: Duration, least_ms: u64, most_ms: u64) ->
     Err(Error::invalid(format!(
         "option {name} is {value:?}; it must be from {least:?} to {most:?}"
     )))
+}
+
+/// Returns a moment without what its serialized form in seconds leaves out.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn to_the_second(moment: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(since_1970(moment).as_secs())
+}
+
+/// Returns a moment without what its serialized form in milliseconds leaves out.
+#[cfg(feature = "rocksdb")]
+pub(crate) fn to_the_ms(moment: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(whole_ms(since_1970(moment)))
 }
 
 /// Returns whole milliseconds.
@@ -32,4 +44,57 @@ pub(crate) mod ms {
     pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Duration, D::Error> {
         u64::deserialize(from).map(Duration::from_millis)
     }
+}
+
+/// Milliseconds with their fraction.
+pub(crate) mod fractional_ms {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        (value.as_nanos() as f64 / 1e6).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Duration, D::Error> {
+        // What is no duration, which nothing here has written, is 0 or the longest.
+        f64::deserialize(from).map(|ms| Duration::from_nanos((ms * 1e6).round() as u64))
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) mod unix_seconds {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use std::time::{Duration, SystemTime};
+
+    pub(crate) fn serialize<S: Serializer>(value: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        super::since_1970(*value).as_secs().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<SystemTime, D::Error> {
+        super::moment(Duration::from_secs(u64::deserialize(from)?))
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) mod unix_ms {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use std::time::{Duration, SystemTime};
+
+    pub(crate) fn serialize<S: Serializer>(value: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+        super::whole_ms(super::since_1970(*value)).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<SystemTime, D::Error> {
+        super::moment(Duration::from_millis(u64::deserialize(from)?))
+    }
+}
+
+/// Returns the time since 1970; 0 of a clock that is before.
+fn since_1970(moment: SystemTime) -> Duration {
+    moment.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn moment<E: serde::de::Error>(since_1970: Duration) -> std::result::Result<SystemTime, E> {
+    let moment = UNIX_EPOCH.checked_add(since_1970);
+    moment.ok_or_else(|| E::custom("a moment that this system cannot have"))
 }

@@ -1,7 +1,7 @@
 //! From four shards to five under load.
 
-use crate::Settings;
 use crate::load::{describe, fill, key, under_load};
+use crate::{Settings, ms};
 use annulus::topology::{KeyspaceSpec, RangeSpec};
 use annulus::{Durability, Options, ShardId, ShardSpec, Store, Transport};
 use std::sync::atomic::Ordering;
@@ -44,9 +44,10 @@ pub(crate) fn run(settings: &Settings) {
             println!("writes {name}: {}", describe(&latencies.writes[part]));
         }
         let stats = store.reshape_stats();
+        let pause = [stats.pause_p50, stats.pause_p999, stats.pause_max].map(ms);
         println!(
             "{} reshapes; pause p50 {:.2} p99.9 {:.2} max {:.2} ms",
-            stats.committed, stats.pause_ms_p50, stats.pause_ms_p999, stats.pause_ms_max
+            stats.committed, pause[0], pause[1], pause[2]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! How long writes wait when a partition is handed over, and what reads notice of it.
 
 use crate::load::{describe, fill, p999, under_load};
-use crate::{Settings, spread};
+use crate::{Settings, ms, spread};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Durability, Keyspace, Options, ShardId, Store};
 use std::sync::atomic::Ordering;
@@ -47,9 +47,10 @@ pub(crate) fn run(settings: &Settings) {
             std::thread::sleep(calm);
         });
         let stats = store.reshape_stats();
+        let pause = [stats.pause_p50, stats.pause_p999, stats.pause_max].map(ms);
         println!(
             "pause: p50 {:.2} p99.9 {:.2} max {:.2} ms; {rate:.0} moves a second",
-            stats.pause_ms_p50, stats.pause_ms_p999, stats.pause_ms_max
+            pause[0], pause[1], pause[2]
         );
         for (what, sides) in [("reads", &latencies.reads), ("writes", &latencies.writes)] {
             if sides[0].is_none() {
@@ -61,7 +62,7 @@ pub(crate) fn run(settings: &Settings) {
             println!("{what}: p99.9 during is {ratio:.2} times that without");
         }
         let outcomes = store.reshape_history().unwrap();
-        let times = outcomes.iter().map(|outcome| outcome.elapsed_ms).collect();
+        let times = outcomes.iter().map(|outcome| ms(outcome.elapsed)).collect();
         println!("a move: {} ms", spread(times));
     }
 }

@@ -6,6 +6,7 @@ use super::reservoir::{Item, Reservoir};
 use crate::id::{KeyspaceId, ShardId};
 use crate::placement::PartitionRange;
 use crate::topology::{KeyspaceLayout, ReshapeKind, SplitPoint};
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -28,9 +29,9 @@ const KEY_BYTES_MAX: usize = 128;
 /// most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatHistory {
-    /// How long an interval is, in milliseconds.
-    #[serde(rename = "slot_ms")]
-    pub interval_ms: u64,
+    /// How long an interval is. Serialized as `slot_ms`.
+    #[serde(rename = "slot_ms", with = "units::ms")]
+    pub interval: Duration,
     /// The keyspaces that had load.
     pub keyspaces: Vec<KeyspaceHistory>,
     /// The last reshapes, in order: at most [`HISTORY_RESHAPES_MAX`].
@@ -51,8 +52,9 @@ pub struct KeyspaceHistory {
 /// The load of one interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HistoryInterval {
-    /// When it begins, in milliseconds since the beginning.
-    pub at_ms: u64,
+    /// When it begins, since the beginning. Serialized as `at_ms`.
+    #[serde(rename = "at_ms", with = "units::ms")]
+    pub at: Duration,
     /// Its load, summed up.
     pub total: f64,
     /// Samples of it, in no order.
@@ -72,8 +74,9 @@ pub struct HistorySample {
 /// A reshape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReshapeEvent {
-    /// When it was seen, in milliseconds since the beginning.
-    pub at_ms: u64,
+    /// When it was seen, since the beginning, to the millisecond. Serialized as `at_ms`.
+    #[serde(rename = "at_ms", with = "units::ms")]
+    pub at: Duration,
     /// The keyspace.
     pub keyspace: KeyspaceId,
     /// How it changed the number of partitions. Several that were seen at once, one inside the
@@ -115,41 +118,47 @@ impl Live {
         }));
     }
 
-    fn interval(&self, at_ms: u64) -> HistoryInterval {
+    fn interval(&self, at: Duration) -> HistoryInterval {
         let samples = self.samples.weighted(0.0);
         let samples =
             samples.map(|(at, weight)| HistorySample { at: at.clone(), weight }).collect();
-        HistoryInterval { at_ms, total: self.total, samples }
+        HistoryInterval { at, total: self.total, samples }
     }
 }
 
 impl Recorder {
-    pub(super) fn new(interval_ms: u64) -> Self {
-        let history = HeatHistory { interval_ms: interval_ms.max(1), ..HeatHistory::default() };
-        let ends = end_of(0, history.interval_ms);
+    pub(super) fn new(interval: Duration) -> Self {
+        // In whole milliseconds, as it is written down.
+        let interval = Duration::from_millis(units::whole_ms(interval).max(1));
+        let history = HeatHistory { interval, ..HeatHistory::default() };
+        let ends = begin_of(1, interval);
         Self { history, interval: 0, ends, live: BTreeMap::new() }
     }
 
     /// Returns a recorder that continues a history, and its last interval.
     pub(super) fn continued(
         mut history: HeatHistory,
-        interval_ms: u64,
+        interval: Duration,
         random: &mut Random,
     ) -> Self {
-        if history.interval_ms == 0 {
-            return Self::new(interval_ms);
+        if history.interval.is_zero() {
+            return Self::new(interval);
         }
         let intervals = history.keyspaces.iter().flat_map(|keyspace| &keyspace.intervals);
-        let last_ms = intervals.map(|interval| interval.at_ms).max().unwrap_or(0);
+        let last = intervals.map(|interval| interval.at).max().unwrap_or_default();
         let mut live: BTreeMap<KeyspaceId, Live> = BTreeMap::new();
         for keyspace in &mut history.keyspaces {
-            if let Some(interval) = keyspace.intervals.pop_if(|interval| interval.at_ms == last_ms)
-            {
+            if let Some(interval) = keyspace.intervals.pop_if(|interval| interval.at == last) {
                 live.entry(keyspace.keyspace).or_default().restore(interval, random);
             }
         }
-        let interval = last_ms / history.interval_ms;
-        Self { interval, ends: end_of(interval, history.interval_ms), history, live }
+        let interval = number_of(last, history.interval);
+        Self {
+            interval,
+            ends: begin_of(interval.saturating_add(1), history.interval),
+            history,
+            live,
+        }
     }
 
     /// Records a load. The caller has advanced to its time.
@@ -175,23 +184,22 @@ impl Recorder {
         if now < self.ends {
             return;
         }
-        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.begin_interval((now_ms / self.history.interval_ms).max(self.interval));
+        self.begin_interval(number_of(now, self.history.interval).max(self.interval));
         while self.interval >= HISTORY_INTERVALS_MAX as u64 {
-            self.history.interval_ms = self.history.interval_ms.saturating_mul(2);
+            self.history.interval = self.history.interval.saturating_mul(2);
             for keyspace in &mut self.history.keyspaces {
-                join(&mut keyspace.intervals, self.history.interval_ms, random);
+                join(&mut keyspace.intervals, self.history.interval, random);
             }
             self.interval /= 2;
         }
-        self.ends = end_of(self.interval, self.history.interval_ms);
+        self.ends = begin_of(self.interval.saturating_add(1), self.history.interval);
     }
 
     /// Adds the present interval to the history, and begins another one.
     fn begin_interval(&mut self, next: u64) {
-        let at_ms = self.interval.saturating_mul(self.history.interval_ms);
+        let at = begin_of(self.interval, self.history.interval);
         for (id, live) in std::mem::take(&mut self.live) {
-            push(&mut self.history.keyspaces, id, live.interval(at_ms));
+            push(&mut self.history.keyspaces, id, live.interval(at));
         }
         self.interval = next;
     }
@@ -202,12 +210,12 @@ impl Recorder {
         keyspace: &KeyspaceLayout,
         changes: &[Changed],
     ) {
-        let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let at = Duration::from_millis(units::whole_ms(now));
         for change in changes {
             let target = |index| (keyspace.range(index), keyspace.owner(index));
             let targets = change.now.clone().map(target).collect();
             let (keyspace, kind) = (keyspace.id(), change.kind);
-            self.history.reshapes.push_back(ReshapeEvent { at_ms, keyspace, kind, targets });
+            self.history.reshapes.push_back(ReshapeEvent { at, keyspace, kind, targets });
         }
         let surplus = self.history.reshapes.len().saturating_sub(HISTORY_RESHAPES_MAX);
         self.history.reshapes.drain(..surplus);
@@ -224,18 +232,21 @@ impl Recorder {
     pub(super) fn finished(&self) -> HeatHistory {
         let mut history = self.history.clone();
         for (id, live) in &self.live {
-            push(
-                &mut history.keyspaces,
-                *id,
-                live.interval(self.interval.saturating_mul(history.interval_ms)),
-            );
+            let at = begin_of(self.interval, history.interval);
+            push(&mut history.keyspaces, *id, live.interval(at));
         }
         history
     }
 }
 
-fn end_of(interval: u64, interval_ms: u64) -> Duration {
-    Duration::from_millis(interval.saturating_add(1).saturating_mul(interval_ms))
+/// Returns when an interval begins, by its number.
+fn begin_of(number: u64, length: Duration) -> Duration {
+    Duration::from_millis(number.saturating_mul(units::whole_ms(length)))
+}
+
+/// Returns the number of the interval that a time is in.
+fn number_of(at: Duration, length: Duration) -> u64 {
+    units::whole_ms(at) / units::whole_ms(length).max(1)
 }
 
 fn push(keyspaces: &mut Vec<KeyspaceHistory>, keyspace: KeyspaceId, interval: HistoryInterval) {
@@ -245,12 +256,12 @@ fn push(keyspaces: &mut Vec<KeyspaceHistory>, keyspace: KeyspaceId, interval: Hi
     }
 }
 
-/// Joins intervals that begin in the same longer interval.
-fn join(intervals: &mut Vec<HistoryInterval>, interval_ms: u64, random: &mut Random) {
+/// Joins intervals that begin in the same of the longer intervals.
+fn join(intervals: &mut Vec<HistoryInterval>, length: Duration, random: &mut Random) {
     let mut joined: Vec<HistoryInterval> = Vec::with_capacity(intervals.len() / 2 + 1);
     for mut interval in intervals.drain(..) {
-        interval.at_ms -= interval.at_ms % interval_ms;
-        match joined.last_mut().filter(|last| last.at_ms == interval.at_ms) {
+        interval.at = begin_of(number_of(interval.at, length), length);
+        match joined.last_mut().filter(|last| last.at == interval.at) {
             Some(last) => {
                 last.total += interval.total;
                 last.samples.append(&mut interval.samples);
@@ -275,4 +286,35 @@ fn thin(samples: &mut Vec<HistorySample>, random: &mut Random) {
     }
     let drawn = kept.weighted(0.0).map(|(at, weight)| HistorySample { at: at.clone(), weight });
     samples.extend(drawn);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_and_json_are_what_they_were_when_times_were_numbers() {
+        let ms = Duration::from_millis;
+        let keyspace = KeyspaceId(1);
+        let intervals = vec![HistoryInterval { at: ms(4000), total: 1.5, samples: Vec::new() }];
+        let reshape =
+            ReshapeEvent { at: ms(4321), keyspace, kind: ReshapeKind::Move, targets: Vec::new() };
+        let history = HeatHistory {
+            interval: ms(2000),
+            keyspaces: vec![KeyspaceHistory { keyspace, intervals }],
+            reshapes: [reshape].into(),
+        };
+        let record = postcard::to_stdvec(&history).unwrap();
+        let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "d00f010101a01f000000000000f83f0001e121010000");
+        assert_eq!(postcard::from_bytes::<HeatHistory>(&record).unwrap(), history);
+        assert_eq!(
+            serde_json::to_string(&history).unwrap(),
+            concat!(
+                r#"{"slot_ms":2000,"#,
+                r#""keyspaces":[{"keyspace":1,"slots":[{"at_ms":4000,"total":1.5,"places":[]}]}],"#,
+                r#""marks":[{"at_ms":4321,"keyspace":1,"kind":"move","targets":[]}]}"#
+            )
+        );
+    }
 }

@@ -6,6 +6,7 @@ use super::rates::{Amounts, Windows};
 use super::{HeatOptions, Tracker};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
 use crate::placement::PartitionRange;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +18,9 @@ const KEYS_REPORTED: usize = 16;
 /// rows / 16.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct HeatReport {
-    /// When, in milliseconds since the tracker's beginning.
-    pub at_ms: u64,
+    /// When, since the tracker's beginning, to the millisecond. Serialized as `at_ms`.
+    #[serde(rename = "at_ms", with = "units::ms")]
+    pub at: Duration,
     /// The version of the topology that it is about.
     pub epoch: Epoch,
     /// How the load was counted.
@@ -186,7 +188,7 @@ impl Tracker {
             .iter()
             .fold(Windows::<f64>::default(), |most, shard| most.zip(shard.over_fair, f64::max));
         HeatReport {
-            at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            at: Duration::from_millis(units::whole_ms(now)),
             epoch: topology.epoch(),
             options: self.options,
             total,

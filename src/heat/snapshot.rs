@@ -12,7 +12,6 @@ use super::{HeatOptions, Tracker};
 use crate::id::{KeyspaceId, PartitionId};
 use crate::placement::PartitionRange;
 use crate::topology::Topology;
-use crate::units;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,11 +123,8 @@ impl Tracker {
         let mut tracker = Self::new(options, seed);
         tracker.origin = state.at.saturating_add(age);
         tracker.latest = tracker.origin;
-        tracker.history = Recorder::continued(
-            state.history,
-            units::whole_ms(options.history_interval),
-            &mut tracker.random,
-        );
+        tracker.history =
+            Recorder::continued(state.history, options.history_interval, &mut tracker.random);
         tracker.follow(Duration::ZERO, topology);
         for kept in &state.keyspaces {
             let Some(keyspace) = tracker.keyspaces.get_mut(&kept.id) else { continue };

@@ -9,7 +9,6 @@ use super::rates::{Amounts, Windows};
 use super::{HeatOptions, Observation, Operation};
 use crate::id::{KeyspaceId, PartitionId};
 use crate::topology::Topology;
-use crate::units;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +90,7 @@ impl Tracker {
             latest: Duration::ZERO,
             topology: None,
             keyspaces: BTreeMap::new(),
-            history: Recorder::new(units::whole_ms(options.history_interval)),
+            history: Recorder::new(options.history_interval),
         }
     }
 

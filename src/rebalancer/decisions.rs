@@ -1,10 +1,11 @@
 //! Decisions of the rebalancer, and their reasons: one line each.
 
 use crate::id::PartitionId;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// How many decisions are kept.
 const DECISIONS_MAX: usize = 512;
@@ -42,9 +43,10 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {
-    /// When, in milliseconds since 1970.
-    pub unix_ms: u64,
-    /// Its outcome.
+    /// When, to the millisecond. Serialized as `unix_ms`, which count from 1970.
+    #[serde(rename = "unix_ms", with = "units::unix_ms")]
+    pub at: SystemTime,
+    /// What became of it.
     pub verdict: Verdict,
     /// The partitions concerned; empty if it is about a shard or a keyspace as a whole.
     pub partitions: Vec<PartitionId>,
@@ -64,9 +66,8 @@ impl fmt::Display for Decision {
 
 impl Decision {
     pub(super) fn new(verdict: Verdict, text: String) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        Self { unix_ms, verdict, partitions: Vec::new(), moved_load: 0.0, moved_bytes: 0, text }
+        let at = units::to_the_ms(SystemTime::now());
+        Self { at, verdict, partitions: Vec::new(), moved_load: 0.0, moved_bytes: 0, text }
     }
 }
 
@@ -112,5 +113,22 @@ impl Log {
     pub(super) fn last(&self, count: usize) -> Vec<Decision> {
         let skipped = self.decisions.len().saturating_sub(count);
         self.decisions.iter().skip(skipped).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn records_and_json_are_what_they_were_when_times_were_numbers() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_311_204_567);
+        let decision = Decision { at, ..Decision::new(Verdict::Refused, "why".into()) };
+        let record = postcard::to_stdvec(&decision).unwrap();
+        let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, concat!("d7f18b87a034", "02", "00", "0000000000000000", "00", "03776879"));
+        assert_eq!(postcard::from_bytes::<Decision>(&record).unwrap(), decision);
+        assert_eq!(serde_json::to_value(&decision).unwrap()["unix_ms"], 1_795_311_204_567_u64);
     }
 }

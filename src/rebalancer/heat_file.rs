@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heat::{HeatOptions, HeatReport, HeatState, Tracker};
 use crate::os::descriptors::remedy;
 use crate::topology::{decode, encode};
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::Path;
@@ -45,15 +46,15 @@ pub(super) const WHOLE_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SavedHeat {
-    /// When it was written, in milliseconds since 1970.
-    pub unix_ms: u64,
+    /// When it was written, to the millisecond.
+    pub written_at: SystemTime,
     /// Load and hot keys.
     pub report: HeatReport,
     /// The last decisions of the rebalancer, the oldest first.
     pub decisions: Vec<Decision>,
-    /// When the state was written, in milliseconds since 1970: before the rest, or with it.
-    pub state_unix_ms: u64,
-    /// Samples and history; `None` if the store was first opened in the last minute.
+    /// When the state was written: before the rest, or with it.
+    pub state_written_at: Option<SystemTime>,
+    /// Samples and history; none if the store was first opened in the last minute.
     pub state: Option<HeatState>,
     /// What is wrong with the file that could not be used, if the other one could.
     pub damaged: Option<String>,
@@ -62,7 +63,8 @@ pub struct SavedHeat {
 /// The content of either file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Content {
-    pub(super) unix_ms: u64,
+    #[serde(rename = "unix_ms", with = "units::unix_ms")]
+    pub(super) written_at: SystemTime,
     pub(super) report: HeatReport,
     pub(super) decisions: Vec<Decision>,
     pub(super) state: Option<HeatState>,
@@ -93,19 +95,19 @@ impl SavedHeat {
                 (now.unwrap_or_default(), whole.unwrap_or_default(), damaged)
             }
         };
-        let state_unix_ms = whole.as_ref().map_or(0, |whole| whole.unix_ms);
+        let state_written_at = whole.as_ref().map(|whole| whole.written_at);
         let last = match (now, whole) {
-            (Some(now), Some(whole)) if now.unix_ms > whole.unix_ms => {
+            (Some(now), Some(whole)) if now.written_at > whole.written_at => {
                 Some(Content { state: whole.state, ..now })
             }
             (_, Some(whole)) => Some(whole),
             (now, None) => now,
         };
-        Ok(last.map(|Content { unix_ms, report, decisions, state }| Self {
-            unix_ms,
+        Ok(last.map(|Content { written_at, report, decisions, state }| Self {
+            written_at,
             report,
             decisions,
-            state_unix_ms,
+            state_written_at,
             state,
             damaged,
         }))
@@ -114,7 +116,7 @@ impl SavedHeat {
     /// Returns how long ago it was written.
     #[must_use]
     pub fn age(&self) -> Duration {
-        since(self.unix_ms)
+        since(self.written_at)
     }
 }
 
@@ -155,9 +157,8 @@ impl Content {
     }
 }
 
-fn since(unix_ms: u64) -> Duration {
-    let written = UNIX_EPOCH + Duration::from_millis(unix_ms);
-    SystemTime::now().duration_since(written).unwrap_or_default()
+fn since(written_at: SystemTime) -> Duration {
+    SystemTime::now().duration_since(written_at).unwrap_or_default()
 }
 
 /// Returns a tracker and a log that continue where those of the last opening ended.

@@ -47,6 +47,7 @@ mod tests {
     use crate::reshape::journal::Intent;
     use crate::topology::ReshapeSpec;
     use crate::{KeyspaceId, ShardId};
+    use std::time::SystemTime;
 
     /// A past bug: when a partition was last reshaped was noted forever where nothing is planned.
     #[test]
@@ -61,7 +62,7 @@ mod tests {
             };
             let (from, targets) = (vec![ShardId(1)], Vec::new());
             let intent = Intent { spec, from, targets, transport: Transport::Copy };
-            recent.note(&intent.interrupted(partition, 0));
+            recent.note(&intent.interrupted(partition, SystemTime::UNIX_EPOCH));
         }
         let left = recent.reshaped.lock().len();
         assert!(left < 1000, "{left}");

@@ -5,7 +5,7 @@ use super::compaction_tuning::{CHANGES_MAX, EVERY};
 use super::heat_file::{Content, NOW, NOW_EVERY, WHOLE, WHOLE_EVERY};
 use super::state::State;
 use std::collections::BTreeSet;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 /// Below this load, in operations a second, there is nothing new to save.
 const LOAD_MIN: f64 = 0.1;
@@ -39,11 +39,10 @@ impl State {
         if !whole && report.total.short.load < LOAD_MIN {
             return;
         }
-        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let unix_ms = u64::try_from(unix_ms).unwrap_or(u64::MAX);
+        let written_at = SystemTime::now();
         let decisions = self.log.lock().last(usize::MAX);
         let name = if whole { WHOLE } else { NOW };
-        if let Err(error) = (Content { unix_ms, report, decisions, state })
+        if let Err(error) = (Content { written_at, report, decisions, state })
             .write(&self.reshaper.catalog.home.path, name)
         {
             tracing::warn!(

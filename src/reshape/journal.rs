@@ -20,6 +20,7 @@ use crate::topology::{PartitionName, ReshapeSpec, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 const INTENT: &[u8] = b"reshape/";
 const FOREIGN: &[u8] = b"foreign/";
@@ -42,7 +43,7 @@ pub(crate) struct Intent {
 
 impl Intent {
     /// How it ended, if its process did.
-    pub(crate) fn interrupted(&self, number: u64, unix_seconds: u64) -> Outcome {
+    pub(crate) fn interrupted(&self, number: u64, ended_at: SystemTime) -> Outcome {
         Outcome {
             reshape: number,
             kind: self.spec.kind(),
@@ -58,9 +59,9 @@ impl Intent {
             bytes: 0,
             keys_caught_up: 0,
             rounds: 0,
-            pause_ms: 0.0,
-            elapsed_ms: 0.0,
-            unix_seconds,
+            pause: Duration::ZERO,
+            elapsed: Duration::ZERO,
+            ended_at,
         }
     }
 }
@@ -260,7 +261,8 @@ mod tests {
             owners: vec![ShardId(0)],
         };
         let (from, targets) = (vec![ShardId(1)], Vec::new());
-        Intent { spec, from, targets, transport: Transport::Copy }.interrupted(partition, 0)
+        Intent { spec, from, targets, transport: Transport::Copy }
+            .interrupted(partition, SystemTime::UNIX_EPOCH)
     }
 
     /// The story: each record removed the one whose number was 256 lower. Not every reshape leaves

@@ -4,8 +4,10 @@ use super::options::Transport;
 use super::phase::Phase;
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::topology::ReshapeKind;
+use crate::units;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// How a reshape ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,13 +41,16 @@ pub struct Outcome {
     pub keys_caught_up: u64,
     /// How often it was tried to seal the sources.
     pub rounds: u32,
-    /// The longest that writes had to wait at once, in milliseconds: for the commit, or for the cut
-    /// at which both sides are compared.
-    pub pause_ms: f64,
-    /// How long all of it took, in milliseconds.
-    pub elapsed_ms: f64,
-    /// When it ended, in seconds since 1970.
-    pub unix_seconds: u64,
+    /// The longest that writes had to wait at once: for the commit, or for the cut at which both
+    /// sides are compared. Serialized as `pause_ms`.
+    #[serde(rename = "pause_ms", with = "units::fractional_ms")]
+    pub pause: Duration,
+    /// How long all of it took. Serialized as `elapsed_ms`.
+    #[serde(rename = "elapsed_ms", with = "units::fractional_ms")]
+    pub elapsed: Duration,
+    /// When it ended, to the second. Serialized as `unix_seconds`, which count from 1970.
+    #[serde(rename = "unix_seconds", with = "units::unix_seconds")]
+    pub ended_at: SystemTime,
 }
 
 impl fmt::Display for Outcome {
@@ -69,8 +74,51 @@ impl fmt::Display for Outcome {
         match &self.error {
             Some(error) => write!(f, " ({error})"),
             None => {
-                write!(f, " in {:.1} ms, writes paused {:.2} ms", self.elapsed_ms, self.pause_ms)
+                let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+                let (elapsed, pause) = (ms(self.elapsed), ms(self.pause));
+                write!(f, " in {elapsed:.1} ms, writes paused {pause:.2} ms")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{decode, encode};
+
+    /// A record that was written when these fields were numbers.
+    const RECORD: &str = "020034d37384070100020103010002050602000101060080200c037fbdc282fb210940c5e2\
+         3785454a9340e48c89d806";
+
+    #[test]
+    fn records_and_json_are_what_they_were_when_times_were_numbers() {
+        let outcome = Outcome {
+            reshape: 7,
+            kind: ReshapeKind::Split,
+            trim: false,
+            keyspace: KeyspaceId(2),
+            sources: vec![PartitionId(3)],
+            from: vec![ShardId(0)],
+            targets: vec![PartitionId(5), PartitionId(6)],
+            to: vec![ShardId(0), ShardId(1)],
+            transport: Transport::Copy,
+            phase: Phase::Cleaned,
+            error: None,
+            bytes: 4096,
+            keys_caught_up: 12,
+            rounds: 3,
+            pause: Duration::from_nanos(3_141_593),
+            elapsed: Duration::from_nanos(1_234_567_891),
+            ended_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_311_204),
+        };
+        let record = encode("an outcome", &outcome).unwrap();
+        let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, RECORD);
+        assert_eq!(decode::<Outcome>("an outcome", &record).unwrap(), outcome);
+        let json = serde_json::to_value(&outcome).unwrap();
+        assert_eq!(json["pause_ms"], 3.141593);
+        assert_eq!(json["elapsed_ms"], 1234.567891);
+        assert_eq!(json["unix_seconds"], 1_795_311_204);
     }
 }

@@ -3,8 +3,10 @@
 use super::options::Transport;
 use super::outcome::Outcome;
 use super::phase::Phase;
+use crate::units;
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use std::time::Duration;
 
 /// A longer pause counts as this: ten minutes.
 const PAUSE_US_MAX: u64 = 600_000_000;
@@ -26,12 +28,15 @@ pub struct ReshapeStats {
     /// Bytes of rows that were copied.
     pub copied_bytes: u64,
     /// How long writes to a partition had to wait while it was handed over: the median, over all
-    /// that were committed, in milliseconds.
-    pub pause_ms_p50: f64,
-    /// The same, 99.9 % of them were shorter.
-    pub pause_ms_p999: f64,
-    /// The same, the longest.
-    pub pause_ms_max: f64,
+    /// that were committed. Serialized as `pause_ms_p50`.
+    #[serde(rename = "pause_ms_p50", with = "units::fractional_ms")]
+    pub pause_p50: Duration,
+    /// The same, 99.9 % of them were shorter. Serialized as `pause_ms_p999`.
+    #[serde(rename = "pause_ms_p999", with = "units::fractional_ms")]
+    pub pause_p999: Duration,
+    /// The same, the longest. Serialized as `pause_ms_max`.
+    #[serde(rename = "pause_ms_max", with = "units::fractional_ms")]
+    pub pause_max: Duration,
 }
 
 pub(super) struct Totals {
@@ -66,22 +71,37 @@ impl Totals {
             Transport::Copy => stats.copied_bytes += outcome.bytes,
         }
         if let Some(pauses) = &mut self.pauses_us {
-            pauses.saturating_record(((outcome.pause_ms * 1000.0) as u64).max(1));
+            let pause_us = u64::try_from(outcome.pause.as_micros()).unwrap_or(u64::MAX);
+            pauses.saturating_record(pause_us.max(1));
         }
     }
 
     /// The totals, while so many reshapes run or wait.
     pub(super) fn stats(&self, running: usize) -> ReshapeStats {
-        let pause = |quantile| {
+        let pause_us = |quantile| {
             let pauses = self.pauses_us.as_ref();
-            pauses.map_or(0.0, |pauses| pauses.value_at_quantile(quantile) as f64 / 1000.0)
+            pauses.map_or(0, |pauses| pauses.value_at_quantile(quantile))
         };
+        let pause = |quantile| Duration::from_micros(pause_us(quantile));
         ReshapeStats {
             running,
-            pause_ms_p50: pause(0.5),
-            pause_ms_p999: pause(0.999),
-            pause_ms_max: pause(1.0),
+            pause_p50: pause(0.5),
+            pause_p999: pause(0.999),
+            pause_max: pause(1.0),
             ..self.stats
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_serialized_form_has_milliseconds_in_its_names() {
+        let pause_p999 = Duration::from_micros(2047);
+        let stats = ReshapeStats { pause_p999, ..ReshapeStats::default() };
+        let json = serde_json::to_value(stats).unwrap();
+        assert_eq!((&json["pause_ms_p999"], &json["pause_ms_max"]), (&2.047.into(), &0.0.into()));
     }
 }

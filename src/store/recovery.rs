@@ -11,9 +11,10 @@ use crate::id::ShardId;
 use crate::placement::KeyRange;
 use crate::reshape::journal::{self, Intent};
 use crate::topology::{PartitionName, Topology};
+use crate::units;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// What the opening found to put right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,7 +91,7 @@ pub(super) fn roll_back(
         recovery.rolled_back.push(what);
     }
     metadata.engine.write(batch, Durability::Synced)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = units::to_the_second(SystemTime::now());
     for (number, intent) in intents {
         // For people: the store does not need it.
         if let Err(error) = journal::remember(metadata, *number, &intent.interrupted(*number, now))

@@ -42,7 +42,7 @@ fn an_import_goes_on_where_the_export_was() {
     let options = HeatOptions::default();
     let mut after = Tracker::import(options, 9, state.clone(), Duration::ZERO, &topology);
     let (was, is) = (before.report(ms(4_000)), after.report(ms(0)));
-    assert_eq!(is.at_ms, 4_000);
+    assert_eq!(is.at, ms(4_000));
     for (was, is) in [(was.total.short, is.total.short), (was.total.long, is.total.long)] {
         assert_near(was.load, is.load);
         assert_near(was.writes, is.writes);
@@ -61,7 +61,7 @@ fn an_import_goes_on_where_the_export_was() {
     for (now, then) in history.keyspaces.iter().zip(&was.keyspaces) {
         assert_eq!(now.intervals.len(), then.intervals.len());
         for (now, then) in now.intervals.iter().zip(&then.intervals) {
-            assert_eq!((now.at_ms, now.samples.len()), (then.at_ms, then.samples.len()));
+            assert_eq!((now.at, now.samples.len()), (then.at, then.samples.len()));
             assert_near(now.total, then.total);
         }
     }
@@ -76,7 +76,7 @@ fn an_old_file_has_faded() {
     let state = before.export(ms(4_000));
     let minute = Duration::from_secs(60);
     let after = Tracker::import(HeatOptions::default(), 9, state, minute, &topology);
-    assert_eq!(after.report(ms(0)).at_ms, 64_000);
+    assert_eq!(after.report(ms(0)).at, ms(64_000));
     let (was, is) = (before.report(ms(64_000)), after.report(ms(0)));
     assert_near(was.total.medium.load, is.total.medium.load);
     assert!(is.total.medium.load < 0.1 * before.report(ms(4_000)).total.medium.load);
@@ -120,8 +120,9 @@ fn the_history_gets_coarser_and_loses_nothing() {
             let intervals = &history.keyspaces[0].intervals;
             assert!(intervals.len() <= HISTORY_INTERVALS_MAX);
             assert!(second < 120 || intervals.len() >= HISTORY_INTERVALS_MAX / 2 - 1);
-            assert!(intervals.is_sorted_by(|one, other| one.at_ms < other.at_ms));
-            assert!(intervals.iter().all(|interval| interval.at_ms % history.interval_ms == 0));
+            assert!(intervals.is_sorted_by(|one, other| one.at < other.at));
+            let length = history.interval.as_millis();
+            assert!(intervals.iter().all(|interval| interval.at.as_millis() % length == 0));
             assert!(intervals.iter().all(|interval| interval.samples.len() <= HISTORY_SAMPLES_MAX));
             let total: f64 = intervals.iter().map(|interval| interval.total).sum();
             assert_near(total, seen as f64);
@@ -131,13 +132,11 @@ fn the_history_gets_coarser_and_loses_nothing() {
                 assert_near(weight, interval.total);
                 for sample in &interval.samples {
                     let SplitPoint::Key(key) = &sample.at else { panic!() };
-                    let at_ms = u64::from_be_bytes((**key).try_into().unwrap()) / 20 * 1_000;
-                    assert!(
-                        (interval.at_ms..interval.at_ms + history.interval_ms).contains(&at_ms)
-                    );
+                    let at = ms(u64::from_be_bytes((**key).try_into().unwrap()) / 20 * 1_000);
+                    assert!((interval.at..interval.at + history.interval).contains(&at));
                 }
             }
         }
     }
-    assert_eq!(tracker.history().interval_ms, 8_000);
+    assert_eq!(tracker.history().interval, ms(8_000));
 }

@@ -207,10 +207,14 @@ fn the_history_has_reshapes_and_dropped_keyspaces_are_forgotten() {
     tracker.follow(ms(30), &moved);
     let reshapes = tracker.history().reshapes;
     let kinds: Vec<_> =
-        reshapes.iter().map(|mark| (mark.at_ms, mark.kind, mark.targets.len())).collect();
+        reshapes.iter().map(|mark| (mark.at, mark.kind, mark.targets.len())).collect();
     assert_eq!(
         kinds,
-        [(10, ReshapeKind::Split, 2), (20, ReshapeKind::Merge, 1), (30, ReshapeKind::Move, 1)]
+        [
+            (ms(10), ReshapeKind::Split, 2),
+            (ms(20), ReshapeKind::Merge, 1),
+            (ms(30), ReshapeKind::Move, 1)
+        ]
     );
     assert_eq!(reshapes[2].targets[0].1, ShardId(0));
     assert_eq!(tracker.profile(partitions(&moved, RANGE)[0].id).unwrap().len(), 1);

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Formats `1234567` as `1,234,567`.
 pub fn count(number: u64) -> String {
@@ -32,7 +32,17 @@ pub fn milliseconds(ms: f64) -> String {
     }
 }
 
-/// Formats a span of time to the second: `7s`, `3m20s`, `2h05m`.
+/// A duration in milliseconds, with their fraction.
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
+/// A short time, as precisely as it is short; see [`milliseconds`].
+pub fn brief(duration: Duration) -> String {
+    milliseconds(ms(duration))
+}
+
+/// A span of time to the second: `7s`, `3m20s`, `2h05m`.
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
         seconds @ ..60 => format!("{seconds}s"),
@@ -49,7 +59,13 @@ pub fn moment(unix_seconds: u64) -> String {
     moment.map_or_else(|_| format!("{unix_seconds} s after 1970"), |moment| moment.to_string())
 }
 
-/// Formats a rate, rounded: `12,345/s`.
+/// The same, from the system's clock.
+#[must_use]
+pub fn date(at: SystemTime) -> String {
+    moment(at.duration_since(UNIX_EPOCH).map_or(0, |since_1970| since_1970.as_secs()))
+}
+
+/// A rate, rounded: `12,345/s`.
 pub fn rate(per_second: f64) -> String {
     format!("{}/s", count(per_second.round() as u64))
 }
@@ -88,7 +104,11 @@ mod tests {
     fn moments_are_dates() {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
         assert_eq!(moment(1_795_311_204), "2026-11-22T01:33:24Z");
-        // Whatever a damaged file contains.
+        assert_eq!(
+            date(UNIX_EPOCH + Duration::from_millis(1_795_311_204_999)),
+            moment(1_795_311_204)
+        );
+        // Whatever a damaged file says.
         assert_eq!(moment(u64::MAX), "18446744073709551615 s after 1970");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
         return Ok(Exit::Fine);
     }
     for decision in &decisions {
-        output.line(format_args!("{}  {decision}", human::moment(decision.unix_ms / 1000)))?;
+        output.line(format_args!("{}  {decision}", human::date(decision.at)))?;
     }
     if decisions.is_empty() {
         output.note(match heat {

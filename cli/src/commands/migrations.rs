@@ -56,8 +56,8 @@ fn print(store: &Store, history: &[Reshape], output: &mut Output) -> Outcome<()>
             let totals = totals(history);
             output.line(format_args!(
                 "from {} to {}: {} committed, {} trims, {} rolled back; {} linked, {} copied",
-                human::moment(first.unix_seconds),
-                human::moment(last.unix_seconds),
+                human::date(first.ended_at),
+                human::date(last.ended_at),
                 totals.committed,
                 totals.trimmed,
                 totals.rolled_back,

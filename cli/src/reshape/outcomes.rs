@@ -54,7 +54,7 @@ pub(crate) fn totals<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Tot
         }
         let moves = outcome.to.iter().any(|to| outcome.from.iter().any(|from| from != to));
         totals.moved_bytes += if moves { outcome.bytes } else { 0 };
-        totals.pause_ms_max = totals.pause_ms_max.max(outcome.pause_ms);
+        totals.pause_ms_max = totals.pause_ms_max.max(human::ms(outcome.pause));
     }
     totals
 }
@@ -142,8 +142,8 @@ pub(crate) fn table(store: &Store, outcomes: &[Outcome]) -> Table {
             outcome.phase.name().replace('_', " "),
             human::bytes(outcome.bytes),
             human::count(outcome.keys_caught_up),
-            human::milliseconds(outcome.pause_ms),
-            human::milliseconds(outcome.elapsed_ms),
+            human::brief(outcome.pause),
+            human::brief(outcome.elapsed),
         ]);
     }
     table

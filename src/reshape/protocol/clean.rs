@@ -8,7 +8,8 @@ use super::context::{Commit, Endpoint, Reshape, Tally};
 use crate::engine::{Durability, Engine, EngineBatch};
 use crate::error::{Error, Result};
 use crate::latch::PartitionStatus;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use crate::units;
+use std::time::{Instant, SystemTime};
 
 impl Reshape<'_> {
     /// After the commit: the commit goes into a file, and then the sources go.
@@ -79,7 +80,6 @@ impl Reshape<'_> {
         begun: Instant,
         trim: bool,
     ) -> Outcome {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Outcome {
             reshape: self.number,
             kind: self.spec.kind(),
@@ -99,9 +99,9 @@ impl Reshape<'_> {
             bytes: tally.bytes,
             keys_caught_up: tally.keys_caught_up,
             rounds: tally.rounds,
-            pause_ms: tally.pause_ms,
-            elapsed_ms: begun.elapsed().as_secs_f64() * 1e3,
-            unix_seconds: now.as_secs(),
+            pause: tally.pause,
+            elapsed: begun.elapsed(),
+            ended_at: units::to_the_second(SystemTime::now()),
         }
     }
 

@@ -67,7 +67,7 @@ pub(super) struct Tally {
     pub(super) rounds: u32,
     /// How long a key took in the last round that had any.
     pub(super) per_key: Option<Duration>,
-    pub(super) pause_ms: f64,
+    pub(super) pause: Duration,
     pub(super) commit: Commit,
     /// The one in use, once the targets are begun.
     pub(super) transport: Option<Transport>,

@@ -117,14 +117,14 @@ impl Reshape<'_> {
         let Some(seals) = seals.filter(|_| estimate.fits(changes.len(), self.pause_target()))
         else {
             drop(changing);
-            tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
+            tally.pause = tally.pause.max(begun.elapsed());
             self.tell_phase(Phase::Sealed);
             self.set_phase(Phase::CatchingUp);
             tally.keys_caught_up += pair.apply(changes)?.keys;
             return Ok(Attempt::TooMuch);
         };
         self.commit(pair, prepared, changes, seals, tally)?;
-        tally.pause_ms = tally.pause_ms.max(begun.elapsed().as_secs_f64() * 1e3);
+        tally.pause = tally.pause.max(begun.elapsed());
         drop(changing);
         self.tell_phase(Phase::Sealed);
         self.set_phase(Phase::Committed);

@@ -126,7 +126,7 @@ impl Reshape<'_> {
             let (check, pause) = (self.options.check, self.pause_target());
             let compared = compare(&pair, &self.dirty, check, pause, |read| self.pace(read))?;
             // Writes waited for that, too.
-            tally.pause_ms = compared.sealed.as_secs_f64() * 1e3;
+            tally.pause = compared.sealed;
             tally.keys_caught_up += pair.apply(compared.pending)?.keys;
         }
         crate::os::failpoint::hit("reshape-caught-up");

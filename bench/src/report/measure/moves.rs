@@ -8,7 +8,7 @@ use annulus::{
     Compression, CreateMode, Keyspace, Options, ReshapeOptions, ShardId, Store, Transport,
 };
 use annulus_workload::Spread;
-use annulus_workload::{Keys, Result};
+use annulus_workload::{Keys, Result, human};
 use std::time::Instant;
 
 const VALUE_BYTES: usize = 1000;
@@ -69,5 +69,5 @@ fn move_it(store: &Store, keyspace: &Keyspace, transport: Transport) -> Result<(
     let started = Instant::now();
     let outcomes = store.start_with(&request, options)?.wait()?;
     let elapsed = started.elapsed().as_secs_f64() * 1e3;
-    Ok((elapsed, outcomes.iter().map(|outcome| outcome.pause_ms).fold(0.0, f64::max)))
+    Ok((elapsed, outcomes.iter().map(|outcome| human::ms(outcome.pause)).fold(0.0, f64::max)))
 }

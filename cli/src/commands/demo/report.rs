@@ -101,8 +101,8 @@ fn object(summary: &Summary, output: &mut Output) -> Outcome<()> {
         "linked_bytes": stats.linked_bytes,
         "copied_bytes": stats.copied_bytes,
         "trimmed": stats.trimmed,
-        "pause_ms_p50": stats.pause_ms_p50,
-        "pause_ms_max": stats.pause_ms_max,
+        "pause_ms_p50": human::ms(stats.pause_p50),
+        "pause_ms_max": human::ms(stats.pause_max),
         "live": {
             "seconds": seconds,
             "reads": counts.reads,
@@ -176,7 +176,7 @@ fn live(live: &LiveSummary, output: &mut Output) -> Outcome<()> {
         "  {} reshapes, {} trims: {linked} linked, {copied} copied, {moved} of it to other shards",
         stats.committed, stats.trimmed
     ))?;
-    let pauses = [stats.pause_ms_p50, stats.pause_ms_max].map(human::milliseconds);
+    let pauses = [stats.pause_p50, stats.pause_max].map(human::brief);
     output.line(format_args!(
         "  writes to a partition paused {} (median), {} at most",
         pauses[0], pauses[1]

@@ -11,6 +11,7 @@ use annulus::heat::{HotKey, KeyspaceReport, PartitionReport, Windows};
 use annulus::placement::PartitionRange;
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
+use std::time::UNIX_EPOCH;
 
 /// Returns the requested keyspaces.
 fn keyspaces<'h>(args: &Args, heat: &'h SavedHeat) -> impl Iterator<Item = &'h KeyspaceReport> {
@@ -35,7 +36,7 @@ pub(super) fn head(args: &Args, heat: &SavedHeat, output: &mut Output) -> Outcom
     let report = &heat.report;
     let (age, rate) = (human::span(heat.age()), human::rate(args.window.of(&report.total).load));
     let times = args.window.of(&report.max_over_mean);
-    let (when, window) = (human::moment(heat.unix_ms / 1000), args.window.name());
+    let (when, window) = (human::date(heat.written_at), args.window.name());
     output.line(format_args!(
         "{age} ago, at {when}: load {rate}, max/mean of the shards {times:.2}, {window} window"
     ))
@@ -133,9 +134,10 @@ pub(super) fn object(args: &Args, heat: &SavedHeat, damaged: &[String], keys: &K
         object.insert("writes".into(), list(&keyspace.keys.writes).into());
         Value::Object(object)
     });
+    let since_1970 = heat.written_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     json!({
         "age_ms": heat.age().as_millis() as u64,
-        "unix_ms": heat.unix_ms,
+        "unix_ms": since_1970.as_millis() as u64,
         "epoch": report.epoch,
         "total": report.total,
         "max_over_mean": report.max_over_mean,

@@ -6,6 +6,7 @@ use annulus::heat::{KeyspaceHistory, KeyspaceReport, ReshapeEvent};
 use annulus::topology::{ReshapeKind, SplitPoint};
 use annulus::{SavedHeat, ShardId};
 use annulus_workload::human;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The heat maps of a store's keyspaces.
 #[derive(Debug, PartialEq)]
@@ -68,22 +69,26 @@ impl HeatPicture {
                 let recorded = recorded?;
                 let history = recorded.keyspaces.iter().find(|it| it.keyspace == report.id)?;
                 let marks = recorded.reshapes.iter().filter(|mark| mark.keyspace == report.id);
-                HeatMap::of(report, history, marks.collect(), recorded.interval_ms, keys)
+                HeatMap::of(report, history, marks.collect(), recorded.interval, keys)
             })
             .collect();
-        Self { written: human::moment(heat.state_unix_ms / 1000), maps }
+        Self { written: human::date(heat.state_written_at.unwrap_or(UNIX_EPOCH)), maps }
     }
 }
 
-/// Times as fractions of a map's width.
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Times as parts of a map's width.
 struct Times {
     first_ms: u64,
     length_ms: f64,
 }
 
 impl Times {
-    fn part(&self, at_ms: u64) -> f64 {
-        (at_ms.saturating_sub(self.first_ms) as f64 / self.length_ms).clamp(0.0, 1.0)
+    fn part(&self, at: Duration) -> f64 {
+        (whole_ms(at).saturating_sub(self.first_ms) as f64 / self.length_ms).clamp(0.0, 1.0)
     }
 }
 
@@ -92,18 +97,18 @@ impl HeatMap {
         report: &KeyspaceReport,
         history: &KeyspaceHistory,
         marks: Vec<&ReshapeEvent>,
-        column_ms: u64,
+        column: Duration,
         keys: &Keys,
     ) -> Option<Self> {
         let (first, last) = (history.intervals.first()?, history.intervals.last()?);
-        let column_ms = column_ms.max(1);
-        let first_ms = first.at_ms - first.at_ms % column_ms;
-        let number = (last.at_ms - first_ms) / column_ms + 1;
+        let column_ms = whole_ms(column).max(1);
+        let first_ms = whole_ms(first.at) / column_ms * column_ms;
+        let number = (whole_ms(last.at) - first_ms) / column_ms + 1;
         let places = history.intervals.iter().flat_map(|interval| &interval.samples);
         let axis = Axis::of(report.partitioning == "hash", places.map(|place| &place.at));
         let mut columns = vec![vec![0.0; axis.rows()]; usize::try_from(number).ok()?];
         for interval in &history.intervals {
-            let column = ((interval.at_ms - first_ms) / column_ms) as usize;
+            let column = ((whole_ms(interval.at) - first_ms) / column_ms) as usize;
             let Some(column) = columns.get_mut(column) else { continue };
             for place in &interval.samples {
                 if let Some(cell) = column.get_mut(axis.row(&place.at)) {
@@ -113,7 +118,7 @@ impl HeatMap {
         }
         let times = Times { first_ms, length_ms: (number * column_ms) as f64 };
         let marks: Vec<&ReshapeEvent> =
-            marks.into_iter().filter(|mark| mark.at_ms >= first_ms).collect();
+            marks.into_iter().filter(|mark| whole_ms(mark.at) >= first_ms).collect();
         let begin = |row| axis.begin(row).map_or_else(String::new, |place| label(&place, keys));
         Some(Self {
             name: report.name.clone(),
@@ -140,8 +145,8 @@ impl Mark {
         let spans = mark.targets.iter().map(|(span, _)| span);
         let ends: Vec<(f64, f64)> = spans.clone().map(|span| axis.span(span)).collect();
         Self {
-            at: times.part(mark.at_ms),
-            at_ms: mark.at_ms,
+            at: times.part(mark.at),
+            at_ms: whole_ms(mark.at),
             kind: mark.kind,
             from: ends.iter().map(|(from, _)| *from).fold(1.0, f64::min),
             to: ends.iter().map(|(_, to)| *to).fold(0.0, f64::max),
@@ -162,7 +167,7 @@ fn boundaries(
     let mut open: Vec<(SplitPoint, f64)> = Vec::new();
     let mut closed = Vec::new();
     for mark in marks {
-        let at = times.part(mark.at_ms);
+        let at = times.part(mark.at);
         for (place, _) in &mark.targets {
             let begin = start(place);
             let (from, to) = axis.span(place);
