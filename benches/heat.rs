@@ -26,8 +26,9 @@ mod support;
 mod turns;
 
 use annulus::heat::{HeatEvent, HeatOptions};
+use annulus::reshape::Event;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Event, Keyspace, Options, Store};
+use annulus::{Keyspace, Options, Store};
 use arguments::Arguments;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

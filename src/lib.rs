@@ -39,9 +39,12 @@
 //! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
-//!   the application reads and writes; each returns a [`Job`]. [`Store::plan`] says what would happen.
+//!   the application reads and writes; each returns a [`Job`](reshape::Job). [`Store::plan`] says
+//!   what would happen. Their types are in [`reshape`].
 //! * [`Store::heat`], [`Keyspace::hot_keys`], [`Store::rebalancer`]: where the load falls, and what
-//!   is done about it.
+//!   is done about it. The types are in [`heat`] and [`rebalancer`].
+//! * [`Store::stats`], [`Store::recovery`], [`Store::verify`]: how a store is. The types are in
+//!   [`report`].
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`planner`]: plans: what to move, split and merge when shards come, go or change weight.
@@ -99,10 +102,10 @@ pub mod planner;
 mod read;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
-mod rebalancer;
+pub mod rebalancer;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
-mod reshape;
+pub mod reshape;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod sampling;
@@ -117,29 +120,28 @@ mod units;
 mod write;
 
 #[cfg(feature = "rocksdb")]
-pub use cache::HotCacheStats;
-#[cfg(feature = "rocksdb")]
-pub use engine::{Compression, Durability, LogDamage, LogLoss};
+pub use engine::{Compression, Durability, LogDamage};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
-pub use read::{KeyBounds, LeftOut, Prefix, ReadOptions, Scan, ScanOptions, Value};
+pub use read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value};
 #[cfg(feature = "rocksdb")]
-pub use rebalancer::{Decision, Rebalancer, SavedHeat, Verdict};
-#[cfg(feature = "rocksdb")]
-pub use reshape::{
-    Check, Event, Job, Outcome, Phase, PlannedStep, Progress, ReshapeOptions, ReshapePlan,
-    ReshapeStats, Throttle, Transport,
-};
-#[cfg(feature = "rocksdb")]
-pub use store::{
-    CreateMode, DamagedPartition, Keyspace, KeyspaceStats, KeyspaceVerification, Leftover, Options,
-    PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardSpec, ShardStats,
-    Snapshot, Store, StoreBuilder, StoreStats, Verification,
-};
+pub use store::{CreateMode, Keyspace, Options, ShardSpec, Snapshot, Store, StoreBuilder};
 #[cfg(feature = "rocksdb")]
 pub use write::{Batch, Swap};
+
+/// What a store says of itself: statistics, what an opening put right, what a verification or a scan
+/// found damaged.
 #[cfg(feature = "rocksdb")]
+pub mod report {
+    pub use crate::cache::HotCacheStats;
+    pub use crate::engine::LogLoss;
+    pub use crate::read::LeftOut;
+    pub use crate::store::{
+        DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, PartitionStats, Problem,
+        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+    };
+}
 
 /// The example of README.md.
 #[cfg(all(doctest, feature = "rocksdb"))]

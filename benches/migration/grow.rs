@@ -2,8 +2,9 @@
 
 use crate::load::{describe, fill, key, under_load};
 use crate::{Settings, ms};
+use annulus::reshape::Transport;
 use annulus::topology::{KeyspaceSpec, RangeSpec};
-use annulus::{Durability, Options, ShardId, ShardSpec, Store, Transport};
+use annulus::{Durability, Options, ShardId, ShardSpec, Store};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ pub(crate) fn run(settings: &Settings) {
     }
 }
 
-fn report(what: &str, start: impl FnOnce() -> annulus::Job) {
+fn report(what: &str, start: impl FnOnce() -> annulus::reshape::Job) {
     let begun = Instant::now();
     let outcomes = start().wait().unwrap();
     let bytes = |transport| -> u64 {

@@ -3,11 +3,9 @@
 use crate::load::{ROW_BYTES, fill, key, under_load};
 use crate::{Settings, spread};
 use annulus::planner::Request;
+use annulus::reshape::{Check, ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Batch, Check, Compression, Durability, Keyspace, Options, ReshapeOptions, ShardId, ShardSpec,
-    Store, Transport,
-};
+use annulus::{Batch, Compression, Durability, Keyspace, Options, ShardId, ShardSpec, Store};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

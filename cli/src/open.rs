@@ -2,7 +2,9 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use annulus::{CreateMode, ErrorKind, Options, RecoveryReport, SavedHeat, Store, StoreBuilder};
+use annulus::rebalancer::SavedHeat;
+use annulus::report::RecoveryReport;
+use annulus::{CreateMode, ErrorKind, Options, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
 

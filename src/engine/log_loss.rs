@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// What a log had lost when the store was opened; see
-/// [`RecoveryReport::lost`](crate::RecoveryReport::lost).
+/// [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub enum Compression {
 
 /// What an opening does where a write-ahead log is damaged before its end: a flipped bit, a sector
 /// that cannot be right. The torn end that a power cut leaves is no damage; it is cut and reported
-/// in [`RecoveryReport::lost`](crate::RecoveryReport::lost).
+/// in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogDamage {
@@ -47,7 +47,7 @@ pub enum LogDamage {
     #[default]
     Refuse,
     /// Keeps what was written to that shard before the damage and drops what was written after it,
-    /// also what was synced. [`RecoveryReport::lost`](crate::RecoveryReport::lost) says what. To be used on a
+    /// also what was synced. [`RecoveryReport::lost`](crate::report::RecoveryReport::lost) says what. To be used on a
     /// copy, or when there is none.
     DropRest,
 }

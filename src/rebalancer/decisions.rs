@@ -39,7 +39,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One decision of the rebalancer; see [`Rebalancer::explain`](crate::Rebalancer::explain).
+/// One decision of the rebalancer; see [`Rebalancer::explain`](crate::rebalancer::Rebalancer::explain).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Decision {

@@ -31,7 +31,8 @@ pub(super) const WHOLE_EVERY: Duration = Duration::from_secs(60);
 /// What was last saved of a store's load; the store may be open elsewhere.
 ///
 /// ```
-/// use annulus::{SavedHeat, Store};
+/// use annulus::rebalancer::SavedHeat;
+/// use annulus::Store;
 ///
 /// # fn main() -> annulus::Result<()> {
 /// # let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,28 @@
 //! Reshapes: n partitions become m others with the same tokens or keys, while the application
 //! reads and writes. A move is 1 → 1, a split 1 → m, a merge n → 1; any target may be on any shard.
 //!
+//! The methods of [`Store`](crate::Store) that start them return a [`Job`], which tells its
+//! [`Progress`], can be paused and aborted, and ends with an [`Outcome`] for each reshape.
+//!
+//! ```
+//! use annulus::reshape::{Check, Phase, ReshapeOptions, Transport};
+//! use annulus::{ShardId, Store, planner::Request, topology::KeyspaceSpec};
+//!
+//! # fn main() -> annulus::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! let store = Store::open(directory.path().join("store"))?;
+//! let words = store.create_keyspace("words", KeyspaceSpec::range())?;
+//! words.put("ant", "1")?;
+//! let request = Request::Move { partition: words.stats()?[0].id, to: ShardId(3) };
+//! let options = ReshapeOptions::new().transport(Transport::Copy).check(Check::Full);
+//! let job = store.start_with(&request, options)?;
+//! let outcomes = job.wait()?;
+//! assert_eq!(outcomes[0].phase, Phase::Cleaned);
+//! println!("{}", outcomes[0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! There is one protocol for all of them. `docs/reshape.md` has the table of its [phases](Phase), with
 //! what is on disk after each and what an opening does then, and the argument case by case.
 //!

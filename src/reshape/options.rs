@@ -58,7 +58,7 @@ pub struct Throttle {
 /// How reshapes go about it.
 ///
 /// ```
-/// use annulus::{Check, ReshapeOptions, Throttle, Transport};
+/// use annulus::reshape::{Check, ReshapeOptions, Throttle, Transport};
 ///
 /// let slow = Throttle::new().bytes_per_second(10 << 20).latency_rise_max(1.5);
 /// let options = ReshapeOptions::new().transport(Transport::Copy).check(Check::Full).throttle(slow);

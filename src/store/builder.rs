@@ -83,8 +83,8 @@ impl StoreBuilder {
     /// It shows what the files held during the opening; what is in logs only is read into memory,
     /// by each such opening again. What an opening for writing puts right stays as it is: batches
     /// over several shards that a crash has cut are seen in part
-    /// ([`RecoveryReport::unfinished`](crate::RecoveryReport::unfinished)), and behind the torn end of a log
-    /// ([`RecoveryReport::lost`](crate::RecoveryReport::lost)) there may be rows that such an opening drops.
+    /// ([`RecoveryReport::unfinished`](crate::report::RecoveryReport::unfinished)), and behind the torn end of a log
+    /// ([`RecoveryReport::lost`](crate::report::RecoveryReport::lost)) there may be rows that such an opening drops.
     ///
     /// Another process may have the store open, or open it later. Then each shard is seen as it was
     /// at some moment during the opening, not all at one moment; a read whose file that process has
@@ -108,7 +108,7 @@ impl StoreBuilder {
 
     /// Sets the listener, a function that is called with each [event](Event) on the thread that
     /// makes it: a worker of a reshape, the rebalancer's, or one of the application that asks for the
-    /// [load](Store::heat) or a [plan](crate::Rebalancer::plan), or closes the store. That thread
+    /// [load](Store::heat) or a [plan](crate::rebalancer::Rebalancer::plan), or closes the store. That thread
     /// waits for it, so it should be quick. A panic in it is caught.
     ///
     /// No lock of the store is held meanwhile, so the listener may call the store: read, write,
@@ -116,7 +116,7 @@ impl StoreBuilder {
     /// plans, decisions, jobs, history and topology; start, pause and abort reshapes; create
     /// keyspaces. Three calls would wait for the very thread that calls the listener, and return
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) there: [`Store::close`],
-    /// [`Store::drop_keyspace`], and [`Job::wait`](crate::Job::wait) for a job that has not ended.
+    /// [`Store::drop_keyspace`], and [`Job::wait`](crate::reshape::Job::wait) for a job that has not ended.
     /// Do these on another thread, for which the listener does not wait. While the store is being
     /// closed, what it calls may return [`Closed`](ErrorKind::Closed).
     ///

@@ -144,7 +144,7 @@ pub enum Problem {
         error: Error,
     },
     /// A key stands in another partition than the one that routing names. Of each shard and
-    /// keyspace the first ones are listed; [`KeyspaceVerification`](crate::KeyspaceVerification)
+    /// keyspace the first ones are listed; [`KeyspaceVerification`](crate::report::KeyspaceVerification)
     /// counts all.
     #[non_exhaustive]
     Misplaced {

@@ -32,7 +32,7 @@ pub struct Options {
     /// open scan holds one for each file of the partitions that it has open, which are all of a hash
     /// keyspace, and a block is 4 KiB or one row. With 16 arcs, rows of 464 KB and a bound of 1 MiB,
     /// 200 scans at different places held 390 MiB. Scans at the same place share their blocks;
-    /// [`StoreStats::cache_bytes`](crate::StoreStats::cache_bytes) counts them. Default: 224 MiB; at
+    /// [`StoreStats::cache_bytes`](crate::report::StoreStats::cache_bytes) counts them. Default: 224 MiB; at
     /// least 1 MiB.
     pub cache_bytes: usize,
     /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds
@@ -69,7 +69,7 @@ pub struct Options {
     /// better. Default: 32 MiB; otherwise 0 or at least 64 KiB.
     pub hot_cache_bytes: usize,
     /// What is counted of the load; `None` counts nothing, and the rebalancer does not run, nor
-    /// does [`latency_rise_max`](crate::Throttle::latency_rise_max) work, nor do ranges that are
+    /// does [`latency_rise_max`](crate::reshape::Throttle::latency_rise_max) work, nor do ranges that are
     /// scanned keep fewer files. Default: `Some`.
     pub heat: Option<HeatOptions>,
     /// When load and bytes are evened out, and how far.

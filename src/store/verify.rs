@@ -21,7 +21,7 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// What was read of each keyspace.
     pub keyspaces: Vec<KeyspaceVerification>,
-    /// What logs had lost when the store was opened: see [`RecoveryReport::lost`](crate::RecoveryReport::lost).
+    /// What logs had lost when the store was opened: see [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
     pub lost: Vec<LogLoss>,
     /// What the opening of the store put right; no problem any more.
     pub recovered: Vec<Recovered>,

@@ -3,8 +3,9 @@
 
 use crate::churn::Churn;
 use crate::notes::{Effect, Place, ends, starts, value};
+use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Durability, Keyspace, Options, Prefix, ReshapeOptions, Store, Transport};
+use annulus::{Batch, Durability, Keyspace, Options, Prefix, Store};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -3,10 +3,8 @@
 
 use annulus::placement::{PartitionRange, Token};
 use annulus::planner::{Request, SplitAt};
-use annulus::{
-    Check, Error, ErrorKind, Keyspace, Outcome, PartitionId, ReshapeOptions, ShardId, ShardSpec,
-    Store, Transport,
-};
+use annulus::reshape::{Check, Outcome, ReshapeOptions, Transport};
+use annulus::{Error, ErrorKind, Keyspace, PartitionId, ShardId, ShardSpec, Store};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

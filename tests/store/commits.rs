@@ -6,8 +6,10 @@ use crate::basic::{both, small};
 use crate::churn::quick_directory;
 use crate::reshape::{fill, rows};
 use annulus::planner::Request;
+use annulus::report::PartitionStats;
+use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{PartitionStats, ReshapeOptions, ShardId, Store, Transport};
+use annulus::{ShardId, Store};
 use std::fs;
 use std::path::Path;
 #[cfg(feature = "failpoints")]

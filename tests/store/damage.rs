@@ -2,7 +2,8 @@
 //! is touched. Method: a store is made, dropped, changed on disk, and opened.
 
 use crate::basic::{both, reopen, small, store};
-use annulus::{Batch, CreateMode, Durability, ErrorKind, Problem, ScanOptions, ShardId, Store};
+use annulus::report::Problem;
+use annulus::{Batch, CreateMode, Durability, ErrorKind, ScanOptions, ShardId, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

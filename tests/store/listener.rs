@@ -10,11 +10,9 @@ use crate::basic::small;
 use crate::churn::quick_directory;
 use annulus::heat::{HeatEvent, HeatOptions};
 use annulus::planner::{Request, SplitAt};
+use annulus::reshape::{Event, Job, Throttle, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Batch, Durability, ErrorKind, Event, Job, Keyspace, Options, ShardId, Store, Throttle,
-    Transport,
-};
+use annulus::{Batch, Durability, ErrorKind, Keyspace, Options, ShardId, Store};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -344,7 +342,7 @@ fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
         shared.set_throttle(store, Some(1024));
     };
     let begun = Instant::now();
-    while job.progress().phase == annulus::Phase::Queued && begun.elapsed() < PATIENCE {
+    while job.progress().phase == annulus::reshape::Phase::Queued && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }
     job

@@ -10,10 +10,9 @@
 use crate::basic::{both, reopen, small, store};
 use crate::reshape::{fill, rows};
 use annulus::planner::{Request, SplitAt};
+use annulus::reshape::{ReshapeOptions, Throttle, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Batch, ErrorKind, Options, ReshapeOptions, ShardId, ShardSpec, Store, Throttle, Transport,
-};
+use annulus::{Batch, ErrorKind, Options, ShardId, ShardSpec, Store};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};

@@ -5,11 +5,9 @@
 use crate::basic::{both, quick_store, reopen, store};
 use annulus::placement::Token;
 use annulus::planner::{Request, SplitAt};
+use annulus::reshape::{Check, Outcome, Phase, ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Check, ErrorKind, Keyspace, Outcome, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec,
-    Store, Transport,
-};
+use annulus::{ErrorKind, Keyspace, PartitionId, ShardId, ShardSpec, Store};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -253,7 +251,7 @@ fn a_keyspace_can_be_dropped_and_a_store_closed_while_partitions_move() {
     let (directory, store) = store();
     let [hash, _] = both(&store);
     fill(&store, &hash);
-    let slow = annulus::Throttle::new().bytes_per_second(1000);
+    let slow = annulus::reshape::Throttle::new().bytes_per_second(1000);
     store.set_throttle(slow).unwrap();
     let partition = hash.stats().unwrap()[0].clone();
     let moving = Request::Move { partition: partition.id, to: other(partition.owner) };

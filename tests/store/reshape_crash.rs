@@ -11,8 +11,10 @@ mod writes;
 
 use crate::churn::{Enough, quick_directory, seed};
 use annulus::planner::{Request, SplitAt};
+use annulus::report::RolledBack;
+use annulus::reshape::{Check, ReshapeOptions, Transport};
 use annulus::topology::ReshapeKind;
-use annulus::{Check, PartitionId, ReshapeOptions, RolledBack, Store, Transport};
+use annulus::{PartitionId, Store};
 use child::{Order, Work, store_at};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;

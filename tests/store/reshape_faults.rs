@@ -6,11 +6,9 @@ use crate::basic::{both, quick_store, reopen, small, store};
 use crate::churn::Stop;
 use crate::reshape::{fill, rows};
 use annulus::planner::{Request, SplitAt};
+use annulus::reshape::{Check, Phase, ReshapeOptions, Throttle, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Batch, Check, ErrorKind, PartitionId, Phase, ReshapeOptions, ShardId, ShardSpec, Store,
-    Throttle, Transport,
-};
+use annulus::{Batch, ErrorKind, PartitionId, ShardId, ShardSpec, Store};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -274,7 +272,7 @@ fn a_listener_that_panics_does_not_matter() {
     let told = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let mine = std::sync::Arc::clone(&told);
     let builder = Store::builder(directory.path().join("store")).shards(3).options(small());
-    let listener = move |event: &annulus::Event| {
+    let listener = move |event: &annulus::reshape::Event| {
         mine.fetch_add(1, Ordering::AcqRel);
         panic!("on purpose, at {event:?}");
     };

@@ -1,6 +1,6 @@
 //! The reshapes that are committed while a replay runs.
 
-use annulus::Event;
+use annulus::reshape::Event;
 use annulus::topology::ReshapeKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

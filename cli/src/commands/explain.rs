@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Outcome};
 use crate::open::{ClosedStoreArgs, KnownHeat, NO_HEAT};
 use crate::output::Output;
-use annulus::Decision;
+use annulus::rebalancer::Decision;
 use annulus_workload::human;
 use serde_json::json;
 
@@ -34,7 +34,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let KnownHeat { heat, damaged } = args.store.last_heat(output)?;
     let decisions = heat.as_ref().map_or(&[][..], |heat| &heat.decisions);
-    let wanted = |decision: &&Decision| !args.acts || decision.verdict != annulus::Verdict::Refused;
+    let wanted = |decision: &&Decision| {
+        !args.acts || decision.verdict != annulus::rebalancer::Verdict::Refused
+    };
     let mut decisions: Vec<&Decision> = decisions.iter().filter(wanted).collect();
     decisions.drain(..decisions.len().saturating_sub(args.number));
     if output.json() {

@@ -6,7 +6,7 @@ use crate::open::{ClosedStoreArgs, NO_HEAT};
 use crate::output::Output;
 use crate::picture::{HeatPicture, page};
 use crate::redact::Keys;
-use annulus::SavedHeat;
+use annulus::rebalancer::SavedHeat;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,8 @@ use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{happened, table, totals};
-use annulus::{Outcome as Reshape, Store};
+use annulus::Store;
+use annulus::reshape::Outcome as Reshape;
 use annulus_workload::human;
 use serde_json::json;
 

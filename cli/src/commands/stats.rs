@@ -6,7 +6,8 @@ use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
-use annulus::{KeyspaceStats, ShardStats, Store, StoreStats};
+use annulus::Store;
+use annulus::report::{KeyspaceStats, ShardStats, StoreStats};
 use annulus_workload::human;
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! Options for how a reshape is done.
 
-use annulus::{Check, ReshapeOptions, Transport};
+use annulus::reshape::{Check, ReshapeOptions, Transport};
 use annulus_workload::checked;
 use clap::{Args, ValueEnum};
 use std::time::Duration;

@@ -3,7 +3,8 @@
 use crate::exit;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::{Epoch, Outcome, Phase, ShardId, Store, Transport};
+use annulus::reshape::{Outcome, Phase, Transport};
+use annulus::{Epoch, ShardId, Store};
 use annulus_workload::human;
 use serde::Serialize;
 use std::fmt::Display;

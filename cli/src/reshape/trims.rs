@@ -3,7 +3,8 @@
 use super::Interrupt;
 use crate::exit::Outcome;
 use crate::output::Output;
-use annulus::{Event, Phase, Store};
+use annulus::Store;
+use annulus::reshape::{Event, Phase};
 use annulus_workload::human;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

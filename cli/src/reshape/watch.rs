@@ -3,7 +3,7 @@
 use super::Interrupt;
 use crate::output::Output;
 use crate::progress;
-use annulus::{Job, Progress};
+use annulus::reshape::{Job, Progress};
 use annulus_workload::human;
 use indicatif::ProgressBar;
 use std::time::Duration;

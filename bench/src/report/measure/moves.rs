@@ -3,10 +3,9 @@
 use super::settings::{Settings, Watch, scratch};
 use crate::report::data::Moves;
 use annulus::planner::Request;
+use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{
-    Compression, CreateMode, Keyspace, Options, ReshapeOptions, ShardId, Store, Transport,
-};
+use annulus::{Compression, CreateMode, Keyspace, Options, ShardId, Store};
 use annulus_workload::Spread;
 use annulus_workload::{Keys, Result, human};
 use std::time::Instant;

@@ -5,7 +5,9 @@ use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::reshape::{Interrupt, Totals, Trims, follow, totals};
 use annulus::planner::{Request, SplitAt};
-use annulus::{Keyspace, PartitionId, ReshapeStats, ShardId, ShardSpec, ShardStats, Store};
+use annulus::report::ShardStats;
+use annulus::reshape::ReshapeStats;
+use annulus::{Keyspace, PartitionId, ShardId, ShardSpec, Store};
 use annulus_bench::demo::{Counts, Expected, Load, Row};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -79,7 +81,7 @@ impl Live<'_> {
         Ok(shards.iter().min_by_key(|shard| load(shard)).map(|shard| (shard.id, shard.weight)))
     }
 
-    fn job(&self, title: String, request: &Request) -> Outcome<Vec<annulus::Outcome>> {
+    fn job(&self, title: String, request: &Request) -> Outcome<Vec<annulus::reshape::Outcome>> {
         let (started, job) = (Instant::now(), self.store.start(request)?);
         follow(&job, title.clone(), &Interrupt::never(), self.output);
         let outcomes = job

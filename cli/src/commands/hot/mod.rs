@@ -8,7 +8,7 @@ use crate::open::{KnownHeat, NO_HEAT};
 use crate::output::Output;
 use crate::redact::Keys;
 use crate::reshape::Interrupt;
-use annulus::SavedHeat;
+use annulus::rebalancer::SavedHeat;
 pub(crate) use args::Args;
 use serde_json::json;
 use std::time::{Duration, Instant};

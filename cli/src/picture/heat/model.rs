@@ -2,9 +2,10 @@
 
 use super::axis::Axis;
 use crate::redact::Keys;
+use annulus::ShardId;
 use annulus::heat::{KeyspaceHistory, KeyspaceReport, ReshapeEvent};
+use annulus::rebalancer::SavedHeat;
 use annulus::topology::{ReshapeKind, SplitPoint};
-use annulus::{SavedHeat, ShardId};
 use annulus_workload::human;
 use std::time::{Duration, UNIX_EPOCH};
 
