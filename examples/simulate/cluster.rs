@@ -108,7 +108,7 @@ impl Cluster {
             let load_max = windows.short.max(load).max(windows.long);
             let shown = load > 0.0 && load >= least;
             let profile = if shown { self.tracker.profile(id).map(Arc::new) } else { None };
-            (id, PartitionDemand { load, load_max, bytes, profile })
+            (id, PartitionDemand::new().load(load).load_max(load_max).bytes(bytes).profile(profile))
         }));
         demand.in_flight = self.running.iter().map(|it| it.spec.clone()).collect();
         demand
@@ -195,6 +195,7 @@ impl Cluster {
             ReshapeKind::Move => self.counts.moves += 1,
             ReshapeKind::Split => self.counts.splits += 1,
             ReshapeKind::Merge => self.counts.merges += 1,
+            other => unreachable!("no plan has a {other}"),
         }
         let all = spec.sources.iter().copied().chain(targets.iter().map(|name| name.id));
         self.rested.extend(all.map(|id| (id, ended.ends)));

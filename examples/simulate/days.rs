@@ -121,14 +121,8 @@ impl<'a> Run<'a> {
         for number in 0..samples {
             let now = from + time.mul_f64(number as f64 / samples as f64);
             let drawn = self.load.draw(now, &mut self.random);
-            let seen = Observation {
-                keyspace: drawn.keyspace,
-                key: &drawn.key,
-                kind: drawn.kind,
-                bytes: 100,
-                nanos: None,
-                weight,
-            };
+            let seen = Observation::new(drawn.keyspace, &drawn.key, drawn.kind);
+            let seen = seen.bytes(100).weight(weight);
             self.cluster.tracker.observe(now, &seen);
         }
         self.observed += samples as u64;

@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         self.left = self.random.u32(0..2 * self.one_in - 1);
         let kind = if write { Operation::Write } else { Operation::Read };
         let weight = f64::from(self.one_in);
-        let seen = Observation { keyspace: KEYSPACE, key, kind, bytes, nanos: None, weight };
+        let seen = Observation::new(KEYSPACE, key, kind).bytes(bytes).weight(weight);
         self.cluster.tracker.observe(now, &seen);
     }
 

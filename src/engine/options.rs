@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How far a write has got when it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Durability {
     /// Handed to the operating system: survives the end of the process, however it ends. A power
     /// cut may take the last writes of each shard; what remains of a shard is always a prefix of
@@ -27,6 +28,7 @@ impl Durability {
 /// How blocks are compressed on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     None,
@@ -42,6 +44,7 @@ pub enum Compression {
 /// in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LogDamage {
     /// Refuses, with the log and the place in it, and changes nothing.
     #[default]

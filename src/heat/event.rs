@@ -7,6 +7,7 @@ use std::fmt;
 /// Reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum OperationKind {
     /// Reads.
     Read,
@@ -35,6 +36,7 @@ pub enum HeatEvent {
 
 /// A key, and what it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct KeyEvent {
     /// The keyspace.
     pub keyspace: KeyspaceId,
@@ -50,6 +52,7 @@ pub struct KeyEvent {
 
 /// A partition, and what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartitionEvent {
     /// The keyspace.
     pub keyspace: KeyspaceId,

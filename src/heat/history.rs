@@ -28,6 +28,7 @@ const KEY_BYTES_MAX: usize = 128;
 /// [`HISTORY_SAMPLES_MAX`] samples of each interval: 61,440 a keyspace, with 128 bytes of key at
 /// most.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HeatHistory {
     /// How long an interval is. Serialized as `slot_ms`.
     #[serde(rename = "slot_ms", with = "units::ms")]
@@ -41,6 +42,7 @@ pub struct HeatHistory {
 
 /// The history of one keyspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct KeyspaceHistory {
     /// The keyspace.
     pub keyspace: KeyspaceId,
@@ -51,6 +53,7 @@ pub struct KeyspaceHistory {
 
 /// The load of one interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HistoryInterval {
     /// When it begins, since the beginning. Serialized as `at_ms`.
     #[serde(rename = "at_ms", with = "units::ms")]
@@ -64,6 +67,7 @@ pub struct HistoryInterval {
 
 /// A sampled operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HistorySample {
     /// The key, or the token.
     pub at: SplitPoint,
@@ -73,6 +77,7 @@ pub struct HistorySample {
 
 /// A reshape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ReshapeEvent {
     /// When it was seen, since the beginning, to the millisecond. Serialized as `at_ms`.
     #[serde(rename = "at_ms", with = "units::ms")]

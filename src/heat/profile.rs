@@ -233,7 +233,7 @@ impl Profile {
 
     /// Returns the greatest sampled place. O(1).
     #[must_use]
-    pub fn last_place(&self) -> Option<&SplitPoint> {
+    pub(crate) fn last_place(&self) -> Option<&SplitPoint> {
         self.place(self.places.len().checked_sub(1)?)
     }
 
@@ -247,6 +247,7 @@ impl Profile {
     }
 
     /// Returns the samples, in the order in which they arrived.
+    #[must_use]
     pub fn samples(&self) -> impl ExactSizeIterator<Item = &Sample> {
         self.samples.iter()
     }

@@ -17,6 +17,7 @@ const KEYS_REPORTED: usize = 16;
 /// Where the load is, at a point in time. Load is in accesses a second, where a scan counts 1 +
 /// rows / 16.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HeatReport {
     /// When, since the tracker's beginning, to the millisecond. Serialized as `at_ms`.
     #[serde(rename = "at_ms", with = "units::ms")]
@@ -38,6 +39,7 @@ pub struct HeatReport {
 
 /// Rates per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PerSecond {
     /// The load.
     pub load: f64,
@@ -57,6 +59,7 @@ pub struct PerSecond {
 
 /// A shard's load: the sum over its partitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ShardHeat {
     /// The shard.
     pub id: ShardId,
@@ -71,6 +74,7 @@ pub struct ShardHeat {
 
 /// A keyspace's load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct KeyspaceReport {
     /// The keyspace.
     pub id: KeyspaceId,
@@ -91,6 +95,7 @@ pub struct KeyspaceReport {
 
 /// A partition's load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartitionReport {
     /// The partition.
     pub id: PartitionId,
@@ -107,6 +112,7 @@ pub struct PartitionReport {
 
 /// The heaviest keys of a keyspace over the last window, the heaviest first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HotKeys {
     /// Those that are read; scans count for the shares only.
     pub reads: Vec<HotKey>,
@@ -116,6 +122,7 @@ pub struct HotKeys {
 
 /// A key and its load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HotKey {
     /// How often per second, by estimate: among the sampled accesses, never too low.
     pub key: Box<[u8]>,
@@ -213,7 +220,7 @@ impl Tracker {
         KeyspaceReport {
             id: keyspace.keyspace.id(),
             name: keyspace.keyspace.name().to_owned(),
-            partitioning: keyspace.keyspace.partitioning().name().to_owned(),
+            partitioning: keyspace.keyspace.partitioning().as_str().to_owned(),
             partition_count: keyspace.partitions.len() as u64,
             rates: sum(partitions.iter().map(|partition| &partition.rates)),
             keys: keyspace.hot_keys(now, KEYS_REPORTED),

@@ -37,6 +37,7 @@ pub struct HeatState {
 
 /// The samples of a partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartitionSamples {
     /// The keyspace.
     pub keyspace: KeyspaceId,

@@ -128,7 +128,7 @@ impl SpaceSaving {
 
     /// Returns the sum of the squares of all weights.
     #[must_use]
-    pub fn squares(&self) -> f64 {
+    pub(crate) fn squares(&self) -> f64 {
         self.squares
     }
 
@@ -155,6 +155,7 @@ impl SpaceSaving {
     }
 
     /// Returns each counted key with its count and its error, in no order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64, f64)> {
         self.entries.iter().map(|entry| (&*entry.key, entry.count, entry.error))
     }

@@ -42,6 +42,7 @@ pub struct TopKeys {
 
 /// A key and what is known about its weight in the last window.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct KeyCount {
     /// The key.
     pub key: Box<[u8]>,

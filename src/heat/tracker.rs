@@ -46,14 +46,7 @@ use std::time::Duration;
 /// for n in 0..1_000_u64 {
 ///     // Each stands for a hundred reads, of which a quarter are of one key.
 ///     let key = if n % 4 == 0 { "ada".to_owned() } else { format!("user {n}") };
-///     let read = Observation {
-///         keyspace: users,
-///         key: key.as_bytes(),
-///         kind: Operation::Read,
-///         bytes: 100,
-///         nanos: None,
-///         weight: 100.0,
-///     };
+///     let read = Observation::new(users, key.as_bytes(), Operation::Read).bytes(100).weight(100.0);
 ///     tracker.observe(Duration::from_millis(n), &read);
 /// }
 /// let now = Duration::from_secs(1);
@@ -200,7 +193,8 @@ impl Tracker {
 /// Returns the amounts that an observation stands for.
 fn amounts(observation: &Observation<'_>) -> Amounts {
     let (weight, bytes) = (observation.weight, observation.bytes as f64);
-    let timed = observation.nanos.map_or((0.0, 0.0), |nanos| (weight * nanos as f64, weight));
+    let timed =
+        observation.took.map_or((0.0, 0.0), |took| (weight * took.as_nanos() as f64, weight));
     let mut amounts = Amounts { nanos: timed.0, timed: timed.1, ..Amounts::default() };
     match observation.kind {
         Operation::Write => (amounts.writes, amounts.written_bytes) = (weight, weight * bytes),

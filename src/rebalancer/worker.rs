@@ -206,8 +206,8 @@ impl State {
             let decision = Decision::new(Verdict::Refused, refusal.to_string());
             // That all is well need not be recorded again when another shard is the worst.
             let alike = match refusal.reason {
-                Reason::Balanced { .. } => refusal.reason.name().to_owned(),
-                _ => format!("{:?} {}", refusal.subject, refusal.reason.name()),
+                Reason::Balanced { .. } => refusal.reason.as_str().to_owned(),
+                _ => format!("{:?} {}", refusal.subject, refusal.reason.as_str()),
             };
             log.add_new(alike, decision);
         }
@@ -244,13 +244,12 @@ impl Tracking {
         let mut latencies = Vec::new();
         sampler.drain(elapsed, |seen| {
             latencies.extend(seen.took);
-            let nanos = seen.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
             let observation = Observation {
                 keyspace: seen.keyspace,
                 key: seen.key,
                 kind: seen.access,
                 bytes: seen.bytes as u64,
-                nanos,
+                took: seen.took,
                 weight: seen.weight.into(),
             };
             self.tracker.observe(now, &observation);

@@ -146,6 +146,7 @@ impl Job {
     /// # Errors
     ///
     /// Those of [`wait`](Self::wait).
+    #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<Vec<Outcome>>> {
         if let Err(error) = self.check_waiting() {
             return Some(Err(error));

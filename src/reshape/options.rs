@@ -31,6 +31,7 @@ impl fmt::Display for Transport {
 /// How much of the targets is compared with the sources before a reshape is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Check {
     /// Nothing beyond the engine's checksums.
     None,

@@ -34,7 +34,7 @@ pub enum Phase {
 impl Phase {
     /// The table of legal transitions.
     #[must_use]
-    pub const fn may_become(self, next: Self) -> bool {
+    pub(crate) const fn may_become(self, next: Self) -> bool {
         use Phase::{
             CatchingUp, Cleaned, Committed, Prepared, Queued, RolledBack, Sealed, Seeding,
         };
@@ -58,7 +58,7 @@ impl Phase {
 
     /// A short name, stable across versions.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
             Self::Prepared => "prepared",
@@ -74,7 +74,7 @@ impl Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 

@@ -26,6 +26,7 @@ const SHARDS_DEFAULT: u32 = 4;
 
 /// Whether opening may create a store, or must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum CreateMode {
     /// Open the store; create it if the directory is missing or empty.
     #[default]

@@ -50,7 +50,7 @@ impl Store {
             .map(|keyspace| {
                 Ok(KeyspaceStats {
                     name: keyspace.name().to_owned(),
-                    partitioning: keyspace.placement().partitioning().name(),
+                    partitioning: keyspace.placement().partitioning().as_str(),
                     partitions: keyspace.stats()?,
                 })
             })

@@ -50,7 +50,7 @@ impl Partitioning {
 
     /// Returns `hash` or `range`.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Hash { .. } => "hash",
             Self::Range { .. } => "range",

@@ -125,6 +125,7 @@ impl Topology {
     }
 
     /// Returns the shards, by number.
+    #[must_use]
     pub fn shards(&self) -> impl ExactSizeIterator<Item = &ShardInfo> {
         self.shards.values()
     }
@@ -142,6 +143,7 @@ impl Topology {
     }
 
     /// Returns the keyspaces, in the order of their creation.
+    #[must_use]
     pub fn keyspaces(&self) -> impl ExactSizeIterator<Item = &Arc<KeyspaceLayout>> {
         self.keyspaces.values()
     }

@@ -57,6 +57,7 @@ pub struct ReshapeSpec {
 /// How a reshape changes the number of partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ReshapeKind {
     /// One stays one: on another shard, or rewritten on the same.
     Move,

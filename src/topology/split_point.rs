@@ -61,7 +61,7 @@ impl<'p> Division<'p> {
             Error::invalid(format!(
                 "split point {point}: keyspace `{}` is partitioned by {}, so split it at a {wanted}",
                 keyspace.name,
-                keyspace.partitioning.name()
+                keyspace.partitioning.as_str()
             ))
         };
         match total {

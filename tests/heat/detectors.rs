@@ -1,9 +1,7 @@
 //! Detection of what is hot, and when it is reported.
 
 use super::{HASH, RANGE, access, ms, read, reshaped, seeds, topology, tracker};
-use annulus::heat::{
-    HeatEvent, HeatOptions, KeyEvent, Observation, Operation, OperationKind, Tracker,
-};
+use annulus::heat::{HeatEvent, HeatOptions, KeyEvent, Operation, OperationKind, Tracker};
 use annulus::topology::{ReshapeSpec, SplitPoint};
 use annulus::{KeyspaceId, ShardId};
 use std::collections::HashMap;
@@ -101,7 +99,7 @@ fn a_key_with_a_fifth_of_200_samples_is_reported_at_once() {
     let mut tracker = tracker(&topology());
     for n in 0..200_u64 {
         let key = if n % 5 == 0 { [0; 8] } else { n.to_be_bytes() };
-        let write = access(RANGE, &key, Operation::Write).weight_of(50.0);
+        let write = access(RANGE, &key, Operation::Write).weight(50.0);
         tracker.observe(ms(n / 2), &write);
     }
     let events: Vec<_> = tracker.tick(ms(100)).into_iter().map(|event| (100, event)).collect();
@@ -110,16 +108,6 @@ fn a_key_with_a_fifth_of_200_samples_is_reported_at_once() {
     assert!((key.share - 0.2).abs() < 1e-9);
     // 200 × 50 in a tenth of a second.
     assert!((key.per_second - 20_000.0).abs() < 1e-6);
-}
-
-trait Weigh {
-    fn weight_of(self, weight: f64) -> Self;
-}
-
-impl Weigh for Observation<'_> {
-    fn weight_of(self, weight: f64) -> Self {
-        Self { weight, ..self }
-    }
 }
 
 #[test]
@@ -162,7 +150,7 @@ fn a_key_is_reported_once_while_it_stays_near_the_threshold() {
 fn a_few_samples_make_nothing_hot() {
     let mut tracker = tracker(&topology());
     for n in 0..20_u64 {
-        tracker.observe(ms(n), &read(HASH, b"the only key").weight_of(1_000.0));
+        tracker.observe(ms(n), &read(HASH, b"the only key").weight(1_000.0));
     }
     assert_eq!(
         tracker.tick(ms(20)).iter().filter(|e| matches!(e, HeatEvent::KeyHot(_))).count(),

@@ -2,10 +2,10 @@
 
 use super::{HASH, RANGE, access, assert_near, ms, read, reshaped, topology, tracker};
 use annulus::ShardId;
+use annulus::heat::Tracker;
 use annulus::heat::{
     HISTORY_INTERVALS_MAX, HISTORY_SAMPLES_MAX, HeatEvent, HeatOptions, HeatState, Operation,
 };
-use annulus::heat::{Observation, Tracker};
 use annulus::topology::{ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn loaded(topology: &Arc<Topology>) -> Tracker {
     for n in 0..4_000_u64 {
         let (now, key) = (ms(n), (n * n % 1_009).to_be_bytes());
         tracker.observe(now, &read(HASH, if n % 3 == 0 { b"hot" } else { &key }));
-        let write = Observation { nanos: Some(100), ..access(RANGE, &key, Operation::Write) };
+        let write = access(RANGE, &key, Operation::Write).took(Duration::from_nanos(100));
         tracker.observe(now, &write);
         if n % 10 == 0 {
             let scan = Operation::Scan { last: &[255], rows: 4 };

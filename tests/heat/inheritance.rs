@@ -1,7 +1,7 @@
 //! Reshapes keep loads and samples.
 
 use super::{HASH, RANGE, access, assert_near, config, ms, read, reshaped, topology, tracker};
-use annulus::heat::{Observation, Operation, Tracker, Windows};
+use annulus::heat::{Operation, Tracker, Windows};
 use annulus::placement::{PartitionRange, Token};
 use annulus::topology::{Change, PartitionInfo, ReshapeKind, ReshapeSpec, SplitPoint, Topology};
 use annulus::{KeyspaceId, PartitionId, ShardId};
@@ -114,7 +114,7 @@ proptest! {
             let key = key.to_be_bytes();
             let keyspace = if *range { RANGE } else { HASH };
             let kind = if weight % 2 == 0 { Operation::Read } else { Operation::Write };
-            let access = Observation { weight: *weight as f64, ..access(keyspace, &key, kind) };
+            let access = access(keyspace, &key, kind).weight(*weight as f64);
             tracker.observe(ms(5_000 * weight / 9), &access);
         }
         let before = [HASH, RANGE].map(|id| {

@@ -71,7 +71,7 @@ fn tracker(topology: &Arc<Topology>) -> Tracker {
 }
 
 fn access<'o>(keyspace: KeyspaceId, key: &'o [u8], kind: Operation<'o>) -> Observation<'o> {
-    Observation { keyspace, key, kind, bytes: 0, nanos: None, weight: 1.0 }
+    Observation::new(keyspace, key, kind)
 }
 
 fn read(keyspace: KeyspaceId, key: &[u8]) -> Observation<'_> {

@@ -76,7 +76,11 @@ impl Loop {
             let (id, load) = (partition.id, self.tracker.load(now, partition.id));
             let profile = if profiles { self.tracker.profile(id).map(Arc::new) } else { None };
             let load_max = load.short.max(load.medium).max(load.long);
-            let wanted = PartitionDemand { load: load.medium, load_max, bytes: 1 << 20, profile };
+            let wanted = PartitionDemand::new()
+                .load(load.medium)
+                .load_max(load_max)
+                .bytes(1 << 20)
+                .profile(profile);
             demand.partitions.insert(id, wanted);
         }
         let rested = self.rested.iter().map(|(id, since)| (*id, now.saturating_sub(*since)));

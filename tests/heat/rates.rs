@@ -1,7 +1,7 @@
 //! Rates against their formula, and in reports.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, topology, tracker};
-use annulus::heat::{Amounts, Observation, Operation, Rates, Windows};
+use annulus::heat::{Amounts, Operation, Rates, Windows};
 use annulus::topology::Change;
 use std::time::Duration;
 
@@ -47,11 +47,11 @@ fn a_report_adds_up() {
     for n in 0..2_000_u64 {
         let (now, key) = (ms(n), n.to_be_bytes());
         let last = (n + 9).to_be_bytes();
-        let hash = Observation { bytes: 10, nanos: Some(500), ..read(HASH, &key) };
+        let hash = read(HASH, &key).bytes(10).took(Duration::from_nanos(500));
         tracker.observe(now, &hash);
         let scan = Operation::Scan { last: &last, rows: 32 };
-        tracker.observe(now, &Observation { weight: 2.0, ..access(RANGE, &key, scan) });
-        tracker.observe(now, &Observation { bytes: 7, ..access(RANGE, &key, Operation::Write) });
+        tracker.observe(now, &access(RANGE, &key, scan).weight(2.0));
+        tracker.observe(now, &access(RANGE, &key, Operation::Write).bytes(7));
     }
     let now = ms(2_000);
     let report = tracker.report(now);

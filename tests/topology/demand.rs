@@ -49,7 +49,7 @@ impl World {
 
     pub(crate) fn set(&mut self, id: u64, load: f64, bytes: u64, samples: Vec<Sample>) {
         let profile = (!samples.is_empty()).then(|| Arc::new(Profile::new(samples, Vec::new())));
-        let demand = PartitionDemand { load, load_max: load, bytes, profile };
+        let demand = PartitionDemand::new().load(load).load_max(load).bytes(bytes).profile(profile);
         self.demand.partitions.insert(PartitionId(id), demand);
     }
 
@@ -113,12 +113,12 @@ impl World {
             .collect();
         let divided = match (&sources[..], &demands[..]) {
             ([source], [demand]) => divide(source, demand, &spec.split_points, &ranges),
-            _ => vec![PartitionDemand {
-                load: demands.iter().map(|demand| demand.load).sum(),
-                load_max: demands.iter().map(|demand| demand.load_max).sum(),
-                bytes: demands.iter().map(|demand| demand.bytes).sum(),
-                profile: None,
-            }],
+            _ => vec![
+                PartitionDemand::new()
+                    .load(demands.iter().map(|demand| demand.load).sum())
+                    .load_max(demands.iter().map(|demand| demand.load_max).sum())
+                    .bytes(demands.iter().map(|demand| demand.bytes).sum()),
+            ],
         };
         let named = targets.iter().zip(divided).map(|(name, demand)| (name.id, demand));
         self.demand.partitions.extend(named);
@@ -148,12 +148,11 @@ fn divide(
             (Some(width), Some(all)) => width as f64 / all as f64,
             _ => part.place_count() as f64 / profile.place_count() as f64,
         };
-        PartitionDemand {
-            load: demand.load * share,
-            load_max: demand.load_max * share,
-            bytes: (demand.bytes as f64 * of_bytes) as u64,
-            profile: (!part.is_empty()).then(|| Arc::new(part)),
-        }
+        PartitionDemand::new()
+            .load(demand.load * share)
+            .load_max(demand.load_max * share)
+            .bytes((demand.bytes as f64 * of_bytes) as u64)
+            .profile((!part.is_empty()).then(|| Arc::new(part)))
     });
     parts.collect()
 }

@@ -185,7 +185,7 @@ pub(crate) fn how(keyspace: &Keyspace) -> String {
     match keyspace.placement().partitioning() {
         Partitioning::Hash { hashed: HashPart::Whole, .. } => "hash".into(),
         Partitioning::Hash { hashed, .. } => format!("hash of {hashed}"),
-        other => other.name().into(),
+        other => other.as_str().into(),
     }
 }
 
@@ -197,7 +197,7 @@ fn describe(keyspace: &Keyspace) -> Value {
     };
     json!({
         "name": keyspace.name(),
-        "partitioning": placement.partitioning().name(),
+        "partitioning": placement.partitioning().as_str(),
         "partitions": placement.partition_count(),
         "hashed": hashed,
     })

@@ -199,7 +199,7 @@ fn object(plan: &LoadPlan) -> serde_json::Value {
     let refusals = plan.refusals.iter().map(|refusal| {
         json!({
             "subject": refusal.subject,
-            "reason": refusal.reason.name(),
+            "reason": refusal.reason.as_str(),
             "text": refusal.to_string(),
         })
     });

@@ -140,7 +140,7 @@ pub(crate) fn table(store: &Store, outcomes: &[Outcome]) -> Table {
             arrow(&outcome.sources, &outcome.targets),
             arrow(&outcome.from, &outcome.to),
             outcome.transport.to_string(),
-            outcome.phase.name().replace('_', " "),
+            outcome.phase.as_str().replace('_', " "),
             human::bytes(outcome.bytes),
             human::count(outcome.keys_caught_up),
             human::brief(outcome.pause),

@@ -33,7 +33,7 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     if let Some(eta) = progress.eta {
         text += &format!("  ETA {}", human::span(eta));
     }
-    text += &format!("  {}", progress.phase.name().replace('_', " "));
+    text += &format!("  {}", progress.phase.as_str().replace('_', " "));
     if progress.reshapes > 1 {
         text += &format!("  {} of {}", progress.reshapes_ended, progress.reshapes);
     }

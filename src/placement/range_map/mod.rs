@@ -96,6 +96,7 @@ impl RangeMap {
     }
 
     /// Returns the boundaries in order.
+    #[must_use]
     pub fn boundaries(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator + '_ {
         self.keys.iter()
     }

@@ -137,6 +137,7 @@ impl Ring {
     }
 
     /// Returns all arcs in token order.
+    #[must_use]
     pub fn arcs(&self) -> impl DoubleEndedIterator<Item = RingArc> + ExactSizeIterator + '_ {
         (0..self.len()).map(|index| self.describe(index))
     }

@@ -2,14 +2,23 @@
 
 use crate::heat::Profile;
 use crate::id::{PartitionId, ShardId};
+use crate::setters::setters;
 use crate::topology::ReshapeSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The demand on a partition.
+/// What a partition is asked for.
+///
+/// ```
+/// use annulus::planner::load::PartitionDemand;
+///
+/// let demand = PartitionDemand::new().load(1_000.0).load_max(2_000.0).bytes(64 << 20);
+/// assert!(demand.profile.is_none());
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartitionDemand {
     /// Operations a second.
     pub load: f64,
@@ -21,8 +30,22 @@ pub struct PartitionDemand {
     pub profile: Option<Arc<Profile>>,
 }
 
-/// The input of a plan.
+impl PartitionDemand {
+    /// Returns a demand for nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        load: f64, load_max: f64, bytes: u64;
+        optional profile: Arc<Profile>,
+    }
+}
+
+/// What a plan is made for; begins with [`default`](Self::default), for which there is no demand.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Demand {
     /// The demand on each partition; one that is not listed has no load and no bytes.
     pub partitions: BTreeMap<PartitionId, PartitionDemand>,

@@ -11,6 +11,7 @@ use std::time::Duration;
 /// Who decides that a plan is carried out. The policy makes no difference to the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Policy {
     /// Plans are made when they are asked for.
     Manual,

@@ -159,7 +159,7 @@ pub enum Reason {
 impl Reason {
     /// Returns its short name, by which refusals beyond the list are counted.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Balanced { .. } => "balanced",
             Self::LittleLoad { .. } => "little_load",
@@ -193,7 +193,7 @@ impl Refusals {
         if self.listed.len() < REFUSALS_MAX {
             self.listed.push(Refusal { subject, reason });
         } else {
-            *self.more.entry(reason.name().to_owned()).or_default() += 1;
+            *self.more.entry(reason.as_str().to_owned()).or_default() += 1;
         }
     }
 }
@@ -311,7 +311,7 @@ mod tests {
         for reason in reasons {
             let listed = serde_json::to_value(&reason).unwrap();
             let names: Vec<_> = listed.as_object().unwrap().keys().collect();
-            assert_eq!(names, [reason.name()]);
+            assert_eq!(names, [reason.as_str()]);
         }
     }
 }

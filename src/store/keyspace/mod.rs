@@ -8,11 +8,15 @@ pub(super) use read::read;
 use super::core::Core;
 use crate::catalog::{KeyspaceState, View};
 use crate::engine::EngineSnapshot;
+use crate::error::Error;
 use crate::heat::Operation;
 use crate::id::KeyspaceId;
 use crate::read::{Scan, Value};
+use crate::reshape::Job;
 use crate::sampling::{SampleTicket, SampledOperation, Sampler};
+use crate::store::{Snapshot, Store};
 use crate::topology;
+use crate::write::Batch;
 use std::fmt;
 use std::sync::Arc;
 
@@ -119,11 +123,17 @@ impl fmt::Debug for Keyspace {
     }
 }
 
-/// The snapshots of an engine are shared, never copied.
+/// What an application holds may go to any thread. The snapshots of an engine are shared, never
+/// copied.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<EngineSnapshot>();
+    shared::<Store>();
     shared::<Keyspace>();
+    shared::<Batch>();
+    shared::<Snapshot>();
     shared::<Value>();
     shared::<Scan>();
+    shared::<Job>();
+    shared::<Error>();
 };

@@ -48,6 +48,7 @@ fn database(options: &Options) -> rocksdb::Options {
         Compression::None => (DBCompressionType::None, DBCompressionType::None),
         Compression::Lz4 => (DBCompressionType::Lz4, DBCompressionType::Lz4),
         Compression::Lz4ThenZstd => (DBCompressionType::Lz4, DBCompressionType::Zstd),
+        other => unreachable!("no workload asks for {other:?}"),
     };
     let mut database = rocksdb::Options::default();
     database.create_if_missing(true);

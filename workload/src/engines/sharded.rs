@@ -146,10 +146,11 @@ impl Engine for Open {
         let durability = match options.durability {
             Durability::Buffered => "writes are handed to the operating system",
             Durability::Synced => "writes are synced before they are acknowledged",
+            other => unreachable!("no workload asks for {other:?}"),
         };
         let placement = self.keyspace.placement();
         let partitions = placement.partition_count();
-        let kind = match placement.partitioning().name() {
+        let kind = match placement.partitioning().as_str() {
             "range" => format!("{partitions} ranges, split evenly by the known keys beforehand"),
             _ => format!("{partitions} arcs"),
         };

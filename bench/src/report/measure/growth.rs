@@ -72,7 +72,7 @@ fn look(
     counts.resize(shards as usize, 0);
     let moved = before.iter().zip(&now).filter(|(before, now)| before != now).count() as u64;
     Growth {
-        partitioning: keyspace.placement().partitioning().name().to_owned(),
+        partitioning: keyspace.placement().partitioning().as_str().to_owned(),
         shards,
         max_over_mean: human::max_over_mean(counts.into_iter()),
         moved: human::part(moved, keys.len() as u64),

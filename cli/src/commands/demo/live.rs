@@ -104,7 +104,7 @@ fn fullest(keyspace: &Keyspace, rows: &[Row]) -> Option<(PartitionId, SplitAt)> 
     }
     let (index, places) = places.into_iter().max_by_key(|(_, places)| places.len())?;
     let partition = placement.partition(index)?.id;
-    if placement.partitioning().name() == "hash" {
+    if placement.partitioning().as_str() == "hash" {
         return Some((partition, SplitAt::Middle));
     }
     let middle = places.get(places.len() / 2).filter(|_| places.len() > 1)?;

@@ -35,6 +35,7 @@ pub(super) fn sign(mark: &Mark) -> String {
         ReshapeKind::Move => {
             mark.owners.first().map_or_else(|| "→".to_owned(), |owner| format!("→{owner}"))
         }
+        _ => "?".to_owned(),
     }
 }
 
