@@ -16,7 +16,7 @@ pub struct Observation<'o> {
     pub kind: Operation<'o>,
     /// How many bytes of keys and values were read or written. Default: 0.
     pub bytes: u64,
-    /// How long it took, if that was measured. What is known of some operations is taken for all.
+    /// How long it took, if that was measured. Measured operations stand for all.
     /// Default: not measured.
     pub took: Option<Duration>,
     /// How many operations this one stands for: 100 if one in a hundred is sampled. Default: 1.

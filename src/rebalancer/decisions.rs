@@ -129,6 +129,9 @@ mod tests {
         let hex: String = record.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, concat!("d7f18b87a034", "02", "00", "0000000000000000", "00", "03776879"));
         assert_eq!(postcard::from_bytes::<Decision>(&record).unwrap(), decision);
-        assert_eq!(serde_json::to_value(&decision).unwrap()["unix_ms"], 1_795_311_204_567_u64);
+        assert_eq!(
+            serde_json::to_value(&decision).unwrap().get("unix_ms").unwrap(),
+            1_795_311_204_567_u64
+        );
     }
 }

@@ -117,8 +117,7 @@ mod tests {
         assert_eq!(hex, RECORD);
         assert_eq!(decode::<Outcome>("an outcome", &record).unwrap(), outcome);
         let json = serde_json::to_value(&outcome).unwrap();
-        assert_eq!(json["pause_ms"], 3.141593);
-        assert_eq!(json["elapsed_ms"], 1234.567891);
-        assert_eq!(json["unix_seconds"], 1_795_311_204);
+        let times = ["pause_ms", "elapsed_ms", "unix_seconds"].map(|name| json.get(name).unwrap());
+        assert_eq!(times.map(ToString::to_string), ["3.141593", "1234.567891", "1795311204"]);
     }
 }

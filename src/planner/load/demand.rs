@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a partition is asked for.
+/// The demand on a partition.
 ///
 /// ```
 /// use annulus::planner::load::PartitionDemand;
@@ -43,7 +43,7 @@ impl PartitionDemand {
     }
 }
 
-/// What a plan is made for; begins with [`default`](Self::default), for which there is no demand.
+/// The input of a plan; begins with [`default`](Self::default), for which there is no demand.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Demand {

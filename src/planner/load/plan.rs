@@ -58,7 +58,7 @@ pub struct LoadPlan {
     pub actions: Vec<Action>,
     /// What was considered and not done; 64 at most.
     pub refusals: Vec<Refusal>,
-    /// How many more refusals there were, by the [name](super::Reason::name) of the reason.
+    /// How many more refusals there were, by the [name](super::Reason::as_str) of the reason.
     pub refusals_more: BTreeMap<String, u64>,
     /// Before the actions, with reshapes in flight counted as done.
     pub before: Balance,
