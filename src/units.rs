@@ -2,7 +2,9 @@
 //! `#[serde(with = "…")]`.
 
 use crate::error::{Error, Result};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+#[cfg(feature = "rocksdb")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Checks a time against bounds in milliseconds.
 pub(crate) fn check(name: &str, value: Duration, least_ms: u64, most_ms: u64) -> Result<()> {
@@ -47,6 +49,7 @@ pub(crate) mod ms {
 }
 
 /// Milliseconds with their fraction.
+#[cfg(feature = "rocksdb")]
 pub(crate) mod fractional_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::Duration;
@@ -62,6 +65,7 @@ pub(crate) mod fractional_ms {
 }
 
 /// Seconds since 1970.
+#[cfg(feature = "rocksdb")]
 pub(crate) mod unix_seconds {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::{Duration, SystemTime};
@@ -76,6 +80,7 @@ pub(crate) mod unix_seconds {
 }
 
 /// Milliseconds since 1970.
+#[cfg(feature = "rocksdb")]
 pub(crate) mod unix_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::{Duration, SystemTime};
@@ -90,10 +95,12 @@ pub(crate) mod unix_ms {
 }
 
 /// Returns the time since 1970; 0 of a clock that is before.
+#[cfg(feature = "rocksdb")]
 fn since_1970(moment: SystemTime) -> Duration {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+#[cfg(feature = "rocksdb")]
 fn moment<E: serde::de::Error>(since_1970: Duration) -> std::result::Result<SystemTime, E> {
     let moment = UNIX_EPOCH.checked_add(since_1970);
     moment.ok_or_else(|| E::custom("a moment that this system cannot have"))

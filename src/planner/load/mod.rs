@@ -20,8 +20,9 @@
 //! // All load is on the first of two partitions, evenly spread over its tokens.
 //! let token = |n: u64| Sample { at: SplitPoint::Token(Token(n << 55)), weight: 1.0, write: false };
 //! let profile = Arc::new(Profile::new((0..256).map(token).collect(), Vec::new()));
-//! let hot = PartitionDemand { load: 9000.0, load_max: 9000.0, bytes: 1 << 30, profile: Some(profile) };
-//! let demand = Demand { partitions: [(PartitionId(1), hot)].into(), ..Demand::default() };
+//! let hot = PartitionDemand::new().load(9000.0).load_max(9000.0).bytes(1 << 30).profile(profile);
+//! let mut demand = Demand::default();
+//! demand.partitions.insert(PartitionId(1), hot);
 //!
 //! let found = plan_for_load(&topology, &demand, &RebalanceOptions::default());
 //! assert_eq!(found.before.load_max_over_mean, 2.0);
