@@ -1,4 +1,4 @@
-//! Adding to batches by the handles of keyspaces.
+//! Operations of batches, added by keyspace handle.
 
 use super::Keyspace;
 use crate::placement::KeyRange;
@@ -14,14 +14,15 @@ impl Batch {
         self.add(keyspace.store_id(), keyspace.id(), key.len(), write);
     }
 
-    /// Adds a delete; the key need not be there.
+    /// Adds a delete; the key need not exist.
     pub fn delete(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>) {
         let key = key.as_ref();
         let write = Write::Delete { key: key.to_vec() };
         self.add(keyspace.store_id(), keyspace.id(), key.len(), write);
     }
 
-    /// Adds the delete of a range of keys, also of those that earlier operations of this batch put.
+    /// Adds the deletion of a range of keys, including keys that earlier operations of this batch
+    /// put.
     pub fn delete_range(&mut self, keyspace: &Keyspace, range: impl KeyBounds) {
         let bytes = |bound: Bound<&[u8]>| match bound {
             Bound::Included(key) | Bound::Excluded(key) => key.len(),

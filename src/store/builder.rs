@@ -1,8 +1,8 @@
-//! How to open a store, and creating one.
+//! The builder that opens or creates a store.
 //!
-//! A creation is under way while `STORE.new` is there and complete when it has become `STORE`.
-//! One that was interrupted is taken up again by the next: the identities are the same, so each
-//! of its steps may be done twice.
+//! A creation is in progress while `STORE.new` exists, and complete once it has become `STORE`. An
+//! interrupted creation is resumed by the next opening: the identities are the same, so each step
+//! may be done twice.
 
 use super::open::{Opening, load};
 use super::read_only::load_read_only;
@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Shards of a store that is created without saying how many.
+/// The number of shards of a store that is created without specifying any.
 const SHARDS_DEFAULT: u32 = 4;
 
-/// Whether opening may create a store, or must.
+/// Whether an opening may, or must, create the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CreateMode {
@@ -37,7 +37,7 @@ pub enum CreateMode {
     Never,
 }
 
-/// How to open a store; made by [`Store::builder`].
+/// How a store is opened; made by [`Store::builder`].
 ///
 /// ```
 /// use annulus::{CreateMode, Durability, Options, ShardSpec, Store};
@@ -77,19 +77,21 @@ impl StoreBuilder {
         }
     }
 
-    /// Opens a store that is there to be read, also where nothing may be written: no file is created,
-    /// changed or locked. Calls that would change something are refused as
-    /// [`ReadOnly`](ErrorKind::ReadOnly). Load is not observed. Default: false.
+    /// Sets whether an existing store is opened only for reading, which works even where nothing
+    /// may be written: no file is created, changed or locked. Calls that would change something are
+    /// refused as [`ReadOnly`](ErrorKind::ReadOnly). Load is not observed. Default: false.
     ///
-    /// It shows what the files held during the opening; what is in logs only is read into memory,
-    /// by each such opening again. What an opening for writing puts right stays as it is: batches
-    /// over several shards that a crash has cut are seen in part
-    /// ([`RecoveryReport::unfinished`](crate::report::RecoveryReport::unfinished)), and behind the torn end of a log
-    /// ([`RecoveryReport::lost`](crate::report::RecoveryReport::lost)) there may be rows that such an opening drops.
+    /// Reads show what the files held during the opening; what is only in logs is read into memory,
+    /// by each such opening again. What an opening for writing would repair stays as it is: batches
+    /// over several shards that a crash has cut are partly visible
+    /// ([`RecoveryReport::unfinished`](crate::report::RecoveryReport::unfinished)), and after the
+    /// torn end of a log ([`RecoveryReport::lost`](crate::report::RecoveryReport::lost)) there may
+    /// be rows that such an opening drops.
     ///
-    /// Another process may have the store open, or open it later. Then each shard is seen as it was
-    /// at some moment during the opening, not all at one moment; a read whose file that process has
-    /// removed meanwhile fails. The opening fails if it does not succeed between such removals.
+    /// Another process may have the store open, or open it later. Each shard is then seen as it was
+    /// at some moment during the opening, not all shards at the same moment; a read fails if that
+    /// process has since removed the file it needs. The opening fails if it cannot complete between
+    /// such removals.
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -101,45 +103,48 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets whether opening may create the store. Default: [`CreateMode::IfMissing`].
+    /// Sets whether the opening may create the store. Default: [`CreateMode::IfMissing`].
     pub const fn create(mut self, creation: CreateMode) -> Self {
         self.creation = creation;
         self
     }
 
     /// Sets the listener, a function that is called with each [event](Event) on the thread that
-    /// makes it: a worker of a reshape, the rebalancer's, or one of the application that asks for the
-    /// [load](Store::heat) or a [plan](crate::rebalancer::Rebalancer::plan), or closes the store. That thread
-    /// waits for it, so it should be quick. A panic in it is caught.
+    /// causes it: a worker of a reshape, the rebalancer's thread, or a thread of the application
+    /// that asks for the [load](Store::heat) or a [plan](crate::rebalancer::Rebalancer::plan), or
+    /// closes the store. That thread waits for the listener, so it should be quick. A panic in it
+    /// is caught.
     ///
-    /// No lock of the store is held meanwhile, so the listener may call the store: read, write,
-    /// commit batches, scan, take snapshots, sync, flush, verify; ask for statistics, load, hot keys,
-    /// plans, decisions, jobs, history and topology; start, pause and abort reshapes; create
-    /// keyspaces. Three calls would wait for the very thread that calls the listener, and return
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) there: [`Store::close`],
-    /// [`Store::drop_keyspace`], and [`Job::wait`](crate::reshape::Job::wait) for a job that has not ended.
-    /// Do these on another thread, for which the listener does not wait. While the store is being
-    /// closed, what it calls may return [`Closed`](ErrorKind::Closed).
+    /// No lock of the store is held during the call, so the listener may call the store: read,
+    /// write, commit batches, scan, take snapshots, sync, flush, verify; ask for statistics, load,
+    /// hot keys, plans, decisions, jobs, history and topology; start, pause and abort reshapes;
+    /// create keyspaces. Three calls would wait for the very thread that calls the listener, and
+    /// therefore return [`InvalidArgument`](ErrorKind::InvalidArgument) there: [`Store::close`],
+    /// [`Store::drop_keyspace`], and [`Job::wait`](crate::reshape::Job::wait) for a job that has
+    /// not ended. Make these calls on another thread, and do not let the listener wait for it.
+    /// While the store is being closed, calls from the listener may return
+    /// [`Closed`](ErrorKind::Closed).
     ///
-    /// Events of a reshape come in their order, those of the load too; between the two kinds, and
-    /// between reshapes, there is none. Events of the load that the listener itself brings to light
-    /// are told when it has returned.
+    /// The events of one reshape are delivered in order, and so are the events of the load; there
+    /// is no order between the two kinds, nor between reshapes. Load events that the listener's own
+    /// calls bring to light are delivered after it has returned.
     ///
-    /// A listener that owns a handle of its store keeps it open: let it hold one that can be taken
-    /// away, and do not hold a lock that it waits for when you drop or close the store.
+    /// A listener that owns a handle of its store keeps the store open: give it a handle that can
+    /// be taken away, and when you drop or close the store, hold no lock that the listener waits
+    /// for.
     pub fn listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Listener(Arc::new(listener)));
         self
     }
 
-    /// Adds a shard to a store that is about to be created. Without effect on one that exists.
+    /// Adds a shard to a store that is about to be created. Has no effect on an existing store.
     pub fn shard(mut self, shard: ShardSpec) -> Self {
         self.shards.push(shard);
         self
     }
 
-    /// Adds shards below the store's directory. Without effect on a store that exists. Default: 4,
-    /// if no shard is named otherwise.
+    /// Adds shards below the store's directory. Has no effect on an existing store. Default: 4, if
+    /// no shard is specified in another way.
     pub fn shards(mut self, count: u32) -> Self {
         for _ in 0..count {
             let number = self.shards.len();
@@ -148,19 +153,19 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store: its shards in parallel.
+    /// Opens the store, its shards in parallel.
     ///
     /// # Errors
     ///
-    /// * [`InUse`](ErrorKind::InUse): another process has it open.
-    /// * [`NotFound`](ErrorKind::NotFound): there is none and it may not be created, or a
+    /// * [`InUse`](ErrorKind::InUse): another process has the store open.
+    /// * [`NotFound`](ErrorKind::NotFound): there is no store and none may be created, or a
     ///   directory is missing.
-    /// * [`AlreadyExists`](ErrorKind::AlreadyExists): it was to be created new, or the directory
+    /// * [`AlreadyExists`](ErrorKind::AlreadyExists): the store was to be created, or the directory
     ///   holds something else.
     /// * [`InvalidArgument`](ErrorKind::InvalidArgument): an option or a shard is out of bounds.
-    /// * [`Damaged`](ErrorKind::Damaged), [`Incompatible`](ErrorKind::Incompatible): the named
-    ///   file is damaged, of another version, or another shard's.
-    /// * [`Io`](ErrorKind::Io): the operating system refused.
+    /// * [`Damaged`](ErrorKind::Damaged), [`Incompatible`](ErrorKind::Incompatible): the named file
+    ///   is damaged, is of another version, or belongs to another shard.
+    /// * [`Io`](ErrorKind::Io): the operating system reported an error.
     pub fn open(mut self) -> Result<Store> {
         self.options.validate()?;
         if self.read_only {
@@ -168,8 +173,8 @@ impl StoreBuilder {
         }
         let started = Instant::now();
         self.check_place(&self.path.join("STORE"))?;
-        // IMPORTANT: from here on a path without links that does not depend on the working
-        // directory: RocksDB opens each new file by it, for as long as the store is open.
+        // IMPORTANT: from here on the path has no links and does not depend on the working
+        // directory, because RocksDB opens each new file by it for as long as the store is open.
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let identity_file = self.path.join("STORE");
         let lock = Some(Arc::new(DirectoryLock::take(&self.path)?));
@@ -197,13 +202,13 @@ impl StoreBuilder {
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let Self { path, options, listener, .. } = self;
-        // Nothing is written, so nothing can go to a wrong place.
+        // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
         let home = Home { id: identity.store, path, lock: None, places };
         load_read_only(&Opening { home, options, listener })
     }
 
-    /// Checks, before anything is touched, whether there is a store to open, or room for one.
+    /// Checks, before anything is changed, that there is a store to open, or a place for a new one.
     fn check_place(&self, identity_file: &Path) -> Result<()> {
         let place = self.path.display();
         if identity_file.try_exists().map_err(io("look into", &self.path))? {
@@ -214,7 +219,8 @@ impl StoreBuilder {
         }
         check_outside_shards("the store", &self.path)?;
         let unfinished = self.path.join("STORE.new").exists();
-        // A creation that died earlier still has left a lock, and perhaps a temporary file.
+        // A creation that was interrupted even earlier has left a lock, and perhaps a temporary
+        // file.
         if !unfinished && !directory::holds_only(&self.path, &["LOCK", "STORE.tmp"])? {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
@@ -247,7 +253,7 @@ impl StoreBuilder {
             let directory = self.path.join(&shard.directory);
             check_outside_shards(&format!("shard {}", shard.id), &directory)?;
         }
-        // What cannot be encoded is refused before anything is on the disk.
+        // What cannot be encoded is refused before anything is written to disk.
         encode_topology(&topology)?;
         let unfinished = self.path.join("STORE.new");
         let identity = match Identity::read(&unfinished)? {

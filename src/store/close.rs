@@ -1,4 +1,4 @@
-//! What concerns the store as a whole: syncing, flushing, statistics, verification, closing.
+//! Operations on the store as a whole: syncing, flushing, statistics, verification, closing.
 
 use super::findings::{Problem, Recovered};
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, verify};
@@ -10,7 +10,7 @@ use crate::os::parallel;
 use crate::topology;
 
 impl Store {
-    /// Makes every write that was acknowledged survive a power cut.
+    /// Ensures that every acknowledged write survives a power cut.
     ///
     /// # Errors
     ///
@@ -23,8 +23,8 @@ impl Store {
         self.core().catalog.metadata.engine.sync()
     }
 
-    /// Moves what is in write buffers into files, so that the next opening has nothing to read
-    /// back.
+    /// Moves the content of the write buffers into files, so that the next opening has no logs to
+    /// read back.
     ///
     /// # Errors
     ///
@@ -37,11 +37,11 @@ impl Store {
         on_every_shard(&self.core().catalog, Engine::flush)
     }
 
-    /// What the store occupies.
+    /// Returns what the store occupies.
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot say.
+    /// [`Io`](ErrorKind::Io) if a shard cannot report it.
     pub fn stats(&self) -> Result<StoreStats> {
         let topology = self.topology();
         let keyspaces = self
@@ -69,17 +69,18 @@ impl Store {
         })
     }
 
-    /// Reads the whole store, as of one moment, and checks it: the invariants of the topology,
-    /// that each key stands in the partition that routing names, in order, and the checksum of every
-    /// block on disk, of the metadata too. Reads and writes go on meanwhile.
+    /// Reads the whole store as of one moment, and checks the invariants of the topology, that each
+    /// key is in the partition to which it is routed, and in order, and the checksum of every block
+    /// on disk, including the metadata. Reads and writes continue meanwhile.
     ///
-    /// Cost: it reads everything twice, as rows and as blocks. It goes on after damage: each damaged
-    /// partition is named with a file, and of the files that no row needed, the first of each shard.
+    /// Cost: reads everything twice, as rows and as blocks. Verification continues after damage:
+    /// each damaged partition is reported with a file, and among the files that no row needed, the
+    /// first damaged one of each shard.
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) after the store was closed. What is wrong with the data is
-    /// in the report, not an error.
+    /// [`Closed`](ErrorKind::Closed) after the store was closed. Problems with the data are in the
+    /// report and are not an error.
     pub fn verify(&self) -> Result<Verification> {
         let snapshot = self.snapshot()?;
         let mut report = Verification::default();
@@ -100,7 +101,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Compares what is on disk with its checksums, the shards at the same time.
+    /// Compares the content of the disks with its checksums, all shards in parallel.
     fn verify_checksums(&self, problems: &mut Vec<Problem>) {
         let catalog = &self.core().catalog;
         let shards = catalog.shards();
@@ -116,30 +117,30 @@ impl Store {
         }
     }
 
-    /// Ends all writes, then flushes and syncs everything, so that the next opening is fast and
-    /// nothing is lost to a power cut. A store that is only dropped loses no acknowledged write
-    /// either, as far as its durability goes, but the next opening reads it back from the logs.
+    /// Ends all writes, then flushes and syncs everything, so that the next opening is fast and a
+    /// power cut loses nothing. A store that is only dropped loses no acknowledged write either,
+    /// within the limits of each write's durability, but the next opening must read the logs.
     ///
-    /// The directory can be opened again when the last handle is gone: stores, keyspaces, scans,
-    /// snapshots and values. Closing twice does no harm.
+    /// The directory can be opened again once the last handle is dropped: stores, keyspaces, scans,
+    /// snapshots and values. Closing a store twice is harmless.
     ///
     /// # Errors
     ///
-    /// The first error of a shard; the others are closed all the same.
+    /// The first error of a shard; the other shards are closed nevertheless.
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) in a
-    /// [listener](crate::StoreBuilder::listener) of this store: nothing was done.
+    /// [listener](crate::StoreBuilder::listener) of this store; nothing was done.
     pub fn close(&self) -> Result<()> {
         let (core, catalog) = (self.core(), &self.core().catalog);
         let registry = &core.reshaper.registry;
         registry.teller().refuse("close its store")?;
-        // Reshapes end, those that are not committed by a rollback.
+        // All reshapes end; those not yet committed are rolled back.
         registry.stop();
         registry.wait_until_idle();
         if core.options.heat.is_some() && !catalog.is_closed() {
-            // Before the lock: the listener hears of what was found, and may call the store.
+            // Before taking the lock: the listener receives what is found, and may call the store.
             core.rebalancer.collect();
         }
-        // So that no change of the topology comes between, and a second closing waits for this one.
+        // Excludes changes of the topology, and makes a second call of `close` wait for this one.
         let _changing = catalog.changing();
         if !catalog.mark_closed() {
             return Ok(());
@@ -147,7 +148,7 @@ impl Store {
         if core.options.heat.is_some() {
             core.rebalancer.save(true);
         }
-        // Waits for the writes that passed before the mark.
+        // Waits for the writes that passed the gate before the store was marked as closed.
         drop(catalog.gate.close());
         for keyspace in catalog.keyspaces().values() {
             keyspace.view().partitions.iter().for_each(|partition| partition.state.close());
@@ -155,7 +156,8 @@ impl Store {
         if catalog.is_read_only() {
             return Ok(());
         }
-        // Nothing is flushed to a path that leads elsewhere: it stays in the logs, which are open.
+        // Nothing is flushed to a path that leads elsewhere: the writes stay in the logs, which are
+        // open.
         let there = catalog.home.places.check();
         let flushed = there.and_then(|()| {
             let settled = core.redo.settle(catalog);
@@ -203,7 +205,8 @@ fn on_every_shard(
     in_parallel(catalog, |(_, shard)| job(shard))
 }
 
-/// Runs a job for every shard, in parallel, to the end even if one fails; gives the first error.
+/// Runs a job for every shard, in parallel, each to its end even if another fails. Returns the
+/// first error.
 pub(super) fn in_parallel(
     catalog: &Catalog,
     job: impl Fn((&ShardId, &ShardEngine)) -> Result<()> + Sync,

@@ -1,4 +1,4 @@
-//! What the handles of a store share.
+//! The state that the handles of a store share.
 
 use super::Options;
 use crate::cache::HotCache;
@@ -52,7 +52,7 @@ impl Core {
         }
     }
 
-    /// What the write of a batch passes through.
+    /// Returns what the write of a batch passes through.
     pub(super) fn writer(&self) -> Writer<'_> {
         Writer {
             catalog: &self.catalog,

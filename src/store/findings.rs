@@ -1,5 +1,5 @@
-//! What an opening put right or found damaged, and what a verification found, each with a text for
-//! people.
+//! Findings: what an opening repaired or found damaged, and what a verification found, each with a
+//! text for people.
 
 use crate::error::Error;
 use crate::id::{PartitionId, ShardId};
@@ -9,13 +9,13 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Something that an interrupted change had left, and that the opening of the store removed.
+/// Something that an interrupted change had left behind, and that the opening of the store removed.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Leftover {
-    /// A partition that the topology does not know, or knows on another shard.
+    /// A partition that is not in the topology, or is on another shard there.
     #[non_exhaustive]
     Partition {
         /// The partition.
@@ -26,7 +26,7 @@ pub enum Leftover {
     /// The files of a shard that had been removed from the store.
     #[non_exhaustive]
     Shard {
-        /// The number that it had.
+        /// The number of the shard.
         shard: ShardId,
         /// Where they were.
         directory: PathBuf,
@@ -46,8 +46,8 @@ impl fmt::Display for Leftover {
     }
 }
 
-/// A reshape that was not committed when its process died, and that the opening of the store rolled
-/// back.
+/// A reshape that was not committed when its process died, and was rolled back by the opening of
+/// the store.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +55,11 @@ impl fmt::Display for Leftover {
 pub struct RolledBack {
     /// The number of the reshape.
     pub reshape: u64,
-    /// Which kind of reshape.
+    /// The kind of reshape.
     pub kind: ReshapeKind,
-    /// The partitions that it was of; they serve as before.
+    /// The partitions that were being reshaped; they serve as before.
     pub sources: Vec<PartitionId>,
-    /// The shards that were to get its targets, which are gone.
+    /// The shards that were to receive its targets, which are gone.
     pub to: Vec<ShardId>,
 }
 
@@ -83,7 +83,7 @@ fn list(ids: &[impl fmt::Display]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// A partition of which the opening of the store found a file damaged.
+/// A partition with a file that the opening of the store found damaged.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub struct DamagedPartition {
     pub partition: PartitionId,
     /// The shard that holds it.
     pub shard: ShardId,
-    /// What the engine says of a file, which it names.
+    /// The engine's description of the damage, which names the file.
     pub reason: String,
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for DamagedPartition {
     }
 }
 
-/// What the opening of the store put right.
+/// What the opening of the store repaired.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,21 +143,21 @@ pub enum Problem {
         /// Why.
         error: Error,
     },
-    /// A key stands in another partition than the one that routing names. Of each shard and
-    /// keyspace the first ones are listed; [`KeyspaceVerification`](crate::report::KeyspaceVerification)
-    /// counts all.
+    /// A key is in a partition other than the one to which it is routed. Only the first such keys
+    /// of each shard and keyspace are listed;
+    /// [`KeyspaceVerification`](crate::report::KeyspaceVerification) counts all of them.
     #[non_exhaustive]
     Misplaced {
         /// The name of the keyspace.
         keyspace: String,
         /// The key.
         key: Vec<u8>,
-        /// The index of the partition in which it stands.
+        /// The index of the partition that holds it.
         index: usize,
-        /// The index of the partition in which routing looks for it.
+        /// The index of the partition to which it is routed.
         routed_to: usize,
     },
-    /// A key stands behind one that is not less.
+    /// A key follows one that is not less than it.
     #[non_exhaustive]
     OutOfOrder {
         /// The name of the keyspace.
@@ -172,12 +172,13 @@ pub enum Problem {
     Checksum {
         /// The shard; `None` for the metadata.
         shard: Option<ShardId>,
-        /// What was met, with the file.
+        /// The error, which names the file.
         error: Error,
     },
     /// The opening of the store found a file of a partition damaged.
     Damaged(DamagedPartition),
-    /// The thread that checked a part of the store panicked, so the rest of that part is not checked.
+    /// The thread that checked a part of the store panicked, so the rest of that part is not
+    /// checked.
     #[non_exhaustive]
     Unchecked {
         /// The shard; `None` for the metadata.

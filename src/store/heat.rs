@@ -1,4 +1,4 @@
-//! Where the load falls: the store's side of it.
+//! The load of a store, as the application can ask for it.
 
 use super::{Keyspace, Store};
 use crate::cache::HotCacheStats;
@@ -6,10 +6,10 @@ use crate::heat::{HeatReport, HotKeys};
 use crate::rebalancer::Rebalancer;
 
 impl Store {
-    /// Where the load falls: of each partition and shard, over three windows, and the hot keys of
-    /// each keyspace. Estimated from a sample of the operations.
+    /// Returns where the load falls: the load of each partition and shard, over three windows, and
+    /// the hot keys of each keyspace. All of it is estimated from a sample of the operations.
     ///
-    /// Cost: O(partitions), and what was sampled in the last tenth of a second.
+    /// Cost: O(partitions), plus the samples of the last tenth of a second.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -31,13 +31,14 @@ impl Store {
         self.core().rebalancer.report()
     }
 
-    /// The rebalancer: its policy and switches, what it would do, and what it has decided.
+    /// Returns the rebalancer: its policy and switches, what it would do, and what it has decided.
     #[must_use]
     pub fn rebalancer(&self) -> Rebalancer<'_> {
         Rebalancer::new(&self.core().rebalancer)
     }
 
-    /// What the cache of hot keys holds, and how often it helped; none if there is none.
+    /// Returns what the cache of hot keys holds and how often it was hit, or `None` if there is no
+    /// cache.
     #[must_use]
     pub fn hot_cache_stats(&self) -> Option<HotCacheStats> {
         Some(self.core().hot_cache.as_ref()?.stats())
@@ -45,8 +46,8 @@ impl Store {
 }
 
 impl Keyspace {
-    /// The keys that are read, and those that are written, most, at most `limit` of each, with
-    /// bounds for the error of their counts. Up to a tenth of a second old.
+    /// Returns the most frequently read and the most frequently written keys, at most `limit` of
+    /// each, with bounds on the error of their counts. The result is up to a tenth of a second old.
     #[must_use]
     pub fn hot_keys(&self, limit: usize) -> HotKeys {
         self.core().rebalancer.hot_keys(self.id(), limit)

@@ -1,4 +1,4 @@
-//! Creating, finding and dropping keyspaces: the changes of a store's topology.
+//! The creation, lookup and dropping of keyspaces.
 
 use super::close::in_parallel;
 use super::{Keyspace, Store, open};
@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Store {
-    /// Creates a keyspace: durable when it returns, there whole or not at all after a crash.
+    /// Creates a keyspace. It is durable when this returns; after a crash it is there whole or not
+    /// at all.
     ///
-    /// Cost: a column family for each partition, some milliseconds each; shards work in parallel.
+    /// Cost: one column family for each partition, a few milliseconds each; shards work in
+    /// parallel.
     ///
     /// # Errors
     ///
@@ -21,8 +23,8 @@ impl Store {
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a bad name or specification, or if a
     /// shard would own more partitions than
     /// [`partitions_per_shard_max`](crate::Options::partitions_per_shard_max);
-    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io), also
-    /// if the process may not open as many files as it would need.
+    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io), the
+    /// latter also if the process may not open as many files as it would need.
     pub fn create_keyspace(&self, name: &str, spec: impl Into<KeyspaceSpec>) -> Result<Keyspace> {
         let core = self.core();
         let catalog = &core.catalog;
@@ -38,7 +40,8 @@ impl Store {
         catalog.check_writable()?;
         catalog.check_places()?;
         let view = create_partitions(catalog, created).inspect_err(|_| {
-            // What could not be removed again keeps its numbers: the next keyspace takes others.
+            // Partitions that could not be removed keep their numbers: the next keyspace takes
+            // others.
             catalog.set_numbers(present.with_numbers_of(&next));
         })?;
         let state = Arc::new(KeyspaceState::new(view));
@@ -51,7 +54,8 @@ impl Store {
         Ok(Keyspace::new(core, &state))
     }
 
-    /// The keyspace with a name, created if there is none; the specification matters only then.
+    /// Returns the keyspace with a name, or creates it if there is none; only then does the
+    /// specification matter.
     ///
     /// # Errors
     ///
@@ -71,7 +75,7 @@ impl Store {
         }
     }
 
-    /// The keyspace with a name.
+    /// Returns the keyspace with a name.
     ///
     /// # Errors
     ///
@@ -87,15 +91,15 @@ impl Store {
         })
     }
 
-    /// All keyspaces, in the order of their creation.
+    /// Returns all keyspaces, in the order of their creation.
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
         let keyspaces = self.core().catalog.keyspaces();
         keyspaces.values().map(|keyspace| Keyspace::new(self.core(), keyspace)).collect()
     }
 
-    /// Drops a keyspace with all its keys: durable when it returns. Writes through handles that
-    /// are still held fail from then on; scans and snapshots that are under way stay valid.
+    /// Drops a keyspace with all its keys; this is durable when the call returns. Writes through
+    /// handles that are still held fail from then on; open scans and snapshots stay valid.
     ///
     /// # Errors
     ///
@@ -107,22 +111,22 @@ impl Store {
         let registry = &self.core().reshaper.registry;
         registry.teller().refuse("drop a keyspace")?;
         let keyspace = self.keyspace(name)?;
-        // Before the lock, which a reshape needs to come to its end.
+        // Before taking the lock, which a reshape needs in order to end.
         registry.close_keyspace(keyspace.id());
         let dropped = drop_closed(&self.core().catalog, keyspace.state());
-        // If it is gone, a reshape finds that out by itself.
+        // If the keyspace is gone, a reshape notices that by itself.
         registry.reopen_keyspace(keyspace.id());
         dropped
     }
 }
 
-/// Drops a keyspace of which no partition is being reshaped.
+/// Drops a keyspace none of whose partitions is being reshaped.
 fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     let _changing = catalog.changing();
     let next = catalog.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
     catalog.check_writable()?;
     let view = keyspace.view();
-    // Before the commit, so that no write is acknowledged that the drop then takes away.
+    // Before the commit, so that no write is acknowledged and then lost to the drop.
     for partition in &view.partitions {
         partition.state.close();
     }
@@ -137,8 +141,9 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     Ok(())
 }
 
-/// Creates the partitions of a keyspace, the shards in parallel, and opens them. If one fails, those
-/// that were created are removed; what cannot be removed is an orphan, which the next opening removes.
+/// Creates the partitions of a keyspace, the shards in parallel, and opens them. If one fails, the
+/// partitions already created are removed; any that cannot be removed are orphans, which the next
+/// opening removes.
 fn create_partitions(catalog: &Catalog, keyspace: &Arc<topology::KeyspaceLayout>) -> Result<View> {
     let create = |(id, shard): (&ShardId, &ShardEngine)| {
         keyspace
@@ -146,7 +151,7 @@ fn create_partitions(catalog: &Catalog, keyspace: &Arc<topology::KeyspaceLayout>
             .filter(|(_, owner)| owner == id)
             .try_for_each(|(name, _)| shard.create_partition(name).map(drop))
     };
-    // Files that are new have no rows of others.
+    // New files have no rows of other partitions.
     let foreign = BTreeMap::new();
     let created =
         in_parallel(catalog, create).and_then(|()| open::open_view(catalog, keyspace, &foreign));

@@ -1,4 +1,4 @@
-//! The store: what an application opens.
+//! The store, which an application opens.
 
 mod batch;
 mod builder;
@@ -42,10 +42,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An open store. Cheap to clone; every method may be called from any thread. When the last handle
-/// is dropped, reshapes that are under way are rolled back first.
+/// is dropped, running reshapes are rolled back first.
 ///
-/// A store is one directory of metadata and its shards, each a RocksDB instance in a directory of
-/// its own. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.
+/// A store consists of a directory of metadata and of shards, each a RocksDB instance in its own
+/// directory. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.
 ///
 /// ```
 /// use annulus::{Store, topology::KeyspaceSpec};
@@ -75,8 +75,8 @@ struct Inner {
     recovery: RecoveryReport,
 }
 
-/// With the last handle, reshapes end. Waits for their threads: one that still had the store open
-/// would be in the way of the next opening, and of the process's end.
+/// Reshapes end with the last handle. Dropping it waits for their threads: one that still had the
+/// store open would obstruct the next opening, and the end of the process.
 impl Drop for Inner {
     fn drop(&mut self) {
         let registry = &self.core.reshaper.registry;
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Opens the store in a directory with the default options, or creates it there with four
-    /// shards. [`builder`](Self::builder) says more.
+    /// shards. See [`builder`](Self::builder) for more control.
     ///
     /// # Errors
     ///
@@ -106,30 +106,32 @@ impl Store {
         Self::builder(path).open()
     }
 
-    /// Options, shards, and whether to create: everything there is to say about opening.
+    /// Returns a builder for everything that can be specified about an opening: options, shards,
+    /// and whether the store may be created.
     pub fn builder(path: impl Into<PathBuf>) -> StoreBuilder {
         StoreBuilder::new(path.into())
     }
 
-    /// The store's directory.
+    /// Returns the store's directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.core.catalog.home.path
     }
 
-    /// The options it was opened with.
+    /// Returns the options with which the store was opened.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.inner.core.options
     }
 
-    /// Who owns what, now: an immutable value. Later changes make a new one.
+    /// Returns the present topology, which says which shard owns what. It is an immutable value:
+    /// later changes make a new one.
     #[must_use]
     pub fn topology(&self) -> Arc<Topology> {
         self.inner.core.catalog.topology()
     }
 
-    /// What this opening found to put right.
+    /// Returns what this opening found and repaired.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
         &self.inner.recovery
@@ -138,9 +140,9 @@ impl Store {
     /// Commits a batch with the store's default durability: all of it takes effect, or nothing.
     ///
     /// After a crash of the process a batch is there whole or not at all, at either durability.
-    /// After a power cut that holds for `Synced` batches, and for `Buffered` ones that concern a
-    /// single shard; a `Buffered` batch over several shards may be cut. A [`Snapshot`] sees it
-    /// whole or not at all; single reads may see some of its keys before others.
+    /// After a power cut the same holds for `Synced` batches, and for `Buffered` ones that concern
+    /// a single shard; a `Buffered` batch over several shards may be cut. A [`Snapshot`] sees a
+    /// batch whole or not at all; single reads may see some of its keys before others.
     ///
     /// Cost: on one shard, one write. On several, a record in the metadata (one sync, if synced)
     /// and a write to each shard.
@@ -148,15 +150,16 @@ impl Store {
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, or
-    /// keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, and
-    /// nothing was written; [`Io`](ErrorKind::Io) if its only shard refuses it, or one of several
-    /// could not be synced lately, and nothing was written; [`InDoubt`](ErrorKind::InDoubt) if an
-    /// error came between the parts: reopening the store completes the batch.
+    /// keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, in
+    /// which case nothing was written; [`Io`](ErrorKind::Io) if its only shard refuses it, or if
+    /// one of several recently failed to sync, in which case nothing was written;
+    /// [`InDoubt`](ErrorKind::InDoubt) if an error occurred between its parts: reopening the store
+    /// completes the batch.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
 
-    /// Commits a batch with a durability of its own.
+    /// Commits a batch with the given durability.
     ///
     /// # Errors
     ///
@@ -166,10 +169,10 @@ impl Store {
         core.writer().commit(&**core.catalog.keyspaces(), batch, durability)
     }
 
-    /// Everything as it is now, for as long as the snapshot is held.
+    /// Returns a snapshot: everything as it is now, for as long as the snapshot is held.
     ///
-    /// Cost: it waits for the writes under way, and writes that come meanwhile wait with it: some
-    /// microseconds, or as long as the slowest of them, which may be a sync.
+    /// Cost: waits for the writes in progress, and writes that arrive meanwhile wait, too: some
+    /// microseconds, or as long as the slowest write in progress, which may include a sync.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Opening a store that is there: everything is checked before anything is changed.
+//! The opening of an existing store: everything is checked before anything is changed.
 
 use super::core::Core;
 use super::findings::DamagedPartition;
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-/// Warns, once a process, of a build whose every write costs more than it need.
+/// Warns, once per process, of a build in which every write costs more than necessary.
 fn warn_of_slow_checksums() {
     static WARNED: Once = Once::new();
     if !HARDWARE_CHECKSUMS {
@@ -38,7 +38,7 @@ fn warn_of_slow_checksums() {
     }
 }
 
-/// What is known of a store before its engines are open.
+/// What is known about a store before its engines are open.
 #[derive(Clone)]
 pub(super) struct Opening {
     pub(super) home: Home,
@@ -55,7 +55,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
     let topology = metadata.topology(home.id)?;
     let intents = journal::intents(&metadata)?;
-    // IMPORTANT: all identities before any engine, so that a refused opening changes nothing.
+    // IMPORTANT: check all identities before opening any engine, so that a refused opening changes
+    // nothing.
     let mut directories = Vec::new();
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
@@ -83,8 +84,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         draining: draining(&topology),
         ..RecoveryReport::default()
     };
-    // IMPORTANT: before anything is removed that an older topology knows. The last commit may be in
-    // the log only: its process died before its flush.
+    // IMPORTANT: flush before removing anything that an older topology lists. The last commit may
+    // be in the log only, if its process died before the flush.
     if !crate::os::failpoint::skip("flush-before-opening-drops") {
         metadata.engine.flush()?;
     }
@@ -106,7 +107,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     Ok(store)
 }
 
-/// Where the metadata is; it must be there.
+/// Returns the directory of the metadata, which must exist.
 pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     let directory = store.join("metadata");
     if ShardEngine::exists(&directory)? {
@@ -119,13 +120,13 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// What the logs had lost.
+/// Returns what the logs had lost.
 pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<LogLoss> {
     let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
     engines.flat_map(|engine| engine.lost().iter().cloned()).collect()
 }
 
-/// Which partitions were found damaged.
+/// Returns the partitions that were found damaged.
 pub(super) fn damaged(shards: &Shards) -> Vec<DamagedPartition> {
     let describe = |shard, (name, why): (&PartitionName, &String)| {
         tracing::error!(%shard, partition = %name, "damaged: {why}");
@@ -137,7 +138,7 @@ pub(super) fn damaged(shards: &Shards) -> Vec<DamagedPartition> {
     shards.iter().flat_map(of_shard).collect()
 }
 
-/// The shards that are being removed.
+/// Returns the shards that are being removed.
 pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
     topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
 }
@@ -160,7 +161,7 @@ pub(super) fn open_shards<T: Sync>(
     shards.iter().zip(opened).map(engine).collect()
 }
 
-/// The keyspaces of a store whose partitions are all there.
+/// Opens the keyspaces of a store whose partitions are all there.
 pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
     let foreign = journal::out_of_range(&catalog.metadata)?;
     let open = |keyspace: &Arc<topology::KeyspaceLayout>| {
@@ -170,7 +171,7 @@ pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
     catalog.topology().keyspaces().map(open).collect()
 }
 
-/// The view of a keyspace whose partitions are all there.
+/// Opens the view of a keyspace whose partitions are all there.
 pub(super) fn open_view(
     catalog: &Catalog,
     keyspace: &Arc<topology::KeyspaceLayout>,
@@ -193,7 +194,7 @@ pub(super) fn open_view(
     Ok(View { keyspace: Arc::clone(keyspace), partitions })
 }
 
-/// Notes what shares files since before this opening, to be trimmed.
+/// Queues for trimming the partitions that have shared files since before this opening.
 fn trim_leftovers(core: &Core) {
     if !core.options.reshape.trim {
         return;

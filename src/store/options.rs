@@ -1,4 +1,4 @@
-//! What a store can be told: plain data, checked once, never silently corrected.
+//! The options of a store: plain data, checked once, never silently corrected.
 
 use crate::catalog::Limits;
 use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
@@ -26,61 +26,62 @@ const GIB: usize = 1 << 30;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Options {
-    /// Durability of writes that do not choose one. Default: `Buffered`.
+    /// Durability of writes that do not specify one. Default: `Buffered`.
     pub durability: Durability,
     /// Bytes of uncompressed blocks kept in memory, over all shards. Blocks in use come on top: an
-    /// open scan holds one for each file of the partitions that it has open, which are all of a hash
-    /// keyspace, and a block is 4 KiB or one row. With 16 arcs, rows of 464 KB and a bound of 1 MiB,
-    /// 200 scans at different places held 390 MiB. Scans at the same place share their blocks;
-    /// [`StoreStats::cache_bytes`](crate::report::StoreStats::cache_bytes) counts them. Default: 224 MiB; at
-    /// least 1 MiB.
+    /// open scan holds one for each file of the partitions that it has open (for a hash keyspace,
+    /// all partitions), and a block is 4 KiB or one row. With 16 arcs, rows of 464 KB and a bound
+    /// of 1 MiB, 200 scans at different positions held 390 MiB. Scans at the same position share
+    /// their blocks; [`StoreStats::cache_bytes`](crate::report::StoreStats::cache_bytes) counts
+    /// them. Default: 224 MiB; at least 1 MiB.
     pub cache_bytes: usize,
-    /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds
-    /// how much an opening after a crash must read back: about twice this. Default: 256 MiB; at
+    /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds how
+    /// much an opening after a crash must read from logs: about twice this. Default: 256 MiB; at
     /// least 4 MiB.
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
     pub key_bytes_max: usize,
     /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB.
     pub value_bytes_max: usize,
-    /// Arcs a shard of a new hash keyspace that does not say. Default:
+    /// Arcs per shard of a new hash keyspace that does not specify them. Default:
     /// [`ARCS_PER_SHARD`](crate::placement::ARCS_PER_SHARD), which is 4; 1 to 1,024.
     pub arcs_per_shard: u32,
-    /// Partitions that a shard may own over all keyspaces; each is a column family, and some
-    /// hundreds of them slow an instance down. Default: 256; 1 to 4,096.
+    /// The most partitions that a shard may own over all keyspaces; each is a column family, and
+    /// several hundred of them slow an instance down. Default: 256; 1 to 4,096.
     pub partitions_per_shard_max: usize,
     /// Compression on disk. Default: `Lz4ThenZstd`.
     pub compression: Compression,
-    /// Bits a key of the Bloom filters that save reads of absent keys; 0 for none, in memtables
-    /// neither, which otherwise have one of a fixed size. Default: 10; at most 32.
+    /// Bits per key of the Bloom filters that save reads of absent keys; 0 for no filters, not even
+    /// in memtables, which otherwise have one of a fixed size. Default: 10; at most 32.
     pub bloom_bits_per_key: u8,
-    /// Threads for compactions, shared by all shards; flushes have one for each shard besides.
+    /// Threads for compactions, shared by all shards; in addition, each shard has one for flushes.
     /// Default: the number of processors; 1 to 256.
     pub background_threads: usize,
     /// Threads that open the partitions of one scan where that takes longer than a millisecond, as
-    /// it does when disks must be asked: the caller's, and others that end with the opening. 1
-    /// never starts one. Default: 8; 1 to 64.
+    /// it does when disks must be read: the caller's thread, and others that end with the opening.
+    /// With 1, none is started. Default: 8; 1 to 64.
     pub scan_threads: usize,
-    /// Bytes of values kept in memory for keys that are read often, besides `cache_bytes`; 0 for
-    /// none. Keys that are written stay if they are read between writes; a hit costs a tenth of a
-    /// read of a shard, and a miss a few percent of one. Unless it is 0, a little over 1 MiB more
-    /// goes into keeping it from being stale. An eighth of both together is a good share where
-    /// some keys are read more often than others; where all are read alike, blocks use memory
-    /// better. Default: 32 MiB; otherwise 0 or at least 64 KiB.
+    /// Bytes of values kept in memory for keys that are read often, in addition to `cache_bytes`; 0
+    /// for none. Keys that are written stay cached if they are read between writes; a hit costs a
+    /// tenth of a read of a shard, and a miss adds a few percent to one. Unless this is 0, a little
+    /// over 1 MiB more is used to keep the cache from being stale. An eighth of both caches
+    /// together is a good share where some keys are read more often than others; where all are read
+    /// equally often, blocks make better use of memory. Default: 32 MiB; otherwise 0 or at least 64
+    /// KiB.
     pub hot_cache_bytes: usize,
-    /// What is counted of the load; `None` counts nothing, and the rebalancer does not run, nor
-    /// does [`latency_rise_max`](crate::reshape::Throttle::latency_rise_max) work, nor do ranges that are
-    /// scanned keep fewer files. Default: `Some`.
+    /// How the load is tracked. With `None` nothing is counted: the rebalancer does not run,
+    /// [`latency_rise_max`](crate::reshape::Throttle::latency_rise_max) has no effect, and ranges
+    /// that are scanned are not kept in fewer files. Default: `Some`.
     pub heat: Option<HeatOptions>,
-    /// When load and bytes are evened out, and how far.
+    /// When load and bytes are balanced, and how far.
     pub rebalance: RebalanceOptions,
     /// How partitions are moved, split and merged.
     pub reshape: ReshapeOptions,
-    /// Open files a shard keeps, which is faster than opening them for each read. `None` shares a
-    /// third of the descriptors that the process has left at the opening among the shards; all files
-    /// stay open where they suffice. The opening raises the process's soft limit (`ulimit -n`) to the
-    /// hard one, whatever stands here. A process with several stores, or with many sockets, should
-    /// set it. Default: `None`; otherwise at least 64.
+    /// The number of files that each shard keeps open, which is faster than opening them for each
+    /// read. `None` shares among the shards a third of the descriptors that the process has left at
+    /// the opening; all files stay open where these suffice. The opening raises the process's soft
+    /// limit (`ulimit -n`) to the hard one, whatever this option says. A process with several
+    /// stores, or with many sockets, should set it. Default: `None`; otherwise at least 64.
     pub open_files_per_shard: Option<u32>,
     /// What an opening does where a write-ahead log is damaged. Default: `Refuse`.
     pub log_damage: LogDamage,
@@ -209,7 +210,7 @@ impl Options {
 mod tests {
     use super::*;
 
-    /// The names and units that configuration files have, whatever the fields are called here.
+    /// The names and units in configuration files, whatever the fields are called in the code.
     const SERIALIZED: &str = concat!(
         r#"{"durability":"buffered","cache_bytes":234881024,"#,
         r#""write_buffer_bytes":268435456,"key_bytes_max":65536,"#,

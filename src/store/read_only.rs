@@ -1,7 +1,7 @@
-//! Opening a store to be read: nothing on disk is created, changed or locked.
+//! The opening of a store only for reading: nothing on disk is created, changed or locked.
 //!
-//! What an opening for writing would put right stays as it is, and is reported: batches over several
-//! shards that a crash has cut are seen in part, and leftovers are not looked at.
+//! What an opening for writing would repair stays as it is: batches over several shards that a
+//! crash has cut are partly visible, which is reported, and leftovers are ignored.
 
 use super::Store;
 use super::core::Core;
@@ -17,11 +17,11 @@ use crate::error::Result;
 use crate::write::{Redo, count_unfinished};
 use std::sync::Arc;
 
-/// How often an opening is tried: another process, which has the store open, may remove files that
-/// this one has just read of.
+/// How often an opening is tried: another process that has the store open may remove files that
+/// this one has just found listed.
 const TRIES: u32 = 3;
 
-/// Opens a store to be read.
+/// Opens a store only for reading.
 pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
     let mut tries = 1;
     loop {
@@ -40,7 +40,7 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
 
 fn try_load(opening: Opening) -> Result<Store> {
     let Opening { home, mut options, listener } = opening;
-    // Load is not observed: what is known of it belongs to the process that writes it down.
+    // Load is not observed: what is known about it belongs to the process that writes it to disk.
     options.heat = None;
     let path = &home.path;
     let metadata = Metadata::open_read_only(&metadata_directory(path)?, options.log_damage)?;

@@ -1,5 +1,5 @@
-//! What an opening puts right: partitions that an interrupted change has left, and reshapes that were not
-//! committed.
+//! Recovery: an opening removes partitions that an interrupted change has left behind, and rolls
+//! back reshapes that were not committed.
 
 use super::findings::{DamagedPartition, Leftover, RolledBack};
 use crate::catalog::Metadata;
@@ -16,36 +16,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What the opening found to put right.
+/// What the opening found and repaired.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Batches over several shards that were looked at again, because the store was not closed.
+    /// Batches over several shards that were checked again, because the store was not closed.
     pub batches: usize,
-    /// Leftovers of interrupted changes that were removed.
+    /// Leftovers of interrupted changes, which were removed.
     pub orphans: Vec<Leftover>,
-    /// Reshapes that were not committed, and were rolled back.
+    /// Reshapes that were not committed and have been rolled back.
     pub rolled_back: Vec<RolledBack>,
-    /// What the ends of logs had lost: writes that were under way or not synced when the
-    /// power failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what was behind
-    /// damage. Nothing that was synced, except for the latter.
+    /// What the ends of logs had lost: writes that were in progress or not synced when the power
+    /// failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what followed damage.
+    /// Only the latter can include synced writes.
     pub lost: Vec<LogLoss>,
-    /// Partitions of which a file is damaged, with the file. Reads that need the file fail
-    /// as [`Damaged`](ErrorKind::Damaged), all others are answered; writes are taken, and kept
-    /// beside it; nothing of the partition is merged. Restore the file, or drop the keyspace.
-    /// Files that were not opened yet may be damaged, too:
-    /// [`Store::verify`](crate::Store::verify) reads all.
+    /// Partitions with a damaged file, and that file. Reads that need the file fail as
+    /// [`Damaged`](ErrorKind::Damaged), and all others succeed; writes are accepted, and go to
+    /// other files; the partition's files are not merged. Restore the file, or drop the keyspace.
+    /// Files that were not opened yet may be damaged, too: [`Store::verify`](crate::Store::verify)
+    /// reads all files.
     pub damaged: Vec<DamagedPartition>,
     /// Batches over several shards of which parts are missing, in a store that is opened read-only:
-    /// each of them is seen in part, until an opening for writing completes them.
+    /// each of them is partly visible until an opening for writing completes it.
     pub unfinished: usize,
     /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
-    /// goes on with it.
+    /// continues it.
     pub draining: Vec<ShardId>,
 }
 
-/// Every partition of the topology must be there; others are leftovers of a change that a crash
-/// interrupted, and go. All shards are looked at before anything goes.
+/// Checks that every partition of the topology is there, and removes others, which are leftovers of
+/// a change that a crash interrupted. All shards are checked before anything is removed.
 pub(super) fn check_partitions(
     topology: &Topology,
     shards: &BTreeMap<ShardId, Arc<ShardEngine>>,
@@ -71,13 +71,13 @@ pub(super) fn check_partitions(
     Ok(())
 }
 
-/// Whether a partition is the target of a reshape that was not committed: its sources have
+/// Returns true if a partition is the target of a reshape that was not committed: its sources have
 /// everything that it has.
 fn is_intended(intents: &[(u64, Intent)], shard: ShardId, name: PartitionName) -> bool {
     intents.iter().any(|(_, intent)| intent.targets.contains(&(name, shard)))
 }
 
-/// Ends reshapes that were not committed, after their targets are gone.
+/// Ends reshapes that were not committed, once their targets are gone.
 pub(super) fn roll_back(
     metadata: &Metadata,
     intents: &[(u64, Intent)],
@@ -93,7 +93,7 @@ pub(super) fn roll_back(
     metadata.engine.write(batch, Durability::Synced)?;
     let now = units::to_the_second(SystemTime::now());
     for (number, intent) in intents {
-        // For people: the store does not need it.
+        // The history is for people; the store does not need it.
         if let Err(error) = journal::remember(metadata, *number, &intent.interrupted(*number, now))
         {
             tracing::warn!(error = format_args!("{error:#}"), "cannot note how a reshape ended");
@@ -102,7 +102,7 @@ pub(super) fn roll_back(
     Ok(())
 }
 
-/// The partitions that a shard owns, all of which are there.
+/// Returns the partitions that a shard owns, all of which must be there.
 pub(super) fn wanted_partitions(
     topology: &Topology,
     shard: ShardId,
@@ -127,9 +127,9 @@ pub(super) fn wanted_partitions(
     Ok(wanted)
 }
 
-/// A partition with a number that the topology has never given is left by a creation that was
-/// interrupted, and so is empty. If it is not, the metadata is older than the shard, and dropping
-/// it would lose data.
+/// Checks that a partition with a number that the topology has never assigned is empty, as one left
+/// behind by an interrupted creation is. If it is not empty, the metadata is older than the shard,
+/// and dropping the partition would lose data.
 fn check_orphan(
     topology: &Topology,
     id: ShardId,

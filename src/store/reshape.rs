@@ -1,4 +1,4 @@
-//! Reshaping partitions: the store's side of it.
+//! The store's methods that plan, start and list reshapes of partitions.
 
 use super::{Store, shards};
 #[cfg(doc)]
@@ -11,12 +11,12 @@ use crate::reshape::{
 };
 
 impl Store {
-    /// Moves a partition to another shard, while it is read and written. Returns at once; the
-    /// [job](Job) says how far it is.
+    /// Moves a partition to another shard while it is read and written. Returns at once; the
+    /// [job](Job) reports the progress.
     ///
     /// Cost: where links are possible, a flush of the partition and a link for each of its files;
-    /// otherwise reading and writing its rows. Reads never wait. Writes to the partition wait
-    /// about as long as two syncs, when it is handed over.
+    /// otherwise reading and writing its rows. Reads never wait. Writes to the partition wait for
+    /// about as long as two syncs take when it is handed over.
     ///
     /// Atomicity: at every moment, and after a crash, the partition is on one of the two shards,
     /// with every acknowledged write.
@@ -39,26 +39,26 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) for a partition or shard that is not there;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it is on that shard, or the shard is
-    /// being removed; [`Busy`](ErrorKind::Busy) if the partition takes part in another reshape;
-    /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt). What happens later,
-    /// [`Job::wait`] tells.
+    /// [`NotFound`](ErrorKind::NotFound) for a partition or shard that does not exist;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if the partition is on that shard already,
+    /// or the shard is being removed; [`Busy`](ErrorKind::Busy) if the partition takes part in
+    /// another reshape; [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt). Later
+    /// errors are returned by [`Job::wait`].
     pub fn move_partition(&self, partition: PartitionId, to: ShardId) -> Result<Job> {
         self.start(&Request::Move { partition, to })
     }
 
-    /// Splits a partition into two on its shard: at a key, at a token, or in the middle. To put
-    /// the right part elsewhere, [`start`](Self::start) a [`Request::Split`].
+    /// Splits a partition into two on its shard: at a key, at a token, or in the middle. To put the
+    /// right part on another shard, [`start`](Self::start) a [`Request::Split`].
     ///
-    /// Cost: links to the files for each part, which share them until they are trimmed in the
-    /// background.
+    /// Cost: links to the files for each part; the parts share the files until they are trimmed in
+    /// the background.
     ///
     /// # Errors
     ///
     /// Those of [`move_partition`](Self::move_partition);
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a place that is not inside the
-    /// partition, or of the other kind of keyspace.
+    /// partition, or that is meant for the other kind of keyspace.
     pub fn split(&self, partition: PartitionId, at: SplitAt) -> Result<Job> {
         self.start(&Request::Split { partition, at, to: None })
     }
@@ -75,8 +75,8 @@ impl Store {
         self.start(&Request::Merge { left, right, to: None })
     }
 
-    /// What a request would do, without doing it: which partitions would go where, how many bytes,
-    /// by which transport, and why.
+    /// Returns what a request would do, without doing it: which partitions would go where, how many
+    /// bytes, by which transport, and why.
     ///
     /// ```
     /// # use annulus::{ShardSpec, Store, topology::KeyspaceSpec};
@@ -108,13 +108,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Those of the methods that are named like the requests.
+    /// Those of the methods named after the requests.
     pub fn start(&self, request: &Request) -> Result<Job> {
         self.start_with(request, self.options().reshape)
     }
 
-    /// Starts what a request asks for, with options of its own. Concurrency and throttle are the
-    /// store's all the same.
+    /// Starts what a request asks for, with the given options. Concurrency and throttle remain the
+    /// store's.
     ///
     /// # Errors
     ///
@@ -143,14 +143,15 @@ impl Store {
         }
     }
 
-    /// The jobs since the store was opened: those that run, and the last that have ended.
+    /// Returns the jobs since the store was opened: all that are running, and the last that have
+    /// ended.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
         self.registry().jobs()
     }
 
-    /// How the last reshapes ended, the oldest first, also those of earlier openings. Records that
-    /// are damaged are left out.
+    /// Returns how the last reshapes ended, the oldest first, including reshapes of earlier
+    /// openings. Damaged records are left out.
     ///
     /// # Errors
     ///
@@ -160,13 +161,15 @@ impl Store {
         Ok(history.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// What reshapes came to since the store was opened: how many, bytes, how long writes waited.
+    /// Returns the totals of reshapes since the store was opened: how many there were, their bytes,
+    /// and how long writes waited.
     #[must_use]
     pub fn reshape_stats(&self) -> ReshapeStats {
         self.registry().stats()
     }
 
-    /// Bounds how much reshapes may disturb the application, from now on; those that run follow.
+    /// Sets how much reshapes may disturb the application from now on, including reshapes that are
+    /// running.
     ///
     /// # Errors
     ///
@@ -177,7 +180,7 @@ impl Store {
         Ok(())
     }
 
-    /// The present throttle.
+    /// Returns the present throttle.
     #[must_use]
     pub fn throttle(&self) -> Throttle {
         self.registry().pacer.throttle()
@@ -191,7 +194,7 @@ impl Store {
         let topology = self.topology();
         let draining = step.owners.iter().filter_map(|id| topology.shard(*id));
         match draining.into_iter().find(|shard| shard.draining) {
-            // A split may leave what is there where it is.
+            // A split may leave its parts where they are.
             Some(shard)
                 if step.split_points.is_empty() || step.owners.iter().any(|id| *id != shard.id) =>
             {

@@ -1,4 +1,5 @@
-//! The directory of one shard: created, checked, opened, and removed when the shard has left the store.
+//! The directory of one shard: created, checked, opened, and removed when the shard has left the
+//! store.
 
 use super::findings::Leftover;
 use crate::catalog::directory::{self, Identity, io};
@@ -11,8 +12,8 @@ use crate::reshape::journal;
 use crate::topology::{PartitionName, ShardInfo};
 use std::path::{Component, Path, PathBuf};
 
-/// Creates a shard's directory, identity and empty engine. What an interrupted creation has done
-/// of it is taken over.
+/// Creates a shard's directory, identity and empty engine. What an interrupted creation has already
+/// made is used.
 pub(super) fn create_shard(
     store: &Path,
     shard: &ShardInfo,
@@ -43,11 +44,11 @@ pub(super) fn create_shard(
     }
     ShardEngine::remove_unfinished(&directory.join("data"))?;
     ShardEngine::open(&directory.join("data"), resources, None, &[])?;
-    // RocksDB syncs what is in its directory, not the entry of the directory itself.
+    // RocksDB syncs the content of its directory, but not the entry of the directory itself.
     directory::sync(&directory)
 }
 
-/// Notes the directories of a shard, to notice when their paths name others.
+/// Notes the directories of a shard, so that it is noticed when their paths name others.
 pub(super) fn note_shard(places: &Places, id: ShardId, directory: &Path) -> Result<()> {
     places.add(Place::note(format!("the directory of shard {id}"), directory)?);
     let data = directory.join("data");
@@ -55,7 +56,7 @@ pub(super) fn note_shard(places: &Places, id: ShardId, directory: &Path) -> Resu
     Ok(())
 }
 
-/// The directory of a shard, resolved, if it is the right one.
+/// Returns the directory of a shard, resolved, if it is the right one.
 pub(super) fn check_shard(store: &Path, shard: &ShardInfo, id: u128) -> Result<PathBuf> {
     let directory = store.join(&shard.directory);
     let (number, place) = (shard.id, directory.display());
@@ -97,9 +98,9 @@ pub(super) fn open_shard(
     ShardEngine::open(&directory.join("data"), resources, guard.clone(), expendable)
 }
 
-/// Removes the files of shards that were removed in an earlier opening, as far as they are there
-/// and still this store's. What cannot be removed, of a disk that fails perhaps, is tried again by
-/// the next opening: the store does not need it.
+/// Removes the files of shards that were removed in an earlier opening, as far as they still exist
+/// and belong to this store. What cannot be removed, perhaps because its disk fails, is left to the
+/// next opening: the store does not need it.
 pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<Leftover>) -> Result<()> {
     for (number, directory) in journal::retired(&catalog.metadata)? {
         let Some((shard, directory)) = u32::try_from(number).ok().map(ShardId).zip(directory)
@@ -129,11 +130,11 @@ pub(super) fn finish_retiring(catalog: &Catalog, recovered: &mut Vec<Leftover>) 
     Ok(())
 }
 
-/// Whether there was something of the shard.
+/// Removes the files of a shard. Returns true if there were any.
 fn remove_files(catalog: &Catalog, shard: ShardId, directory: &Path) -> Result<bool> {
     let identity = directory.join("SHARD");
     let mine = Identity { store: catalog.home.id, shard: Some(shard) };
-    // Without its identity, or with another, the directory has been given to somebody else.
+    // Without its identity, or with another, the directory now belongs to something else.
     if Identity::read(&identity)? != Some(mine) {
         return Ok(false);
     }

@@ -1,4 +1,4 @@
-//! What an application says of a shard.
+//! The specification of a shard, as the application gives it.
 
 use crate::id::ShardId;
 use crate::topology::ShardInfo;
@@ -20,25 +20,25 @@ pub struct ShardSpec {
 }
 
 impl ShardSpec {
-    /// A shard in a directory, often on a disk of its own. A relative path is taken from the
-    /// store's directory. The directory is created, and for a relative path without `..` those
-    /// between the two, too; otherwise the one above it must be there: so a disk that is not
-    /// mounted is noticed.
+    /// Returns the specification of a shard in a directory, often on a separate disk. A relative
+    /// path is taken from the store's directory. The directory is created, and for a relative path
+    /// without `..` any missing directories between the two, too; otherwise its parent must exist,
+    /// so that a disk that is not mounted is noticed.
     ///
     /// It must not overlap with the directory of another shard or with the store's metadata, nor be
-    /// inside a shard of another store, also by way of a symbolic link.
+    /// inside a shard of another store, not even through a symbolic link.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), weight: 1, zone: None }
     }
 
-    /// Its share of hash keyspaces, relative to the other shards. Default: 1.
+    /// Sets the shard's share of hash keyspaces, relative to the other shards. Default: 1.
     #[must_use]
     pub const fn weight(mut self, weight: u32) -> Self {
         self.weight = weight;
         self
     }
 
-    /// What fails together with it. Default: not known.
+    /// Sets the zone, which names what fails together with the shard. Default: unknown.
     #[must_use]
     pub fn zone(mut self, zone: impl Into<String>) -> Self {
         self.zone = Some(zone.into());

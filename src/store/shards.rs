@@ -1,17 +1,17 @@
-//! Adding, removing and weighing shards.
+//! The methods that add, remove and weigh shards.
 //!
 //! A shard is added empty, by one commit, and then gets partitions by reshapes; one that is to be
-//! removed is marked as draining, by one commit, gives its partitions away by reshapes, and is
-//! removed by another commit when it owns nothing. Each of these is durable by itself: after a
-//! crash the reshapes that were under way are rolled back, those that were committed stay.
+//! removed is marked as draining, by one commit, loses its partitions by reshapes, and is removed
+//! by another commit when it owns nothing. Each step is durable by itself: after a crash, reshapes
+//! that were running are rolled back, and committed ones stay.
 //!
 //! | step | on disk after it | if the process dies here, the opening |
 //! |---|---|---|
 //! | add 1. directory, identity, empty engine | a directory that no topology names | ignores it; adding it again takes it over |
-//! | add 2. commit | the shard, empty | has it; [`Store::set_weight`] gives it its share |
-//! | remove 1. commit: draining | the shard, draining | reports it; removing it again goes on |
+//! | add 2. commit | the shard, empty | has it; [`Store::set_weight`] moves its share to it |
+//! | remove 1. commit: draining | the shard, draining | reports it; removing it again resumes |
 //! | remove 2. commit: gone, with a record of its directory | files that no topology names | removes them |
-//! | remove 3. files, when nobody reads them any more | the record | removes the record |
+//! | remove 3. files, when no reader needs them any more | the record | removes the record |
 
 use super::Store;
 use super::core::Core;
@@ -34,9 +34,9 @@ use std::sync::Arc;
 impl Store {
     /// Adds a shard while the application runs, and moves its share of every keyspace to it.
     ///
-    /// When this returns, the shard is there, durably, and empty; the [job](Job) fills it: in a
-    /// hash keyspace with exactly its share of the tokens, in a range keyspace with about its
-    /// share of the bytes. Aborting the job leaves the shard with what it has.
+    /// When this returns, the shard exists durably and is empty; the [job](Job) fills it: in a hash
+    /// keyspace with exactly its share of the tokens, in a range keyspace with about its share of
+    /// the bytes. Aborting the job leaves the shard with what it has received by then.
     ///
     /// ```
     /// # use annulus::{ShardSpec, Store, topology::KeyspaceSpec};
@@ -53,37 +53,37 @@ impl Store {
     /// # Errors
     ///
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) if the directory is not empty;
-    /// [`NotFound`](ErrorKind::NotFound) if the one above it is missing;
+    /// [`NotFound`](ErrorKind::NotFound) if its parent is missing;
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a weight of 0 or the directory of
     /// another shard; [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt),
-    /// [`Io`](ErrorKind::Io). Then nothing was changed; except that a shard whose job could not be
-    /// started is there, and empty.
+    /// [`Io`](ErrorKind::Io). After an error nothing has changed, except that a shard whose job
+    /// could not be started exists and is empty.
     pub fn add_shard(&self, spec: ShardSpec) -> Result<Job> {
         self.start(&self.add_shard_request(spec))
     }
 
-    /// The request for a new shard, with the number that it will have.
+    /// Returns the request for a new shard, with the number that it will have.
     #[must_use]
     pub fn add_shard_request(&self, spec: ShardSpec) -> Request {
         Request::AddShard(spec.info(self.topology().next_shard()))
     }
 
-    /// Removes a shard while the application runs: it is given nothing new, its partitions are
-    /// moved to the others, and when it owns nothing it leaves the store and its files go. The
-    /// [job](Job) ends after that. Aborting the job, or an error, keeps the shard, with the
-    /// partitions that it still has.
+    /// Removes a shard while the application runs: it receives nothing new, its partitions are
+    /// moved to the other shards, and once it owns nothing it leaves the store and its files are
+    /// removed. The [job](Job) ends after that. If the job is aborted or fails, the shard remains,
+    /// with the partitions that it still has.
     ///
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there is no such shard;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for the last one;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for the last shard;
     /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io).
     pub fn remove_shard(&self, shard: ShardId) -> Result<Job> {
         self.start(&Request::RemoveShard(shard))
     }
 
-    /// Gives a shard another weight, and moves what it is to get or to give. With the weight that
-    /// it has, it moves what is missing to its share.
+    /// Sets the weight of a shard, and moves partitions to or from it accordingly. If the weight is
+    /// the one that the shard already has, only what its share still lacks is moved.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Store {
     }
 }
 
-/// The steps of a request, for the present topology.
+/// Returns the steps of a request, for the present topology.
 pub(super) fn plan_steps(catalog: &Catalog, request: &Request) -> Result<Plan> {
     plan(&catalog.topology(), &catalog.sizes()?, request)
 }
@@ -113,7 +113,7 @@ pub(super) fn start_adding(core: &Core, shard: &ShardInfo, options: ReshapeOptio
     catalog.check_places()?;
     check_overlaps(&home.path, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
     check_outside_shards(&format!("shard {}", info.id), &home.path.join(&info.directory))?;
-    // What cannot be encoded is refused before anything is on the disk.
+    // What cannot be encoded is refused before anything is written to disk.
     encode_topology(&next)?;
     let identity = Identity { store: home.id, shard: None };
     create_shard(&home.path, &info, identity, &catalog.resources)?;
@@ -138,7 +138,7 @@ pub(super) fn start_removing(core: &Core, shard: ShardId, options: ReshapeOption
     let catalog = &core.catalog;
     let sizes = catalog.sizes()?;
     let request = Request::RemoveShard(shard);
-    // Refused before anything is changed, if it is to be refused.
+    // A request that is to be refused is refused before anything is changed.
     plan(&catalog.topology(), &sizes, &request)?;
     set_draining(catalog, shard, true)?;
     let started = plan(&catalog.topology(), &sizes, &request).and_then(|Plan { steps, .. }| {
@@ -171,7 +171,7 @@ pub(super) fn start_weighing(
     reshape::start(&core.reshaper, title, steps, options, purpose)
 }
 
-/// What a shard's weight asks for.
+/// The purpose of a job that gives a shard its share by weight.
 struct Share {
     catalog: Arc<Catalog>,
     shard: ShardId,
@@ -187,7 +187,7 @@ impl Purpose for Share {
     }
 }
 
-/// The end of a shard.
+/// The purpose of a job that empties and removes a shard.
 struct Removal {
     catalog: Arc<Catalog>,
     shard: ShardId,
@@ -207,7 +207,8 @@ impl Purpose for Removal {
 
     fn give_up(&self) {
         let shard = self.shard;
-        // In doubt, nothing can be changed any more, and the next opening says where it stands.
+        // If the store is in doubt, nothing can be changed any more, and the next opening reports
+        // the state of the removal.
         if let Err(error) = set_draining(&self.catalog, shard, false) {
             tracing::warn!(%shard, error = format_args!("{error:#}"), "the shard is still marked as being removed");
         }
@@ -232,7 +233,8 @@ fn commit_shards(catalog: &Catalog, next: Topology) -> Result<()> {
     Ok(())
 }
 
-/// Takes a shard that owns nothing out of the store. Its files go when no reader needs them any more.
+/// Takes a shard that owns nothing out of the store. Its files are removed when no reader needs
+/// them any more.
 fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
     let _changing = catalog.changing();
     catalog.check_writable()?;

@@ -1,4 +1,4 @@
-//! Snapshots: one cut over all shards.
+//! Snapshots: a cut over all shards at one moment.
 
 use super::core::Core;
 use super::keyspace::Keyspace;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// Everything in the store as it was at one moment; made by
 /// [`Store::snapshot`](crate::Store::snapshot).
 ///
-/// A write that was acknowledged before the snapshot was taken is in it; one that began after is
-/// not; a batch is in it whole or not at all, over all keyspaces and shards. Cheap to clone.
+/// A write that was acknowledged before the snapshot was taken is in it; one that began afterwards
+/// is not; a batch is in it whole or not at all, over all keyspaces and shards. Cheap to clone.
 /// While it is held, the shards keep the old versions of what it sees.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -33,13 +33,14 @@ struct Inner {
 }
 
 impl Snapshot {
-    /// Closes the commit gate for as long as the engines need to note a sequence number each.
+    /// Takes a snapshot. Closes the commit gate for as long as it takes each engine to note a
+    /// sequence number.
     pub(super) fn take(core: &Core) -> Self {
         let catalog = &core.catalog;
         let _closed = catalog.gate.close();
-        // IMPORTANT: views before the engines' snapshots. No write is under way, so the partitions of a
-        // view hold everything that was acknowledged, even if a reshape supersedes them meanwhile; a
-        // target that a view shows was complete before it was shown.
+        // IMPORTANT: take the views before the engines' snapshots. No write is in progress, so the
+        // partitions of a view hold everything that was acknowledged, even if a reshape supersedes
+        // them meanwhile; a target that a view shows was complete before it was shown.
         let keyspaces = catalog.keyspaces();
         let views: BTreeMap<_, _> =
             keyspaces.iter().map(|(id, keyspace)| (*id, keyspace.view())).collect();
@@ -51,7 +52,7 @@ impl Snapshot {
         Self { inner: Arc::new(Inner { store, views, cut: Arc::new(cut), scan_threads }) }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     ///
     /// # Errors
     ///
@@ -61,7 +62,7 @@ impl Snapshot {
         self.get_with(keyspace, key, ReadOptions::new())
     }
 
-    /// The value of a key, read as the options say.
+    /// Returns the value of a key, read as the options say.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Snapshot {
         Ok(value)
     }
 
-    /// The rows of a range of keys, in order.
+    /// Returns the rows of a range of keys, in order.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl Snapshot {
         self.scan_with(keyspace, range, ScanOptions::new())
     }
 
-    /// The rows of a range of keys, as the options say.
+    /// Returns the rows of a range of keys, as the options say.
     ///
     /// # Errors
     ///
@@ -111,7 +112,8 @@ impl Snapshot {
         })
     }
 
-    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
+    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a
+    /// [`Prefix`].
     ///
     /// # Errors
     ///

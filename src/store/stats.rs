@@ -1,4 +1,4 @@
-//! What a store occupies, as plain values.
+//! Statistics: what a store occupies, as plain values.
 
 use crate::catalog::View;
 use crate::engine::Engine;
@@ -26,8 +26,8 @@ pub struct PartitionStats {
     pub bytes_on_disk: u64,
     /// Bytes of its write buffers.
     pub bytes_in_memory: u64,
-    /// Bytes of its files, about, that belong to none of its keys: it was made by linking the
-    /// files of a partition that was split, and is to be trimmed.
+    /// About how many bytes of its files belong to none of its keys: the partition was made by
+    /// linking the files of one that was split, and is to be trimmed.
     pub foreign_bytes: u64,
 }
 
@@ -37,10 +37,10 @@ pub struct PartitionStats {
 pub struct ShardStats {
     /// Its number.
     pub id: ShardId,
-    /// Where it is. In JSON it is text, or a list of bytes if it is no text.
+    /// Where it is. In JSON it is text, or a list of bytes if it is not valid text.
     #[serde(serialize_with = "crate::topology::path::serialize")]
     pub directory: PathBuf,
-    /// Its share of hash keyspaces, relative to the others.
+    /// Its share of hash keyspaces, relative to the other shards.
     pub weight: u32,
     /// Its zone.
     pub zone: Option<String>,
@@ -54,7 +54,7 @@ pub struct ShardStats {
     pub bytes_in_memory: u64,
     /// Bytes of their files that belong to none of their keys, until they are trimmed.
     pub foreign_bytes: u64,
-    /// Whether it is being removed: it is given nothing new.
+    /// Whether it is being removed, and so receives nothing new.
     pub draining: bool,
 }
 
@@ -80,14 +80,14 @@ pub struct StoreStats {
     pub shards: Vec<ShardStats>,
     /// Its keyspaces.
     pub keyspaces: Vec<KeyspaceStats>,
-    /// What reshapes came to since the store was opened.
+    /// The totals of reshapes since the store was opened.
     pub reshapes: ReshapeStats,
     /// Bytes in the block cache.
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
     /// Whether the engine was compiled to compute checksums in hardware. In software each write
-    /// costs noticeably more processor time; README says what to set.
+    /// costs noticeably more processor time; the README says what to set.
     pub hardware_checksums: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Checking a whole store against what it promises.
+//! Verification: a whole store is checked against what it promises.
 
 use super::findings::{Problem, Recovered};
 use crate::catalog::View;
@@ -19,23 +19,24 @@ const EXAMPLES_MAX: usize = 10;
 pub struct Verification {
     /// Every violation; empty if all is well.
     pub problems: Vec<Problem>,
-    /// What was read of each keyspace.
+    /// What was read from each keyspace.
     pub keyspaces: Vec<KeyspaceVerification>,
-    /// What logs had lost when the store was opened: see [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
+    /// What logs had lost when the store was opened: see
+    /// [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
     pub lost: Vec<LogLoss>,
-    /// What the opening of the store put right; no problem any more.
+    /// What the opening of the store repaired; none of this is a problem any more.
     pub recovered: Vec<Recovered>,
 }
 
 impl Verification {
-    /// Whether no problem was found.
+    /// Returns true if no problem was found.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// What [`Store::verify`](crate::Store::verify) read of a keyspace.
+/// What [`Store::verify`](crate::Store::verify) read from a keyspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 #[non_exhaustive]
 pub struct KeyspaceVerification {
@@ -47,16 +48,16 @@ pub struct KeyspaceVerification {
     pub keys: u64,
     /// Bytes of keys and values that were read.
     pub bytes: u64,
-    /// Keys of other partitions in shared files, which are no problem and go when they are
-    /// trimmed.
+    /// Keys of other partitions in shared files, which are not a problem and go when the partition
+    /// is trimmed.
     pub foreign: u64,
-    /// Keys that stand in another partition than the one that routing names.
+    /// Keys in a partition other than the one to which they are routed.
     pub misplaced: u64,
     /// Keys by shard.
     pub keys_by_shard: Vec<(ShardId, u64)>,
 }
 
-/// What was read of one partition.
+/// What was read from one partition.
 #[derive(Default)]
 struct Tally {
     keys: u64,

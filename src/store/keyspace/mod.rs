@@ -1,4 +1,4 @@
-//! A keyspace's handle; what it can do is in `read.rs` and `write.rs`.
+//! The handle of a keyspace; its reads are in `read.rs`, its writes in `write.rs`.
 
 mod read;
 mod write;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 /// The handle of a keyspace. Cheap to clone; every method may be called from any thread.
 ///
 /// Reads and writes of one key are linearizable. Writes have the store's default
-/// [durability](crate::Options::durability); `…_with` methods take another.
+/// [durability](crate::Options::durability); the `…_with` methods take another one.
 ///
 /// ```
 /// use annulus::{Store, topology::KeyspaceSpec};
@@ -49,19 +49,19 @@ impl Keyspace {
         Self { core: Arc::clone(core), state: Arc::clone(state) }
     }
 
-    /// Its number in the store.
+    /// Returns the keyspace's number in the store.
     #[must_use]
     pub fn id(&self) -> KeyspaceId {
         self.state.id()
     }
 
-    /// Its name.
+    /// Returns the keyspace's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.state.name()
     }
 
-    /// How its keys are placed now: partitioning, partitions, owners.
+    /// Returns how the keyspace's keys are placed now: partitioning, partitions, owners.
     #[must_use]
     pub fn placement(&self) -> Arc<topology::KeyspaceLayout> {
         Arc::clone(&self.state.load().keyspace)
@@ -75,7 +75,7 @@ impl Keyspace {
         &self.core.sampler
     }
 
-    /// Tells of a read, if it is sampled.
+    /// Records a read, if it is sampled.
     #[inline]
     pub(super) fn record_read(
         &self,
@@ -89,7 +89,7 @@ impl Keyspace {
         }
     }
 
-    /// Tells of one of several reads, if it is sampled.
+    /// Records one of several reads, if it is sampled.
     fn record_read_untimed(&self, key: &[u8], value: Option<&Value>) {
         if let Some(sampled) = self.sampler().begin() {
             let bytes = key.len() + value.map_or(0, |value| value.len());
@@ -123,8 +123,8 @@ impl fmt::Debug for Keyspace {
     }
 }
 
-/// What an application holds may go to any thread. The snapshots of an engine are shared, never
-/// copied.
+/// Checks that what an application holds may go to any thread. The snapshots of an engine are
+/// shared, never copied.
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<EngineSnapshot>();

@@ -1,4 +1,4 @@
-//! Reading a keyspace: keys, several keys, ranges, counts.
+//! Reads of a keyspace: keys, several keys, ranges, counts.
 
 use super::Keyspace;
 use crate::cache::{Found, HotCache};
@@ -14,7 +14,8 @@ use crate::store::{PartitionStats, stats};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A read of the present state, as the options say; an error if its time is up already.
+/// Returns the settings of a read of the present state, as the options say, or an error if its time
+/// is already up.
 pub(in crate::store) fn read(
     options: ReadOptions,
     what: &str,
@@ -27,12 +28,13 @@ pub(in crate::store) fn read(
 }
 
 impl Keyspace {
-    /// The value of a key, or `None`. It waits for no writer.
+    /// Returns the value of a key, or `None`. Never waits for a writer.
     ///
-    /// Cost: routing, a few nanoseconds for a hash keyspace, and one read of one shard; or a look
-    /// into the cache of hot keys ([`Options::hot_cache_bytes`](crate::Options::hot_cache_bytes)),
-    /// under a lock that others hold for less than a microsecond. Of several threads that read a key
-    /// while the cache takes it in, one reads the shard and the others wait for it, up to 50 ms.
+    /// Cost: routing, a few nanoseconds for a hash keyspace, and one read of one shard; or a lookup
+    /// in the cache of hot keys ([`Options::hot_cache_bytes`](crate::Options::hot_cache_bytes)),
+    /// under a lock that other threads hold for less than a microsecond. Of several threads that
+    /// read a key while the cache is loading it, one reads the shard and the others wait for it, up
+    /// to 50 ms.
     ///
     /// # Errors
     ///
@@ -44,13 +46,13 @@ impl Keyspace {
         self.get_from(key.as_ref(), Read::PRESENT)
     }
 
-    /// The value of a key, read as the options say.
+    /// Returns the value of a key, read as the options say.
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), and
-    /// [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded) when its time is up. A value in
-    /// memory may be given a little after the deadline; a read of a disk is given up.
+    /// Those of [`get`](Self::get), and [`DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded)
+    /// when its time is up. A value in memory may be returned a little after the deadline; a read
+    /// from disk is abandoned.
     pub fn get_with(&self, key: impl AsRef<[u8]>, options: ReadOptions) -> Result<Option<Value>> {
         self.get_from(key.as_ref(), read(options, "get")?)
     }
@@ -72,7 +74,7 @@ impl Keyspace {
         Ok(value)
     }
 
-    /// From the shard.
+    /// Reads a value from the shard.
     #[inline]
     fn get_routed(
         &self,
@@ -89,7 +91,7 @@ impl Keyspace {
         }
     }
 
-    /// From the cache of hot keys, or from the shard.
+    /// Reads a value from the cache of hot keys, or from the shard.
     fn get_hot(
         &self,
         cache: &HotCache,
@@ -109,8 +111,8 @@ impl Keyspace {
             Found::Absent { cached: false } => return Ok(None),
             Found::Absent { cached: true } | Found::Cached(_) => {}
         }
-        // What is cached outlives a keyspace that was dropped. A partition that was superseded
-        // does not matter: values stay what they are when they move.
+        // Cached values outlive a keyspace that was dropped. A superseded partition does not
+        // matter: values do not change when they move.
         self.state.route(key).is_current()?;
         Ok(match found {
             Found::Cached(value) => Some(Value::cached(value)),
@@ -118,8 +120,8 @@ impl Keyspace {
         })
     }
 
-    /// The values of several keys, in their order. Keys of one partition are read in one call to
-    /// its shard, which is faster than one by one when blocks must come from disk.
+    /// Returns the values of several keys, in the order of the keys. Keys of one partition are read
+    /// in one call to its shard, which is faster than one by one when blocks must come from disk.
     ///
     /// Each key is read at some moment during the call; for one moment, use a
     /// [`Snapshot`](crate::Snapshot).
@@ -134,7 +136,7 @@ impl Keyspace {
         self.get_many_with(keys, ReadOptions::new())
     }
 
-    /// The values of several keys, read as the options say.
+    /// Returns the values of several keys, read as the options say.
     ///
     /// # Errors
     ///
@@ -160,7 +162,7 @@ impl Keyspace {
         Ok(values)
     }
 
-    /// Those that the cache has, and then the others, which it may keep.
+    /// Reads the values that are in the cache, and then the others, which the cache may keep.
     fn get_many_hot<K: AsRef<[u8]>>(
         &self,
         cache: &HotCache,
@@ -199,8 +201,8 @@ impl Keyspace {
         Ok(())
     }
 
-    /// Reads the keys at some positions. Gives those whose partition was superseded meanwhile,
-    /// which are to be read again.
+    /// Reads the keys at some positions. Returns the positions whose partition was superseded
+    /// meanwhile, which are to be read again.
     fn get_positions<K: AsRef<[u8]>>(
         &self,
         keys: &[K],
@@ -230,7 +232,7 @@ impl Keyspace {
         Ok(again)
     }
 
-    /// Whether a key is there.
+    /// Returns true if a key is there.
     ///
     /// # Errors
     ///
@@ -239,13 +241,14 @@ impl Keyspace {
         Ok(self.get(key)?.is_some())
     }
 
-    /// The rows of a range of keys, in order.
+    /// Returns the rows of a range of keys, in order.
     ///
     /// A range keyspace opens the partitions that the range crosses, one after the other. A hash
-    /// keyspace opens every partition and merges them, except where the range fixes the part of
-    /// the key that is hashed: then it opens one. Where a disk has to be asked, it opens several at
+    /// keyspace opens every partition and merges them, except where the range fixes the part of the
+    /// key that is hashed: then it opens only one. Where a disk has to be read, it opens several at
     /// the same time, on threads that end with the opening, as many as
-    /// [`Options::scan_threads`](crate::Options::scan_threads) allows. [`Scan`] says what a scan sees.
+    /// [`Options::scan_threads`](crate::Options::scan_threads) allows. See [`Scan`] for what a scan
+    /// sees.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -269,7 +272,8 @@ impl Keyspace {
         self.scan_with(range, ScanOptions::new())
     }
 
-    /// The rows of a range of keys, as the options say: also in reverse, or a few only.
+    /// Returns the rows of a range of keys, as the options say: in reverse, for example, or only a
+    /// few.
     ///
     /// # Errors
     ///
@@ -286,7 +290,8 @@ impl Keyspace {
         }
     }
 
-    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a [`Prefix`].
+    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a
+    /// [`Prefix`].
     ///
     /// # Errors
     ///
@@ -297,7 +302,7 @@ impl Keyspace {
 
     /// Returns how many keys there are, by counting them.
     ///
-    /// Cost: it reads everything, past the block cache.
+    /// Cost: reads everything, bypassing the block cache.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -335,20 +340,21 @@ impl Keyspace {
         Ok(keys)
     }
 
-    /// About how many keys there are. Fast; overwritten and deleted keys count until compaction.
+    /// Returns about how many keys there are. Fast; overwritten and deleted keys count until
+    /// compaction.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) if a shard cannot say.
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot report it.
     pub fn count_estimated(&self) -> Result<u64> {
         Ok(self.stats()?.iter().map(|partition| partition.keys_estimated).sum())
     }
 
-    /// What each partition occupies, in the order of tokens or keys.
+    /// Returns what each partition occupies, in the order of tokens or keys.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io) if a shard cannot say.
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot report it.
     pub fn stats(&self) -> Result<Vec<PartitionStats>> {
         stats::partitions(&self.view())
     }

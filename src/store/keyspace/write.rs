@@ -1,4 +1,4 @@
-//! Writing a keyspace: puts, deletes, compare-and-swap.
+//! Writes to a keyspace: puts, deletes, compare-and-swap.
 
 use super::Keyspace;
 use crate::engine::Durability;
@@ -7,7 +7,7 @@ use crate::read::{KeyBounds, Value};
 use crate::write::{Batch, Swap};
 
 impl Keyspace {
-    /// Puts a value, over the one that may be there.
+    /// Puts a value, replacing any that is there.
     ///
     /// # Errors
     ///
@@ -21,7 +21,7 @@ impl Keyspace {
         self.put_with(key, value, self.core.options.durability)
     }
 
-    /// Puts a value with a durability of its own.
+    /// Puts a value with the given durability.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Keyspace {
         self.delete_with(key, self.core.options.durability)
     }
 
-    /// Deletes a key with a durability of its own.
+    /// Deletes a key with the given durability.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl Keyspace {
         self.core.writer().delete(&self.state, key.as_ref(), durability)
     }
 
-    /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone a
-    /// partition, not a write a key; the space comes back with compaction.
+    /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone per
+    /// partition, not one write per key; compaction frees the space.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Keyspace {
         self.delete_range_with(range, self.core.options.durability)
     }
 
-    /// Deletes all keys of a range, with a durability of its own.
+    /// Deletes all keys of a range, with the given durability.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl Keyspace {
         self.core.writer().commit(&*self.state, batch, durability)
     }
 
-    /// Puts a value if the key is absent. Gives the value that is there otherwise, and `None` if
-    /// the new one was put.
+    /// Puts a value if the key is absent. Returns `None` if the value was put, and otherwise the
+    /// value that is there.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -102,7 +102,7 @@ impl Keyspace {
         self.put_if_absent_with(key, value, self.core.options.durability)
     }
 
-    /// Puts a value if the key is absent, with a durability of its own.
+    /// Puts a value if the key is absent, with the given durability.
     ///
     /// # Errors
     ///
@@ -149,7 +149,7 @@ impl Keyspace {
         self.compare_and_swap_with(key, expected, new, self.core.options.durability)
     }
 
-    /// Replaces a value if it is the expected one, with a durability of its own.
+    /// Replaces a value if it is the expected one, with the given durability.
     ///
     /// # Errors
     ///
