@@ -1,4 +1,4 @@
-//! What a job's handle and its workers share: where it stands, and whether it may go on.
+//! The state that a job's handle and its workers share: its progress, and whether it may continue.
 
 use super::phase::Phase;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +55,8 @@ impl Control {
         }
     }
 
-    /// The same, but waits no longer than this; whether the job may go on.
+    /// Like [`checkpoint`](Self::checkpoint), but waits at most for the timeout. Returns true if
+    /// the job may continue.
     pub(crate) fn checkpoint_within(&self, timeout: Duration) -> Result<bool> {
         let mut state = self.state.lock();
         if state.paused && state.aborted.is_none() {
@@ -92,7 +93,7 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Adds steps to a job; gives the index of the first.
+    /// Adds steps to the job. Returns the index of the first.
     pub(crate) fn add_steps(&self, steps: usize, bytes: u64) -> usize {
         self.bytes_total.fetch_add(bytes, Ordering::Relaxed);
         let phases = &mut self.state.lock().phases;
@@ -101,12 +102,12 @@ impl Control {
         first
     }
 
-    /// The phases of all steps.
+    /// Returns the phases of all steps.
     pub(crate) fn phases(&self) -> Vec<Phase> {
         self.state.lock().phases.clone()
     }
 
-    /// From now on nothing changes any more.
+    /// Marks the job as ended; nothing changes from then on.
     pub(crate) fn end(&self) {
         self.state.lock().ended = true;
         self.changed.notify_all();
@@ -116,7 +117,7 @@ impl Control {
         self.state.lock().ended
     }
 
-    /// Waits for the end; whether it came in time.
+    /// Waits for the end of the job. Returns true if it came in time.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state.lock();

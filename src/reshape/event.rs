@@ -1,4 +1,4 @@
-//! What a store tells of while it happens: reshapes, and load.
+//! Events: what happens in a store, to reshapes and to the load, as its listener receives it.
 
 use super::outcome::Outcome;
 use super::phase::Phase;
@@ -15,20 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A reshape came to another phase.
+    /// A reshape entered another phase.
     Phase {
         /// The number of the reshape.
         reshape: u64,
         /// Its phase from now on.
         phase: Phase,
     },
-    /// A reshape has ended, either way.
+    /// A reshape has ended, committed or rolled back.
     Ended(Outcome),
     /// A key or a partition has become hot, or has cooled.
     Heat(HeatEvent),
 }
 
-/// Receives events, on the thread that makes them.
+/// Receives events, on the thread that causes them.
 #[derive(Clone)]
 pub(crate) struct Listener(pub(crate) Arc<dyn Fn(&Event) + Send + Sync>);
 
@@ -44,23 +44,25 @@ thread_local! {
     static CALLING: RefCell<Vec<TellerId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The same list, for a moment. `None` on a thread whose local values are being destroyed, one of
-/// which may be the last handle of a store: it calls no listener that could call back.
+/// Passes that list to a function. Returns `None` on a thread whose local values are being
+/// destroyed, one of which may be the last handle of a store: such a thread calls no listener that
+/// could call back.
 fn on_calling<T>(look: impl FnOnce(&mut Vec<TellerId>) -> T) -> Option<T> {
     CALLING.try_with(|calling| look(&mut calling.borrow_mut())).ok()
 }
 
-/// Which of the stores of a process calls its listener.
+/// Identifies, within the process, the store that calls its listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TellerId(u64);
 
 impl TellerId {
-    /// Whether this thread is calling the listener of this store.
+    /// Returns true if this thread is calling the listener of this store.
     pub(crate) fn is_calling(self) -> bool {
         on_calling(|calling| calling.contains(&self)).unwrap_or(false)
     }
 
-    /// Refuses what would wait for the thread that calls the listener: that is, for itself.
+    /// Refuses an operation that would wait for the thread that calls the listener, which would be
+    /// itself.
     ///
     /// # Errors
     ///
@@ -78,8 +80,9 @@ impl TellerId {
 
 /// Calls the listener of a store.
 ///
-/// IMPORTANT: who calls [`tell`](Self::tell) holds no lock of the store, because the listener may
-/// call the store, and so take any of them. The partitions that a reshape has claimed stay claimed.
+/// IMPORTANT: the caller of [`tell`](Self::tell) must hold no lock of the store, because the
+/// listener may call the store, and so take any of its locks. The partitions that a reshape has
+/// claimed stay claimed.
 pub(crate) struct Teller {
     id: TellerId,
     listener: Option<Listener>,
@@ -112,9 +115,9 @@ mod tests {
     use parking_lot::Mutex;
     use std::sync::OnceLock;
 
-    /// An event that a listener causes is told inside the call for another. When that call has
-    /// returned, the thread is still in the outer one, which was once forgotten. A panic ends the
-    /// call like a return.
+    /// A past bug: an event that a listener causes is delivered inside the call for another event,
+    /// and when the inner call had returned, it was forgotten that the thread was still in the
+    /// outer one. A panic ends a call just as a return does.
     #[test]
     fn a_call_inside_a_call_does_not_end_the_outer_one() {
         let (teller, seen) =

@@ -1,36 +1,37 @@
-//! How long the application's reads and writes take while partitions are reshaped, and otherwise.
+//! The latencies of the application's reads and writes, while partitions are reshaped and
+//! otherwise.
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Latencies above this count as this.
+/// Latencies above this count as equal to it.
 const NANOS_MAX: u64 = 60_000_000_000;
 
-/// A p99 of fewer samples says nothing.
+/// A p99 of fewer samples is meaningless.
 const SAMPLES_MIN: u64 = 100;
 
-/// While nothing is reshaped, the usual latency is taken anew so often.
+/// How often the usual latency is measured while nothing is reshaped.
 const USUAL_EVERY: Duration = Duration::from_secs(1);
 
 /// Latencies of the application's operations, now and when nothing was reshaped.
 #[derive(Default)]
 pub(crate) struct Foreground {
     window: Mutex<Option<Window>>,
-    /// How many reshapes run.
+    /// How many reshapes are running.
     reshapes: AtomicUsize,
 }
 
 struct Window {
     nanos: Histogram<u32>,
     since: Instant,
-    /// The p99 while nothing was reshaped, and the last while something was.
+    /// The last p99 while nothing was reshaped, and the last while something was.
     usual: Option<u64>,
     present: Option<u64>,
 }
 
-/// A reshape that runs: latencies meanwhile are not the usual ones.
+/// A reshape that is running: latencies meanwhile are not the usual ones.
 pub(crate) struct Disturbance<'a>(&'a Foreground);
 
 impl Drop for Disturbance<'_> {
@@ -41,7 +42,7 @@ impl Drop for Disturbance<'_> {
 }
 
 impl Foreground {
-    /// How long some operations took, those of a [sample](crate::sampling).
+    /// Records how long the operations of a [sample](crate::sampling) took.
     pub(crate) fn record(&self, latencies: impl IntoIterator<Item = Duration>) {
         let mut window = self.window.lock();
         if window.is_none() {
@@ -57,7 +58,8 @@ impl Foreground {
         }
     }
 
-    /// From now on, until it is dropped, latencies are those of an application that is disturbed.
+    /// Returns a guard; until it is dropped, latencies count as those of an application that is
+    /// disturbed.
     pub(crate) fn disturb(&self) -> Disturbance<'_> {
         self.close_window();
         self.reshapes.fetch_add(1, Ordering::AcqRel);
@@ -71,12 +73,13 @@ impl Foreground {
         }
     }
 
-    /// The p99 since the last call, in times of the usual one; none if too little is known.
+    /// Returns the p99 since the last call as a multiple of the usual one, or `None` if too little
+    /// is known.
     pub(crate) fn rise(&self) -> Option<f64> {
         let mut window = self.window.lock();
         let window = window.as_mut()?;
         window.close(true);
-        // Once: an application that has gone quiet is not late.
+        // Taken only once: an application that has gone idle is not slow.
         Some(window.present.take()? as f64 / window.usual? as f64)
     }
 }
@@ -87,7 +90,8 @@ impl Window {
         Some(Self { nanos, since: Instant::now(), usual: None, present: None })
     }
 
-    /// Takes the p99 of the samples, if they are enough, and begins anew; few are kept.
+    /// Takes the p99 of the samples and begins a new window, if there are enough of them; otherwise
+    /// they are kept.
     fn close(&mut self, disturbed: bool) {
         if self.nanos.len() < SAMPLES_MIN {
             return;

@@ -1,4 +1,4 @@
-//! The handle of a job: one reshape or several for one purpose.
+//! The handle of a job: one or more reshapes for one purpose.
 
 use super::control::Control;
 use super::event::TellerId;
@@ -16,27 +16,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// The phase of the first reshape that has not ended.
     pub phase: Phase,
-    /// How many reshapes it consists of, and how many of them have ended.
+    /// How many reshapes it consists of.
     pub reshapes: usize,
-    /// How many have ended.
+    /// How many of them have ended.
     pub reshapes_ended: usize,
-    /// Bytes that are linked or copied, about.
+    /// About how many bytes are to be linked or copied.
     pub bytes_total: u64,
-    /// Bytes that were linked or copied up to now.
+    /// Bytes that have been linked or copied so far.
     pub bytes_done: u64,
-    /// Keys that were copied up to now; linking counts none.
+    /// Keys that have been copied so far; linking counts none.
     pub keys_done: u64,
     /// Keys that were written meanwhile and are still to be copied.
     pub dirty_keys: usize,
-    /// The rate up to now.
+    /// The rate so far.
     pub bytes_per_second: f64,
-    /// When it will have ended, at that rate; none while that is not known.
+    /// How long it will still take at that rate; `None` while that is unknown.
     pub eta: Option<Duration>,
     /// Whether it is paused.
     pub paused: bool,
@@ -44,21 +44,21 @@ pub struct Progress {
     pub ended: bool,
 }
 
-/// The handle of a job: one reshape, or all those that adding, removing or weighing a shard takes.
-/// Cheap to clone; a job goes on when its handles are dropped, and ends with its store.
+/// The handle of a job: one reshape, or all reshapes needed to add, remove or weigh a shard. Cheap
+/// to clone; a job continues when its handles are dropped, and ends with its store.
 #[derive(Clone)]
 pub struct Job {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    /// Of the store that it belongs to.
+    /// The teller of the store to which the job belongs.
     teller: TellerId,
     number: u64,
     title: String,
     /// The partitions that its reshapes begin with.
     sources: BTreeSet<PartitionId>,
-    /// Its reshapes, as far as it is known where they cut.
+    /// Its reshapes, where it is already known at which points they cut.
     specs: Vec<ReshapeSpec>,
     control: Control,
     outcomes: Mutex<Vec<Outcome>>,
@@ -82,19 +82,19 @@ impl Job {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Its number among the jobs since the store was opened.
+    /// Returns the job's number among the jobs since the store was opened.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.inner.number
     }
 
-    /// What it is for, in a few words.
+    /// Returns what the job is for, in a few words.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.inner.title
     }
 
-    /// How far it is.
+    /// Returns the job's progress.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let control = &self.inner.control;
@@ -124,24 +124,26 @@ impl Job {
         }
     }
 
-    /// Waits for its end; gives how each of its reshapes ended.
+    /// Waits for the end of the job. Returns how each of its reshapes ended.
     ///
     /// # Errors
     ///
-    /// Why it ended before it was done: [`Aborted`](crate::ErrorKind::Aborted),
-    /// [`Closed`](crate::ErrorKind::Closed), [`Io`](crate::ErrorKind::Io), [`Damaged`](crate::ErrorKind::Damaged) if a
-    /// copy differed from its source, [`Internal`](crate::ErrorKind::Internal) for a panic. The
-    /// partitions concerned are served as before. [`InDoubt`](crate::ErrorKind::InDoubt) if the commit
-    /// failed: opening the store anew finds out. [`InvalidArgument`](crate::ErrorKind::InvalidArgument)
-    /// in a [listener](crate::StoreBuilder::listener) of its store, if it has not ended: what it
-    /// waits for may be the call.
+    /// The reason why the job ended before it was done: [`Aborted`](crate::ErrorKind::Aborted),
+    /// [`Closed`](crate::ErrorKind::Closed), [`Io`](crate::ErrorKind::Io),
+    /// [`Damaged`](crate::ErrorKind::Damaged) if a copy differed from its source,
+    /// [`Internal`](crate::ErrorKind::Internal) for a panic. The partitions concerned are then
+    /// served as before. [`InDoubt`](crate::ErrorKind::InDoubt) if the commit failed: reopening the
+    /// store determines the outcome. [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
+    /// [listener](crate::StoreBuilder::listener) of its store, if the job has not ended: the job
+    /// may itself be waiting for the listener to return.
     pub fn wait(&self) -> Result<Vec<Outcome>> {
         self.check_waiting()?;
         self.inner.control.wait(None);
         self.result()
     }
 
-    /// Waits for its end, but not longer than this; none if it has not ended by then.
+    /// Waits for the end of the job, at most for the timeout. Returns `None` if it has not ended by
+    /// then.
     ///
     /// # Errors
     ///
@@ -165,29 +167,30 @@ impl Job {
         }
     }
 
-    /// How those of its reshapes ended that have ended.
+    /// Returns the outcomes of the job's reshapes that have ended.
     #[must_use]
     pub fn outcomes(&self) -> Vec<Outcome> {
         self.inner.outcomes.lock().clone()
     }
 
-    /// Stops copying until [`resume`](Self::resume). What is written meanwhile is still recorded.
+    /// Stops copying until [`resume`](Self::resume). Keys that are written meanwhile are still
+    /// recorded.
     pub fn pause(&self) {
         self.inner.control.set_paused(true);
     }
 
-    /// Goes on after a [`pause`](Self::pause).
+    /// Continues after a [`pause`](Self::pause).
     pub fn resume(&self) {
         self.inner.control.set_paused(false);
     }
 
-    /// Ends it: reshapes that are not committed yet are rolled back, those that are stay. Returns
-    /// at once; [`wait`](Self::wait) waits for the end.
+    /// Ends the job: reshapes that are not yet committed are rolled back, and committed ones stay.
+    /// Returns at once; [`wait`](Self::wait) waits for the end.
     pub fn abort(&self) {
         self.inner.control.abort("the job was aborted");
     }
 
-    /// Whether it has ended.
+    /// Returns true if the job has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.inner.control.has_ended()
@@ -217,7 +220,7 @@ impl Job {
         self.inner.failure.lock().is_some()
     }
 
-    /// Notes why it did not come to its end; the first reason counts.
+    /// Notes why the job did not complete; the first reason counts.
     pub(super) fn fail(&self, error: Error) {
         tracing::warn!(
             job = self.number(),

@@ -1,8 +1,8 @@
-//! What reshapes keep in the metadata.
+//! The records that reshapes keep in the metadata.
 //!
 //! ```text
 //! "reshape/" + number      the intent of a reshape that is not committed yet
-//! "foreign/" + partition   how much of a partition's files lies outside its span
+//! "foreign/" + partition   how much of a partition's files lies outside its range
 //! "history/" + number      how a reshape ended
 //! "retired/" + shard       the directory of a removed shard, until its files are gone
 //! ```
@@ -34,15 +34,15 @@ pub(crate) const HISTORY_MAX: usize = 256;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) spec: ReshapeSpec,
-    /// The owners of the sources.
+    /// The owners of the source partitions.
     pub(crate) from: Vec<ShardId>,
-    /// The targets and the shards on which they are made.
+    /// The targets, and the shards on which they are made.
     pub(crate) targets: Vec<(PartitionName, ShardId)>,
     pub(crate) transport: Transport,
 }
 
 impl Intent {
-    /// How it ended, if its process did.
+    /// Returns the outcome of a reshape whose process died.
     pub(crate) fn interrupted(&self, number: u64, ended_at: SystemTime) -> Outcome {
         Outcome {
             reshape: number,
@@ -66,7 +66,7 @@ impl Intent {
     }
 }
 
-/// The records under a prefix, decoded.
+/// Returns the records under a prefix, decoded.
 fn read<K, V: serde::de::DeserializeOwned>(
     metadata: &Metadata,
     prefix: &[u8],
@@ -77,7 +77,7 @@ fn read<K, V: serde::de::DeserializeOwned>(
     records.map(|(key, record)| Ok((key, decode(&what, &record)?))).collect()
 }
 
-/// The same, where the store does without records that are damaged: they are none, or left out if
+/// Like [`read`], where the store can do without damaged records: they are `None`, or left out if
 /// not even their number can be read.
 fn read_sound<V: serde::de::DeserializeOwned>(
     metadata: &Metadata,
@@ -96,7 +96,7 @@ fn read_sound<V: serde::de::DeserializeOwned>(
     Ok(records.filter_map(|(number, record)| Some((number?, sound(&record)))).collect())
 }
 
-/// The intents of reshapes that were not committed, by number.
+/// Returns the intents of reshapes that were not committed, by number.
 pub(crate) fn intents(metadata: &Metadata) -> Result<Vec<(u64, Intent)>> {
     read(metadata, INTENT, parse_number)
 }
@@ -113,12 +113,13 @@ pub(crate) fn begin(metadata: &Metadata, number: u64, intent: &Intent) -> Result
     )
 }
 
-/// Removes an intent: together with the commit, or when what it made is gone.
+/// Removes an intent, together with the commit, or once the targets that it names are gone.
 pub(crate) fn end(metadata: &Metadata, batch: &mut EngineBatch, number: u64) {
     batch.delete(metadata.engine.bookkeeping(), &numbered(INTENT, number));
 }
 
-/// Notes how much of a partition's files lies outside its span; nothing if that is nothing.
+/// Records how much of a partition's files lies outside its range; no record is kept if nothing
+/// does.
 pub(crate) fn set_out_of_range(
     metadata: &Metadata,
     batch: &mut EngineBatch,
@@ -140,34 +141,35 @@ pub(crate) fn forget_out_of_range(
     batch.delete(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name));
 }
 
-/// How much of each partition's files lies outside its span, where that is anything.
+/// Returns how much of each partition's files lies outside its range, for the partitions where any
+/// does.
 pub(crate) fn out_of_range(metadata: &Metadata) -> Result<BTreeMap<PartitionName, u32>> {
     Ok(read(metadata, FOREIGN, parse_partition)?.into_iter().collect())
 }
 
-/// Remembers how a reshape ended, and forgets an old one for it. Not synced: it is for people.
+/// Records how a reshape ended, and removes old records. Not synced: the history is for people.
 pub(crate) fn remember(metadata: &Metadata, number: u64, outcome: &Outcome) -> Result<()> {
     let record = encode("the outcome of a reshape", outcome)?;
     let engine = &metadata.engine;
     let mut batch = EngineBatch::default();
     batch.put(engine.bookkeeping(), &numbered(HISTORY, number), &record);
     if let Some(last_old) = number.checked_sub(HISTORY_MAX as u64) {
-        // All of them: not every reshape leaves a record, so that not every old one has a new one
-        // that is to take its place.
+        // All old records: not every reshape leaves a record, so not every old record has a new one
+        // that replaces it.
         let (first, end) = (numbered(HISTORY, 0), numbered(HISTORY, last_old + 1));
         batch.delete_range(engine.bookkeeping(), &first, &end);
     }
     engine.write(batch, Durability::Buffered)
 }
 
-/// How the last reshapes ended, by number, as far as the records are sound.
+/// Returns how the last reshapes ended, by number, as far as the records are sound.
 pub(crate) fn history(metadata: &Metadata) -> Result<Vec<(u64, Outcome)>> {
     let records = read_sound(metadata, HISTORY)?.into_iter();
     Ok(records.filter_map(|(number, outcome)| Some((number, outcome?))).collect())
 }
 
-/// The number of the last reshape that is remembered; 0 if none is. History is for people: what is
-/// wrong with it does not keep a store from being opened.
+/// Returns the number of the last reshape in the history, or 0 if there is none. The history is for
+/// people: damage to it does not prevent the store from being opened.
 pub(crate) fn last_number(metadata: &Metadata) -> u64 {
     let numbers = metadata.records(HISTORY, |suffix| Some(parse_number(suffix)));
     let numbers = numbers.unwrap_or_else(|error| {
@@ -177,7 +179,7 @@ pub(crate) fn last_number(metadata: &Metadata) -> u64 {
     numbers.into_iter().filter_map(|(number, _)| number).max().unwrap_or(0)
 }
 
-/// Notes, with the commit of a shard's removal, that its files are to go.
+/// Records, with the commit of a shard's removal, that its files are to be removed.
 pub(crate) fn retire(
     metadata: &Metadata,
     batch: &mut EngineBatch,
@@ -194,14 +196,14 @@ pub(crate) fn forget_retired(metadata: &Metadata, shard: u64) -> Result<()> {
     engine.delete(engine.bookkeeping(), &numbered(RETIRED, shard), Durability::Buffered)
 }
 
-/// The directories of removed shards whose files may still be there; none where the record is
-/// damaged.
+/// Returns the directories of removed shards whose files may still be there; a directory is `None`
+/// where its record is damaged.
 pub(crate) fn retired(metadata: &Metadata) -> Result<Vec<(u64, Option<PathBuf>)>> {
     let retired: Vec<(_, Option<Directory>)> = read_sound(metadata, RETIRED)?;
     Ok(retired.into_iter().map(|(shard, found)| (shard, found.map(|found| found.0))).collect())
 }
 
-/// A path in a record, whether it is text or not.
+/// A path in a record, whether or not it is valid text.
 #[derive(Serialize, Deserialize)]
 struct Directory(#[serde(with = "crate::topology::path")] PathBuf);
 
@@ -217,8 +219,9 @@ mod tests {
         engine.put(engine.bookkeeping(), key, b"damaged", Durability::Synced).unwrap();
     }
 
-    /// The story: a record of how a reshape had ended, which is there for people, was damaged, and
-    /// the store could not be opened any more. The same for the directory of a removed shard.
+    /// A past bug: when a record of how a reshape had ended, which is only for people, was damaged,
+    /// the store could not be opened any more. The same happened with the directory of a removed
+    /// shard.
     #[test]
     fn records_that_the_store_does_without_do_not_refuse_it() {
         let directory = tempfile::tempdir().unwrap();
@@ -240,8 +243,9 @@ mod tests {
         assert_eq!(job.wait().unwrap().first().unwrap().reshape, 8, "no number is given twice");
     }
 
-    /// The story: the metadata was read between the commit of a keyspace and its publication. An
-    /// error there left a keyspace on disk that the store denied until it was opened again.
+    /// A past bug: the metadata was read between the commit of a keyspace and its publication. An
+    /// error there left a keyspace on disk that did not exist for the store until it was opened
+    /// again.
     #[test]
     fn nothing_that_can_fail_is_between_a_keyspace_and_its_publication() {
         let directory = tempfile::tempdir().unwrap();
@@ -265,8 +269,8 @@ mod tests {
             .interrupted(partition, SystemTime::UNIX_EPOCH)
     }
 
-    /// The story: each record removed the one whose number was 256 lower. Not every reshape leaves
-    /// one, and those to whose numbers nothing was 256 higher stayed for ever.
+    /// A past bug: each record removed the one whose number was 256 lower. Not every reshape leaves
+    /// a record, so a record stayed forever if there was none whose number was 256 higher.
     #[test]
     fn history_is_bounded_whatever_numbers_it_lacks() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! How fast reshapes copy: a bound in bytes a second, and one that gives way to the application.
+//! The rate at which reshapes copy: a bound in bytes per second, and one that yields to the
+//! application.
 
 use super::foreground::Foreground;
 use super::options::Throttle;
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 /// How often the rate is adapted to the latencies.
 const ADAPT_EVERY: Duration = Duration::from_millis(100);
 
-/// Additive increase, a step; the least rate; and the rate to begin with.
+/// The additive increase of each step, the lowest rate, and the initial rate.
 const STEP_BYTES_PER_SECOND: f64 = 8e6;
 const LEAST_BYTES_PER_SECOND: f64 = 1e6;
 const FIRST_BYTES_PER_SECOND: f64 = 64e6;
 
-/// The longest sleep between two looks at whether the job was paused or aborted.
+/// The longest sleep between two checks whether the job was paused or aborted.
 const NAP_MAX: Duration = Duration::from_millis(20);
 
 /// A token bucket over all reshapes of a store, whose rate follows the throttle.
@@ -24,7 +25,7 @@ struct State {
     throttle: Throttle,
     /// The rate that the latencies allow.
     allowed: f64,
-    /// What may be copied now; below zero if more was copied than the rate allows.
+    /// How many bytes may be copied now; negative if more were copied than the rate allows.
     bytes: f64,
     filled: Instant,
     adapted: Instant,
@@ -50,8 +51,8 @@ impl Pacer {
         self.0.lock().throttle
     }
 
-    /// Accounts for bytes that were copied, and waits as long as the rate asks for. It ends early,
-    /// with an error, if `checkpoint` gives one.
+    /// Accounts for bytes that were copied, and waits for as long as the rate requires. Ends early,
+    /// with an error, if `checkpoint` returns one.
     pub(crate) fn took(
         &self,
         bytes: u64,
@@ -84,7 +85,7 @@ impl State {
         };
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
-        // Unused time is worth a tenth of a second at most: no long burst after a rest.
+        // Unused time is worth a tenth of a second at most: no long burst after a pause.
         self.bytes = (self.bytes + elapsed * rate).min(rate / 10.0) - bytes;
         if self.bytes >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.bytes / rate) }
     }
@@ -99,12 +100,12 @@ impl State {
     }
 }
 
-/// The next rate: additive increase, multiplicative decrease (Chiu and Jain, 1989). `rise` is the
-/// p99 latency in times of what it was before; none while that is not known.
+/// Returns the next rate: additive increase, multiplicative decrease (Chiu and Jain, 1989). `rise`
+/// is the p99 latency as a multiple of what it was before, or `None` while that is unknown.
 fn adapt(rate: f64, rise: Option<f64>, rise_max: f64) -> f64 {
     match rise {
         Some(rise) if rise > rise_max => (rate / 2.0).max(LEAST_BYTES_PER_SECOND),
-        // Also where nothing is known: nobody waits.
+        // Also where nothing is known: then no operation is waiting.
         _ => rate + STEP_BYTES_PER_SECOND,
     }
 }

@@ -1,7 +1,7 @@
 //! Reshapes: n partitions become m others with the same tokens or keys, while the application
 //! reads and writes. A move is 1 → 1, a split 1 → m, a merge n → 1; any target may be on any shard.
 //!
-//! The methods of [`Store`](crate::Store) that start them return a [`Job`], which tells its
+//! The methods of [`Store`](crate::Store) that start them return a [`Job`], which reports its
 //! [`Progress`], can be paused and aborted, and ends with an [`Outcome`] for each reshape.
 //!
 //! ```
@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! There is one protocol for all of them. `docs/reshape.md` has the table of its [phases](Phase), with
-//! what is on disk after each and what an opening does then, and the argument case by case.
+//! There is one protocol for all of them. `docs/reshape.md` has the table of its [phases](Phase),
+//! with what is on disk after each and what an opening does then, and the argument case by case.
 //!
 //! Up to the commit the sources have everything, and the opening drops the targets that an intent
 //! names. From the commit on the targets have everything, and the opening drops the sources,

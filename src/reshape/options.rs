@@ -1,4 +1,4 @@
-//! What a reshape can be told.
+//! The options of reshapes.
 
 use crate::error::{Error, Result};
 use crate::setters::setters;
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// How partitions get to their new place.
+/// How partitions get to their new shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Transport {
-    /// Hard links to the source's files: time in proportion to their number. Needs one source on
-    /// the filesystem of the target.
+    /// Hard links to the source's files, in time proportional to their number. Needs a single
+    /// source, on the filesystem of the target.
     Link,
-    /// Rows, read from a snapshot and written as new files: time in proportion to the bytes.
+    /// Rows, read from a snapshot and written as new files, in time proportional to the bytes.
     Copy,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Transport {
 pub enum Check {
     /// Nothing beyond the engine's checksums.
     None,
-    /// Some thousands of rows, spread over the files.
+    /// Some thousand rows, spread over the files.
     #[default]
     Sampled,
     /// Every row.
@@ -48,15 +48,15 @@ pub enum Check {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Throttle {
-    /// The most bytes a second that all reshapes together copy. Default: no limit.
+    /// The most bytes per second that all reshapes together copy. Default: no limit.
     pub bytes_per_second: Option<u64>,
-    /// How many times what it was before the p99 latency of reads and writes may be: 1.5 lets it
-    /// rise by half. While it is above, the rate of copying is halved again and again; while it is
-    /// below, the rate grows in small steps. Default: no limit; at least 1.
+    /// The highest p99 latency of reads and writes during reshapes, as a multiple of what it was
+    /// before: 1.5 allows it to rise by half. While it is higher, the rate of copying is halved
+    /// repeatedly; while it is lower, the rate grows in small steps. Default: no limit; at least 1.
     pub latency_rise_max: Option<f64>,
 }
 
-/// How reshapes go about it.
+/// How reshapes are carried out.
 ///
 /// ```
 /// use annulus::reshape::{Check, ReshapeOptions, Throttle, Transport};
@@ -69,27 +69,28 @@ pub struct Throttle {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ReshapeOptions {
-    /// The transport; `None` takes links wherever they are possible, and copies where a link fails,
+    /// The transport; `None` uses links wherever they are possible, and copies where a link fails,
     /// as it does from a shard that refuses to write files. Default: `None`.
     pub transport: Option<Transport>,
     /// What is compared before the commit. Default: `Sampled`.
     pub check: Check,
-    /// How long writes may have to wait while a partition is handed over: if what is left to copy
-    /// would take longer, another round is made first. One sync of the shards concerned, at the same
-    /// time, and one of the metadata are part of it, whatever they take. Serialized as
-    /// `pause_ms_target`. Default: 5 milliseconds; 1 millisecond to a minute.
+    /// How long writes may have to wait while a partition is handed over: if copying what is left
+    /// would take longer, another round is made first. One sync of the shards concerned, all at the
+    /// same time, and one of the metadata are part of the wait, however long they take. Serialized
+    /// as `pause_ms_target`. Default: 5 milliseconds; 1 millisecond to a minute.
     #[serde(rename = "pause_ms_target", with = "units::ms")]
     pub pause_target: Duration,
-    /// Bytes of keys that may be written to a partition and not yet copied, before those who write
-    /// to it are slowed down: each waits after its write for a millisecond for each time that the
-    /// bound is filled, and at most for 20. It is where they are slowed down and no limit of memory:
-    /// a batch is recorded whole, and many threads that write long keys fill it faster than that.
-    /// A key that is written again counts once. Default: 64 MiB; at least 64 KiB.
+    /// Bytes of keys that may be written to a partition and not yet copied before its writers are
+    /// slowed down: each waits after its write for a millisecond for each time that the bound is
+    /// filled, and for at most 20. This bound is where slowing down begins, and not a limit of
+    /// memory: a batch is recorded whole, and many threads that write long keys fill it faster than
+    /// they are slowed down. A key that is written repeatedly counts once. Default: 64 MiB; at
+    /// least 64 KiB.
     pub dirty_bytes_max: usize,
-    /// Whether partitions that share files after a split are rewritten in the background, so
-    /// that each has its own rows only. Default: true.
+    /// Whether partitions that share files after a split are rewritten in the background, so that
+    /// each has only its own rows. Default: true.
     pub trim: bool,
-    /// How many reshapes a shard takes part in at once. Default: 2; 1 to 64.
+    /// The most reshapes in which a shard takes part at once. Default: 2; 1 to 64.
     pub per_shard_max: usize,
     /// How much they may disturb the application. Default: no limit.
     pub throttle: Throttle,

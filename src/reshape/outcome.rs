@@ -1,4 +1,4 @@
-//! How a reshape ended.
+//! The outcome of a reshape.
 
 use super::options::Transport;
 use super::phase::Phase;
@@ -15,21 +15,21 @@ use std::time::{Duration, SystemTime};
 pub struct Outcome {
     /// The number of the reshape in its store.
     pub reshape: u64,
-    /// What it did to the number of partitions.
+    /// Its kind: how it changed the number of partitions.
     pub kind: ReshapeKind,
-    /// Whether it only wrote a partition anew, without the rows of others.
+    /// Whether it was a trim, which only rewrites a partition without the rows of others.
     pub trim: bool,
     /// The keyspace.
     pub keyspace: KeyspaceId,
-    /// The partitions that went.
+    /// The partitions that it replaced.
     pub sources: Vec<PartitionId>,
-    /// The shards that they were on.
+    /// The shards that held them.
     pub from: Vec<ShardId>,
-    /// The partitions that came. A partition that only moves keeps its number.
+    /// The partitions that it made. A partition that only moves keeps its number.
     pub targets: Vec<PartitionId>,
-    /// The shards that they are on.
+    /// The shards that hold them.
     pub to: Vec<ShardId>,
-    /// How their content got there.
+    /// How their content was transferred.
     pub transport: Transport,
     /// `Cleaned` or `RolledBack`; `Sealed` if its commit is in doubt.
     pub phase: Phase,
@@ -37,15 +37,15 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Bytes of files that were linked, or of rows that were copied.
     pub bytes: u64,
-    /// Keys that were written meanwhile and copied after the rest.
+    /// Keys that were written meanwhile and copied afterwards.
     pub keys_caught_up: u64,
-    /// How often it was tried to seal the sources.
+    /// How many rounds of catching up there were.
     pub rounds: u32,
-    /// The longest that writes had to wait at once: for the commit, or for the cut at which both
-    /// sides are compared. Serialized as `pause_ms`.
+    /// The longest time that writes had to wait: for the commit, or for the cut at which both sides
+    /// are compared. Serialized as `pause_ms`.
     #[serde(rename = "pause_ms", with = "units::fractional_ms")]
     pub pause: Duration,
-    /// How long all of it took. Serialized as `elapsed_ms`.
+    /// How long the whole reshape took. Serialized as `elapsed_ms`.
     #[serde(rename = "elapsed_ms", with = "units::fractional_ms")]
     pub elapsed: Duration,
     /// When it ended, to the second. Serialized as `unix_seconds`, which count from 1970.

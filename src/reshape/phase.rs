@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a reshape stands.
+/// The phase of a reshape.
 ///
 /// ```text
 /// Queued → Prepared → Seeding → CatchingUp ⇄ Sealed → Committed → Cleaned
@@ -13,13 +13,13 @@ use std::fmt;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
-    /// It waits for its partitions and for a place on its shards. Nothing is on disk.
+    /// It waits for its partitions, and for a place on its shards. Nothing is on disk yet.
     Queued,
     /// The intent is in the metadata, so that whatever follows can be undone.
     Prepared,
     /// Writes to the sources are recorded, and the targets are made, by link or by copy.
     Seeding,
-    /// Round by round, what was written meanwhile is copied too.
+    /// Round by round, the keys that were written meanwhile are copied, too.
     CatchingUp,
     /// Writes wait; the last keys are copied and synced.
     Sealed,
@@ -32,7 +32,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The table of legal transitions.
+    /// Returns true if the other phase may follow this one: the table of legal transitions.
     #[must_use]
     pub(crate) const fn may_become(self, next: Self) -> bool {
         use Phase::{
@@ -44,19 +44,19 @@ impl Phase {
                 | (Prepared, Seeding | RolledBack)
                 | (Seeding, CatchingUp | RolledBack)
                 | (CatchingUp, Sealed | RolledBack)
-                // Unsealed again, when sealing took too long.
+                // Unsealed again, because sealing took too long.
                 | (Sealed, CatchingUp | Committed | RolledBack)
                 | (Committed, Cleaned)
         )
     }
 
-    /// Whether nothing follows.
+    /// Returns true if no phase follows this one.
     #[must_use]
     pub const fn is_last(self) -> bool {
         matches!(self, Self::Cleaned | Self::RolledBack)
     }
 
-    /// A short name, stable across versions.
+    /// Returns a short name, stable across versions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

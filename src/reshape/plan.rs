@@ -1,4 +1,4 @@
-//! A plan with what only an open store knows: transports and bytes.
+//! The plan of a request, with what only an open store knows: transports and bytes.
 
 use super::options::Transport;
 use crate::engine::ShardEngine;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct PlannedStep {
     /// Which partitions, where to, and why.
     pub step: Step,
-    /// How the content would get there.
+    /// How the content would be transferred.
     pub transport: Transport,
 }
 
@@ -23,13 +23,13 @@ pub struct PlannedStep {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ReshapePlan {
-    /// The reshapes. They may be carried out in any order.
+    /// The reshapes, which may be carried out in any order.
     pub steps: Vec<PlannedStep>,
     /// Bytes of files that would be linked.
     pub linked_bytes: u64,
     /// Bytes of rows that would be copied.
     pub copied_bytes: u64,
-    /// Bytes that would change shard.
+    /// Bytes that would move to another shard.
     pub moved_bytes: u64,
     /// What was considered and not done.
     pub notes: Vec<String>,
@@ -52,8 +52,8 @@ impl fmt::Display for ReshapePlan {
     }
 }
 
-/// Adds transports to a plan. `store` is the directory below which relative ones are, `added` the
-/// directory of a shard that the topology does not have yet.
+/// Adds transports to a plan. `store` is the directory to which the shards' relative directories
+/// refer, `added` the directory of a shard that is not in the topology yet.
 pub(crate) fn annotate(
     plan: Plan,
     topology: &Topology,
@@ -95,7 +95,7 @@ fn transport(
     if step.owners.iter().all(|target| same(*target)) { Transport::Link } else { Transport::Copy }
 }
 
-/// A directory, or the nearest one above it that exists.
+/// Returns a directory, or its nearest ancestor that exists.
 fn existing(directory: &Path) -> PathBuf {
     directory.ancestors().find(|path| path.exists()).unwrap_or(directory).to_owned()
 }

@@ -1,29 +1,29 @@
-//! What a job is for, handed in by the module that starts it.
+//! The purpose of a job, passed by the module that starts it.
 
 use crate::error::Result;
 use crate::planner::Plan;
 
-/// What a job is to bring about. Other reshapes may come between, so that a step finds its partition
+/// What a job is to bring about. Other reshapes may intervene, so that a step finds its partition
 /// gone; a purpose may then plan again.
 pub(crate) trait Purpose: Send + Sync {
-    /// How many of its reshapes may run at the same time.
+    /// Returns how many of the job's reshapes may run at the same time.
     fn reshapes_max(&self) -> usize {
         usize::MAX
     }
 
-    /// Whether a step that other reshapes have overtaken is no failure of the job.
+    /// Returns true if a step that other reshapes have overtaken does not fail the job.
     fn allows_overtaking(&self) -> bool {
         true
     }
 
-    /// The steps that are left once all have ended, `overtaken` of which were overtaken; `None` if
-    /// there are none.
+    /// Returns the steps that are left once all steps have ended, `overtaken` of which were
+    /// overtaken, or `None` if nothing is left.
     fn plan_again(&self, overtaken: usize) -> Result<Option<Plan>> {
         let _ = overtaken;
         Ok(None)
     }
 
-    /// Called when every step has ended well.
+    /// Called when every step has succeeded.
     fn finish(&self) -> Result<()> {
         Ok(())
     }
@@ -32,7 +32,7 @@ pub(crate) trait Purpose: Send + Sync {
     fn give_up(&self) {}
 }
 
-/// The steps of the job and nothing else.
+/// The purpose of a job that consists of its steps and nothing else.
 pub(crate) struct Steps;
 
 impl Purpose for Steps {

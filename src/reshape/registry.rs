@@ -1,5 +1,5 @@
-//! The reshapes of a store: which partitions take part in one, how many each shard bears, what
-//! they came to.
+//! The registry of a store's reshapes: which partitions take part in one, in how many each shard
+//! takes part, and their totals.
 
 use super::control::Control;
 use super::event::{Event, Listener, Teller, TellerId};
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a reshape that waits looks whether it was aborted.
+/// How often a waiting reshape checks whether it was aborted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How many jobs that have ended are listed.
+/// How many ended jobs are listed.
 const ENDED_JOBS_MAX: usize = 64;
 
 pub(crate) struct Registry {
@@ -34,7 +34,7 @@ pub(crate) struct Registry {
     changed: Condvar,
     next_number: AtomicU64,
     next_job: AtomicU64,
-    /// Whether the thread that trims runs.
+    /// Whether the trimming thread is running.
     pub(super) trimming: AtomicBool,
     totals: Mutex<Totals>,
 }
@@ -45,23 +45,23 @@ struct State {
     claims: BTreeMap<PartitionId, Claim>,
     /// How many reshapes each shard takes part in.
     shards: BTreeMap<ShardId, usize>,
-    /// Keyspaces that are being dropped just now.
+    /// Keyspaces that are being dropped.
     closing: BTreeSet<KeyspaceId>,
     stopping: bool,
     /// Threads that run jobs.
     threads: usize,
     jobs: VecDeque<Job>,
-    /// Partitions to trim, once nobody else wants them.
+    /// Partitions to trim, once no other reshape wants them.
     to_trim: VecDeque<PartitionName>,
 }
 
 struct Claim {
     keyspace: KeyspaceId,
-    /// Of a trim, which gives way to everybody else.
+    /// The control of a trim, which yields to any other reshape.
     yields: Option<Arc<Control>>,
 }
 
-/// Partitions and places on shards that are taken for one reshape.
+/// Partitions, and places on shards, that are claimed for one reshape.
 pub(crate) struct Claimed<'a> {
     registry: &'a Registry,
     partitions: Vec<PartitionId>,
@@ -100,7 +100,7 @@ impl Registry {
         }
     }
 
-    /// The next reshape gets this number, or a higher one.
+    /// Sets a lower bound for the number of the next reshape.
     pub(crate) fn begin_numbers_at(&self, number: u64) {
         self.next_number.fetch_max(number, Ordering::AcqRel);
     }
@@ -113,8 +113,8 @@ impl Registry {
         self.next_job.fetch_add(1, Ordering::AcqRel)
     }
 
-    /// Takes partitions and a place on each shard, and waits until they are free. `yields` says
-    /// that others may take them back by aborting it.
+    /// Claims partitions and a place on each shard, waiting until they are free. With `yields`,
+    /// other reshapes may take them back by aborting this one.
     pub(crate) fn claim(
         &self,
         keyspace: KeyspaceId,
@@ -150,12 +150,12 @@ impl Registry {
         }
     }
 
-    /// Whether reshapes of a keyspace may go on.
+    /// Checks that reshapes of a keyspace may continue.
     pub(crate) fn check(&self, keyspace: KeyspaceId) -> Result<()> {
         self.state.lock().check(keyspace)
     }
 
-    /// Ends the reshapes of a keyspace, and lets no more begin.
+    /// Ends the reshapes of a keyspace, and prevents new ones from beginning.
     pub(crate) fn close_keyspace(&self, keyspace: KeyspaceId) {
         let mut state = self.state.lock();
         state.closing.insert(keyspace);
@@ -164,12 +164,13 @@ impl Registry {
         }
     }
 
-    /// Ends that, when the keyspace is gone or could not be dropped.
+    /// Undoes [`close_keyspace`](Self::close_keyspace), once the keyspace is gone or could not be
+    /// dropped.
     pub(crate) fn reopen_keyspace(&self, keyspace: KeyspaceId) {
         self.state.lock().closing.remove(&keyspace);
     }
 
-    /// Aborts all jobs and lets no more begin.
+    /// Aborts all jobs, and prevents new ones from beginning.
     pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopping = true;
@@ -185,7 +186,7 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// Waits until no job runs; after [`stop`](Self::stop).
+    /// Waits until no job is running; to be called after [`stop`](Self::stop).
     pub(crate) fn wait_until_idle(&self) {
         let mut state = self.state.lock();
         while state.threads > 0 || !state.claims.is_empty() {
@@ -197,8 +198,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `Busy` if its only reshape is of a partition that another job is to reshape; one of several
-    /// reshapes waits for it. `Closed` if the store is being closed.
+    /// `Busy` if its only reshape concerns a partition that another job is to reshape; a reshape
+    /// that is one of several waits instead. `Closed` if the store is being closed.
     pub(crate) fn add(&self, job: Job) -> Result<()> {
         let mut state = self.state.lock();
         if state.stopping {
@@ -221,14 +222,14 @@ impl Registry {
         Ok(())
     }
 
-    /// IMPORTANT: a thread has let go of its store before it says so. Who waits for it may open the
-    /// directory anew.
+    /// IMPORTANT: a thread must have released its store before it calls this. A caller that waits
+    /// for it may then reopen the directory.
     pub(crate) fn thread_ended(&self) {
         self.state.lock().threads -= 1;
         self.changed.notify_all();
     }
 
-    /// Counts a thread that is no job's; whether it may start.
+    /// Counts a thread that belongs to no job. Returns true if it may start.
     pub(crate) fn thread_started(&self) -> bool {
         let mut state = self.state.lock();
         if !state.stopping {
@@ -241,20 +242,22 @@ impl Registry {
         self.state.lock().jobs.iter().cloned().collect()
     }
 
-    /// The reshapes that jobs are to carry out or carry out now; some may be done.
+    /// Returns the reshapes that jobs are carrying out or are still to carry out; some may be done
+    /// already.
     pub(crate) fn in_flight(&self) -> Vec<ReshapeSpec> {
         let state = self.state.lock();
         let running = state.jobs.iter().filter(|job| !job.has_ended());
         running.flat_map(|job| job.specs().iter().cloned()).collect()
     }
 
-    /// Whether no partition is reshaped or trimmed, and the store is not being closed.
+    /// Returns true if no partition is being reshaped or trimmed, and the store is not being
+    /// closed.
     pub(crate) fn is_resting(&self) -> bool {
         let state = self.state.lock();
         state.claims.is_empty() && !state.stopping
     }
 
-    /// Waits so long, or until reshapes end for good; whether they have not.
+    /// Waits for this long, or until reshapes end for good. Returns true if they have not ended.
     pub(crate) fn rest(&self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         let mut state = self.state.lock();
@@ -268,7 +271,8 @@ impl Registry {
         self.changed.notify_all();
     }
 
-    /// The next partition to trim, after a wait for one; none if there is none yet.
+    /// Returns the next partition to trim, waiting for one if necessary, or `None` if there is
+    /// still none.
     pub(crate) fn next_to_trim(&self, wait: Duration) -> Result<Option<PartitionName>> {
         let mut state = self.state.lock();
         if state.to_trim.is_empty() && !state.stopping {
@@ -290,7 +294,7 @@ impl Registry {
         self.teller.tell(event);
     }
 
-    /// Says whether this thread is calling the listener.
+    /// Returns the teller's identity, which knows whether this thread is calling the listener.
     pub(crate) const fn teller(&self) -> TellerId {
         self.teller.id()
     }
@@ -310,7 +314,7 @@ impl Registry {
 }
 
 impl State {
-    /// Whether a job that has not ended is to reshape a partition.
+    /// Returns true if a job that has not ended is to reshape a partition.
     fn planned(&self, id: PartitionId) -> bool {
         self.jobs.iter().any(|job| !job.has_ended() && job.sources().contains(&id))
     }
@@ -331,7 +335,7 @@ mod tests {
     use crate::topology::KeyspaceSpec;
     use crate::{ErrorKind, Store};
 
-    /// The story: the numbers of keyspaces that were dropped were kept for ever.
+    /// A past bug: the numbers of dropped keyspaces were kept forever.
     #[test]
     fn dropped_keyspaces_are_forgotten() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What reshapes of one store share.
+//! The state that the reshapes of one store share.
 
 use super::event::Listener;
 use super::options::ReshapeOptions;
@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::write::Redo;
 use std::sync::Arc;
 
-/// Called with how each reshape ended.
+/// A function that is called with how each reshape ended.
 pub(crate) type Observer = Box<dyn Fn(&Outcome) + Send + Sync>;
 
 /// The reshapes of a store.
@@ -16,7 +16,8 @@ pub(crate) struct Reshaper {
     pub(crate) catalog: Arc<Catalog>,
     /// Batches over several shards, which a commit fences off.
     pub(super) redo: Arc<Redo>,
-    /// Of its own: a thread that has let go of everything else says to it that it has ended.
+    /// In a separate `Arc`: a thread that has released everything else still reports to it that it
+    /// has ended.
     pub(crate) registry: Arc<Registry>,
     pub(super) observer: Observer,
 }

@@ -1,4 +1,4 @@
-//! What the reshapes of a store came to.
+//! The totals of a store's reshapes.
 
 use super::options::Transport;
 use super::outcome::Outcome;
@@ -11,27 +11,27 @@ use std::time::Duration;
 /// A longer pause counts as this: ten minutes.
 const PAUSE_US_MAX: u64 = 600_000_000;
 
-/// What reshapes came to, since the store was opened.
+/// The totals of reshapes since the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Default)]
 #[non_exhaustive]
 pub struct ReshapeStats {
-    /// How many were committed, without those that only trimmed a partition.
+    /// How many were committed, not counting trims.
     pub committed: u64,
     /// How many partitions were trimmed.
     pub trimmed: u64,
     /// How many were rolled back: aborted, or ended by an error.
     pub rolled_back: u64,
-    /// How many run or wait now.
+    /// How many are running or waiting now.
     pub running: usize,
     /// Bytes of files that were linked instead of copied.
     pub linked_bytes: u64,
     /// Bytes of rows that were copied.
     pub copied_bytes: u64,
-    /// How long writes to a partition had to wait while it was handed over: the median, over all
-    /// that were committed. Serialized as `pause_ms_p50`.
+    /// How long writes to a partition had to wait while it was handed over: the median over all
+    /// committed reshapes. Serialized as `pause_ms_p50`.
     #[serde(rename = "pause_ms_p50", with = "units::fractional_ms")]
     pub pause_p50: Duration,
-    /// The same, 99.9 % of them were shorter. Serialized as `pause_ms_p999`.
+    /// The same, as the 99.9th percentile. Serialized as `pause_ms_p999`.
     #[serde(rename = "pause_ms_p999", with = "units::fractional_ms")]
     pub pause_p999: Duration,
     /// The same, the longest. Serialized as `pause_ms_max`.
@@ -76,7 +76,7 @@ impl Totals {
         }
     }
 
-    /// The totals, while so many reshapes run or wait.
+    /// Returns the totals, given how many reshapes are running or waiting.
     pub(super) fn stats(&self, running: usize) -> ReshapeStats {
         let pause_us = |quantile| {
             let pauses = self.pauses_us.as_ref();

@@ -1,7 +1,7 @@
-//! Trimming: a partition that shares files with others is written anew, with its own rows only.
+//! Trimming: a partition that shares files with others is rewritten with only its own rows.
 //!
 //! A trim is a move of the partition to its own shard by the copying transport, and so needs no
-//! protocol of its own. It gives way to any other reshape of its partition.
+//! separate protocol. It yields to any other reshape of its partition.
 
 use super::control::Control;
 use super::options::{ReshapeOptions, Transport};
@@ -17,17 +17,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A store that was just opened, or just reshaped, is left alone for so long.
+/// How long a store is left alone after it was opened or reshaped.
 const REST: Duration = Duration::from_millis(500);
 
-/// The thread ends when there has been nothing to do for so long.
+/// The thread ends after this long without anything to do.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a trim that failed is put off: at first, and at most.
+/// How long a failed trim is put off: at first, and at most.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Starts the thread that trims, unless it runs.
+/// Starts the trimming thread, unless it is running.
 pub(crate) fn start(reshaper: &Arc<Reshaper>) {
     let registry = &reshaper.registry;
     if registry.trimming.swap(true, Ordering::AcqRel) || !registry.thread_started() {
@@ -71,7 +71,7 @@ impl PutOff {
         self.names.insert(name);
     }
 
-    /// Those that are to be tried again now.
+    /// Takes the trims that are to be tried again now.
     fn take(&mut self) -> BTreeSet<PartitionName> {
         if Instant::now() < self.until { BTreeSet::new() } else { std::mem::take(&mut self.names) }
     }
@@ -89,8 +89,8 @@ fn work(reshaper: &Arc<Reshaper>) {
                     Err(error) if error.kind() == ErrorKind::Closed => return,
                     Err(error) => {
                         tracing::debug!(partition = %name.id, error = format_args!("{error:#}"), "not trimmed");
-                        // It gave way to another reshape. If that comes to nothing, the
-                        // partition is still there under this name.
+                        // It yielded to another reshape. If that one fails, the partition is still
+                        // there under this name.
                         if error.kind() == ErrorKind::Aborted {
                             reshaper.registry.trim_later(name);
                             std::thread::sleep(REST / 10);
@@ -111,7 +111,7 @@ fn work(reshaper: &Arc<Reshaper>) {
     }
 }
 
-/// Writes a partition anew, if it is still there under this name.
+/// Rewrites a partition, if it is still there under this name.
 fn trim(reshaper: &Arc<Reshaper>, name: PartitionName) -> Result<()> {
     let Some((keyspace, _)) = find(reshaper, name) else { return Ok(()) };
     let begun = Instant::now();
@@ -120,7 +120,8 @@ fn trim(reshaper: &Arc<Reshaper>, name: PartitionName) -> Result<()> {
     let yields = Some(Arc::clone(&control));
     // Takes no place on its shard: there is one trim at a time.
     let _claimed = registry.claim(keyspace, &[name.id], BTreeSet::new(), &control, yields)?;
-    // IMPORTANT: only now is it sure where it is. Whoever had claimed it before may have moved it.
+    // IMPORTANT: look the partition up only now. The reshape that had claimed it before may have
+    // moved it.
     let Some((_, owner)) = find(reshaper, name) else { return Ok(()) };
     let step = Step {
         keyspace,
@@ -138,7 +139,7 @@ fn trim(reshaper: &Arc<Reshaper>, name: PartitionName) -> Result<()> {
     reshape.finish(begun, true).error.map_or(Ok(()), Err)
 }
 
-/// The keyspace and the owner of a partition, if it is there in this generation.
+/// Returns the keyspace and the owner of a partition, if it is there in this generation.
 fn find(reshaper: &Arc<Reshaper>, name: PartitionName) -> Option<(KeyspaceId, ShardId)> {
     let topology = reshaper.catalog.topology();
     let (keyspace, index) = topology.find_partition(name.id)?;

@@ -1,4 +1,4 @@
-//! Starting jobs, and the threads that carry them out.
+//! The threads that carry out jobs, and how they are started.
 
 use super::job::Job;
 use super::options::ReshapeOptions;
@@ -14,13 +14,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many reshapes of a job run at once, over all shards.
+/// The most reshapes of a job that run at once, over all shards.
 const WORKERS_MAX: usize = 8;
 
-/// How often a job for a shard plans again.
+/// How often a job for a shard may plan again.
 const PLANS_MAX: u32 = 8;
 
-/// Starts a job on a thread of its own.
+/// Starts a job on a new thread.
 pub(crate) fn start(
     reshaper: &Arc<Reshaper>,
     title: String,
@@ -53,7 +53,7 @@ pub(crate) fn start(
     Ok(job)
 }
 
-/// What carries out a job.
+/// The worker that carries out a job.
 struct Worker<'a> {
     job: &'a Job,
     reshaper: &'a Arc<Reshaper>,
@@ -62,7 +62,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Runs the steps, and those that the purpose plans afterwards.
+    /// Runs the steps, and any steps that the purpose plans afterwards.
     fn run(&self, steps: &[Step]) {
         let mut overtaken = self.run_steps(steps, 0);
         for _ in 0..PLANS_MAX {
@@ -89,9 +89,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Runs the steps, several at once; each is of other partitions. `first` is the index of the
-    /// first of them in the job. Returns how many were overtaken by other reshapes, where that is no
-    /// failure.
+    /// Runs the steps, several at once; no two concern the same partition. `first` is the index of
+    /// the first of them in the job. Returns how many were overtaken by other reshapes, where that
+    /// is not a failure.
     fn run_steps(&self, steps: &[Step], first: usize) -> usize {
         let (next, gone) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
@@ -132,8 +132,8 @@ impl Worker<'_> {
         false
     }
 
-    /// Whether a step failed because others have changed what it was planned for: its partition or a
-    /// shard that was to get something is gone, or that shard is being removed by now.
+    /// Returns true if a step failed because other changes invalidated its plan: its partition, or
+    /// a shard that was to receive something, is gone, or that shard is now being removed.
     fn was_overtaken(&self, step: &Step, error: &Error) -> bool {
         let topology = self.reshaper.catalog.topology();
         let takes_nothing = |id: &ShardId| topology.shard(*id).is_none_or(|shard| shard.draining);

@@ -1,4 +1,4 @@
-//! Copying to the targets what was written to the sources meanwhile.
+//! Catching up: what was written to the sources meanwhile is copied to the targets.
 
 use super::context::{Endpoint, Reshape, ReshapePair, Tally};
 use crate::catalog::OpenPartition;
@@ -15,14 +15,14 @@ use std::time::Instant;
 /// How many keys are read and written at once.
 const KEYS_PER_BATCH: usize = 256;
 
-/// A range is copied in batches of this size.
+/// The size of the batches in which a range is copied.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// The side that a key belongs to.
+/// Returns the side to which a key belongs.
 ///
 /// # Errors
 ///
-/// `Internal` if there is none: both sides tile the same range, so to pass over the key would lose it.
+/// `Internal` if there is none: both sides tile the same range, so skipping the key would lose it.
 fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Result<&'a Endpoint> {
     let side = match sides {
         [only] => Some(only),
@@ -35,7 +35,7 @@ fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Result<&'a Endpoint> {
     })
 }
 
-/// Keys and bytes that were copied.
+/// How many keys and bytes were copied.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Copied {
     pub(crate) keys: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Copied {
 }
 
 impl Reshape<'_> {
-    /// One round: copies what has been written since the last.
+    /// Runs one round: copies what has been written since the last one.
     pub(super) fn catch_up_once(&self, pair: &ReshapePair, tally: &mut Tally) -> Result<()> {
         debug_assert!(self.is_tracked(), "keys are written that are not recorded");
         self.checkpoint()?;
@@ -52,7 +52,7 @@ impl Reshape<'_> {
         let begun = Instant::now();
         let copied = pair.apply(changes)?;
         if let Ok(keys @ 1..) = u32::try_from(copied.keys) {
-            // The work alone: the throttle, or a pause, says nothing of how long a seal takes.
+            // The work alone: the throttle, or a pause, says nothing about how long a seal takes.
             tally.per_key = Some(begun.elapsed() / keys);
         }
         tally.keys_caught_up += copied.keys;
@@ -63,7 +63,7 @@ impl Reshape<'_> {
 
 impl ReshapePair {
     /// Brings the targets to the present state of the sources, as far as the changes reach. Doing
-    /// it twice does no harm.
+    /// this twice is harmless.
     pub(crate) fn apply(&self, changes: Changes) -> Result<Copied> {
         let mut copied = Copied::default();
         for range in &changes.ranges {
@@ -99,7 +99,7 @@ impl ReshapePair {
         self.write(batches)
     }
 
-    /// Writes to each shard of the targets what is for it.
+    /// Writes to each target shard the batch that is meant for it.
     fn write(&self, mut batches: BTreeMap<ShardId, EngineBatch>) -> Result<()> {
         for (owner, shard) in self.target_shards() {
             if let Some(batch) = batches.remove(&owner) {
@@ -109,8 +109,8 @@ impl ReshapePair {
         Ok(())
     }
 
-    /// A deleted range: whatever the targets have there goes, and what the sources have there now
-    /// is put.
+    /// Applies a deleted range: deletes whatever the targets have there, and puts what the sources
+    /// have there now.
     fn apply_range(&self, range: &KeyRange, copied: &mut Copied) -> Result<()> {
         for target in &self.targets {
             clear(&target.partition, range)?;
@@ -172,7 +172,7 @@ mod tests {
     use crate::topology::KeyspaceSpec;
     use std::sync::Arc;
 
-    /// A key for which no target is there was passed over, and would have been lost.
+    /// A past bug: a key for which there is no target was skipped, and would have been lost.
     #[test]
     fn a_key_without_a_target_ends_the_reshape() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The last phase: the sources go, or what was made goes; and how it ended is told.
+//! The last phase: the sources are removed, or the targets are, and the outcome is published.
 
 use super::super::event::Event;
 use super::super::journal;
@@ -12,7 +12,7 @@ use crate::units;
 use std::time::{Instant, SystemTime};
 
 impl Reshape<'_> {
-    /// After the commit: the commit goes into a file, and then the sources go.
+    /// Finishes after the commit: flushes it to a file, and then removes the sources.
     pub(super) fn clean(&self) {
         debug_assert!(
             self.sources
@@ -32,7 +32,7 @@ impl Reshape<'_> {
                     crate::os::failpoint::hit("reshape-after-drop");
                 }
             }
-            // An older topology must not come back to find its partitions gone.
+            // The sources stay: an older topology must not come back to find its partitions gone.
             Err(error) => tracing::warn!(
                 error = format_args!("{error:#}"),
                 "left the sources of a reshape behind"
@@ -41,10 +41,10 @@ impl Reshape<'_> {
         self.set_phase(Phase::Cleaned);
     }
 
-    /// Before the commit: the targets go, then the intent. What cannot be undone now is undone by the
-    /// next opening.
+    /// Undoes a reshape before its commit: removes the targets, then the intent. What cannot be
+    /// undone now is undone by the next opening.
     pub(super) fn roll_back(&self, commit: Commit) {
-        // In doubt, the targets may be what the next opening needs.
+        // If the commit is in doubt, the next opening may need the targets.
         if commit == Commit::Ahead
             && let Err(error) = self.undo()
         {
@@ -105,7 +105,7 @@ impl Reshape<'_> {
         }
     }
 
-    /// Notifies the observer, the log, the statistics and the listener of how it ended.
+    /// Reports the outcome to the observer, the log, the statistics and the listener.
     pub(super) fn publish(&self, outcome: &Outcome) {
         let registry = &self.reshaper.registry;
         registry.count(outcome);

@@ -1,4 +1,4 @@
-//! What the phases of one reshape share.
+//! The context that the phases of one reshape share.
 
 use super::super::control::Control;
 use super::super::event::Event;
@@ -28,7 +28,7 @@ pub(crate) struct Reshape<'a> {
     pub(super) step: usize,
     pub(super) number: u64,
     pub(super) spec: ReshapeSpec,
-    /// The one that was chosen.
+    /// The transport that was chosen.
     pub(super) transport: Transport,
     pub(super) sources: Vec<Endpoint>,
     pub(super) source_range: PartitionRange,
@@ -42,7 +42,7 @@ pub(crate) struct TargetSpec {
     pub(crate) owner: ShardId,
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) range: PartitionRange,
-    /// The rows of its range.
+    /// The rows within its range.
     pub(crate) filter: RowFilter,
 }
 
@@ -59,26 +59,26 @@ pub(crate) struct ReshapePair {
     pub(crate) targets: Vec<Endpoint>,
 }
 
-/// What was counted on the way.
+/// What was counted during a reshape.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) keys_caught_up: u64,
     pub(super) rounds: u32,
-    /// How long a key took in the last round that had any.
+    /// How long each key took in the last round that had any.
     pub(super) per_key: Option<Duration>,
     pub(super) pause: Duration,
     pub(super) commit: Commit,
-    /// The one in use, once the targets are begun.
+    /// The transport in use, once the targets are begun.
     pub(super) transport: Option<Transport>,
 }
 
-/// Whether what was done can be undone.
+/// How far the commit is, which decides whether the reshape can be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Commit {
     #[default]
     Ahead,
-    /// It is not known whether it is on disk.
+    /// It is unknown whether the commit is on disk.
     Begun,
     Done,
 }
@@ -90,7 +90,8 @@ impl Reshape<'_> {
         self.tell_phase(phase);
     }
 
-    /// Without the listener: the change lock is held, for which a listener may be waiting elsewhere.
+    /// Notes the phase without notifying the listener: the change lock is held, and a listener may
+    /// be waiting for it elsewhere.
     pub(super) fn note_phase(&self, phase: Phase) {
         self.control.set_phase(self.step, phase);
     }
@@ -113,30 +114,30 @@ impl Reshape<'_> {
         }
     }
 
-    /// Accounts for bytes that were copied, and waits as the throttle asks.
+    /// Accounts for bytes that were copied, and waits as the throttle requires.
     pub(super) fn pace(&self, bytes: u64) -> Result<()> {
         let registry = &self.reshaper.registry;
         registry.pacer.took(bytes, &registry.foreground, &|| self.checkpoint())
     }
 
-    /// The longest that writers are to wait.
+    /// Returns the longest time that writers should have to wait.
     pub(super) fn pause_target(&self) -> Duration {
         self.options.pause_target
     }
 
-    /// Whether the dirty set gets the keys of all writes.
+    /// Returns true if the dirty set receives the keys of all writes.
     pub(super) fn is_tracked(&self) -> bool {
         self.sources.iter().all(|side| side.partition.state.is_tracked())
     }
 }
 
 impl ReshapePair {
-    /// The shards of the targets.
+    /// Returns the shards of the targets.
     pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
         shards_of(&self.targets)
     }
 
-    /// The shards of the sources.
+    /// Returns the shards of the sources.
     pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
         shards_of(&self.sources)
     }
@@ -146,7 +147,7 @@ fn shards_of(side: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
     side.iter().map(|endpoint| (endpoint.partition.owner, &endpoint.partition.shard)).collect()
 }
 
-/// The names of partitions, for the metadata.
+/// Returns the names of the partitions of one side, for the metadata.
 pub(super) fn names(side: &[Endpoint]) -> impl Iterator<Item = PartitionName> + '_ {
     side.iter().map(|endpoint| endpoint.partition.name)
 }

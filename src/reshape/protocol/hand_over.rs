@@ -14,18 +14,19 @@ use crate::write::Redo;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After this many rounds writers are slowed down, more with each round, so that the copy can keep up.
+/// After this many rounds, writers are slowed down, more with each round, so that the copying can
+/// keep up.
 const UNHINDERED_ROUNDS: u32 = 8;
 
-/// How long things take, as far as was seen.
+/// How long things take, as measured so far.
 struct Estimate {
     per_key: Duration,
     sync: Duration,
 }
 
 impl Estimate {
-    /// Returns true if n keys, and the syncs, fit into the pause. A disk whose syncs take longer
-    /// than the pause leaves a quarter of it for keys: waiting makes no sync shorter.
+    /// Returns true if n keys and the syncs fit into the pause. If the disk's syncs take longer
+    /// than the pause, a quarter of it is left for keys: waiting does not shorten a sync.
     fn fits(&self, keys: usize, pause: Duration) -> bool {
         let syncs = self.sync.saturating_mul(2);
         let left = pause.saturating_sub(syncs).max(pause / 4);
@@ -33,14 +34,14 @@ impl Estimate {
     }
 }
 
-/// What came of an attempt to seal.
+/// The result of an attempt to seal.
 enum Attempt {
     Committed,
     /// It would have taken too long.
     TooMuch,
 }
 
-/// All that a commit needs, made before the seal so that the seal is short.
+/// All that a commit needs, prepared before the seal so that the seal is short.
 struct Prepared {
     next: Topology,
     record: Vec<u8>,
@@ -49,8 +50,8 @@ struct Prepared {
     batch: EngineBatch,
 }
 
-/// If the process unwinds between the commit's write and its publication, memory and disk hold
-/// different topologies.
+/// Marks the store in doubt if the thread unwinds between the commit's write and its publication,
+/// when memory and disk hold different topologies.
 struct DoubtOnUnwind<'a>(&'a Catalog);
 
 impl Drop for DoubtOnUnwind<'_> {
@@ -87,7 +88,7 @@ impl Reshape<'_> {
         ))
     }
 
-    /// Slows writers down when round after round did not suffice.
+    /// Slows writers down when repeated rounds have not sufficed.
     fn slow_writers(&self, rounds: u32) {
         if let Some(doublings) = rounds.checked_sub(UNHINDERED_ROUNDS) {
             self.dirty.set_bound(self.options.dirty_bytes_max >> (doublings + 4).min(63));
@@ -102,9 +103,9 @@ impl Reshape<'_> {
     ) -> Result<Attempt> {
         let changing = self.reshaper.catalog.changing();
         let prepared = self.prepare_commit(pair)?;
-        // So that the sync under the seal finds little to do: other partitions of the shard are
-        // written all the time. The first may have much to write, the second what came meanwhile,
-        // as the one under the seal will.
+        // Sync twice, so that the sync under the seal finds little to do: other partitions of the
+        // shard are written all the time. The first sync may have much to write, the second only
+        // what was written meanwhile, like the one under the seal.
         sync(pair)?;
         let begun = Instant::now();
         sync(pair)?;
@@ -132,7 +133,7 @@ impl Reshape<'_> {
         Ok(Attempt::Committed)
     }
 
-    /// Everything that can be done before the seal.
+    /// Prepares everything that can be done before the seal.
     fn prepare_commit(&self, pair: &ReshapePair) -> Result<Prepared> {
         let catalog = &self.reshaper.catalog;
         let targets = names(&pair.targets).collect();
@@ -146,7 +147,7 @@ impl Reshape<'_> {
         Ok(Prepared { next, record, keyspace, view, batch: self.commit_batch(pair)? })
     }
 
-    /// What the commit records next to the topology.
+    /// Returns what the commit records along with the topology.
     fn commit_batch(&self, pair: &ReshapePair) -> Result<EngineBatch> {
         let metadata = &self.reshaper.catalog.metadata;
         let mut batch = EngineBatch::default();
@@ -162,16 +163,16 @@ impl Reshape<'_> {
         Ok(batch)
     }
 
-    /// Seals all sources. A writer that is preempted with its stripe held, or waits for its disk, may
-    /// hold it for milliseconds: the seal is given up early and tried again, so that it does not
-    /// block every other writer meanwhile.
+    /// Seals all sources. A writer that is preempted with its stripe held, or waits for its disk,
+    /// may hold it for milliseconds: the seal is abandoned early and tried again, so that it does
+    /// not block all other writers meanwhile.
     fn seal<'p>(&self, pair: &'p ReshapePair, begun: Instant) -> Option<Vec<Seal<'p>>> {
         let deadline = begun + self.pause_target() / 5;
         pair.sources.iter().map(|side| side.partition.state.seal(Some(deadline))).collect()
     }
 
-    /// Commits, hands over and publishes, with the sources sealed: the last keys are copied, one synced
-    /// record makes the new topology true, and the targets serve.
+    /// Commits, hands over and publishes, with the sources sealed: the last keys are copied, one
+    /// synced record puts the new topology into effect, and the targets serve.
     fn commit(
         &self,
         pair: &ReshapePair,
@@ -184,7 +185,8 @@ impl Reshape<'_> {
         debug_assert_eq!(seals.len(), pair.sources.len(), "a source is written to");
         let catalog = &self.reshaper.catalog;
         let Prepared { next, record, keyspace, view, mut batch } = prepared;
-        // Under the seal: a batch in doubt says so before it releases its stripes.
+        // Checked under the seal: a batch in doubt marks the store as such before it releases its
+        // stripes.
         catalog.check_writable()?;
         tally.keys_caught_up += pair.apply(changes)?.keys;
         sync(pair)?;
@@ -206,7 +208,7 @@ impl Reshape<'_> {
         Ok(())
     }
 
-    /// Targets that share files are trimmed when there is time.
+    /// Queues targets that share files, to be trimmed when there is time.
     fn queue_trims(&self, pair: &ReshapePair) {
         if !self.options.trim {
             return;
@@ -219,11 +221,11 @@ impl Reshape<'_> {
 
 /// Syncs the logs of the targets' shards and of the sources' shards, all at the same time.
 ///
-/// IMPORTANT: the sources', too. A batch may have written to a source and to a partition that stays
-/// on its shard; if the commit survived a power cut and the end of that shard's log did not, the
-/// batch would be cut, and what is left of the shard no prefix. A shard whose log has failed lets
-/// nothing go: a write that failed may stand in that log, and would be read back for the partitions
-/// that stay, and not for the one that left.
+/// IMPORTANT: sync the logs of the sources' shards, too. A batch may have written to a source and
+/// to a partition that stays on its shard; if the commit survived a power cut and the end of that
+/// shard's log did not, the batch would be cut, and what is left of the shard would not be a
+/// prefix. No partition may leave a shard whose log has failed: a failed write may still be in that
+/// log, and would be read back for the partitions that stay, but not for the one that left.
 fn sync(pair: &ReshapePair) -> Result<()> {
     let (targets, mut sources) = (pair.target_shards(), pair.source_shards());
     sources.retain(|id, _| !targets.contains_key(id));

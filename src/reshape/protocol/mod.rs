@@ -2,15 +2,15 @@
 //!
 //! | phase | file | what happens |
 //! |---|---|---|
-//! | `Prepared` | `prepare.rs` | what is to become of what is found out, checked, and made durable as an intent |
+//! | `Prepared` | `prepare.rs` | which partitions are to replace which is determined, checked, and made durable as an intent |
 //! | `Seeding` | `seed.rs` | targets are made, by link or copy |
 //! | `CatchingUp` | `catch_up.rs` | rounds copy the keys that were written meanwhile |
 //! | | `verify.rs` | sources and targets are compared |
 //! | `Sealed`, `Committed` | `hand_over.rs` | writers wait; the last keys are copied, the topology is committed, the targets serve |
-//! | `Cleaned`, `RolledBack` | `clean.rs` | sources go, or targets and intent |
+//! | `Cleaned`, `RolledBack` | `clean.rs` | the sources are removed, or the targets and the intent |
 //!
-//! Each phase is a method of [`Reshape`] (`context.rs`) that asserts, in debug builds, what the phases
-//! before it have brought about.
+//! Each phase is a method of [`Reshape`] (`context.rs`) that asserts, in debug builds, what the
+//! phases before it have brought about.
 
 mod catch_up;
 mod clean;
@@ -39,9 +39,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use verify::compare;
 
-/// How a step ended.
+/// The end of a step.
 pub(super) struct Ended {
-    /// None if nothing was begun.
+    /// The outcome; `None` if nothing was begun.
     pub(super) outcome: Option<Outcome>,
     pub(super) error: Option<Error>,
 }
@@ -72,7 +72,7 @@ pub(super) fn run(
     }
 }
 
-/// The shards that a step reads or writes.
+/// Returns the shards that a step reads or writes.
 fn step_shards(reshaper: &Arc<Reshaper>, step: &Step) -> BTreeSet<ShardId> {
     let topology = reshaper.catalog.topology();
     let owners = topology.keyspace(step.keyspace).into_iter().flat_map(|keyspace| {
@@ -83,13 +83,14 @@ fn step_shards(reshaper: &Arc<Reshaper>, step: &Step) -> BTreeSet<ShardId> {
 }
 
 impl Reshape<'_> {
-    /// Everything after the intent. Whatever happens, either the sources serve or the targets do.
+    /// Does everything after the intent. Whatever happens, either the sources serve or the targets
+    /// do.
     pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
         let mut tally = Tally::default();
         let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
         self.sources.iter().for_each(|side| side.partition.state.untrack());
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        // Whatever fails after the commit: the targets are what serves now.
+        // Whatever fails after the commit, the targets serve from then on.
         let error = if tally.commit == Commit::Done {
             self.clean();
             None
@@ -109,7 +110,7 @@ impl Reshape<'_> {
         Ended { outcome: Some(outcome), error }
     }
 
-    /// The phases from the seeding to the commit.
+    /// Runs the phases from the seeding to the commit.
     fn copy_and_commit(&self, tally: &mut Tally) -> Result<()> {
         self.set_phase(Phase::Seeding);
         for side in &self.sources {
@@ -117,7 +118,8 @@ impl Reshape<'_> {
         }
         let targets = self.seed(tally)?;
         let mut sources = self.sources.clone();
-        // IMPORTANT: the order in which batches take latches, for a caller that seals them all.
+        // IMPORTANT: sort the sources in the order in which batches take latches, because all of
+        // them are sealed together.
         sources.sort_by_key(|side| side.partition.name);
         let pair = ReshapePair { sources, targets };
         self.set_phase(Phase::CatchingUp);
@@ -125,7 +127,7 @@ impl Reshape<'_> {
         if self.options.check != Check::None {
             let (check, pause) = (self.options.check, self.pause_target());
             let compared = compare(&pair, &self.dirty, check, pause, |read| self.pace(read))?;
-            // Writes waited for that, too.
+            // Writes waited for the cut of the comparison, too.
             tally.pause = compared.sealed;
             tally.keys_caught_up += pair.apply(compared.pending)?.keys;
         }

@@ -1,4 +1,4 @@
-//! The first phase: what is to become of what, found out, checked and made durable.
+//! The first phase: which partitions are to replace which is determined, checked and made durable.
 
 use super::super::control::Control;
 use super::super::journal::{self, Intent};
@@ -20,7 +20,7 @@ use crate::topology::{Change, PartitionName, ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
 
 impl<'a> Reshape<'a> {
-    /// Makes the intent durable. What a step leaves open is found out first.
+    /// Makes the intent durable, after determining what the step leaves open.
     pub(in crate::reshape) fn prepare(
         reshaper: &'a Arc<Reshaper>,
         step: &Step,
@@ -34,7 +34,8 @@ impl<'a> Reshape<'a> {
         catalog.check_writable()?;
         catalog.check_places()?;
         let present = catalog.topology();
-        // First, so that what waited for a keyspace that was dropped meanwhile ends for that.
+        // Checked first, so that a reshape that was waiting while its keyspace was dropped ends for
+        // that reason.
         let view = catalog.keyspace(spec.keyspace)?.view();
         let (mut names, numbered) = present.name_targets(&spec)?;
         for (name, owner) in names.iter_mut().zip(&spec.owners) {
@@ -92,7 +93,7 @@ impl<'a> Reshape<'a> {
     }
 }
 
-/// The tokens or keys of all sources together.
+/// Returns the tokens or keys of all sources together.
 fn whole_range(present: &Topology, spec: &ReshapeSpec) -> Result<PartitionRange> {
     let single = ReshapeSpec {
         split_points: Vec::new(),
@@ -104,7 +105,7 @@ fn whole_range(present: &Topology, spec: &ReshapeSpec) -> Result<PartitionRange>
     })
 }
 
-/// The sources, with their rows.
+/// Returns the sources, with their rows.
 fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<Vec<Endpoint>> {
     let mut sources = Vec::with_capacity(spec.sources.len());
     for id in &spec.sources {
@@ -118,15 +119,16 @@ fn open_sources(present: &Topology, view: &View, spec: &ReshapeSpec) -> Result<V
     Ok(sources)
 }
 
-/// A move whose target was left behind by an error takes a later generation. New numbers are never
-/// assigned twice.
+/// Chooses a later generation for a move whose target was left behind by an error. New numbers need
+/// no such check, because they are never assigned twice.
 fn avoid_stranded(shard: &ShardEngine, name: &mut PartitionName) {
     while shard.is_stranded(*name) {
         name.generation = name.generation.saturating_add(1);
     }
 }
 
-/// What is on a shard that is being removed may be split or rewritten there; nothing moves to it.
+/// Checks that nothing moves to a shard that is being removed. What is already there may be split
+/// or rewritten in place.
 fn check_not_draining(present: &Topology, spec: &ReshapeSpec) -> Result<()> {
     let from = |id: &PartitionId| {
         let (keyspace, index) = present.find_partition(*id)?;

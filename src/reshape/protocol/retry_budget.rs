@@ -1,15 +1,15 @@
-//! A budget of attempts for what writers may keep a reshape from.
+//! The budget of attempts for what writers may prevent a reshape from doing.
 
 use std::time::{Duration, Instant};
 
-/// This many failed attempts prove nothing if they take a moment: one writer may be preempted, or wait
-/// for a slow disk, with its stripe held.
+/// Even this many failed attempts prove nothing if they take only a moment: a writer that holds its
+/// stripe may be preempted, or be waiting for a slow disk.
 const TRIES_MIN: u32 = 1000;
 
-/// Nor do attempts over a long time, if they were few.
+/// Nor do attempts over a long time prove anything, if they were few.
 const TIME_MIN: Duration = Duration::from_secs(60);
 
-/// Ends after many attempts and a long time.
+/// A budget that is exhausted after both many attempts and a long time.
 pub(super) struct RetryBudget {
     begun: Instant,
     tries: u32,
@@ -20,7 +20,7 @@ impl RetryBudget {
         Self { begun: Instant::now(), tries: 0 }
     }
 
-    /// Counts an attempt. Returns false if there is to be none any more.
+    /// Counts an attempt. Returns false if the budget is exhausted.
     pub(super) fn allows_another(&mut self) -> bool {
         self.tries = self.tries.saturating_add(1);
         self.tries <= TRIES_MIN || self.begun.elapsed() < TIME_MIN

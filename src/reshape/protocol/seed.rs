@@ -1,4 +1,4 @@
-//! Seeding: the targets get what the sources hold, by link or by copy.
+//! Seeding: the targets receive what the sources hold, by link or by copy.
 
 use super::super::options::Transport;
 use super::context::{Endpoint, Reshape, Tally, TargetSpec};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 impl Reshape<'_> {
     /// Makes the targets, with what the sources hold at some moment. A link begins with a flush,
-    /// which a source that refuses writes refuses, too; its rows can be copied all the same.
+    /// which a source that refuses writes also refuses; its rows can be copied nevertheless.
     pub(super) fn seed(&self, tally: &mut Tally) -> Result<Vec<Endpoint>> {
         debug_assert!(self.is_tracked(), "keys are written that are not recorded");
         match self.seed_by(self.transport, tally) {
@@ -45,7 +45,7 @@ impl Reshape<'_> {
         let mut targets = Vec::with_capacity(self.target_specs.len());
         for target_spec in &self.target_specs {
             self.checkpoint()?;
-            // What an earlier attempt under this name could not remove.
+            // An earlier attempt may have left a partition of this name behind.
             target_spec.shard.drop_partition(target_spec.name)?;
             let (handle, out_of_range) = match (transport, self.sources.as_slice()) {
                 (Transport::Link, [source, ..]) => {
@@ -83,11 +83,11 @@ impl Reshape<'_> {
     }
 }
 
-/// The transport for a reshape: links where they are possible, unless a copy is asked for.
+/// Returns the transport for a reshape: links where they are possible, unless a copy is requested.
 ///
 /// # Errors
 ///
-/// `InvalidArgument` if links are asked for and not possible.
+/// `InvalidArgument` if links are requested but not possible.
 pub(crate) fn choose(
     wanted: Option<Transport>,
     sources: &[Arc<OpenPartition>],
@@ -114,8 +114,8 @@ fn link(source: &OpenPartition, target: &TargetSpec) -> Result<EnginePartition> 
     target.shard.link_partition(target.name, &source.handle)
 }
 
-/// Makes a target of the rows of its range, as the sources hold them at one moment each. `pace` gets
-/// keys and bytes as they are read, and may end the copy with an error.
+/// Makes a target from the rows of its range, as each source holds them at one moment. `pace`
+/// receives the numbers of keys and bytes as they are read, and may end the copy with an error.
 fn copy(
     sources: &[Endpoint],
     target: &TargetSpec,
@@ -133,7 +133,7 @@ fn copy(
     }
     let mut rows = MergeCursor::new(cursors, Direction::Forward);
     target.shard.load_partition(target.name, |put: &mut PutRow<'_>| {
-        /// What is read between two looks at the pace.
+        /// How many bytes are read between two calls of `pace`.
         const PACE_BYTES: usize = 256 << 10;
         let (mut keys, mut bytes) = (0, 0);
         while let Some((key, value)) = rows.row() {
@@ -150,13 +150,13 @@ fn copy(
     })
 }
 
-/// Of a source's rows, those of the target. A source without rows of others, all of which go to
-/// the target, needs no look at each.
+/// Returns a filter for the target's rows among a source's rows. Rows need not be checked one by
+/// one if the source has no rows of other partitions and all of its rows go to the target.
 fn narrower(source: &RowFilter, target: &TargetSpec) -> RowFilter {
     match (source, &target.filter) {
         (RowFilter::All, RowFilter::All) => RowFilter::All,
         (_, RowFilter::Tokens(range, keyspace)) => {
-            // Rows of the source's range and of the target's: one interval of tokens.
+            // The rows in both the source's and the target's range: one interval of tokens.
             let range = match source {
                 RowFilter::Tokens(source, _) => intersection(source, range),
                 _ => *range,
@@ -176,7 +176,7 @@ fn intersection(one: &TokenRange, other: &TokenRange) -> TokenRange {
     TokenRange::new(one.start.max(other.start), end)
 }
 
-/// The keys among which those of a range are.
+/// Returns a range of keys that includes all keys of a partition's range.
 fn range_of(range: &PartitionRange) -> KeyRange {
     match range {
         PartitionRange::Tokens(_) => KeyRange::default(),
@@ -184,8 +184,8 @@ fn range_of(range: &PartitionRange) -> KeyRange {
     }
 }
 
-/// How much of a target's files lies outside its range, in thousandths, when it shares those of its
-/// source: by tokens in a hash keyspace, by the engine's estimate in a range keyspace.
+/// Returns how much of a target's files lies outside its range, in thousandths, when it shares the
+/// files of its source: by tokens in a hash keyspace, by the engine's estimate in a range keyspace.
 fn out_of_range_permille(
     source: &OpenPartition,
     source_range: &PartitionRange,
@@ -206,11 +206,11 @@ fn out_of_range_permille(
     Ok(if is_whole { source.out_of_range_permille } else { outside.max(1) })
 }
 
-/// Checks that the targets' disks have room for a copy of the sources.
+/// Checks that the targets' disks have enough space for a copy of the sources.
 ///
 /// # Errors
 ///
-/// `Io` if a target's disk has no room for a copy.
+/// `Io` if a target's disk has too little space for a copy.
 pub(super) fn check_disks(sources: &[Arc<OpenPartition>], targets: &[TargetSpec]) -> Result<()> {
     let mut bytes = 0;
     for source in sources {
@@ -222,7 +222,7 @@ pub(super) fn check_disks(sources: &[Arc<OpenPartition>], targets: &[TargetSpec]
 
 /// # Errors
 ///
-/// `Io` if the disk of the target has no room for what is to be copied.
+/// `Io` if the disk of the target has too little space for what is to be copied.
 fn check_room(shard: &ShardEngine, owner: ShardId, bytes: u64) -> Result<()> {
     match shard.bytes_free() {
         Some(free) if free < bytes => Err(Error::new(

@@ -1,4 +1,4 @@
-//! The key before which a share of a partition's bytes lies.
+//! The key that splits a partition so that a given share of its bytes lies before it.
 
 use crate::catalog::OpenPartition;
 use crate::engine::{Cursor, Direction, Engine, Read};
@@ -6,17 +6,17 @@ use crate::error::Result;
 use crate::placement::KeyRange;
 use crate::read::{PartitionCursor, RowFilter};
 
-/// A partition with fewer bytes is read instead of estimated.
+/// A partition with fewer bytes than this is read instead of estimated.
 const READ_BYTES_MAX: u64 = 32 << 20;
 
-/// Ends the search between estimates: within this share of what is looked for.
+/// The search by estimates ends when it is this close to the wanted share, as a fraction of it.
 const CLOSE_ENOUGH: f64 = 0.005;
 
-/// Keys that differ later than this are close enough.
+/// The most steps of the search; keys that are still apart after this many are close enough.
 const STEPS_MAX: usize = 64;
 
-/// A key of the partition before which about `permille` thousandths of its bytes lie; none if
-/// there is no key but the first.
+/// Returns a key of the partition before which about `permille` thousandths of its bytes lie, or
+/// `None` if there is no key but the first.
 pub(crate) fn find_split_key(
     partition: &OpenPartition,
     range: &KeyRange,
@@ -27,7 +27,7 @@ pub(crate) fn find_split_key(
     if usage.bytes_on_disk + usage.bytes_in_memory < READ_BYTES_MAX {
         return by_reading(partition, range, share);
     }
-    // Estimates know files only.
+    // Estimates cover files only.
     partition.shard.flush_partition(&partition.handle)?;
     by_estimate(partition, range, share)
 }
@@ -62,7 +62,7 @@ fn by_reading(partition: &OpenPartition, range: &KeyRange, share: f64) -> Result
     Ok(None)
 }
 
-/// Bisects between the first and the last key, by the engine's estimates.
+/// Bisects between the first and the last key by the engine's estimates.
 fn by_estimate(partition: &OpenPartition, range: &KeyRange, share: f64) -> Result<Option<Vec<u8>>> {
     let Some(first) = rows(partition, range, &[])?.key().map(<[u8]>::to_vec) else {
         return Ok(None);
@@ -98,7 +98,7 @@ fn last_key(partition: &OpenPartition, range: &KeyRange) -> Result<Vec<u8>> {
     Ok(last.key().map(<[u8]>::to_vec).unwrap_or_default())
 }
 
-/// The string half way between two, as fractions to the base of 256, with one digit more.
+/// Returns the string halfway between two, read as fractions to the base 256, with one more digit.
 fn midpoint(low: &[u8], high: &[u8]) -> Vec<u8> {
     let digits = low.len().max(high.len()) + 1;
     let digit = |key: &[u8], at: usize| u16::from(key.get(at).copied().unwrap_or(0));

@@ -1,7 +1,7 @@
-//! Whether the targets hold what the sources hold: compared before a reshape is committed.
+//! The comparison of targets and sources, which must be equal before a reshape is committed.
 //!
-//! Writers go on meanwhile, so both sides are compared as of one cut. For the microseconds of the
-//! cut the sources are sealed; what was written and not yet copied at that moment is known, and
+//! Writers continue meanwhile, so both sides are compared as of one cut. The sources are sealed for
+//! the microseconds of the cut; what was written and not yet copied at that moment is known, and is
 //! left out on both sides. Everything else must be equal.
 
 use super::super::options::Check;
@@ -18,12 +18,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
-/// A sampled check reads so many rows at so many places; a partition with fewer keys is read
-/// whole.
+/// How many rows a sampled check reads at each place, and at how many places; a partition with
+/// fewer keys is read whole.
 const ROWS_PER_SAMPLE: usize = 128;
 const SAMPLES: usize = 32;
 
-/// Between two tries to take a cut, a little longer each time, up to a limit.
+/// The wait between two attempts to take a cut; it doubles each time, up to a limit.
 const SNAPSHOT_PAUSE: Duration = Duration::from_micros(100);
 const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_millis(50);
 
@@ -42,10 +42,10 @@ impl Digest {
     }
 }
 
-/// One moment of both sides.
+/// Both sides as of one moment.
 struct Moment {
     snapshots: BTreeMap<ShardId, EngineSnapshot>,
-    /// Written, and not yet copied.
+    /// What was written and not yet copied.
     pending: Changes,
     pending_keys: HashSet<Box<[u8]>>,
 }
@@ -57,7 +57,7 @@ impl Moment {
     }
 }
 
-/// What a comparison that found no difference leaves to be done.
+/// What is left to be done after a comparison that found no difference.
 pub(crate) struct Compared {
     /// What was written before the cut and is still to be copied.
     pub(crate) pending: Changes,
@@ -65,12 +65,12 @@ pub(crate) struct Compared {
     pub(crate) sealed: Duration,
 }
 
-/// Compares both sides. `pace` is told of the bytes that were read, and may end the comparison
-/// with an error.
+/// Compares both sides. `pace` receives the number of bytes that were read, and may end the
+/// comparison with an error.
 ///
 /// # Errors
 ///
-/// `Damaged` with what differs.
+/// `Damaged`, with what differs.
 pub(crate) fn compare(
     sides: &ReshapePair,
     dirty: &DirtySet,
@@ -94,8 +94,8 @@ pub(crate) fn compare(
     Ok(Compared { pending: moment.pending, sealed })
 }
 
-/// Takes the cut, and says how long writes waited for it. Where a writer holds its stripe for
-/// longer than the pause, it lets the others go on and tries again.
+/// Takes the cut, and returns how long writes waited for it. Where a writer holds its stripe for
+/// too long, the others may continue, and the cut is tried again.
 fn take(
     sides: &ReshapePair,
     dirty: &DirtySet,
@@ -133,7 +133,7 @@ fn take(
     ))
 }
 
-/// The rows of one side in a range, as of the moment, in order.
+/// Returns the rows of one side in a range, as of the moment, in order.
 fn rows(
     side: &[Endpoint],
     range: &KeyRange,
@@ -171,8 +171,8 @@ fn digest(
     Ok(digest)
 }
 
-/// Ranges of some rows each, spread over the files of the sources; one of everything for a
-/// partition that is small.
+/// Returns ranges of some rows each, spread over the files of the sources; for a small partition, a
+/// single range of everything.
 fn samples(sides: &ReshapePair, moment: &Moment) -> Result<Vec<KeyRange>> {
     let mut keys = 0;
     let mut places = Vec::new();
@@ -268,8 +268,8 @@ mod tests {
     use crate::topology::{KeyspaceSpec, PartitionName};
     use std::sync::Arc;
 
-    /// A partition with rows, and a copy of it that `spoil` may change; both of them large enough
-    /// to be sampled.
+    /// Returns a partition with rows and a copy of it that `spoil` may change, both large enough to
+    /// be sampled.
     fn sides(store: &Store, spoil: impl FnOnce(&ShardEngine, &OpenPartition)) -> ReshapePair {
         let keyspace = store.create_keyspace("rows", KeyspaceSpec::range()).unwrap();
         let rows = SAMPLES * ROWS_PER_SAMPLE * 4;
