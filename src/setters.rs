@@ -1,8 +1,8 @@
-//! Options in one style: public fields to read, and for each of them a method of the same name that
+//! The setters of options, all in one style: each public field has a method of the same name that
 //! sets it.
 
-/// Defines the methods that set the given fields: each takes the options and returns them. Those of
-/// the fields behind `optional` take a value or `None`.
+/// Defines the methods that set the given fields: each takes the options and returns them. The
+/// methods of the fields after `optional` take a value or `None`.
 macro_rules! setters {
     ($($field:ident: $type:ty),* $(,)? $(; optional $($option:ident: $value:ty),* $(,)?)?) => {
         $(

@@ -29,7 +29,7 @@ pub(crate) fn to_the_ms(moment: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(whole_ms(since_1970(moment)))
 }
 
-/// Returns whole milliseconds.
+/// Returns a duration in whole milliseconds.
 pub(crate) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -59,7 +59,8 @@ pub(crate) mod fractional_ms {
     }
 
     pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Duration, D::Error> {
-        // What is no duration, which nothing here has written, is 0 or the longest.
+        // A number that is no duration, which this code never writes, becomes 0 or the longest
+        // duration.
         f64::deserialize(from).map(|ms| Duration::from_nanos((ms * 1e6).round() as u64))
     }
 }
@@ -94,7 +95,7 @@ pub(crate) mod unix_ms {
     }
 }
 
-/// Returns the time since 1970; 0 of a clock that is before.
+/// Returns the time since 1970, or 0 if the clock is before that.
 #[cfg(feature = "rocksdb")]
 fn since_1970(moment: SystemTime) -> Duration {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default()

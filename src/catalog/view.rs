@@ -16,8 +16,8 @@ pub(crate) struct OpenPartition {
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) handle: EnginePartition,
     pub(crate) state: PartitionState,
-    /// About how much of its files, in thousandths, lies outside its span: files that it shares, or
-    /// shared, with others. If not zero, cursors must expect rows outside the span and skip them.
+    /// About how much of its files, in thousandths, lies outside its range: files that it shares, or
+    /// shared, with others. If not zero, cursors must expect rows outside the range and skip them.
     pub(crate) out_of_range_permille: u32,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Durability {
-    /// Handed to the operating system: survives the end of the process, however it ends. A power
+    /// Handed to the operating system: survives the end of the process, whatever the cause. A power
     /// cut may take the last writes of each shard; what remains of a shard is always a prefix of
     /// what was written to it.
     #[default]
@@ -39,39 +39,40 @@ pub enum Compression {
     Lz4ThenZstd,
 }
 
-/// What an opening does where a write-ahead log is damaged before its end: a flipped bit, a sector
-/// that cannot be right. The torn end that a power cut leaves is no damage; it is cut and reported
-/// in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
+/// What an opening does where a write-ahead log is damaged before its end: by a flipped bit, or an
+/// impossible sector. The torn end that a power cut leaves is not damage; it is cut off and
+/// reported in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LogDamage {
-    /// Refuses, with the log and the place in it, and changes nothing.
+    /// Refuses to open the store, naming the log and the place in it, and changes nothing.
     #[default]
     Refuse,
     /// Keeps what was written to that shard before the damage and drops what was written after it,
-    /// also what was synced. [`RecoveryReport::lost`](crate::report::RecoveryReport::lost) says what. To be used on a
-    /// copy, or when there is none.
+    /// even what was synced. [`RecoveryReport::lost`](crate::report::RecoveryReport::lost) says
+    /// what. Use this on a copy, or when there is no copy.
     DropRest,
 }
 
 /// The settings of the engines of a store, together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineOptions {
-    /// Of blocks, over all engines.
+    /// Bytes of the block cache, over all engines.
     pub(crate) cache_bytes: usize,
-    /// Of memtables, over all engines.
+    /// Bytes of memtables, over all engines.
     pub(crate) write_buffer_bytes: usize,
     pub(crate) compression: Compression,
     pub(crate) bloom_bits_per_key: u8,
     pub(crate) background_threads: usize,
-    /// Of each engine; `None` shares what the process may open.
+    /// Open files of each engine; `None` shares what the process may open.
     pub(crate) open_files_per_shard: Option<u32>,
     pub(crate) log_damage: LogDamage,
 }
 
 impl EngineOptions {
-    /// Those of the metadata: a topology is some kilobytes, and settling bounds the redo records.
+    /// Returns the settings of the metadata: a topology is some kilobytes, and settling bounds the
+    /// redo records.
     pub(crate) fn small(log_damage: LogDamage) -> Self {
         Self {
             cache_bytes: 1 << 20,

@@ -7,7 +7,7 @@ use crate::units;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How heat is tracked.
+/// The settings of the tracker.
 ///
 /// ```
 /// use annulus::heat::HeatOptions;
@@ -21,11 +21,11 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HeatOptions {
-    /// How long a window of the hot keys is. A key that stops is forgotten after two. Serialized as
-    /// `window_ms`. Default: 1 second; 10 milliseconds to an hour.
+    /// The length of a window of the hot keys. A key that is no longer used is forgotten after two
+    /// windows. Serialized as `window_ms`. Default: 1 second; 10 milliseconds to an hour.
     #[serde(rename = "window_ms", with = "units::ms")]
     pub window: Duration,
-    /// The half-life of the short rates: what decides whether a partition is hot. Serialized as
+    /// The half-life of the short rates, which decide whether a partition is hot. Serialized as
     /// `half_life_short_ms`. Default: 5 seconds; 100 milliseconds to a day, like the other two, and
     /// not above the medium one.
     #[serde(rename = "half_life_short_ms", with = "units::ms")]
@@ -37,25 +37,25 @@ pub struct HeatOptions {
     /// The half-life of the long rates. Serialized as `half_life_long_ms`. Default: 10 minutes.
     #[serde(rename = "half_life_long_ms", with = "units::ms")]
     pub half_life_long: Duration,
-    /// How many keys are counted in each keyspace, reads and writes apart, in each window. A
-    /// count is too high by at most the stream's total divided by this. Default: 256; 16 to
+    /// How many keys are counted in each keyspace in each window, separately for reads and writes.
+    /// A count is too high by at most the stream's total divided by this. Default: 256; 16 to
     /// 65,536.
     pub hot_keys_tracked: usize,
-    /// How many sampled accesses are kept of each partition; of scans a quarter as many again.
+    /// How many sampled accesses of each partition are kept; in addition, a quarter as many scans.
     /// Default: 256; 16 to 65,536.
     pub samples_per_partition: usize,
     /// The share of its keyspace's reads, or writes, above which a key is hot; it cools below half
     /// of that. Default: 0.10; 0.001 to 1, and at least 4 / `hot_keys_tracked`, because the error
-    /// of a count would hide less.
+    /// of a count would hide a smaller share.
     pub hot_key_share: f64,
-    /// The share of what is a fair load for its shard above which a partition is hot; it cools
-    /// below 70 % of that. Default: 0.5; 0.001 to 1,000.
+    /// The share of its shard's fair load above which a partition is hot; it cools below 70 % of
+    /// that. Default: 0.5; 0.001 to 1,000.
     pub hot_partition_share: f64,
-    /// The longest key, in bytes, that can be reported as hot. Longer ones count for loads, and
-    /// as places where a partition may be split they are kept up to this length. Default: 1,024;
-    /// 8 to 65,536.
+    /// The longest key, in bytes, that can be reported as hot. Longer ones count towards loads, and
+    /// are cut to this length as places where a partition may be split. Default: 1,024; 8 to
+    /// 65,536.
     pub key_bytes_max: usize,
-    /// How long an interval of the history is at first. Serialized as `trail_slot_ms`. Default: 1
+    /// The initial length of an interval of the history. Serialized as `trail_slot_ms`. Default: 1
     /// second; 10 milliseconds to a day.
     #[serde(rename = "trail_slot_ms", with = "units::ms")]
     pub history_interval: Duration,
@@ -144,12 +144,12 @@ impl HeatOptions {
         Ok(())
     }
 
-    /// Returns how long a window is: one of 0 would never end.
+    /// Returns the length of a window, at least the shortest, because one of 0 would never end.
     pub(super) fn window_or_least(&self) -> Duration {
         self.window.max(Duration::from_millis(1))
     }
 
-    /// In seconds.
+    /// Returns the half-lives in seconds.
     pub(super) fn half_lives(&self) -> Windows<f64> {
         Windows {
             short: self.half_life_short,

@@ -1,9 +1,9 @@
-//! How to read.
+//! The options of reads.
 
 use crate::setters::setters;
 use std::time::Duration;
 
-/// How to read: the settings of one get, scan or count.
+/// The settings of one get, scan or count.
 ///
 /// ```
 /// use annulus::ReadOptions;
