@@ -18,6 +18,7 @@ mod shard_spec;
 mod shards;
 mod snapshot;
 mod stats;
+mod threads;
 mod verify;
 
 pub use builder::{CreateMode, StoreBuilder};

@@ -7,16 +7,11 @@ pub(super) use read::read;
 
 use super::core::Core;
 use crate::catalog::{KeyspaceState, View};
-use crate::engine::EngineSnapshot;
-use crate::error::Error;
 use crate::heat::Operation;
 use crate::id::KeyspaceId;
-use crate::read::{Scan, Value};
-use crate::reshape::Job;
+use crate::read::Value;
 use crate::sampling::{SampleTicket, SampledOperation, Sampler};
-use crate::store::{Snapshot, Store};
 use crate::topology;
-use crate::write::Batch;
 use std::fmt;
 use std::sync::Arc;
 
@@ -122,18 +117,3 @@ impl fmt::Debug for Keyspace {
         f.debug_struct("Keyspace").field("id", &self.id()).field("name", &self.name()).finish()
     }
 }
-
-/// Checks that what an application holds may go to any thread. The snapshots of an engine are
-/// shared, never copied.
-const _: fn() = || {
-    fn shared<T: Send + Sync>() {}
-    shared::<EngineSnapshot>();
-    shared::<Store>();
-    shared::<Keyspace>();
-    shared::<Batch>();
-    shared::<Snapshot>();
-    shared::<Value>();
-    shared::<Scan>();
-    shared::<Job>();
-    shared::<Error>();
-};
