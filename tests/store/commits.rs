@@ -4,12 +4,12 @@
 
 use crate::basic::{both, small};
 use crate::churn::quick_directory;
-use crate::reshape::{fill, rows};
+use crate::reshape::{elsewhere, fill, rows};
+use annulus::Store;
 use annulus::planner::Request;
 use annulus::report::PartitionStats;
 use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{ShardId, Store};
 use std::fs;
 use std::path::Path;
 #[cfg(feature = "failpoints")]
@@ -33,7 +33,7 @@ fn open(directory: &Path) -> Store {
 }
 
 fn move_on(store: &Store, source: &PartitionStats, transport: Transport) {
-    let to = ShardId((source.owner.0 + 1) % 3);
+    let to = elsewhere(source.owner);
     let options = ReshapeOptions::new().transport(transport);
     let moving = Request::Move { partition: source.id, to };
     store.start_with(&moving, options).unwrap().wait().unwrap();
@@ -48,7 +48,7 @@ fn sources_go_when_the_commit_is_in_a_file() {
         fill(&store, &range);
         let before = rows(&range);
         let source = range.stats().unwrap()[0].clone();
-        let moving = Request::Move { partition: source.id, to: ShardId((source.owner.0 + 1) % 3) };
+        let moving = Request::Move { partition: source.id, to: elsewhere(source.owner) };
         let options = ReshapeOptions::new().transport(transport);
         store.start_with(&moving, options).unwrap().wait().unwrap();
         drop((range, store));

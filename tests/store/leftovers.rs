@@ -3,9 +3,9 @@
 //! the store is opened again.
 
 use crate::basic::{both, small};
-use crate::reshape::{fill, rows};
+use crate::reshape::{elsewhere, fill, rows};
 use annulus::planner::{Request, SplitAt};
-use annulus::{ErrorKind, ShardId, Store};
+use annulus::{ErrorKind, Store};
 use std::fs;
 
 /// A past bug: a link had brought its files when a sync failed, so the rows were to be copied. For
@@ -23,7 +23,7 @@ fn a_target_that_could_not_be_dropped_keeps_its_intent() {
     fill(&store, &range);
     let before = rows(&range);
     let source = range.stats().unwrap()[0].clone();
-    let to = ShardId((source.owner.0 + 1) % 3);
+    let to = elsewhere(source.owner);
     let failing = ["sync-after-arrival", "drop"]
         .map(|operation| path.join(format!("shards/{to}/data/FAIL-{operation}")));
     failing.iter().for_each(|file| fs::write(file, "").unwrap());

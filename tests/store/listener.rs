@@ -8,6 +8,7 @@
 
 use crate::basic::small;
 use crate::churn::quick_directory;
+use crate::reshape::elsewhere;
 use annulus::heat::{HeatEvent, HeatOptions};
 use annulus::planner::{Request, SplitAt};
 use annulus::reshape::{Event, Job, Throttle, Transport};
@@ -272,7 +273,7 @@ fn let_go(shared: &Shared) {
 /// Moves the first partition, and waits for the end.
 fn move_once(store: &Store, keyspace: &Keyspace) {
     let first = keyspace.stats().unwrap()[0].clone();
-    let to = ShardId((first.owner.0 + 1) % 3);
+    let to = elsewhere(first.owner);
     // The listener's own splits may conflict with it.
     let _ = store.move_partition(first.id, to).and_then(|job| job.wait());
 }
@@ -323,7 +324,7 @@ fn begin_slowly(shared: &Shared, store: &Store, keyspace: &Keyspace) -> Job {
     let options = store.options().reshape.transport(Transport::Copy);
     let job = loop {
         let first = keyspace.stats().unwrap()[0].clone();
-        let to = ShardId((first.owner.0 + 1) % 3);
+        let to = elsewhere(first.owner);
         let request = Request::Move { partition: first.id, to };
         match store.start_with(&request, options) {
             Ok(job) => break job,

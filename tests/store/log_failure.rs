@@ -3,7 +3,7 @@
 //! be synced, and then restored: the operating system, too, reports such an error only once.
 
 use crate::basic::{both, reopen, store};
-use crate::reshape::fill;
+use crate::reshape::{elsewhere, fill};
 use annulus::{Batch, Durability, ErrorKind, Keyspace, ShardId, Store};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -93,7 +93,7 @@ fn a_shard_whose_log_has_failed_lets_no_partition_go() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Io);
     let placement = hash.placement();
     let id = placement.partition(placement.partitioning().find(keys[0].as_bytes())).unwrap().id;
-    let to = ShardId((shard.0 + 1) % 3);
+    let to = elsewhere(shard);
     let refused = store.move_partition(id, to).unwrap().wait().unwrap_err();
     assert!(format!("{refused:#}").contains("in doubt until"), "{refused}");
     drop((hash, store));

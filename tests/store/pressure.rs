@@ -8,7 +8,7 @@
 )]
 
 use crate::basic::{both, reopen, small, store};
-use crate::reshape::{fill, rows};
+use crate::reshape::{elsewhere, fill, rows};
 use annulus::planner::{Request, SplitAt};
 use annulus::reshape::{ReshapeOptions, Throttle, Transport};
 use annulus::topology::KeyspaceSpec;
@@ -50,7 +50,7 @@ fn threadless_child() {
     store.sync().unwrap();
     store.flush().unwrap();
     let partition = keyspaces[1].stats().unwrap()[0].clone();
-    let to = ShardId((partition.owner.0 + 1) % 3);
+    let to = elsewhere(partition.owner);
     let request = Request::Move { partition: partition.id, to };
     for transport in [Transport::Copy, Transport::Link] {
         let options = ReshapeOptions::new().transport(transport);
@@ -197,7 +197,7 @@ fn partitions_leave_a_shard_that_refuses_writes() {
     let shard = partition.owner;
     let_refuse_writes(&store, shard);
     assert_eq!(keyspaces[1].put("a", "").unwrap_err().kind(), ErrorKind::Io);
-    let to = ShardId((shard.0 + 1) % 3);
+    let to = elsewhere(shard);
     let outcome = store.move_partition(partition.id, to).unwrap().wait().unwrap().remove(0);
     assert_eq!(outcome.transport, Transport::Copy);
     keyspaces[1].put("a", "").unwrap();
@@ -215,7 +215,7 @@ fn a_link_that_was_asked_for_is_not_made_a_copy() {
     fill(&store, &range);
     let partition = range.stats().unwrap()[0].clone();
     let_refuse_writes(&store, partition.owner);
-    let to = ShardId((partition.owner.0 + 1) % 3);
+    let to = elsewhere(partition.owner);
     let options = ReshapeOptions::new().transport(Transport::Link);
     let request = Request::Move { partition: partition.id, to };
     let error = store.start_with(&request, options).unwrap().wait().unwrap_err();

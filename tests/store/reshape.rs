@@ -57,7 +57,8 @@ fn partitions(keyspace: &Keyspace) -> Vec<(PartitionId, ShardId)> {
     keyspace.stats().unwrap().iter().map(|partition| (partition.id, partition.owner)).collect()
 }
 
-fn other(shard: ShardId) -> ShardId {
+/// Returns another of three shards.
+pub(crate) fn elsewhere(shard: ShardId) -> ShardId {
     ShardId((shard.0 + 1) % 3)
 }
 
@@ -70,19 +71,19 @@ fn every_kind_by_every_transport_keeps_every_row() {
             let before = rows(&keyspace);
             let transport = Some(transport);
             for (partition, owner) in partitions(&keyspace) {
-                run(&store, &Request::Move { partition, to: other(owner) }, transport);
+                run(&store, &Request::Move { partition, to: elsewhere(owner) }, transport);
                 assert_eq!(rows(&keyspace), before);
             }
             for (partition, owner) in partitions(&keyspace) {
                 let at = SplitAt::Middle;
-                let split = Request::Split { partition, at, to: Some(other(owner)) };
+                let split = Request::Split { partition, at, to: Some(elsewhere(owner)) };
                 let outcome = run(&store, &split, transport);
                 assert_eq!(outcome.targets.len(), 2);
                 assert_eq!(rows(&keyspace), before);
             }
             // Splits and moves of partitions that share their files already.
             for (partition, owner) in partitions(&keyspace) {
-                run(&store, &Request::Move { partition, to: other(owner) }, transport);
+                run(&store, &Request::Move { partition, to: elsewhere(owner) }, transport);
                 let split = Request::Split { partition, at: SplitAt::Middle, to: None };
                 run(&store, &split, transport);
             }
@@ -92,7 +93,7 @@ fn every_kind_by_every_transport_keeps_every_row() {
             let mut expected = before.clone();
             expected.retain(|key, _| !(&b"h"[..]..&b"j"[..]).contains(&&key[..]));
             while let [(left, _), (right, owner), ..] = partitions(&keyspace)[..] {
-                let to = Some(other(owner));
+                let to = Some(elsewhere(owner));
                 run(&store, &Request::Merge { left, right, to }, Some(Transport::Copy));
                 assert_eq!(rows(&keyspace), expected);
             }
@@ -254,7 +255,7 @@ fn a_keyspace_can_be_dropped_and_a_store_closed_while_partitions_move() {
     let slow = annulus::reshape::Throttle::new().bytes_per_second(1000);
     store.set_throttle(slow).unwrap();
     let partition = hash.stats().unwrap()[0].clone();
-    let moving = Request::Move { partition: partition.id, to: other(partition.owner) };
+    let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
     let job = store.start_with(&moving, with(Some(Transport::Copy))).unwrap();
     let busy = store.start(&moving).unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::Busy, "{busy}");
@@ -265,7 +266,7 @@ fn a_keyspace_can_be_dropped_and_a_store_closed_while_partitions_move() {
     fill(&store, &hash);
     let before = rows(&hash);
     let partition = hash.stats().unwrap()[0].clone();
-    let moving = Request::Move { partition: partition.id, to: other(partition.owner) };
+    let moving = Request::Move { partition: partition.id, to: elsewhere(partition.owner) };
     let job = store.start_with(&moving, with(Some(Transport::Copy))).unwrap();
     job.pause();
     assert!(job.wait_timeout(Duration::from_millis(50)).is_none());

@@ -4,7 +4,7 @@
 
 use crate::basic::{both, quick_store, reopen, small, store};
 use crate::churn::Stop;
-use crate::reshape::{fill, rows};
+use crate::reshape::{elsewhere, fill, rows};
 use annulus::planner::{Request, SplitAt};
 use annulus::reshape::{Check, Phase, ReshapeOptions, Throttle, Transport};
 use annulus::topology::KeyspaceSpec;
@@ -24,10 +24,6 @@ fn with(transport: Transport) -> ReshapeOptions {
 fn move_to(store: &Store, partition: PartitionId, to: ShardId, transport: Transport) {
     let request = Request::Move { partition, to };
     store.start_with(&request, with(transport)).unwrap().wait().unwrap();
-}
-
-fn elsewhere(shard: ShardId) -> ShardId {
-    ShardId((shard.0 + 1) % 3)
 }
 
 fn assert_sound(store: &Store) {
@@ -384,7 +380,7 @@ fn panicking_child() {
     fill(&store, &hash);
     let before = rows(&hash);
     let partition = hash.stats().unwrap()[0].clone();
-    let to = ShardId((partition.owner.0 + 1) % 3);
+    let to = elsewhere(partition.owner);
     let moving = Request::Move { partition: partition.id, to };
     let error = store.start(&moving).unwrap().wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
