@@ -89,7 +89,7 @@ impl PartitionState {
         self.latch.drain();
     }
 
-    /// Whether the keys of all writes are recorded.
+    /// Returns true if the keys of all writes are recorded.
     pub(crate) fn is_tracked(&self) -> bool {
         self.tracked.load(Ordering::Acquire)
     }

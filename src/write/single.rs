@@ -1,7 +1,7 @@
 //! Writes of one key: put, delete, compare-and-swap.
 
 use super::writer::{Writer, finish};
-use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition};
+use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
 use crate::engine::{Durability, Engine, Read};
 use crate::error::{Error, Result};
 use crate::heat::Operation;
@@ -48,7 +48,7 @@ struct RoutedKey<'a> {
 impl Site for KeyWrite<'_> {
     type Error = Error;
     type Gate<'a>
-        = crate::catalog::PassedGate<'a>
+        = PassedGate<'a>
     where
         Self: 'a;
     type Routed<'a>

@@ -194,7 +194,7 @@ impl<F: FnMut(&[u8])> Walker<F> {
             self.head.clear();
         }
         let room = HEAD_BYTES.saturating_sub(self.head.len());
-        self.head.extend(content.iter().take(room));
+        self.head.extend_from_slice(content.get(..room).unwrap_or(content));
         if matches!(kind, WHOLE | LAST) {
             self.begun = None;
             let writes = writes(&self.head);
