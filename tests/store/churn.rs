@@ -128,10 +128,12 @@ impl Churn {
     fn is_expected(&self, request: &Request, error: &Error) -> bool {
         let at_middle = matches!(request, Request::Split { at: SplitAt::Middle, .. });
         match error.kind() {
-            // Too few keys for a middle; or a removal that was interrupted, and left its shard
+            // Too few keys for a middle; or removals that were interrupted, and left their shards
             // draining.
             ErrorKind::InvalidArgument => {
-                at_middle || self.rivals || format!("{error:#}").contains("is being removed")
+                let text = format!("{error:#}");
+                let draining = ["is being removed", "no other shard takes what this one has"];
+                at_middle || self.rivals || draining.iter().any(|cause| text.contains(cause))
             }
             // Left by an addition that was interrupted; another shard has its number now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),

@@ -25,13 +25,11 @@ impl Manifest {
         if !name.starts_with("MANIFEST-") || !path.is_file() {
             return Ok(None);
         }
-        let mut oldest_log = 0;
+        let mut needs = Needs::default();
         let walk = File::open(&path)
-            .and_then(|mut file| {
-                walk(&mut file, |edit| oldest_log = oldest_log.max(oldest_log_in(edit)))
-            })
+            .and_then(|mut file| walk(&mut file, |edit| needs.take(edit)))
             .map_err(|error| cannot("read", &path, error))?;
-        Ok(Some(Self { path, walk, oldest_log }))
+        Ok(Some(Self { path, walk, oldest_log: needs.oldest_log() }))
     }
 
     /// Returns where the manifest stops being sound, if nothing sound follows. Only that part can
@@ -44,30 +42,54 @@ impl Manifest {
     }
 }
 
-/// Returns the oldest log that is needed, according to one edit of the manifest; 0 if the edit does
-/// not say.
-///
-/// An edit is a sequence of tagged fields. RocksDB writes the single numbers first, this one among
-/// them, and nothing after them is of use here.
-fn oldest_log_in(edit: &[u8]) -> u64 {
-    const COMPARATOR: u64 = 1;
-    const OLDEST_LOG: u64 = 10;
-    const DATABASE: u64 = (1 << 13) + 1;
-    /// Log, next file, last write, previous log, greatest family.
-    const NUMBERS: [u64; 5] = [2, 3, 4, 9, 203];
-    let mut rest = edit;
-    let mut find = || loop {
-        match varint(&mut rest)? {
-            OLDEST_LOG => return varint(&mut rest),
-            COMPARATOR | DATABASE => {
-                let bytes = usize::try_from(varint(&mut rest)?).ok()?;
-                rest = rest.get(bytes..)?;
+/// What the edits of a manifest say about logs.
+#[derive(Default)]
+struct Needs {
+    /// The oldest log that is needed, where an edit says that for the whole database.
+    oldest: u64,
+    /// The oldest log that some family needs, as its last edit says.
+    oldest_of_family: u64,
+    /// Whether a family was ever added to the first one.
+    several_families: bool,
+}
+
+impl Needs {
+    /// Takes an edit: a sequence of tagged fields. RocksDB writes the single numbers first, and
+    /// nothing after them is of use here.
+    fn take(&mut self, edit: &[u8]) {
+        const COMPARATOR: u64 = 1;
+        const LOG: u64 = 2;
+        const OLDEST_LOG: u64 = 10;
+        const ADDED_FAMILY: u64 = 201;
+        const GREATEST_FAMILY: u64 = 203;
+        const DATABASE: u64 = (1 << 13) + 1;
+        /// Next file, last write, previous log, family.
+        const NUMBERS: [u64; 4] = [3, 4, 9, 200];
+        let mut rest = edit;
+        let mut take = || {
+            match varint(&mut rest)? {
+                LOG => self.oldest_of_family = varint(&mut rest)?.max(self.oldest_of_family),
+                OLDEST_LOG => self.oldest = varint(&mut rest)?.max(self.oldest),
+                ADDED_FAMILY => self.several_families = true,
+                GREATEST_FAMILY => self.several_families |= varint(&mut rest)? > 0,
+                COMPARATOR | DATABASE => {
+                    let bytes = usize::try_from(varint(&mut rest)?).ok()?;
+                    rest = rest.get(bytes..)?;
+                }
+                tag if NUMBERS.contains(&tag) => drop(varint(&mut rest)?),
+                _ => return None,
             }
-            tag if NUMBERS.contains(&tag) => drop(varint(&mut rest)?),
-            _ => return None,
-        }
-    };
-    find().unwrap_or(0)
+            Some(())
+        };
+        while take().is_some() {}
+    }
+
+    /// Returns the oldest log that is needed; 0 if that is not known.
+    fn oldest_log(&self) -> u64 {
+        // What one family needs is what the database needs if there is no other.
+        let of_the_only_one = if self.several_families { 0 } else { self.oldest_of_family };
+        self.oldest.max(of_the_only_one)
+    }
 }
 
 /// Reads a number in groups of seven bits, the lowest first; all but the last have the highest bit
@@ -118,17 +140,47 @@ mod tests {
         assert!(oldest() <= newest());
     }
 
+    /// A past bug: a power cut took the edit that says which logs the metadata needs, and the end of
+    /// a log whose content the edit before it had moved into a table. The opening refused.
+    #[test]
+    fn the_only_family_of_a_database_says_which_logs_are_needed() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
+        let db = RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        db.put(db.bookkeeping(), b"key", b"value", Durability::Synced).unwrap();
+        db.flush().unwrap();
+        drop(db);
+        let whole = Manifest::read(directory.path()).unwrap().unwrap();
+        let content = std::fs::read(&whole.path).unwrap();
+        let mut edits = Vec::new();
+        walk(&mut &*content, |edit| edits.push(edit.to_vec())).unwrap();
+        let oldest = |edits: &[Vec<u8>]| {
+            let mut needs = Needs::default();
+            edits.iter().for_each(|edit| needs.take(edit));
+            needs.oldest_log()
+        };
+        assert!(whole.oldest_log > 0);
+        let (_, before_the_last) = edits.split_last().unwrap();
+        assert_eq!(oldest(before_the_last), whole.oldest_log);
+        // As soon as there may be others, the word of one is not enough.
+        let other = vec![vec![0xc8, 1, 1, 0xc9, 1, 1, b'p']];
+        assert!(oldest(&[&other, before_the_last].concat()) < whole.oldest_log);
+    }
+
     #[test]
     fn fields_before_it_are_passed_over() {
+        let oldest_log_in = |edit: &[u8]| {
+            let mut needs = Needs::default();
+            needs.take(edit);
+            needs.oldest_log()
+        };
         let name = b"leveldb.BytewiseComparator";
         let mut edit =
             [&[1, name.len() as u8], &name[..], &[2, 9, 3, 0x80, 1, 0xcb, 1, 5]].concat();
         assert_eq!(oldest_log_in(&edit), 0);
         edit.extend([10, 0xac, 2, 4, 7]);
         assert_eq!(oldest_log_in(&edit), 300);
-        for end in 0..edit.len() - 3 {
-            assert_eq!(oldest_log_in(edit.get(..end).unwrap()), 0, "{end}");
-        }
+        assert_eq!(oldest_log_in(&[2, 9, 3, 12]), 9, "no other family is known");
         // A tag that follows the numbers, and a number that does not end.
         assert_eq!(oldest_log_in(&[103, 10, 5]), 0);
         assert_eq!(oldest_log_in(&[&[10][..], &[0xff; 11]].concat()), 0);

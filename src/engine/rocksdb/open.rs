@@ -144,7 +144,7 @@ mod tests {
         // As if one more write had been at the end of the log before.
         let (_, present) = logs(directory.path()).unwrap().pop().unwrap();
         let said = walk(&mut File::open(&present).unwrap(), |_| {}).unwrap().predecessor.unwrap();
-        let lost = empty_log_after(said.number, said.bytes + 40, said.last_write + 1);
+        let lost = empty_log_after(said.number, said.bytes + 40, said.last_batch + 1);
         std::fs::write(present, lost).unwrap();
         let refused = open(&[]).err().unwrap();
         assert!(format!("{refused:#}").contains("CF p3.0"), "{refused}");

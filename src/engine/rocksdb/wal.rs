@@ -59,7 +59,9 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// these logs again.
 ///
 /// Logs that the manifest no longer needs are not judged: their writes are in tables, so RocksDB
-/// syncs later logs without them, and removes them.
+/// syncs later logs without them, and removes them. An instance of one family, the metadata, says
+/// so in the edit that names the table; one with several says it in an edit of its own, and a power
+/// cut between the two leaves a log that is judged.
 ///
 /// A database that is opened read-only is only judged: see [`judge_logs`].
 pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
@@ -125,7 +127,7 @@ fn compare_sizes(
         let bytes = log.broken.map_or(log.bytes, |broken| broken.offset);
         let said = said.filter(|before| before.number == *number && before.bytes > bytes);
         let Some(said) = said.filter(|_| !goes_on(log, later)) else { continue };
-        let is_whole = log.next_write == Some(said.last_write + 1);
+        let is_whole = log.last_batch == Some(said.last_batch);
         if is_whole && later.iter().all(|(_, _, log)| log.records == 0) {
             let all = Break { offset: 0, shape: Shape::Short, next: None };
             later.iter().try_for_each(|(_, path, _)| cut(path, &all))?;
@@ -200,7 +202,7 @@ mod tests {
     use super::super::wal_format::tests::{empty_log_after, log_after, log_with};
     use super::super::{Resources, RocksDb};
     use super::*;
-    use crate::engine::{Durability, Engine as _, Read};
+    use crate::engine::{Durability, Engine as _, EngineBatch, Read, WriteBatch as _};
     use crate::topology::PartitionName;
     use std::fs::write;
 
@@ -254,17 +256,20 @@ mod tests {
         let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
         let name = |id| PartitionName { id: crate::PartitionId(id), generation: 0 };
         let db = open();
+        let mut batch = EngineBatch::default();
         for id in [1, 2] {
-            let partition = db.create_partition(name(id)).unwrap();
-            db.put(&partition, b"key", b"value", Durability::Buffered).unwrap();
+            batch.put(&db.create_partition(name(id)).unwrap(), b"key", b"value");
         }
+        // Several writes, of which the next log names the first: a past bug took it for the last,
+        // and the log for one that had lost its end.
+        db.write(batch, Durability::Buffered).unwrap();
         db.db.flush_cf(db.partition(name(2)).unwrap().handle()).unwrap();
         drop(db);
         let mut logs = logs(directory.path()).unwrap().into_iter().rev().map(|(_, path)| path);
         let (after, before) = (logs.next().unwrap(), logs.next().unwrap());
         let said = read(&after).unwrap().predecessor.unwrap();
         assert_eq!(said.bytes, std::fs::metadata(before).unwrap().len());
-        write(&after, empty_log_after(said.number, said.bytes + 38, said.last_write)).unwrap();
+        write(&after, empty_log_after(said.number, said.bytes + 38, said.last_batch)).unwrap();
         for _ in 0..3 {
             let db = open();
             assert_eq!(db.lost, []);

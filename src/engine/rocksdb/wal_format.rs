@@ -35,6 +35,8 @@ pub(super) struct Walk {
     /// are known: RocksDB numbers the writes of an instance.
     pub(super) first_write: Option<u64>,
     pub(super) next_write: Option<u64>,
+    /// The number of the first write of its last sound batch.
+    pub(super) last_batch: Option<u64>,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) broken: Option<Break>,
 }
@@ -45,8 +47,8 @@ pub(super) struct Predecessor {
     pub(super) number: u64,
     /// Including those of a write that failed, whether or not they reached the disk.
     pub(super) bytes: u64,
-    /// The number of its last write.
-    pub(super) last_write: u64,
+    /// The number of the first write of its last batch, without one that failed.
+    pub(super) last_batch: u64,
 }
 
 /// The place where a log stops being sound.
@@ -201,6 +203,7 @@ impl<F: FnMut(&[u8])> Walker<F> {
             if self.walk.records == 0 {
                 self.walk.first_write = writes.map(|(first, _)| first);
             }
+            self.walk.last_batch = writes.map(|(first, _)| first);
             self.walk.next_write = writes.map(|(_, next)| next);
             self.walk.records += 1;
             (self.each)(&self.head);
@@ -281,9 +284,9 @@ fn writes(content: &[u8]) -> Option<(u64, u64)> {
 fn predecessor(content: &[u8]) -> Option<Predecessor> {
     let (number, rest) = content.split_first_chunk::<8>()?;
     let (bytes, rest) = rest.split_first_chunk::<8>()?;
-    let (last_write, _) = rest.split_first_chunk::<8>()?;
-    let [number, bytes, last_write] = [number, bytes, last_write].map(|n| u64::from_le_bytes(*n));
-    Some(Predecessor { number, bytes, last_write })
+    let (last_batch, _) = rest.split_first_chunk::<8>()?;
+    let [number, bytes, last_batch] = [number, bytes, last_batch].map(|n| u64::from_le_bytes(*n));
+    Some(Predecessor { number, bytes, last_batch })
 }
 
 #[cfg(test)]

@@ -49,9 +49,9 @@ pub(crate) fn log_with(number: u64) -> Vec<u8> {
 }
 
 /// Returns a log in which nothing was written yet.
-pub(crate) fn empty_log_after(number: u64, bytes: u64, last_write: u64) -> Vec<u8> {
+pub(crate) fn empty_log_after(number: u64, bytes: u64, last_batch: u64) -> Vec<u8> {
     let mut log = Vec::new();
-    push(&mut log, PREDECESSOR, &[number, bytes, last_write].map(u64::to_le_bytes).concat());
+    push(&mut log, PREDECESSOR, &[number, bytes, last_batch].map(u64::to_le_bytes).concat());
     log
 }
 
@@ -145,7 +145,7 @@ fn lost_pages_are_a_hole() {
 #[test]
 fn what_a_log_says_of_the_one_before_is_read() {
     let walk = walk_of(&log_after(17, 4096));
-    assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096, last_write: 99 }));
+    assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096, last_batch: 99 }));
     assert_eq!((walk.records, walk.broken), (1, None));
     assert_eq!((walk.first_write, walk.next_write), (Some(100), Some(102)));
 }
