@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 const PAGE: usize = 4096;
+const SECTOR: usize = 512;
 
 type Node = usize;
 
@@ -64,7 +65,7 @@ enum Fate {
     Kept,
     Prefix,
     Torn,
-    /// Up to some point, with zeros from there to the end.
+    /// Up to the end of a write or of a sector, with zeros from there to the end.
     Zeroed,
     /// Up to some point, with garbage from there to the end.
     Garbled,
@@ -414,8 +415,13 @@ fn content(
     if fate == Fate::Prefix {
         return file;
     }
-    if let Change::Write { bytes, .. } = &pending[whole] {
-        apply(&mut file, &pending[whole], journal, random.usize(..=bytes.len()));
+    if let Change::Write { at, bytes } = &pending[whole] {
+        let mut most = random.usize(..=bytes.len());
+        if fate == Fate::Zeroed {
+            // A disk writes whole sectors: zeros follow the end of one, or of a write.
+            most = most.saturating_sub((at + most) % SECTOR);
+        }
+        apply(&mut file, &pending[whole], journal, most);
     }
     if fate == Fate::Torn {
         return file;
