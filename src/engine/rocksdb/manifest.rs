@@ -49,7 +49,7 @@ struct Needs {
     oldest: u64,
     /// The oldest log that some family needs, as its last edit says.
     oldest_of_family: u64,
-    /// Whether a family was ever added to the first one.
+    /// True once a second family was added, even if it was dropped since.
     several_families: bool,
 }
 
@@ -140,6 +140,15 @@ mod tests {
         assert!(oldest() <= newest());
     }
 
+    /// Adds family 1, which is called `p`.
+    const ANOTHER_FAMILY: [u8; 7] = [0xc8, 1, 1, 0xc9, 1, 1, b'p'];
+
+    fn oldest_log(edits: &[Vec<u8>]) -> u64 {
+        let mut needs = Needs::default();
+        edits.iter().for_each(|edit| needs.take(edit));
+        needs.oldest_log()
+    }
+
     /// A past bug: a power cut took the edit that says which logs the metadata needs, and the end of
     /// a log whose content the edit before it had moved into a table. The opening refused.
     #[test]
@@ -154,33 +163,32 @@ mod tests {
         let content = std::fs::read(&whole.path).unwrap();
         let mut edits = Vec::new();
         walk(&mut &*content, |edit| edits.push(edit.to_vec())).unwrap();
-        let oldest = |edits: &[Vec<u8>]| {
-            let mut needs = Needs::default();
-            edits.iter().for_each(|edit| needs.take(edit));
-            needs.oldest_log()
-        };
         assert!(whole.oldest_log > 0);
         let (_, before_the_last) = edits.split_last().unwrap();
-        assert_eq!(oldest(before_the_last), whole.oldest_log);
+        assert_eq!(oldest_log(before_the_last), whole.oldest_log);
         // As soon as there may be others, the word of one is not enough.
-        let other = vec![vec![0xc8, 1, 1, 0xc9, 1, 1, b'p']];
-        assert!(oldest(&[&other, before_the_last].concat()) < whole.oldest_log);
+        let several = [&[ANOTHER_FAMILY.to_vec()], before_the_last].concat();
+        assert!(oldest_log(&several) < whole.oldest_log);
     }
 
     #[test]
     fn fields_before_it_are_passed_over() {
-        let oldest_log_in = |edit: &[u8]| {
-            let mut needs = Needs::default();
-            needs.take(edit);
-            needs.oldest_log()
-        };
+        let oldest_log_in = |edit: &[u8]| oldest_log(&[ANOTHER_FAMILY.to_vec(), edit.to_vec()]);
         let name = b"leveldb.BytewiseComparator";
         let mut edit =
             [&[1, name.len() as u8], &name[..], &[2, 9, 3, 0x80, 1, 0xcb, 1, 5]].concat();
         assert_eq!(oldest_log_in(&edit), 0);
         edit.extend([10, 0xac, 2, 4, 7]);
         assert_eq!(oldest_log_in(&edit), 300);
-        assert_eq!(oldest_log_in(&[2, 9, 3, 12]), 9, "no other family is known");
+        for end in 0..edit.len() - 3 {
+            assert_eq!(oldest_log_in(edit.get(..end).unwrap()), 0, "{end}");
+        }
+        assert_eq!(oldest_log(&[vec![2, 9, 3, 12]]), 9, "no other family is known");
+        assert_eq!(
+            oldest_log(&[vec![2, 9, 0xcb, 1, 5]]),
+            0,
+            "the greatest family is not the first"
+        );
         // A tag that follows the numbers, and a number that does not end.
         assert_eq!(oldest_log_in(&[103, 10, 5]), 0);
         assert_eq!(oldest_log_in(&[&[10][..], &[0xff; 11]].concat()), 0);

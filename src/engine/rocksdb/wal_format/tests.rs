@@ -147,5 +147,8 @@ fn what_a_log_says_of_the_one_before_is_read() {
     let walk = walk_of(&log_after(17, 4096));
     assert_eq!(walk.predecessor, Some(Predecessor { number: 17, bytes: 4096, last_batch: 99 }));
     assert_eq!((walk.records, walk.broken), (1, None));
-    assert_eq!((walk.first_write, walk.next_write), (Some(100), Some(102)));
+    assert_eq!(
+        (walk.first_write, walk.last_batch, walk.next_write),
+        (Some(100), Some(100), Some(102))
+    );
 }
