@@ -87,8 +87,8 @@ pub struct ReshapeOptions {
     /// they are slowed down. A key that is written repeatedly counts once. Default: 64 MiB; at
     /// least 64 KiB.
     pub dirty_bytes_max: usize,
-    /// Whether partitions that share files after a split are rewritten in the background, so that
-    /// each has only its own rows. Default: true.
+    /// Rewrites partitions that share files after a split, in the background, until each has only
+    /// its own rows. Default: true.
     pub trim: bool,
     /// The most reshapes in which a shard takes part at once. Default: 2; 1 to 64.
     pub per_shard_max: usize,

@@ -17,7 +17,7 @@ pub struct Outcome {
     pub reshape: u64,
     /// Its kind: how it changed the number of partitions.
     pub kind: ReshapeKind,
-    /// Whether it was a trim, which only rewrites a partition without the rows of others.
+    /// True for a trim, which only rewrites a partition without the rows of others.
     pub trim: bool,
     /// The keyspace.
     pub keyspace: KeyspaceId,

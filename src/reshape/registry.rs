@@ -34,7 +34,7 @@ pub(crate) struct Registry {
     changed: Condvar,
     next_number: AtomicU64,
     next_job: AtomicU64,
-    /// Whether the trimming thread is running.
+    /// True while the trimming thread runs.
     pub(super) trimming: AtomicBool,
     totals: Mutex<Totals>,
 }

@@ -24,7 +24,7 @@ use std::time::Instant;
 /// The number of shards of a store that is created without specifying any.
 const SHARDS_DEFAULT: u32 = 4;
 
-/// Whether an opening may, or must, create the store.
+/// When an opening creates the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CreateMode {

@@ -54,7 +54,7 @@ pub struct ShardStats {
     pub bytes_in_memory: u64,
     /// Bytes of their files that belong to none of their keys, until they are trimmed.
     pub foreign_bytes: u64,
-    /// Whether it is being removed, and so receives nothing new.
+    /// True while it is being removed: it receives nothing new.
     pub draining: bool,
 }
 
