@@ -1,7 +1,7 @@
 //! Annulus: an embedded, sharded key-value store on RocksDB.
 //!
-//! A [`Store`] is a directory of metadata and a number of shards, each a RocksDB instance in a
-//! directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards by hash (a
+//! A [`Store`] is a directory with metadata and a log, and a number of shards, each a RocksDB
+//! instance in a directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards by hash (a
 //! consistent-hash [ring](placement::Ring)) or by [range](placement::RangeMap).
 //!
 #![cfg_attr(feature = "rocksdb", doc = "```")]
@@ -45,6 +45,7 @@
 //!   is done about it. The types are in [`heat`] and [`rebalancer`].
 //! * [`Store::stats`], [`Store::recovery`], [`Store::verify`]: how a store is. The types are in
 //!   [`report`].
+//! * [`log`]: every write in order, to look at, to follow, and to bring a copy of a store to a moment.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`planner`]: plans: what to move, split and merge when shards come, go or change weight.
@@ -55,7 +56,7 @@
 //!
 //! * Reads and writes of a key are linearizable; readers take no lock.
 //! * An acknowledged write survives the end of the process; a [`Synced`](Durability::Synced) one
-//!   survives a power cut.
+//!   survives a power cut, and what a power cut leaves is one prefix of everything that was written.
 //! * A batch takes effect whole or not at all, over any keyspaces and shards.
 //! * A snapshot is one cut over all shards.
 //! * All of this holds while partitions move, split and merge: reads never wait for that, writes
@@ -94,6 +95,9 @@ mod id;
 mod latch;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+pub mod log;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod os;
 pub mod placement;
 pub mod planner;
@@ -120,9 +124,11 @@ mod units;
 mod write;
 
 #[cfg(feature = "rocksdb")]
-pub use engine::{Compression, Durability, LogDamage};
+pub use engine::{Compression, Durability};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
+#[cfg(feature = "rocksdb")]
+pub use log::{LogAccess, LogDamage};
 #[cfg(feature = "rocksdb")]
 pub use read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value};
 #[cfg(feature = "rocksdb")]
@@ -135,12 +141,20 @@ pub use write::{Batch, Swap};
 #[cfg(feature = "rocksdb")]
 pub mod report {
     pub use crate::cache::HotCacheStats;
-    pub use crate::engine::LogLoss;
+    pub use crate::log::LogLoss;
     pub use crate::read::LeftOut;
     pub use crate::store::{
         DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, PartitionStats, Problem,
         Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
     };
+    pub use crate::write::Replayed;
+}
+
+/// What the fuzz target of the commit log calls.
+#[cfg(feature = "failpoints")]
+#[doc(hidden)]
+pub mod log_fuzzing {
+    pub use crate::log::fuzzing::check;
 }
 
 /// The example of README.md.

@@ -1,8 +1,9 @@
 //! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
-    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, map, migrations,
-    partition, plan, put, rebalance, replay, report, scan, shard, stats, verify,
+    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, log, map,
+    migrations, partition, plan, put, rebalance, recover, replay, report, scan, shard, stats,
+    verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Explain(explain::Args),
     Replay(replay::Args),
     Stats(stats::Args),
+    Log(log::Args),
+    Recover(recover::Args),
     Verify(verify::Args),
     Demo(demo::Args),
     Bench(bench::Args),
@@ -75,6 +78,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args, output),
             Self::Replay(args) => replay::run(&args, output),
             Self::Stats(args) => stats::run(&args, output),
+            Self::Log(args) => log::run(&args, output),
+            Self::Recover(args) => recover::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
             Self::Bench(args) => bench::run(&args, output),

@@ -3,7 +3,6 @@
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use annulus::rebalancer::SavedHeat;
-use annulus::report::RecoveryReport;
 use annulus::{CreateMode, ErrorKind, Options, Store, StoreBuilder};
 use clap::Args;
 use std::path::PathBuf;
@@ -73,7 +72,7 @@ pub(crate) struct ReadArgs {
 
     /// Create, change and lock nothing: for a directory that may not be written, or that must stay
     /// as it is. What an interrupted change left is neither completed nor removed, only reported.
-    /// Another process may have the store open: then each shard is seen as it was at some moment
+    /// Another process may have the store open: then it is seen as it was at one moment
     #[arg(long)]
     read_only: bool,
 }
@@ -97,13 +96,8 @@ impl ReadArgs {
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
         let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
-        let RecoveryReport { unfinished, damaged, .. } = store.recovery();
-        damaged.iter().for_each(|damaged| output.note(format_args!("damaged: {damaged}")));
-        if *unfinished > 0 {
-            output.note(format_args!(
-                "{unfinished} batches over several shards are only partly applied: opening the \
-                 store without --read-only completes them"
-            ));
+        for damaged in &store.recovery().damaged {
+            output.note(format_args!("damaged: {damaged}"));
         }
         Ok(store)
     }

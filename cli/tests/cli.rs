@@ -21,6 +21,8 @@ mod failures;
 mod files;
 #[path = "cli/heat.rs"]
 mod heat;
+#[path = "cli/log.rs"]
+mod log;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[path = "cli/read_only.rs"]

@@ -5,7 +5,8 @@
 //! <store>/STORE.new        the same while the store is being created
 //! <store>/LOCK             locked while the store is open; names the process
 //! <store>/HEAT*            what was last known of the load; may be deleted
-//! <store>/metadata/        an engine instance: topology, redo records
+//! <store>/log/             the commit log: every write of every keyspace that is not in files yet
+//! <store>/metadata/        an engine instance: topology, intents of reshapes
 //! <shard>/SHARD            identity of the shard: which store, which number; locked while it is open
 //! <shard>/OPENED           its last opening
 //! <shard>/data/            an engine instance: the partitions
@@ -18,8 +19,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-/// The format of the store's directory as a whole.
-const FORMAT: u32 = 1;
+/// The format of the store's directory as a whole. In format 1 each shard had a log of its own, and
+/// batches over several shards had records in the metadata.
+const FORMAT: u32 = 2;
 
 /// Adds to an error of the operating system what was being done to which path.
 pub(crate) fn io(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -180,6 +182,22 @@ fn damaged(path: &Path) -> Error {
     )
 }
 
+fn other_format(path: &Path, format: u32) -> Error {
+    let remedy = if format < FORMAT {
+        "export it with the version of Annulus that wrote it, and load it into a new store"
+    } else {
+        "open it with the version of Annulus that wrote it"
+    };
+    Error::new(
+        ErrorKind::Incompatible,
+        format!(
+            "{} has format {format}, and this version reads format {FORMAT}: its store cannot be \
+             opened; {remedy}",
+            path.display()
+        ),
+    )
+}
+
 /// Reads a small file of lines, without its first line, the format, and its last one, the checksum.
 /// Returns `None` if it does not exist.
 pub(crate) fn read_line_file(path: &Path) -> Result<Option<String>> {
@@ -192,14 +210,7 @@ pub(crate) fn read_line_file(path: &Path) -> Result<Option<String>> {
     let format = text.strip_prefix("annulus ").and_then(|rest| rest.lines().next());
     let format: u32 = format.and_then(|format| format.parse().ok()).ok_or_else(|| damaged(path))?;
     if format != FORMAT {
-        return Err(Error::new(
-            ErrorKind::Incompatible,
-            format!(
-                "{} has format {format}, this version reads format {FORMAT}; open the store with \
-                 the version of Annulus that wrote it",
-                path.display()
-            ),
-        ));
+        return Err(other_format(path, format));
     }
     let (body, checksum) = text.split_once("check ").ok_or_else(|| damaged(path))?;
     let checksum = u32::from_str_radix(checksum.trim_end(), 16).map_err(|_| damaged(path))?;

@@ -87,8 +87,8 @@ impl Health {
         Error::new(
             ErrorKind::InDoubt,
             format!(
-                "an earlier batch or change may be half done, so the store takes no writes; open it \
-                 again to complete it (what came first: {cause})"
+                "an earlier change of the topology may or may not be on disk, so the store takes no \
+                 writes; open it again, which finds out (what came first: {cause})"
             ),
         )
     }

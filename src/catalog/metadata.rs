@@ -1,10 +1,10 @@
-//! The store's metadata: a small engine instance that holds the topology and the redo records.
+//! The store's metadata: a small engine instance that holds the topology and the records of
+//! reshapes.
 
 use crate::engine::{
-    Cursor, Direction, Engine, EngineBatch, LockGuard, Read, Resources, ShardEngine,
-    WriteBatch as _,
+    Cursor as _, Durability, EngineOptions, LockGuard, LogDamage, MetadataBatch, MetadataEngine,
+    Resources,
 };
-use crate::engine::{Durability, EngineOptions, LogDamage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::placement::KeyRange;
 use crate::topology::{Topology, decode_topology, encode_topology};
@@ -14,36 +14,35 @@ const TOPOLOGY_KEY: &[u8] = b"topology";
 const STORE_KEY: &[u8] = b"store";
 
 pub(crate) struct Metadata {
-    pub(crate) engine: ShardEngine,
+    pub(crate) engine: MetadataEngine,
     directory: PathBuf,
 }
 
 impl Metadata {
     /// Creates the metadata of a new store. What an interrupted creation wrote is overwritten.
     pub(crate) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
-        ShardEngine::remove_unfinished(directory)?;
+        MetadataEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
-        let (engine, id) = (&metadata.engine, store.to_be_bytes());
-        engine.put(engine.bookkeeping(), STORE_KEY, &id, Durability::Synced)?;
+        metadata.engine.put(STORE_KEY, &store.to_be_bytes(), Durability::Synced)?;
         metadata.commit(&encode_topology(topology)?)
     }
 
     pub(crate) fn open(directory: &Path, keep: LockGuard, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
-            ShardEngine::open(directory, resources, keep, &[])
+            MetadataEngine::open(directory, resources, keep)
         })
     }
 
     pub(crate) fn open_read_only(directory: &Path, log_damage: LogDamage) -> Result<Self> {
         Self::open_by(directory, log_damage, |resources| {
-            ShardEngine::open_read_only(directory, resources, None)
+            MetadataEngine::open_read_only(directory, resources, None)
         })
     }
 
     fn open_by(
         directory: &Path,
         log_damage: LogDamage,
-        open: impl FnOnce(&Resources) -> Result<ShardEngine>,
+        open: impl FnOnce(&Resources) -> Result<MetadataEngine>,
     ) -> Result<Self> {
         let engine = open(&Resources::new(&EngineOptions::small(log_damage), 1))
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
@@ -53,7 +52,7 @@ impl Metadata {
     /// Returns the present topology of the store with this number.
     pub(crate) fn topology(&self, store: u128) -> Result<Topology> {
         let place = self.directory.display();
-        let owner = self.engine.get(self.engine.bookkeeping(), STORE_KEY, Read::PRESENT)?;
+        let owner = self.engine.get(STORE_KEY)?;
         if owner.as_deref() != Some(&store.to_be_bytes()) {
             return Err(Error::new(
                 ErrorKind::Damaged,
@@ -62,15 +61,12 @@ impl Metadata {
                 ),
             ));
         }
-        let record = self
-            .engine
-            .get(self.engine.bookkeeping(), TOPOLOGY_KEY, Read::PRESENT)?
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Damaged,
-                    format!("the metadata in {place} has no topology; restore it from a copy"),
-                )
-            })?;
+        let record = self.engine.get(TOPOLOGY_KEY)?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Damaged,
+                format!("the metadata in {place} has no topology; restore it from a copy"),
+            )
+        })?;
         decode_topology(&record)
             .map_err(|error| describe(error, format_args!("the metadata in {place}")))
     }
@@ -82,7 +78,7 @@ impl Metadata {
     /// takes a damaged record for the end of the log; if the topology were only there, an older one
     /// would come back, and the partitions it does not know would be dropped as orphans.
     pub(crate) fn commit(&self, topology: &[u8]) -> Result<()> {
-        self.record(topology, EngineBatch::default())?;
+        self.record(topology, MetadataBatch::default())?;
         crate::os::failpoint::hit("topology-after-commit");
         if crate::os::failpoint::skip("flush-commit") { Ok(()) } else { self.engine.flush() }
     }
@@ -90,8 +86,8 @@ impl Metadata {
     /// The first step of [`commit`](Self::commit) alone, together with other records: for a commit
     /// during which writers wait. IMPORTANT: the second step must follow before anything is removed
     /// that an older topology knows.
-    pub(crate) fn record(&self, topology: &[u8], mut others: EngineBatch) -> Result<()> {
-        others.put(self.engine.bookkeeping(), TOPOLOGY_KEY, topology);
+    pub(crate) fn record(&self, topology: &[u8], mut others: MetadataBatch) -> Result<()> {
+        others.put(TOPOLOGY_KEY, topology);
         self.engine.write(others, Durability::synced_unless_skipped("commit"))
     }
 
@@ -108,9 +104,7 @@ impl Metadata {
     ) -> Result<Vec<(K, Vec<u8>)>> {
         let range = KeyRange::of_prefix(prefix);
         let mut records = Vec::new();
-        let read = Read::PRESENT;
-        let mut cursor =
-            self.engine.cursor(self.engine.bookkeeping(), &range, Direction::Forward, read)?;
+        let mut cursor = self.engine.cursor(&range)?;
         while let Some((key, record)) = cursor.row() {
             let parsed = key.strip_prefix(prefix).and_then(&parse).ok_or_else(|| {
                 let key = key.escape_ascii();

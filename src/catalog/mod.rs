@@ -1,8 +1,9 @@
-//! What exists in an open store and where it is: its metadata, its topology, its keyspaces as their
-//! users see them, its shards, its directories, and whether it takes writes.
+//! What exists in an open store and where it is: its metadata, its log, its topology, its keyspaces
+//! as their users see them, its shards, its directories, and whether it takes writes.
 //!
 //! Reads, writes and reshapes are built on it; it knows none of them, and decides nothing.
 
+mod behind;
 mod commit_gate;
 pub(crate) mod directory;
 mod health;
@@ -12,6 +13,7 @@ pub(crate) mod openings;
 pub(crate) mod places;
 mod publish;
 pub(crate) mod record_key;
+mod retention;
 mod route;
 mod view;
 
@@ -19,12 +21,14 @@ pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use keyspace::{KeyspaceState, Keyspaces};
 pub(crate) use metadata::Metadata;
+pub(crate) use retention::LogKeeper;
 pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
+use crate::log::CommitLog;
 use crate::os::descriptors;
 use crate::planner::Sizes;
 use crate::topology::{PartitionName, Topology};
@@ -48,6 +52,8 @@ pub(crate) struct Limits {
     pub(crate) key_bytes_max: usize,
     pub(crate) value_bytes_max: usize,
     pub(crate) partitions_per_shard_max: usize,
+    /// How long the log may become before partitions are flushed for its sake.
+    pub(crate) log_bytes_max: u64,
 }
 
 /// The directory of a store, before its engines are open.
@@ -79,6 +85,9 @@ pub(crate) struct Catalog {
     pub(crate) limits: Limits,
     pub(crate) gate: CommitGate,
     pub(crate) metadata: Metadata,
+    pub(crate) log: Arc<CommitLog>,
+    /// Held from asking what is needed of the log to releasing the rest.
+    releasing: Mutex<()>,
     pub(crate) resources: Resources,
     /// The open shards. A shard is here from before it owns a partition until after it owns none.
     shards: ArcSwap<Shards>,
@@ -98,6 +107,7 @@ impl Catalog {
         topology: Topology,
         shards: Shards,
         metadata: Metadata,
+        log: Arc<CommitLog>,
         resources: Resources,
     ) -> Self {
         Self {
@@ -106,6 +116,8 @@ impl Catalog {
             limits,
             gate: CommitGate::default(),
             metadata,
+            log,
+            releasing: Mutex::new(()),
             resources,
             shards: ArcSwap::from_pointee(shards),
             topology: ArcSwap::from_pointee(topology),
@@ -248,9 +260,9 @@ impl Catalog {
 
     /// Refuses writes to a store that takes none.
     ///
-    /// IMPORTANT: a writer asks after it has taken its stripes. A batch that fails half way marks
-    /// the store before it releases its stripes, so no thread writes a key of it any more; a writer
-    /// that had asked earlier could, and the replay would overwrite its write.
+    /// IMPORTANT: a writer asks after it has taken its stripes: what ends the store's writes (a
+    /// close, a change of the topology of which no one knows whether it is on disk) then waits for
+    /// writers that were not refused, or finds what they have written.
     #[inline]
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.health.takes_writes() { Ok(()) } else { Err(self.refusal()) }
@@ -266,8 +278,8 @@ impl Catalog {
         self.health.refusal(&self.home.path)
     }
 
-    /// Makes the store refuse writes from now on, because one may be half applied; each refusal
-    /// carries the first cause.
+    /// Makes the store refuse writes from now on, because a change of the topology may or may not be
+    /// on disk; each refusal carries the first cause.
     pub(crate) fn mark_in_doubt(&self, cause: impl Display) {
         self.health.mark_in_doubt(cause);
     }

@@ -18,7 +18,6 @@
 use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
 use crate::engine::Durability;
-use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::parallel;
@@ -63,8 +62,7 @@ impl Opened {
 
 /// Returns the numbers that the metadata accepts, the newest last.
 fn accepted(metadata: &Metadata) -> Result<Vec<u128>> {
-    let engine = &metadata.engine;
-    match engine.get(engine.bookkeeping(), ACCEPTED_KEY, Read::PRESENT)? {
+    match metadata.engine.get(ACCEPTED_KEY)? {
         Some(record) => decode("the record of the last openings in the metadata", &record),
         None => Ok(Vec::new()),
     }
@@ -112,9 +110,8 @@ impl Checked {
         let mut accepted = self.kept;
         accepted.push(number);
         let record = encode("the record of the last openings", &accepted)?;
-        let engine = &metadata.engine;
         let synced = Durability::synced_unless_skipped("accept-opening");
-        engine.put(engine.bookkeeping(), ACCEPTED_KEY, &record, synced)?;
+        metadata.engine.put(ACCEPTED_KEY, &record, synced)?;
         crate::os::failpoint::hit("opening-after-metadata");
         let opened = Opened { number, by: format!("{:?}", store.display().to_string()) };
         let noted = parallel::each(shards, |(_, directory)| {

@@ -6,6 +6,7 @@
 use super::{Catalog, KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
+use crate::os::failpoint;
 use crate::topology::{Topology, encode_topology};
 use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
@@ -22,13 +23,23 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// `Io` if the store's paths name something else, or the topology cannot be encoded: nothing was
-    /// written. `InDoubt`.
+    /// `Io` if the store's paths name something else, the log cannot be synced, or the topology
+    /// cannot be encoded: nothing was written. `InDoubt`.
     pub(crate) fn commit(&self, next: &Topology) -> Result<()> {
         self.check_places()?;
-        // An error here leaves no doubt: nothing is on the disk.
+        // Errors up to here leave no doubt: the topology is not on the disk.
         let record = encode_topology(next)?;
+        self.sync_log_before_commit()?;
         self.metadata.commit(&record).map_err(|error| self.in_doubt(error))
+    }
+
+    /// Syncs the log up to its end, as each commit of a topology requires.
+    ///
+    /// IMPORTANT: the metadata is synced by itself. If a power cut could take the end of the log and
+    /// leave a topology that was committed after it, what remains would not be one prefix: a keyspace
+    /// would be gone, or created, and a write that was acknowledged before that would be missing.
+    pub(crate) fn sync_log_before_commit(&self) -> Result<()> {
+        if failpoint::skip("log-before-commit") { Ok(()) } else { self.log.sync() }
     }
 
     /// Returns the error of a change that may or may not be on disk. The store takes no more

@@ -1,13 +1,15 @@
 //! A keyspace as readers and writers see it: the partitions of one topology with their handles.
 
+use super::behind::Behind;
 use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::latch::{Current, PartitionState, PartitionStatus};
+use crate::log::Pin;
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An open partition: where it is, and its latch and status.
 pub(crate) struct OpenPartition {
@@ -16,6 +18,8 @@ pub(crate) struct OpenPartition {
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) handle: EnginePartition,
     pub(crate) state: PartitionState,
+    /// Why it lacks what the log has, if it does.
+    behind: OnceLock<Behind>,
     /// About how much of its files, in thousandths, lies outside its range: files that it shares, or
     /// shared, with others. If not zero, cursors must expect rows outside the range and skip them.
     pub(crate) out_of_range_permille: u32,
@@ -34,6 +38,7 @@ impl OpenPartition {
             shard,
             handle,
             state: PartitionState::default(),
+            behind: OnceLock::new(),
             out_of_range_permille: 0,
         }
     }
@@ -50,8 +55,45 @@ impl Current for OpenPartition {
 
     #[inline]
     fn is_current(&self) -> Result<bool> {
+        if self.state.is_usable() { Ok(true) } else { self.why_not_usable() }
+    }
+}
+
+impl OpenPartition {
+    /// Notes that the shard could not apply a write, from which `pin` keeps the log. The caller owns
+    /// the stripes of its keys, and the write is still in flight.
+    pub(crate) fn fall_behind(&self, pin: Pin, cause: &Error) {
+        // A later one changes nothing: the log is kept from the first.
+        self.behind.get_or_init(|| Behind::new(pin, cause));
+        self.state.mark_behind();
+        tracing::error!(
+            partition = %self.name.id, shard = %self.owner, error = format_args!("{cause:#}"),
+            "a partition is behind the log; open the store again, which brings it up"
+        );
+    }
+
+    /// Checks that the partition has everything that the log has, apart from what is in flight.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, with the cause.
+    pub(crate) fn check_up_to_date(&self) -> Result<()> {
+        if self.state.is_behind() { Err(self.behind_error()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn behind_error(&self) -> Error {
+        let error = self.behind.get().map(|behind| behind.error(self.name.id, self.owner));
+        error.unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, "a partition is marked as behind without a cause")
+        })
+    }
+
+    /// Returns false if the partition is superseded, and otherwise why it cannot be used.
+    #[cold]
+    fn why_not_usable(&self) -> Result<bool> {
         match self.state.status() {
-            PartitionStatus::Current => Ok(true),
+            PartitionStatus::Current => Err(self.behind_error()),
             PartitionStatus::Superseded => Ok(false),
             PartitionStatus::Closed => Err(Error::new(
                 ErrorKind::Closed,

@@ -3,16 +3,18 @@
 //! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises,
 //! so another engine can replace it by implementing this file.
 
-mod log_loss;
 mod options;
 mod rocksdb;
 
-pub(crate) use self::rocksdb::{HARDWARE_CHECKSUMS, LockGuard, Resources, RocksDb as ShardEngine};
-pub use log_loss::LogLoss;
+pub(crate) use self::rocksdb::{
+    HARDWARE_CHECKSUMS, LockGuard, MetadataBatch, MetadataEngine, Resources, RocksDb as ShardEngine,
+};
+pub(crate) use crate::log::{LogDamage, LogLoss};
 pub(crate) use options::EngineOptions;
-pub use options::{Compression, Durability, LogDamage};
+pub use options::{Compression, Durability};
 
 use crate::error::Result;
+use crate::log::Position;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use std::ops::Deref;
@@ -73,9 +75,9 @@ pub(crate) struct Usage {
 
 /// One shard of a store.
 ///
-/// Reads and writes of one partition are linearizable. A batch is atomic, and what survives a crash
-/// is a prefix of the writes to the shard, over all its partitions together: the exactly-once
-/// replay of batches over several shards relies on that.
+/// Reads and writes of one partition are linearizable, and a batch is atomic for readers. Writes
+/// stay in memory until a flush; what a crash takes from there is in the store's log, which is
+/// synced before the engine makes a file: no file holds what a power cut can take from the log.
 pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// A handle that keeps its partition readable, even after it is dropped from the shard.
     type Partition: Send + Sync + 'static;
@@ -94,8 +96,6 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     fn is_stranded(&self, name: PartitionName) -> bool;
     /// Removes a partition with its content. Handles that are still held stay readable.
     fn drop_partition(&self, name: PartitionName) -> Result<()>;
-    /// Returns the place for the store's own records, apart from every partition.
-    fn bookkeeping(&self) -> &Arc<Self::Partition>;
 
     fn get(
         &self,
@@ -120,16 +120,10 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     ) -> Result<Self::Cursor>;
     fn snapshot(&self) -> Arc<Self::Snapshot>;
 
-    fn put(
-        &self,
-        partition: &Self::Partition,
-        key: &[u8],
-        value: &[u8],
-        durability: Durability,
-    ) -> Result<()>;
-    fn delete(&self, partition: &Self::Partition, key: &[u8], durability: Durability)
-    -> Result<()>;
-    fn write(&self, batch: Self::WriteBatch, durability: Durability) -> Result<()>;
+    /// Applies a write that is in the log.
+    fn put(&self, partition: &Self::Partition, key: &[u8], value: &[u8]) -> Result<()>;
+    fn delete(&self, partition: &Self::Partition, key: &[u8]) -> Result<()>;
+    fn write(&self, batch: Self::WriteBatch) -> Result<()>;
 
     /// Returns true if partitions of another shard can be linked into this one.
     fn can_link(&self, source: &Self) -> bool;
@@ -155,9 +149,21 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// Returns the bytes left on the disk of this shard, or `None` if that cannot be known.
     fn bytes_free(&self) -> Option<u64>;
 
-    /// Makes every acknowledged write survive a power cut.
-    fn sync(&self) -> Result<()>;
-    /// Moves what is in memory into files, so that the next opening has nothing to read back.
+    /// Returns a position of the log from which it is needed to recover this shard: files hold
+    /// everything that was written before it.
+    fn unflushed_from(&self) -> Position;
+    /// Ends the catching up of a partition that was made by a link or a load: its files hold
+    /// everything before `from`, and everything since then that the log holds for it has been
+    /// applied to it. From now on what is flushed of it decides where its part of the log begins.
+    ///
+    /// IMPORTANT: until this is called, the partition needs the log from where it began when the
+    /// partition was made. Only a partition to which records are applied in their order, along
+    /// with all others, can go by the log's `applied()`.
+    fn follow(&self, partition: &Self::Partition, from: Position);
+    /// Starts flushes, without waiting for them, of the partitions of which memory alone holds
+    /// something that was written before a position.
+    fn begin_flush_before(&self, position: Position) -> Result<()>;
+    /// Moves what is in memory into files, so that the log before this call is no longer needed.
     fn flush(&self) -> Result<()>;
     /// The same for one partition.
     fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;

@@ -1,5 +1,6 @@
 //! The options of the engines.
 
+use crate::log::LogDamage;
 use crate::os::failpoint;
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +10,11 @@ use serde::{Deserialize, Serialize};
 #[non_exhaustive]
 pub enum Durability {
     /// Handed to the operating system: survives the end of the process, whatever the cause. A power
-    /// cut may take the last writes of each shard; what remains of a shard is always a prefix of
-    /// what was written to it.
+    /// cut may take the last writes of the store; what remains is always a prefix of all writes,
+    /// over all shards and keyspaces, with every batch whole.
     #[default]
     Buffered,
-    /// Synced to the disk: survives a power cut.
+    /// Synced to the disk: survives a power cut, together with every write before it.
     Synced,
 }
 
@@ -39,22 +40,6 @@ pub enum Compression {
     Lz4ThenZstd,
 }
 
-/// What an opening does where a write-ahead log is damaged before its end: by a flipped bit, or an
-/// impossible sector. The torn end that a power cut leaves is not damage; it is cut off and
-/// reported in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum LogDamage {
-    /// Refuses to open the store, naming the log and the place in it, and changes nothing.
-    #[default]
-    Refuse,
-    /// Keeps what was written to that shard before the damage and drops what was written after it,
-    /// even what was synced. [`RecoveryReport::lost`](crate::report::RecoveryReport::lost) says
-    /// what. Use this on a copy, or when there is no copy.
-    DropRest,
-}
-
 /// The settings of the engines of a store, together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineOptions {
@@ -71,8 +56,7 @@ pub(crate) struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Returns the settings of the metadata: a topology is some kilobytes, and settling bounds the
-    /// redo records.
+    /// Returns the settings of the metadata: a topology is some kilobytes, and so is an intent.
     pub(crate) fn small(log_damage: LogDamage) -> Self {
         Self {
             cache_bytes: 1 << 20,

@@ -1,16 +1,16 @@
-//! Per-partition concurrency control: a striped latch that writers share, the dirty set kept during
-//! a reshape, and the partition's status.
+//! Per-partition concurrency control: a striped latch that writers own in parts, and the partition's
+//! status.
 //!
 //! Next to them, the [versions](Versions) that keep a cache of values coherent.
 //!
-//! Nothing here knows an engine, so all of it runs under a schedule explorer (`model/`). A reshape
-//! relies on these rules:
+//! Nothing here knows an engine or a log, so all of it runs under a schedule explorer (`model/`). A
+//! reshape relies on these rules:
 //!
 //! * **Readers** and **writers** follow `protocol.rs`.
-//! * A **reshape** begins to track, waits for writers that may not have noticed, and copies; then
-//!   it owns all stripes, copies what is left, and [hands over](hand_over).
+//! * A **reshape** notes a position of the log below which everything is applied, and copies what
+//!   the engines hold after that; it follows the log from there, owns all stripes, reads the log to
+//!   its end, and [hands over](hand_over).
 
-mod dirty_set;
 #[cfg(all(test, annulus_shuttle))]
 mod model;
 mod protocol;
@@ -18,19 +18,14 @@ mod stripes;
 mod sync;
 mod versions;
 
-pub(crate) use dirty_set::{Changes, DirtySet};
-#[cfg(feature = "rocksdb")]
-pub(crate) use protocol::Written;
 pub(crate) use protocol::{Current, Routed, Site, enter};
 pub(crate) use stripes::{ALL_STRIPES, HeldStripe, Latch, StripeSet, stripe_set};
 #[cfg(feature = "rocksdb")]
 pub(crate) use versions::AtWork;
 pub(crate) use versions::{Version, Versions};
 
-use crate::placement::KeyRange;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-use sync::{AtomicBool, AtomicU8, Mutex, Ordering, RwLockWriteGuard};
+use std::time::Instant;
+use sync::{AtomicU8, Ordering};
 
 /// The status of a partition: whether what it holds counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,29 +38,47 @@ pub(crate) enum PartitionStatus {
     Closed = 2,
 }
 
+/// Added to the status of a partition that lacks what the log has.
+const BEHIND: u8 = 4;
+
 /// Synchronisation state of one partition; readers and writers consult it on every operation.
 #[derive(Default)]
 pub(crate) struct PartitionState {
     pub(crate) latch: Latch,
     status: AtomicU8,
-    tracked: AtomicBool,
-    dirty: Mutex<Option<Arc<DirtySet>>>,
 }
 
 /// A partition to which no thread can write.
 #[must_use = "the partition is sealed for as long as this lives"]
 pub(crate) struct Seal<'a> {
-    _stripes: Vec<RwLockWriteGuard<'a, ()>>,
+    _stripes: Vec<HeldStripe<'a>>,
 }
 
 impl PartitionState {
     #[inline]
     pub(crate) fn status(&self) -> PartitionStatus {
-        match self.status.load(Ordering::Acquire) {
+        match self.status.load(Ordering::Acquire) & !BEHIND {
             0 => PartitionStatus::Current,
             1 => PartitionStatus::Superseded,
             _ => PartitionStatus::Closed,
         }
+    }
+
+    /// Returns true if the partition is current, and has everything that the log has.
+    #[inline]
+    pub(crate) fn is_usable(&self) -> bool {
+        self.status.load(Ordering::Acquire) == PartitionStatus::Current as u8
+    }
+
+    /// Returns true if the partition lacks what the log has.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.status.load(Ordering::Acquire) & BEHIND != 0
+    }
+
+    /// Notes that the partition lacks what the log has. The caller owns the stripes of what is
+    /// missing.
+    pub(crate) fn mark_behind(&self) {
+        self.status.fetch_or(BEHIND, Ordering::AcqRel);
     }
 
     /// Waits for the writers in progress and keeps others out. Returns `None` if that takes until
@@ -77,52 +90,7 @@ impl PartitionState {
     /// Ends writes for good: waits for those in progress and refuses later ones.
     pub(crate) fn close(&self) {
         let _sealed = self.seal(None);
-        self.status.store(PartitionStatus::Closed as u8, Ordering::Release);
-    }
-
-    /// Starts to record writes in `dirty`. When this returns, every write that is not recorded is
-    /// done.
-    pub(crate) fn track(&self, dirty: Arc<DirtySet>) {
-        *self.dirty.lock() = Some(dirty);
-        self.tracked.store(true, Ordering::Release);
-        // A writer that has already looked holds its stripe until its write is done.
-        self.latch.drain();
-    }
-
-    /// Returns true if the keys of all writes are recorded.
-    pub(crate) fn is_tracked(&self) -> bool {
-        self.tracked.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn untrack(&self) {
-        self.tracked.store(false, Ordering::Release);
-        *self.dirty.lock() = None;
-    }
-
-    /// Records the write of a key. Called after the write, by a writer that still holds its stripe.
-    /// Returns how long the writer should sleep once it has released it.
-    #[inline]
-    pub(crate) fn record(&self, key: &[u8]) -> Option<Duration> {
-        if self.tracked.load(Ordering::Acquire) {
-            self.record_in(|dirty| dirty.record(key))
-        } else {
-            None
-        }
-    }
-
-    /// The same for the deletion of a range, by a writer that holds all stripes.
-    pub(crate) fn record_range(&self, range: impl FnOnce() -> KeyRange) -> Option<Duration> {
-        if self.tracked.load(Ordering::Acquire) {
-            return self.record_in(|dirty| dirty.record_range(range()));
-        }
-        None
-    }
-
-    #[cold]
-    fn record_in(&self, record: impl FnOnce(&DirtySet)) -> Option<Duration> {
-        let dirty = self.dirty.lock().clone()?;
-        record(&dirty);
-        dirty.delay()
+        self.status.fetch_or(PartitionStatus::Closed as u8, Ordering::AcqRel);
     }
 }
 

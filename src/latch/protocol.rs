@@ -9,15 +9,15 @@
 //! |---|---|---|
 //! | 1. gate | the commit gate is passed | a snapshot closes it, and finds no write half done |
 //! | 2. view, route | the partitions of the present view | after the gate, which a snapshot closes while it takes the view |
-//! | 3. stripes | of each partition's latch, those of the keys | a seal owns them all, so it waits for this write, or this write waits for it |
-//! | 4. writable | the store takes writes | a batch that fails half way says so while it holds its stripes |
-//! | 5. current | the partitions are current; if not, again from 1 | a hand-over supersedes them while it owns the stripes |
-//! | 6. engine | the write itself | |
-//! | 7. record | its keys, where a reshape tracks the partition | after the write: the reshape copies what it finds under a recorded key |
-//! | 8. release | the stripes, then the gate | the record is there when a seal gets the stripes |
-//! | 9. sample, wait | the operation is counted, and waits if a reshape must catch up | nothing is held by now |
-
-use std::time::Duration;
+//! | 3. stripes | of each partition's latch, those of the keys are owned | two writes of a key have one order, here and in the log; a seal owns them all, so it waits for this write, or this write waits for it |
+//! | 4. writable | the store takes writes | a write that leaves the store in doubt says so while it holds its stripes |
+//! | 5. current | the partitions are current, and have what the log has; if superseded, again from 1 | a hand-over supersedes them while it owns the stripes |
+//! | 6. log | one record for all of it is appended; and synced, if that was asked for | before the engines: no reader and no file has what the log lacks. If this fails, nothing is applied |
+//! | 7. engine | what was appended is applied | before the stripes are released: a seal that gets them finds every record applied, and the next writer of the key comes after this one in the engine, too |
+//! | 8. release | the record's place among those in flight, then the stripes, then the gate | a position below which all is applied passes the record only now |
+//! | 9. sample | the operation is counted | nothing is held by now |
+//!
+//! `write/writer.rs` does 6 and 7, in this order for every write.
 
 /// Partitions of a view whose status has to be checked.
 pub(crate) trait Current {
@@ -45,19 +45,15 @@ pub(crate) trait Current {
 
 /// The partitions that a write concerns, found in a view.
 pub(crate) trait Routed: Current {
-    /// Stripes held, in lock order.
+    /// Stripes owned, taken in lock order.
     type Stripes<'a>
     where
         Self: 'a;
 
     fn take_stripes(&self) -> Self::Stripes<'_>;
-
-    /// Records what was written, for the reshapes of its partitions. Returns how long the writer
-    /// should sleep once it holds nothing.
-    fn record(&self) -> Option<Duration>;
 }
 
-/// Where a write enters: what the steps before the engine need.
+/// Where a write enters: what the steps before the log need.
 pub(crate) trait Site {
     type Error;
     type Gate<'a>
@@ -81,27 +77,17 @@ pub(crate) struct WriteTicket<'a, 's: 'a, S: Site + 's> {
     gate: S::Gate<'s>,
 }
 
-/// What remains of a write that holds nothing any more (after step 8).
-#[must_use = "a reshape may have asked its writers to wait"]
-pub(crate) struct Written<T> {
-    pub(crate) result: T,
-    /// How long to sleep before the next write.
-    pub(crate) delay: Option<Duration>,
-}
-
 impl<'a, 's, S: Site> WriteTicket<'a, 's, S> {
     pub(crate) fn routed(&self) -> &'a S::Routed<'s> {
         self.routed
     }
 
-    /// Steps 6 to 8. Writes that `write` reports as failed are recorded, too: they may have been
-    /// made.
+    /// Steps 6 to 8: `write` appends to the log, and then applies.
     #[inline]
-    pub(crate) fn write<T>(self, write: impl FnOnce() -> T) -> Written<T> {
-        let result = write();
-        let delay = self.routed.record();
+    pub(crate) fn write<T>(self, write: impl FnOnce() -> T) -> T {
+        let done = write();
         drop((self.stripes, self.gate));
-        Written { result, delay }
+        done
     }
 }
 

@@ -1,98 +1,119 @@
 //! A partition's latch, striped by key.
+//!
+//! A writer *owns* the stripe of each key that it writes, from before it appends to the log until it
+//! has applied what it appended: so two writes of one key have the same order in the log and in the
+//! engine. Owning all stripes seals the partition.
+//!
+//! A seal takes the stripes one after the other, while writers take and release them all the time.
+//! So that it neither starves nor waits for each stripe as long as writers queue there, it takes its
+//! *turn* first: writers that come later wait for the turn's end before they ask for a stripe. A
+//! seal therefore waits for one write of each thread at most, and a writer for one seal.
+//!
+//! IMPORTANT: the order of the locks: partitions by name; of a partition the turn, and then its
+//! stripes by index. A writer of several keys must not look at the turn again once it owns a stripe
+//! of the partition: the seal whose turn it is may be waiting for that stripe.
 
-use super::sync::{CachePadded, RwLock, RwLockReadGuard, RwLockWriteGuard, write_until};
+use super::sync::{AtomicBool, CachePadded, Mutex, MutexGuard, Ordering, lock_until};
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Only two for the explorer: every stripe multiplies the schedules, and two show all there is to
-/// see.
-pub(super) const STRIPES: usize = if cfg!(annulus_shuttle) { 2 } else { 16 };
+/// see. Otherwise so many that writers of different keys seldom meet.
+pub(super) const STRIPES: usize = if cfg!(annulus_shuttle) { 2 } else { 64 };
 
 /// A set of a latch's stripes, as bits.
-pub(crate) type StripeSet = u16;
+pub(crate) type StripeSet = u64;
 
 pub(crate) const ALL_STRIPES: StripeSet = StripeSet::MAX;
 
-/// A plain write shares its stripe: the engine orders it against others. A read-modify-write owns
-/// its stripe, and so excludes writes of the same key. Owning all stripes seals the partition.
+/// The locks of one partition's writers.
 pub(crate) struct Latch {
-    stripes: [CachePadded<RwLock<()>>; STRIPES],
+    stripes: [CachePadded<Mutex<()>>; STRIPES],
+    /// True while a thread owns all stripes or is about to. Writers only read it.
+    sealing: AtomicBool,
+    /// Held by that thread.
+    turn: Mutex<()>,
 }
 
-/// A stripe that a writer holds, either way.
+/// A stripe that a writer owns; or the turn of one that owns them all.
+#[must_use = "the stripe is owned for as long as this lives"]
 pub(crate) enum HeldStripe<'a> {
-    Shared { _guard: RwLockReadGuard<'a, ()> },
-    Owned { _guard: RwLockWriteGuard<'a, ()> },
+    Stripe { _guard: MutexGuard<'a, ()> },
+    Turn { _turn: Turn<'a> },
 }
 
-impl<'a> From<RwLockReadGuard<'a, ()>> for HeldStripe<'a> {
-    fn from(guard: RwLockReadGuard<'a, ()>) -> Self {
-        Self::Shared { _guard: guard }
+/// The turn of a thread that owns all stripes, or is about to.
+pub(crate) struct Turn<'a> {
+    latch: &'a Latch,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.latch.sealing.store(false, Ordering::Release);
     }
 }
 
-impl<'a> From<RwLockWriteGuard<'a, ()>> for HeldStripe<'a> {
-    fn from(guard: RwLockWriteGuard<'a, ()>) -> Self {
-        Self::Owned { _guard: guard }
+impl<'a> From<MutexGuard<'a, ()>> for HeldStripe<'a> {
+    fn from(guard: MutexGuard<'a, ()>) -> Self {
+        Self::Stripe { _guard: guard }
     }
 }
 
 impl Default for Latch {
     fn default() -> Self {
-        Self { stripes: std::array::from_fn(|_| CachePadded::default()) }
+        Self {
+            stripes: std::array::from_fn(|_| CachePadded::default()),
+            sealing: AtomicBool::new(false),
+            turn: Mutex::default(),
+        }
     }
 }
 
 impl Latch {
+    /// Owns the stripe of a key.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of stripes")]
-    fn stripe(&self, key: &[u8]) -> &RwLock<()> {
-        &self.stripes[stripe_index(key)]
+    pub(crate) fn own(&self, key: &[u8]) -> HeldStripe<'_> {
+        self.yield_to_seal();
+        self.stripes[stripe_index(key)].lock().into()
     }
 
-    /// Shares the stripe of a key, for a write of it.
-    #[inline]
-    pub(crate) fn share(&self, key: &[u8]) -> RwLockReadGuard<'_, ()> {
-        self.stripe(key).read()
-    }
-
-    /// Owns the stripe of a key, for a read and a write of it that must be one step.
-    pub(crate) fn own(&self, key: &[u8]) -> RwLockWriteGuard<'_, ()> {
-        self.stripe(key).write()
-    }
-
-    /// Takes several stripes at once, in order; owns them if `own`.
-    pub(crate) fn hold_set(
-        &self,
-        set: StripeSet,
-        own: bool,
-    ) -> impl Iterator<Item = HeldStripe<'_>> {
-        self.chosen(set).map(move |stripe| match own {
-            true => stripe.write().into(),
-            false => stripe.read().into(),
-        })
+    /// Owns several stripes at once, and adds them to `held`. One who owns them all keeps its turn
+    /// as well.
+    pub(crate) fn own_set<'a>(&'a self, set: StripeSet, held: &mut Vec<HeldStripe<'a>>) {
+        if set == ALL_STRIPES {
+            held.extend(self.own_all(None).into_iter().flatten());
+            return;
+        }
+        self.yield_to_seal();
+        let chosen = self.stripes.iter().enumerate().filter(|(index, _)| set & (1 << index) != 0);
+        held.extend(chosen.map(|(_, stripe)| HeldStripe::from(stripe.lock())));
     }
 
     /// Owns all stripes. Returns `None`, holding none of them, if that takes until after the
     /// deadline.
-    pub(crate) fn own_all(
-        &self,
-        deadline: Option<Instant>,
-    ) -> Option<Vec<RwLockWriteGuard<'_, ()>>> {
-        self.stripes.iter().map(|stripe| write_until(stripe, deadline)).collect()
+    pub(crate) fn own_all(&self, deadline: Option<Instant>) -> Option<Vec<HeldStripe<'_>>> {
+        let turn = Turn { _guard: lock_until(&self.turn, deadline)?, latch: self };
+        self.sealing.store(true, Ordering::Release);
+        let stripe = |stripe| lock_until(stripe, deadline).map(HeldStripe::from);
+        let mut held = self.stripes.iter().map(|one| stripe(one)).collect::<Option<Vec<_>>>()?;
+        held.push(HeldStripe::Turn { _turn: turn });
+        Some(held)
     }
 
-    /// Waits until every write in progress has ended.
-    pub(crate) fn drain(&self) {
-        self.stripes.iter().for_each(|stripe| drop(stripe.write()));
+    /// Waits for the end of the turn of a thread that owns all stripes, or is about to. Once: after
+    /// that the writer may be before the next one.
+    #[inline]
+    fn yield_to_seal(&self) {
+        if self.sealing.load(Ordering::Acquire) {
+            self.wait_for_turn();
+        }
     }
 
-    fn chosen(&self, set: StripeSet) -> impl Iterator<Item = &RwLock<()>> {
-        self.stripes
-            .iter()
-            .enumerate()
-            .filter(move |(index, _)| set & (1 << index) != 0)
-            .map(|(_, stripe)| &**stripe)
+    #[cold]
+    fn wait_for_turn(&self) {
+        drop(self.turn.lock());
     }
 }
 
@@ -107,4 +128,59 @@ pub(super) fn stripe_index(key: &[u8]) -> usize {
 #[inline]
 pub(crate) fn stripe_set(key: &[u8]) -> StripeSet {
     1 << stripe_index(key)
+}
+
+#[cfg(all(test, not(annulus_shuttle)))]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test of threads and of a deadline")]
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    /// Threads that write one after the other without a pause do not keep a seal out.
+    #[test]
+    fn a_seal_does_not_starve() {
+        let latch = Latch::default();
+        let (ended, writes) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                let (latch, ended, writes) = (&latch, &ended, &writes);
+                scope.spawn(move || {
+                    for n in (0_u32..).take_while(|_| !ended.load(Ordering::Relaxed)) {
+                        let _held = latch.own(&[thread, n as u8]);
+                        writes.fetch_add(1, Ordering::Relaxed);
+                        std::thread::sleep(Duration::from_micros(20));
+                    }
+                });
+            }
+            for _ in 0..20 {
+                let deadline = Instant::now() + Duration::from_secs(10);
+                let sealed = latch.own_all(Some(deadline)).unwrap();
+                let before = writes.load(Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+                assert_eq!(writes.load(Ordering::Relaxed), before);
+                drop(sealed);
+                while writes.load(Ordering::Relaxed) == before {
+                    std::thread::yield_now();
+                }
+            }
+            ended.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_seal_that_is_late_leaves_the_stripes_free() {
+        let latch = Latch::default();
+        let held = latch.own(b"a");
+        assert!(latch.own_all(Some(Instant::now())).is_none());
+        let other = (0..=u8::MAX).find(|key| stripe_set(&[*key]) != stripe_set(b"a")).unwrap();
+        drop((latch.own(&[other]), held));
+        assert!(latch.own_all(Some(Instant::now())).is_some());
+        let mut all = Vec::new();
+        latch.own_set(ALL_STRIPES, &mut all);
+        assert_eq!(all.len(), STRIPES + 1);
+        assert!(latch.own_all(Some(Instant::now())).is_none());
+        drop(all);
+        latch.own_set(stripe_set(b"a") | stripe_set(&[other]), &mut Vec::new());
+    }
 }

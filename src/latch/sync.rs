@@ -6,28 +6,26 @@
 #[cfg(not(annulus_shuttle))]
 mod plain {
     pub(crate) use crossbeam::utils::CachePadded;
-    pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
     use std::time::Instant;
 
     /// Waits for a lock until the deadline, or as long as it takes if there is none.
-    pub(crate) fn write_until<T>(
-        lock: &RwLock<T>,
+    pub(crate) fn lock_until<T>(
+        lock: &Mutex<T>,
         deadline: Option<Instant>,
-    ) -> Option<RwLockWriteGuard<'_, T>> {
+    ) -> Option<MutexGuard<'_, T>> {
         match deadline {
-            Some(deadline) => lock.try_write_until(deadline),
-            None => Some(lock.write()),
+            Some(deadline) => lock.try_lock_until(deadline),
+            None => Some(lock.lock()),
         }
     }
 }
 
 #[cfg(annulus_shuttle)]
 mod explored {
-    pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering,
-    };
-    pub(crate) use shuttle::sync::{RwLockReadGuard, RwLockWriteGuard};
+    pub(crate) use shuttle::sync::MutexGuard;
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
     use std::time::Instant;
 
     /// One thread runs at a time: there are no cache lines to keep apart.
@@ -41,30 +39,17 @@ mod explored {
             Self(shuttle::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> shuttle::sync::MutexGuard<'_, T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
     }
 
-    #[derive(Default)]
-    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
-
-    impl<T> RwLock<T> {
-        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
-            self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
-
-        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
-            self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
-    }
-
     /// A model has no clock: it waits for the lock.
-    pub(crate) fn write_until<T>(
-        lock: &RwLock<T>,
+    pub(crate) fn lock_until<T>(
+        lock: &Mutex<T>,
         _deadline: Option<Instant>,
-    ) -> Option<RwLockWriteGuard<'_, T>> {
-        Some(lock.write())
+    ) -> Option<MutexGuard<'_, T>> {
+        Some(lock.lock())
     }
 }
 

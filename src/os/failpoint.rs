@@ -1,13 +1,13 @@
 //! Places where tests kill the process, or make an operation fail.
 //!
 //! Built only with the feature `failpoints`. The environment variable `ANNULUS_FAILPOINT` then
-//! names a place, and after `@` at which passing it takes effect: `batch-after-part@3` aborts the
+//! names a place, and after `@` at which passing it takes effect: `write-after-log@3` aborts the
 //! process at the third passing, with nothing flushed, dropped or unlocked. With `panic:` before
 //! it, the thread panics there instead.
 //!
 //! `ANNULUS_SKIP` names protections, separated by commas, that are left out: a test that exists to
-//! notice a missing one must then fail. `ANNULUS_MEMTABLE_BYTES` and `ANNULUS_SETTLE_RECORDS` make
-//! flushes and settles frequent.
+//! notice a missing one must then fail. `ANNULUS_MEMTABLE_BYTES` makes flushes frequent,
+//! `ANNULUS_REPLAY_BYTES` the batches of a replay small.
 //!
 //! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
 //! directory as long as that holds a file `FAIL-` and the operation's name.

@@ -3,7 +3,7 @@
 use super::phase::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The state of a job.
@@ -14,7 +14,7 @@ pub(crate) struct Control {
     pub(crate) bytes_total: AtomicU64,
     pub(crate) bytes_done: AtomicU64,
     pub(crate) keys_done: AtomicU64,
-    pub(crate) dirty_keys: AtomicUsize,
+    pub(crate) bytes_behind: AtomicU64,
 }
 
 #[derive(Default)]
@@ -35,7 +35,7 @@ impl Control {
             bytes_total: AtomicU64::new(0),
             bytes_done: AtomicU64::new(0),
             keys_done: AtomicU64::new(0),
-            dirty_keys: AtomicUsize::new(0),
+            bytes_behind: AtomicU64::new(0),
         }
     }
 

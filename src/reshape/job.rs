@@ -32,8 +32,9 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Keys that have been copied so far; linking counts none.
     pub keys_done: u64,
-    /// Keys that were written meanwhile and are still to be copied.
-    pub dirty_keys: usize,
+    /// Bytes of the store's log, whatever partitions they are about, that were written since what
+    /// the copy has.
+    pub bytes_behind: u64,
     /// The rate so far.
     pub bytes_per_second: f64,
     /// How long it will still take at that rate; `None` while that is unknown.
@@ -116,7 +117,7 @@ impl Job {
             bytes_total,
             bytes_done,
             keys_done: control.keys_done.load(Ordering::Relaxed),
-            dirty_keys: control.dirty_keys.load(Ordering::Relaxed),
+            bytes_behind: control.bytes_behind.load(Ordering::Relaxed),
             bytes_per_second,
             eta: eta.map(Duration::from_secs_f64),
             paused: control.is_paused(),

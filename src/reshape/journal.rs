@@ -12,8 +12,7 @@ use super::outcome::Outcome;
 use super::phase::Phase;
 use crate::catalog::Metadata;
 use crate::catalog::record_key::{numbered, of_partition, parse_number, parse_partition};
-use crate::engine::Durability;
-use crate::engine::{Engine, EngineBatch, WriteBatch as _};
+use crate::engine::{Durability, MetadataBatch};
 use crate::error::Result;
 use crate::id::ShardId;
 use crate::topology::{PartitionName, ReshapeSpec, decode, encode};
@@ -104,41 +103,31 @@ pub(crate) fn intents(metadata: &Metadata) -> Result<Vec<(u64, Intent)>> {
 /// Makes an intent durable.
 pub(crate) fn begin(metadata: &Metadata, number: u64, intent: &Intent) -> Result<()> {
     let record = encode("the intent of a reshape", intent)?;
-    let engine = &metadata.engine;
-    engine.put(
-        engine.bookkeeping(),
-        &numbered(INTENT, number),
-        &record,
-        Durability::synced_unless_skipped("intent"),
-    )
+    let durability = Durability::synced_unless_skipped("intent");
+    metadata.engine.put(&numbered(INTENT, number), &record, durability)
 }
 
 /// Removes an intent, together with the commit, or once the targets that it names are gone.
-pub(crate) fn end(metadata: &Metadata, batch: &mut EngineBatch, number: u64) {
-    batch.delete(metadata.engine.bookkeeping(), &numbered(INTENT, number));
+pub(crate) fn end(batch: &mut MetadataBatch, number: u64) {
+    batch.delete(&numbered(INTENT, number));
 }
 
 /// Records how much of a partition's files lies outside its range; no record is kept if nothing
 /// does.
 pub(crate) fn set_out_of_range(
-    metadata: &Metadata,
-    batch: &mut EngineBatch,
+    batch: &mut MetadataBatch,
     name: PartitionName,
     permille: u32,
 ) -> Result<()> {
     if permille > 0 {
         let record = encode("the foreign share of a partition", &permille)?;
-        batch.put(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name), &record);
+        batch.put(&of_partition(FOREIGN, name), &record);
     }
     Ok(())
 }
 
-pub(crate) fn forget_out_of_range(
-    metadata: &Metadata,
-    batch: &mut EngineBatch,
-    name: PartitionName,
-) {
-    batch.delete(metadata.engine.bookkeeping(), &of_partition(FOREIGN, name));
+pub(crate) fn forget_out_of_range(batch: &mut MetadataBatch, name: PartitionName) {
+    batch.delete(&of_partition(FOREIGN, name));
 }
 
 /// Returns how much of each partition's files lies outside its range, for the partitions where any
@@ -150,16 +139,15 @@ pub(crate) fn out_of_range(metadata: &Metadata) -> Result<BTreeMap<PartitionName
 /// Records how a reshape ended, and removes old records. Not synced: the history is for people.
 pub(crate) fn remember(metadata: &Metadata, number: u64, outcome: &Outcome) -> Result<()> {
     let record = encode("the outcome of a reshape", outcome)?;
-    let engine = &metadata.engine;
-    let mut batch = EngineBatch::default();
-    batch.put(engine.bookkeeping(), &numbered(HISTORY, number), &record);
+    let mut batch = MetadataBatch::default();
+    batch.put(&numbered(HISTORY, number), &record);
     if let Some(last_old) = number.checked_sub(HISTORY_MAX as u64) {
         // All old records: not every reshape leaves a record, so not every old record has a new one
         // that replaces it.
         let (first, end) = (numbered(HISTORY, 0), numbered(HISTORY, last_old + 1));
-        batch.delete_range(engine.bookkeeping(), &first, &end);
+        batch.delete_range(&first, &end);
     }
-    engine.write(batch, Durability::Buffered)
+    metadata.engine.write(batch, Durability::Buffered)
 }
 
 /// Returns how the last reshapes ended, by number, as far as the records are sound.
@@ -180,20 +168,14 @@ pub(crate) fn last_number(metadata: &Metadata) -> u64 {
 }
 
 /// Records, with the commit of a shard's removal, that its files are to be removed.
-pub(crate) fn retire(
-    metadata: &Metadata,
-    batch: &mut EngineBatch,
-    shard: ShardId,
-    directory: &Path,
-) -> Result<()> {
+pub(crate) fn retire(batch: &mut MetadataBatch, shard: ShardId, directory: &Path) -> Result<()> {
     let record = encode("the directory of a removed shard", &Directory(directory.to_owned()))?;
-    batch.put(metadata.engine.bookkeeping(), &numbered(RETIRED, u64::from(shard.0)), &record);
+    batch.put(&numbered(RETIRED, u64::from(shard.0)), &record);
     Ok(())
 }
 
 pub(crate) fn forget_retired(metadata: &Metadata, shard: u64) -> Result<()> {
-    let engine = &metadata.engine;
-    engine.delete(engine.bookkeeping(), &numbered(RETIRED, shard), Durability::Buffered)
+    metadata.engine.delete(&numbered(RETIRED, shard), Durability::Buffered)
 }
 
 /// Returns the directories of removed shards whose files may still be there; a directory is `None`
@@ -216,7 +198,7 @@ mod tests {
 
     fn damage(store: &Store, key: &[u8]) {
         let engine = &store.core().catalog.metadata.engine;
-        engine.put(engine.bookkeeping(), key, b"damaged", Durability::Synced).unwrap();
+        engine.put(key, b"damaged", Durability::Synced).unwrap();
     }
 
     /// A past bug: when a record of how a reshape had ended, which is only for people, was damaged,

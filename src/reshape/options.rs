@@ -75,18 +75,11 @@ pub struct ReshapeOptions {
     /// What is compared before the commit. Default: `Sampled`.
     pub check: Check,
     /// How long writes may have to wait while a partition is handed over: if copying what is left
-    /// would take longer, another round is made first. One sync of the shards concerned, all at the
-    /// same time, and one of the metadata are part of the wait, however long they take. Serialized
-    /// as `pause_ms_target`. Default: 5 milliseconds; 1 millisecond to a minute.
+    /// would take longer, another round is made first. One sync of the log and one of the metadata
+    /// are part of the wait, however long they take. Serialized as `pause_ms_target`. Default: 5
+    /// milliseconds; 1 millisecond to a minute.
     #[serde(rename = "pause_ms_target", with = "units::ms")]
     pub pause_target: Duration,
-    /// Bytes of keys that may be written to a partition and not yet copied before its writers are
-    /// slowed down: each waits after its write for a millisecond for each time that the bound is
-    /// filled, and for at most 20. This bound is where slowing down begins, and not a limit of
-    /// memory: a batch is recorded whole, and many threads that write long keys fill it faster than
-    /// they are slowed down. A key that is written repeatedly counts once. Default: 64 MiB; at
-    /// least 64 KiB.
-    pub dirty_bytes_max: usize,
     /// Rewrites partitions that share files after a split, in the background, until each has only
     /// its own rows. Default: true.
     pub trim: bool,
@@ -102,7 +95,6 @@ impl Default for ReshapeOptions {
             transport: None,
             check: Check::default(),
             pause_target: Duration::from_millis(5),
-            dirty_bytes_max: 64 << 20,
             trim: true,
             per_shard_max: 2,
             throttle: Throttle::default(),
@@ -120,7 +112,6 @@ impl ReshapeOptions {
     setters! {
         check: Check,
         pause_target: Duration,
-        dirty_bytes_max: usize,
         trim: bool,
         per_shard_max: usize,
         throttle: Throttle;
@@ -134,16 +125,11 @@ impl ReshapeOptions {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field and the bounds.
     pub fn validate(&self) -> Result<()> {
         units::check("reshape.pause_target", self.pause_target, 1, 60_000)?;
-        let bounds = [
-            ("reshape.dirty_bytes_max", self.dirty_bytes_max, 64 << 10, usize::MAX),
-            ("reshape.per_shard_max", self.per_shard_max, 1, 64),
-        ];
-        for (name, value, least, most) in bounds {
-            if !(least..=most).contains(&value) {
-                return Err(Error::invalid(format!(
-                    "option {name} is {value}; it must be from {least} to {most}"
-                )));
-            }
+        if !(1..=64).contains(&self.per_shard_max) {
+            return Err(Error::invalid(format!(
+                "option reshape.per_shard_max is {}; it must be from 1 to 64",
+                self.per_shard_max
+            )));
         }
         self.throttle.validate()
     }

@@ -37,7 +37,7 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Bytes of files that were linked, or of rows that were copied.
     pub bytes: u64,
-    /// Keys that were written meanwhile and copied afterwards.
+    /// Writes of keys and of ranges that were made meanwhile, and applied to the targets afterwards.
     pub keys_caught_up: u64,
     /// How many rounds of catching up there were.
     pub rounds: u32,

@@ -17,11 +17,11 @@ pub enum Phase {
     Queued,
     /// The intent is in the metadata, so that whatever follows can be undone.
     Prepared,
-    /// Writes to the sources are recorded, and the targets are made, by link or by copy.
+    /// The targets are made, by link or by copy; the log keeps what is written meanwhile.
     Seeding,
-    /// Round by round, the keys that were written meanwhile are copied, too.
+    /// Round by round, what was written meanwhile is read from the log and applied to the targets.
     CatchingUp,
-    /// Writes wait; the last keys are copied and synced.
+    /// Writes wait; the last of them are applied to the targets, and the log is synced.
     Sealed,
     /// The new topology is on disk and in use.
     Committed,

@@ -5,7 +5,6 @@ use super::options::ReshapeOptions;
 use super::outcome::Outcome;
 use super::registry::Registry;
 use crate::catalog::Catalog;
-use crate::write::Redo;
 use std::sync::Arc;
 
 /// A function that is called with how each reshape ended.
@@ -14,8 +13,6 @@ pub(crate) type Observer = Box<dyn Fn(&Outcome) + Send + Sync>;
 /// The reshapes of a store.
 pub(crate) struct Reshaper {
     pub(crate) catalog: Arc<Catalog>,
-    /// Batches over several shards, which a commit fences off.
-    pub(super) redo: Arc<Redo>,
     /// In a separate `Arc`: a thread that has released everything else still reports to it that it
     /// has ended.
     pub(crate) registry: Arc<Registry>,
@@ -25,12 +22,11 @@ pub(crate) struct Reshaper {
 impl Reshaper {
     pub(crate) fn new(
         catalog: Arc<Catalog>,
-        redo: Arc<Redo>,
         options: ReshapeOptions,
         listener: Option<Listener>,
         observer: Observer,
     ) -> Arc<Self> {
         let registry = Arc::new(Registry::new(options, listener));
-        Arc::new(Self { catalog, redo, registry, observer })
+        Arc::new(Self { catalog, registry, observer })
     }
 }

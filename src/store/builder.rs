@@ -4,7 +4,7 @@
 //! interrupted creation is resumed by the next opening: the identities are the same, so each step
 //! may be done twice.
 
-use super::open::{Opening, load};
+use super::open::{Opening, load, log_options};
 use super::read_only::load_read_only;
 use super::shard_directory::create_shard;
 use super::shard_spec::ShardSpec;
@@ -15,6 +15,7 @@ use crate::catalog::{Home, Metadata};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::log::CommitLog;
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
 use std::path::{Path, PathBuf};
@@ -81,17 +82,13 @@ impl StoreBuilder {
     /// may be written: no file is created, changed or locked. Calls that would change something are
     /// refused as [`ReadOnly`](ErrorKind::ReadOnly). Load is not observed. Default: false.
     ///
-    /// Reads show what the files held during the opening; what is only in logs is read into memory,
-    /// by each such opening again. What an opening for writing would repair stays as it is: batches
-    /// over several shards that a crash has cut are partly visible
-    /// ([`RecoveryReport::unfinished`](crate::report::RecoveryReport::unfinished)), and after the
-    /// torn end of a log ([`RecoveryReport::lost`](crate::report::RecoveryReport::lost)) there may
-    /// be rows that such an opening drops.
+    /// Reads show everything as it was at one moment during the opening, over all shards. What is
+    /// only in the log is read into memory, by each such opening again. What an opening for writing
+    /// would repair stays as it is on disk.
     ///
-    /// Another process may have the store open, or open it later. Each shard is then seen as it was
-    /// at some moment during the opening, not all shards at the same moment; a read fails if that
-    /// process has since removed the file it needs. The opening fails if it cannot complete between
-    /// such removals.
+    /// Another process may have the store open, or open it later; a read fails if that process has
+    /// since removed the file it needs. The opening fails if it cannot complete between such
+    /// removals.
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -264,15 +261,33 @@ impl StoreBuilder {
                 identity
             }
         };
+        let log = self.create_log(identity.store)?;
         let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {
-            create_shard(&self.path, shard, identity, &resources)?;
+            create_shard(&self.path, shard, identity, &resources, &log)?;
         }
+        log.close()?;
         Metadata::create(&self.path.join("metadata"), identity.store, &topology)?;
         directory::sync(&self.path)?;
         directory::rename(&unfinished, identity_file)?;
         tracing::info!(path = %self.path.display(), shards = topology.shards().len(), "created a store");
         Ok(identity)
+    }
+
+    /// Creates an empty log. IMPORTANT: it is durable before the store's identity is in place, since
+    /// a store without one is damaged.
+    fn create_log(&self, store: u128) -> Result<Arc<CommitLog>> {
+        let directory = self.path.join("log");
+        match std::fs::remove_dir_all(&directory) {
+            // One that an interrupted creation has left holds nothing.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", &directory)(error));
+            }
+            _ => {}
+        }
+        directory::create(&directory)?;
+        let home = Home { id: store, path: self.path.clone(), lock: None, places: Arc::default() };
+        CommitLog::open(log_options(&self.options, &home, directory))
     }
 
     fn first_topology(&self) -> Result<Topology> {

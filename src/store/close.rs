@@ -3,7 +3,7 @@
 use super::findings::{Problem, Recovered};
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, verify};
 use crate::catalog::Catalog;
-use crate::engine::{Engine, HARDWARE_CHECKSUMS, ShardEngine};
+use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::parallel;
@@ -12,29 +12,38 @@ use crate::topology;
 impl Store {
     /// Ensures that every acknowledged write survives a power cut.
     ///
+    /// Cost: one sync of the log, which serves all threads that ask for one at the same time, and
+    /// one of the metadata's.
+    ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot be synced; [`Closed`](ErrorKind::Closed);
-    /// [`ReadOnly`](ErrorKind::ReadOnly).
+    /// [`Io`](ErrorKind::Io) if a log cannot be synced: the store then takes no more writes, and
+    /// those that were not synced before are in doubt until it is opened again;
+    /// [`Closed`](ErrorKind::Closed); [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn sync(&self) -> Result<()> {
-        self.core().catalog.check_open()?;
-        self.core().catalog.check_disk_writable()?;
-        on_every_shard(&self.core().catalog, Engine::sync)?;
-        self.core().catalog.metadata.engine.sync()
+        let catalog = &self.core().catalog;
+        catalog.check_open()?;
+        catalog.check_disk_writable()?;
+        catalog.log.sync()?;
+        catalog.metadata.engine.sync()
     }
 
-    /// Moves the content of the write buffers into files, so that the next opening has no logs to
-    /// read back.
+    /// Moves the content of the write buffers into files, so that the next opening has little of the
+    /// log to replay.
     ///
     /// # Errors
     ///
     /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed);
     /// [`ReadOnly`](ErrorKind::ReadOnly).
     pub fn flush(&self) -> Result<()> {
-        self.core().catalog.check_open()?;
-        self.core().catalog.check_disk_writable()?;
-        self.core().catalog.check_places()?;
-        on_every_shard(&self.core().catalog, Engine::flush)
+        let catalog = &self.core().catalog;
+        catalog.check_open()?;
+        catalog.check_disk_writable()?;
+        catalog.check_places()?;
+        let flushed = on_every_shard(catalog, ShardEngine::flush);
+        // What could be flushed is no longer needed, whatever became of the rest.
+        catalog.release_log();
+        flushed
     }
 
     /// Returns what the store occupies.
@@ -65,6 +74,7 @@ impl Store {
             reshapes: self.reshape_stats(),
             cache_bytes: catalog.resources.cache_bytes_used(),
             write_buffer_bytes: catalog.resources.write_buffer_bytes_used(),
+            log_bytes: catalog.log.bytes(),
             hardware_checksums: HARDWARE_CHECKSUMS,
         })
     }
@@ -79,8 +89,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) after the store was closed. Problems with the data are in the
-    /// report and are not an error.
+    /// Those of [`snapshot`](Self::snapshot). Problems with the data are in the report and are not
+    /// an error.
     pub fn verify(&self) -> Result<Verification> {
         let snapshot = self.snapshot()?;
         let mut report = Verification::default();
@@ -105,9 +115,12 @@ impl Store {
     fn verify_checksums(&self, problems: &mut Vec<Problem>) {
         let catalog = &self.core().catalog;
         let shards = catalog.shards();
-        let shards = shards.iter().map(|(id, shard)| (Some(*id), &**shard));
-        let engines: Vec<_> = shards.chain([(None, &catalog.metadata.engine)]).collect();
-        let verified = parallel::each(&engines, |(_, engine)| engine.verify_checksums());
+        let shards = shards.iter().map(|(id, shard)| (Some(*id), Some(&**shard)));
+        let engines: Vec<_> = shards.chain([(None, None)]).collect();
+        let verified = parallel::each(&engines, |(_, shard)| match shard {
+            Some(shard) => shard.verify_checksums(),
+            None => catalog.metadata.engine.verify_checksums(),
+        });
         for ((shard, _), verified) in engines.iter().zip(verified) {
             match verified {
                 Ok(Ok(())) => {}
@@ -119,15 +132,15 @@ impl Store {
 
     /// Ends all writes, then flushes and syncs everything, so that the next opening is fast and a
     /// power cut loses nothing. A store that is only dropped loses no acknowledged write either,
-    /// within the limits of each write's durability, but the next opening must read the logs.
+    /// within the limits of each write's durability, but the next opening must replay the log.
     ///
     /// The directory can be opened again once the last handle is dropped: stores, keyspaces, scans,
     /// snapshots and values. Closing a store twice is harmless.
     ///
     /// # Errors
     ///
-    /// The first error of a shard; the other shards are closed nevertheless.
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) in a
+    /// The first error of a shard; the other shards are closed nevertheless, and the log is kept for
+    /// the one that failed. [`InvalidArgument`](ErrorKind::InvalidArgument) in a
     /// [listener](crate::StoreBuilder::listener) of this store; nothing was done.
     pub fn close(&self) -> Result<()> {
         let (core, catalog) = (self.core(), &self.core().catalog);
@@ -156,17 +169,20 @@ impl Store {
         if catalog.is_read_only() {
             return Ok(());
         }
-        // Nothing is flushed to a path that leads elsewhere: the writes stay in the logs, which are
+        core.log_keeper.lock().take();
+        // Nothing is flushed to a path that leads elsewhere: the writes stay in the log, which is
         // open.
         let there = catalog.home.places.check();
         let flushed = there.and_then(|()| {
-            let settled = core.redo.settle(catalog);
-            let flushed = on_every_shard(catalog, Engine::flush);
-            settled.and(flushed).and(catalog.metadata.engine.flush())
+            let shards = on_every_shard(catalog, ShardEngine::flush);
+            // All of it, unless a shard failed, or a partition is behind: then the log stays, from
+            // where it is needed.
+            catalog.release_log();
+            shards.and(catalog.metadata.engine.flush())
         });
-        let synced = on_every_shard(catalog, Engine::sync).and(catalog.metadata.engine.sync());
+        let closed = catalog.log.close().and(catalog.metadata.engine.sync());
         catalog.quiesce();
-        flushed.and(synced)
+        flushed.and(closed)
     }
 }
 

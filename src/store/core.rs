@@ -2,37 +2,34 @@
 
 use super::Options;
 use crate::cache::HotCache;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, LogKeeper};
 use crate::rebalancer::{self, Recent, Settings};
 use crate::reshape::{Listener, Reshaper};
 use crate::sampling::Sampler;
-use crate::write::{Redo, Writer};
+use crate::write::Writer;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The parts of an open store.
 pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) redo: Arc<Redo>,
     pub(crate) sampler: Arc<Sampler>,
     pub(crate) hot_cache: Option<HotCache>,
     pub(crate) reshaper: Arc<Reshaper>,
     pub(crate) rebalancer: Arc<rebalancer::State>,
+    /// None in a store that is closed or was opened read-only. It ends when nothing can write any
+    /// more: handles of keyspaces write even after the last one of the store was dropped.
+    pub(super) log_keeper: Mutex<Option<LogKeeper>>,
 }
 
 impl Core {
-    pub(super) fn new(
-        options: Options,
-        catalog: Arc<Catalog>,
-        redo: Redo,
-        listener: Option<Listener>,
-    ) -> Self {
-        let (redo, sampler) = (Arc::new(redo), Arc::new(Sampler::new(options.heat.is_some())));
+    pub(super) fn new(options: Options, catalog: Arc<Catalog>, listener: Option<Listener>) -> Self {
+        let sampler = Arc::new(Sampler::new(options.heat.is_some()));
         let recent = Arc::new(Recent::new(options.rebalance.cool_down));
         let noted = Arc::clone(&recent);
         let reshaper = Reshaper::new(
             Arc::clone(&catalog),
-            Arc::clone(&redo),
             options.reshape,
             listener,
             Box::new(move |outcome| noted.note(outcome)),
@@ -45,20 +42,15 @@ impl Core {
                 .then(|| HotCache::new(options.hot_cache_bytes)),
             options,
             catalog,
-            redo,
             sampler,
             reshaper,
             rebalancer: Arc::new(rebalancer),
+            log_keeper: Mutex::default(),
         }
     }
 
     /// Returns what the write of a batch passes through.
     pub(super) fn writer(&self) -> Writer<'_> {
-        Writer {
-            catalog: &self.catalog,
-            redo: &self.redo,
-            cache: self.hot_cache.as_ref(),
-            sampler: &self.sampler,
-        }
+        Writer { catalog: &self.catalog, cache: self.hot_cache.as_ref(), sampler: &self.sampler }
     }
 }

@@ -125,6 +125,8 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     let _changing = catalog.changing();
     let next = catalog.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
     catalog.check_writable()?;
+    // A log that has failed refuses the commit, after the partitions were closed.
+    catalog.log.check()?;
     let view = keyspace.view();
     // Before the commit, so that no write is acknowledged and then lost to the drop.
     for partition in &view.partitions {

@@ -10,6 +10,7 @@ mod keyspace;
 mod keyspaces;
 mod open;
 mod options;
+mod point_in_time;
 mod read_only;
 mod recovery;
 mod reshape;
@@ -45,8 +46,8 @@ use std::sync::Arc;
 /// An open store. Cheap to clone; every method may be called from any thread. When the last handle
 /// is dropped, running reshapes are rolled back first.
 ///
-/// A store consists of a directory of metadata and of shards, each a RocksDB instance in its own
-/// directory. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.
+/// A store consists of a directory with its metadata and its log, and of shards, each a RocksDB
+/// instance in its own directory. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.
 ///
 /// ```
 /// use annulus::{Store, topology::KeyspaceSpec};
@@ -140,22 +141,20 @@ impl Store {
 
     /// Commits a batch with the store's default durability: all of it takes effect, or nothing.
     ///
-    /// After a crash of the process a batch is there whole or not at all, at either durability.
-    /// After a power cut the same holds for `Synced` batches, and for `Buffered` ones that concern
-    /// a single shard; a `Buffered` batch over several shards may be cut. A [`Snapshot`] sees a
-    /// batch whole or not at all; single reads may see some of its keys before others.
+    /// After a crash of the process or a power cut a batch is there whole or not at all, at either
+    /// durability, over any keyspaces and shards. A [`Snapshot`] sees a batch whole or not at all;
+    /// single reads may see some of its keys before others.
     ///
-    /// Cost: on one shard, one write. On several, a record in the metadata (one sync, if synced)
-    /// and a write to each shard.
+    /// Cost: one record in the log (one sync, if synced), and a write to the memory of each shard.
     ///
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, or
     /// keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, in
-    /// which case nothing was written; [`Io`](ErrorKind::Io) if its only shard refuses it, or if
-    /// one of several recently failed to sync, in which case nothing was written;
-    /// [`InDoubt`](ErrorKind::InDoubt) if an error occurred between its parts: reopening the store
-    /// completes the batch.
+    /// which case nothing was written; [`Io`](ErrorKind::Io) if the log cannot be written or synced:
+    /// nothing can be seen of the batch, the store takes no more writes, and the next opening finds
+    /// out whether it is in the log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part:
+    /// the next opening completes the batch.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -177,10 +176,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) after the store was closed.
+    /// [`Closed`](ErrorKind::Closed) after the store was closed; [`Io`](ErrorKind::Io) if a shard
+    /// has refused a write that is in the log: open the store again.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.core().catalog.check_open()?;
-        Ok(Snapshot::take(self.core()))
+        Snapshot::take(self.core())
     }
 }
 

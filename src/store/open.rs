@@ -9,17 +9,18 @@ use crate::catalog::directory::DirectoryLock;
 use crate::catalog::openings;
 use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
-    Catalog, Home, KeyspaceState, Keyspaces, Metadata, OpenPartition, Shards, View,
+    Catalog, Home, KeyspaceState, Keyspaces, LogKeeper, Metadata, OpenPartition, Shards, View,
 };
-use crate::engine::{Engine, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
+use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::log::{CommitLog, LogOptions};
 use crate::os::parallel;
 use crate::rebalancer;
 use crate::reshape::journal;
 use crate::reshape::{self, Listener};
 use crate::topology::{self, PartitionName, Topology};
-use crate::write::Redo;
+use crate::write::replay;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -64,40 +65,46 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     check_overlaps(path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
     let locks = directories.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
     let locks = locks.collect::<Result<Vec<_>>>()?;
-    openings::check(&metadata, path, &directories)?.note(&metadata, path, &directories)?;
+    let checked = openings::check(&metadata, path, &directories)?;
+    // Before the opening is noted: a log that is refused leaves everything as it is.
+    let log = CommitLog::open(log_options(&options, &home, log_directory(path)?))?;
+    checked.note(&metadata, path, &directories)?;
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
     let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
         directories.into_iter().zip(locks).map(locked).collect();
-    let shards = open_shards(&locked, |id, (directory, guard)| {
-        let targets = intents.iter().flat_map(|(_, intent)| &intent.targets);
-        let mine = targets.filter(|(_, owner)| *owner == id).map(|(name, _)| *name);
-        open_shard(directory, &resources, guard, &mine.collect::<Vec<_>>())
+    let shards = open_shards(&locked, |_, (directory, guard)| {
+        open_shard(directory, &resources, guard, &log)
     })?;
     home.places.add(Place::note("the store's metadata", &directory)?);
+    home.places.add(Place::note("the store's log", &log_directory(path)?)?);
     for (id, (directory, _)) in &locked {
         note_shard(&home.places, *id, directory)?;
     }
     let mut recovery = RecoveryReport {
-        lost: lost(&metadata, &shards),
+        lost: lost(&metadata, &log, &shards),
         damaged: damaged(&shards),
         draining: draining(&topology),
         ..RecoveryReport::default()
     };
     // IMPORTANT: flush before removing anything that an older topology lists. The last commit may
-    // be in the log only, if its process died before the flush.
+    // be in the metadata's log only, if its process died before the flush.
     if !crate::os::failpoint::skip("flush-before-opening-drops") {
         metadata.engine.flush()?;
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
     roll_back(&metadata, &intents, &mut recovery)?;
-    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, resources);
+    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
     finish_retiring(&catalog, &mut recovery.orphans)?;
     let catalog = Arc::new(catalog);
     catalog.show_keyspaces(open_keyspaces(&catalog)?);
-    let redo = Redo::default();
-    recovery.batches = redo.replay(&catalog, &**catalog.keyspaces())?;
-    let core = Core::new(options, catalog, redo, listener);
+    recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
+    // IMPORTANT: only now. Until everything is replayed, what a flush has put into files does not
+    // count as everything that is in the log before some position.
+    catalog.log.finish_replay();
+    crate::os::failpoint::hit("opening-after-replay");
+    let core = Core::new(options, catalog, listener);
+    *core.log_keeper.lock() = LogKeeper::start(&core.catalog);
     let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);
@@ -120,10 +127,39 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// Returns what the logs had lost.
-pub(super) fn lost(metadata: &Metadata, shards: &Shards) -> Vec<LogLoss> {
-    let engines = shards.values().map(|shard| &**shard).chain([&metadata.engine]);
-    engines.flat_map(|engine| engine.lost().iter().cloned()).collect()
+/// Returns the directory of the log, which must exist.
+pub(super) fn log_directory(store: &Path) -> Result<PathBuf> {
+    let directory = store.join("log");
+    if directory.is_dir() {
+        return Ok(directory);
+    }
+    let place = directory.display();
+    Err(Error::new(
+        ErrorKind::Damaged,
+        format!(
+            "the store's log {place} is missing; restore it: without it, writes are lost that are \
+             not in files yet"
+        ),
+    ))
+}
+
+/// Returns how the log of a store is opened.
+pub(super) fn log_options(options: &Options, home: &Home, directory: PathBuf) -> LogOptions {
+    LogOptions {
+        directory,
+        store: home.id,
+        access: options.log_access,
+        damage: options.log_damage,
+        segment_bytes: options.log_segment_bytes(),
+        keep_bytes: options.log_keep_bytes,
+        guard: home.guard(),
+    }
+}
+
+/// Returns what the logs, and the lists of the shards' files, had lost.
+pub(super) fn lost(metadata: &Metadata, log: &CommitLog, shards: &Shards) -> Vec<LogLoss> {
+    let of_shards = shards.values().flat_map(|shard| shard.lost());
+    metadata.engine.lost().iter().chain(log.lost()).chain(of_shards).cloned().collect()
 }
 
 /// Returns the partitions that were found damaged.

@@ -4,6 +4,8 @@ use crate::catalog::Limits;
 use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
+use crate::log::LogAccess;
+use crate::os::failpoint;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
@@ -35,9 +37,10 @@ pub struct Options {
     /// their blocks; [`StoreStats::cache_bytes`](crate::report::StoreStats::cache_bytes) counts
     /// them. Default: 224 MiB; at least 1 MiB.
     pub cache_bytes: usize,
-    /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds how
-    /// much an opening after a crash must read from logs: about twice this. Default: 256 MiB; at
-    /// least 4 MiB.
+    /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds the
+    /// log, and with it how much an opening after a crash must replay: to about twice this.
+    /// Partitions that are seldom written are flushed so that the log can be cut. Default: 256 MiB;
+    /// at least 4 MiB.
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
     pub key_bytes_max: usize,
@@ -83,8 +86,16 @@ pub struct Options {
     /// limit (`ulimit -n`) to the hard one, whatever this option says. A process with several
     /// stores, or with many sockets, should set it. Default: `None`; otherwise at least 64.
     pub open_files_per_shard: Option<u32>,
-    /// What an opening does where a write-ahead log is damaged. Default: `Refuse`.
+    /// What an opening does where the log, or that of the metadata, is damaged. Default: `Refuse`.
     pub log_damage: LogDamage,
+    /// How writes reach the log: through memory that is mapped to its file, or by a system call for
+    /// each. Default: `Mapped`, which takes less time.
+    pub log_access: LogAccess,
+    /// How much of the log stays on disk after it was released, that is, after everything in it has
+    /// come into files: at least so many bytes of the newest records, in whole segments. They are for
+    /// [point-in-time recovery](crate::log::LogView::recover); an opening does not replay them.
+    /// Default: 0.
+    pub log_keep_bytes: u64,
 }
 
 impl Default for Options {
@@ -107,6 +118,8 @@ impl Default for Options {
             reshape: ReshapeOptions::default(),
             open_files_per_shard: None,
             log_damage: LogDamage::default(),
+            log_access: LogAccess::default(),
+            log_keep_bytes: 0,
         }
     }
 }
@@ -133,7 +146,9 @@ impl Options {
         hot_cache_bytes: usize,
         rebalance: RebalanceOptions,
         reshape: ReshapeOptions,
-        log_damage: LogDamage;
+        log_damage: LogDamage,
+        log_access: LogAccess,
+        log_keep_bytes: u64;
         optional heat: HeatOptions, open_files_per_shard: u32,
     }
 
@@ -197,12 +212,26 @@ impl Options {
         }
     }
 
-    pub(super) const fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         Limits {
             key_bytes_max: self.key_bytes_max,
             value_bytes_max: self.value_bytes_max,
             partitions_per_shard_max: self.partitions_per_shard_max,
+            // Only whole segments are released.
+            log_bytes_max: self.log_bytes_max(),
         }
+    }
+
+    fn log_bytes_max(&self) -> u64 {
+        let usual = (2 * self.write_buffer_bytes as u64).max(2 * self.log_segment_bytes());
+        failpoint::size("ANNULUS_LOG_BYTES_MAX", usual as usize) as u64
+    }
+
+    /// Returns how many bytes of log are released at once: a part of the write buffers, because the
+    /// log is to be bounded in proportion to them.
+    pub(super) fn log_segment_bytes(&self) -> u64 {
+        let usual = (self.write_buffer_bytes / 4).clamp(MIB, 64 * MIB);
+        failpoint::size("ANNULUS_LOG_SEGMENT_BYTES", usual) as u64
     }
 }
 
@@ -228,9 +257,10 @@ mod tests {
         r#""split":{"load_min":100.0,"samples_min":64,"half_share_max":0.6,"#,
         r#""isolate_share_min":0.2,"rising_share_min":0.8,"scans_cut_max":0.3},"#,
         r#""interval_ms":5000,"reshapes_max":2},"reshape":{"transport":null,"#,
-        r#""check":"sampled","pause_ms_target":5,"dirty_bytes_max":67108864,"trim":true,"#,
+        r#""check":"sampled","pause_ms_target":5,"trim":true,"#,
         r#""per_shard_max":2,"throttle":{"bytes_per_second":null,"#,
-        r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse"}"#,
+        r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse","#,
+        r#""log_access":"mapped","log_keep_bytes":0}"#,
     );
 
     #[test]

@@ -1,20 +1,30 @@
 //! The opening of a store only for reading: nothing on disk is created, changed or locked.
 //!
-//! What an opening for writing would repair stays as it is: batches over several shards that a
-//! crash has cut are partly visible, which is reported, and leftovers are ignored.
+//! What an opening for writing would repair stays as it is, and leftovers are ignored. The log is
+//! replayed into memory.
+//!
+//! Another process may write meanwhile, make files and release what they make superfluous of the
+//! log. A replay is right if it begins at or before what the files lack, and ends at or after the
+//! last write that is in any of them: then its end decides each key. The first is known of a log
+//! that was opened before the shards, because files are never older than the log says; the second of
+//! one that is opened after them, because the log is written before the files. So the log is opened
+//! twice, and if both begin at the same position, then the second is right on both sides. If they do
+//! not, a part was released meanwhile that the files may lack, and the opening is tried again.
 
 use super::Store;
 use super::core::Core;
 use super::open::{
-    Opening, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards,
+    Opening, damaged, draining, log_directory, log_options, lost, metadata_directory,
+    open_keyspaces, open_shards,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_directory::check_shard;
 use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
-use crate::engine::{Engine, Resources, ShardEngine};
-use crate::error::Result;
-use crate::write::{Redo, count_unfinished};
+use crate::engine::{Engine as _, Resources, ShardEngine};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::CommitLog;
+use crate::write::replay;
 use std::sync::Arc;
 
 /// How often an opening is tried: another process that has the store open may remove files that
@@ -50,6 +60,8 @@ fn try_load(opening: Opening) -> Result<Store> {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
     openings::check(&metadata, path, &directories)?;
+    let open_log = || CommitLog::open_read_only(log_options(&options, &home, log_directory(path)?));
+    let began_at = open_log()?.first();
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let shards = open_shards(&directories, |_, directory| {
         ShardEngine::open_read_only(&directory.join("data"), &resources, None)
@@ -57,15 +69,26 @@ fn try_load(opening: Opening) -> Result<Store> {
     for (id, shard) in &shards {
         wanted_partitions(&topology, *id, &shard.partitions().into_iter().collect())?;
     }
+    let log = open_log()?;
+    if log.first() != began_at {
+        return Err(Error::new(
+            ErrorKind::Busy,
+            format!(
+                "another process released a part of the log of {} while it was opened; open it \
+                 again",
+                path.display()
+            ),
+        ));
+    }
     let mut recovery = RecoveryReport {
-        lost: lost(&metadata, &shards),
+        lost: lost(&metadata, &log, &shards),
         damaged: damaged(&shards),
         draining: draining(&topology),
         ..RecoveryReport::default()
     };
-    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, resources);
+    let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
     catalog.show_keyspaces(open_keyspaces(&catalog)?);
-    recovery.unfinished = count_unfinished(&catalog, &**catalog.keyspaces())?;
-    let core = Core::new(options, Arc::new(catalog), Redo::default(), listener);
+    recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
+    let core = Core::new(options, Arc::new(catalog), listener);
     Ok(Store::new(core, recovery))
 }

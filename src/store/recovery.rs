@@ -4,7 +4,7 @@
 use super::findings::{DamagedPartition, Leftover, RolledBack};
 use crate::catalog::Metadata;
 use crate::engine::{
-    Cursor, Direction, Durability, Engine, EngineBatch, LogLoss, Read, ShardEngine,
+    Cursor, Direction, Durability, Engine, LogLoss, MetadataBatch, Read, ShardEngine,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -12,6 +12,7 @@ use crate::placement::KeyRange;
 use crate::reshape::journal::{self, Intent};
 use crate::topology::{PartitionName, Topology};
 use crate::units;
+use crate::write::Replayed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,15 +21,17 @@ use std::time::SystemTime;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Batches over several shards that were checked again, because the store was not closed.
-    pub batches: usize,
+    /// What was read back from the log; nothing if the store was closed. Much of it may have been in
+    /// files already.
+    pub replayed: Replayed,
     /// Leftovers of interrupted changes, which were removed.
     pub orphans: Vec<Leftover>,
     /// Reshapes that were not committed and have been rolled back.
     pub rolled_back: Vec<RolledBack>,
-    /// What the ends of logs had lost: writes that were in progress or not synced when the power
-    /// failed, and with [`LogDamage::DropRest`](crate::LogDamage::DropRest) what followed damage.
-    /// Only the latter can include synced writes.
+    /// What the ends of the log, of the metadata's log, and of the shards' lists of files had lost:
+    /// writes that were in progress or not synced when the power failed, and with
+    /// [`LogDamage::DropRest`](crate::LogDamage::DropRest) what followed damage. Only the latter can
+    /// include synced writes.
     pub lost: Vec<LogLoss>,
     /// Partitions with a damaged file, and that file. Reads that need the file fail as
     /// [`Damaged`](ErrorKind::Damaged), and all others succeed; writes are accepted, and go to
@@ -36,9 +39,6 @@ pub struct RecoveryReport {
     /// Files that were not opened yet may be damaged, too: [`Store::verify`](crate::Store::verify)
     /// reads all files.
     pub damaged: Vec<DamagedPartition>,
-    /// Batches over several shards of which parts are missing, in a store that is opened read-only:
-    /// each of them is partly visible until an opening for writing completes it.
-    pub unfinished: usize,
     /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
     /// continues it.
     pub draining: Vec<ShardId>,
@@ -83,9 +83,9 @@ pub(super) fn roll_back(
     intents: &[(u64, Intent)],
     recovery: &mut RecoveryReport,
 ) -> Result<()> {
-    let mut batch = EngineBatch::default();
+    let mut batch = MetadataBatch::default();
     for (number, intent) in intents {
-        journal::end(metadata, &mut batch, *number);
+        journal::end(&mut batch, *number);
         let what = RolledBack::new(*number, intent);
         tracing::warn!("rolled back {what}, which was interrupted");
         recovery.rolled_back.push(what);

@@ -8,9 +8,11 @@ use crate::catalog::{Catalog, openings};
 use crate::engine::{LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::log::CommitLog;
 use crate::reshape::journal;
-use crate::topology::{PartitionName, ShardInfo};
+use crate::topology::ShardInfo;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 /// Creates a shard's directory, identity and empty engine. What an interrupted creation has already
 /// made is used.
@@ -19,6 +21,7 @@ pub(super) fn create_shard(
     shard: &ShardInfo,
     identity: Identity,
     resources: &Resources,
+    log: &Arc<CommitLog>,
 ) -> Result<()> {
     let directory = store.join(&shard.directory);
     let mine = Identity { shard: Some(shard.id), ..identity };
@@ -42,8 +45,7 @@ pub(super) fn create_shard(
             ),
         ));
     }
-    ShardEngine::remove_unfinished(&directory.join("data"))?;
-    ShardEngine::open(&directory.join("data"), resources, None, &[])?;
+    ShardEngine::open(&directory.join("data"), resources, None, log)?;
     // RocksDB syncs the content of its directory, but not the entry of the directory itself.
     directory::sync(&directory)
 }
@@ -93,9 +95,9 @@ pub(super) fn open_shard(
     directory: &Path,
     resources: &Resources,
     guard: &LockGuard,
-    expendable: &[PartitionName],
+    log: &Arc<CommitLog>,
 ) -> Result<ShardEngine> {
-    ShardEngine::open(&directory.join("data"), resources, guard.clone(), expendable)
+    ShardEngine::open(&directory.join("data"), resources, guard.clone(), log)
 }
 
 /// Removes the files of shards that were removed in an earlier opening, as far as they still exist

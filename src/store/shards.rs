@@ -21,7 +21,7 @@ use crate::catalog::Catalog;
 use crate::catalog::directory::{DirectoryLock, Identity};
 use crate::catalog::openings;
 use crate::catalog::places::{check_outside_shards, check_overlaps, resolve};
-use crate::engine::{Engine, EngineBatch};
+use crate::engine::{Engine, MetadataBatch};
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -116,11 +116,11 @@ pub(super) fn start_adding(core: &Core, shard: &ShardInfo, options: ReshapeOptio
     // What cannot be encoded is refused before anything is written to disk.
     encode_topology(&next)?;
     let identity = Identity { store: home.id, shard: None };
-    create_shard(&home.path, &info, identity, &catalog.resources)?;
+    create_shard(&home.path, &info, identity, &catalog.resources, &catalog.log)?;
     crate::os::failpoint::hit("shard-after-create");
     let directory = resolve(&home.path.join(&info.directory))?;
     let guard = home.guard_with(DirectoryLock::take_shard(&directory)?);
-    let engine = Arc::new(open_shard(&directory, &catalog.resources, &guard, &[])?);
+    let engine = Arc::new(open_shard(&directory, &catalog.resources, &guard, &catalog.log)?);
     note_shard(&home.places, info.id, &directory)?;
     catalog.edit_shards(|shards| {
         shards.insert(info.id, Arc::clone(&engine));
@@ -245,10 +245,11 @@ fn retire_shard(catalog: &Catalog, shard: ShardId) -> Result<()> {
         return Ok(());
     };
     let (engine, views) = (catalog.shard(shard)?, catalog.views_of(&next)?);
-    let mut batch = EngineBatch::default();
-    journal::retire(&catalog.metadata, &mut batch, shard, &directory)?;
+    let mut batch = MetadataBatch::default();
+    journal::retire(&mut batch, shard, &directory)?;
     let record = encode_topology(&next)?;
     let home = engine.home().to_owned();
+    catalog.sync_log_before_commit()?;
     let recorded = catalog.metadata.record(&record, batch);
     let committed = recorded.and_then(|()| catalog.metadata.engine.flush());
     committed.map_err(|error| catalog.in_doubt(error))?;

@@ -35,7 +35,12 @@ struct Inner {
 impl Snapshot {
     /// Takes a snapshot. Closes the commit gate for as long as it takes each engine to note a
     /// sequence number.
-    pub(super) fn take(core: &Core) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// That of a partition that is behind the log: what the shards show of a batch may be a part of
+    /// it.
+    pub(super) fn take(core: &Core) -> Result<Self> {
         let catalog = &core.catalog;
         let _closed = catalog.gate.close();
         // IMPORTANT: take the views before the engines' snapshots. No write is in progress, so the
@@ -46,10 +51,12 @@ impl Snapshot {
             keyspaces.iter().map(|(id, keyspace)| (*id, keyspace.view())).collect();
         let mut cut = BTreeMap::new();
         for partition in views.values().flat_map(|view| view.partitions.iter()) {
+            // With the gate closed, so that no write is between the log and its partitions.
+            partition.check_up_to_date()?;
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
         let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
-        Self { inner: Arc::new(Inner { store, views, cut: Arc::new(cut), scan_threads }) }
+        Ok(Self { inner: Arc::new(Inner { store, views, cut: Arc::new(cut), scan_threads }) })
     }
 
     /// Returns the value of a key.

@@ -86,6 +86,10 @@ pub struct StoreStats {
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
+    /// Bytes of the log on disk: what is not in files of all shards yet, rounded up to whole
+    /// segments, and segments that are kept for later. It is more where a shard cannot be flushed,
+    /// or while a reshape reads the log.
+    pub log_bytes: u64,
     /// Whether the engine was compiled to compute checksums in hardware. In software each write
     /// costs noticeably more processor time; the README says what to set.
     pub hardware_checksums: bool,

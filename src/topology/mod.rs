@@ -118,6 +118,12 @@ impl Topology {
         id < self.next_partition
     }
 
+    /// Returns true if a keyspace's number was ever assigned, in this topology or an earlier one.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn has_given_keyspace(&self, id: KeyspaceId) -> bool {
+        id < self.next_keyspace
+    }
+
     /// Returns the version of this topology.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {

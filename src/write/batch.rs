@@ -4,7 +4,6 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
-use serde::{Deserialize, Serialize};
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 const BATCH_BYTES_MAX: usize = 3 << 30;
@@ -14,9 +13,8 @@ const BATCH_BYTES_MAX: usize = 3 << 30;
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
 ///
-/// A batch that concerns one shard is one write; one over several shards writes a record as well.
-/// To load much data whose rows need not appear together, make a batch for each shard:
-/// [`Keyspace::placement`](crate::Keyspace::placement) tells the owner of a key.
+/// A batch is one record of the store's log, over however many shards. To load much data whose rows
+/// need not appear together, make several batches: writers of its keys wait for a batch.
 ///
 /// ```
 /// # use annulus::{Batch, Store, topology::KeyspaceSpec};
@@ -44,13 +42,13 @@ pub struct Batch {
     mixed: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Op {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) write: Write,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Write {
     Put { key: Vec<u8>, value: Vec<u8> },
     Delete { key: Vec<u8> },
@@ -114,7 +112,7 @@ impl Batch {
 
 impl Write {
     pub(super) fn bytes(&self) -> usize {
-        // A bookkeeping allowance for each operation: headers here, in the log and in the record.
+        // A bookkeeping allowance for each operation: headers here, in the log and in the engine.
         const OVERHEAD_BYTES: usize = 32;
         OVERHEAD_BYTES
             + match self {

@@ -1,16 +1,16 @@
 //! Committing batches.
 
 use super::batch::{Batch, Op, Write};
-use super::redo::RedoRecord;
-use super::routed::{Part, RoutedBatch, Views};
-use super::writer::{Writer, finish};
+use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
+use super::writer::{Writer, not_applied};
 use crate::cache::HotCache;
 use crate::catalog::{Catalog, PassedGate};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
-use crate::heat::Operation;
-use crate::id::ShardId;
+use crate::heat;
 use crate::latch::{AtWork, Site, enter};
+use crate::log::InFlight;
+use crate::os::failpoint;
 use crate::sampling::{SampledOperation, Sampler};
 
 /// A batch that is not yet routed.
@@ -36,7 +36,7 @@ impl<V: Views> Site for BatchWrite<'_, V> {
     }
 
     fn route(&self) -> Result<RoutedBatch<'_>> {
-        RoutedBatch::of(self.ops, self.views, false)
+        RoutedBatch::of(self.ops, self.views)
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -45,7 +45,7 @@ impl<V: Views> Site for BatchWrite<'_, V> {
 }
 
 impl Writer<'_> {
-    /// Commits a batch. `redo.rs` argues the protocol for several shards.
+    /// Commits a batch: one record of the log, and then one write to each shard that it concerns.
     pub(crate) fn commit(
         &self,
         views: &impl Views,
@@ -54,32 +54,50 @@ impl Writer<'_> {
     ) -> Result<()> {
         batch.check(self.catalog)?;
         let site = BatchWrite { catalog: self.catalog, views, ops: &batch.ops };
-        let written = enter(&site, |ticket| {
+        enter(&site, |ticket| {
             let routes = ticket.routed();
-            let part = |shard| Ok((shard, routes.part(shard)?));
-            let parts = routes.shards().map(part).collect::<Result<Vec<_>>>()?;
-            Ok(ticket.write(|| self.write_parts(&batch.ops, routes, parts, durability)))
-        });
-        let written = written.and_then(|written| written);
-        // If the batch was refused, then perhaps because of a shard that can be synced by now.
-        self.redo.settle_if_due(self.catalog);
-        finish(written?, || record(self.sampler, &batch.ops))
+            let concrete = routes.concrete()?;
+            let parts = routes.parts(&concrete);
+            ticket.write(|| self.write_parts(&batch.ops, routes, &concrete, parts, durability))
+        })??;
+        record(self.sampler, &batch.ops);
+        Ok(())
     }
 
     fn write_parts(
         &self,
         ops: &[Op],
         routes: &RoutedBatch<'_>,
-        parts: Vec<(ShardId, Part)>,
+        concrete: &ConcreteBatch<'_>,
+        parts: Vec<Part>,
         durability: Durability,
     ) -> Result<()> {
+        if parts.is_empty() {
+            // Only ranges in which there is nothing.
+            return Ok(());
+        }
         let _at_work = self.cache.map(|cache| announce(cache, ops));
-        if routes.is_distributed() {
-            self.redo.commit(self.catalog, &RedoRecord::of(ops), parts, durability)
-        } else {
-            parts.into_iter().try_for_each(|(_, part)| part.write(durability))
+        self.log_and_apply(concrete.operations(), durability, |in_flight| {
+            apply(routes, parts, in_flight)
+        })
+    }
+}
+
+/// Applies a batch that is in the log. A shard that fails does not keep it from the others: the
+/// batch stands.
+fn apply(routes: &RoutedBatch<'_>, parts: Vec<Part>, in_flight: &InFlight<'_>) -> Result<()> {
+    let mut failed = None;
+    for (number, part) in parts.into_iter().enumerate() {
+        if number > 0 {
+            failpoint::hit("batch-between-shards");
+        }
+        let shard = part.shard();
+        if let Err(error) = part.apply() {
+            routes.fall_behind(shard, in_flight, &error);
+            failed.get_or_insert_with(|| not_applied(shard, error));
         }
     }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Announces the writes of a batch to the cache of hot keys.
@@ -106,7 +124,7 @@ fn record(sampler: &Sampler, ops: &[Op]) {
             sampler.tell(SampledOperation {
                 keyspace: op.keyspace,
                 key,
-                access: Operation::Write,
+                access: heat::Operation::Write,
                 bytes: op.write.bytes(),
                 weight: sampled.weight(),
                 took: None,

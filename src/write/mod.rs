@@ -1,18 +1,18 @@
-//! Writes of keys and batches: by the protocol of `latch::enter`, to the engines of shards; a batch
-//! over several of them is made atomic.
+//! Writes of keys and batches: by the protocol of `latch::enter`, to the log and then to the engines
+//! of shards; and the replay of the log at an opening.
 
 mod batch;
 mod commit;
-mod records;
-mod redo;
+mod replay;
 mod routed;
-mod settle;
 mod single;
+#[cfg(all(test, feature = "failpoints"))]
+mod tests;
 mod writer;
 
 pub use batch::Batch;
 pub(crate) use batch::Write;
-pub(crate) use redo::count_unfinished;
-pub(crate) use settle::Redo;
+pub use replay::Replayed;
+pub(crate) use replay::replay;
 pub use single::Swap;
 pub(crate) use writer::Writer;

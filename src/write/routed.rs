@@ -2,18 +2,17 @@
 
 use super::batch::{Op, Write};
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
-use crate::engine::Durability;
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::latch::{Current, HeldStripe, Routed, StripeSet};
+use crate::log::{InFlight, Operation};
 use crate::placement::{KeyRange, just_after};
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The source of the views of a batch's keyspaces: `None` for one that was dropped.
+/// The source of the views of keyspaces: `None` for one that was dropped.
 pub(crate) trait Views {
     fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>>;
 }
@@ -30,134 +29,203 @@ impl Views for KeyspaceState {
     }
 }
 
-/// One write, routed.
-struct RoutedWrite<'a> {
-    partition: Arc<OpenPartition>,
-    write: &'a Write,
+/// A batch with the partitions that it concerns.
+pub(super) struct RoutedBatch<'a> {
+    ops: &'a [Op],
+    /// For each shard the operations that concern it, by their index, with the partition.
+    writes: BTreeMap<ShardId, Vec<(usize, Arc<OpenPartition>)>>,
+    /// The stripes to own of each partition, in lock order.
+    stripes: BTreeMap<PartitionName, (Arc<OpenPartition>, StripeSet)>,
+    /// The partitions of each deletion of a range without an end, by its index.
+    open_ranges: BTreeMap<usize, Vec<Arc<OpenPartition>>>,
 }
 
-/// A batch's writes by shard, with the stripes to take of each partition, in lock order.
-pub(crate) struct RoutedBatch<'a> {
-    writes: BTreeMap<ShardId, Vec<RoutedWrite<'a>>>,
-    stripes: BTreeMap<PartitionName, Stripes>,
+/// The exclusive ends of ranges without an end, by the index of the operation; none for those that
+/// have nothing to delete.
+type Ends = BTreeMap<usize, Vec<u8>>;
+
+/// A batch as it is logged and applied.
+pub(super) struct ConcreteBatch<'a> {
+    ops: &'a [Op],
+    ends: Ends,
 }
 
-/// What a batch takes of one partition's latch.
-struct Stripes {
-    partition: Arc<OpenPartition>,
-    set: StripeSet,
-    /// A delete without an end looks for the greatest key first: no thread may write until it is
-    /// done.
-    own: bool,
-}
-
-impl Stripes {
-    /// Takes the stripes, in order.
-    fn take(&self, own: bool) -> impl Iterator<Item = HeldStripe<'_>> {
-        self.partition.state.latch.hold_set(self.set, own || self.own)
-    }
+/// One shard's part of a batch.
+pub(super) struct Part {
+    shard: ShardId,
+    engine: Arc<ShardEngine>,
+    batch: EngineBatch,
 }
 
 impl<'a> RoutedBatch<'a> {
-    /// Routes operations. Those on a dropped keyspace are left out if `skip_gone`, and are an error
-    /// otherwise.
-    pub(crate) fn of(ops: &'a [Op], views: &impl Views, skip_gone: bool) -> Result<Self> {
-        let mut routes = Self { writes: BTreeMap::new(), stripes: BTreeMap::new() };
+    /// Routes operations.
+    ///
+    /// # Errors
+    ///
+    /// `Closed` if a keyspace was dropped.
+    pub(super) fn of(ops: &'a [Op], views: &impl Views) -> Result<Self> {
+        let mut routes = Self {
+            ops,
+            writes: BTreeMap::new(),
+            stripes: BTreeMap::new(),
+            open_ranges: BTreeMap::new(),
+        };
         let mut last: Option<(KeyspaceId, Arc<View>)> = None;
-        for op in ops {
+        for (index, op) in ops.iter().enumerate() {
             let view = match &last {
                 Some((keyspace, view)) if *keyspace == op.keyspace => Arc::clone(view),
-                _ => match views.view(op.keyspace) {
-                    Some(view) => view,
-                    None if skip_gone => continue,
-                    None => {
-                        return Err(Error::new(
-                            ErrorKind::Closed,
-                            "a keyspace of the batch was dropped; nothing was written",
-                        ));
-                    }
-                },
+                _ => views.view(op.keyspace).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Closed,
+                        "a keyspace of the batch was dropped; nothing was written",
+                    )
+                })?,
             };
-            routes.add(&op.write, &view)?;
+            routes.add(index, &op.write, &view)?;
             last = Some((op.keyspace, view));
         }
         Ok(routes)
     }
 
-    fn add(&mut self, write: &'a Write, view: &View) -> Result<()> {
-        let indexes = match write {
+    fn add(&mut self, index: usize, write: &Write, view: &View) -> Result<()> {
+        let partitions = match write {
             Write::Put { key, .. } | Write::Delete { key } => {
-                let index = view.index(key);
-                index..index + 1
+                let partition = view.index(key);
+                partition..partition + 1
             }
             Write::DeleteRange { start, end, prefix } => {
                 let range = KeyRange::new(start, end.as_ref());
                 view.intersecting(&range, prefix)
             }
         };
-        for index in indexes {
-            let partition = Arc::clone(view.partition(index)?);
-            let stripes = self.stripes.entry(partition.name).or_insert_with(|| Stripes {
-                partition: Arc::clone(&partition),
-                set: 0,
-                own: false,
-            });
-            stripes.set |= write.stripes();
-            stripes.own |= matches!(write, Write::DeleteRange { end: None, .. });
-            self.writes.entry(partition.owner).or_default().push(RoutedWrite { partition, write });
+        for partition in partitions {
+            let partition = view.partition(partition)?;
+            let stripes = self.stripes.entry(partition.name);
+            stripes.or_insert_with(|| (Arc::clone(partition), 0)).1 |= write.stripes();
+            if matches!(write, Write::DeleteRange { end: None, .. }) {
+                self.open_ranges.entry(index).or_default().push(Arc::clone(partition));
+            }
+            let writes = self.writes.entry(partition.owner).or_default();
+            writes.push((index, Arc::clone(partition)));
         }
         Ok(())
     }
 
-    /// Leaves out the writes to certain partitions.
-    pub(crate) fn leave_out(&mut self, partition: impl Fn(PartitionName) -> bool) {
-        for writes in self.writes.values_mut() {
-            writes.retain(|routed| !partition(routed.partition.name));
-        }
-    }
-
-    /// Returns true if the batch concerns several shards.
-    pub(crate) fn is_distributed(&self) -> bool {
-        self.writes.len() > 1
-    }
-
-    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardId> {
-        self.writes.keys().copied()
-    }
-
-    /// Returns the part of one shard in the engine's form. Reads the ends of open ranges, so the
-    /// caller must own the stripes of their partitions.
-    pub(crate) fn part(&self, shard: ShardId) -> Result<Part> {
-        let mut part = Part { shard: None, batch: EngineBatch::default() };
-        let mut greatest_put: BTreeMap<PartitionName, &[u8]> = BTreeMap::new();
-        for RoutedWrite { partition, write } in self.writes.get(&shard).into_iter().flatten() {
-            let handle = &*partition.handle;
-            part.shard = Some(Arc::clone(&partition.shard));
-            match write {
-                Write::Put { key, value } => {
-                    let greatest = greatest_put.entry(partition.name).or_insert(key);
+    /// Returns the batch with an end for each range. Reads the greatest keys of partitions, so the
+    /// caller must own the stripes.
+    ///
+    /// A range without an end reaches to the greatest key that is in one of its partitions, or that
+    /// the same batch has put. Its end is the same for all partitions: a replay may find others.
+    pub(super) fn concrete(&self) -> Result<ConcreteBatch<'a>> {
+        let mut ends = Ends::new();
+        let mut greatest_put: BTreeMap<KeyspaceId, &[u8]> = BTreeMap::new();
+        for (index, op) in self.ops.iter().enumerate() {
+            match &op.write {
+                Write::Put { key, .. } => {
+                    let greatest = greatest_put.entry(op.keyspace).or_insert(key);
                     *greatest = key.as_slice().max(greatest);
-                    part.batch.put(handle, key, value);
                 }
-                Write::Delete { key } => part.batch.delete(handle, key),
-                Write::DeleteRange { start, end, .. } => {
-                    let put = greatest_put.get(&partition.name).copied();
-                    if let Some(end) = range_end(partition, start, end.as_deref(), put)? {
-                        part.batch.delete_range(handle, start, &end);
+                Write::DeleteRange { start, end: None, .. } => {
+                    let put = greatest_put.get(&op.keyspace).filter(|key| **key >= &**start);
+                    let mut end = put.map(|key| just_after(key));
+                    for partition in self.open_ranges.get(&index).into_iter().flatten() {
+                        end = end.max(end_of_rows(partition, start)?);
                     }
+                    ends.extend(end.map(|end| (index, end)));
                 }
+                Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        Ok(part)
+        Ok(ConcreteBatch { ops: self.ops, ends })
     }
+
+    /// Returns the parts of the shards in the engine's form.
+    pub(super) fn parts(&self, batch: &ConcreteBatch<'_>) -> Vec<Part> {
+        let mut parts = Vec::with_capacity(self.writes.len());
+        for (shard, writes) in &self.writes {
+            let mut part: Option<Part> = None;
+            for (index, partition) in writes {
+                let Some(operation) = batch.operation(*index) else { continue };
+                let part = part.get_or_insert_with(|| Part {
+                    shard: *shard,
+                    engine: Arc::clone(&partition.shard),
+                    batch: EngineBatch::default(),
+                });
+                add(&mut part.batch, partition, operation);
+            }
+            parts.extend(part);
+        }
+        parts
+    }
+
+    /// Notes that a shard could not apply its part: the partitions that it concerns are behind.
+    pub(super) fn fall_behind(&self, part: ShardId, in_flight: &InFlight<'_>, cause: &Error) {
+        let partitions = self.stripes.values().map(|(partition, _)| partition);
+        for partition in partitions.filter(|partition| partition.owner == part) {
+            partition.fall_behind(in_flight.pin(), cause);
+        }
+    }
+}
+
+impl ConcreteBatch<'_> {
+    /// Returns the operations that have an effect, in their order.
+    pub(super) fn operations(&self) -> impl Iterator<Item = Operation<'_>> + Clone {
+        (0..self.ops.len()).filter_map(|index| self.operation(index))
+    }
+
+    fn operation(&self, index: usize) -> Option<Operation<'_>> {
+        let Op { keyspace, write } = self.ops.get(index)?;
+        let keyspace = *keyspace;
+        Some(match write {
+            Write::Put { key, value } => Operation::Put { keyspace, key, value },
+            Write::Delete { key } => Operation::Delete { keyspace, key },
+            Write::DeleteRange { start, end, .. } => {
+                let end = end.as_ref().or_else(|| self.ends.get(&index))?;
+                if start >= end {
+                    return None;
+                }
+                Operation::DeleteRange { keyspace, start, end }
+            }
+        })
+    }
+}
+
+impl Part {
+    pub(super) fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    pub(super) fn apply(self) -> Result<()> {
+        self.engine.write(self.batch)
+    }
+}
+
+/// Adds an operation to a batch, as far as it concerns a partition.
+pub(super) fn add(batch: &mut EngineBatch, partition: &OpenPartition, operation: Operation<'_>) {
+    match operation {
+        Operation::Put { key, value, .. } => batch.put(&partition.handle, key, value),
+        Operation::Delete { key, .. } => batch.delete(&partition.handle, key),
+        Operation::DeleteRange { start, end, .. } => {
+            batch.delete_range(&partition.handle, start, end);
+        }
+    }
+}
+
+/// Returns what is just after the greatest key of a partition, if it has any from `start` on.
+fn end_of_rows(partition: &OpenPartition, start: &[u8]) -> Result<Option<Vec<u8>>> {
+    let rest = KeyRange { start: start.into(), end: None };
+    let read = Read::PRESENT;
+    let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
+    cursor.status()?;
+    Ok(cursor.key().map(just_after))
 }
 
 impl Current for RoutedBatch<'_> {
     type Error = Error;
 
     fn is_current(&self) -> Result<bool> {
-        for stripes in self.stripes.values() {
-            if !stripes.partition.is_current()? {
+        for (partition, _) in self.stripes.values() {
+            if !partition.is_current()? {
                 return Ok(false);
             }
         }
@@ -171,57 +239,12 @@ impl Routed for RoutedBatch<'_> {
     where
         Self: 'a;
 
-    /// Takes the stripes of all partitions, in lock order.
-    ///
-    /// A batch over several shards owns them instead of sharing them: batches with a key in common
-    /// get their numbers in the order in which they are applied, so that a replay ends with the
-    /// same value.
+    /// Owns the stripes of all partitions, in lock order.
     fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
-        let several = self.is_distributed();
-        self.stripes.values().flat_map(|stripes| stripes.take(several)).collect()
-    }
-
-    fn record(&self) -> Option<Duration> {
-        let record = |RoutedWrite { partition, write }: &RoutedWrite<'_>| match write {
-            Write::Put { key, .. } | Write::Delete { key } => partition.state.record(key),
-            Write::DeleteRange { start, end, .. } => {
-                partition.state.record_range(|| KeyRange::new(start, end.as_ref()))
-            }
-        };
-        self.writes.values().flatten().filter_map(record).max()
-    }
-}
-
-/// Returns the exclusive end of a range to delete. RocksDB needs one; a range without an end
-/// reaches to the greatest key that is there, or that the same batch has put. `None`: nothing to
-/// delete.
-fn range_end(
-    partition: &OpenPartition,
-    start: &[u8],
-    end: Option<&[u8]>,
-    greatest_put: Option<&[u8]>,
-) -> Result<Option<Vec<u8>>> {
-    if let Some(end) = end {
-        return Ok(Some(end.to_vec()));
-    }
-    let rest = KeyRange { start: start.into(), end: None };
-    let read = Read::PRESENT;
-    let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
-    let greatest = cursor.key().max(greatest_put.filter(|key| *key >= start));
-    Ok(greatest.map(just_after))
-}
-
-/// One shard's part of a batch.
-pub(crate) struct Part {
-    pub(crate) shard: Option<Arc<ShardEngine>>,
-    pub(crate) batch: EngineBatch,
-}
-
-impl Part {
-    pub(crate) fn write(self, durability: Durability) -> Result<()> {
-        match self.shard {
-            Some(shard) => shard.write(self.batch, durability),
-            None => Ok(()),
+        let mut held = Vec::new();
+        for (partition, set) in self.stripes.values() {
+            partition.state.latch.own_set(*set, &mut held);
         }
+        held
     }
 }

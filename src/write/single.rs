@@ -1,14 +1,14 @@
 //! Writes of one key: put, delete, compare-and-swap.
 
-use super::writer::{Writer, finish};
+use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
 use crate::engine::{Durability, Engine, Read};
 use crate::error::{Error, Result};
-use crate::heat::Operation;
+use crate::heat;
 use crate::latch::{Current, HeldStripe, Routed, Site, enter};
+use crate::log::Operation;
 use crate::read::Value;
 use crate::sampling::SampleTicket;
-use std::time::Duration;
 
 /// What [`Keyspace::compare_and_swap`](crate::Keyspace::compare_and_swap) did.
 #[derive(Debug)]
@@ -33,16 +33,12 @@ struct KeyWrite<'a> {
     catalog: &'a Catalog,
     keyspace: &'a KeyspaceState,
     key: &'a [u8],
-    /// True if it reads and writes in one step: it then owns the stripe. The engine orders other
-    /// writes.
-    is_step: bool,
 }
 
 /// The same, routed.
 struct RoutedKey<'a> {
     route: KeyRoute,
     key: &'a [u8],
-    is_step: bool,
 }
 
 impl Site for KeyWrite<'_> {
@@ -64,7 +60,7 @@ impl Site for KeyWrite<'_> {
     #[inline]
     fn route(&self) -> Result<RoutedKey<'_>> {
         let route = self.keyspace.route(self.key);
-        Ok(RoutedKey { route, key: self.key, is_step: self.is_step })
+        Ok(RoutedKey { route, key: self.key })
     }
 
     #[inline]
@@ -97,13 +93,7 @@ impl Routed for RoutedKey<'_> {
 
     #[inline]
     fn take_stripes(&self) -> HeldStripe<'_> {
-        let latch = &self.partition().state.latch;
-        if self.is_step { latch.own(self.key).into() } else { latch.share(self.key).into() }
-    }
-
-    #[inline]
-    fn record(&self) -> Option<Duration> {
-        self.partition().state.record(self.key)
+        self.partition().state.latch.own(self.key)
     }
 }
 
@@ -117,9 +107,7 @@ impl Writer<'_> {
         durability: Durability,
     ) -> Result<()> {
         self.catalog.check_value_bytes(value.len())?;
-        self.write_key(keyspace, key, Some(value), |partition| {
-            partition.shard.put(&partition.handle, key, value, durability)
-        })
+        self.write_key(keyspace, key, Some(value), durability)
     }
 
     pub(crate) fn delete(
@@ -128,9 +116,7 @@ impl Writer<'_> {
         key: &[u8],
         durability: Durability,
     ) -> Result<()> {
-        self.write_key(keyspace, key, None, |partition| {
-            partition.shard.delete(&partition.handle, key, durability)
-        })
+        self.write_key(keyspace, key, None, durability)
     }
 
     /// Writes a key by itself: its new value, or `None` to delete it.
@@ -140,16 +126,17 @@ impl Writer<'_> {
         keyspace: &KeyspaceState,
         key: &[u8],
         value: Option<&[u8]>,
-        write: impl FnOnce(&OpenPartition) -> Result<()>,
+        durability: Durability,
     ) -> Result<()> {
         self.catalog.check_key_bytes(key.len())?;
         let sampled = self.sampler.begin();
-        let site = KeyWrite { catalog: self.catalog, keyspace, key, is_step: false };
+        let site = KeyWrite { catalog: self.catalog, keyspace, key };
         let written = enter(&site, |ticket| {
             let partition = ticket.routed().partition();
-            ticket.write(|| self.write_through(keyspace, key, value, || write(partition)))
+            ticket.write(|| self.write_through(keyspace, partition, key, value, durability))
         })?;
-        finish(written, || self.record(sampled, keyspace, key, value))
+        self.record(sampled, keyspace, key, value);
+        written
     }
 
     pub(crate) fn compare_and_swap(
@@ -163,23 +150,22 @@ impl Writer<'_> {
         self.catalog.check_key_bytes(key.len())?;
         self.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
         let sampled = self.sampler.begin();
-        let site = KeyWrite { catalog: self.catalog, keyspace, key, is_step: true };
+        let site = KeyWrite { catalog: self.catalog, keyspace, key };
         enter(&site, |ticket| {
             let partition = ticket.routed().partition();
-            let (shard, handle) = (&partition.shard, &partition.handle);
-            let found = shard.get(handle, key, Read::PRESENT)?;
+            let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
             if found.as_deref() != expected {
                 drop(ticket);
                 self.record(sampled, keyspace, key, None);
                 return Ok(Swap::Found(found.map(Value::new)));
             }
-            let write = || match new {
-                Some(value) => shard.put(handle, key, value, durability),
-                None if found.is_some() => shard.delete(handle, key, durability),
-                None => Ok(()),
-            };
-            let written = ticket.write(|| self.write_through(keyspace, key, new, write));
-            finish(written, || self.record(sampled, keyspace, key, new)).map(|()| Swap::Swapped)
+            let written = ticket.write(|| match new {
+                // It is not there, as it should be.
+                None if found.is_none() => Ok(()),
+                _ => self.write_through(keyspace, partition, key, new, durability),
+            });
+            self.record(sampled, keyspace, key, new);
+            written.map(|()| Swap::Swapped)
         })?
     }
 
@@ -189,14 +175,42 @@ impl Writer<'_> {
     fn write_through(
         &self,
         keyspace: &KeyspaceState,
+        partition: &OpenPartition,
         key: &[u8],
         value: Option<&[u8]>,
-        write: impl FnOnce() -> Result<()>,
+        durability: Durability,
     ) -> Result<()> {
+        let write = || self.write(keyspace, partition, key, value, durability);
         match self.cache {
             Some(cache) => cache.write_through(keyspace.id(), key, value, write),
             None => write(),
         }
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        keyspace: &KeyspaceState,
+        partition: &OpenPartition,
+        key: &[u8],
+        value: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<()> {
+        let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
+        let operation = match value {
+            Some(value) => Operation::Put { keyspace, key, value },
+            None => Operation::Delete { keyspace, key },
+        };
+        self.log_and_apply(std::iter::once(operation), durability, |in_flight| {
+            let applied = match value {
+                Some(value) => shard.put(handle, key, value),
+                None => shard.delete(handle, key),
+            };
+            applied.map_err(|error| {
+                partition.fall_behind(in_flight.pin(), &error);
+                not_applied(partition.owner, error)
+            })
+        })
     }
 
     /// Records a write if it is sampled.
@@ -209,6 +223,6 @@ impl Writer<'_> {
         value: Option<&[u8]>,
     ) {
         let bytes = key.len() + value.map_or(0, <[u8]>::len);
-        self.sampler.end(sampled, keyspace.id(), key, Operation::Write, bytes);
+        self.sampler.end(sampled, keyspace.id(), key, heat::Operation::Write, bytes);
     }
 }

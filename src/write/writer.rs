@@ -1,27 +1,101 @@
-//! What every write passes through.
+//! What every write passes through: the log, and then the shards.
+//!
+//! | the process dies | the next opening finds |
+//! |---|---|
+//! | before the append | nothing of the write |
+//! | after the append | the record, and applies all of it: its write, or each of its batch |
+//! | while it is applied | the same; what the shards have by then is applied once more |
+//!
+//! A power cut may take the record while it is not synced, and everything after it. No file has what
+//! it takes: the log is synced before a shard makes one (`engine/`).
+//!
+//! An error of the append or of the sync leaves the shards as they are, and ends the log: the store
+//! takes no more writes, and the next opening finds out whether the record is there. An error of a
+//! shard concerns the partitions that the shard should have changed: they are
+//! [behind](crate::catalog) until the next opening applies the record again.
 
-use super::settle::Redo;
 use crate::cache::HotCache;
 use crate::catalog::Catalog;
-use crate::latch::Written;
+use crate::engine::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ShardId;
+use crate::log::{InFlight, Operation};
+use crate::os::failpoint;
 use crate::sampling::Sampler;
 
 /// What a write passes through.
 #[derive(Clone, Copy)]
 pub(crate) struct Writer<'a> {
     pub(crate) catalog: &'a Catalog,
-    pub(crate) redo: &'a Redo,
     pub(crate) cache: Option<&'a HotCache>,
     pub(crate) sampler: &'a Sampler,
 }
 
-/// Ends a write that holds nothing any more: it is sampled, and the writer sleeps if a reshape has
-/// to keep up with it.
-#[inline]
-pub(super) fn finish<T>(written: Written<T>, sample: impl FnOnce()) -> T {
-    sample();
-    if let Some(delay) = written.delay {
-        std::thread::sleep(delay);
+impl Writer<'_> {
+    /// Appends operations to the log as one record, syncs it if that is asked for, and then calls
+    /// `apply`, which applies them to the shards. The caller owns the stripes of all keys until this
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the log: nothing was applied. Those of `apply`.
+    #[inline]
+    pub(super) fn log_and_apply<'o>(
+        &self,
+        operations: impl Iterator<Item = Operation<'o>> + Clone,
+        durability: Durability,
+        apply: impl FnOnce(&InFlight<'_>) -> Result<()>,
+    ) -> Result<()> {
+        failpoint::hit("write-before-log");
+        let in_flight = self.catalog.log.append(operations)?;
+        failpoint::hit("write-after-log");
+        if durability == Durability::Synced && !failpoint::skip("sync-write") {
+            // Before anything is applied: no reader sees what a power cut may take back.
+            self.catalog.log.sync_to(in_flight.end())?;
+            failpoint::hit("write-after-sync");
+        }
+        let applying = Applying { catalog: self.catalog, in_flight: Some(in_flight) };
+        applying.by(apply)
     }
-    written.result
+}
+
+/// A record that is being applied.
+struct Applying<'a> {
+    catalog: &'a Catalog,
+    in_flight: Option<InFlight<'a>>,
+}
+
+impl Applying<'_> {
+    #[inline]
+    fn by(mut self, apply: impl FnOnce(&InFlight<'_>) -> Result<()>) -> Result<()> {
+        let applied = self.in_flight.as_ref().map_or(Ok(()), apply);
+        // It has been applied from here on.
+        drop(self.in_flight.take());
+        applied
+    }
+}
+
+/// If a panic ends the work half way, the record stays in flight, so that the log keeps it for the
+/// next opening, and the store takes no more writes.
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        if let Some(in_flight) = self.in_flight.take() {
+            self.catalog.mark_in_doubt("a thread panicked while it applied a write");
+            std::mem::forget(in_flight);
+        }
+    }
+}
+
+/// Returns the error of a write that a shard did not take, and that stands in the log.
+#[cold]
+pub(super) fn not_applied(shard: ShardId, cause: Error) -> Error {
+    Error::new(
+        ErrorKind::InDoubt,
+        format!(
+            "the write is in the log, but shard {shard} could not take it; it will be there when the \
+             store is opened again, and until then what it concerns on this shard can be neither \
+             read nor written"
+        ),
+    )
+    .with_source(cause)
 }

@@ -1,7 +1,9 @@
 //! Goal: a damaged file is refused or named, or does no harm; it never silently changes a value.
-//! Method: a store that was closed, and one that was only dropped, are copied; one file of the copy
-//! is damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified.
-//! `ANNULUS_DAMAGES` damages more often.
+//! What the log has lost is the end of all that was written: a prefix of the store is left. Method:
+//! a store that was closed, and one that was only dropped, are copied; one file of the copy is
+//! damaged at a random place: a bit, a sector, the rest; and it is opened, read and verified; a
+//! log that is refused is opened once more, without what follows the damage. `ANNULUS_DAMAGES`
+//! damages more often.
 //!
 //! A past bug: where the end of a manifest was lost, an older one named files that were gone. The
 //! second opening, which leaves damaged files for later, met them, and closing that database never
@@ -10,7 +12,8 @@
 use crate::churn::{quick_directory, seed};
 use crate::images::{count, on_two_threads};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, CreateMode, Durability, Options, ShardId, Store};
+use annulus::{Batch, CreateMode, Durability, ErrorKind, LogDamage, Options, ShardId, Store};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -23,8 +26,14 @@ fn options() -> Options {
     Options::new().heat(None).hot_cache_bytes(0).write_buffer_bytes(4 << 20)
 }
 
-fn open(path: &Path) -> annulus::Result<Store> {
-    Store::builder(path).create(CreateMode::Never).options(options()).open()
+fn open(path: &Path, damage: LogDamage) -> annulus::Result<Store> {
+    let options = options().log_damage(damage);
+    Store::builder(path).create(CreateMode::Never).options(options).open()
+}
+
+/// Returns whether a file is one of the log.
+fn is_of_log(file: &Path) -> bool {
+    file.parent().is_some_and(|directory| directory.ends_with("store/log"))
 }
 
 fn key(row: usize) -> String {
@@ -35,8 +44,8 @@ fn value(row: usize) -> Vec<u8> {
     format!("{row}-").repeat(20 + row % 30).into_bytes()
 }
 
-/// Makes a store whose rows are in files, in logs, in batches over shards, and in files that a
-/// split shares.
+/// Makes a store whose rows are in files and in the log, in batches over shards, and in a partition
+/// that has moved.
 fn make(path: &Path, close: bool) {
     let store = Store::builder(path).shards(3).options(options()).open().unwrap();
     let hash = store.create_keyspace("hash", KeyspaceSpec::hash().arcs_per_shard(2)).unwrap();
@@ -121,46 +130,97 @@ struct Seen {
 }
 
 /// Opens, reads and verifies the store: an error if a value is wrong and nothing reported it.
-fn examine(path: &Path, seen: &Seen) -> Result<(), String> {
+fn examine(path: &Path, file: &Path, seen: &Seen) -> Result<(), String> {
     let note = |counter: &AtomicU64| {
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(())
     };
-    let store = match open(path) {
+    let store = match open(path, LogDamage::Refuse) {
         Ok(store) => store,
+        Err(error) if is_of_log(file) => {
+            note(&seen.refused)?;
+            return open_without_the_rest(path, file, &error);
+        }
         // Its message names the object and the remedy.
         Err(error) if format!("{error:#}").len() > 20 => return note(&seen.refused),
         Err(error) => return Err(format!("an error that says little: {error}")),
     };
-    let (mut wrong, mut errors) = (Vec::new(), 0);
+    let (is_whole, errors) = read(&store, is_of_log(file))?;
+    let recovery = store.recovery();
+    let said = !recovery.lost.is_empty() || !recovery.damaged.is_empty();
+    let sound = store.verify().is_ok_and(|report| report.is_sound());
+    match (is_whole, errors > 0 || said || !sound) {
+        // What the log, or a list of files, had lost is missing, and reported. Nothing else may be.
+        (false, _) if recovery.lost.is_empty() => {
+            Err(format!("missing in silence: {errors} errors, sound: {sound}, {recovery:?}"))
+        }
+        (true, false) => note(&seen.harmless),
+        _ => note(&seen.named),
+    }
+}
+
+/// Checks how a damaged log was refused, and opens the store up to the damage.
+fn open_without_the_rest(path: &Path, file: &Path, refusal: &annulus::Error) -> Result<(), String> {
+    let (text, name) = (format!("{refusal:#}"), file.file_name().unwrap().to_string_lossy());
+    let says = refusal.kind() == ErrorKind::Damaged
+        && text.contains(&*name)
+        && (text.contains("at offset ") || text.contains("missing"));
+    if !says {
+        return Err(format!("refused without its place: {:?} {text}", refusal.kind()));
+    }
+    let store = open(path, LogDamage::DropRest)
+        .map_err(|error| format!("refused without the rest, too: {error:#} (before: {text})"))?;
+    match (read(&store, true)?, &*store.recovery().lost) {
+        ((_, 0), [_, ..]) => {}
+        (read, lost) => return Err(format!("dropped the rest: {read:?}, lost: {lost:?}")),
+    }
+    drop(store);
+    let store = open(path, LogDamage::Refuse).map_err(|error| format!("again: {error:#}"))?;
+    match &*store.recovery().lost {
+        [] => read(&store, true).map(drop),
+        lost => Err(format!("lost a second time: {lost:?}")),
+    }
+}
+
+/// Reads all rows, in both ways. Returns whether they are all there, and how many reads failed; an
+/// error if a value is wrong, or, of a prefix, if what is missing is not the end of what was
+/// written.
+fn read(store: &Store, is_prefix: bool) -> Result<(bool, usize), String> {
+    let (mut missing, mut errors) = (Vec::new(), 0);
     for name in ["hash", "range"] {
-        let keyspace = match store.keyspace(name) {
-            Ok(keyspace) => keyspace,
-            Err(error) => return Err(format!("opened without keyspace {name}: {error}")),
-        };
+        let keyspace = store
+            .keyspace(name)
+            .map_err(|error| format!("opened without keyspace {name}: {error}"))?;
+        let mut absent = BTreeSet::new();
         for row in 0..ROWS {
             match keyspace.get(key(row)) {
-                Ok(found) if found.as_deref() == Some(&value(row)) => {}
-                Ok(found) => wrong.push((name, row, found.is_some())),
+                Ok(Some(found)) if *found == value(row) => {}
+                Ok(Some(_)) => return Err(format!("{name}: a wrong value of row {row}")),
+                Ok(None) => drop(absent.insert(row)),
                 Err(_) => errors += 1,
             }
         }
         match keyspace.scan(..).and_then(|scan| scan.collect::<annulus::Result<Vec<_>>>()) {
-            Ok(rows) if rows.len() != ROWS => wrong.push((name, rows.len(), false)),
-            Ok(_) => {}
+            Ok(rows) => {
+                if rows.len() != ROWS - absent.len() && errors == 0 {
+                    return Err(format!("{name}: {} rows in a scan", rows.len()));
+                }
+                let wrong = |(found, value): &(Vec<u8>, Vec<u8>)| {
+                    (0..ROWS).all(|row| key(row).as_bytes() != found || self::value(row) != *value)
+                };
+                if let Some((key, _)) = rows.iter().find(|row| wrong(row)) {
+                    return Err(format!("{name}: a wrong row {}", key.escape_ascii()));
+                }
+            }
             Err(_) => errors += 1,
         }
+        missing.push(absent);
     }
-    let recovery = store.recovery();
-    let said = !recovery.lost.is_empty() || !recovery.damaged.is_empty();
-    let sound = store.verify().is_ok_and(|report| report.is_sound());
-    match (wrong.is_empty(), errors > 0 || said || !sound) {
-        // What a log had lost is missing, and reported. Nothing of files may be missing.
-        (false, _) if recovery.lost.is_empty() => Err(format!(
-            "wrong in silence: {wrong:?}, {errors} errors, sound: {sound}, {recovery:?}"
-        )),
-        (true, false) => note(&seen.harmless),
-        _ => note(&seen.named),
+    let end: BTreeSet<usize> = (ROWS - missing[0].len()..ROWS).collect();
+    // Each row was written to both by one batch.
+    match is_prefix && errors == 0 && missing.iter().any(|absent| *absent != end) {
+        true => Err(format!("what is left is no prefix: {missing:?} are missing")),
+        false => Ok((missing.iter().all(BTreeSet::is_empty), errors)),
     }
 }
 
@@ -183,6 +243,9 @@ fn damages() {
         all.sort();
         // Each kind of file is equally likely, however many there are of it.
         let kind = |path: &PathBuf| {
+            if is_of_log(path) {
+                return "log".to_owned();
+            }
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let kind = name.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
             kind.split('-').next().unwrap().to_owned()
@@ -194,7 +257,7 @@ fn damages() {
         let chosen = all.into_iter().filter(|path| kind(path) == chosen);
         let file = random.choice(chosen.collect::<Vec<_>>()).unwrap();
         let what = damage(&file, &mut random);
-        if let Err(violation) = examine(&path, &seen) {
+        if let Err(violation) = examine(&path, &file, &seen) {
             violations.fetch_add(1, Ordering::Relaxed);
             println!("VIOLATION: {what}: {violation}\nseed {seed}, damage {number}\n");
         }

@@ -20,7 +20,9 @@ type Node = usize;
 pub(crate) enum Names {
     /// Like ext4 and xfs: a sync that has something to do commits all changes of names until then,
     /// and a power cut leaves a prefix of those that are pending. What a file has grown by since a
-    /// name that is lost is lost, too: its size is in the same journal.
+    /// name that is lost is lost, too: its size is in the same journal. What was written within its
+    /// size is not: a segment of the log that was recycled may have its new content under its old
+    /// name.
     Journalled,
     /// The minimum: a sync of a file commits its own name, a sync of a directory the names in it,
     /// and a power cut leaves any of the pending names, without the others.
@@ -29,9 +31,22 @@ pub(crate) enum Names {
 
 #[derive(Debug, Clone)]
 enum Change {
-    Write { at: usize, bytes: Range<usize> },
-    Resize { to: usize },
-    Extend { to: usize },
+    Write {
+        at: usize,
+        bytes: Range<usize>,
+    },
+    Resize {
+        to: usize,
+    },
+    /// As `fallocate` does: a longer file ends with zeros, and blocks for them.
+    Extend {
+        to: usize,
+    },
+    /// Of what the file has; it becomes no longer.
+    Zero {
+        from: usize,
+        to: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +64,7 @@ enum Object {
 #[derive(Debug, Clone)]
 struct Renaming(Vec<(Node, String, Option<Node>)>);
 
+#[derive(Clone)]
 pub(crate) struct Disk {
     names: Names,
     objects: Vec<Object>,
@@ -65,9 +81,10 @@ enum Fate {
     Kept,
     Prefix,
     Torn,
-    /// Up to the end of a write or of a sector, with zeros from there to the end.
+    /// Up to the end of a write or of a sector, with zeros from there to the end of the file, or of
+    /// the last write.
     Zeroed,
-    /// Up to some point, with garbage from there to the end.
+    /// Up to some point, with garbage from there to the end of the file, or of the last write.
     Garbled,
     /// Each page independently, there or not; of the new size.
     Pages,
@@ -166,6 +183,9 @@ impl Disk {
             }
             Call::Extend { handle, to } => {
                 self.change(*handle, Change::Extend { to: *to as usize })
+            }
+            Call::Zero { handle, from, to } => {
+                self.change(*handle, Change::Zero { from: *from as usize, to: *to as usize })
             }
             Call::Sync { handle } => self.sync(*handle, journal),
             Call::MakeDirectory { path } => {
@@ -296,8 +316,7 @@ impl Disk {
         let journalled = self.names == Names::Journalled && cut == Cut::ByLot;
         let written = if journalled { self.done + kept } else { usize::MAX };
         self.gather(ROOT, "", &names, &mut image, &mut |durable, pending| {
-            let pending = pending.iter().filter(|(names, _)| *names <= written);
-            let pending: Vec<Change> = pending.map(|(_, change)| change.clone()).collect();
+            let pending = surviving(durable.len(), pending, written);
             let fate = match cut {
                 Cut::NothingLost => Fate::Kept,
                 Cut::AllLost => Fate::Lost,
@@ -340,6 +359,32 @@ impl Disk {
     }
 }
 
+/// Returns the changes of a file that can be on the disk although changes of names after the first
+/// `written` are lost: all that preceded these, and of the others what does not let the file grow.
+fn surviving(mut length: usize, pending: &[(usize, Change)], written: usize) -> Vec<Change> {
+    let mut all = Vec::new();
+    for (names, change) in pending {
+        match change {
+            _ if *names <= written => {}
+            Change::Write { at, bytes } if *at < length => {
+                let end = bytes.end.min(bytes.start + length - at);
+                all.push(Change::Write { at: *at, bytes: bytes.start..end });
+                continue;
+            }
+            Change::Zero { .. } => {}
+            _ => continue,
+        }
+        length = match change {
+            Change::Write { at, bytes } => length.max(at + bytes.len()),
+            Change::Resize { to } => *to,
+            Change::Extend { to } => length.max(*to),
+            Change::Zero { .. } => length,
+        };
+        all.push(change.clone());
+    }
+    all
+}
+
 fn set(names: &mut BTreeMap<String, Node>, name: &str, node: Option<Node>) {
     match node {
         Some(node) => names.insert(name.to_owned(), node),
@@ -375,6 +420,10 @@ fn apply(file: &mut Vec<u8>, change: &Change, journal: &[u8], most: usize) {
         }
         Change::Resize { to } => file.resize(*to, 0),
         Change::Extend { to } => file.resize(file.len().max(*to), 0),
+        Change::Zero { from, to } => {
+            let end = file.len().min(*to);
+            file[(*from).min(end)..end].fill(0);
+        }
     }
 }
 
@@ -415,25 +464,52 @@ fn content(
     if fate == Fate::Prefix {
         return file;
     }
+    let mut torn_at = 0;
     if let Change::Write { at, bytes } = &pending[whole] {
-        let mut most = random.usize(..=bytes.len());
+        torn_at = random.usize(..=bytes.len());
         if fate == Fate::Zeroed {
             // A disk writes whole sectors: zeros follow the end of one, or of a write.
-            most = most.saturating_sub((at + most) % SECTOR);
+            torn_at = torn_at.saturating_sub((at + torn_at) % SECTOR);
         }
-        apply(&mut file, &pending[whole], journal, most);
+        apply(&mut file, &pending[whole], journal, torn_at);
     }
     if fate == Fate::Torn {
         return file;
     }
-    let kept = file.len();
-    let mut end = file.clone();
-    pending[whole..].iter().for_each(|change| apply(&mut end, change, journal, usize::MAX));
-    let more = end.len().saturating_sub(kept);
-    let more = if random.bool() { more } else { random.usize(..=more) };
+    let lost = lost_ranges(&file, &pending[whole..], torn_at, journal);
+    let end = lost.iter().map(|lost| lost.end).max().unwrap_or(0);
+    let end = if random.bool() { end } else { random.usize(..=end) };
     let zeroed = fate == Fate::Zeroed;
-    file.extend((0..more).map(|_| if zeroed { 0 } else { random.u8(..) }));
+    for Range { start, end } in lost.into_iter().map(|lost| lost.start..lost.end.min(end)) {
+        file.resize(file.len().max(end), 0);
+        file[start.min(end)..end].iter_mut().for_each(|byte| {
+            *byte = if zeroed { 0 } else { random.u8(..) };
+        });
+    }
     file
+}
+
+/// Returns where a file is not what it was to become, by changes of which the first was cut after
+/// some bytes: where it grows, and, within its size, where it was written to.
+fn lost_ranges(
+    file: &[u8],
+    pending: &[Change],
+    torn_at: usize,
+    journal: &[u8],
+) -> Vec<Range<usize>> {
+    let mut end = file.to_vec();
+    pending.iter().for_each(|change| apply(&mut end, change, journal, usize::MAX));
+    let written = pending.iter().enumerate().filter_map(|(n, change)| match change {
+        Change::Write { at, bytes } => {
+            let from = if n == 0 { at + torn_at } else { *at };
+            Some(from..(at + bytes.len()).min(file.len()))
+        }
+        _ => None,
+    });
+    written
+        .chain(std::iter::once(file.len()..end.len()))
+        .filter(|lost| lost.start < lost.end)
+        .collect()
 }
 
 /// Writes an image to a directory, which is emptied first.

@@ -120,7 +120,7 @@ pub(crate) fn examine(
     drop(store);
     let store = open_at(disk, figures)?;
     let again = store.recovery();
-    let repairs = again.orphans.len() + again.rolled_back.len() + again.lost.len() + again.batches;
+    let repairs = again.orphans.len() + again.rolled_back.len() + again.lost.len();
     if repairs > 0 {
         return Err(format!("the second opening finds more to repair: {again:?}"));
     }
@@ -157,13 +157,31 @@ fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), Strin
     }
 }
 
-/// Runs a child under the recorder, from the content of its directory, and reads what it did.
-fn record(
-    order: &Order,
-    series: &Series<'_>,
+/// What processes have done so far.
+#[derive(Clone)]
+struct Past {
+    /// The disk as it is after the first calls of the journal.
+    disk: Disk,
+    played: usize,
+    journal: Journal,
     base: Content,
-) -> Result<(Disk, Journal, History), String> {
-    let disk = Disk::of(&order.disk(), series.names);
+}
+
+impl Past {
+    /// Nothing, on a disk whose content is all synced.
+    fn none(disk: Disk, base: Content) -> Self {
+        let journal = Journal { bytes: Vec::new(), calls: Vec::new() };
+        Self { disk, played: 0, journal, base }
+    }
+
+    fn history(&self) -> History {
+        let notes = (0..self.journal.calls.len()).filter_map(|n| Some((n, self.journal.note(n)?)));
+        History::read(self.base.clone(), notes)
+    }
+}
+
+/// Runs a child under the recorder, and adds what it does to what was done before.
+fn record(order: &Order, series: &Series<'_>, past: Past) -> Result<Past, String> {
     let journal = order.directory.join("journal");
     let _ = fs::remove_file(&journal);
     let _ = fs::remove_file(order.notes());
@@ -174,36 +192,37 @@ fn record(
     if !status.success() {
         return Err(format!("the child ended with {status}:\n{}", recorder::log(order)));
     }
-    let journal = Journal::parse(fs::read(&journal).unwrap(), order.disk().to_str().unwrap());
-    let notes = (0..journal.calls.len()).filter_map(|n| Some((n, journal.note(n)?)));
-    let history = History::read(base, notes);
-    Ok((disk, journal, history))
+    let next = Journal::parse(fs::read(&journal).unwrap(), order.disk().to_str().unwrap());
+    let played = past.played;
+    Ok(Past { journal: past.journal.killed_at(played, next), ..past })
 }
 
-/// Returns places to cut at: anywhere; soon after a sync or a change of names; or soon after an
-/// acknowledgement during which the topology changed.
+/// Returns places to cut at: anywhere; soon after a sync or a change of names; soon after an
+/// acknowledgement during which the topology changed; or soon after a keyspace was created or
+/// dropped.
 fn cuts(
     journal: &Journal,
     history: &History,
+    from: usize,
     count: usize,
     random: &mut fastrand::Rng,
 ) -> Vec<usize> {
     let calls = journal.calls.len();
-    let turns =
-        (0..calls).filter(|n| !matches!(journal.calls[*n], Call::Write { .. } | Call::Note { .. }));
+    let turns = (from..calls)
+        .filter(|n| !matches!(journal.calls[*n], Call::Write { .. } | Call::Note { .. }));
     let turns: Vec<usize> = turns.collect();
-    let across = history.operations.iter().filter_map(|operation| match operation.end {
-        Some((at, None)) => Some(at),
-        _ => None,
-    });
-    let across: Vec<usize> = across.collect();
+    let across = history.operations.iter().filter(|operation| operation.moved);
+    let across: Vec<usize> = across.filter_map(|operation| operation.end).collect();
+    let changes = history.created.values().chain(history.dropped.values());
+    let changes: Vec<usize> = changes.filter_map(|change| change.end).collect();
     (0..count)
-        .map(|_| match random.u32(..4) {
-            0 | 1 => random.usize(..=calls),
-            2 => turns[random.usize(..turns.len())] + random.usize(1..6),
+        .map(|_| match random.u32(..8) {
+            0..=2 => random.usize(from..=calls),
+            3 | 4 => turns[random.usize(..turns.len())] + random.usize(1..6),
+            5 => random.choice(&changes).map_or(calls, |at| at + random.usize(1..4)),
             _ => random.choice(&across).map_or(calls, |at| at + random.usize(1..4)),
         })
-        .map(|cut| cut.min(calls))
+        .map(|cut| cut.clamp(from, calls))
         .collect()
 }
 
@@ -211,11 +230,13 @@ fn cuts(
 fn quiet_cuts(
     journal: &Journal,
     history: &History,
+    from: usize,
     count: usize,
     random: &mut fastrand::Rng,
 ) -> Vec<usize> {
     let end = journal.calls.len();
-    (0..count).map(|_| random.choice(&history.reshaped).map_or(end, |at| at + 1)).collect()
+    let quiet: Vec<usize> = history.reshaped.iter().copied().filter(|at| *at >= from).collect();
+    (0..count).map(|_| random.choice(&quiet).map_or(end, |at| at + 1)).collect()
 }
 
 /// The settings of a series of images.
@@ -246,60 +267,90 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         faults: false,
     };
     fs::create_dir_all(order.disk()).unwrap();
-    let mut base = Content::default();
+    let mut past = Past::none(Disk::of(&order.disk(), series.names), Content::default());
     for run in 0..2 {
         let told =
             |what: String| format!("{what}\nseed {}, {:?}, run {run}", series.seed, series.names);
-        let (mut disk, journal, history) =
-            record(&order, series, std::mem::take(&mut base)).map_err(told)?;
-        Figures::add(&figures.acknowledged, history.acknowledged());
-        let goes_on_from = random.usize(..series.images);
-        let mut next: Option<(Image, Content)> = None;
-        let mut played = 0;
-        let mut cuts = match series.names == Names::Strict && series.links {
-            true => quiet_cuts(&journal, &history, series.images, &mut random),
-            false => cuts(&journal, &history, series.images, &mut random),
-        };
-        cuts.sort_unstable();
-        for (number, cut) in cuts.into_iter().enumerate() {
-            journal.calls[played..cut].iter().for_each(|call| disk.play(call, &journal.bytes));
-            played = cut;
-            let how = random
-                .choice([Cut::AllLost, Cut::AllLost, Cut::ByLot, Cut::ByLot, Cut::NothingLost])
-                .unwrap();
-            let image = disk.image(&journal.bytes, how, &mut random);
-            let place = directory.path().join("image");
-            lay_out(&image, &place);
-            Figures::add(&figures.images, 1);
-            let end = if how == Cut::NothingLost { End::Process } else { End::Power };
-            let works = random.u32(..8) == 0;
-            match examine(&place, &history, cut, end, works, figures) {
-                Ok(content) if number == goes_on_from => next = Some((image, content)),
-                Ok(_) => {}
-                Err(what) => {
-                    Figures::add(&figures.violations, 1);
-                    let what =
-                        format!("{what}\ncut at call {cut} of {}, {how:?}", journal.calls.len());
-                    return Err(told(keep(&image, &what, directory, series.skipped)));
-                }
-            }
-        }
-        let (image, content) = next.unwrap();
+        past = record(&order, series, past).map_err(told)?;
+        let next = images_of(past, series, directory.path(), &mut random, figures);
+        let (image, next) = next.map_err(|(image, what)| {
+            Figures::add(&figures.violations, 1);
+            told(keep(&image, &what, directory.path(), series.skipped))
+        })?;
         lay_out(&image, &order.disk());
-        base = content;
+        // The process was killed, or what was left of the disk is all that there is.
+        past = next
+            .unwrap_or_else(|content| Past::none(Disk::of(&order.disk(), series.names), content));
         order = Order { first: 1 << 32, seed: order.seed ^ 1, lives: 1, steps: 5, ..order };
     }
     Ok(())
 }
 
+/// A run to go on from: what a killed process leaves, with what is not synced yet, or the content
+/// that a power cut has left.
+type Next = (Image, Result<Past, Content>);
+
+/// Makes images of what was recorded last, and returns one of them to go on from; in an error, the
+/// image that breaks a promise.
+fn images_of(
+    mut past: Past,
+    series: &Series<'_>,
+    directory: &Path,
+    random: &mut fastrand::Rng,
+    figures: &Figures,
+) -> Result<Next, (Image, String)> {
+    let history = past.history();
+    Figures::add(&figures.acknowledged, history.acknowledged());
+    let goes_on_from = random.usize(..series.images);
+    let mut next: Option<Next> = None;
+    let cuts = match series.names == Names::Strict && series.links {
+        true => quiet_cuts,
+        false => cuts,
+    };
+    let mut cuts = cuts(&past.journal, &history, past.played, series.images, random);
+    cuts.sort_unstable();
+    for (number, cut) in cuts.into_iter().enumerate() {
+        let Past { disk, played, journal, .. } = &mut past;
+        journal.calls[*played..cut].iter().for_each(|call| disk.play(call, &journal.bytes));
+        *played = cut;
+        const HOW: [Cut; 5] =
+            [Cut::AllLost, Cut::AllLost, Cut::ByLot, Cut::ByLot, Cut::NothingLost];
+        let mut how = random.choice(HOW).unwrap();
+        let goes_on = number == goes_on_from;
+        if goes_on && random.bool() {
+            how = Cut::NothingLost;
+        }
+        let image = disk.image(&journal.bytes, how, random);
+        let place = directory.join("image");
+        lay_out(&image, &place);
+        Figures::add(&figures.images, 1);
+        let end = if how == Cut::NothingLost { End::Process } else { End::Power };
+        let works = random.u32(..8) == 0;
+        match examine(&place, &history, cut, end, works, figures) {
+            Ok(content) if goes_on => {
+                let killed = || past.clone();
+                let past = if end == End::Process { Ok(killed()) } else { Err(content) };
+                next = Some((image, past));
+            }
+            Ok(_) => {}
+            Err(what) => {
+                let calls = past.journal.calls.len();
+                return Err((image, format!("{what}\ncut at call {cut} of {calls}, {how:?}")));
+            }
+        }
+    }
+    Ok(next.unwrap())
+}
+
 /// Keeps an image as it was before it was opened, with the journal, for people to look into.
-fn keep(image: &Image, what: &str, directory: tempfile::TempDir, skipped: &str) -> String {
+fn keep(image: &Image, what: &str, directory: &Path, skipped: &str) -> String {
     if !skipped.is_empty() {
         return what.to_owned();
     }
-    let directory = directory.keep();
-    lay_out(image, &directory.join("violation"));
-    format!("{what}\nleft in {}", directory.display())
+    let kept = directory.with_extension("kept");
+    let copied = std::process::Command::new("cp").arg("-r").arg(directory).arg(&kept).status();
+    lay_out(image, &kept.join("violation"));
+    format!("{what}\nleft in {} ({copied:?})", kept.display())
 }
 
 #[test]

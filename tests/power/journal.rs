@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 /// A recorded journal: the bytes, and where each call begins.
+#[derive(Clone)]
 pub(crate) struct Journal {
     pub(crate) bytes: Vec<u8>,
     pub(crate) calls: Vec<Call>,
@@ -15,6 +16,7 @@ pub(crate) enum Call {
     Write { handle: u64, at: u64, bytes: Range<usize> },
     Truncate { handle: u64, to: u64 },
     Extend { handle: u64, to: u64 },
+    Zero { handle: u64, from: u64, to: u64 },
     Sync { handle: u64 },
     Rename { from: String, to: String },
     Link { from: String, to: String },
@@ -35,7 +37,7 @@ impl Journal {
         while at + HEADER_BYTES <= bytes.len() {
             let word = |n: usize| u64::from_le_bytes(bytes[at + n..at + n + 8].try_into().unwrap());
             let (length, kind) = (word(0) as u32 as usize, word(0) >> 32);
-            let (handle, a) = (word(8), word(16));
+            let (handle, a, b) = (word(8), word(16), word(24));
             let data = at + HEADER_BYTES..at + HEADER_BYTES + length;
             if data.end > bytes.len() {
                 break;
@@ -58,10 +60,25 @@ impl Journal {
                 9 => Call::MakeDirectory { path: path() },
                 10 => Call::Note { bytes: data },
                 11 => Call::Extend { handle, to: a },
+                12 => Call::Zero { handle, from: a, to: b },
                 _ => panic!("a record of kind {kind} at {at}"),
             });
         }
         Self { bytes, calls }
+    }
+
+    /// Returns what a process did up to a call, at which it was killed, and what the next one did.
+    pub(crate) fn killed_at(mut self, cut: usize, next: Self) -> Self {
+        let from = self.bytes.len();
+        self.bytes.extend(next.bytes);
+        self.calls.truncate(cut);
+        self.calls.extend(next.calls.into_iter().map(|mut call| {
+            if let Call::Write { bytes, .. } | Call::Note { bytes } = &mut call {
+                *bytes = bytes.start + from..bytes.end + from;
+            }
+            call
+        }));
+        self
     }
 
     pub(crate) fn note(&self, index: usize) -> Option<&str> {

@@ -28,4 +28,5 @@ mod kills;
 mod mutations;
 mod notes;
 mod recorder;
+mod segments;
 mod workload;

@@ -24,16 +24,17 @@ const fn on_strict_disk(names: &'static str, links: bool) -> Protection {
 }
 
 const PROTECTIONS: [Protection; 14] = [
-    on_any_disk("sync-sources"),
-    on_any_disk("sync-targets"),
-    on_any_disk("commit"),
-    on_any_disk("intent"),
-    on_any_disk("redo-record"),
-    on_any_disk("settle-sync"),
-    on_any_disk("settle-records"),
-    on_any_disk("settle-order"),
-    on_any_disk("settle-at-opening"),
+    on_any_disk("sync-write"),
+    on_any_disk("log-before-files"),
+    on_any_disk("log-before-commit"),
+    on_any_disk("log-sync-segment"),
     on_any_disk("sync-logs-at-opening"),
+    on_any_disk("truncate-after-flush"),
+    on_any_disk("birth-position"),
+    on_any_disk("catch-up-rest"),
+    // The flush that follows syncs it, too.
+    on_any_disk("commit,flush-commit"),
+    on_any_disk("intent"),
     on_any_disk("accept-opening"),
     on_any_disk("sync-identity"),
     on_strict_disk("sync-directory-at-creation", false),
@@ -87,5 +88,5 @@ fn every_missing_protection_is_noticed() {
 /// A short version for every test run: one that shows soon.
 #[test]
 fn a_missing_protection_is_noticed() {
-    all_are_noticed(&[&on_any_disk("redo-record")]);
+    all_are_noticed(&[&on_any_disk("sync-write")]);
 }

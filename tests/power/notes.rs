@@ -19,9 +19,10 @@ pub(crate) struct Operation {
     pub(crate) synced: bool,
     pub(crate) effects: Vec<Effect>,
     pub(crate) start: usize,
-    /// When it was acknowledged, and the shard of each effect, if the topology did not change in
-    /// between.
-    pub(crate) end: Option<(usize, Option<Vec<u32>>)>,
+    /// When it was acknowledged.
+    pub(crate) end: Option<usize>,
+    /// Whether the topology changed in between.
+    pub(crate) moved: bool,
 }
 
 /// Something with a start and, if it was acknowledged, an end.
@@ -77,12 +78,10 @@ pub(crate) fn starts(id: u64, synced: bool, effects: &[Effect]) -> String {
     note + "\n"
 }
 
-/// Returns the note of an operation that was acknowledged.
-pub(crate) fn ends(id: u64, shards: Option<&[u32]>) -> String {
-    let shards = shards.map_or("?".to_owned(), |shards| {
-        shards.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
-    });
-    format!("E {id} {shards}\n")
+/// Returns the note of an operation that was acknowledged, and whether the topology changed in
+/// between.
+pub(crate) fn ends(id: u64, moved: bool) -> String {
+    format!("E {id} {}\n", u8::from(moved))
 }
 
 impl History {
@@ -109,14 +108,13 @@ impl History {
                 let synced = words.next() == Some("1");
                 let effects = words.map(effect).collect();
                 self.by_id.insert(id, self.operations.len());
-                self.operations.push(Operation { id, synced, effects, start: at, end: None });
+                let (end, moved) = (None, false);
+                self.operations.push(Operation { id, synced, effects, start: at, end, moved });
             }
             "E" => {
-                let (id, shards) = rest.split_once(' ').unwrap();
-                let shards = (shards != "?")
-                    .then(|| shards.split(',').map(|shard| shard.parse().unwrap()).collect());
-                let index = self.by_id[&id.parse().unwrap()];
-                self.operations[index].end = Some((at, shards));
+                let (id, moved) = rest.split_once(' ').unwrap();
+                let operation = &mut self.operations[self.by_id[&id.parse().unwrap()]];
+                (operation.end, operation.moved) = (Some(at), moved == "1");
             }
             "sync" => self.syncs.push(span),
             "synced" => self.syncs.last_mut().map(close).unwrap(),

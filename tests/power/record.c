@@ -6,13 +6,15 @@
 //   ANNULUS_RECORD_NOTES    a file outside of the directory; writes to it go into the journal, too
 //   ANNULUS_FAULT           number:what[:sticky]: the call with this number fails. `what` is the
 //                           number of an error, `short` (half of a write, then nothing), or `kill`.
-//                           With `sticky` all later calls below the same shard fail, too.
+//                           With `sticky` all later calls below the same shard, or the log, fail,
+//                           too.
 //   ANNULUS_RECORD_SYNC_MICROS  how long a sync takes
 //   ANNULUS_FAULT_COUNT     a file that the number of calls is written to when the process exits
 //
 // One lock is held over each call and its record, so the journal is a total order: what precedes a
 // note in it had been done when the note was written. A record is a header of 40 bytes and its
-// content; power/journal.rs reads them.
+// content; power/journal.rs reads them. What goes to a file through mapped memory is not seen: the
+// processes of the tests write the log (`LogAccess::Written`).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +31,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { OPEN = 1, WRITE, TRUNCATE, SYNC, RENAME, LINK, UNLINK, RMDIR, MKDIR, NOTE, EXTEND };
+enum kind { OPEN = 1, WRITE, TRUNCATE, SYNC, RENAME, LINK, UNLINK, RMDIR, MKDIR, NOTE, EXTEND, ZERO };
 
 struct header {
     uint32_t bytes; // of what follows
@@ -139,11 +141,12 @@ static void record_paths(enum kind kind, uint64_t handle, uint64_t a, const char
     record(kind, handle, a, 0, parts, other ? 2 : 1);
 }
 
-// Which shard, or the metadata, a path belongs to.
+// Which shard, or the metadata or the log, a path belongs to.
 static void part_of(const char *path, char *part) {
     const char *end = strstr(path, "/shards/");
     if (end) end += 8;
     else if ((end = strstr(path, "/metadata"))) end += 9;
+    else if ((end = strstr(path, "/store/log"))) end += 10;
     while (end && *end && *end != '/') end++;
     snprintf(part, PATH_MAX, "%.*s", end ? (int)(end - path) : (int)below_bytes, path);
 }
@@ -291,6 +294,16 @@ ssize_t pwrite64(int fd, const void *data, size_t bytes, off64_t at) {
     return write_parts(fd, &part, 1, at);
 }
 
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return write_parts(fd, parts, count, at); }
+ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t at) { return write_parts(fd, parts, count, at); }
+ssize_t pwritev2(int fd, const struct iovec *parts, int count, off_t at, int flags) {
+    if (!handle_of(fd)) return syscall(SYS_pwritev2, fd, parts, count, at, 0, flags);
+    return write_parts(fd, parts, count, at);
+}
+ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, int flags) {
+    return pwritev2(fd, parts, count, at, flags);
+}
+
 // Reads are not recorded, but can be made to fail.
 static int read_fails(int fd) {
     if (!fault_at || !handle_of(fd) || handle_of(fd) == NOTES) return 0;
@@ -356,6 +369,9 @@ static int allocate(int fd, int mode, off_t at, off_t bytes) {
     int result = faulty(name_of_fd[fd]);
     if (!result) result = (int)syscall(SYS_fallocate, fd, mode, at, bytes);
     int saved = errno;
+    // What becomes zeros first, then the size.
+    if (!result && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        record(ZERO, handle, (uint64_t)at, (uint64_t)(at + bytes), NULL, 0);
     if (!result && !(mode & FALLOC_FL_KEEP_SIZE)) record(EXTEND, handle, (uint64_t)(at + bytes), 0, NULL, 0);
     pthread_mutex_unlock(&lock);
     errno = saved;

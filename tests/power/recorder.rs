@@ -33,8 +33,9 @@ pub(crate) fn child(order: &Order) -> Command {
     command.args(["--exact", "workload::child", "--nocapture", "--test-threads=1"]);
     command.env(ORDER, order.text()).env("LD_PRELOAD", library());
     command.env("ANNULUS_RECORD_BELOW", order.disk()).env("ANNULUS_RECORD_NOTES", order.notes());
-    // Small, so that logs are switched, files flushed and batches settled all the time.
-    command.env("ANNULUS_MEMTABLE_BYTES", "65536").env("ANNULUS_SETTLE_RECORDS", "40");
+    // Small, so that files are flushed, and the log gets shorter, all the time. Segments of the log
+    // are small in any process.
+    command.env("ANNULUS_MEMTABLE_BYTES", "65536").env("ANNULUS_LOG_BYTES_MAX", "262144");
     command.stdout(Stdio::null()).stderr(log);
     command
 }

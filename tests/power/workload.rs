@@ -5,7 +5,7 @@ use crate::churn::Churn;
 use crate::notes::{Effect, Place, ends, starts, value};
 use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Durability, Keyspace, Options, Prefix, Store};
+use annulus::{Batch, Durability, Keyspace, LogAccess, Options, Prefix, Store};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -74,6 +74,8 @@ pub(crate) fn options(trim: bool) -> Options {
         .arcs_per_shard(1)
         .background_threads(2)
         .heat(None)
+        // The recorder sees calls, and not what goes through mapped memory.
+        .log_access(LogAccess::Written)
         .reshape(ReshapeOptions::new().trim(trim))
 }
 
@@ -161,7 +163,7 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
     Ok(())
 }
 
-/// Makes reshapes, shards and keyspaces that come and go, settles and flushes.
+/// Makes reshapes, shards and keyspaces that come and go, syncs and flushes.
 fn reshape(
     order: &Order,
     store: &Store,
@@ -180,9 +182,10 @@ fn reshape(
         churn.step(store);
         notes.note("reshaped\n");
         match random.u32(..12) {
-            0 => passing_keyspace(store, notes, numbers, random)?,
-            1 => store.flush()?,
-            2 => {
+            0..=2 => passing_keyspace(store, notes, numbers, random)?,
+            // Often, so that segments of the log become free.
+            3..=5 => store.flush()?,
+            6 => {
                 notes.note("sync\n");
                 store.sync()?;
                 notes.note("synced\n");
@@ -208,7 +211,7 @@ fn passing_keyspace(
         let key = format!("key{n}");
         notes.note(&starts(id, true, &[((name.clone(), key.clone()), Some(10))]));
         keyspace.put_with(&key, value(id, &key, 10), Durability::Synced)?;
-        notes.note(&ends(id, None));
+        notes.note(&ends(id, false));
     }
     if random.u32(..3) > 0 {
         notes.note(&format!("drop {name}\n"));
@@ -248,8 +251,10 @@ impl Writer<'_> {
     }
 
     fn length(&mut self) -> usize {
-        match self.random.u32(..10) {
-            0 => self.random.usize(..12_000),
+        match self.random.u32(..300) {
+            // Longer than a segment of the log.
+            0 => self.random.usize(60_000..100_000),
+            1..30 => self.random.usize(..12_000),
             _ => self.random.usize(..200),
         }
     }
@@ -279,22 +284,15 @@ impl Writer<'_> {
         }
         let effects: Vec<Effect> = effects.into_iter().collect();
         let epoch = self.store.topology().epoch();
-        let shards: Option<Vec<u32>> = effects.iter().map(|(place, _)| self.owner(place)).collect();
         self.notes.note(&starts(id, synced, &effects));
         self.act(kind, id, &effects, durability)?;
-        let same = self.store.topology().epoch() == epoch;
-        self.notes.note(&ends(id, shards.filter(|_| same).as_deref()));
+        let moved = self.store.topology().epoch() != epoch;
+        self.notes.note(&ends(id, moved));
         Ok(())
     }
 
     fn keyspace(&self, name: &str) -> annulus::Result<Keyspace> {
         self.store.keyspace(name)
-    }
-
-    fn owner(&self, (keyspace, key): &Place) -> Option<u32> {
-        let placement = self.keyspace(keyspace).ok()?.placement();
-        let partitioning = placement.partitioning();
-        Some(partitioning.owner(partitioning.find(key.as_bytes()))?.0)
     }
 
     fn act(

@@ -5,6 +5,7 @@ use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, ErrorKind, Options, ReadOptions, ScanOptions, Store, Swap};
 use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -27,6 +28,49 @@ pub(crate) fn quick_store() -> (TempDir, Store) {
 
 pub(crate) fn reopen(directory: &TempDir) -> Store {
     Store::builder(directory.path().join("store")).shards(3).options(small()).open().unwrap()
+}
+
+/// Runs the test of this name a second time, in a process of its own with these variables of the
+/// environment. Returns true there: the caller is to go on; and false here, once it has passed.
+pub(crate) fn apart(test: &str, variables: &[(&str, &str)]) -> bool {
+    const INSIDE: &str = "ANNULUS_TEST_APART";
+    if std::env::var(INSIDE).is_ok_and(|inside| inside == test) {
+        return true;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, test)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}\n{log}");
+    print!("{text}");
+    false
+}
+
+/// Returns the files of a store's log, in their order.
+pub(crate) fn log_files(store: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(store.join("log")).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|end| end == "log")).collect();
+    files.sort();
+    files
+}
+
+/// Returns where the content of a file of the log ends: it has its full size from the beginning.
+pub(crate) fn end_of_log(file: &Path) -> u64 {
+    let content = std::fs::read(file).unwrap();
+    content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+}
+
+/// Returns the last file of a log that has records.
+pub(crate) fn last_log(store: &Path) -> PathBuf {
+    let files = log_files(store);
+    // The header has a page.
+    files.into_iter().rfind(|file| end_of_log(file) > 4096).unwrap()
 }
 
 /// Creates one keyspace of each kind.

@@ -1,12 +1,12 @@
 //! Goal: whatever the moment at which the process dies, every acknowledged write is there after the
-//! next opening, and every batch is there whole or not at all. Method: a child process writes
-//! rounds and notes each acknowledged one in a file outside the store; it dies at a chosen step
-//! (feature `failpoints`) or is killed at a random moment; the parent opens the store and compares.
-//! The random delays come from a seed that is printed; `ANNULUS_SEED` sets it.
+//! next opening, and every batch is there whole or not at all, at either durability. Method: a child
+//! process writes rounds and notes each acknowledged one in a file outside the store; it dies at a
+//! chosen step (feature `failpoints`) or is killed at a random moment; the parent opens the store
+//! and compares. The random delays come from a seed that is printed; `ANNULUS_SEED` sets it.
 
 use crate::basic::{both, reopen, small};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Store};
+use annulus::{Batch, Durability, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -72,7 +72,7 @@ fn write_rounds(store: &Store, directory: &Path, writer: usize) {
     let keyspaces = both(store);
     let mut notes =
         fs::OpenOptions::new().create(true).append(true).open(note(directory, writer)).unwrap();
-    // Large enough that settling comes due every few dozens of rounds.
+    // Large enough that files are made, and the log gets shorter, every few dozens of rounds.
     let padding = vec![b'.'; 8 << 10];
     for round in acknowledged(directory, writer) + 1.. {
         let value = [&round.to_le_bytes(), &padding[..]].concat();
@@ -80,7 +80,9 @@ fn write_rounds(store: &Store, directory: &Path, writer: usize) {
         for keyspace in &keyspaces {
             (0..KEYS).for_each(|n| batch.put(keyspace, key(writer, n), &value));
         }
-        store.write(batch).unwrap();
+        let synced = round.is_multiple_of(3);
+        let durability = if synced { Durability::Synced } else { Durability::Buffered };
+        store.write_with(batch, durability).unwrap();
         keyspaces[0].put(format!("plain/{writer}"), round.to_le_bytes()).unwrap();
         notes.write_all(&round.to_le_bytes()).unwrap();
     }
@@ -120,16 +122,24 @@ fn check(directory: &TempDir) {
 fn dies_at_every_step() {
     // A place, and how often it is passed before it kills.
     let places = [
-        "batch-after-record@1",
-        "batch-after-record@40",
-        "batch-after-part@1",
-        "batch-after-part@2",
-        "batch-after-part@3",
-        "batch-after-part@50",
-        "batch-after-part@51",
-        "settle-after-sync",
-        "settle-after-records",
-        "settle-after-records@2",
+        "write-before-log@1",
+        "write-before-log@40",
+        "write-after-log@1",
+        "write-after-log@2",
+        "write-after-log@51",
+        "write-after-sync@1",
+        "write-after-sync@7",
+        "batch-between-shards@1",
+        "batch-between-shards@2",
+        "batch-between-shards@3",
+        "batch-between-shards@50",
+        "batch-between-shards@51",
+        "replay-half",
+        "replay-half",
+        "opening-after-replay",
+        "log-prepare@2",
+        "log-before-release@2",
+        "log-recycle",
         "keyspace-after-partitions@2",
         "topology-after-commit@5",
         "topology-after-commit@6",
@@ -144,6 +154,28 @@ fn dies_at_every_step() {
             Some(6),
             "{place}: {status}"
         );
+        check(&directory);
+    }
+}
+
+/// What is left of a process that died amid a replay is replayed by the next one; and what is
+/// written then is not undone by a later replay of the same.
+#[cfg(feature = "failpoints")]
+#[test]
+fn dies_amid_replays_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    both(&reopen(&directory));
+    for place in ["write-after-log@60", "batch-between-shards@99"] {
+        start(directory.path(), Some(place)).wait().unwrap();
+        // Nothing has opened it in between.
+        for _ in 0..3 {
+            let status = start(directory.path(), Some("replay-half")).wait().unwrap();
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(signal, Some(6), "{place}: {status}");
+        }
+        let status = start(directory.path(), Some("batch-between-shards@20")).wait().unwrap();
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(signal, Some(6), "{place}: {status}");
         check(&directory);
     }
 }

@@ -8,8 +8,7 @@ use annulus::planner::{Request, SplitAt};
 use annulus::{ErrorKind, Store};
 use std::fs;
 
-/// A past bug: a link had brought its files when a sync failed, so the rows were to be copied. For
-/// that the target was to be dropped, which failed; the rollback tried the same, found nothing to
+/// A past bug: a link had brought its files when a sync failed. The target was to be dropped, which failed; the rollback tried the same, found nothing to
 /// drop, and removed the intent. The next opening found a partition with rows that it knew nothing
 /// of, and refused the store.
 #[test]
@@ -24,7 +23,7 @@ fn a_target_that_could_not_be_dropped_keeps_its_intent() {
     let before = rows(&range);
     let source = range.stats().unwrap()[0].clone();
     let to = elsewhere(source.owner);
-    let failing = ["sync-after-arrival", "drop"]
+    let failing = ["sync-directory-after-arrival", "drop"]
         .map(|operation| path.join(format!("shards/{to}/data/FAIL-{operation}")));
     failing.iter().for_each(|file| fs::write(file, "").unwrap());
     let splitting = Request::Split { partition: source.id, at: SplitAt::Middle, to: Some(to) };

@@ -29,6 +29,7 @@ mod model;
 mod paths;
 mod pressure;
 mod read_only;
+mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;

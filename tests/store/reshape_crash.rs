@@ -61,6 +61,15 @@ impl Victim {
         self.check(&format!("{place} in {order:?}"), place.split('@').next().unwrap());
     }
 
+    /// Makes a child die in an opening that replays.
+    fn die_in_a_replay(&mut self) {
+        let (work, seed) = (Work::Any, self.random.u64(..));
+        let order = Order { work, transport: None, seed, writes: self.seed };
+        let status = self.start(&order, Some("replay-half")).wait().unwrap();
+        self.expect_signal(status, 6, "replay-half");
+        self.check("replay-half", "");
+    }
+
     fn start(&mut self, order: &Order, place: Option<&str>) -> std::process::Child {
         for writer in &mut self.writers {
             writer.prepare_notes(self.directory.path());
@@ -251,20 +260,21 @@ fn an_opening_drops_sources_only_when_the_commit_is_in_a_file() {
     }
 }
 
-/// Goal: a replay of batches knows where their partitions are now. Method: dies between the parts
-/// of batches while partitions move.
+/// Goal: a replay knows where the partitions of a record are now. Method: dies between the parts of
+/// batches, and around writes and their syncs, while partitions move; and amid the replays.
 #[cfg(feature = "failpoints")]
 #[test]
 fn dies_amid_batches_while_partitions_move() {
     let mut victim = Victim::new(seed() ^ 8);
-    let steps = ["batch-after-record", "batch-after-part", "batch-after-part"];
+    let steps = ["write-before-log", "write-after-log", "batch-between-shards"];
     for (step, round) in steps.iter().cycle().zip(0..12) {
         let passings = victim.random.u32(1..1000);
         let work = [Work::Move, Work::Any][round % 2];
         victim.die_at(&format!("{step}@{passings}"), work, None);
     }
-    for step in ["settle-after-sync", "settle-after-records", "settle-after-records@2"] {
-        victim.die_at(step, Work::Move, None);
+    for work in [Work::Move, Work::Any] {
+        victim.die_at("batch-between-shards@40", work, None);
+        victim.die_in_a_replay();
     }
 }
 

@@ -4,6 +4,9 @@
 //! puts before its inputs: so every input was refused at the header, and nothing behind it was ever
 //! fuzzed. A seed that decodes to nothing, or to operations that are all refused, is as useless.
 
+#[cfg(feature = "failpoints")]
+#[path = "../../fuzz/src/log.rs"]
+mod log;
 #[path = "../../fuzz/src/metadata.rs"]
 mod metadata;
 #[path = "../../fuzz/src/range_map.rs"]
@@ -43,6 +46,8 @@ fn decoded<'a, T: Arbitrary<'a>>(bytes: &'a [u8], run: impl Fn(T) -> Reached) ->
 }
 
 const TARGETS: &[Target] = &[
+    #[cfg(feature = "failpoints")]
+    Target { name: "log", run: log::run, kinds: &["payload", "record", "records", "segment"] },
     Target {
         name: "metadata",
         run: |bytes| {
@@ -103,6 +108,9 @@ fn every_target_is_in_the_table_and_has_seeds() {
     let mut table: BTreeSet<String> = TARGETS.iter().map(|it| it.name.to_owned()).collect();
     if !cfg!(feature = "rocksdb") {
         table.insert("store".into());
+    }
+    if !cfg!(feature = "failpoints") {
+        table.insert("log".into());
     }
     assert_eq!(names("fuzz_targets"), table);
     assert_eq!(names("corpus"), table);

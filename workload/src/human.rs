@@ -65,6 +65,21 @@ pub fn date(at: SystemTime) -> String {
     moment(at.duration_since(UNIX_EPOCH).map_or(0, |since_1970| since_1970.as_secs()))
 }
 
+/// The same to the millisecond: `2026-11-22T02:33:24.071Z`.
+#[must_use]
+pub fn precise_date(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).map_or(0, |since_1970| since_1970.as_millis());
+    let at = i64::try_from(since).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(|| format!("{since} ms after 1970"), |at| format!("{at:.3}"))
+}
+
+/// Parses a moment as RFC 3339 has it: `2026-11-22T02:33:24Z`, `2026-11-22T03:33:24.5+01:00`.
+#[must_use]
+pub fn parse_date(text: &str) -> Option<SystemTime> {
+    let since_1970 = u64::try_from(text.parse::<Timestamp>().ok()?.as_millisecond()).ok()?;
+    UNIX_EPOCH.checked_add(Duration::from_millis(since_1970))
+}
+
 /// A rate, rounded: `12,345/s`.
 pub fn rate(per_second: f64) -> String {
     format!("{}/s", count(per_second.round() as u64))
@@ -108,6 +123,11 @@ mod tests {
             date(UNIX_EPOCH + Duration::from_millis(1_795_311_204_999)),
             moment(1_795_311_204)
         );
+        let precise = UNIX_EPOCH + Duration::from_millis(1_795_311_204_040);
+        assert_eq!(precise_date(precise), "2026-11-22T01:33:24.040Z");
+        assert_eq!(parse_date(&precise_date(precise)), Some(precise));
+        assert_eq!(parse_date("2026-11-22T02:33:24.04+01:00"), Some(precise));
+        assert_eq!(["", "12", "yesterday"].map(parse_date), [None; 3]);
         // Whatever a damaged file says.
         assert_eq!(moment(u64::MAX), "18446744073709551615 s after 1970");
     }

@@ -14,7 +14,8 @@ use serde::Serialize;
 /// Show what the store occupies, by shard and by keyspace
 ///
 /// Numbers of keys are estimates: keys that were overwritten or deleted count until compaction.
-/// Foreign bytes are those of partitions that share files since a split or a move by links, until
+/// The log holds what is not in files of all shards yet. Foreign bytes are those of partitions that
+/// share files since a split or a move by links, until
 /// they are trimmed. Of reshapes, the totals are over those that `annulus migrations` lists.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     if !stats.hardware_checksums {
         output.line("this build computes checksums in software, which slows writes: see README")?;
     }
+    output.line(format_args!("log: {}", human::bytes(stats.log_bytes)))?;
     output.text(format_args!("\n{}", shards(&stats.shards)))?;
     if !stats.keyspaces.is_empty() {
         output.text(format_args!("\n{}", keyspaces(&store, &stats)))?;

@@ -32,8 +32,8 @@ pub(crate) struct Args {
     store: ReadArgs,
 
     /// The last resort, if a damaged log keeps the store from being opened and there is no copy:
-    /// keep what was written to that shard before the damage, and drop for good what was written
-    /// after it, synced writes too. Without such damage it drops nothing. With --read-only it shows
+    /// keep what was written before the damage, and drop for good what was written after it, in all
+    /// keyspaces, synced writes too. Without such damage it drops nothing. With --read-only it shows
     /// what would be lost, and changes nothing
     #[arg(long)]
     drop_damaged_log: bool,

@@ -1,4 +1,4 @@
-//! Following a job: a bar with phase, bytes, rate, the time left, and dirty keys.
+//! Following a job: a bar with phase, bytes, rate, the time left, and how much is still to be caught up.
 
 use super::Interrupt;
 use crate::output::Output;
@@ -37,8 +37,8 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     if progress.reshapes > 1 {
         text += &format!("  {} of {}", progress.reshapes_ended, progress.reshapes);
     }
-    if progress.dirty_keys > 0 {
-        text += &format!("  {} dirty keys", human::count(progress.dirty_keys as u64));
+    if progress.bytes_behind > 0 {
+        text += &format!("  {} behind", human::bytes(progress.bytes_behind));
     }
     bar.set_message(text);
 }

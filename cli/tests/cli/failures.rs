@@ -66,7 +66,7 @@ fn damage_is_told_from_everything_else() {
     bad[20] ^= 1;
     std::fs::write(&identity, bad).unwrap();
     place.fails(&["stats"], 5, "damaged", &["STORE", "restore it from a copy"]);
-    let later = String::from_utf8(good.clone()).unwrap().replace("annulus 1\n", "annulus 9\n");
+    let later = String::from_utf8(good.clone()).unwrap().replace("annulus 2\n", "annulus 9\n");
     std::fs::write(&identity, later).unwrap();
     place.fails(&["stats"], 5, "incompatible", &["format 9"]);
     std::fs::write(&identity, good).unwrap();

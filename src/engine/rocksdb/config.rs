@@ -69,7 +69,6 @@ pub(crate) struct Resources {
     pub(super) cache: Cache,
     write_buffer: WriteBufferManager,
     options: EngineOptions,
-    shards: usize,
     /// How many files each shard keeps open; `None` for all.
     open_files: Option<u32>,
 }
@@ -85,7 +84,6 @@ impl Resources {
                 false,
             ),
             options: *options,
-            shards: shards.max(1),
             open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
         }
     }
@@ -114,27 +112,40 @@ impl Resources {
     }
 
     /// Returns the options of a shard's database.
-    pub(super) fn database(&self) -> Result<RocksOptions> {
-        // Options for which the crate has no setter. A log records the length of the one before it,
-        // so that a lost end is noticed even where it was lost between two records. Recovered
-        // writes stay in memory: with many column families, one file for each of them would make
-        // the opening after a crash slow. Writers that wait for one another yield for a while
-        // before any of them goes to sleep, even where a compaction takes the processor in the
-        // meantime: waking one costs more than a write.
-        let mut options = RocksOptions::default()
-            .get_options_from_string(
-                "avoid_flush_during_recovery=true;write_thread_slow_yield_usec=100;\
-                 track_and_verify_wals=true",
-            )
-            .map_err(context("the engine refused its options"))?;
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_write_buffer_manager(&self.write_buffer);
+    ///
+    /// What it has in memory when it is closed is in the store's log. IMPORTANT: a shutdown must
+    /// not begin with a flush, as it does by default if there were writes without a log: it is
+    /// announced by a flush, too, which would wait for itself.
+    pub(super) fn shard_database(&self) -> Result<RocksOptions> {
+        self.database("avoid_flush_during_shutdown=true")
+    }
+
+    /// Returns the options of the metadata's database, which has a log. A log records the length of
+    /// the one before it, so that a lost end is noticed even where it was lost between two records.
+    pub(super) fn metadata_database(&self) -> Result<RocksOptions> {
+        // Recovered writes stay in memory.
+        let mut options =
+            self.database("avoid_flush_during_recovery=true;track_and_verify_wals=true")?;
         // A damaged or torn record ends the recovery of a write-ahead log: what was written
         // before it is kept, in order and over all column families.
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
         options.set_track_and_verify_wals_in_manifest(true);
         options.set_max_total_wal_size(self.wal_bytes_max());
+        Ok(options)
+    }
+
+    /// Returns the options that all databases have. `others` are some for which the crate has no
+    /// setter.
+    fn database(&self, others: &str) -> Result<RocksOptions> {
+        // Writers that wait for one another yield for a while before any of them goes to sleep,
+        // even where a compaction takes the processor in the meantime: waking one costs more than
+        // a write.
+        let mut options = RocksOptions::default()
+            .get_options_from_string(format!("{others};write_thread_slow_yield_usec=100"))
+            .map_err(context("the engine refused its options"))?;
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_write_buffer_manager(&self.write_buffer);
         options
             .set_max_background_jobs(i32::try_from(self.options.background_threads).unwrap_or(2));
         if let Some(files) = self.open_files {
@@ -203,10 +214,9 @@ impl Resources {
         crate::os::failpoint::size("ANNULUS_MEMTABLE_BYTES", usual)
     }
 
-    /// Returns the maximum size of a shard's logs: twice the budget, divided among the shards. It
-    /// bounds what an opening after a crash has to read, and is rarely reached before the budget
-    /// itself triggers a flush.
+    /// Returns the maximum size of the metadata's logs: twice the budget. It bounds what an opening
+    /// after a crash has to read.
     fn wal_bytes_max(&self) -> u64 {
-        (self.options.write_buffer_bytes.saturating_mul(2) / self.shards).max(16 * MIB) as u64
+        self.options.write_buffer_bytes.saturating_mul(2).max(16 * MIB) as u64
     }
 }

@@ -4,7 +4,7 @@
 
 use super::db::Db;
 use super::error::context;
-use super::import::bear_damage;
+use super::listener::bear_damage;
 use super::names::{family, parse_family};
 use crate::error::Result;
 use crate::topology::PartitionName;

@@ -1,23 +1,27 @@
-//! A database and what belongs to it: opening, its partitions' handles, errors with their context.
+//! A shard's database and what belongs to it: opening, its partitions' handles, errors with their
+//! context.
 
-use super::super::Engine as _;
 use super::config::Resources;
 use super::damage::{self, Damaged};
 use super::db::Db;
 use super::error::context;
 use super::files::{self, cannot, remove_all};
+use super::flushes::{FlushState, Flushes};
 use super::handles::{ColumnFamily, LockGuard, OpenDb};
 use super::import::{self, MadeFamily};
 use super::ingest;
+use super::listener::{FlushListener, listen};
 use super::names::{family, parse_family};
-use super::open::{cannot_open, descriptors, list_families, open_families, open_sound};
-use super::wal::{judge_logs, logs, mend_logs, sync_logs};
-use crate::engine::{Durability, LogLoss};
+use super::open::{Opened, open_database, open_database_read_only};
+use super::stats;
+use super::wal::{judge_manifest, mend_manifest};
+use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{CommitLog, LogLoss, Position};
 use crate::os::parallel;
 use crate::topology::PartitionName;
 use parking_lot::{Mutex, RwLock};
-use rocksdb::{DEFAULT_COLUMN_FAMILY_NAME, ReadOptions, WriteOptions};
+use rocksdb::{ReadOptions, WriteOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,14 +35,17 @@ pub(crate) struct RocksDb {
     /// Files that are being brought in, below the database's own directory, which only Annulus
     /// uses. Nothing here is of value.
     pub(super) scratch: PathBuf,
-    pub(super) bookkeeping: Arc<ColumnFamily>,
     /// Handles of all partitions: the crate's own table does not have those made since the opening.
     pub(super) partitions: Mutex<BTreeMap<PartitionName, Arc<ColumnFamily>>>,
     /// Names of families that an error has left in the database without a handle: until the next
     /// opening they can be neither used nor dropped.
     pub(super) stranded: Mutex<BTreeSet<PartitionName>>,
-    /// What the logs had lost when the database was opened, described.
-    pub(super) lost: Vec<LogLoss>,
+    /// The log that has what is in memory only; none if the shard is open read-only.
+    pub(super) log: Option<Arc<CommitLog>>,
+    /// Up to where files hold each partition.
+    pub(super) flushes: Arc<Flushes>,
+    /// What the list of files had lost when the database was opened.
+    pub(super) lost: Option<LogLoss>,
     /// Partitions that were found damaged when the database was opened.
     pub(super) damaged: Damaged,
     /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at the
@@ -46,101 +53,93 @@ pub(crate) struct RocksDb {
     pub(super) dropping: RwLock<()>,
     pub(super) family_options: rocksdb::Options,
     pub(super) present: ReadOptions,
-    pub(super) buffered: WriteOptions,
-    pub(super) synced: WriteOptions,
+    /// Without a log of RocksDB's.
+    pub(super) writes: WriteOptions,
 }
 
 impl RocksDb {
     /// Opens the database in a directory, with every column family it has; creates it if the
-    /// directory has none.
-    ///
-    /// IMPORTANT: the logs are synced before RocksDB sees them. It keeps what it recovers from them
-    /// in memory and never syncs them itself: a write that is synced later, or a file that is
-    /// flushed later, would survive a power cut that takes the end of an older log, and what is
-    /// left would not be a prefix.
-    ///
-    /// `expendable` are partitions that an interrupted reshape was making: if one of them is why
-    /// the database does not open, it is dropped.
+    /// directory has none. Everything that was written to it before the log's first position is in
+    /// its files; the caller applies what the log holds.
     pub(crate) fn open(
         directory: &Path,
         resources: &Resources,
         keep: LockGuard,
-        expendable: &[PartitionName],
+        log: &Arc<CommitLog>,
     ) -> Result<Self> {
         parallel::check_engine_threads(resources.background_threads())?;
-        if !crate::os::failpoint::skip("sync-logs-at-opening") {
-            sync_logs(directory)?;
-        }
-        let lost = mend_logs(directory, resources.log_damage())?;
+        let lost = mend_manifest(directory)?;
         remove_all(&directory.join(SCRATCH))?;
         // Created here because an error of RocksDB's crate would have no kind.
         std::fs::create_dir_all(directory)
             .map_err(|error| cannot("create the directory", directory, error))?;
-        let (db, names, damaged) = open_families(directory, resources, expendable)?;
-        damage::leave_alone(&db, &damaged);
-        let db = OpenDb::new(db, directory, keep);
-        let opened = Self { damaged, ..Self::of(db, directory, &names, resources, lost)? };
-        if !opened.lost.is_empty() {
-            // So that no later opening sees these logs: see `mend_logs`.
-            opened.flush()?;
+        let mut options = resources.shard_database()?;
+        let flushes = Arc::new(Flushes::default());
+        listen(
+            &mut options,
+            FlushListener {
+                log: Arc::clone(log),
+                flushes: Arc::clone(&flushes),
+                directory: directory.to_owned(),
+            },
+        );
+        let opened = open_database(directory, resources, options)?;
+        damage::leave_alone(&opened.db, &opened.damaged);
+        let opened = Self::of(opened, directory, resources, keep, |family| family);
+        for name in opened.partitions.lock().keys() {
+            flushes.add(*name, || log.first());
         }
-        Ok(opened)
+        Ok(Self { lost, log: Some(Arc::clone(log)), flushes, ..opened })
     }
 
-    /// Opens the database in a directory read-only. Nothing is created, changed or locked: the
-    /// content of the logs is read into memory. If another process has the database open, this
-    /// shows what its files were during the call, or is an error if files disappeared during it.
+    /// Opens the database in a directory read-only. Nothing is created, changed or locked: writes
+    /// go to an overlay of each partition, in memory. If another process has the database open,
+    /// this shows what its files were during the call, or is an error if files disappeared during
+    /// it.
     pub(crate) fn open_read_only(
         directory: &Path,
         resources: &Resources,
         keep: LockGuard,
     ) -> Result<Self> {
-        let lost = judge_logs(directory, resources.log_damage())?;
-        let mut options = resources.database()?;
-        options.create_if_missing(false);
-        let names = list_families(&options, directory)?;
-        let (db, damaged) = open_sound(&mut options, directory, |options| {
-            let families = descriptors(&names, resources);
-            Db::open_cf_descriptors_read_only(options, directory, families, false)
-        })
-        .map_err(cannot_open(directory))?;
-        let db = OpenDb::new(db, directory, keep);
-        Ok(Self { damaged, ..Self::of(db, directory, &names, resources, lost)? })
+        let lost = judge_manifest(directory)?;
+        let opened = open_database_read_only(directory, resources, resources.shard_database()?)?;
+        let overlaid = ColumnFamily::with_overlay;
+        Ok(Self { lost, ..Self::of(opened, directory, resources, keep, overlaid) })
     }
 
     fn of(
-        db: Arc<OpenDb>,
+        opened: Opened,
         directory: &Path,
-        names: &[String],
         resources: &Resources,
-        lost: Vec<LogLoss>,
-    ) -> Result<Self> {
-        let bookkeeping = ColumnFamily::open(&db, DEFAULT_COLUMN_FAMILY_NAME).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "RocksDB has no default column family")
-        })?;
+        keep: LockGuard,
+        prepare: impl Fn(ColumnFamily) -> ColumnFamily,
+    ) -> Self {
+        let Opened { db, names, damaged } = opened;
+        let db = OpenDb::new(db, directory, keep);
         let partitions = names
             .iter()
             .filter_map(|name| {
-                Some((parse_family(name)?, Arc::new(ColumnFamily::open(&db, name)?)))
+                let partition = prepare(ColumnFamily::open(&db, name)?);
+                Some((parse_family(name)?, Arc::new(partition)))
             })
             .collect();
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
-        Ok(Self {
+        let mut writes = WriteOptions::default();
+        writes.disable_wal(true);
+        Self {
             db,
             directory: directory.to_owned(),
             scratch: directory.join(SCRATCH),
-            bookkeeping: Arc::new(bookkeeping),
             partitions: Mutex::new(partitions),
             stranded: Mutex::default(),
-            lost,
-            damaged: Damaged::new(),
+            log: None,
+            flushes: Arc::default(),
+            lost: None,
+            damaged,
             dropping: RwLock::new(()),
             family_options: resources.column_family(),
             present: ReadOptions::default(),
-            buffered: WriteOptions::default(),
-            synced,
-        })
+            writes,
+        }
     }
 
     /// Returns the directory of the shard: the one that holds this database.
@@ -148,9 +147,9 @@ impl RocksDb {
         self.directory.parent().unwrap_or(&self.directory)
     }
 
-    /// Returns what the logs had lost when this was opened.
+    /// Returns what the list of files had lost when this was opened.
     pub(crate) fn lost(&self) -> &[LogLoss] {
-        &self.lost
+        self.lost.as_slice()
     }
 
     /// Returns the partitions that were found damaged when this was opened, with the reasons.
@@ -172,23 +171,9 @@ impl RocksDb {
         ingest::same_filesystem(one, other)
     }
 
-    /// Removes a database whose creation a power cut has interrupted: nothing was written to it
-    /// yet, and RocksDB refuses one that lost its only log. Does nothing if there is a log.
-    pub(crate) fn remove_unfinished(directory: &Path) -> Result<()> {
-        let is_unfinished = Self::exists(directory)? && logs(directory)?.is_empty();
-        if is_unfinished { remove_all(directory) } else { Ok(()) }
-    }
-
     /// Removes a database that is not open, with everything that belongs to it.
     pub(crate) fn remove(directory: &Path) -> Result<()> {
         remove_all(directory)
-    }
-
-    pub(super) fn writes(&self, durability: Durability) -> &WriteOptions {
-        match durability {
-            Durability::Buffered => &self.buffered,
-            Durability::Synced => &self.synced,
-        }
     }
 
     /// Notes a family that an error may have left in the database, if it is there.
@@ -199,24 +184,105 @@ impl RocksDb {
         }
     }
 
+    /// Makes an empty partition. `note` notes it in the list of those that need the log, before
+    /// anything can be written to it.
+    pub(super) fn create(
+        &self,
+        name: PartitionName,
+        note: impl FnOnce(&Flushes, &CommitLog),
+    ) -> Result<Arc<ColumnFamily>> {
+        self.add(name, note, || {
+            let made = import::create(&self.db, &self.family_options, &family(name));
+            made.map_err(|error| self.describe("creating a partition", error))
+        })
+    }
+
     pub(super) fn add(
         &self,
         name: PartitionName,
-        made: Result<MadeFamily>,
+        note: impl FnOnce(&Flushes, &CommitLog),
+        make: impl FnOnce() -> Result<MadeFamily>,
     ) -> Result<Arc<ColumnFamily>> {
-        let made = made.inspect_err(|_| self.note_stranded(name))?;
+        if let Some(log) = &self.log {
+            note(&self.flushes, log);
+        }
+        let made = make().inspect_err(|_| {
+            self.flushes.remove(name);
+            self.note_stranded(name);
+        })?;
         let partition = Arc::new(ColumnFamily::made(&self.db, made));
         self.partitions.lock().insert(name, Arc::clone(&partition));
         Ok(partition)
     }
 
-    /// Makes what was written so far survive a power cut, around the arrival of files.
+    /// Syncs the log before files arrive, which may hold what only it has to make durable.
+    pub(super) fn sync_before_arrival(&self) -> Result<()> {
+        const PROTECTION: &str = "log-before-arrival";
+        self.check_failpoint(PROTECTION)?;
+        match &self.log {
+            Some(log) if !crate::os::failpoint::skip(PROTECTION) => log.sync(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the log's `applied()`, and up to where files hold each partition.
+    pub(super) fn flushed(&self) -> (Position, Vec<FlushState>) {
+        let Some(log) = &self.log else { return Default::default() };
+        let (applied, mut families) = self.flushes.state(|| log.applied());
+        for family in families.iter_mut().filter(|family| family.follows) {
+            if family.before < applied
+                && let Some(partition) = self.partition(family.name)
+                && stats::is_in_files(&self.db, &partition)
+            {
+                self.flushes.reach(family.name, applied);
+                family.before = applied;
+            }
+        }
+        (applied, families)
+    }
+
+    /// Runs a flush that waits, and notes for which partitions files hold what was written before.
     ///
-    /// IMPORTANT: a new family begins at the present log. If it has files and an older log is torn,
-    /// RocksDB finds the family newer than what it can recover, and does not open the database.
-    pub(super) fn sync_around_arrival(&self, protection: &str) -> Result<()> {
-        self.check_failpoint(protection)?;
-        if crate::os::failpoint::skip(protection) { Ok(()) } else { self.sync() }
+    /// IMPORTANT: the position comes before the flush. RocksDB reports a flush only after those who
+    /// wait for it, so this does not rely on the report.
+    pub(super) fn flush_and_note(
+        &self,
+        flush: impl FnOnce() -> std::result::Result<(), rocksdb::Error>,
+        is_flushed: impl Fn(PartitionName) -> bool,
+    ) -> Result<()> {
+        let state = self.log.as_ref().map(|log| self.flushes.state(|| log.applied()));
+        flush().map_err(|error| self.flush_failed(error))?;
+        let Some((applied, families)) = state else { return Ok(()) };
+        for family in families.iter().filter(|family| family.follows && is_flushed(family.name)) {
+            self.flushes.reach(family.name, applied);
+        }
+        Ok(())
+    }
+
+    /// Returns the error of a flush; if the log cannot be synced, that is why.
+    fn flush_failed(&self, error: rocksdb::Error) -> Error {
+        match self.log.as_ref().map(|log| log.check()) {
+            Some(Err(cause)) => self.describe("a flush", cause),
+            _ => self.failed("a flush")(error),
+        }
+    }
+
+    /// Returns the name of one of the partitions.
+    pub(super) fn name_of(&self, partition: &ColumnFamily) -> Option<PartitionName> {
+        let partitions = self.partitions.lock();
+        let mut known =
+            partitions.iter().filter(|(_, known)| std::ptr::eq(&raw const ***known, partition));
+        known.next().map(|(name, _)| *name)
+    }
+
+    /// Makes the names of files survive a power cut that have arrived.
+    pub(super) fn sync_after_arrival(&self) -> Result<()> {
+        const PROTECTION: &str = "sync-directory-after-arrival";
+        self.check_failpoint(PROTECTION)?;
+        match crate::os::failpoint::skip(PROTECTION) {
+            true => Ok(()),
+            false => ingest::sync_directory(&self.directory),
+        }
     }
 
     /// Returns true if a family is gone although the call that was to drop it failed, perhaps at
@@ -230,6 +296,7 @@ impl RocksDb {
     }
 
     /// Returns the error of an operation that a test makes fail.
+    #[inline]
     pub(super) fn check_failpoint(&self, operation: &str) -> Result<()> {
         if crate::os::failpoint::fails_in(&self.directory, operation) {
             let place = self.directory.display();
@@ -253,9 +320,7 @@ impl RocksDb {
         doing: &'static str,
     ) -> impl FnOnce(rocksdb::Error) -> Error {
         move |error| {
-            let partitions = self.partitions.lock();
-            let known = partitions.iter().find(|(_, known)| Arc::ptr_eq(known, partition));
-            let name = known.map(|(name, _)| *name);
+            let name = self.name_of(partition);
             let of = name.map(|name| format!(" of partition {name}")).unwrap_or_default();
             let found = name.and_then(|name| self.damaged.get(&name));
             let found = found.map(|why| format!(" (damaged: {why})")).unwrap_or_default();
@@ -276,7 +341,12 @@ impl RocksDb {
 
     /// The same for an error of the C interface.
     pub(super) fn describe(&self, doing: &str, error: Error) -> Error {
-        let message = format!("{doing} in {} failed", self.directory.display());
-        Error::new(error.kind(), message).with_source(error)
+        describe(&self.directory, doing, error)
     }
+}
+
+/// Adds to an error of the C interface what failed and where.
+pub(super) fn describe(directory: &Path, doing: &str, error: Error) -> Error {
+    let message = format!("{doing} in {} failed", directory.display());
+    Error::new(error.kind(), message).with_source(error)
 }

@@ -5,13 +5,12 @@ use super::batch::RocksDbBatch;
 use super::config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
 use super::cursor::RocksDbCursor;
 use super::database::RocksDb;
-use super::error::context;
 use super::handles::{ColumnFamily, Handle, Pinned, Snapshot};
 use super::names::family;
 use super::reads::{limits, with_options};
 use super::{import, ingest, stats};
-use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Position;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use rocksdb::FlushOptions;
@@ -34,8 +33,8 @@ impl Engine for RocksDb {
     }
 
     fn create_partition(&self, name: PartitionName) -> Result<Arc<ColumnFamily>> {
-        let made = import::create(&self.db, &self.family_options, &family(name));
-        self.add(name, made.map_err(|error| self.describe("creating a partition", error)))
+        // What is written to it is in the log from here on.
+        self.create(name, |flushes, log| flushes.add(name, || log.applied()))
     }
 
     fn is_stranded(&self, name: PartitionName) -> bool {
@@ -58,6 +57,7 @@ impl Engine for RocksDb {
         // then writes a file of options; an error of the second leaves a dropped family, at which
         // each flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
+        self.flushes.remove(name);
         let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {
                 self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
@@ -72,10 +72,6 @@ impl Engine for RocksDb {
         // A later caller must not take what the list does not name for dropped.
         self.stranded.lock().insert(name);
         Err(error)
-    }
-
-    fn bookkeeping(&self) -> &Arc<ColumnFamily> {
-        &self.bookkeeping
     }
 
     #[inline]
@@ -114,27 +110,34 @@ impl Engine for RocksDb {
     }
 
     #[inline]
-    fn put(
-        &self,
-        partition: &ColumnFamily,
-        key: &[u8],
-        value: &[u8],
-        durability: Durability,
-    ) -> Result<()> {
+    fn put(&self, partition: &ColumnFamily, key: &[u8], value: &[u8]) -> Result<()> {
+        if let Some(overlay) = partition.overlay() {
+            return overlay.put(key, value);
+        }
+        self.check_failpoint("apply")?;
         self.db
-            .put_cf_opt(partition.handle(), key, value, self.writes(durability))
+            .put_cf_opt(partition.handle(), key, value, &self.writes)
             .map_err(self.failed("a write"))
     }
 
     #[inline]
-    fn delete(&self, partition: &ColumnFamily, key: &[u8], durability: Durability) -> Result<()> {
+    fn delete(&self, partition: &ColumnFamily, key: &[u8]) -> Result<()> {
+        if let Some(overlay) = partition.overlay() {
+            return overlay.delete(key);
+        }
+        self.check_failpoint("apply")?;
         self.db
-            .delete_cf_opt(partition.handle(), key, self.writes(durability))
+            .delete_cf_opt(partition.handle(), key, &self.writes)
             .map_err(self.failed("a delete"))
     }
 
-    fn write(&self, batch: RocksDbBatch, durability: Durability) -> Result<()> {
-        self.db.write_opt(batch.0, self.writes(durability)).map_err(self.failed("a batch"))
+    fn write(&self, batch: RocksDbBatch) -> Result<()> {
+        // An empty batch does not say where it belongs.
+        if self.log.is_none() {
+            return batch.overlay();
+        }
+        self.check_failpoint("apply")?;
+        self.db.write_opt(batch.writes, &self.writes).map_err(self.failed("a batch"))
     }
 
     fn can_link(&self, source: &Self) -> bool {
@@ -151,18 +154,19 @@ impl Engine for RocksDb {
         crate::os::failpoint::hit("link-after-export");
         if ingest::is_empty(scratch.path())? {
             // RocksDB refuses to import an empty set of files.
-            return self.create_partition(name);
+            return self.create(name, |flushes, log| flushes.add_behind(name, || log.first()));
         }
-        self.sync_around_arrival("sync-before-arrival")?;
-        let made = import::import(&self.db, &self.family_options, &family(name), &export);
-        let partition =
-            self.add(name, made.map_err(|error| self.describe("taking over files", error)))?;
-        // Between the two syncs a new log may have begun.
-        self.sync_around_arrival("sync-after-arrival")?;
+        self.sync_before_arrival()?;
+        let partition = self.add(
+            name,
+            |flushes, log| flushes.add_behind(name, || log.first()),
+            || {
+                let made = import::import(&self.db, &self.family_options, &family(name), &export);
+                made.map_err(|error| self.describe("taking over files", error))
+            },
+        )?;
         // RocksDB syncs its manifest, but after an import not the directory with the new names.
-        if !crate::os::failpoint::skip("sync-directory-after-arrival") {
-            ingest::sync_directory(&self.directory)?;
-        }
+        self.sync_after_arrival()?;
         Ok(partition)
     }
 
@@ -174,18 +178,16 @@ impl Engine for RocksDb {
         let scratch = ingest::Scratch::claim(&self.scratch, name)?;
         let files = ingest::write_files(&self.family_options, scratch.path(), fill)?;
         crate::os::failpoint::hit("load-after-files");
-        let partition = self.create_partition(name)?;
+        let partition =
+            self.create(name, |flushes, log| flushes.add_behind(name, || log.first()))?;
         crate::os::failpoint::hit("load-after-create");
-        // The family is empty until here; the log at which it begins no longer changes.
-        self.sync_around_arrival("sync-before-arrival")?;
+        self.sync_before_arrival()?;
         if !files.is_empty() {
             self.db
                 .ingest_external_file_cf_opts(partition.handle(), &ingest::ingestion(), files)
                 .map_err(self.failed("taking over files"))?;
         }
-        if !crate::os::failpoint::skip("sync-directory-after-arrival") {
-            ingest::sync_directory(&self.directory)?;
-        }
+        self.sync_after_arrival()?;
         Ok(partition)
     }
 
@@ -204,33 +206,45 @@ impl Engine for RocksDb {
         ingest::bytes_free(&self.directory)
     }
 
-    fn sync(&self) -> Result<()> {
-        self.check_failpoint("sync")?;
-        // A log that has failed once is not synced a second time: the system reports an error once,
-        // and then takes what was not written for clean. RocksDB enforces that.
-        self.db.flush_wal(true).map_err(|error| {
-            let place = self.directory.display();
-            context(format_args!(
-                "the write-ahead log in {place} cannot be synced, and is in doubt until the store \
-                 is opened again"
-            ))(error)
-        })
+    fn unflushed_from(&self) -> Position {
+        let (applied, families) = self.flushed();
+        families.iter().map(|family| family.before).min().unwrap_or(applied)
+    }
+
+    fn follow(&self, partition: &ColumnFamily, from: Position) {
+        if let Some(name) = self.name_of(partition) {
+            self.flushes.follow(name, from);
+        }
+    }
+
+    fn begin_flush_before(&self, position: Position) -> Result<()> {
+        let _none_dropped = self.dropping.read();
+        let (_, families) = self.flushed();
+        // One that does not follow yet would not be held less far back for it.
+        for family in families.iter().filter(|family| family.follows && family.before < position) {
+            let Some(partition) = self.partition(family.name) else { continue };
+            // Otherwise a flush is on its way, and another memtable could stop writers. What has
+            // been written since is for a later call.
+            if stats::sealed_memtables(&self.db, &partition) == Some(0) {
+                import::begin_flush(&self.db, partition.handle())
+                    .map_err(|error| self.describe("beginning a flush", error))?;
+            }
+        }
+        Ok(())
     }
 
     fn flush(&self) -> Result<()> {
         let _none_dropped = self.dropping.read();
-        let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
-        let handles: Vec<_> =
-            partitions.iter().chain([&self.bookkeeping]).map(|family| family.handle()).collect();
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
-        self.db.flush_cfs_opt(&handles, &options).map_err(self.failed("a flush"))
+        let partitions = self.partitions.lock().clone();
+        let handles: Vec<_> = partitions.values().map(|partition| partition.handle()).collect();
+        let flush = || self.db.flush_cfs_opt(&handles, &waiting());
+        self.flush_and_note(flush, |name| partitions.contains_key(&name))
     }
 
     fn flush_partition(&self, partition: &ColumnFamily) -> Result<()> {
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
-        self.db.flush_cf_opt(partition.handle(), &options).map_err(self.failed("a flush"))
+        let name = self.name_of(partition);
+        let flush = || self.db.flush_cf_opt(partition.handle(), &waiting());
+        self.flush_and_note(flush, |flushed| Some(flushed) == name)
     }
 
     fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
@@ -251,4 +265,11 @@ impl Engine for RocksDb {
     fn quiesce(&self) {
         self.db.cancel_all_background_work(true);
     }
+}
+
+/// Returns the options of a flush whose end is waited for.
+fn waiting() -> FlushOptions {
+    let mut options = FlushOptions::default();
+    options.set_wait(true);
+    options
 }

@@ -23,14 +23,6 @@ pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Err
     }
 }
 
-/// Returns the column family that has files from beyond the place where the recovery of the logs
-/// had to stop, if that is why a database does not open. RocksDB names it only in its message.
-pub(super) fn family_beyond_logs(error: &rocksdb::Error) -> Option<&str> {
-    let message: &str = error.as_ref();
-    let (_, named) = message.split_once("beyond the point of corruption in CF ")?;
-    named.split_once(". ").map(|(family, _)| family)
-}
-
 /// Converts the error of a call of the C interface, which has only a message.
 pub(super) fn from_message(message: String) -> Error {
     let kind = match message.split(':').next() {
@@ -46,7 +38,7 @@ pub(super) fn from_message(message: String) -> Error {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::super::{Resources, RocksDb};
+    use super::super::{MetadataEngine, Resources};
     use crate::ErrorKind;
 
     /// A past bug: a directory that could not be created was reported as a defect of Annulus.
@@ -57,7 +49,7 @@ mod tests {
         std::os::unix::fs::symlink(directory.path().join("nowhere/data"), &data).unwrap();
         let resources =
             Resources::new(&crate::engine::EngineOptions::small(crate::LogDamage::Refuse), 1);
-        let error = RocksDb::open(&data, &resources, None, &[]).err().unwrap();
+        let error = MetadataEngine::open(&data, &resources, None).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(format!("{error:#}").contains(data.to_str().unwrap()), "{error}");
     }

@@ -4,7 +4,7 @@
 //! the database. A store hands them out to callers, which keep them as long as they like, so each
 //! type here holds the reference-counted database next to the borrowing value. The `unsafe` code of
 //! this file only ever extends a lifetime, by the same argument, or closes the database (that of
-//! `import.rs` calls RocksDB's C interface; there is no other):
+//! `import.rs` and `listener.rs` calls RocksDB's C interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
 //! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
@@ -16,6 +16,7 @@ use super::config::FlushThread;
 use super::db::Db;
 use super::files::{cannot, remove_all};
 use super::import::{self, MadeFamily};
+use super::overlay::{Overlaid, Overlay};
 use crate::error::Result as Outcome;
 use crate::os::file_id::FileId;
 use librocksdb_sys as ffi;
@@ -121,6 +122,8 @@ impl Deref for OpenDb {
 pub(crate) struct ColumnFamily {
     handle: Handle,
     db: Arc<OpenDb>,
+    /// What the log adds to it, if the database is open read-only: reads look there first.
+    overlay: Option<Arc<Overlay>>,
 }
 
 /// Where a column family's handle comes from.
@@ -147,17 +150,27 @@ impl ColumnFamily {
         let handle = unsafe {
             transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
         };
-        Some(Self { handle: Handle::Named(handle), db: Arc::clone(db) })
+        Some(Self { handle: Handle::Named(handle), db: Arc::clone(db), overlay: None })
+    }
+
+    /// Puts an empty overlay before the family, which takes the writes to it.
+    pub(super) fn with_overlay(self) -> Self {
+        Self { overlay: Some(Arc::new(Overlay::new())), ..self }
     }
 
     /// Wraps a family that was created or imported; `handle` must belong to `db`.
     pub(super) fn made(db: &Arc<OpenDb>, handle: MadeFamily) -> Self {
-        Self { handle: Handle::Made(handle), db: Arc::clone(db) }
+        Self { handle: Handle::Made(handle), db: Arc::clone(db), overlay: None }
     }
 
     #[inline]
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    #[inline]
+    pub(super) fn overlay(&self) -> Option<&Arc<Overlay>> {
+        self.overlay.as_ref()
     }
 
     /// Flushes the family and links its files into a directory that does not exist yet.
@@ -195,23 +208,53 @@ impl Snapshot {
     }
 }
 
-/// A value where RocksDB has it, in the block cache or in a separate buffer.
-pub(crate) struct Pinned {
-    slice: DBPinnableSlice<'static>,
-    _partition: Arc<ColumnFamily>,
+/// A value where it is: in the block cache, in a buffer of its own, or in an overlay.
+pub(crate) struct Pinned(Place);
+
+enum Place {
+    Stored { slice: DBPinnableSlice<'static>, _partition: Arc<ColumnFamily> },
+    Overlaid(Arc<[u8]>),
 }
 
 impl Pinned {
+    #[inline]
     pub(super) fn get(
         partition: &Arc<ColumnFamily>,
         key: &[u8],
         options: &ReadOptions,
     ) -> Result<Option<Self>, rocksdb::Error> {
+        if let Some(overlay) = partition.overlay() {
+            match overlay.rows().find(key) {
+                Overlaid::Value(value) => return Ok(Some(Self::overlaid(value))),
+                Overlaid::Deleted => return Ok(None),
+                Overlaid::Unknown => {}
+            }
+        }
         let slice = partition.db.get_pinned_cf_opt(&partition.handle, key, options)?;
         Ok(slice.map(|slice| Self::tie(slice, partition)))
     }
 
     pub(super) fn get_many(
+        partition: &Arc<ColumnFamily>,
+        keys: &[&[u8]],
+        options: &ReadOptions,
+    ) -> Result<Vec<Option<Self>>, rocksdb::Error> {
+        let Some(overlay) = partition.overlay() else {
+            return Self::get_many_stored(partition, keys, options);
+        };
+        let overlaid: Vec<_> = keys.iter().map(|key| overlay.rows().find(key)).collect();
+        let left = keys.iter().zip(&overlaid).filter(|(_, found)| **found == Overlaid::Unknown);
+        let left: Vec<&[u8]> = left.map(|(key, _)| *key).collect();
+        let mut stored = Self::get_many_stored(partition, &left, options)?.into_iter();
+        let value = |found| match found {
+            Overlaid::Value(value) => Some(Self::overlaid(value)),
+            Overlaid::Deleted => None,
+            Overlaid::Unknown => stored.next().flatten(),
+        };
+        Ok(overlaid.into_iter().map(value).collect())
+    }
+
+    fn get_many_stored(
         partition: &Arc<ColumnFamily>,
         keys: &[&[u8]],
         options: &ReadOptions,
@@ -224,20 +267,28 @@ impl Pinned {
             .collect()
     }
 
-    /// `slice` must come from the database of `partition`; both callers above see to that.
+    /// `slice` must come from the database of `partition`; the callers above see to that.
     fn tie(slice: DBPinnableSlice<'_>, partition: &Arc<ColumnFamily>) -> Self {
         // SAFETY: see the module documentation; `slice` borrows from the database that `partition`
         // holds, and `partition` is held next to it.
         let slice = unsafe { transmute::<DBPinnableSlice<'_>, DBPinnableSlice<'static>>(slice) };
-        Self { slice, _partition: Arc::clone(partition) }
+        Self(Place::Stored { slice, _partition: Arc::clone(partition) })
+    }
+
+    fn overlaid(value: &Arc<[u8]>) -> Self {
+        Self(Place::Overlaid(Arc::clone(value)))
     }
 }
 
 impl Deref for Pinned {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.slice
+        match &self.0 {
+            Place::Stored { slice, .. } => slice,
+            Place::Overlaid(value) => value,
+        }
     }
 }
 

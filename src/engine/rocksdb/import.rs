@@ -12,7 +12,7 @@ use super::error::from_message;
 use crate::error::{Error, ErrorKind, Result};
 use librocksdb_sys as ffi;
 use rocksdb::{AsColumnFamilyRef, AsRawPtr};
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 
@@ -146,82 +146,25 @@ pub(super) fn drop_family(db: &Db, family: &impl AsColumnFamilyRef) -> Result<()
     check(error)
 }
 
-/// Allows a database that is opened with these options to take writes after its background work has
-/// met a damaged file, in opening files or in merging them. Other errors stop it as usual.
-pub(super) fn bear_damage(options: &mut rocksdb::Options) {
-    // SAFETY: the callbacks use no state, and RocksDB calls each of them with the arguments of its
-    // type. The listener is made here, and belongs to the options from then on.
-    unsafe {
-        let listener = ffi::rocksdb_eventlistener_create(
-            null_mut(),
-            Some(ignore_end),
-            Some(ignore_flush),
-            Some(ignore_flush),
-            Some(ignore_compaction),
-            Some(ignore_compaction),
-            Some(ignore_part),
-            Some(ignore_part),
-            Some(ignore_ingestion),
-            Some(on_background_error),
-            Some(ignore_stall),
-            Some(ignore_memtable),
-        );
-        let options = AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options);
-        ffi::rocksdb_options_add_eventlistener(options, listener);
-    }
-}
-
-/// RocksDB's numbers of reasons.
-const COMPACTION: u32 = 1;
-const OPENING_OF_FILES: u32 = 7;
-
-unsafe extern "C" fn on_background_error(
-    _: *mut c_void,
-    reason: u32,
-    status: *mut ffi::rocksdb_status_ptr_t,
-) {
+/// Starts a flush of a column family without waiting for its end. Does nothing if RocksDB has
+/// stopped writers: it is flushing then.
+pub(super) fn begin_flush(db: &Db, family: &impl AsColumnFamilyRef) -> Result<()> {
     let mut error = null_mut();
-    // SAFETY: RocksDB lends the status for the call; `check` frees the message.
-    unsafe { ffi::rocksdb_status_ptr_get_error(status, &raw mut error) };
-    let Err(error) = check(error) else { return };
-    // IMPORTANT: every error of the opening of files, not damage alone. RocksDB takes one of the
-    // operating system (a file is missing) for something that it recovers from, starts nothing that
-    // would, and then waits forever for that to end when the database is closed. A read that needs
-    // the file meets the error itself.
-    let is_borne = match reason {
-        OPENING_OF_FILES => true,
-        COMPACTION => error.kind() == ErrorKind::Damaged,
-        _ => false,
-    };
-    if is_borne {
-        // SAFETY: as above.
-        unsafe { ffi::rocksdb_reset_status(status) };
+    // SAFETY: the flush options are made, used and destroyed here; database and handle are open for
+    // the call, and belong together.
+    unsafe {
+        let options = ffi::rocksdb_flushoptions_create();
+        ffi::rocksdb_flushoptions_set_wait(options, 0);
+        // Otherwise the call waits until the flush would not slow writers down.
+        ffi::rocksdb_flushoptions_set_allow_write_stall(options, 1);
+        ffi::rocksdb_flush_cf(raw(db), options, family.inner(), &raw mut error);
+        ffi::rocksdb_flushoptions_destroy(options);
+    }
+    match check(error) {
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(()),
+        begun => begun,
     }
 }
-
-// RocksDB calls all of a listener's callbacks, so each must exist.
-unsafe extern "C" fn ignore_end(_: *mut c_void) {}
-unsafe extern "C" fn ignore_flush(
-    _: *mut c_void,
-    _: *mut ffi::rocksdb_t,
-    _: *const ffi::rocksdb_flushjobinfo_t,
-) {
-}
-unsafe extern "C" fn ignore_compaction(
-    _: *mut c_void,
-    _: *mut ffi::rocksdb_t,
-    _: *const ffi::rocksdb_compactionjobinfo_t,
-) {
-}
-unsafe extern "C" fn ignore_part(_: *mut c_void, _: *const ffi::rocksdb_subcompactionjobinfo_t) {}
-unsafe extern "C" fn ignore_ingestion(
-    _: *mut c_void,
-    _: *mut ffi::rocksdb_t,
-    _: *const ffi::rocksdb_externalfileingestioninfo_t,
-) {
-}
-unsafe extern "C" fn ignore_stall(_: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {}
-unsafe extern "C" fn ignore_memtable(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
 
 /// Reads every block of every file, and compares it with its checksum. The error names the first
 /// damaged file.
@@ -238,7 +181,7 @@ fn raw(db: &Db) -> *mut ffi::rocksdb_t {
 }
 
 /// Takes over and frees the message that a failed call has left.
-fn check(error: *mut c_char) -> Result<()> {
+pub(super) fn check(error: *mut c_char) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }

@@ -109,33 +109,30 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Resources, RocksDb};
+    use super::super::{MetadataEngine, Resources};
     use super::*;
-    use crate::engine::{Durability, Engine as _, LogDamage};
-    use crate::topology::PartitionName;
+    use crate::engine::{Durability, EngineOptions, LogDamage};
 
     /// The number is where this version of RocksDB writes it: after a flush the older log is no
     /// longer needed.
     #[test]
     fn the_oldest_log_that_is_needed_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
-        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
+        let open = || MetadataEngine::open(directory.path(), &resources, None).unwrap();
         let oldest = || Manifest::read(directory.path()).unwrap().unwrap().oldest_log;
         let newest = || super::super::wal::logs(directory.path()).unwrap().pop().unwrap().0;
         let db = open();
-        let name = PartitionName { id: crate::PartitionId(7), generation: 0 };
-        let partition = db.create_partition(name).unwrap();
-        db.put(&partition, b"key", b"value", Durability::Buffered).unwrap();
+        db.put(b"key", b"value", Durability::Buffered).unwrap();
         let before = newest();
         assert!(oldest() <= before);
         db.flush().unwrap();
         assert!(newest() > before);
         assert_eq!(oldest(), newest());
-        drop((partition, db));
+        drop(db);
         // Also from a manifest that another opening has begun.
         let db = open();
-        db.put(db.bookkeeping(), b"key", b"value", Durability::Buffered).unwrap();
+        db.put(b"key", b"value", Durability::Buffered).unwrap();
         assert!(oldest() > before);
         assert!(oldest() <= newest());
     }
@@ -154,9 +151,9 @@ mod tests {
     #[test]
     fn the_only_family_of_a_database_says_which_logs_are_needed() {
         let directory = tempfile::tempdir().unwrap();
-        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
-        let db = RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
-        db.put(db.bookkeeping(), b"key", b"value", Durability::Synced).unwrap();
+        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
+        let db = MetadataEngine::open(directory.path(), &resources, None).unwrap();
+        db.put(b"key", b"value", Durability::Synced).unwrap();
         db.flush().unwrap();
         drop(db);
         let whole = Manifest::read(directory.path()).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The logs that an earlier process left: synced, judged, and cut where a power cut has torn them,
+//! The logs that an earlier process left of the metadata: synced, judged, and cut where a power cut has torn them,
 //! before RocksDB sees them.
 
 use super::files::cannot;
@@ -54,8 +54,8 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// IMPORTANT: cut here instead of leaving it to RocksDB, for two reasons. It takes zeros for the
 /// padding of a block and continues behind them, so that what is left is no prefix. And where it
 /// does stop, it continues with a later log only if the numbers of the writes are consecutive,
-/// which they are not after files have arrived: the next opening would drop what was written since
-/// this one. For the same reason the caller flushes when something was lost: no later opening sees
+/// which they are not where the recovery has left some out: the next opening would drop what was
+/// written since this one. For the same reason the caller flushes when something was lost: no later opening sees
 /// these logs again.
 ///
 /// Logs that the manifest no longer needs are not judged: their writes are in tables, so RocksDB
@@ -68,7 +68,30 @@ pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLo
     judge(directory, damage, cut)
 }
 
-/// The same without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// Cuts off the garbage end of a shard's manifest, as [`mend_logs`] does that of the metadata's. A
+/// shard has no logs.
+pub(super) fn mend_manifest(directory: &Path) -> Result<Option<LogLoss>> {
+    end_of_manifest(Manifest::read(directory)?.as_ref(), cut)
+}
+
+/// The same without changing anything.
+pub(super) fn judge_manifest(directory: &Path) -> Result<Option<LogLoss>> {
+    end_of_manifest(Manifest::read(directory)?.as_ref(), |_, _| Ok(()))
+}
+
+fn end_of_manifest(
+    manifest: Option<&Manifest>,
+    cut: impl Fn(&Path, &Break) -> Result<()>,
+) -> Result<Option<LogLoss>> {
+    let Some((manifest, end)) = manifest.and_then(|m| Some((m, m.torn_end()?))) else {
+        return Ok(None);
+    };
+    let lost = torn(&manifest.path, &manifest.walk, end, 0);
+    cut(&manifest.path, end)?;
+    Ok(Some(lost))
+}
+
+/// The same as [`mend_logs`] without changing anything. RocksDB may then show writes behind a loss, which an opening
 /// for writing drops.
 pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
     judge(directory, damage, |_, _| Ok(()))
@@ -79,13 +102,9 @@ fn judge(
     damage: LogDamage,
     cut: impl Fn(&Path, &Break) -> Result<()>,
 ) -> Result<Vec<LogLoss>> {
-    let mut lost = Vec::new();
     let manifest = Manifest::read(directory)?;
     let oldest = manifest.as_ref().map_or(0, |manifest| manifest.oldest_log);
-    if let Some((manifest, end)) = manifest.as_ref().and_then(|m| Some((m, m.torn_end()?))) {
-        lost.push(torn(&manifest.path, &manifest.walk, end, 0));
-        cut(&manifest.path, end)?;
-    }
+    let mut lost = Vec::from_iter(end_of_manifest(manifest.as_ref(), &cut)?);
     let mut walks = Vec::new();
     for (number, path) in logs(directory)?.into_iter().filter(|(number, _)| *number >= oldest) {
         let walk = read(&path)?;
@@ -200,10 +219,9 @@ fn cut(path: &Path, broken: &Break) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::wal_format::tests::{empty_log_after, log_after, log_with};
-    use super::super::{Resources, RocksDb};
+    use super::super::{MetadataEngine, Resources};
     use super::*;
-    use crate::engine::{Durability, Engine as _, EngineBatch, Read, WriteBatch as _};
-    use crate::topology::PartitionName;
+    use crate::engine::{Durability, EngineOptions};
     use std::fs::write;
 
     /// A past bug: where a log had lost its end just between two records, RocksDB could not notice,
@@ -252,32 +270,16 @@ mod tests {
     #[test]
     fn a_log_that_lacks_a_failed_write_refuses_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
-        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
-        let name = |id| PartitionName { id: crate::PartitionId(id), generation: 0 };
-        let db = open();
-        let mut batch = EngineBatch::default();
-        for id in [1, 2] {
-            batch.put(&db.create_partition(name(id)).unwrap(), b"key", b"value");
-        }
-        // Several writes, of which the next log names the first: a past bug took it for the last,
-        // and the log for one that had lost its end.
-        db.write(batch, Durability::Buffered).unwrap();
-        db.db.flush_cf(db.partition(name(2)).unwrap().handle()).unwrap();
-        drop(db);
-        let mut logs = logs(directory.path()).unwrap().into_iter().rev().map(|(_, path)| path);
-        let (after, before) = (logs.next().unwrap(), logs.next().unwrap());
-        let said = read(&after).unwrap().predecessor.unwrap();
-        assert_eq!(said.bytes, std::fs::metadata(before).unwrap().len());
-        write(&after, empty_log_after(said.number, said.bytes + 38, said.last_batch)).unwrap();
-        for _ in 0..3 {
-            let db = open();
-            assert_eq!(db.lost, []);
-            for id in [1, 2] {
-                let partition = db.partition(name(id)).unwrap();
-                let found = db.get(&partition, b"key", Read::PRESENT).unwrap().unwrap();
-                assert_eq!(&found[..], b"value");
-            }
+        let before = directory.path().join("000004.log");
+        write(&before, log_after(3, 0)).unwrap();
+        let found = read(&before).unwrap();
+        let after = directory.path().join("000009.log");
+        let said = empty_log_after(4, found.bytes + 38, found.last_batch.unwrap());
+        write(&after, said).unwrap();
+        for _ in 0..2 {
+            assert_eq!(mend_logs(directory.path(), LogDamage::Refuse).unwrap(), []);
+            assert_eq!(std::fs::metadata(&after).unwrap().len(), 0);
+            assert_eq!(std::fs::metadata(&before).unwrap().len(), found.bytes);
         }
     }
 
@@ -287,14 +289,14 @@ mod tests {
     #[test]
     fn a_log_that_is_needed_no_more_is_not_judged() {
         let directory = tempfile::tempdir().unwrap();
-        let resources = Resources::new(&crate::engine::EngineOptions::small(LogDamage::Refuse), 1);
-        let open = || RocksDb::open(directory.path(), &resources, None, &[]).unwrap();
+        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
+        let open = || MetadataEngine::open(directory.path(), &resources, None).unwrap();
         let db = open();
-        db.put(db.bookkeeping(), b"old", b"value", Durability::Buffered).unwrap();
+        db.put(b"old", b"value", Durability::Buffered).unwrap();
         let (_, needless) = logs(directory.path()).unwrap().pop().unwrap();
         let mut content = std::fs::read(&needless).unwrap();
         db.flush().unwrap();
-        db.put(db.bookkeeping(), b"new", b"value", Durability::Synced).unwrap();
+        db.put(b"new", b"value", Durability::Synced).unwrap();
         drop(db);
         assert!(!needless.exists());
         // As on a disk that has written neither its end nor its removal.
@@ -304,7 +306,7 @@ mod tests {
         assert_eq!(judge_logs(directory.path(), LogDamage::Refuse).unwrap(), []);
         let db = open();
         for key in [b"old", b"new"] {
-            let found = db.get(db.bookkeeping(), key, Read::PRESENT).unwrap();
+            let found = db.get(key).unwrap();
             assert_eq!(found.as_deref(), Some(&b"value"[..]));
         }
     }

@@ -48,34 +48,40 @@ impl Store {
             let partition = found.partition();
             let read = || Ok(self.shard(partition).get(partition.name, key));
             if let Some(value) = found.read(read)? {
+                let logged = value.is_none() || self.log.has(key, value);
+                assert!(logged, "a reader found what the log does not have");
                 return Ok(value);
             }
         }
     }
 
     fn write(&self, key: Key, value: Option<u64>) -> Result<Act, Closed> {
-        use Broken::{CheckBeforeStripe, RecordAfterStripe, RecordBeforeWrite};
-        if matches!(self.broken, CheckBeforeStripe | RecordAfterStripe | RecordBeforeWrite) {
+        use Broken::{
+            AppendAfterRelease, ApplyAfterRelease, ApplyBeforeAppend, CheckBeforeStripe,
+            StripeOfWriter,
+        };
+        if matches!(
+            self.broken,
+            AppendAfterRelease
+                | ApplyAfterRelease
+                | ApplyBeforeAppend
+                | CheckBeforeStripe
+                | StripeOfWriter
+        ) {
             return self.write_wrongly(key, value);
         }
-        let writes = [(key, value)];
-        let site = ModelWrite { store: self, writes: &writes, range: false, own: false };
-        enter(&site, |ticket| {
-            let routed = ticket.routed();
-            ticket.write(|| routed.look_and_apply()).result
-        })?;
-        Ok(Act::Write(writes.to_vec()))
+        self.batch(vec![(key, value)], false)
     }
 
     /// Adds one, like a compare-and-swap that finds what it expects.
     fn add(&self, key: Key) -> Result<Act, Closed> {
-        let own = self.broken != Broken::AddShares;
+        let early = (self.broken == Broken::AddReadsEarly).then(|| self.get(key)).transpose()?;
         let keys = [(key, None)];
-        let site = ModelWrite { store: self, writes: &keys, range: false, own };
+        let site = ModelWrite { store: self, writes: &keys, range: false };
         let found = enter(&site, |ticket| {
             let routed = ticket.routed();
-            let found = routed.get(key);
-            ticket.write(|| routed.put(key, found.unwrap_or_default() + 1)).result;
+            let found = early.unwrap_or_else(|| routed.get(key));
+            ticket.write(|| routed.put(key, found.unwrap_or_default() + 1));
             found
         })?;
         Ok(Act::Add(key, found))
@@ -83,10 +89,10 @@ impl Store {
 
     /// Several writes, or the deletion of a range that contains all keys.
     fn batch(&self, writes: Vec<(Key, Option<u64>)>, range: bool) -> Result<Act, Closed> {
-        let site = ModelWrite { store: self, writes: &writes, range, own: false };
+        let site = ModelWrite { store: self, writes: &writes, range };
         enter(&site, |ticket| {
             let routed = ticket.routed();
-            ticket.write(|| routed.apply()).result
+            ticket.write(|| routed.log_and_apply());
         })?;
         Ok(Act::Write(writes))
     }

@@ -1,6 +1,5 @@
 //! The two moments on which everything rests, each alone: small enough to try every schedule.
 
-use super::super::DirtySet;
 use super::client::Call::{self, Get, Put};
 use super::engine::Rows;
 use super::reshape::Step::Move;
@@ -10,7 +9,7 @@ use shuttle::scheduler::DfsScheduler;
 use std::sync::Arc;
 
 /// More than there are.
-const SCHEDULES_MAX: usize = 2_000_000;
+const SCHEDULES_MAX: usize = 20_000_000;
 
 fn every(run: impl Fn() + Send + Sync + 'static) {
     let count = explore(DfsScheduler::new(Some(SCHEDULES_MAX), false), run);
@@ -23,24 +22,24 @@ fn begin(store: &Arc<Store>, call: Call) -> shuttle::thread::JoinHandle<()> {
     shuttle::thread::spawn(move || store.call(call).expect("no task closes it"))
 }
 
-/// A write that is not in the copy is recorded.
+/// A write that is not in the copy is in the log, from the position that was noted before.
 #[test]
-fn tracking_begins_while_a_key_is_written() {
+fn a_copy_begins_while_a_key_is_written() {
     every(|| {
         let store = Arc::new(Store::new(Broken::Nothing));
-        let dirty = Arc::new(DirtySet::new(1 << 20));
         let writer = begin(&store, Put(b'a'));
         let source = Arc::clone(store.view().route(b'a'));
-        store.track(&source.state, &dirty);
+        let mut position = store.log.applied();
         let copy = store.shard(&source).snapshot().rows(source.name);
         writer.join().expect("the writer has no part in the copy");
-        assert!(copy.contains_key(&b'a') || dirty.take().len() == 1, "neither copied nor recorded");
+        let found = copy.contains_key(&b'a') || !store.log.read(&mut position).is_empty();
+        assert!(found, "neither copied nor in the log");
     });
 }
 
 /// A reader sees one value before, while and after the sources are replaced and dropped.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes minutes"]
 fn partitions_are_handed_over_while_a_key_is_read() {
     every(|| {
         let store = Arc::new(Store::new(Broken::Nothing));
@@ -48,7 +47,8 @@ fn partitions_are_handed_over_while_a_key_is_read() {
         let sides = store.sides(Move(0));
         let (source, target) = (&sides.sources[0], &sides.targets[0]);
         store.copy(source, target, &store.shard(source).snapshot());
-        let (view, seals) = (store.view_with(&sides), store.seal(&sides));
+        // There is no writer: the source need not be sealed, which would multiply the schedules.
+        let (view, seals) = (store.view_with(&sides), Vec::new());
         let reader = begin(&store, Get(b'a'));
         store.hand_over(&sides, view, seals);
         store.shard(source).drop_column(source.name);

@@ -1,13 +1,13 @@
 //! The rules of this module under a schedule explorer: clients, reshapes and a close run on
-//! stand-ins for the shards and on the real [`PartitionState`](super::PartitionState), under many
-//! schedules, and one order must explain what the clients saw.
+//! stand-ins for the shards and the log and on the real [`PartitionState`](super::PartitionState),
+//! under many schedules. One order must explain what the clients saw, and in the end the log,
+//! replayed from its beginning, must yield what the engines hold.
 //!
 //! `CONTRIBUTING.md` has the command. A failure prints its seed and its schedule; the environment
 //! variable `SHUTTLE_RANDOM_SEED` runs that seed again.
 //!
 //! What it does not show: the explorer's atomics are sequentially consistent, whatever `Ordering`
-//! they are passed. Where the code relies on more than the order of one thread, a client does what
-//! a processor might do (`site.rs`, the early look at `tracked`).
+//! they are passed.
 
 #![allow(
     clippy::expect_used,
@@ -21,6 +21,7 @@ mod client;
 mod engine;
 mod every;
 mod history;
+mod log;
 mod reshape;
 mod rules;
 mod schedules;
@@ -83,6 +84,7 @@ impl Scenario {
         if let Some(rows) = closed {
             assert_eq!(rows, store.snapshot(), "written after it was closed");
         }
+        assert_eq!(store.log.replayed(), store.snapshot(), "the log differs from the engines");
         store.history.check(&Rows::new(), &KEYS);
     }
 }

@@ -1,8 +1,9 @@
 //! The steps of a reshape: the sequence of src/reshape/, around the real states of partitions.
 
-use super::super::{Changes, DirtySet, Ordering, PartitionState, PartitionStatus, Seal, hand_over};
+use super::super::{Ordering, PartitionStatus, Seal, hand_over};
 use super::client::rows_of;
 use super::engine::{Cut, Key, Partition, Rows, View, Writes};
+use super::log::Record;
 use super::store::{Broken, Store};
 use std::sync::Arc;
 
@@ -35,20 +36,20 @@ impl Step {
 impl Store {
     pub(super) fn reshape(&self, step: Step) {
         let sides = self.sides(step);
-        let dirty = Arc::new(DirtySet::new(1 << 20));
-        let early = (self.broken == Broken::CopyBeforeTrack).then(|| self.cuts());
-        for source in &sides.sources {
-            self.track(&source.state, &dirty);
-        }
+        let early = (self.broken == Broken::PinAfterCuts).then(|| self.cuts());
+        // Before the cuts: what is below this position is in them.
+        let mut position = match self.broken {
+            Broken::PinAtEnd => self.log.end(),
+            _ => self.log.applied(),
+        };
         let cuts = early.unwrap_or_else(|| self.cuts());
         for (source, target) in sides.pairs() {
             self.copy(source, target, &cuts[source.owner]);
         }
-        self.rounds(&sides, &dirty);
-        let pending = self.compare(&sides, &dirty);
-        self.catch_up(&sides, &pending);
-        let committed = !matches!(step, Step::Abort(_)) && self.commit(&sides, &dirty);
-        sides.sources.iter().for_each(|source| source.state.untrack());
+        self.rounds(&sides, &mut position);
+        let pending = self.compare(&sides, &mut position);
+        self.apply(&sides, &pending);
+        let committed = !matches!(step, Step::Abort(_)) && self.commit(&sides, &mut position);
         let gone = if committed { &sides.sources } else { &sides.targets };
         gone.iter().for_each(|partition| self.shard(partition).drop_column(partition.name));
     }
@@ -70,53 +71,23 @@ impl Store {
         Sides { targets: targets.collect(), sources: sources.clone() }
     }
 
-    pub(super) fn track(&self, state: &PartitionState, dirty: &Arc<DirtySet>) {
-        if self.broken == Broken::TrackWithoutDrain {
-            *state.dirty.lock() = Some(Arc::clone(dirty));
-            state.tracked.store(true, Ordering::Release);
-        } else {
-            state.track(Arc::clone(dirty));
-        }
-    }
-
-    /// Copies what was written, until little is left. Clients are few: each round finds fewer
+    /// Applies what was written, until little is left. Clients are few: each round finds fewer
     /// writes.
-    fn rounds(&self, sides: &Sides, dirty: &DirtySet) {
-        dirty.set_bound(1);
+    fn rounds(&self, sides: &Sides, position: &mut usize) {
         loop {
-            self.catch_up(sides, &dirty.take());
-            if dirty.len() <= 1 {
+            self.apply(sides, &self.log.read(position));
+            if self.log.end() <= *position + 1 {
                 return;
             }
         }
     }
 
-    /// Brings the targets to the present state of the sources, as far as the changes reach.
-    fn catch_up(&self, sides: &Sides, changes: &Changes) {
-        if !changes.ranges.is_empty() {
-            self.copy_anew(sides);
-        }
-        for (source, target) in sides.pairs() {
-            let keys = changes.keys.iter().filter_map(|key| key.first().copied());
-            let mut keys: Vec<Key> =
-                keys.filter(|key| source.has(*key) && target.has(*key)).collect();
-            // The order of a set is random, and a schedule that failed must fail again.
-            keys.sort_unstable();
-            let read = |key: Key| (target.name, key, self.shard(source).get(source.name, key));
-            let writes: Writes = keys.into_iter().map(read).collect();
-            self.shard(target).write(&writes);
-        }
-    }
-
-    /// After the deletion of a range, which always covers all keys: removes what the targets have,
-    /// and copies what the sources have now.
-    fn copy_anew(&self, sides: &Sides) {
+    /// Applies writes of the log to the targets, as far as they concern them.
+    fn apply(&self, sides: &Sides, writes: &Record) {
         for target in &sides.targets {
-            let keys = self.shard(target).snapshot().rows(target.name).into_keys();
-            self.shard(target).write(&keys.map(|key| (target.name, key, None)).collect());
-        }
-        for (source, target) in sides.pairs() {
-            self.copy(source, target, &self.shard(source).snapshot());
+            let of = writes.iter().filter(|(key, _)| target.has(*key));
+            let writes: Writes = of.map(|(key, value)| (target.name, *key, *value)).collect();
+            self.shard(target).write(&writes);
         }
     }
 
@@ -126,24 +97,21 @@ impl Store {
         self.shard(target).write(&writes);
     }
 
-    /// Checks that both sides are equal, apart from what is still to be copied, which it returns.
-    fn compare(&self, sides: &Sides, dirty: &DirtySet) -> Changes {
+    /// Checks that both sides are equal, apart from what is still to be applied, which it returns.
+    fn compare(&self, sides: &Sides, position: &mut usize) -> Record {
         let seals = (self.broken != Broken::CompareUnsealed).then(|| self.seal(sides));
         let cuts = self.cuts();
-        let pending = dirty.take();
+        let pending = self.log.read(position);
         drop(seals);
         let rows = |side: &[Arc<Partition>]| -> Rows {
             let rows = |partition: &Arc<Partition>| {
                 let of: &Cut = &cuts[partition.owner];
                 of.rows(partition.name).into_iter()
             };
-            let waits = |key: &Key| pending.keys.iter().any(|waiting| **waiting == [*key]);
+            let waits = |key: &Key| pending.iter().any(|(waiting, _)| waiting == key);
             side.iter().flat_map(rows).filter(|(key, _)| !waits(key)).collect()
         };
-        // A range covers everything: nothing is left to compare.
-        if pending.ranges.is_empty() {
-            assert_eq!(rows(&sides.sources), rows(&sides.targets), "the copy differs");
-        }
+        assert_eq!(rows(&sides.sources), rows(&sides.targets), "the copy differs");
         pending
     }
 
@@ -157,15 +125,15 @@ impl Store {
     }
 
     /// Commits. Returns false, having committed nothing, after a close.
-    fn commit(&self, sides: &Sides, dirty: &DirtySet) -> bool {
+    fn commit(&self, sides: &Sides, position: &mut usize) -> bool {
         let changing = self.changing.lock();
         if *changing {
             return false;
         }
         let view = self.view_with(sides);
-        let early = (self.broken == Broken::LastTakeBeforeSeal).then(|| dirty.take());
+        let early = (self.broken == Broken::LastReadBeforeSeal).then(|| self.log.read(position));
         let seals = self.seal(sides);
-        self.catch_up(sides, &early.unwrap_or_else(|| dirty.take()));
+        self.apply(sides, &early.unwrap_or_else(|| self.log.read(position)));
         self.hand_over(sides, view, seals);
         true
     }

@@ -34,6 +34,8 @@ fn caught(scenario: Scenario, broken: Broken, told: &[&str]) {
 /// No order explains the history of a key.
 const ORDER: &str = "is not linearizable";
 const COPY: &str = "the copy differs";
+const LOG: &str = "the log differs";
+const READ: &str = "what the log does not have";
 
 /// Two writers of a key, whose partition moves.
 const WRITERS: Scenario =
@@ -46,23 +48,41 @@ fn a_reader_asks_after_its_read() {
 
 #[test]
 fn a_writer_asks_under_its_stripe() {
-    caught(WRITERS, Broken::CheckBeforeStripe, &[ORDER]);
+    caught(WRITERS, Broken::CheckBeforeStripe, &[ORDER, LOG]);
 }
 
 #[test]
-fn a_writer_records_after_its_write() {
-    caught(WRITERS, Broken::RecordBeforeWrite, &[COPY, ORDER]);
+fn writers_of_a_key_exclude_each_other() {
+    caught(WRITERS, Broken::StripeOfWriter, &[LOG]);
 }
 
 #[test]
-fn a_writer_records_before_it_lets_go_of_its_stripe() {
-    caught(WRITERS, Broken::RecordAfterStripe, &[COPY, ORDER]);
+fn a_writer_appends_before_it_applies() {
+    caught(WRITERS, Broken::ApplyBeforeAppend, &[READ]);
+}
+
+#[test]
+fn a_record_is_in_flight_until_it_is_applied() {
+    caught(WRITERS, Broken::LandBeforeApply, &[COPY]);
+}
+
+#[test]
+fn a_writer_owns_its_stripe_until_all_is_done() {
+    caught(WRITERS, Broken::AppendAfterRelease, &[READ, LOG, COPY]);
+    caught(WRITERS, Broken::ApplyAfterRelease, &[LOG, COPY, ORDER]);
 }
 
 #[test]
 fn a_read_and_a_write_that_are_one_step_own_their_stripe() {
     let additions = Scenario::new(&[&[Add(b'a')], &[Add(b'a')]], &[&[Move(0)]]);
-    caught(additions, Broken::AddShares, &[ORDER]);
+    caught(additions, Broken::AddReadsEarly, &[ORDER]);
+}
+
+/// A seal may wait for a stripe that the writer owns already.
+#[test]
+fn a_writer_that_owns_a_stripe_does_not_wait_for_the_turn_of_a_seal() {
+    let batch = Scenario::new(&[&[Batch(b'p', b'q')]], &[&[Move(1)]]);
+    caught(batch, Broken::LookBetweenStripes, &["deadlock"]);
 }
 
 #[test]
@@ -78,13 +98,13 @@ fn a_snapshot_takes_views_before_cuts() {
 }
 
 #[test]
-fn a_reshape_tracks_before_it_copies() {
-    caught(WRITERS, Broken::CopyBeforeTrack, &[COPY]);
+fn a_reshape_notes_its_position_before_it_copies() {
+    caught(WRITERS, Broken::PinAfterCuts, &[COPY]);
 }
 
 #[test]
-fn a_reshape_waits_for_writers_who_have_looked() {
-    caught(WRITERS, Broken::TrackWithoutDrain, &[COPY]);
+fn a_reshape_begins_below_what_is_in_flight() {
+    caught(WRITERS, Broken::PinAtEnd, &[COPY]);
 }
 
 #[test]
@@ -101,8 +121,8 @@ fn a_merge_seals_in_the_order_in_which_batches_take_latches() {
 }
 
 #[test]
-fn a_reshape_takes_the_last_changes_under_the_seal() {
-    caught(WRITERS, Broken::LastTakeBeforeSeal, &[ORDER]);
+fn a_reshape_reads_the_end_of_the_log_under_the_seal() {
+    caught(WRITERS, Broken::LastReadBeforeSeal, &[ORDER, LOG]);
 }
 
 #[test]
@@ -119,7 +139,7 @@ fn whoever_finds_a_source_superseded_finds_another_view() {
 
 #[test]
 fn sources_are_sealed_until_they_are_superseded() {
-    caught(WRITERS, Broken::SupersedeAfterSeal, &[ORDER]);
+    caught(WRITERS, Broken::SupersedeAfterSeal, &[ORDER, LOG]);
 }
 
 #[test]

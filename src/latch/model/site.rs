@@ -1,16 +1,12 @@
 //! Writes on the model's stand-ins, by the protocol that the store's writes follow.
 
-use super::super::sync::Ordering;
 use super::super::{
     ALL_STRIPES, Current, HeldStripe, PartitionStatus, Routed, Site, StripeSet, stripe_set,
 };
 use super::engine::{Key, Name, Partition, View, Writes};
-use super::store::{Closed, Store};
-use crate::placement::KeyRange;
-use std::cell::Cell;
+use super::store::{Broken, Closed, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 /// A write of one key or of several, not yet routed.
 pub(super) struct ModelWrite<'a> {
@@ -18,8 +14,6 @@ pub(super) struct ModelWrite<'a> {
     pub(super) writes: &'a [(Key, Option<u64>)],
     /// Deletes a range, which contains all keys.
     pub(super) range: bool,
-    /// Owns its stripes.
-    pub(super) own: bool,
 }
 
 /// The same, routed.
@@ -29,8 +23,6 @@ pub(super) struct RoutedWrites<'a> {
     /// In the order of their names: the order in which several latches are taken.
     stripes: BTreeMap<Name, (Arc<Partition>, StripeSet)>,
     parts: BTreeMap<usize, Writes>,
-    /// Whether a single write found its partition tracked before it was made.
-    looked: Cell<Option<bool>>,
 }
 
 impl Site for ModelWrite<'_> {
@@ -58,7 +50,7 @@ impl Site for ModelWrite<'_> {
             stripes.entry(partition.name).or_insert_with(of).1 |= set;
             parts.entry(partition.owner).or_default().push((partition.name, *key, *value));
         }
-        Ok(RoutedWrites { write: self, view, stripes, parts, looked: Cell::new(None) })
+        Ok(RoutedWrites { write: self, view, stripes, parts })
     }
 
     fn check_writable(&self) -> Result<(), Closed> {
@@ -77,11 +69,24 @@ impl RoutedWrites<'_> {
         self.write.store.shard(partition).get(partition.name, key)
     }
 
-    /// Writes a value other than the one passed when the write entered.
+    /// Appends a value other than the one passed when the write entered, and applies it.
     pub(super) fn put(&self, key: Key, value: u64) {
         let partition = self.view.route(key);
-        self.write.store.shard(partition).write(&vec![(partition.name, key, Some(value))]);
+        let store = self.write.store;
+        let _in_flight = store.log.append(&[(key, Some(value))]);
+        store.shard(partition).write(&vec![(partition.name, key, Some(value))]);
         Store::check_sources(partition);
+    }
+
+    /// Appends the writes to the log as one record, and applies them to the engines.
+    pub(super) fn log_and_apply(&self) {
+        let in_flight = self.write.store.log.append(self.write.writes);
+        if self.write.store.broken == Broken::LandBeforeApply {
+            drop(in_flight);
+            return self.apply();
+        }
+        self.apply();
+        drop(in_flight);
     }
 
     /// Applies the writes to the engines.
@@ -90,15 +95,6 @@ impl RoutedWrites<'_> {
             self.write.store.shards[*shard].write(part);
         }
         self.partitions().for_each(|partition| Store::check_sources(partition));
-    }
-
-    /// The same, by a processor that looks whether the partition is tracked before its write is
-    /// visible to others: no lock but the stripe keeps it from that. The explorer's memory does not
-    /// do that by itself, so this writer does.
-    pub(super) fn look_and_apply(&self) {
-        let tracked = |partition: &Arc<Partition>| partition.state.tracked.load(Ordering::Acquire);
-        self.looked.set(Some(self.partitions().any(tracked)));
-        self.apply();
     }
 }
 
@@ -122,28 +118,17 @@ impl Routed for RoutedWrites<'_> {
         Self: 'a;
 
     fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
-        let own = self.write.own || self.parts.len() > 1 || self.write.range;
-        self.stripes
-            .values()
-            .flat_map(|(partition, set)| partition.state.latch.hold_set(*set, own))
-            .collect()
-    }
-
-    fn record(&self) -> Option<Duration> {
-        for partition in self.partitions() {
-            if self.write.range {
-                let _delay = partition.state.record_range(|| KeyRange::new([0], None));
-                continue;
-            }
-            for (key, _) in self.write.writes.iter().filter(|(key, _)| partition.has(*key)) {
-                let _delay = match self.looked.get() {
-                    None => partition.state.record(&[*key]),
-                    Some(true) => partition.state.record_in(|dirty| dirty.record(&[*key])),
-                    Some(false) => None,
-                };
+        let mut held = Vec::new();
+        for (partition, set) in self.stripes.values() {
+            let latch = &partition.state.latch;
+            if self.write.store.broken == Broken::LookBetweenStripes {
+                let keys = self.write.writes.iter().filter(|(key, _)| partition.has(*key));
+                held.extend(keys.map(|(key, _)| latch.own(&[*key])));
+            } else {
+                latch.own_set(*set, &mut held);
             }
         }
-        None
+        held
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::sync::Mutex;
 use super::engine::{Cut, Key, Name, Partition, Shard, View};
 use super::history::History;
+use super::log::Log;
 use shuttle::sync::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,17 +22,21 @@ pub(super) enum Broken {
     // By clients: those that the types of the protocol exclude are in `broken.rs`.
     CheckBeforeRead,
     CheckBeforeStripe,
-    RecordBeforeWrite,
-    RecordAfterStripe,
-    AddShares,
+    StripeOfWriter,
+    ApplyBeforeAppend,
+    LandBeforeApply,
+    AppendAfterRelease,
+    ApplyAfterRelease,
+    LookBetweenStripes,
+    AddReadsEarly,
     SnapshotWithoutGate,
     CutsBeforeViews,
     // By the reshape.
-    CopyBeforeTrack,
-    TrackWithoutDrain,
+    PinAfterCuts,
+    PinAtEnd,
     CompareUnsealed,
     SealInKeyOrder,
-    LastTakeBeforeSeal,
+    LastReadBeforeSeal,
     TargetsNotSealed,
     SupersedeBeforePublish,
     SupersedeAfterTargets,
@@ -46,6 +51,7 @@ pub(super) struct Closed;
 /// A keyspace of two partitions on two shards.
 pub(super) struct Store {
     pub(super) shards: [Shard; 2],
+    pub(super) log: Log,
     /// Stands for the atomic pointer.
     pub(super) view: Mutex<Arc<View>>,
     pub(super) gate: RwLock<()>,
@@ -65,6 +71,7 @@ impl Store {
         let second = Partition::new(0, 1, MIDDLE, END);
         Self {
             shards: Default::default(),
+            log: Log::default(),
             view: Mutex::new(Arc::new(View(vec![Arc::new(first), Arc::new(second)]))),
             gate: RwLock::default(),
             changing: Mutex::default(),

@@ -1,21 +1,16 @@
-//! Catching up: what was written to the sources meanwhile is copied to the targets.
+//! Catching up: what was written to the sources meanwhile is applied to the targets.
 
 use super::context::{Endpoint, Reshape, ReshapePair, Tally};
-use crate::catalog::OpenPartition;
-use crate::engine::{Cursor, Direction, Durability, Engine, EngineBatch, Read, WriteBatch as _};
+use super::follow::{Change, Changes, Follower, may_meet};
+use crate::engine::{Engine, EngineBatch, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::latch::Changes;
-use crate::placement::KeyRange;
-use crate::read::PartitionCursor;
+use crate::log::Position;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// How many keys are read and written at once.
-const KEYS_PER_BATCH: usize = 256;
-
-/// The size of the batches in which a range is copied.
+/// How many bytes are written to the targets at once.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Returns the side to which a key belongs.
@@ -28,139 +23,123 @@ fn side_of<'a>(sides: &'a [Endpoint], key: &[u8]) -> Result<&'a Endpoint> {
         [only] => Some(only),
         several => several.iter().find(|side| side.filter.has(key)),
     };
-    side.ok_or_else(|| {
-        let key = key.escape_ascii();
-        let message = format!("no target of the reshape takes key `{key}`, which a source has");
-        Error::new(ErrorKind::Internal, message)
-    })
+    side.ok_or_else(|| without_target(key))
 }
 
-/// How many keys and bytes were copied.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Copied {
-    pub(crate) keys: u64,
-    pub(crate) bytes: u64,
+#[cold]
+fn without_target(key: &[u8]) -> Error {
+    let key = key.escape_ascii();
+    let message = format!("no target of the reshape takes key `{key}`, which a source has");
+    Error::new(ErrorKind::Internal, message)
 }
 
 impl Reshape<'_> {
-    /// Runs one round: copies what has been written since the last one.
-    pub(super) fn catch_up_once(&self, pair: &ReshapePair, tally: &mut Tally) -> Result<()> {
-        debug_assert!(self.is_tracked(), "keys are written that are not recorded");
-        self.checkpoint()?;
-        let changes = self.dirty.take();
-        self.control.dirty_keys.store(changes.len(), Ordering::Relaxed);
-        let begun = Instant::now();
-        let copied = pair.apply(changes)?;
-        if let Ok(keys @ 1..) = u32::try_from(copied.keys) {
-            // The work alone: the throttle, or a pause, says nothing about how long a seal takes.
-            tally.per_key = Some(begun.elapsed() / keys);
+    /// Runs one round: applies what has been written since the last one. Its size is bounded by
+    /// what the log has when it begins, and its memory by parts that are applied one by one.
+    pub(super) fn catch_up(
+        &self,
+        pair: &ReshapePair,
+        follower: &mut Follower,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let end = follower.end();
+        loop {
+            self.checkpoint()?;
+            self.check_sources()?;
+            let advanced = pair.advance(follower, end, tally)?;
+            self.control.bytes_behind.store(follower.bytes_behind(), Ordering::Relaxed);
+            self.pace(advanced.bytes)?;
+            if advanced.is_last {
+                return Ok(());
+            }
         }
-        tally.keys_caught_up += copied.keys;
-        self.control.dirty_keys.store(self.dirty.len(), Ordering::Relaxed);
-        self.pace(copied.bytes)
     }
 }
 
+/// What was done at once.
+pub(super) struct Advanced {
+    /// How many bytes of keys and values were applied.
+    pub(super) bytes: u64,
+    /// Whether there is nothing more to read up to the end that was asked for, at this moment.
+    pub(super) is_last: bool,
+}
+
 impl ReshapePair {
-    /// Brings the targets to the present state of the sources, as far as the changes reach. Doing
-    /// this twice is harmless.
-    pub(crate) fn apply(&self, changes: Changes) -> Result<Copied> {
-        let mut copied = Copied::default();
-        for range in &changes.ranges {
-            self.apply_range(range, &mut copied)?;
-        }
-        let mut keys = changes.keys;
-        keys.sort_unstable();
-        for keys in keys.chunks(KEYS_PER_BATCH) {
-            self.apply_keys(keys, &mut copied)?;
-        }
-        Ok(copied)
+    /// Reads a bounded part of the log, at most up to a position, and applies it.
+    pub(super) fn advance(
+        &self,
+        follower: &mut Follower,
+        end: Position,
+        tally: &mut Tally,
+    ) -> Result<Advanced> {
+        let (from, begun) = (follower.position(), Instant::now());
+        let changes = follower.follow(end)?;
+        let (read, bytes) = (begun.elapsed(), follower.position().0 - from.0);
+        tally.estimate.has_read(bytes, changes.len(), read);
+        let begun = Instant::now();
+        self.apply(&changes)?;
+        // The work alone: the throttle, or a pause, says nothing about how long a seal takes.
+        tally.estimate.has_applied(changes.len(), begun.elapsed());
+        tally.keys_caught_up += changes.len() as u64;
+        let is_last = bytes == 0 || follower.position() >= end;
+        Ok(Advanced { bytes: changes.bytes() as u64, is_last })
     }
 
-    fn apply_keys(&self, keys: &[Box<[u8]>], copied: &mut Copied) -> Result<()> {
+    /// Applies to the targets what was written to the sources, in the order in which it was. Doing
+    /// this twice is harmless if everything that came later is done again, too.
+    pub(crate) fn apply(&self, changes: &Changes) -> Result<()> {
         let mut batches: BTreeMap<ShardId, EngineBatch> = BTreeMap::new();
-        for source in &self.sources {
-            let whole = self.sources.len() == 1;
-            let mine = keys.iter().map(AsRef::as_ref).filter(|key| whole || source.filter.has(key));
-            let mine: Vec<&[u8]> = mine.collect();
-            let OpenPartition { shard, handle, .. } = &*source.partition;
-            let values = shard.get_many(handle, &mine, Read::PRESENT)?;
-            for (key, value) in mine.into_iter().zip(values) {
-                let target = side_of(&self.targets, key)?;
-                let batch = batches.entry(target.partition.owner).or_default();
-                match &value {
-                    Some(value) => batch.put(&target.partition.handle, key, value),
-                    None => batch.delete(&target.partition.handle, key),
-                }
-                copied.keys += 1;
-                copied.bytes += (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
+        let mut bytes = 0;
+        for change in changes.iter() {
+            bytes += self.add(change, &mut batches)?;
+            if bytes >= BATCH_BYTES {
+                self.write(std::mem::take(&mut batches))?;
+                bytes = 0;
             }
         }
         self.write(batches)
+    }
+
+    /// Adds a change to the batches of the shards that it concerns. Returns its bytes.
+    fn add(
+        &self,
+        change: Change<'_>,
+        batches: &mut BTreeMap<ShardId, EngineBatch>,
+    ) -> Result<usize> {
+        match change {
+            Change::Put { key, value } => {
+                let target = &side_of(&self.targets, key)?.partition;
+                batches.entry(target.owner).or_default().put(&target.handle, key, value);
+                Ok(key.len() + value.len())
+            }
+            Change::Delete { key } => {
+                let target = &side_of(&self.targets, key)?.partition;
+                batches.entry(target.owner).or_default().delete(&target.handle, key);
+                Ok(key.len())
+            }
+            // Not cut to the targets' ranges: the other rows that a target may have, in files that
+            // it shares, belong to others, and are not shown.
+            Change::DeleteRange { start, end } => {
+                let mut met = self.targets.iter().filter(|side| may_meet(&side.filter, start, end));
+                let first = met.next().ok_or_else(|| without_target(start))?;
+                for Endpoint { partition, .. } in std::iter::once(first).chain(met) {
+                    let batch = batches.entry(partition.owner).or_default();
+                    batch.delete_range(&partition.handle, start, end);
+                }
+                Ok(start.len() + end.len())
+            }
+        }
     }
 
     /// Writes to each target shard the batch that is meant for it.
     fn write(&self, mut batches: BTreeMap<ShardId, EngineBatch>) -> Result<()> {
         for (owner, shard) in self.target_shards() {
             if let Some(batch) = batches.remove(&owner) {
-                shard.write(batch, Durability::Buffered)?;
+                shard.write(batch)?;
             }
         }
         Ok(())
     }
-
-    /// Applies a deleted range: deletes whatever the targets have there, and puts what the sources
-    /// have there now.
-    fn apply_range(&self, range: &KeyRange, copied: &mut Copied) -> Result<()> {
-        for target in &self.targets {
-            clear(&target.partition, range)?;
-        }
-        for source in &self.sources {
-            let mut cursor = PartitionCursor::open(
-                &source.partition,
-                source.filter.clone(),
-                range,
-                Direction::Forward,
-                Read::PRESENT,
-            )?;
-            loop {
-                let mut batches: BTreeMap<ShardId, EngineBatch> = BTreeMap::new();
-                let mut bytes = 0;
-                while let Some((key, value)) = cursor.row().filter(|_| bytes < BATCH_BYTES) {
-                    let target = side_of(&self.targets, key)?;
-                    let batch = batches.entry(target.partition.owner).or_default();
-                    batch.put(&target.partition.handle, key, value);
-                    copied.keys += 1;
-                    bytes += key.len() + value.len();
-                    cursor.advance();
-                }
-                cursor.status()?;
-                copied.bytes += bytes as u64;
-                if batches.is_empty() {
-                    break;
-                }
-                self.write(batches)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Deletes a range of a target, to which no other thread writes.
-fn clear(target: &OpenPartition, range: &KeyRange) -> Result<()> {
-    let end = match &range.end {
-        Some(end) => end.clone(),
-        None => {
-            let read = Read::PRESENT;
-            let last = target.shard.cursor(&target.handle, range, Direction::Reverse, read)?;
-            last.status()?;
-            let Some(key) = last.key() else { return Ok(()) };
-            crate::placement::just_after(key).into()
-        }
-    };
-    let mut batch = EngineBatch::default();
-    batch.delete_range(&target.handle, &range.start, &end);
-    target.shard.write(batch, Durability::Buffered)
 }
 
 #[cfg(test)]
@@ -168,9 +147,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::Store;
+    use crate::placement::KeyRange;
     use crate::read::RowFilter;
     use crate::topology::KeyspaceSpec;
     use std::sync::Arc;
+
+    fn endpoint(keyspace: &crate::Keyspace, range: KeyRange) -> Endpoint {
+        Endpoint {
+            partition: Arc::clone(keyspace.view().partition(0).unwrap()),
+            filter: RowFilter::Keys(range),
+        }
+    }
 
     /// A past bug: a key for which there is no target was skipped, and would have been lost.
     #[test]
@@ -180,12 +167,8 @@ mod tests {
         let [source, target] = ["source", "target"].map(|name| {
             let keyspace = store.create_keyspace(name, KeyspaceSpec::range()).unwrap();
             keyspace.put("c", "value").unwrap();
-            Arc::clone(keyspace.view().partition(0).unwrap())
+            keyspace
         });
-        let endpoint = |partition: &Arc<_>, range| Endpoint {
-            partition: Arc::clone(partition),
-            filter: RowFilter::Keys(range),
-        };
         let pair = ReshapePair {
             sources: vec![endpoint(&source, KeyRange::whole())],
             targets: vec![
@@ -193,10 +176,44 @@ mod tests {
                 endpoint(&target, KeyRange::new("b", Some("c"))),
             ],
         };
-        let key = Changes { keys: vec![(*b"c").into()], ..Changes::default() };
-        let range = Changes { ranges: vec![KeyRange::new("c", Some("d"))], ..Changes::default() };
-        for changes in [key, range] {
-            assert_eq!(pair.apply(changes).unwrap_err().kind(), ErrorKind::Internal);
+        for change in [
+            Change::Put { key: b"c", value: b"" },
+            Change::Delete { key: b"c" },
+            Change::DeleteRange { start: b"c", end: b"d" },
+        ] {
+            let mut changes = Changes::default();
+            changes.push(change);
+            assert_eq!(pair.apply(&changes).unwrap_err().kind(), ErrorKind::Internal);
+        }
+    }
+
+    #[test]
+    fn changes_take_effect_in_their_order_and_where_they_belong() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let [low, high] =
+            ["low", "high"].map(|name| store.create_keyspace(name, KeyspaceSpec::range()).unwrap());
+        let pair = ReshapePair {
+            sources: Vec::new(),
+            targets: vec![
+                endpoint(&low, KeyRange::new("", Some("m"))),
+                endpoint(&high, KeyRange::new("m", None)),
+            ],
+        };
+        let mut changes = Changes::default();
+        for (key, value) in [(b"a", b"1"), (b"k", b"1"), (b"n", b"1"), (b"z", b"1")] {
+            changes.push(Change::Put { key, value });
+        }
+        changes.push(Change::DeleteRange { start: b"b", end: b"o" });
+        changes.push(Change::Put { key: b"n", value: b"2" });
+        changes.push(Change::Delete { key: b"z" });
+        for _ in 0..2 {
+            pair.apply(&changes).unwrap();
+            let rows = |keyspace: &crate::Keyspace| -> Vec<_> {
+                keyspace.scan(..).unwrap().map(|row| row.unwrap()).collect()
+            };
+            assert_eq!(rows(&low), [(b"a".to_vec(), b"1".to_vec())]);
+            assert_eq!(rows(&high), [(b"n".to_vec(), b"2".to_vec())]);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::super::journal;
 use super::super::outcome::Outcome;
 use super::super::phase::Phase;
 use super::context::{Commit, Endpoint, Reshape, Tally};
-use crate::engine::{Durability, Engine, EngineBatch};
+use crate::engine::{Durability, Engine, MetadataBatch};
 use crate::error::{Error, Result};
 use crate::latch::PartitionStatus;
 use crate::units;
@@ -68,8 +68,8 @@ impl Reshape<'_> {
             target_spec.shard.drop_partition(target_spec.name)?;
         }
         let metadata = &self.reshaper.catalog.metadata;
-        let mut batch = EngineBatch::default();
-        journal::end(metadata, &mut batch, self.number);
+        let mut batch = MetadataBatch::default();
+        journal::end(&mut batch, self.number);
         metadata.engine.write(batch, Durability::Buffered)
     }
 

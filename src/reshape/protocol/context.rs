@@ -5,11 +5,11 @@ use super::super::event::Event;
 use super::super::options::{ReshapeOptions, Transport};
 use super::super::phase::Phase;
 use super::super::reshaper::Reshaper;
+use super::estimate::Estimate;
 use crate::catalog::OpenPartition;
 use crate::engine::ShardEngine;
 use crate::error::Result;
 use crate::id::ShardId;
-use crate::latch::DirtySet;
 use crate::placement::PartitionRange;
 use crate::read::RowFilter;
 use crate::topology::{PartitionName, ReshapeSpec};
@@ -32,8 +32,9 @@ pub(crate) struct Reshape<'a> {
     pub(super) transport: Transport,
     pub(super) sources: Vec<Endpoint>,
     pub(super) source_range: PartitionRange,
+    /// The rows within that range.
+    pub(super) source_rows: RowFilter,
     pub(super) target_specs: Vec<TargetSpec>,
-    pub(super) dirty: Arc<DirtySet>,
 }
 
 /// A target that is to be made.
@@ -65,8 +66,7 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     pub(super) keys_caught_up: u64,
     pub(super) rounds: u32,
-    /// How long each key took in the last round that had any.
-    pub(super) per_key: Option<Duration>,
+    pub(super) estimate: Estimate,
     pub(super) pause: Duration,
     pub(super) commit: Commit,
     /// The transport in use, once the targets are begun.
@@ -125,26 +125,24 @@ impl Reshape<'_> {
         self.options.pause_target
     }
 
-    /// Returns true if the dirty set receives the keys of all writes.
-    pub(super) fn is_tracked(&self) -> bool {
-        self.sources.iter().all(|side| side.partition.state.is_tracked())
+    /// Checks that the sources have what the log has.
+    ///
+    /// # Errors
+    ///
+    /// Those of a log that has failed, in which a write that was refused may stand, and of a source
+    /// that could not apply a write that the log has: the targets would have what the sources have
+    /// not, or the seed lacks what the targets never get.
+    pub(super) fn check_sources(&self) -> Result<()> {
+        self.reshaper.catalog.log.check()?;
+        self.sources.iter().try_for_each(|side| side.partition.check_up_to_date())
     }
 }
 
 impl ReshapePair {
     /// Returns the shards of the targets.
     pub(crate) fn target_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-        shards_of(&self.targets)
+        self.targets.iter().map(|side| (side.partition.owner, &side.partition.shard)).collect()
     }
-
-    /// Returns the shards of the sources.
-    pub(crate) fn source_shards(&self) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-        shards_of(&self.sources)
-    }
-}
-
-fn shards_of(side: &[Endpoint]) -> BTreeMap<ShardId, &Arc<ShardEngine>> {
-    side.iter().map(|endpoint| (endpoint.partition.owner, &endpoint.partition.shard)).collect()
 }
 
 /// Returns the names of the partitions of one side, for the metadata.

@@ -3,36 +3,16 @@
 use super::super::journal;
 use super::super::phase::Phase;
 use super::context::{Commit, Reshape, ReshapePair, Tally, names};
+use super::follow::{Changes, Follower};
 use super::retry_budget::RetryBudget;
 use crate::catalog::{Catalog, KeyspaceState, View};
-use crate::engine::{Engine, EngineBatch};
+use crate::engine::{Engine, MetadataBatch};
 use crate::error::{Error, ErrorKind, Result};
-use crate::latch::{Changes, Seal, hand_over};
-use crate::os::parallel;
+use crate::latch::{Seal, hand_over};
+use crate::log::Position;
 use crate::topology::{Change, Topology, encode_topology};
-use crate::write::Redo;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// After this many rounds, writers are slowed down, more with each round, so that the copying can
-/// keep up.
-const UNHINDERED_ROUNDS: u32 = 8;
-
-/// How long things take, as measured so far.
-struct Estimate {
-    per_key: Duration,
-    sync: Duration,
-}
-
-impl Estimate {
-    /// Returns true if n keys and the syncs fit into the pause. If the disk's syncs take longer
-    /// than the pause, a quarter of it is left for keys: waiting does not shorten a sync.
-    fn fits(&self, keys: usize, pause: Duration) -> bool {
-        let syncs = self.sync.saturating_mul(2);
-        let left = pause.saturating_sub(syncs).max(pause / 4);
-        self.per_key.saturating_mul(u32::try_from(keys).unwrap_or(u32::MAX)) <= left
-    }
-}
+use std::time::Instant;
 
 /// The result of an attempt to seal.
 enum Attempt {
@@ -47,7 +27,16 @@ struct Prepared {
     record: Vec<u8>,
     keyspace: Arc<KeyspaceState>,
     view: View,
-    batch: EngineBatch,
+    batch: MetadataBatch,
+}
+
+/// What the seal has brought about: no source is written to, and everything that was is read.
+struct Sealed<'p> {
+    seals: Vec<Seal<'p>>,
+    /// The last writes, which are still to be applied.
+    rest: Changes,
+    /// Where the targets were born.
+    birth: Position,
 }
 
 /// Marks the store in doubt if the thread unwinds between the commit's write and its publication,
@@ -64,67 +53,70 @@ impl Drop for DoubtOnUnwind<'_> {
 
 impl Reshape<'_> {
     /// Catches up in rounds until what is left fits into the pause; then seals and commits.
-    pub(super) fn hand_over(&self, pair: &ReshapePair, tally: &mut Tally) -> Result<()> {
-        let mut estimate = Estimate { per_key: Duration::from_micros(20), sync: Duration::ZERO };
+    pub(super) fn hand_over(
+        &self,
+        pair: &ReshapePair,
+        follower: &mut Follower,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let mut budget = RetryBudget::new();
         while budget.allows_another() {
-            self.catch_up_once(pair, tally)?;
-            estimate.per_key = tally.per_key.unwrap_or(estimate.per_key);
+            self.catch_up(pair, follower, tally)?;
             tally.rounds += 1;
-            if estimate.fits(self.dirty.len(), self.pause_target())
-                && let Attempt::Committed = self.try_commit(pair, &mut estimate, tally)?
+            if tally.estimate.fits_log(follower.bytes_behind(), self.pause_target())
+                && let Attempt::Committed = self.try_commit(pair, follower, tally)?
             {
                 return Ok(());
             }
-            self.slow_writers(tally.rounds);
         }
         Err(Error::new(
             ErrorKind::Busy,
             format!(
-                "after {} rounds there is still more written to the partition than can be copied \
-                 in {:?}; raise pause_target, or try again when less is written",
+                "after {} rounds the partition is still written to faster than its copy can follow \
+                 within {:?}; raise pause_target, or try again when less is written",
                 tally.rounds, self.options.pause_target
             ),
         ))
     }
 
-    /// Slows writers down when repeated rounds have not sufficed.
-    fn slow_writers(&self, rounds: u32) {
-        if let Some(doublings) = rounds.checked_sub(UNHINDERED_ROUNDS) {
-            self.dirty.set_bound(self.options.dirty_bytes_max >> (doublings + 4).min(63));
-        }
-    }
-
     fn try_commit(
         &self,
         pair: &ReshapePair,
-        estimate: &mut Estimate,
+        follower: &mut Follower,
         tally: &mut Tally,
     ) -> Result<Attempt> {
+        let log = &self.reshaper.catalog.log;
         let changing = self.reshaper.catalog.changing();
         let prepared = self.prepare_commit(pair)?;
-        // Sync twice, so that the sync under the seal finds little to do: other partitions of the
-        // shard are written all the time. The first sync may have much to write, the second only
-        // what was written meanwhile, like the one under the seal.
-        sync(pair)?;
+        // Sync twice, so that the sync under the seal finds little to do: all partitions of the
+        // store write to the log. The first sync may have much to write, the second only what was
+        // written meanwhile, like the one under the seal.
+        self.sync_log()?;
+        pair.advance(follower, log.end(), tally)?;
         let begun = Instant::now();
-        sync(pair)?;
-        estimate.sync = begun.elapsed();
+        self.sync_log()?;
+        tally.estimate.has_synced(begun.elapsed());
+        pair.advance(follower, log.end(), tally)?;
 
         self.note_phase(Phase::Sealed);
         let begun = Instant::now();
         let seals = self.seal(pair, begun);
-        let changes = seals.as_ref().map_or_else(Changes::default, |_| self.dirty.take());
-        let Some(seals) = seals.filter(|_| estimate.fits(changes.len(), self.pause_target()))
-        else {
+        let (rest, all) = match &seals {
+            // Everything that was written to the sources is before this end.
+            Some(_) => follower.follow_until(log.end(), self.seal_deadline(begun))?,
+            None => (Changes::default(), false),
+        };
+        let fits = all && tally.estimate.fits(rest.len(), self.pause_target());
+        let Some(seals) = seals.filter(|_| fits) else {
             drop(changing);
             tally.pause = tally.pause.max(begun.elapsed());
             self.tell_phase(Phase::Sealed);
             self.set_phase(Phase::CatchingUp);
-            tally.keys_caught_up += pair.apply(changes)?.keys;
+            pair.apply(&rest)?;
+            tally.keys_caught_up += rest.len() as u64;
             return Ok(Attempt::TooMuch);
         };
-        self.commit(pair, prepared, changes, seals, tally)?;
+        self.commit(pair, prepared, Sealed { seals, rest, birth: follower.birth() }, tally)?;
         tally.pause = tally.pause.max(begun.elapsed());
         drop(changing);
         self.tell_phase(Phase::Sealed);
@@ -148,17 +140,15 @@ impl Reshape<'_> {
     }
 
     /// Returns what the commit records along with the topology.
-    fn commit_batch(&self, pair: &ReshapePair) -> Result<EngineBatch> {
-        let metadata = &self.reshaper.catalog.metadata;
-        let mut batch = EngineBatch::default();
-        journal::end(metadata, &mut batch, self.number);
+    fn commit_batch(&self, pair: &ReshapePair) -> Result<MetadataBatch> {
+        let mut batch = MetadataBatch::default();
+        journal::end(&mut batch, self.number);
         for source in names(&pair.sources) {
-            journal::forget_out_of_range(metadata, &mut batch, source);
-            Redo::forget_fence(&mut batch, &metadata.engine, source);
+            journal::forget_out_of_range(&mut batch, source);
         }
         for target in &pair.targets {
             let permille = target.partition.out_of_range_permille;
-            journal::set_out_of_range(metadata, &mut batch, target.partition.name, permille)?;
+            journal::set_out_of_range(&mut batch, target.partition.name, permille)?;
         }
         Ok(batch)
     }
@@ -167,33 +157,41 @@ impl Reshape<'_> {
     /// may hold it for milliseconds: the seal is abandoned early and tried again, so that it does
     /// not block all other writers meanwhile.
     fn seal<'p>(&self, pair: &'p ReshapePair, begun: Instant) -> Option<Vec<Seal<'p>>> {
-        let deadline = begun + self.pause_target() / 5;
-        pair.sources.iter().map(|side| side.partition.state.seal(Some(deadline))).collect()
+        let deadline = Some(self.seal_deadline(begun));
+        pair.sources.iter().map(|side| side.partition.state.seal(deadline)).collect()
     }
 
-    /// Commits, hands over and publishes, with the sources sealed: the last keys are copied, one
+    /// Returns when a seal is given up that still waits for writers: for those of the sources to
+    /// release their stripes, or for others to finish records that come before the sources' last.
+    fn seal_deadline(&self, begun: Instant) -> Instant {
+        begun + self.pause_target() / 5
+    }
+
+    /// Commits, hands over and publishes, with the sources sealed: the last writes are applied, one
     /// synced record puts the new topology into effect, and the targets serve.
     fn commit(
         &self,
         pair: &ReshapePair,
         prepared: Prepared,
-        changes: Changes,
-        seals: Vec<Seal<'_>>,
+        sealed: Sealed<'_>,
         tally: &mut Tally,
     ) -> Result<()> {
-        debug_assert!(self.is_tracked(), "keys were written that were not copied");
+        let Sealed { seals, rest, birth } = sealed;
         debug_assert_eq!(seals.len(), pair.sources.len(), "a source is written to");
         let catalog = &self.reshaper.catalog;
-        let Prepared { next, record, keyspace, view, mut batch } = prepared;
-        // Checked under the seal: a batch in doubt marks the store as such before it releases its
-        // stripes.
+        let Prepared { next, record, keyspace, view, batch } = prepared;
+        // Checked under the seal: what makes a store refuse writes, or a source fall behind the
+        // log, is marked before the writer releases its stripes.
         catalog.check_writable()?;
-        tally.keys_caught_up += pair.apply(changes)?.keys;
-        sync(pair)?;
-        crate::os::failpoint::hit("reshape-sealed");
-        for target in names(&pair.targets) {
-            self.reshaper.redo.add_fence(&mut batch, &catalog.metadata.engine, target);
+        self.check_sources()?;
+        if !crate::os::failpoint::skip("catch-up-rest") {
+            pair.apply(&rest)?;
+            tally.keys_caught_up += rest.len() as u64;
         }
+        self.sync_log()?;
+        crate::os::failpoint::hit("reshape-sealed");
+        let skip = crate::os::failpoint::skip("birth-position");
+        Self::tell_birth(pair, if skip { catalog.log.applied() } else { birth });
         let doubt = DoubtOnUnwind(catalog);
         tally.commit = Commit::Begun;
         catalog.metadata.record(&record, batch).map_err(|error| in_doubt(catalog, error))?;
@@ -208,6 +206,27 @@ impl Reshape<'_> {
         Ok(())
     }
 
+    /// Syncs the log before the commit: under the seal, and before that to make it short.
+    fn sync_log(&self) -> Result<()> {
+        let skip = crate::os::failpoint::skip("log-sync-seal");
+        if skip { Ok(()) } else { self.reshaper.catalog.log.sync() }
+    }
+
+    /// Has the targets' engines keep the log from the birth position on, until files have what the
+    /// targets hold now.
+    ///
+    /// IMPORTANT: after everything was applied, and before the pin of the log is dropped. What an
+    /// engine notes when a memtable of a target is full counts all writes that the log has by then.
+    /// Before this, some of them came to the target only later: they would be in a younger memtable,
+    /// and with the older one in a file the log would be released although it alone has them. From
+    /// now on it is right: the target has everything up to the end of the log, and gets the rest from
+    /// its writers.
+    fn tell_birth(pair: &ReshapePair, birth: Position) {
+        for target in &pair.targets {
+            target.partition.shard.follow(&target.partition.handle, birth);
+        }
+    }
+
     /// Queues targets that share files, to be trimmed when there is time.
     fn queue_trims(&self, pair: &ReshapePair) {
         if !self.options.trim {
@@ -217,25 +236,6 @@ impl Reshape<'_> {
             self.reshaper.registry.trim_later(target.partition.name);
         }
     }
-}
-
-/// Syncs the logs of the targets' shards and of the sources' shards, all at the same time.
-///
-/// IMPORTANT: sync the logs of the sources' shards, too. A batch may have written to a source and
-/// to a partition that stays on its shard; if the commit survived a power cut and the end of that
-/// shard's log did not, the batch would be cut, and what is left of the shard would not be a
-/// prefix. No partition may leave a shard whose log has failed: a failed write may still be in that
-/// log, and would be read back for the partitions that stay, but not for the one that left.
-fn sync(pair: &ReshapePair) -> Result<()> {
-    let (targets, mut sources) = (pair.target_shards(), pair.source_shards());
-    sources.retain(|id, _| !targets.contains_key(id));
-    let sides = [("sync-targets", targets), ("sync-sources", sources)];
-    let synced = sides.iter().filter(|(protection, _)| !crate::os::failpoint::skip(protection));
-    let shards: Vec<_> = synced.flat_map(|(_, shards)| shards.values()).collect();
-    let panicked = || Error::new(ErrorKind::Internal, "a sync panicked");
-    parallel::each(&shards, |shard| shard.sync())
-        .into_iter()
-        .try_for_each(|synced| synced.unwrap_or_else(|_| Err(panicked())))
 }
 
 fn in_doubt(catalog: &Catalog, error: Error) -> Error {

@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | `Prepared` | `prepare.rs` | which partitions are to replace which is determined, checked, and made durable as an intent |
 //! | `Seeding` | `seed.rs` | targets are made, by link or copy |
-//! | `CatchingUp` | `catch_up.rs` | rounds copy the keys that were written meanwhile |
+//! | | `follow.rs` | what is written meanwhile is read from the log |
+//! | `CatchingUp` | `catch_up.rs` | rounds apply it to the targets |
 //! | | `verify.rs` | sources and targets are compared |
-//! | `Sealed`, `Committed` | `hand_over.rs` | writers wait; the last keys are copied, the topology is committed, the targets serve |
+//! | `Sealed`, `Committed` | `hand_over.rs`, `estimate.rs` | writers wait; the last writes are applied, the topology is committed, the targets serve |
 //! | `Cleaned`, `RolledBack` | `clean.rs` | the sources are removed, or the targets and the intent |
 //!
 //! Each phase is a method of [`Reshape`] (`context.rs`) that asserts, in debug builds, what the
@@ -15,6 +16,8 @@
 mod catch_up;
 mod clean;
 mod context;
+mod estimate;
+mod follow;
 mod hand_over;
 mod prepare;
 mod retry_budget;
@@ -33,6 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
 use crate::planner::Step;
 use context::{Commit, ReshapePair, Tally};
+use follow::Follower;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -88,7 +92,6 @@ impl Reshape<'_> {
     pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
         let mut tally = Tally::default();
         let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
-        self.sources.iter().for_each(|side| side.partition.state.untrack());
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
         // Whatever fails after the commit, the targets serve from then on.
         let error = if tally.commit == Commit::Done {
@@ -113,26 +116,48 @@ impl Reshape<'_> {
     /// Runs the phases from the seeding to the commit.
     fn copy_and_commit(&self, tally: &mut Tally) -> Result<()> {
         self.set_phase(Phase::Seeding);
-        for side in &self.sources {
-            side.partition.state.track(Arc::clone(&self.dirty));
-        }
-        let targets = self.seed(tally)?;
+        // IMPORTANT: begin before anything is read from the sources. What was applied before this
+        // position is in what they hold from now on; what comes after it is in the log.
+        let rows = self.source_rows.clone();
+        let mut follower = Follower::begin(&self.reshaper.catalog, self.spec.keyspace, rows)?;
+        self.check_sources()?;
+        let targets = self.seed(&follower, tally)?;
         let mut sources = self.sources.clone();
         // IMPORTANT: sort the sources in the order in which batches take latches, because all of
         // them are sealed together.
         sources.sort_by_key(|side| side.partition.name);
         let pair = ReshapePair { sources, targets };
         self.set_phase(Phase::CatchingUp);
-        self.catch_up_once(&pair, tally)?;
-        if self.options.check != Check::None {
-            let (check, pause) = (self.options.check, self.pause_target());
-            let compared = compare(&pair, &self.dirty, check, pause, |read| self.pace(read))?;
-            // Writes waited for the cut of the comparison, too.
-            tally.pause = compared.sealed;
-            tally.keys_caught_up += pair.apply(compared.pending)?.keys;
-        }
+        self.catch_up(&pair, &mut follower, tally)?;
+        self.compare(&pair, &mut follower, tally)?;
         crate::os::failpoint::hit("reshape-caught-up");
-        self.hand_over(&pair, tally)
+        // The log is pinned until the end of this, by which the engines know where their targets
+        // were born.
+        self.hand_over(&pair, &mut follower, tally)
+    }
+
+    /// Compares both sides, as far as that is wanted, and applies what was left out.
+    fn compare(
+        &self,
+        pair: &ReshapePair,
+        follower: &mut Follower,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let check = self.options.check;
+        if check == Check::None {
+            return Ok(());
+        }
+        let pace = |read| self.pace(read);
+        let compared = match compare(pair, follower, check, self.pause_target(), tally, pace) {
+            Ok(compared) => compared,
+            // A write that a source did not take is in the log, and not damage to the copy.
+            Err(error) => return Err(self.check_sources().err().unwrap_or(error)),
+        };
+        // Writers waited for the cut of the comparison, too.
+        tally.pause = compared.sealed;
+        pair.apply(&compared.pending)?;
+        tally.keys_caught_up += compared.pending.len() as u64;
+        Ok(())
     }
 }
 

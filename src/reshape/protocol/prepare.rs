@@ -12,7 +12,6 @@ use crate::catalog::View;
 use crate::engine::{Engine, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PartitionId, ShardId};
-use crate::latch::DirtySet;
 use crate::placement::PartitionRange;
 use crate::planner::{Step, StepSplitPoint};
 use crate::read::RowFilter;
@@ -48,6 +47,8 @@ impl<'a> Reshape<'a> {
         check_not_draining(&present, &spec)?;
         let sources = open_sources(&present, &view, &spec)?;
         let source_range = whole_range(&present, &spec)?;
+        let source_rows = RowFilter::of_range(&view.keyspace, source_range.clone());
+        sources.iter().try_for_each(|side| side.partition.check_up_to_date())?;
         let clean = sources.iter().all(|side| side.partition.out_of_range_permille == 0);
         let specify = |((name, owner), range): ((&PartitionName, &ShardId), PartitionRange)| {
             let filter = match clean && spec.owners.len() == 1 {
@@ -70,10 +71,10 @@ impl<'a> Reshape<'a> {
         let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
         let from = sources.iter().map(|side| side.partition.owner).collect();
         let intent = Intent { spec: spec.clone(), from, targets, transport };
+        catalog.log.sync()?;
         journal::begin(&catalog.metadata, number, &intent)?;
         crate::os::failpoint::hit("reshape-after-intent");
         catalog.set_numbers(numbered);
-        let dirty = Arc::new(DirtySet::new(options.dirty_bytes_max));
         let reshape = Self {
             reshaper,
             options,
@@ -84,8 +85,8 @@ impl<'a> Reshape<'a> {
             transport,
             sources,
             source_range,
+            source_rows,
             target_specs,
-            dirty,
         };
         drop(changing);
         reshape.set_phase(Phase::Prepared);

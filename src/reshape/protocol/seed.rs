@@ -2,6 +2,7 @@
 
 use super::super::options::Transport;
 use super::context::{Endpoint, Reshape, Tally, TargetSpec};
+use super::follow::Follower;
 use crate::catalog::OpenPartition;
 use crate::engine::{
     Direction, Engine, EnginePartition, EngineSnapshot, PutRow, Read, ShardEngine,
@@ -15,10 +16,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Reshape<'_> {
-    /// Makes the targets, with what the sources hold at some moment. A link begins with a flush,
-    /// which a source that refuses writes also refuses; its rows can be copied nevertheless.
-    pub(super) fn seed(&self, tally: &mut Tally) -> Result<Vec<Endpoint>> {
-        debug_assert!(self.is_tracked(), "keys are written that are not recorded");
+    /// Makes the targets, with what the sources hold at some moment after the follower began. A
+    /// link begins with a flush, which a source that refuses writes also refuses; its rows can be
+    /// copied nevertheless.
+    pub(super) fn seed(&self, follower: &Follower, tally: &mut Tally) -> Result<Vec<Endpoint>> {
+        debug_assert_eq!(
+            follower.birth(),
+            follower.position(),
+            "what is read already is applied to no target"
+        );
         match self.seed_by(self.transport, tally) {
             Err(error)
                 if self.transport == Transport::Link
@@ -73,6 +79,10 @@ impl Reshape<'_> {
                     (copy(&self.sources, target_spec, pace)?, 0)
                 }
             };
+            if crate::os::failpoint::skip("birth-position") {
+                // As if writers wrote to it from now on.
+                target_spec.shard.follow(&handle, self.reshaper.catalog.log.applied());
+            }
             crate::os::failpoint::hit("reshape-after-target");
             let shard = Arc::clone(&target_spec.shard);
             let partition = OpenPartition::new(target_spec.name, target_spec.owner, shard, handle);

@@ -1,16 +1,17 @@
 //! The comparison of targets and sources, which must be equal before a reshape is committed.
 //!
 //! Writers continue meanwhile, so both sides are compared as of one cut. The sources are sealed for
-//! the microseconds of the cut; what was written and not yet copied at that moment is known, and is
-//! left out on both sides. Everything else must be equal.
+//! the microseconds of the cut; what was written and not yet applied to the targets at that moment
+//! is in the log before the cut, and is left out on both sides. Everything else must be equal.
 
 use super::super::options::Check;
-use super::context::{Endpoint, ReshapePair};
+use super::context::{Endpoint, ReshapePair, Tally};
+use super::follow::{Change, Changes, Follower};
 use super::retry_budget::RetryBudget;
 use crate::engine::{Direction, Engine, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::latch::{Changes, DirtySet};
+use crate::log::Position;
 use crate::placement::KeyRange;
 use crate::placement::just_after;
 use crate::read::{MergeCursor, PartitionCursor};
@@ -45,40 +46,57 @@ impl Digest {
 /// Both sides as of one moment.
 struct Moment {
     snapshots: BTreeMap<ShardId, EngineSnapshot>,
-    /// What was written and not yet copied.
+    /// What was written and not yet applied.
     pending: Changes,
     pending_keys: HashSet<Box<[u8]>>,
+    pending_ranges: Vec<KeyRange>,
 }
 
 impl Moment {
+    fn new(snapshots: BTreeMap<ShardId, EngineSnapshot>, pending: Changes) -> Self {
+        let (mut pending_keys, mut pending_ranges) = (HashSet::new(), Vec::new());
+        for change in pending.iter() {
+            match change {
+                Change::Put { key, .. } | Change::Delete { key } => {
+                    pending_keys.insert(key.into());
+                }
+                Change::DeleteRange { start, end } => {
+                    pending_ranges.push(KeyRange::new(start, Some(end)));
+                }
+            }
+        }
+        Self { snapshots, pending, pending_keys, pending_ranges }
+    }
+
     fn is_pending(&self, key: &[u8]) -> bool {
         self.pending_keys.contains(key)
-            || self.pending.ranges.iter().any(|range| range.contains(key))
+            || self.pending_ranges.iter().any(|range| range.contains(key))
     }
 }
 
 /// What is left to be done after a comparison that found no difference.
-pub(crate) struct Compared {
-    /// What was written before the cut and is still to be copied.
-    pub(crate) pending: Changes,
+pub(super) struct Compared {
+    /// What was written before the cut and is still to be applied.
+    pub(super) pending: Changes,
     /// How long writes had to wait for the cut.
-    pub(crate) sealed: Duration,
+    pub(super) sealed: Duration,
 }
 
-/// Compares both sides. `pace` receives the number of bytes that were read, and may end the
+/// Compares both sides, after the follower has caught up with the sources. `pace` receives the number of bytes that were read, and may end the
 /// comparison with an error.
 ///
 /// # Errors
 ///
 /// `Damaged`, with what differs.
-pub(crate) fn compare(
+pub(super) fn compare(
     sides: &ReshapePair,
-    dirty: &DirtySet,
+    follower: &mut Follower,
     check: Check,
     pause: Duration,
+    tally: &mut Tally,
     mut pace: impl FnMut(u64) -> Result<()>,
 ) -> Result<Compared> {
-    let (moment, sealed) = take(sides, dirty, pause, &mut pace)?;
+    let (moment, sealed) = take(sides, follower, pause, tally, &mut pace)?;
     let ranges = match check {
         Check::None => Vec::new(),
         Check::Full => vec![KeyRange::default()],
@@ -98,32 +116,24 @@ pub(crate) fn compare(
 /// too long, the others may continue, and the cut is tried again.
 fn take(
     sides: &ReshapePair,
-    dirty: &DirtySet,
+    follower: &mut Follower,
     pause: Duration,
+    tally: &mut Tally,
     pace: &mut impl FnMut(u64) -> Result<()>,
 ) -> Result<(Moment, Duration)> {
     let mut longest = Duration::ZERO;
     let (mut budget, mut wait) = (RetryBudget::new(), SNAPSHOT_PAUSE);
     while budget.allows_another() {
         let begun = Instant::now();
-        let deadline = Some(begun + pause / 5);
-        let sealed: Option<Vec<_>> =
-            sides.sources.iter().map(|side| side.partition.state.seal(deadline)).collect();
-        let cut = sealed.map(|sealed| {
-            let mut snapshots = BTreeMap::new();
-            for Endpoint { partition, .. } in sides.sources.iter().chain(&sides.targets) {
-                snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
-            }
-            let pending = dirty.take();
-            drop(sealed);
-            (snapshots, pending)
-        });
+        let cut = cut(sides, follower, begun + pause / 5);
         longest = longest.max(begun.elapsed());
-        if let Some((snapshots, pending)) = cut {
-            let pending_keys = pending.keys.iter().cloned().collect();
-            return Ok((Moment { snapshots, pending, pending_keys }, longest));
+        if let Some((snapshots, end)) = cut {
+            let pending = follower.follow_all(end, || pace(0))?;
+            return Ok((Moment::new(snapshots, pending), longest));
         }
-        pace(0)?;
+        // What is applied now need not be left out.
+        let end = follower.end();
+        pace(sides.advance(follower, end, tally)?.bytes)?;
         std::thread::sleep(wait);
         wait = (wait * 2).min(SNAPSHOT_PAUSE_MAX);
     }
@@ -131,6 +141,24 @@ fn take(
         ErrorKind::Busy,
         "writes to the partition hold it for too long to compare the copy with it; try again later",
     ))
+}
+
+/// Returns snapshots of both sides, and the end of the log at the same moment: the sources have
+/// everything before it, the targets what was applied. `None` if writers hold the sources until
+/// after the deadline.
+fn cut(
+    sides: &ReshapePair,
+    follower: &Follower,
+    deadline: Instant,
+) -> Option<(BTreeMap<ShardId, EngineSnapshot>, Position)> {
+    let sealed: Option<Vec<_>> =
+        sides.sources.iter().map(|side| side.partition.state.seal(Some(deadline))).collect();
+    let _sealed = sealed?;
+    let mut snapshots = BTreeMap::new();
+    for Endpoint { partition, .. } in sides.sources.iter().chain(&sides.targets) {
+        snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+    }
+    Some((snapshots, follower.end()))
 }
 
 /// Returns the rows of one side in a range, as of the moment, in order.
@@ -258,20 +286,23 @@ fn first_difference(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::Store;
     use crate::catalog::OpenPartition;
-    use crate::engine::Durability;
     use crate::engine::ShardEngine;
     use crate::id::PartitionId;
     use crate::read::RowFilter;
     use crate::topology::{KeyspaceSpec, PartitionName};
+    use crate::{Keyspace, Store};
     use std::sync::Arc;
 
     /// Returns a partition with rows and a copy of it that `spoil` may change, both large enough to
     /// be sampled.
-    fn sides(store: &Store, spoil: impl FnOnce(&ShardEngine, &OpenPartition)) -> ReshapePair {
-        let keyspace = store.create_keyspace("rows", KeyspaceSpec::range()).unwrap();
+    fn sides(
+        store: &Store,
+        keyspace: &Keyspace,
+        spoil: impl FnOnce(&ShardEngine, &OpenPartition),
+    ) -> ReshapePair {
         let rows = SAMPLES * ROWS_PER_SAMPLE * 4;
         for n in 0..rows {
             keyspace.put(format!("{n:06}"), n.to_string()).unwrap();
@@ -283,7 +314,7 @@ mod tests {
         let handle = shard.create_partition(name).unwrap();
         for n in 0..rows {
             let (key, value) = (format!("{n:06}"), n.to_string());
-            shard.put(&handle, key.as_bytes(), value.as_bytes(), Durability::Buffered).unwrap();
+            shard.put(&handle, key.as_bytes(), value.as_bytes()).unwrap();
         }
         let target = Arc::new(OpenPartition::new(name, source.owner, Arc::clone(&shard), handle));
         spoil(&shard, &target);
@@ -291,36 +322,42 @@ mod tests {
         ReshapePair { sources: side(source), targets: side(target) }
     }
 
+    /// Compares a copy with its source, into which `late` is written when the copy has all of the
+    /// rest.
     fn compared(
         check: Check,
-        dirty: &DirtySet,
+        late: impl FnOnce(&Keyspace),
         spoil: impl FnOnce(&ShardEngine, &OpenPartition),
     ) -> Result<Changes> {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("store")).unwrap();
-        let sides = sides(&store, spoil);
-        compare(&sides, dirty, check, Duration::from_secs(1), |_| Ok(()))
+        let keyspace = store.create_keyspace("rows", KeyspaceSpec::range()).unwrap();
+        let sides = sides(&store, &keyspace, spoil);
+        let catalog = &store.core().catalog;
+        let mut follower = Follower::begin(catalog, keyspace.id(), RowFilter::All)?;
+        late(&keyspace);
+        let (pause, mut tally) = (Duration::from_secs(1), Tally::default());
+        compare(&sides, &mut follower, check, pause, &mut tally, |_| Ok(()))
             .map(|compared| compared.pending)
     }
 
     fn full(spoil: impl FnOnce(&ShardEngine, &OpenPartition)) -> Error {
-        compared(Check::Full, &DirtySet::new(1 << 20), spoil).err().unwrap()
+        compared(Check::Full, |_| {}, spoil).err().unwrap()
     }
 
     #[test]
     fn equal_sides_pass_and_a_difference_is_named() {
-        let dirty = DirtySet::new(1 << 20);
         for check in [Check::Full, Check::Sampled] {
-            compared(check, &dirty, |_, _| {}).unwrap();
+            compared(check, |_| {}, |_, _| {}).unwrap();
         }
         let put = |key: &'static [u8], value: &'static [u8]| {
             move |shard: &ShardEngine, target: &OpenPartition| {
-                shard.put(&target.handle, key, value, Durability::Buffered).unwrap();
+                shard.put(&target.handle, key, value).unwrap();
             }
         };
         let delete = |key: &'static [u8]| {
             move |shard: &ShardEngine, target: &OpenPartition| {
-                shard.delete(&target.handle, key, Durability::Buffered).unwrap();
+                shard.delete(&target.handle, key).unwrap();
             }
         };
         let named = |error: Error, words: &str| {
@@ -331,22 +368,23 @@ mod tests {
         named(full(put(b"000777x", b"")), "key `000777x` is only in the copy");
         named(full(delete(b"000777")), "key `000777` is missing in the copy");
         // The first key of a file is among the samples.
-        let sampled = compared(Check::Sampled, &dirty, delete(b"000000"));
+        let sampled = compared(Check::Sampled, |_| {}, delete(b"000000"));
         named(sampled.err().unwrap(), "key `000000` is missing");
     }
 
     #[test]
     fn what_is_still_to_be_copied_may_differ() {
-        let dirty = DirtySet::new(1 << 20);
-        let access = crate::latch::PartitionState::default();
-        let dirty = Arc::new(dirty);
-        access.track(Arc::clone(&dirty));
-        let stripe = access.latch.share(b"000777");
-        access.record(b"000777");
-        drop(stripe);
-        let pending = compared(Check::Full, &dirty, |shard, target| {
-            shard.delete(&target.handle, b"000777", Durability::Buffered).unwrap();
+        let write = |keyspace: &Keyspace| keyspace.put("000777", "777").unwrap();
+        let pending = compared(Check::Full, write, |shard, target| {
+            shard.delete(&target.handle, b"000777").unwrap();
         });
-        assert_eq!(pending.unwrap().keys, [Box::from(&b"000777"[..])]);
+        let pending = pending.unwrap();
+        let put = Change::Put { key: b"000777", value: b"777" };
+        assert_eq!(pending.iter().collect::<Vec<_>>(), [put]);
+
+        let delete = |keyspace: &Keyspace| keyspace.delete_range("000777".."000779").unwrap();
+        let pending = compared(Check::Full, delete, |_, _| {}).unwrap();
+        let range = Change::DeleteRange { start: b"000777", end: b"000779" };
+        assert_eq!(pending.iter().collect::<Vec<_>>(), [range]);
     }
 }

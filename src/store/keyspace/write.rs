@@ -14,8 +14,11 @@ impl Keyspace {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key or value that is longer
     /// than the store's options allow, before anything is written;
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
-    /// [`InDoubt`](crate::ErrorKind::InDoubt) while the store refuses writes;
-    /// [`Io`](crate::ErrorKind::Io) if the shard cannot be written.
+    /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
+    /// write, the store takes no more of them, and the next opening finds out whether it is in the
+    /// log; also if an earlier write was refused by the shard.
+    /// [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in the log
+    /// then: the next opening applies it; or while the store refuses writes.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_with(key, value, self.core.options.durability)

@@ -1,0 +1,363 @@
+//! What an earlier process has left: which segments are sound up to where, and whether what follows
+//! is a torn end or damage. Reads, and changes nothing.
+//!
+//! The rule, and the argument for it, are in `docs/log.md`.
+
+use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, Unreadable, cannot};
+use super::walk::{self, Beyond, Content, Stop};
+use super::{LogDamage, LogLoss};
+use crate::error::{Error, ErrorKind, Result};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+/// A segment as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+    pub(super) header: SegmentHeader,
+    /// Where its records begin, if it has any.
+    begin: Option<u64>,
+}
+
+/// A segment whose records count, from its first one up to an end.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) found: Found,
+    pub(super) first: u64,
+    pub(super) end: u64,
+    pub(super) content: Content,
+}
+
+/// The judgement over a log.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    pub(super) kept: Vec<Kept>,
+    /// From where on records count.
+    pub(super) first: u64,
+    pub(super) end: u64,
+    /// Where the last record with operations ends.
+    pub(super) content_end: u64,
+    /// Up to where the log was synced, as its records say.
+    pub(super) stated_synced: u64,
+    /// Whether something was found beyond the end that must never count.
+    pub(super) cut: bool,
+    /// Segments behind the end, in their order, that nothing was ever written to.
+    pub(super) unused: Vec<Found>,
+    /// Files behind the end whose content must go, in their order.
+    pub(super) dropped: Vec<PathBuf>,
+    pub(super) lost: Vec<LogLoss>,
+    /// The number of the next segment.
+    pub(super) next_number: u64,
+}
+
+/// Returns the segments in a directory, by number.
+pub(super) fn list(directory: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = match directory.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot("read", directory, error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| cannot("read", directory, error))?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|e| e == extension)) {
+            found.push((number, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+struct Judge<'a> {
+    place: &'a Place,
+    damage: LogDamage,
+    /// Whether segments may be missing in front.
+    partial: bool,
+    judged: Judged,
+}
+
+/// Judges the log of a place.
+pub(super) fn judge(place: &Place, damage: LogDamage) -> Result<Judged> {
+    judge_from(place, damage, false)
+}
+
+/// The same; with `partial`, the log may begin with any segment.
+pub(super) fn judge_from(place: &Place, damage: LogDamage, partial: bool) -> Result<Judged> {
+    let files = list(&place.directory, SEGMENT)?;
+    let next_number = files.last().map_or(1, |(number, _)| number.saturating_add(1));
+    let judged = Judged { next_number, ..Judged::default() };
+    let mut judge = Judge { place, damage, partial, judged };
+    let segments = judge.headers(files)?;
+    if !segments.is_empty() {
+        judge.walk(segments)?;
+    }
+    Ok(judge.judged)
+}
+
+impl Judge<'_> {
+    /// Returns an error unless damage is to be taken as an end.
+    fn refuse(&mut self, path: &Path, what: &str) -> Result<()> {
+        if self.damage == LogDamage::DropRest {
+            self.judged.cut = true;
+            return Ok(());
+        }
+        let path = path.display();
+        Err(Error::new(
+            ErrorKind::Damaged,
+            format!(
+                "the log {path} {what}: restore it from a copy, or open the store with option \
+                 log_damage set to drop_rest, which keeps what was written before that place and \
+                 drops what was written after it"
+            ),
+        ))
+    }
+
+    /// Reads the headers of the segments. Those from one on that is damaged or missing are dropped,
+    /// or refused.
+    fn headers(&mut self, files: Vec<(u64, PathBuf)>) -> Result<Vec<Found>> {
+        let mut segments: Vec<Found> = Vec::new();
+        let mut files = files.into_iter();
+        while let Some((number, path)) = files.next() {
+            let expected = segments.last().map(|last| last.number + 1);
+            let loss = match (expected.filter(|it| *it != number), self.header(&path, number)?) {
+                (None, Ok((header, begin))) => {
+                    segments.push(Found { number, path, header, begin });
+                    continue;
+                }
+                (Some(missing), _) => {
+                    let file = self.place.path(missing, SEGMENT);
+                    self.refuse(&file, "is missing, and later ones are there")?;
+                    LogLoss::Missing { file }
+                }
+                (None, Err(offset)) => {
+                    self.refuse(&path, &format!("is damaged at offset {offset}"))?;
+                    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+                    let (bytes, later) = (bytes.saturating_sub(offset), files.len() > 0);
+                    LogLoss::Torn { file: path.clone(), offset, bytes, later }
+                }
+            };
+            self.judged.lost.push(loss);
+            self.judged.dropped.push(path);
+            self.judged.dropped.extend(files.by_ref().map(|(_, path)| path));
+        }
+        Ok(segments)
+    }
+
+    /// Returns the header of a segment and where its records begin, if it has any; the offset at
+    /// which it is damaged if it is.
+    fn header(
+        &self,
+        path: &Path,
+        number: u64,
+    ) -> Result<std::result::Result<(SegmentHeader, Option<u64>), u64>> {
+        let read = |file: File| Ok((first_pages(&file)?, file.metadata()?.len()));
+        let read = File::open(path).and_then(read);
+        let (page, bytes) = read.map_err(|error| cannot("read", path, error))?;
+        match SegmentHeader::decode(&page) {
+            Ok(header) if header.store != self.place.store => Err(Error::new(
+                ErrorKind::Damaged,
+                format!(
+                    "the log {} belongs to another store; put the right one there",
+                    path.display()
+                ),
+            )),
+            Ok(header) if header.number == number => {
+                let begin = walk::begin(&page, header.seed());
+                // A segment has its full length before it has its name. One that was truncated before
+                // its first record must not pass for one that was never used.
+                let truncated = begin.is_none() && bytes < header.file_bytes;
+                Ok(if truncated { Err(bytes) } else { Ok((header, begin)) })
+            }
+            Err(Unreadable::Newer(format)) => Err(Error::new(
+                ErrorKind::Incompatible,
+                format!(
+                    "the log {} has format {format}; open the store with the version of Annulus \
+                     that wrote it",
+                    path.display()
+                ),
+            )),
+            Ok(_) | Err(Unreadable::Damaged) => Ok(Err(0)),
+        }
+    }
+
+    /// Follows the records through the segments up to the end of the log.
+    fn walk(&mut self, segments: Vec<Found>) -> Result<()> {
+        let mut rest = segments.into_iter();
+        let mut kept_from = 0;
+        let mut next = rest.next();
+        while let Some(found) = next {
+            let Some(first) = found.begin else {
+                // Only the first: a later one is left to the judgement over the one before it.
+                return self.headless(found, rest.collect());
+            };
+            let follower = rest.as_slice().first().and_then(|next| next.begin);
+            // What the next segment says of where this one ends counts if it is possible.
+            let room = found.header.file_bytes.saturating_sub(CONTENT);
+            let limit = follower.filter(|it| *it > first && it - first <= room);
+            let (file, file_bytes) = read(&found.path)?;
+            let walk = walk::walk(&file, found.header.seed(), first, limit);
+            kept_from = walk.kept_from.max(kept_from);
+            if self.judged.kept.is_empty() {
+                self.judged.first = first;
+            }
+            self.judged.end = walk.end;
+            self.judged.content_end = walk.content_end.max(self.judged.content_end);
+            self.judged.stated_synced = walk.synced.max(self.judged.stated_synced);
+            let goes_on = limit == Some(walk.end);
+            if !goes_on {
+                let is_short = file_bytes < found.header.file_bytes;
+                self.end(&found, &file, (walk.stop, is_short), walk.end, rest.as_slice())?;
+            }
+            self.judged.kept.push(Kept { found, first, end: walk.end, content: walk.content });
+            if goes_on {
+                next = rest.next();
+                continue;
+            }
+            let behind = rest.by_ref();
+            if self.judged.cut {
+                let mut dropped: Vec<_> = behind.map(|found| found.path).collect();
+                dropped.append(&mut self.judged.dropped);
+                self.judged.dropped = dropped;
+            } else {
+                self.judged.unused = behind.collect();
+            }
+            next = None;
+        }
+        self.check_front(kept_from)
+    }
+
+    /// Judges what is beyond the last record that checks, which ends at a position of a segment.
+    fn end(
+        &mut self,
+        found: &Found,
+        file: &[u8],
+        (stop, is_short): (Stop, bool),
+        end: u64,
+        later: &[Found],
+    ) -> Result<()> {
+        let first = found.begin.unwrap_or_default();
+        let at = end - first + CONTENT;
+        let seed = found.header.seed();
+        // Positions go on from segment to segment without a gap.
+        let files = later.iter().map(|found| found.header.file_bytes);
+        let possible = end..=files.fold(end + found.header.file_bytes, u64::saturating_add);
+        let here = walk::beyond(file, seed, at, Some(first), &possible);
+        let mut behind = Beyond::default();
+        for found in later {
+            let (file, _) = read(&found.path)?;
+            let more = walk::beyond(&file, found.header.seed(), CONTENT, None, &possible);
+            behind.headers += more.headers;
+            behind.synced = behind.synced.max(more.synced);
+        }
+        if stop == Stop::Unused && here.headers + behind.headers == 0 && !is_short {
+            return Ok(());
+        }
+        if here.synced.max(behind.synced) > end || is_short {
+            let what = format!("is damaged at offset {at}, and was synced beyond it");
+            self.refuse(&found.path, &what)?;
+        }
+        self.judged.cut = true;
+        self.judged.lost.push(LogLoss::Torn {
+            file: found.path.clone(),
+            offset: at,
+            bytes: here.end.max(used(file, at)).saturating_sub(at),
+            later: behind.headers > 0,
+        });
+        Ok(())
+    }
+
+    /// Judges a log whose first segment does not begin with a record: it did when it was made.
+    /// Positions continue behind all that can still be found.
+    fn headless(&mut self, first: Found, later: Vec<Found>) -> Result<()> {
+        self.refuse(&first.path, &format!("is damaged at offset {CONTENT}"))?;
+        let mut position = 0;
+        let mut dropped = Vec::new();
+        let later_segments = !later.is_empty();
+        let bytes = first.header.file_bytes.saturating_sub(CONTENT);
+        let file = first.path.clone();
+        for found in std::iter::once(first).chain(later) {
+            let (content, _) = read(&found.path)?;
+            let beyond =
+                walk::beyond(&content, found.header.seed(), CONTENT, None, &(0..=u64::MAX));
+            position = position.max(beyond.position);
+            dropped.push(found.path);
+        }
+        let judged = &mut self.judged;
+        dropped.append(&mut judged.dropped);
+        judged.dropped = dropped;
+        (judged.first, judged.end) = (position, position);
+        judged.lost.push(LogLoss::Torn { file, offset: CONTENT, bytes, later: later_segments });
+        Ok(())
+    }
+
+    /// Compares the first segment with what the log says of where it begins.
+    fn check_front(&mut self, kept_from: u64) -> Result<()> {
+        let Some(first) = self.judged.kept.first() else { return Ok(()) };
+        if first.first > kept_from && !self.judged.cut && !self.partial {
+            let before = first.found.number.saturating_sub(1);
+            let file = self.place.path(before, SEGMENT);
+            self.refuse(&file, "is missing, and is still needed")?;
+            self.judged.lost.push(LogLoss::Missing { file });
+        }
+        self.judged.first = self.judged.first.max(kept_from).min(self.judged.end);
+        Ok(())
+    }
+}
+
+/// Returns what a segment begins with, the mark that is its first record included.
+pub(super) fn first_pages(file: &File) -> std::io::Result<Vec<u8>> {
+    let mut pages = Vec::new();
+    file.take(CONTENT + 4096).read_to_end(&mut pages)?;
+    Ok(pages)
+}
+
+/// Returns where zeros begin that reach to the end.
+fn used(file: &[u8], from: u64) -> u64 {
+    let rest = file.get(from as usize..).unwrap_or_default();
+    from + rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+}
+
+/// Returns the bytes of a file, up to where only a hole follows, and its length. Most of a segment
+/// that was made ahead is one hole, which takes long to read.
+pub(super) fn read(path: &Path) -> Result<(Vec<u8>, u64)> {
+    let read = File::open(path).and_then(|file| Ok((read_data(&file)?, file.metadata()?.len())));
+    read.map_err(|error| cannot("read", path, error))
+}
+
+fn read_data(file: &File) -> std::io::Result<Vec<u8>> {
+    let bytes = file.metadata()?.len();
+    let mut content = Vec::new();
+    let mut at = 0;
+    while at < bytes {
+        let (from, until) = data(file, at, bytes);
+        let (from, until) = (from.max(at), until.min(bytes));
+        if from >= until {
+            break;
+        }
+        content.resize(until as usize, 0);
+        file.read_exact_at(content.get_mut(from as usize..).unwrap_or_default(), from)?;
+        at = until;
+    }
+    Ok(content)
+}
+
+/// Returns the next part of a file that is not a hole; all that is left if that cannot be known.
+fn data(file: &File, at: u64, bytes: u64) -> (u64, u64) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(from) => return (from, seek(file, SeekFrom::Hole(from)).unwrap_or(bytes)),
+            Err(Errno::NXIO) => return (bytes, bytes),
+            Err(_) => {}
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+    (at, bytes)
+}

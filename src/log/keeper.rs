@@ -1,0 +1,160 @@
+//! The thread that prepares segments ahead, frees released ones, and syncs closed ones.
+//!
+//! Where it cannot be started, appending prepares segments, and releasing frees them.
+
+use super::segment::{Segment, cannot};
+use super::state::{Inner, POPULATED_AHEAD};
+use crate::error::{Error, Result};
+use crate::os::failpoint;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle};
+
+/// How many segments are kept ready: the rest of what is released is deleted.
+const SPARES_MAX: usize = 2;
+
+/// Starts the keeper, if a thread can be started.
+pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
+    if failpoint::fails("thread") {
+        return None;
+    }
+    inner.keeper.running.store(true, Ordering::Release);
+    let of_thread = Arc::clone(inner);
+    let started = Builder::new().name("annulus-log".into()).spawn(move || {
+        let mut populated = (0, 0);
+        while of_thread.keeper.next() {
+            of_thread.prepare_ahead();
+            of_thread.populate(&mut populated);
+            // A failure is met by who writes next.
+            let _ = of_thread.sync_closed();
+            of_thread.free_segments();
+        }
+        of_thread.keeper.running.store(false, Ordering::Release);
+    });
+    if started.is_err() {
+        inner.keeper.running.store(false, Ordering::Release);
+    }
+    inner.keeper.wake();
+    started.ok()
+}
+
+impl Inner {
+    /// Has one segment ready. What does not succeed here, a full disk above all, is met by the
+    /// append that needs the segment.
+    fn prepare_ahead(&self) {
+        let mut spares = self.spares.lock();
+        if !spares.ready.is_empty() || self.failed.get().is_some() {
+            return;
+        }
+        match self.place.prepare(spares.next_number, self.place.segment_bytes) {
+            Ok(prepared) => spares.put(prepared),
+            Err(error) => tracing::warn!(
+                error = format_args!("{error:#}"),
+                "cannot prepare the log's next segment"
+            ),
+        }
+    }
+
+    /// Makes the pages in front of the end present, if what is appended is not synced soon: a page
+    /// that is present is dirty, and each sync writes it.
+    fn populate(&self, populated: &mut (u64, u64)) {
+        let tail = self.tail.lock();
+        let Some((segment, _)) = &tail.active else { return };
+        let (segment, end) = (Arc::clone(segment), tail.end);
+        drop(tail);
+        if end.saturating_sub(self.synced.load(Ordering::Acquire)) < POPULATED_AHEAD {
+            return;
+        }
+        let at = segment.offset(end).next_multiple_of(4096);
+        let from = if populated.0 == segment.number { at.max(populated.1) } else { at };
+        let until = (at + 2 * POPULATED_AHEAD).min(segment.file_bytes) / 4096 * 4096;
+        if let Some(map) = segment.mapping().filter(|_| from < until) {
+            map.populate(from as usize..until as usize);
+            *populated = (segment.number, until);
+        }
+    }
+
+    /// Returns true if a segment holds nothing from a position on, nor is among the bytes before it
+    /// that are kept all the same.
+    pub(super) fn is_freed(&self, segment: &Segment, boundary: u64) -> bool {
+        segment.end().saturating_add(self.place.keep_bytes) <= boundary
+    }
+
+    /// Recycles or deletes the segments that hold nothing that is kept.
+    pub(super) fn free_segments(&self) {
+        let _alone = self.keeper.freeing.lock();
+        if let Err(error) = self.try_free_segments() {
+            tracing::warn!(error = format_args!("{error:#}"), "cannot free segments of the log");
+        }
+    }
+
+    fn try_free_segments(&self) -> Result<()> {
+        let boundary = self.first.load(Ordering::Acquire);
+        let is_freed = |segment: &Arc<Segment>| self.is_freed(segment, boundary);
+        if !self.segments.lock().front().is_some_and(is_freed) {
+            return Ok(());
+        }
+        self.check()?;
+        self.say_first(boundary)?;
+        loop {
+            let mut segments = self.segments.lock();
+            if !segments.front().is_some_and(is_freed) {
+                return Ok(());
+            }
+            let Some(segment) = segments.pop_front() else { return Ok(()) };
+            drop(segments);
+            failpoint::hit("log-free");
+            if let Err((segment, error)) = self.free(segment) {
+                // IMPORTANT: it stays the first, and is tried again. If later ones went before it,
+                // an opening would find a gap.
+                self.segments.lock().push_front(segment);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Makes the log say, on the disk, that it is kept from a position on: so an opening misses a
+    /// segment that something else has removed, and none that was freed. The position after it,
+    /// where the log now begins, is on the disk with it.
+    fn say_first(&self, boundary: u64) -> Result<()> {
+        let mut tail = self.tail.lock();
+        if tail.stated_first < boundary && !self.mark_if_room(&mut tail)? {
+            if tail.closed {
+                return Ok(());
+            }
+            self.switch(&mut tail, 0)?;
+        }
+        let end = tail.end;
+        drop(tail);
+        self.sync_all_to(end)
+    }
+
+    fn free(&self, segment: Arc<Segment>) -> Result<(), (Arc<Segment>, Error)> {
+        let mut spares = self.spares.lock();
+        let wanted = segment.file_bytes == self.place.segment_bytes
+            && spares.ready.len() < SPARES_MAX
+            && Arc::strong_count(&segment) == 1;
+        if wanted {
+            let number = spares.next_number;
+            if let Err(error) = self.place.withdraw(&segment, number) {
+                return Err((segment, error));
+            }
+            match self.place.recycle(number, segment) {
+                Ok(prepared) => spares.put(prepared),
+                Err(error) => tracing::warn!(
+                    error = format_args!("{error:#}"),
+                    "cannot use a segment of the log again"
+                ),
+            }
+            return Ok(());
+        }
+        drop(spares);
+        let removed = match std::fs::remove_file(&segment.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(cannot("remove", &segment.path, error))
+            }
+            _ => self.place.sync_directory(),
+        };
+        removed.map_err(|error| (segment, error))
+    }
+}

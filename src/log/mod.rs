@@ -1,0 +1,262 @@
+//! The commit log of a store: every write, in the order in which the store has made them.
+//!
+//! [`LogView`] shows the log of a store without opening the store, which another process may have
+//! open: its [segments](LogSegment), its records, those that are still to come; and brings a copy of
+//! the store to a [moment](RecoveryTarget) that the log has.
+//!
+//! ```no_run
+//! use annulus::log::LogView;
+//!
+//! # fn main() -> annulus::Result<()> {
+//! let log = LogView::open("/data/store")?;
+//! let mut records = log.records(log.first())?;
+//! while let Some(record) = records.next()? {
+//!     println!("{}: {} operations", record.start(), record.operations().count());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `docs/log.md` has the format, the protocol, and the arguments for both.
+
+mod continuation;
+#[cfg(feature = "failpoints")]
+pub(crate) mod fuzzing;
+mod judge;
+mod keeper;
+mod loss;
+mod mapping;
+mod open;
+mod operation;
+mod options;
+mod pin;
+mod pins;
+mod position;
+mod reader;
+mod record;
+mod segment;
+mod signal;
+mod state;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod view;
+mod walk;
+
+pub(crate) use continuation::Continuation;
+pub use continuation::{LogRecovery, RecoveryTarget};
+pub use loss::LogLoss;
+pub use operation::Operation;
+pub(crate) use options::LogOptions;
+pub use options::{LogAccess, LogDamage};
+pub(crate) use pin::Pin;
+pub use position::Position;
+pub(crate) use reader::Reader;
+pub use reader::Record;
+pub use view::{LogReader, LogSegment, LogView, SegmentState};
+
+use crate::error::Result;
+use parking_lot::Mutex;
+use state::{Appended, Inner};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+/// The log of an open store.
+///
+/// Dropping it syncs nothing: what was appended is in the files, and the next opening reads it.
+pub(crate) struct CommitLog {
+    inner: Arc<Inner>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl CommitLog {
+    /// Opens the log in a directory, which it creates if it is not there. Until
+    /// [`finish_replay`](Self::finish_replay) nothing counts as applied.
+    ///
+    /// # Errors
+    ///
+    /// * `Damaged` if the log is damaged before its end, or has files of another store.
+    /// * `Incompatible` if a later version wrote it.
+    /// * `Io` if the system refuses.
+    pub(crate) fn open(options: LogOptions) -> Result<Arc<Self>> {
+        let inner = open::open(options)?;
+        let keeper = Mutex::new(keeper::start(&inner));
+        Ok(Arc::new(Self { inner, keeper }))
+    }
+
+    /// Opens the log without changing anything on disk. Appending to it fails.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub(crate) fn open_read_only(options: LogOptions) -> Result<Arc<Self>> {
+        let inner = open::open_read_only(options)?;
+        Ok(Arc::new(Self { inner, keeper: Mutex::default() }))
+    }
+
+    /// Returns what the log had lost when it was opened.
+    pub(crate) fn lost(&self) -> &[LogLoss] {
+        &self.inner.lost
+    }
+
+    /// Appends one record, which is then in the hands of the operating system.
+    ///
+    /// # Errors
+    ///
+    /// * `Io` if the disk is full, or if the log has failed: then [`check`](Self::check) fails, too.
+    /// * `Closed`, `ReadOnly`; `InvalidArgument` for a record of more than 2 GiB.
+    ///
+    /// After any of them nothing was appended, except that a log that has failed may have the
+    /// record all the same at the next opening.
+    pub(crate) fn append<'a>(
+        &self,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+    ) -> Result<InFlight<'_>> {
+        let appended = self.inner.append(operations)?;
+        Ok(InFlight { log: self, appended })
+    }
+
+    /// Returns when everything that was appended before the call is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk refuses. The log has failed then, for good.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.sync_to(self.end())
+    }
+
+    /// Returns when everything before a position is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sync`](Self::sync).
+    pub(crate) fn sync_to(&self, position: Position) -> Result<()> {
+        self.inner.sync_to(position.0)
+    }
+
+    /// Returns the error with which the log has failed, if it has.
+    ///
+    /// # Errors
+    ///
+    /// `Io`.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
+
+    /// Returns from where on records are kept.
+    pub(crate) fn first(&self) -> Position {
+        Position(self.inner.first.load(Ordering::Acquire))
+    }
+
+    /// Returns the position below which every record has been applied.
+    pub(crate) fn applied(&self) -> Position {
+        Position(self.inner.applied())
+    }
+
+    /// Returns where the next record begins.
+    pub(crate) fn end(&self) -> Position {
+        Position(self.inner.end.load(Ordering::Acquire))
+    }
+
+    /// Returns up to where the log is known to be on the disk. It may stay behind the end by records
+    /// without operations, which the log appends itself.
+    #[cfg(test)]
+    pub(crate) fn synced(&self) -> Position {
+        Position(self.inner.synced.load(Ordering::Acquire))
+    }
+
+    /// Says that what the opening found has been applied.
+    pub(crate) fn finish_replay(&self) {
+        self.inner.flight.lock().finish(0);
+    }
+
+    /// Keeps the log from [`applied`](Self::applied) on until the pin is dropped.
+    pub(crate) fn pin(self: &Arc<Self>) -> Pin {
+        self.inner.pin_applied()
+    }
+
+    /// Reads the log from a position on, at which a record must begin, or the end be.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if that is not so, or if the position is before [`first`](Self::first).
+    pub(crate) fn read(self: &Arc<Self>, from: Position) -> Result<Reader> {
+        self.inner.read(from.0)
+    }
+
+    /// Says that the records before a position are not needed any more. What is pinned, read or in
+    /// flight stays all the same.
+    pub(crate) fn release(&self, before: Position) {
+        self.inner.release(before.0);
+    }
+
+    /// Returns the bytes of the log's files, those that are ready for use included.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.inner.bytes()
+    }
+
+    /// Syncs, and ends appending. What was released is not read by the next opening.
+    ///
+    /// # Errors
+    ///
+    /// As for [`sync`](Self::sync).
+    pub(crate) fn close(&self) -> Result<()> {
+        self.stop_keeper();
+        self.inner.close()
+    }
+
+    fn stop_keeper(&self) {
+        let Some(thread) = self.keeper.lock().take() else { return };
+        self.inner.keeper.stop();
+        // It has no result; a panic of it was reported.
+        let _ = thread.join();
+    }
+}
+
+impl Drop for CommitLog {
+    fn drop(&mut self) {
+        self.stop_keeper();
+    }
+}
+
+impl fmt::Debug for CommitLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitLog")
+            .field("directory", &self.inner.place.directory)
+            .field("first", &self.first())
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A record that is in the log and not applied yet. Dropping it says that it is.
+#[must_use = "dropping it says that the record has been applied"]
+pub(crate) struct InFlight<'a> {
+    log: &'a CommitLog,
+    appended: Appended,
+}
+
+impl InFlight<'_> {
+    #[cfg(test)]
+    pub(crate) fn start(&self) -> Position {
+        Position(self.appended.start)
+    }
+
+    /// Returns where the next record begins.
+    pub(crate) fn end(&self) -> Position {
+        Position(self.appended.end)
+    }
+
+    /// Keeps the log from this record on, also after it has been applied.
+    pub(crate) fn pin(&self) -> Pin {
+        self.log.inner.pin_in_flight(self.appended.start)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.log.inner.flight.lock().finish(self.appended.number);
+    }
+}

@@ -1,0 +1,28 @@
+//! Places in the log.
+
+use std::fmt;
+
+/// A place in the log: how many bytes of records lie before it since the store was created. It never
+/// goes back, and each record has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub(crate) u64);
+
+impl Position {
+    /// Returns the position with so many bytes of records before it.
+    #[must_use]
+    pub const fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns how many bytes of records lie before it.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,285 @@
+//! What an open log consists of, and appending.
+
+use super::pins::Pins;
+use super::record::{self, HEADER_BYTES, Header, Kind, MARK_BYTES};
+use super::segment::{CONTENT, Place, Prepared, Segment, Writer, cannot};
+use super::{LogLoss, Operation};
+use crate::error::{Error, ErrorKind, Result};
+use crate::os::failpoint;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How much of a segment is made ready for writing at once.
+pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
+
+/// An open log. Locks are taken in the order in which they stand here.
+pub(super) struct Inner {
+    pub(super) place: Place,
+    pub(super) lost: Vec<LogLoss>,
+    pub(super) tail: Mutex<Tail>,
+    pub(super) spares: Mutex<Spares>,
+    /// The bytes of the spares, known without waiting for one that is being prepared.
+    pub(super) spare_bytes: Arc<AtomicU64>,
+    /// The segments with records, in their order.
+    pub(super) segments: Mutex<VecDeque<Arc<Segment>>>,
+    pub(super) pins: Mutex<Pins>,
+    pub(super) flight: Mutex<Flight>,
+    /// Where the log ends, for readers.
+    pub(super) end: AtomicU64,
+    /// Where the last record with operations ends.
+    pub(super) content_end: AtomicU64,
+    pub(super) synced: AtomicU64,
+    /// From where on records are kept.
+    pub(super) first: AtomicU64,
+    /// Whether a thread is syncing for all.
+    pub(super) leader: Mutex<bool>,
+    pub(super) sync_done: Condvar,
+    pub(super) failed: OnceLock<Error>,
+    pub(super) keeper: super::signal::Signal,
+    /// Dropped last: keeps the store's directory locked.
+    pub(super) _guard: Option<Arc<dyn Send + Sync>>,
+}
+
+/// The end of the log, where records are appended.
+pub(super) struct Tail {
+    /// The segment that is written; none if the log is read-only.
+    pub(super) active: Option<(Arc<Segment>, Writer)>,
+    pub(super) end: u64,
+    pub(super) closed: bool,
+    /// The greatest position up to which a record says that the log was synced.
+    pub(super) stated_synced: u64,
+    /// The first position that is kept, as the last mark says.
+    pub(super) stated_first: u64,
+    pub(super) millis: u64,
+    /// Segments before the active one that are not synced yet.
+    pub(super) unsynced: Vec<Arc<Segment>>,
+}
+
+/// Segments that are ready for use.
+pub(super) struct Spares {
+    pub(super) ready: VecDeque<Prepared>,
+    pub(super) next_number: u64,
+    pub(super) bytes: Arc<AtomicU64>,
+}
+
+impl Spares {
+    pub(super) fn put(&mut self, prepared: Prepared) {
+        self.next_number = prepared.number + 1;
+        self.bytes.fetch_add(prepared.file_bytes, Ordering::Relaxed);
+        self.ready.push_back(prepared);
+    }
+
+    fn take(&mut self) -> Option<Prepared> {
+        let prepared = self.ready.pop_front()?;
+        self.bytes.fetch_sub(prepared.file_bytes, Ordering::Relaxed);
+        Some(prepared)
+    }
+
+    /// Removes what is ready, the last first: their numbers are for other segments.
+    fn clear(&mut self, place: &Place) -> Result<()> {
+        while let Some(last) = self.ready.back() {
+            std::fs::remove_file(&last.path).map_err(|e| cannot("remove", &last.path, e))?;
+            self.next_number = last.number;
+            self.bytes.fetch_sub(last.file_bytes, Ordering::Relaxed);
+            self.ready.pop_back();
+            place.sync_directory()?;
+        }
+        Ok(())
+    }
+}
+
+/// The records that are in the log and not applied yet.
+#[derive(Default)]
+pub(super) struct Flight {
+    /// The number of the first entry.
+    base: u64,
+    /// Where each record begins, and whether it is still in flight.
+    entries: VecDeque<(u64, bool)>,
+}
+
+impl Flight {
+    pub(super) fn begin(&mut self, position: u64) -> u64 {
+        self.entries.push_back((position, true));
+        self.base + self.entries.len() as u64 - 1
+    }
+
+    pub(super) fn finish(&mut self, number: u64) {
+        let index = number.saturating_sub(self.base) as usize;
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.1 = false;
+        }
+        while self.entries.front().is_some_and(|(_, in_flight)| !in_flight) {
+            self.entries.pop_front();
+            self.base += 1;
+        }
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.entries.front().map(|(position, _)| *position)
+    }
+}
+
+/// A record that was appended.
+pub(super) struct Appended {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) number: u64,
+}
+
+impl Inner {
+    pub(super) fn check(&self) -> Result<()> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Makes every later append and sync fail: what is on the disk is not known any more.
+    pub(super) fn fail(&self, cause: Error) -> Error {
+        let error = self.failed.get_or_init(|| {
+            tracing::error!(error = format_args!("{cause:#}"), "the commit log has failed");
+            let text =
+                "the commit log has failed, so nothing is written any more; open the store again";
+            Error::new(ErrorKind::Io, text).with_source(cause)
+        });
+        error.clone()
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        let flight = self.flight.lock();
+        // IMPORTANT: read under the lock. A record is in flight before the end includes it.
+        flight.oldest().unwrap_or_else(|| self.end.load(Ordering::Acquire))
+    }
+
+    pub(super) fn append<'a>(
+        &self,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+    ) -> Result<Appended> {
+        let payload = record::payload_bytes(operations.clone());
+        let bytes = payload.saturating_add(HEADER_BYTES as u64);
+        if bytes > record::BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "a write of {bytes} bytes is too large for the log, the most is {}; divide it",
+                record::BYTES_MAX
+            )));
+        }
+        let mut tail = self.tail.lock();
+        self.check()?;
+        self.make_room(&mut tail, record::padded(bytes))?;
+        let start = tail.end;
+        let header = self.header(&mut tail, bytes, Kind::Operations);
+        self.write(&mut tail, header, |out| record::encode(operations, out))?;
+        let number = self.flight.lock().begin(start);
+        let end = tail.end;
+        self.content_end.store(end, Ordering::Release);
+        self.end.store(end, Ordering::Release);
+        drop(tail);
+        if start / POPULATED_AHEAD != end / POPULATED_AHEAD {
+            self.keeper.wake();
+        }
+        Ok(Appended { start, end, number })
+    }
+
+    fn header(&self, tail: &mut Tail, bytes: u64, kind: Kind) -> Header {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = since.map_or(0, |since| since.as_millis() as u64);
+        tail.millis = tail.millis.max(now);
+        Header {
+            bytes: bytes as u32,
+            payload_check: 0,
+            position: tail.end,
+            synced: self.synced.load(Ordering::Acquire),
+            millis: tail.millis,
+            kind,
+        }
+    }
+
+    /// Writes a record where the log ends; readers see it when the end is published.
+    fn write(
+        &self,
+        tail: &mut Tail,
+        header: Header,
+        make: impl FnOnce(&mut [u8]) -> bool,
+    ) -> Result<()> {
+        let Some((segment, writer)) = &mut tail.active else { return Err(read_only()) };
+        if let Err(error) = writer.write(segment, header, make) {
+            // A record that does not fit was not begun; one that was is half there.
+            let begun = error.kind() == ErrorKind::Io;
+            return Err(if begun { self.fail(error) } else { error });
+        }
+        tail.end = header.end();
+        tail.stated_synced = tail.stated_synced.max(header.synced);
+        Ok(())
+    }
+
+    /// Makes the active segment one that has room for a record of so many bytes.
+    fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<()> {
+        if tail.closed {
+            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+        }
+        let Some((segment, _)) = &tail.active else { return Err(read_only()) };
+        if segment.offset(tail.end) + bytes <= segment.file_bytes {
+            return Ok(());
+        }
+        self.switch(tail, bytes)
+    }
+
+    /// Begins the next segment, with room for a record of so many bytes.
+    pub(super) fn switch(&self, tail: &mut Tail, bytes: u64) -> Result<()> {
+        let needed = CONTENT + MARK_BYTES + bytes;
+        let mut spares = self.spares.lock();
+        let prepared = if needed <= self.place.segment_bytes {
+            match spares.take() {
+                Some(prepared) => prepared,
+                None => self.place.prepare(spares.next_number, self.place.segment_bytes)?,
+            }
+        } else {
+            spares.clear(&self.place)?;
+            self.place.prepare(spares.next_number, needed.next_multiple_of(4096))?
+        };
+        spares.next_number = spares.next_number.max(prepared.number + 1);
+        drop(spares);
+        failpoint::hit("log-switch");
+        let (segment, writer) = prepared.begin(tail.end);
+        if let Some((before, _)) = tail.active.replace((Arc::clone(&segment), writer)) {
+            before.set_end(tail.end);
+            tail.unsynced.push(before);
+        }
+        self.segments.lock().push_back(segment);
+        self.mark(tail)?;
+        self.keeper.wake();
+        Ok(())
+    }
+
+    /// Appends a mark, for which there must be room.
+    fn mark(&self, tail: &mut Tail) -> Result<()> {
+        let first = self.first.load(Ordering::Acquire);
+        let header = self.header(tail, MARK_BYTES, Kind::Mark);
+        self.write(tail, header, |out| {
+            out.copy_from_slice(&first.to_le_bytes());
+            true
+        })?;
+        tail.stated_first = first;
+        self.end.store(tail.end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Appends a mark if one fits into the active segment; returns whether it does.
+    pub(super) fn mark_if_room(&self, tail: &mut Tail) -> Result<bool> {
+        let Some((segment, _)) = &tail.active else { return Ok(false) };
+        if tail.closed || segment.offset(tail.end) + MARK_BYTES > segment.file_bytes {
+            return Ok(false);
+        }
+        self.mark(tail)?;
+        Ok(true)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let spare = self.spare_bytes.load(Ordering::Relaxed);
+        spare + self.segments.lock().iter().map(|segment| segment.file_bytes).sum::<u64>()
+    }
+}
+
+fn read_only() -> Error {
+    Error::new(ErrorKind::ReadOnly, "the store was opened read-only; open it for writing")
+}
