@@ -18,7 +18,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Only two for the explorer: every stripe multiplies the schedules, and two show all there is to
-/// see. Otherwise so many that writers of different keys seldom meet.
+/// see. Otherwise enough that writers of different keys seldom meet.
 pub(super) const STRIPES: usize = if cfg!(annulus_shuttle) { 2 } else { 64 };
 
 /// A set of a latch's stripes, as bits.

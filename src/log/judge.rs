@@ -42,7 +42,7 @@ pub(super) struct Judged {
     pub(super) content_end: u64,
     /// Up to where the log was synced, as its records say.
     pub(super) stated_synced: u64,
-    /// Whether something was found beyond the end that must never count.
+    /// True if something was found beyond the end that must never count.
     pub(super) cut: bool,
     /// Segments behind the end, in their order, that nothing was ever written to.
     pub(super) unused: Vec<Found>,
@@ -75,7 +75,7 @@ pub(super) fn list(directory: &Path, extension: &str) -> Result<Vec<(u64, PathBu
 struct Judge<'a> {
     place: &'a Place,
     damage: LogDamage,
-    /// Whether segments may be missing in front.
+    /// True if segments may be missing in front.
     partial: bool,
     judged: Judged,
 }

@@ -43,7 +43,7 @@ pub(crate) struct LogOptions {
     pub(crate) damage: LogDamage,
     /// The size of a file. A record that is larger gets a file of its own size.
     pub(crate) segment_bytes: u64,
-    /// At least so many bytes of records are kept on disk after they were released.
+    /// How many bytes of records are kept at least on disk after they were released.
     pub(crate) keep_bytes: u64,
     /// Held as long as anything holds the log's files.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,

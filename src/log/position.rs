@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Position(pub(crate) u64);
 
 impl Position {
-    /// Returns the position with so many bytes of records before it.
+    /// Returns the position that has this many bytes of records before it.
     #[must_use]
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)

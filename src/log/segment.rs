@@ -199,7 +199,7 @@ impl Place {
     }
 }
 
-/// Gives a file its blocks, so that a full disk is met here and nowhere else.
+/// Allocates the blocks of a file, so that a full disk is met here and nowhere else.
 pub(super) fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
     use rustix::io::Errno;
     #[cfg(target_os = "linux")]

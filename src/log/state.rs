@@ -34,7 +34,7 @@ pub(super) struct Inner {
     pub(super) synced: AtomicU64,
     /// From where on records are kept.
     pub(super) first: AtomicU64,
-    /// Whether a thread is syncing for all.
+    /// True while a thread is syncing for all.
     pub(super) leader: Mutex<bool>,
     pub(super) sync_done: Condvar,
     pub(super) failed: OnceLock<Error>,
@@ -212,7 +212,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes the active segment one that has room for a record of so many bytes.
+    /// Makes the active segment one that has room for a record of this many bytes.
     fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<()> {
         if tail.closed {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));
@@ -224,7 +224,7 @@ impl Inner {
         self.switch(tail, bytes)
     }
 
-    /// Begins the next segment, with room for a record of so many bytes.
+    /// Begins the next segment, with room for a record of this many bytes.
     pub(super) fn switch(&self, tail: &mut Tail, bytes: u64) -> Result<()> {
         let needed = CONTENT + MARK_BYTES + bytes;
         let mut spares = self.spares.lock();

@@ -92,7 +92,7 @@ pub struct Options {
     /// each. Default: `Mapped`, which takes less time.
     pub log_access: LogAccess,
     /// How much of the log stays on disk after it was released, that is, after everything in it has
-    /// come into files: at least so many bytes of the newest records, in whole segments. They are for
+    /// come into files: at least this many bytes of the newest records, in whole segments. They are for
     /// [point-in-time recovery](crate::log::LogView::recover); an opening does not replay them.
     /// Default: 0.
     pub log_keep_bytes: u64,

@@ -5,7 +5,7 @@
 //! memtable's first write, and when a flush is installed, the number of the last write in its file.
 //! A family's memtables follow each other, and their files are installed in that order: so all
 //! memtables whose first number is not above that last one are in files, however many of them a
-//! flush takes, and whoever asked for it: a full memtable, the budget over all of them, or a caller.
+//! flush takes, and whatever asked for it: a full memtable, the budget over all of them, or a caller.
 //! A flush that fails is not reported, and a later one takes its memtables, too. RocksDB drops from
 //! a file what a later write has replaced, never the last write; if it did, or a report were
 //! missing, the position would be lower than it could be, which only keeps the log longer.
@@ -34,7 +34,7 @@ struct Sealed {
 struct Flushed {
     /// Files hold everything that was written to the family before this position.
     before: Position,
-    /// Whether records are applied to it along with all others.
+    /// True if records are applied to it along with all others.
     follows: bool,
     /// The greatest number of a write in a file that a flush has installed.
     installed: u64,
@@ -85,7 +85,7 @@ impl Flushed {
 pub(super) struct FlushState {
     pub(super) name: PartitionName,
     pub(super) before: Position,
-    /// Whether what is applied at the log's `applied()` is applied to this family, too.
+    /// True if what is applied at the log's `applied()` is applied to this family, too.
     pub(super) follows: bool,
 }
 
