@@ -53,7 +53,7 @@ fn a_writer_asks_under_its_stripe() {
 
 #[test]
 fn writers_of_a_key_exclude_each_other() {
-    caught(WRITERS, Broken::StripeOfWriter, &[LOG]);
+    caught(WRITERS, Broken::StripeOfWriter, &[LOG, COPY]);
 }
 
 #[test]
