@@ -26,7 +26,7 @@ fn options() -> Options {
     Options::new().heat(None).hot_cache_bytes(0).write_buffer_bytes(4 << 20)
 }
 
-fn open(path: &Path, damage: LogDamage) -> annulus::Result<Store> {
+pub(crate) fn open(path: &Path, damage: LogDamage) -> annulus::Result<Store> {
     let options = options().log_damage(damage);
     Store::builder(path).create(CreateMode::Never).options(options).open()
 }
@@ -46,7 +46,7 @@ fn value(row: usize) -> Vec<u8> {
 
 /// Makes a store whose rows are in files and in the log, in batches over shards, and in a partition
 /// that has moved.
-fn make(path: &Path, close: bool) {
+pub(crate) fn make(path: &Path, close: bool) {
     let store = Store::builder(path).shards(3).options(options()).open().unwrap();
     let hash = store.create_keyspace("hash", KeyspaceSpec::hash().arcs_per_shard(2)).unwrap();
     let spec = KeyspaceSpec::range().split_at([key(100), key(200)]);
@@ -79,7 +79,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -122,15 +122,15 @@ fn damage(path: &Path, random: &mut fastrand::Rng) -> String {
     format!("{what} at {at} of {bytes} in {}", path.display())
 }
 
-#[derive(Default)]
-struct Seen {
-    harmless: AtomicU64,
-    refused: AtomicU64,
-    named: AtomicU64,
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) harmless: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) named: AtomicU64,
 }
 
 /// Opens, reads and verifies the store: an error if a value is wrong and nothing reported it.
-fn examine(path: &Path, file: &Path, seen: &Seen) -> Result<(), String> {
+pub(crate) fn examine(path: &Path, file: &Path, seen: &Seen) -> Result<(), String> {
     let note = |counter: &AtomicU64| {
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -25,6 +25,7 @@ mod former;
 mod images;
 mod journal;
 mod kills;
+mod manifests;
 mod mutations;
 mod notes;
 mod recorder;

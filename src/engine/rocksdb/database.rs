@@ -11,10 +11,11 @@ use super::handles::{ColumnFamily, LockGuard, OpenDb};
 use super::import::{self, MadeFamily};
 use super::ingest;
 use super::listener::{FlushListener, listen};
+use super::manifest::end_of_manifest;
+use super::mending::Opening;
 use super::names::{family, parse_family};
 use super::open::{Opened, open_database, open_database_read_only};
 use super::stats;
-use super::wal::{judge_manifest, mend_manifest};
 use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{CommitLog, LogLoss, Position};
@@ -68,7 +69,7 @@ impl RocksDb {
         log: &Arc<CommitLog>,
     ) -> Result<Self> {
         parallel::check_engine_threads(resources.background_threads())?;
-        let lost = mend_manifest(directory)?;
+        let lost = end_of_manifest(directory, Opening::ForWriting)?;
         remove_all(&directory.join(SCRATCH))?;
         // Created here because an error of RocksDB's crate would have no kind.
         std::fs::create_dir_all(directory)
@@ -101,7 +102,7 @@ impl RocksDb {
         resources: &Resources,
         keep: LockGuard,
     ) -> Result<Self> {
-        let lost = judge_manifest(directory)?;
+        let lost = end_of_manifest(directory, Opening::ReadOnly)?;
         let opened = open_database_read_only(directory, resources, resources.shard_database()?)?;
         let overlaid = ColumnFamily::with_overlay;
         Ok(Self { lost, ..Self::of(opened, directory, resources, keep, overlaid) })

@@ -1,9 +1,11 @@
-//! The parts of RocksDB's manifest that an opening has to judge: its end, and which logs it still
-//! needs.
+//! The parts of RocksDB's manifest that an opening has to judge: whether it is sound up to its end,
+//! and which logs it still needs.
 
 use super::files::cannot;
+use super::mending::{Opening, torn};
 use super::wal_format::{Break, Walk, walk};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::LogLoss;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -32,14 +34,58 @@ impl Manifest {
         Ok(Some(Self { path, walk, oldest_log: needs.oldest_log() }))
     }
 
-    /// Returns where the manifest stops being sound, if nothing sound follows. Only that part can
-    /// be unsynced, and nothing was done that depends on it: RocksDB syncs the manifest before it
-    /// uses or removes a file by it. If more than that is cut off, RocksDB refuses to open for what
-    /// is missing.
-    pub(super) fn torn_end(&self) -> Option<&Break> {
-        let broken = self.walk.broken.as_ref()?;
-        (broken.next.is_none() && self.walk.records > 0).then_some(broken)
+    /// Cuts off the end that a power cut has torn, or leaves it to RocksDB if the database is opened
+    /// read-only. Returns what was lost.
+    ///
+    /// | what is there | it is | done |
+    /// |---|---|---|
+    /// | sound records to the end | a sound manifest | nothing |
+    /// | anything, and nothing sound after it | a torn end | it is cut there |
+    /// | zeros from the end of a record to the end of a sector, in the last block | the same | the same |
+    /// | anything else, or no sound record at all | damage | refused |
+    ///
+    /// Only what was never synced can be torn, and nothing was done that depends on it: RocksDB syncs
+    /// the manifest before it uses or removes a file by it. If more than that is cut off, RocksDB
+    /// refuses to open for what is missing. Sound records may follow zeros, where several were
+    /// written before a sync: RocksDB does not see them, either.
+    ///
+    /// IMPORTANT: damage is refused here and not left to RocksDB, which never returns from a
+    /// manifest in which a record has the type of those in files that are used again.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged`, as the table says.
+    pub(super) fn end(&self, opening: Opening) -> Result<Option<LogLoss>> {
+        let Some(broken) = &self.walk.broken else { return Ok(None) };
+        let is_torn = broken.next.is_none() || broken.padding;
+        if !is_torn || self.walk.records == 0 {
+            return Err(self.refusal(broken));
+        }
+        opening.cut(&self.path, broken)?;
+        Ok(Some(torn(&self.path, &self.walk, broken, broken.next.is_some())))
     }
+
+    fn refusal(&self, broken: &Break) -> Error {
+        let (manifest, offset) = (self.path.display(), broken.offset);
+        let directory = self.path.parent().unwrap_or(&self.path).display();
+        let and = match broken.next {
+            Some(next) => format!("and sound records follow from offset {next} on"),
+            None => "and has no sound record".to_owned(),
+        };
+        let cause =
+            format!("Corruption: the manifest {manifest} is damaged at offset {offset}, {and}");
+        Error::new(
+            ErrorKind::Damaged,
+            format!("cannot open the database in {directory}; restore it from a copy"),
+        )
+        .with_source(Error::new(ErrorKind::Damaged, cause))
+    }
+}
+
+/// Judges the manifest of a shard, which has no logs, and cuts off its torn end: see
+/// [`Manifest::end`].
+pub(super) fn end_of_manifest(directory: &Path, opening: Opening) -> Result<Option<LogLoss>> {
+    Manifest::read(directory)?.map_or(Ok(None), |manifest| manifest.end(opening))
 }
 
 /// What the edits of a manifest say about logs.
@@ -135,6 +181,38 @@ mod tests {
         db.put(b"key", b"value", Durability::Buffered).unwrap();
         assert!(oldest() > before);
         assert!(oldest() <= newest());
+    }
+
+    /// Of several edits that were written before one sync, the first may be lost: they are cut with
+    /// it, and RocksDB does not see them, either.
+    #[test]
+    fn edits_behind_a_lost_one_are_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
+        let db = MetadataEngine::open(directory.path(), &resources, None).unwrap();
+        db.put(b"key", b"value", Durability::Synced).unwrap();
+        db.flush().unwrap();
+        drop(db);
+        let manifest = Manifest::read(directory.path()).unwrap().unwrap();
+        let sound = std::fs::read(&manifest.path).unwrap();
+        let sector = sound.len() / 512 * 512 + 512;
+        let mut torn = sound.clone();
+        torn.resize(sector, 0);
+        // Any sound record will do.
+        torn.extend(sound.get(..100).unwrap());
+        std::fs::write(&manifest.path, torn).unwrap();
+        let torn = Manifest::read(directory.path()).unwrap().unwrap();
+        assert!(matches!(torn.walk.broken, Some(Break { next: Some(_), .. })), "{:?}", torn.walk);
+        let read_only = MetadataEngine::open_read_only(directory.path(), &resources, None).unwrap();
+        assert!(read_only.get(b"key").unwrap().is_some());
+        drop(read_only);
+        let db = MetadataEngine::open(directory.path(), &resources, None).unwrap();
+        assert!(
+            matches!(db.lost(), [LogLoss::Torn { offset, .. }] if *offset == sound.len() as u64),
+            "{:?}",
+            db.lost()
+        );
+        assert!(db.get(b"key").unwrap().is_some());
     }
 
     /// Adds family 1, which is called `p`.

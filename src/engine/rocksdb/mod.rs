@@ -16,6 +16,7 @@ mod import;
 mod ingest;
 mod listener;
 mod manifest;
+mod mending;
 mod metadata_engine;
 mod names;
 mod open;

@@ -3,11 +3,11 @@
 
 use super::files::cannot;
 use super::manifest::Manifest;
+use super::mending::{self, Opening};
 use super::wal_format::{Break, Shape, Walk, walk};
 use crate::engine::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Syncs the write-ahead logs that an earlier process left, and the directory that names them.
@@ -65,46 +65,20 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 ///
 /// A database that is opened read-only is only judged: see [`judge_logs`].
 pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
-    judge(directory, damage, cut)
+    judge(directory, damage, Opening::ForWriting)
 }
 
-/// Cuts off the garbage end of a shard's manifest, as [`mend_logs`] does that of the metadata's. A
-/// shard has no logs.
-pub(super) fn mend_manifest(directory: &Path) -> Result<Option<LogLoss>> {
-    end_of_manifest(Manifest::read(directory)?.as_ref(), cut)
-}
-
-/// The same without changing anything.
-pub(super) fn judge_manifest(directory: &Path) -> Result<Option<LogLoss>> {
-    end_of_manifest(Manifest::read(directory)?.as_ref(), |_, _| Ok(()))
-}
-
-fn end_of_manifest(
-    manifest: Option<&Manifest>,
-    cut: impl Fn(&Path, &Break) -> Result<()>,
-) -> Result<Option<LogLoss>> {
-    let Some((manifest, end)) = manifest.and_then(|m| Some((m, m.torn_end()?))) else {
-        return Ok(None);
-    };
-    let lost = torn(&manifest.path, &manifest.walk, end, 0);
-    cut(&manifest.path, end)?;
-    Ok(Some(lost))
-}
-
-/// The same as [`mend_logs`] without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// The same without changing anything. RocksDB may then show writes behind a loss, which an opening
 /// for writing drops.
 pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
-    judge(directory, damage, |_, _| Ok(()))
+    judge(directory, damage, Opening::ReadOnly)
 }
 
-fn judge(
-    directory: &Path,
-    damage: LogDamage,
-    cut: impl Fn(&Path, &Break) -> Result<()>,
-) -> Result<Vec<LogLoss>> {
+fn judge(directory: &Path, damage: LogDamage, opening: Opening) -> Result<Vec<LogLoss>> {
     let manifest = Manifest::read(directory)?;
     let oldest = manifest.as_ref().map_or(0, |manifest| manifest.oldest_log);
-    let mut lost = Vec::from_iter(end_of_manifest(manifest.as_ref(), &cut)?);
+    let torn = manifest.map(|manifest| manifest.end(opening)).transpose()?;
+    let mut lost = Vec::from_iter(torn.flatten());
     let mut walks = Vec::new();
     for (number, path) in logs(directory)?.into_iter().filter(|(number, _)| *number >= oldest) {
         let walk = read(&path)?;
@@ -115,6 +89,7 @@ fn judge(
         let records_later: u64 = later.iter().map(|(_, _, log)| log.records).sum();
         let Some(broken) = &log.broken else { continue };
         if goes_on(log, later) {
+            opening.get_past(path, broken)?;
             continue;
         }
         let is_damage =
@@ -122,12 +97,10 @@ fn judge(
         if is_damage && damage == LogDamage::Refuse {
             return Err(refusal(path, broken));
         }
-        lost.push(torn(path, log, broken, records_later));
-        if !is_damage {
-            cut(path, broken)?;
-        }
+        lost.push(mending::torn(path, log, broken, records_later > 0));
+        if is_damage { opening.get_past(path, broken) } else { opening.cut(path, broken) }?;
     }
-    compare_sizes(&walks, &mut lost, &cut)?;
+    compare_sizes(&walks, &mut lost, opening)?;
     Ok(lost)
 }
 
@@ -138,7 +111,7 @@ fn judge(
 fn compare_sizes(
     walks: &[(u64, PathBuf, Walk)],
     lost: &mut Vec<LogLoss>,
-    cut: impl Fn(&Path, &Break) -> Result<()>,
+    opening: Opening,
 ) -> Result<()> {
     for (index, (number, path, log)) in walks.iter().enumerate() {
         let later = walks.get(index + 1..).unwrap_or_default();
@@ -148,8 +121,7 @@ fn compare_sizes(
         let Some(said) = said.filter(|_| !goes_on(log, later)) else { continue };
         let is_whole = log.last_batch == Some(said.last_batch);
         if is_whole && later.iter().all(|(_, _, log)| log.records == 0) {
-            let all = Break { offset: 0, shape: Shape::Short, next: None };
-            later.iter().try_for_each(|(_, path, _)| cut(path, &all))?;
+            later.iter().try_for_each(|(_, path, _)| opening.empty(path))?;
         } else if log.broken.is_none() {
             lost.push(LogLoss::Missing { file: path.clone() });
         }
@@ -171,15 +143,6 @@ fn read(path: &Path) -> Result<Walk> {
     walked.map_err(|error| cannot("read", path, error))
 }
 
-fn torn(path: &Path, log: &Walk, broken: &Break, records_later: u64) -> LogLoss {
-    LogLoss::Torn {
-        file: path.to_owned(),
-        offset: broken.offset,
-        bytes: log.bytes.saturating_sub(broken.offset),
-        later: records_later > 0,
-    }
-}
-
 fn refusal(path: &Path, broken: &Break) -> Error {
     Error::new(
         ErrorKind::Damaged,
@@ -193,31 +156,9 @@ fn refusal(path: &Path, broken: &Break) -> Error {
     )
 }
 
-/// Ends a log where it stops being sound. What is cut off is kept next to it if it may be of use,
-/// in a file that RocksDB ignores and that may be deleted.
-fn cut(path: &Path, broken: &Break) -> Result<()> {
-    let open = OpenOptions::new().read(true).write(true).open(path);
-    let mut log = open.map_err(|error| cannot("open", path, error))?;
-    if broken.shape != Shape::Short {
-        let mut rest = Vec::new();
-        log.seek(SeekFrom::Start(broken.offset))
-            .and_then(|_| log.read_to_end(&mut rest))
-            .map_err(|error| cannot("read", path, error))?;
-        if rest.iter().any(|byte| *byte != 0) {
-            let mut kept = path.as_os_str().to_owned();
-            kept.push(format!(".cut-at-{}", broken.offset));
-            let kept = PathBuf::from(kept);
-            std::fs::write(&kept, rest).map_err(|error| cannot("write", &kept, error))?;
-        }
-    }
-    let cut = log.set_len(broken.offset).and_then(|()| log.sync_all());
-    cut.map_err(|error| cannot("cut", path, error))?;
-    tracing::warn!(log = %path.display(), offset = broken.offset, "cut a log where it was torn");
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::wal_format::TYPE;
     use super::super::wal_format::tests::{empty_log_after, log_after, log_with};
     use super::super::{MetadataEngine, Resources};
     use super::*;
@@ -308,6 +249,46 @@ mod tests {
         for key in [b"old", b"new"] {
             let found = db.get(key).unwrap();
             assert_eq!(found.as_deref(), Some(&b"value"[..]));
+        }
+    }
+
+    /// A past bug: RocksDB never returned from reading a log in which the type of a record had become
+    /// that of a file that is used again. Read-only, what would be cut is refused.
+    #[test]
+    fn a_log_that_would_be_read_forever_is_refused_or_mended() {
+        for damaged in [0, 1] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = EngineOptions::small(LogDamage::DropRest);
+            let resources = Resources::new(&options, 1);
+            let open = || MetadataEngine::open(directory.path(), &resources, None).unwrap();
+            let db = open();
+            let (_, path) = logs(directory.path()).unwrap().pop().unwrap();
+            let mut ends = Vec::new();
+            for key in [b"0", b"1", b"2"] {
+                db.put(key, b"value", Durability::Synced).unwrap();
+                ends.push(std::fs::metadata(&path).unwrap().len());
+            }
+            drop(db);
+            let mut content = std::fs::read(&path).unwrap();
+            let at = *ends.get(damaged).unwrap() as usize + TYPE;
+            *content.get_mut(at).unwrap() = 5;
+            write(&path, &content).unwrap();
+            let read_only = || MetadataEngine::open_read_only(directory.path(), &resources, None);
+            let refused = read_only().err().unwrap();
+            assert_eq!(refused.kind(), ErrorKind::Damaged);
+            assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
+            if damaged == 0 {
+                let refused = judge_logs(directory.path(), LogDamage::Refuse).unwrap_err();
+                assert!(refused.to_string().contains("sound records follow"), "{refused}");
+            }
+            let db = open();
+            assert_eq!(db.lost().len(), 1, "{:?}", db.lost());
+            for (number, key) in [b"0", b"1", b"2"].into_iter().enumerate() {
+                assert_eq!(db.get(key).unwrap().is_some(), number <= damaged, "{number}");
+            }
+            drop(db);
+            assert_eq!(open().lost(), []);
+            assert!(read_only().unwrap().get(b"0").unwrap().is_some());
         }
     }
 

@@ -11,6 +11,8 @@ use std::io::{self, Read};
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
+/// Where the type is in a header.
+pub(super) const TYPE: usize = 6;
 
 /// The unit that a disk loses or keeps as a whole.
 const SECTOR_BYTES: u64 = 512;
@@ -21,6 +23,10 @@ const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 /// The type of the record in which a log describes the one before it.
 const PREDECESSOR: u8 = 130;
+/// A reader passes over sound records of types from here on that it does not know.
+const PASSED_OVER: u8 = 128;
+/// The types of records in files that are used again, as none is here.
+const RECYCLED: [u8; 6] = [5, 6, 7, 8, 11, 131];
 
 /// How much of a record is passed on: its numbers are at its beginning.
 const HEAD_BYTES: usize = 256;
@@ -59,6 +65,12 @@ pub(super) struct Break {
     pub(super) shape: Shape,
     /// Where the next sound fragment begins, if one follows.
     pub(super) next: Option<u64>,
+    /// True if the log had ended here when this sector of its last block was written. RocksDB takes
+    /// that for padding up to the end of the block.
+    pub(super) padding: bool,
+    /// Where RocksDB, reading on, meets a record of a file that is used again: it rejects such a
+    /// record in a file that is not, but does not pass it, and never returns.
+    pub(super) endless: Option<u64>,
 }
 
 /// What is found at a break.
@@ -104,7 +116,8 @@ fn fragment(block: &[u8], at: usize, last: bool) -> Fragment {
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), content);
     // RocksDB masks it, so that a log may contain logs.
     let masked = checksum.rotate_right(15).wrapping_add(0xa282_ead8);
-    let known = matches!(kind, WHOLE | FIRST | MIDDLE | LAST | PREDECESSOR);
+    let known = matches!(kind, WHOLE | FIRST | MIDDLE | LAST) || kind >= PASSED_OVER;
+    let known = known && !RECYCLED.contains(&kind);
     if !known || masked != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Fragment::Bad;
     }
@@ -127,7 +140,7 @@ pub(super) fn walk(log: &mut impl Read, each: impl FnMut(&[u8])) -> io::Result<W
         let last = block.len() < BLOCK_BYTES;
         match &walker.bad {
             None => walker.read(&block, last),
-            Some(_) => walker.look_behind(&block, 0),
+            Some(_) => walker.look_behind(&block, 0, last),
         }
         walker.walk.bytes += block.len() as u64;
         if last {
@@ -154,6 +167,8 @@ struct Bad {
     short: bool,
     hole: bool,
     next: Option<u64>,
+    padding: bool,
+    endless: Option<u64>,
 }
 
 impl<F: FnMut(&[u8])> Walker<F> {
@@ -163,16 +178,15 @@ impl<F: FnMut(&[u8])> Walker<F> {
             let place = self.walk.bytes + at as u64;
             match fragment(block, at, last) {
                 Fragment::End => return,
-                Fragment::Short => return self.breaks(block, at, true),
-                Fragment::Bad => return self.breaks(block, at, false),
+                Fragment::Short => return self.breaks(block, at, last, true),
+                Fragment::Bad => return self.breaks(block, at, last, false),
                 Fragment::Sound { kind, at: content, length } => {
                     let in_order = match kind {
-                        WHOLE | FIRST => self.begun.is_none(),
                         MIDDLE | LAST => self.begun.is_some(),
-                        _ => true,
+                        _ => self.begun.is_none(),
                     };
                     if !in_order {
-                        return self.breaks(block, at, false);
+                        return self.breaks(block, at, last, false);
                     }
                     self.take(
                         kind,
@@ -189,6 +203,8 @@ impl<F: FnMut(&[u8])> Walker<F> {
     fn take(&mut self, kind: u8, place: u64, content: &[u8]) {
         if kind == PREDECESSOR {
             self.walk.predecessor = predecessor(content);
+        }
+        if kind >= PASSED_OVER {
             return;
         }
         if matches!(kind, WHOLE | FIRST) {
@@ -210,19 +226,25 @@ impl<F: FnMut(&[u8])> Walker<F> {
         }
     }
 
-    fn breaks(&mut self, block: &[u8], at: usize, short: bool) {
+    fn breaks(&mut self, block: &[u8], at: usize, last: bool, short: bool) {
         let at_in_log = self.walk.bytes + at as u64;
+        let padding = last && self.begun.is_none() && is_padding(block, self.walk.bytes, at);
         let offset = self.begun.take().unwrap_or(at_in_log);
-        self.bad = Some(Bad { offset, at: at_in_log, short, hole: false, next: None });
-        if !short {
-            self.look_behind(block, at);
-        }
+        let (hole, next, endless) = (false, None, None);
+        self.bad = Some(Bad { offset, at: at_in_log, short, hole, next, padding, endless });
+        self.look_behind(block, at, last);
     }
 
-    /// Looks for a hole and for the next sound fragment, from this place of a block on.
-    fn look_behind(&mut self, block: &[u8], from: usize) {
+    /// Looks for a hole and for the next sound fragment, from this place of a block on, and for
+    /// what RocksDB would read without end.
+    fn look_behind(&mut self, block: &[u8], from: usize, last: bool) {
         let start = self.walk.bytes;
-        let Some(bad) = self.bad.as_mut().filter(|bad| bad.next.is_none()) else { return };
+        let Some(bad) = &mut self.bad else { return };
+        let recycled = || recycled(block, from, last).map(|at| start + at as u64);
+        bad.endless = bad.endless.or_else(recycled);
+        if bad.short || bad.next.is_some() {
+            return;
+        }
         let is_sound = |at: &usize| matches!(fragment(block, *at, false), Fragment::Sound { .. });
         // In the block of the break a fragment may begin anywhere, since the length of the bad one
         // may be wrong. In a later block a fragment is at its beginning. One that is sound but out
@@ -236,7 +258,8 @@ impl<F: FnMut(&[u8])> Walker<F> {
     fn end(mut self) -> Walk {
         if let (None, Some(begun)) = (&self.bad, self.begun) {
             let at = self.walk.bytes;
-            self.bad = Some(Bad { offset: begun, at, short: true, hole: false, next: None });
+            let (hole, next, padding, endless) = (false, None, false, None);
+            self.bad = Some(Bad { offset: begun, at, short: true, hole, next, padding, endless });
         }
         self.walk.broken = self.bad.map(|bad| Break {
             offset: bad.offset,
@@ -246,6 +269,8 @@ impl<F: FnMut(&[u8])> Walker<F> {
                 _ => Shape::Garbage,
             },
             next: bad.next,
+            padding: bad.padding,
+            endless: bad.endless,
         });
         self.walk
     }
@@ -267,6 +292,29 @@ fn has_hole(block: &[u8], start: u64, from: usize, end: usize) -> bool {
         at = sector_end;
     }
     false
+}
+
+/// Returns true if there are zeros from a place of a block on: a whole header of them, and up to the
+/// end of the sector at least. The log had ended here when that sector was written.
+fn is_padding(block: &[u8], start: u64, at: usize) -> bool {
+    let left = SECTOR_BYTES - (start + at as u64) % SECTOR_BYTES;
+    let zeros = block.iter().skip(at).take_while(|byte| **byte == 0).count() as u64;
+    zeros >= left.max(HEADER_BYTES as u64)
+}
+
+/// Returns where RocksDB, which leaves out the rest of a block from what is not sound on, meets a
+/// record of a file that is used again in this block.
+fn recycled(block: &[u8], from: usize, last: bool) -> Option<usize> {
+    let mut at = from;
+    loop {
+        if RECYCLED.contains(block.get(at + TYPE)?) {
+            return Some(at);
+        }
+        let Fragment::Sound { at: content, length, .. } = fragment(block, at, last) else {
+            return None;
+        };
+        at = content + length;
+    }
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

@@ -152,3 +152,65 @@ fn what_a_log_says_of_the_one_before_is_read() {
         (Some(100), Some(100), Some(102))
     );
 }
+
+/// Whatever a reader that leaves out the rests of blocks meets, in the block of the break or later.
+#[test]
+fn a_record_of_a_file_that_is_used_again_is_found() {
+    let (log, begins) = log(&contents());
+    let blocks = (0..log.len() as u64).step_by(BLOCK_BYTES);
+    let places: Vec<u64> = begins.iter().copied().chain(blocks).collect();
+    for kind in RECYCLED {
+        for at in &places {
+            let mut changed = log.clone();
+            changed[*at as usize + TYPE] = kind;
+            assert_eq!(walk_of(&changed).broken.unwrap().endless, Some(*at), "{kind} at {at}");
+            // Damage before it leaves out the rest of that block, but not of a later one.
+            changed[0] ^= 1;
+            let is_met = *at == 0 || *at >= BLOCK_BYTES as u64;
+            let endless = walk_of(&changed).broken.unwrap().endless;
+            let first_of_block = at % BLOCK_BYTES as u64 == 0;
+            assert!(endless.is_none_or(|found| is_met && found == *at), "{kind} at {at}");
+            assert!(endless.is_some() || !first_of_block, "{kind} at {at}");
+        }
+    }
+    // Within a record it is content, and what follows the end is nothing.
+    assert_eq!(walk_of(&log).broken, None);
+    let mut changed = log.clone();
+    changed[TYPE] = 200;
+    assert_eq!(walk_of(&changed).broken.unwrap().endless, None);
+}
+
+#[test]
+fn sound_records_of_unknown_types_are_passed_over() {
+    let mut log = log_with(100);
+    push(&mut log, 200, b"of a later version");
+    log.extend(log_with(102));
+    let walk = walk_of(&log);
+    assert_eq!((walk.records, walk.next_write, walk.broken), (2, Some(104), None));
+    log.truncate(log_with(100).len());
+    push(&mut log, 120, b"what a reader must know");
+    assert_eq!(walk_of(&log).broken.unwrap().offset, log_with(100).len() as u64);
+}
+
+/// A sector that was written when the log ended within it, before others that were written later.
+#[test]
+fn zeros_to_the_end_of_a_sector_are_padding() {
+    let (sound, begins) = log(&(0..40).map(|n| vec![n; 150]).collect::<Vec<_>>());
+    let last = *begins.last().unwrap() as usize;
+    for begin in begins.iter().map(|begin| *begin as usize).filter(|begin| begin % 512 < 505) {
+        let end = begin / 512 * 512 + 512;
+        if end > last {
+            break;
+        }
+        let mut torn = sound.clone();
+        torn[begin..end].fill(0);
+        let broken = walk_of(&torn).broken.unwrap();
+        assert!(broken.padding && broken.next.is_some(), "{begin}: {broken:?}");
+        torn[end - 1] = 1;
+        assert!(!walk_of(&torn).broken.unwrap().padding, "{begin}");
+        // Within a record it is not.
+        let mut torn = sound.clone();
+        torn[begin + 3..end].fill(0);
+        assert!(!walk_of(&torn).broken.unwrap().padding, "{begin}");
+    }
+}
