@@ -25,6 +25,8 @@ mod snapshot;
 mod space_saving;
 pub(crate) mod split_advice;
 pub(crate) mod split_position;
+#[cfg(test)]
+mod tests;
 mod top_keys;
 mod tracker;
 
@@ -36,12 +38,11 @@ pub use history::{
 pub use observation::{Observation, Operation};
 pub use options::HeatOptions;
 pub use profile::{Profile, Sample, ScanSample};
-pub use rates::{Amounts, Rates, Windows};
+pub(crate) use rates::Amounts;
+pub use rates::Windows;
 pub use report::{
     HeatReport, HotKey, HotKeys, KeyspaceReport, PartitionReport, PerSecond, ShardHeat,
 };
 pub use snapshot::{HeatState, PartitionSamples};
-pub use space_saving::SpaceSaving;
 pub use split_advice::{NoSplitReason, SplitDecision, SplitOptions, decide};
-pub use top_keys::{KeyCount, TopKeys};
 pub use tracker::Tracker;

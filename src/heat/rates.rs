@@ -35,21 +35,21 @@ impl<T> Windows<T> {
 
 /// What accesses have cost: in total, or per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Amounts {
+pub(crate) struct Amounts {
     /// Reads; a scan is one.
-    pub reads: f64,
+    pub(crate) reads: f64,
     /// Writes.
-    pub writes: f64,
+    pub(crate) writes: f64,
     /// Rows that scans have read.
-    pub rows: f64,
+    pub(crate) rows: f64,
     /// Bytes read.
-    pub read_bytes: f64,
+    pub(crate) read_bytes: f64,
     /// Bytes written.
-    pub written_bytes: f64,
+    pub(crate) written_bytes: f64,
     /// Nanoseconds spent, over the accesses that were timed.
-    pub nanos: f64,
+    pub(crate) nanos: f64,
     /// Accesses that were timed.
-    pub timed: f64,
+    pub(crate) timed: f64,
 }
 
 /// How many rows of a scan cost as much as one access.
@@ -57,14 +57,12 @@ const ROWS_PER_ACCESS: f64 = 16.0;
 
 impl Amounts {
     /// Returns the load: accesses, where a scan counts 1 + rows / 16.
-    #[must_use]
-    pub fn load(&self) -> f64 {
+    pub(crate) fn load(&self) -> f64 {
         self.reads + self.writes + self.rows / ROWS_PER_ACCESS
     }
 
     /// Returns the nanoseconds of all accesses, from those of the timed ones.
-    #[must_use]
-    pub fn nanos_of_all(&self) -> f64 {
+    pub(super) fn nanos_of_all(&self) -> f64 {
         if self.timed > 0.0 { self.nanos / self.timed * (self.reads + self.writes) } else { 0.0 }
     }
 
@@ -91,23 +89,8 @@ impl Amounts {
 /// They decay when they are touched: nothing has to be done as time passes. A rate is the sum
 /// divided by what the same decay would have left of one per second since the beginning, so that it
 /// is right from the first second on. O(1) time; 176 bytes.
-///
-/// ```
-/// use annulus::heat::{Amounts, Rates, Windows};
-/// use std::time::Duration;
-///
-/// let half_lives = Windows { short: 5.0, medium: 60.0, long: 600.0 };
-/// let mut rates = Rates::default();
-/// let one = Amounts { reads: 1.0, ..Amounts::default() };
-/// for ms in (0..1_000).step_by(10) {
-///     rates.add(&half_lives, Duration::from_millis(ms), &one);
-/// }
-/// let second = Duration::from_secs(1);
-/// let rate = rates.per_second(&half_lives, second, second);
-/// assert!((rate.short.reads - 100.0).abs() < 0.1 && (rate.long.reads - 100.0).abs() < 0.1);
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Rates {
+pub(super) struct Rates {
     /// When the sums were touched, in seconds.
     at: f64,
     sums: Windows<Amounts>,
@@ -115,7 +98,7 @@ pub struct Rates {
 
 impl Rates {
     /// Adds amounts at `now`, and returns the factors by which the sums had decayed before.
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         half_lives: &Windows<f64>,
         now: Duration,
@@ -137,8 +120,7 @@ impl Rates {
     }
 
     /// Returns the amounts per second at `now`, of sums that began `age` ago.
-    #[must_use]
-    pub fn per_second(
+    pub(super) fn per_second(
         &self,
         half_lives: &Windows<f64>,
         now: Duration,
@@ -152,7 +134,6 @@ impl Rates {
     }
 
     /// Returns a fraction of the sums.
-    #[must_use]
     pub(super) fn part(&self, share: f64) -> Self {
         Self { at: self.at, sums: self.sums.map(|sum| sum.scaled(share)) }
     }

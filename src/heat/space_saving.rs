@@ -18,19 +18,8 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 ///
 /// An observation is amortised O(log k), and O(1) when its key is counted already. Memory: `k`
 /// keys and about 140 bytes for each.
-///
-/// ```
-/// use annulus::heat::SpaceSaving;
-///
-/// let mut counts = SpaceSaving::new(16, 7);
-/// (0..100_u8).for_each(|n| counts.observe(&[n], 1.0));
-/// (0..50).for_each(|_| counts.observe(b"hot", 1.0));
-/// let (key, count, error) = counts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-/// assert_eq!(key, b"hot");
-/// assert!(count - error <= 50.0 && 50.0 <= count && error <= 150.0 / 16.0);
-/// ```
 #[derive(Debug, Clone)]
-pub struct SpaceSaving {
+pub(super) struct SpaceSaving {
     capacity: usize,
     seed: u64,
     total: f64,
@@ -54,8 +43,7 @@ struct Entry {
 
 impl SpaceSaving {
     /// Creates an instance with room for `capacity` keys, at least one.
-    #[must_use]
-    pub fn new(capacity: usize, seed: u64) -> Self {
+    pub(super) fn new(capacity: usize, seed: u64) -> Self {
         Self {
             capacity: capacity.max(1),
             seed,
@@ -68,7 +56,7 @@ impl SpaceSaving {
     }
 
     /// Counts an observation of a key. A weight that is not positive and finite is ignored.
-    pub fn observe(&mut self, key: &[u8], weight: f64) {
+    pub(super) fn observe(&mut self, key: &[u8], weight: f64) {
         if !self.pass(weight) {
             return;
         }
@@ -84,7 +72,7 @@ impl SpaceSaving {
     }
 
     /// Counts an observation for the total only. Returns false for a weight that is ignored.
-    pub fn pass(&mut self, weight: f64) -> bool {
+    pub(super) fn pass(&mut self, weight: f64) -> bool {
         let counts = weight > 0.0 && weight.is_finite();
         if counts {
             self.total += weight;
@@ -121,32 +109,17 @@ impl SpaceSaving {
     }
 
     /// Returns the weight of all observations.
-    #[must_use]
-    pub fn total(&self) -> f64 {
+    pub(super) fn total(&self) -> f64 {
         self.total
     }
 
     /// Returns the sum of the squares of all weights.
-    #[must_use]
-    pub(crate) fn squares(&self) -> f64 {
+    pub(super) fn squares(&self) -> f64 {
         self.squares
     }
 
-    /// Returns how many keys are counted: at most the capacity.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Returns true if no key is counted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Returns an upper bound of the weight of a key that is not counted. O(k).
-    #[must_use]
-    pub fn unseen_max(&self) -> f64 {
+    pub(super) fn unseen_max(&self) -> f64 {
         if self.entries.len() < self.capacity {
             return 0.0;
         }
@@ -155,14 +128,12 @@ impl SpaceSaving {
     }
 
     /// Returns each counted key with its count and its error, in no order.
-    #[must_use]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64, f64)> {
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], f64, f64)> {
         self.entries.iter().map(|entry| (&*entry.key, entry.count, entry.error))
     }
 
     /// Returns the count and the error of a key that is counted. O(key length).
-    #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<(f64, f64)> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<(f64, f64)> {
         let at = *self.index.get(&xxh3_128_with_seed(key, self.seed))?;
         self.entries.get(at as usize).map(|entry| (entry.count, entry.error))
     }

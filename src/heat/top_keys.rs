@@ -11,26 +11,8 @@ use std::time::Duration;
 ///
 /// An observation is amortised O(log k); a list is O(k log k). Memory is that of two
 /// [`SpaceSaving`].
-///
-/// ```
-/// use annulus::heat::TopKeys;
-/// use std::time::Duration;
-///
-/// let window = Duration::from_secs(1);
-/// let mut top = TopKeys::new(Duration::ZERO, window, 16, 7);
-/// let now = Duration::from_millis(500);
-/// (0..60).for_each(|_| top.observe(now, b"a", 1.0));
-/// (0..40).for_each(|_| top.observe(now, b"b", 1.0));
-/// let list = top.list(now, 1);
-/// assert_eq!((&*list[0].key, list[0].count, list[0].share), (&b"a"[..], 60.0, 0.6));
-/// // 100 in half a second.
-/// assert_eq!(top.total(now) / top.seconds(now), 200.0);
-/// // Half of the next window later, half of it is left.
-/// assert_eq!(top.list(window * 3 / 2, 1)[0].count, 30.0);
-/// assert!(top.list(window * 2, 1).is_empty());
-/// ```
 #[derive(Debug, Clone)]
-pub struct TopKeys {
+pub(super) struct TopKeys {
     window: Duration,
     /// When the current window began.
     began: Duration,
@@ -42,16 +24,15 @@ pub struct TopKeys {
 
 /// A key and what is known about its weight in the last window.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct KeyCount {
+pub(super) struct KeyCount {
     /// The key.
-    pub key: Box<[u8]>,
+    pub(super) key: Box<[u8]>,
     /// Its weight, by estimate: never too low.
-    pub count: f64,
+    pub(super) count: f64,
     /// By how much the count may be too high.
-    pub error: f64,
+    pub(super) error: f64,
     /// The count as a share of the whole stream.
-    pub share: f64,
+    pub(super) share: f64,
 }
 
 /// What counts at a moment: all of `this`, and `last` as far as it has not faded.
@@ -64,21 +45,20 @@ struct Faded<'t> {
 impl TopKeys {
     /// Creates counters for a stream that begins at `born`. `window` is the length of a window,
     /// `capacity` the number of keys that are counted in each.
-    #[must_use]
-    pub fn new(born: Duration, window: Duration, capacity: usize, seed: u64) -> Self {
+    pub(super) fn new(born: Duration, window: Duration, capacity: usize, seed: u64) -> Self {
         let empty = SpaceSaving::new(capacity, seed);
         let window = window.max(Duration::from_millis(1));
         Self { window, began: born, current: empty.clone(), last: empty, last_seconds: 0.0 }
     }
 
     /// Counts an observation of a key.
-    pub fn observe(&mut self, now: Duration, key: &[u8], weight: f64) {
+    pub(super) fn observe(&mut self, now: Duration, key: &[u8], weight: f64) {
         self.turn(now);
         self.current.observe(key, weight);
     }
 
     /// Counts an observation that has no key to report: for shares only.
-    pub fn pass(&mut self, now: Duration, weight: f64) {
+    pub(super) fn pass(&mut self, now: Duration, weight: f64) {
         self.turn(now);
         self.current.pass(weight);
     }
@@ -120,8 +100,7 @@ impl TopKeys {
     }
 
     /// Returns how much time the counts cover, in seconds: one window, less at the beginning.
-    #[must_use]
-    pub fn seconds(&self, now: Duration) -> f64 {
+    pub(super) fn seconds(&self, now: Duration) -> f64 {
         let window = self.window.as_secs_f64();
         let left = self.left(now);
         let last = if self.windows_over(now) == 0 { self.last_seconds } else { window };
@@ -131,29 +110,25 @@ impl TopKeys {
     }
 
     /// Returns the weight of the stream in the time that the counts cover.
-    #[must_use]
-    pub fn total(&self, now: Duration) -> f64 {
+    pub(super) fn total(&self, now: Duration) -> f64 {
         self.faded(now).sum(SpaceSaving::total, 1.0)
     }
 
     /// Returns how many observations of equal weight would tell as much as those there were: `(Σw)²
     /// / Σw²`.
-    #[must_use]
-    pub fn samples(&self, now: Duration) -> f64 {
+    pub(super) fn samples(&self, now: Duration) -> f64 {
         let faded = self.faded(now);
         let squares = faded.sum(SpaceSaving::squares, faded.left);
         if squares > 0.0 { faded.sum(SpaceSaving::total, 1.0).powi(2) / squares } else { 0.0 }
     }
 
     /// Returns the heaviest keys, the heaviest first.
-    #[must_use]
-    pub fn list(&self, now: Duration, limit: usize) -> Vec<KeyCount> {
+    pub(super) fn list(&self, now: Duration, limit: usize) -> Vec<KeyCount> {
         self.above(now, 0.0, limit)
     }
 
     /// Returns the keys with at least this share of the stream, the heaviest first.
-    #[must_use]
-    pub fn above(&self, now: Duration, share: f64, limit: usize) -> Vec<KeyCount> {
+    pub(super) fn above(&self, now: Duration, share: f64, limit: usize) -> Vec<KeyCount> {
         let faded = self.faded(now);
         let total = faded.sum(SpaceSaving::total, 1.0);
         if total <= 0.0 {
@@ -173,8 +148,7 @@ impl TopKeys {
     }
 
     /// Returns one key. For one that is not counted, the count and its error are upper bounds.
-    #[must_use]
-    pub fn get(&self, now: Duration, key: &[u8]) -> KeyCount {
+    pub(super) fn get(&self, now: Duration, key: &[u8]) -> KeyCount {
         let faded = self.faded(now);
         let of = |window: Option<&SpaceSaving>| {
             window.map_or((0.0, 0.0), |window| {

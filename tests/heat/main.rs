@@ -15,7 +15,6 @@
 )]
 
 mod bounds;
-mod counts;
 mod detectors;
 mod files;
 mod inheritance;

@@ -1,42 +1,9 @@
-//! Rates against their formula, and in reports.
+//! Rates in reports.
 
 use super::{HASH, RANGE, access, assert_near, ms, read, topology, tracker};
-use annulus::heat::{Amounts, Operation, Rates, Windows};
+use annulus::heat::Operation;
 use annulus::topology::Change;
 use std::time::Duration;
-
-const HALF_LIVES: Windows<f64> = Windows { short: 5.0, medium: 60.0, long: 600.0 };
-
-#[test]
-fn a_steady_rate_is_right_from_the_first_second_on() {
-    let mut rates = Rates::default();
-    let one = Amounts { writes: 2.0, nanos: 50.0, timed: 1.0, ..Amounts::default() };
-    for step in 0..120_000_u64 {
-        let now = ms(step * 10);
-        rates.add(&HALF_LIVES, now, &one);
-        if [100, 500, 6_000, 60_000].contains(&step) {
-            let rate = rates.per_second(&HALF_LIVES, now, now);
-            for rate in [rate.short, rate.medium, rate.long] {
-                assert!((rate.writes / 200.0 - 1.0).abs() < 0.011, "{} at {step}", rate.writes);
-                // Half of the writes were timed, with 50 each.
-                assert_near(rate.nanos_of_all(), rate.writes * 50.0);
-            }
-        }
-    }
-}
-
-#[test]
-fn a_rate_halves_in_a_half_life_without_being_touched() {
-    let mut rates = Rates::default();
-    rates.add(&HALF_LIVES, ms(0), &Amounts { reads: 80.0, ..Amounts::default() });
-    let age = Duration::from_secs(1_000_000);
-    let at = |s| rates.per_second(&HALF_LIVES, Duration::from_secs(s), age).map(|sum| sum.reads);
-    assert_near(at(0).short, 80.0 * std::f64::consts::LN_2 / 5.0);
-    assert_near(at(5).short, at(0).short / 2.0);
-    assert_near(at(120).medium, at(0).medium / 4.0);
-    assert_near(at(600).long, at(0).long / 2.0);
-    assert_eq!(at(100_000).short, 0.0);
-}
 
 #[test]
 fn a_report_adds_up() {
