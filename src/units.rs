@@ -2,9 +2,7 @@
 //! `#[serde(with = "…")]`.
 
 use crate::error::{Error, Result};
-use std::time::Duration;
-#[cfg(feature = "rocksdb")]
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Checks a time against bounds in milliseconds.
 pub(crate) fn check(name: &str, value: Duration, least_ms: u64, most_ms: u64) -> Result<()> {
@@ -18,13 +16,11 @@ pub(crate) fn check(name: &str, value: Duration, least_ms: u64, most_ms: u64) ->
 }
 
 /// Returns a moment without what its serialized form in seconds leaves out.
-#[cfg(feature = "rocksdb")]
 pub(crate) fn to_the_second(moment: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(since_1970(moment).as_secs())
 }
 
 /// Returns a moment without what its serialized form in milliseconds leaves out.
-#[cfg(feature = "rocksdb")]
 pub(crate) fn to_the_ms(moment: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(whole_ms(since_1970(moment)))
 }
@@ -49,7 +45,6 @@ pub(crate) mod ms {
 }
 
 /// Milliseconds with their fraction.
-#[cfg(feature = "rocksdb")]
 pub(crate) mod fractional_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::Duration;
@@ -66,7 +61,6 @@ pub(crate) mod fractional_ms {
 }
 
 /// Seconds since 1970.
-#[cfg(feature = "rocksdb")]
 pub(crate) mod unix_seconds {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::{Duration, SystemTime};
@@ -81,7 +75,6 @@ pub(crate) mod unix_seconds {
 }
 
 /// Milliseconds since 1970.
-#[cfg(feature = "rocksdb")]
 pub(crate) mod unix_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::{Duration, SystemTime};
@@ -96,12 +89,10 @@ pub(crate) mod unix_ms {
 }
 
 /// Returns the time since 1970, or 0 if the clock is before that.
-#[cfg(feature = "rocksdb")]
 fn since_1970(moment: SystemTime) -> Duration {
     moment.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-#[cfg(feature = "rocksdb")]
 fn moment<E: serde::de::Error>(since_1970: Duration) -> std::result::Result<SystemTime, E> {
     let moment = UNIX_EPOCH.checked_add(since_1970);
     moment.ok_or_else(|| E::custom("a moment that this system cannot have"))

@@ -20,7 +20,6 @@ mod versions;
 
 pub(crate) use protocol::{Current, Routed, Site, enter};
 pub(crate) use stripes::{ALL_STRIPES, HeldStripe, Latch, StripeSet, stripe_set};
-#[cfg(feature = "rocksdb")]
 pub(crate) use versions::AtWork;
 pub(crate) use versions::{Version, Versions};
 

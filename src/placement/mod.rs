@@ -34,7 +34,6 @@ mod range_map;
 mod ring;
 mod token;
 
-#[cfg(feature = "rocksdb")]
 pub(crate) use range::just_after;
 pub use range::{KeyRange, PartitionRange, TokenRange};
 pub use range_map::RangeMap;

@@ -145,7 +145,6 @@ impl fmt::Display for KeyRange {
 }
 
 /// Returns the smallest key that is greater.
-#[cfg(feature = "rocksdb")]
 pub(crate) fn just_after(key: &[u8]) -> Vec<u8> {
     let mut next = Vec::with_capacity(key.len() + 1);
     next.extend_from_slice(key);

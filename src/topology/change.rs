@@ -48,7 +48,6 @@ impl KeyspaceSpec {
     }
 
     /// Fills in the number of arcs if the caller did not set it.
-    #[cfg(feature = "rocksdb")]
     pub(crate) fn or_arcs_per_shard(mut self, default: u32) -> Self {
         if let Self::Hash(spec) = &mut self {
             spec.arcs_per_shard.get_or_insert(default);

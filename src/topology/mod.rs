@@ -34,7 +34,6 @@ mod split_point;
 
 pub use change::{Change, HashSpec, KeyspaceSpec, RangeSpec};
 pub use encoding::{FORMAT, decode_topology, encode_topology};
-#[cfg(feature = "rocksdb")]
 pub(crate) use encoding::{decode, encode};
 pub use keyspace::{KeyspaceLayout, PartitionInfo, PartitionName, Partitioning};
 pub use reshape::{ReshapeKind, ReshapeSpec};
@@ -102,7 +101,6 @@ pub struct Topology {
 impl Topology {
     /// Returns this topology with the next numbers of `other`: for use after a change that was
     /// given up but may have left its numbers on a disk.
-    #[cfg(feature = "rocksdb")]
     pub(crate) fn with_numbers_of(&self, other: &Self) -> Self {
         Self {
             next_keyspace: other.next_keyspace,
@@ -113,13 +111,11 @@ impl Topology {
     }
 
     /// Returns true if a partition's number was ever assigned, in this topology or an earlier one.
-    #[cfg(feature = "rocksdb")]
     pub(crate) fn has_given(&self, id: PartitionId) -> bool {
         id < self.next_partition
     }
 
     /// Returns true if a keyspace's number was ever assigned, in this topology or an earlier one.
-    #[cfg(feature = "rocksdb")]
     pub(crate) fn has_given_keyspace(&self, id: KeyspaceId) -> bool {
         id < self.next_keyspace
     }
