@@ -12,6 +12,7 @@
 //! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
 //! directory as long as that holds a file `FAIL-` and the operation's name.
 
+use std::fmt::Display;
 use std::path::Path;
 
 /// Marks a durable step of a protocol.
@@ -21,6 +22,15 @@ pub(crate) fn hit(place: &str) {
     enabled::hit(place);
     #[cfg(not(feature = "failpoints"))]
     let _ = place;
+}
+
+/// Panics if what a protocol relies on does not hold: where there are failpoints, or debug
+/// assertions.
+#[inline]
+pub(crate) fn require(holds: impl FnOnce() -> bool, violated: impl Display) {
+    if cfg!(any(debug_assertions, feature = "failpoints")) {
+        assert!(holds(), "{violated}");
+    }
 }
 
 /// Returns true if a test has asked to leave this protection out; never without failpoints.

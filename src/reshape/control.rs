@@ -2,6 +2,7 @@
 
 use super::phase::Phase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::failpoint;
 use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ impl Control {
     pub(crate) fn set_phase(&self, step: usize, phase: Phase) {
         let mut state = self.state.lock();
         if let Some(present) = state.phases.get_mut(step) {
-            debug_assert!(present.may_become(phase), "{present} → {phase}");
+            failpoint::require(|| present.may_become(phase), format_args!("{present} → {phase}"));
             *present = phase;
         }
         drop(state);
@@ -137,5 +138,19 @@ impl Control {
     pub(crate) fn add_done(&self, keys: u64, bytes: u64) {
         self.keys_done.fetch_add(keys, Ordering::Relaxed);
         self.bytes_done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, any(debug_assertions, feature = "failpoints")))]
+mod tests {
+    use super::*;
+
+    /// What the protocols require of each other is checked in the profile of the tests, too.
+    #[test]
+    #[should_panic(expected = "prepared → committed")]
+    fn a_phase_that_is_left_out_is_noticed() {
+        let control = Control::new(1);
+        control.set_phase(0, Phase::Prepared);
+        control.set_phase(0, Phase::Committed);
     }
 }

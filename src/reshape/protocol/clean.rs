@@ -8,28 +8,27 @@ use super::context::{Commit, Endpoint, Reshape, Tally};
 use crate::engine::{Durability, Engine, MetadataBatch};
 use crate::error::{Error, Result};
 use crate::latch::PartitionStatus;
+use crate::os::failpoint;
 use crate::units;
 use std::time::{Instant, SystemTime};
 
 impl Reshape<'_> {
     /// Finishes after the commit: flushes it to a file, and then removes the sources.
     pub(super) fn clean(&self) {
-        debug_assert!(
-            self.sources
-                .iter()
-                .all(|side| side.partition.state.status() != PartitionStatus::Current),
-            "sources that are current must not be dropped"
+        failpoint::require(
+            || self.has_no_source(PartitionStatus::Current),
+            "sources that are current must not be dropped",
         );
-        let cleaned = match crate::os::failpoint::skip("flush-before-drop") {
+        let cleaned = match failpoint::skip("flush-before-drop") {
             true => Ok(()),
             false => self.reshaper.catalog.metadata.engine.flush(),
         };
-        crate::os::failpoint::hit("reshape-after-flush");
+        failpoint::hit("reshape-after-flush");
         match cleaned {
             Ok(()) => {
                 for Endpoint { partition, .. } in &self.sources {
                     crate::catalog::remove_leftover(&partition.shard, partition.name);
-                    crate::os::failpoint::hit("reshape-after-drop");
+                    failpoint::hit("reshape-after-drop");
                 }
             }
             // The sources stay: an older topology must not come back to find its partitions gone.
@@ -57,12 +56,14 @@ impl Reshape<'_> {
         self.set_phase(Phase::RolledBack);
     }
 
+    fn has_no_source(&self, status: PartitionStatus) -> bool {
+        self.sources.iter().all(|side| side.partition.state.status() != status)
+    }
+
     fn undo(&self) -> Result<()> {
-        debug_assert!(
-            self.sources
-                .iter()
-                .all(|side| side.partition.state.status() != PartitionStatus::Superseded),
-            "targets that serve must not be dropped"
+        failpoint::require(
+            || self.has_no_source(PartitionStatus::Superseded),
+            "targets that serve must not be dropped",
         );
         for target_spec in &self.target_specs {
             target_spec.shard.drop_partition(target_spec.name)?;

@@ -177,7 +177,8 @@ impl Reshape<'_> {
         tally: &mut Tally,
     ) -> Result<()> {
         let Sealed { seals, rest, birth } = sealed;
-        debug_assert_eq!(seals.len(), pair.sources.len(), "a source is written to");
+        let is_sealed = || seals.len() == pair.sources.len();
+        crate::os::failpoint::require(is_sealed, "a source is written to");
         let catalog = &self.reshaper.catalog;
         let Prepared { next, record, keyspace, view, batch } = prepared;
         // Checked under the seal: what makes a store refuse writes, or a source fall behind the

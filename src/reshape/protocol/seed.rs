@@ -9,6 +9,7 @@ use crate::engine::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::os::failpoint;
 use crate::placement::KeyRange;
 use crate::placement::{PartitionRange, TokenRange};
 use crate::read::{MergeCursor, PartitionCursor, RowFilter};
@@ -20,10 +21,9 @@ impl Reshape<'_> {
     /// link begins with a flush, which a source that refuses writes also refuses; its rows can be
     /// copied nevertheless.
     pub(super) fn seed(&self, follower: &Follower, tally: &mut Tally) -> Result<Vec<Endpoint>> {
-        debug_assert_eq!(
-            follower.birth(),
-            follower.position(),
-            "what is read already is applied to no target"
+        failpoint::require(
+            || follower.birth() == follower.position(),
+            "what is read already is applied to no target",
         );
         match self.seed_by(self.transport, tally) {
             Err(error)
@@ -79,11 +79,11 @@ impl Reshape<'_> {
                     (copy(&self.sources, target_spec, pace)?, 0)
                 }
             };
-            if crate::os::failpoint::skip("birth-position") {
+            if failpoint::skip("birth-position") {
                 // As if writers wrote to it from now on.
                 target_spec.shard.follow(&handle, self.reshaper.catalog.log.applied());
             }
-            crate::os::failpoint::hit("reshape-after-target");
+            failpoint::hit("reshape-after-target");
             let shard = Arc::clone(&target_spec.shard);
             let partition = OpenPartition::new(target_spec.name, target_spec.owner, shard, handle);
             let partition = Arc::new(partition.with_out_of_range(out_of_range));
