@@ -75,9 +75,9 @@ impl Decision {
 #[derive(Default)]
 pub(super) struct Log {
     decisions: VecDeque<Decision>,
-    /// Keys of the decisions of the last plan, which need not be recorded again.
-    told: BTreeSet<String>,
-    notifying: BTreeSet<String>,
+    /// Keys of the decisions of the last plan, which need not be recorded again, and of this one.
+    of_last_plan: BTreeSet<String>,
+    of_this_plan: BTreeSet<String>,
 }
 
 impl Log {
@@ -100,14 +100,14 @@ impl Log {
 
     /// The same, but only if the previous plan had no similar decision.
     pub(super) fn add_new(&mut self, alike: String, decision: Decision) {
-        if self.notifying.insert(alike.clone()) && !self.told.contains(&alike) {
+        if self.of_this_plan.insert(alike.clone()) && !self.of_last_plan.contains(&alike) {
             self.add(decision);
         }
     }
 
     /// Called when everything that a plan contains was added.
     pub(super) fn end_of_plan(&mut self) {
-        self.told = std::mem::take(&mut self.notifying);
+        self.of_last_plan = std::mem::take(&mut self.of_this_plan);
     }
 
     pub(super) fn last(&self, count: usize) -> Vec<Decision> {

@@ -106,22 +106,22 @@ impl State {
             latencies
         };
         self.reshaper.registry.foreground.record(latencies);
-        self.tell(&self.reshaper.registry);
+        self.notify(&self.reshaper.registry);
     }
 
     /// Notifies the listener of what was found. If another thread is doing so, or a call of the
     /// listener has led here, that is left to it, or to the next tick.
-    fn tell(&self, registry: &Registry) {
+    fn notify(&self, registry: &Registry) {
         while !registry.teller().is_calling()
             && let Some(_turn) = self.notifying.try_lock()
-            && let Some(event) = self.next_untold()
+            && let Some(event) = self.next_unnotified()
         {
             tracing::debug!("{event}");
             registry.tell(&Event::Heat(event));
         }
     }
 
-    fn next_untold(&self) -> Option<HeatEvent> {
+    fn next_unnotified(&self) -> Option<HeatEvent> {
         self.unnotified.lock().pop_front()
     }
 

@@ -213,12 +213,12 @@ impl Sampler {
     ) {
         if let Some(SampleTicket { begun, weight }) = sampled {
             let took = Some(begun.elapsed());
-            self.tell(SampledOperation { keyspace, key, access, bytes, weight, took });
+            self.record(SampledOperation { keyspace, key, access, bytes, weight, took });
         }
     }
 
     #[cold]
-    pub(crate) fn tell(&self, seen: SampledOperation<'_>) {
+    pub(crate) fn record(&self, seen: SampledOperation<'_>) {
         let buffer = THREAD.with(|thread| thread.buffer.get());
         match self.buffers.get(buffer).and_then(|buffer| buffer.try_lock()?.push(seen)) {
             None => {
@@ -343,12 +343,12 @@ mod tests {
         let (none, busy, quiet) = (Sampler::new(false), Sampler::new(true), Sampler::new(true));
         busy.gap.store(GAP_MAX, Ordering::Relaxed);
         const OPERATIONS: u64 = 200_000;
-        let tell = |sampler: &Sampler| {
+        let read = |sampler: &Sampler| {
             let sampled = sampler.begin();
             sampler.end(sampled, KeyspaceId(1), b"key", Operation::Read, 1);
         };
         for _ in 0..OPERATIONS {
-            [&none, &busy, &quiet].into_iter().for_each(tell);
+            [&none, &busy, &quiet].into_iter().for_each(read);
         }
         let drain = |sampler: &Sampler| {
             let (mut operations, mut samples) = (0, 0_u64);
@@ -373,7 +373,7 @@ mod tests {
         for _ in 0..2 {
             let access = Operation::Scan { last: b"z", rows: 3 };
             let (keyspace, took) = (KeyspaceId(1), None);
-            sampler.tell(SampledOperation {
+            sampler.record(SampledOperation {
                 keyspace,
                 key: &key,
                 access,

@@ -51,7 +51,7 @@ impl ScanSampler {
     pub(crate) fn row(&mut self, partition: usize, key: &[u8], value_bytes: usize) {
         let rows_max = if self.interleaved { ROWS_A_READ } else { ROWS_MAX };
         if partition != self.partition || self.rows >= rows_max {
-            self.tell();
+            self.record();
             self.partition = partition;
         }
         if self.rows == 0 {
@@ -64,7 +64,7 @@ impl ScanSampler {
         self.last.extend_from_slice(key);
     }
 
-    fn tell(&mut self) {
+    fn record(&mut self) {
         if self.rows == 0 {
             return;
         }
@@ -76,7 +76,7 @@ impl ScanSampler {
         } else {
             Operation::Scan { last, rows: self.rows }
         };
-        self.sampler.tell(SampledOperation {
+        self.sampler.record(SampledOperation {
             keyspace: self.keyspace,
             key: first,
             access,
@@ -90,6 +90,6 @@ impl ScanSampler {
 
 impl Drop for ScanSampler {
     fn drop(&mut self) {
-        self.tell();
+        self.record();
     }
 }

@@ -121,7 +121,7 @@ fn record(sampler: &Sampler, ops: &[Op]) {
                 Write::Put { key, .. } | Write::Delete { key } => key,
                 Write::DeleteRange { start, .. } => start,
             };
-            sampler.tell(SampledOperation {
+            sampler.record(SampledOperation {
                 keyspace: op.keyspace,
                 key,
                 access: heat::Operation::Write,

@@ -88,7 +88,7 @@ impl Keyspace {
     fn record_read_untimed(&self, key: &[u8], value: Option<&Value>) {
         if let Some(sampled) = self.sampler().begin() {
             let bytes = key.len() + value.map_or(0, |value| value.len());
-            self.sampler().tell(SampledOperation {
+            self.sampler().record(SampledOperation {
                 keyspace: self.id(),
                 key,
                 access: Operation::Read,
