@@ -15,6 +15,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::file_id::FileId;
+use crate::os::files::sync_directory;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
@@ -267,7 +268,7 @@ pub(crate) fn sync(directory: &Path) -> Result<()> {
     if crate::os::failpoint::skip("sync-directory-at-creation") {
         return Ok(());
     }
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync", directory))
+    sync_directory(directory)
 }
 
 fn sync_parent(path: &Path) -> Result<()> {

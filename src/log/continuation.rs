@@ -23,7 +23,8 @@ use super::walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::os::failpoint;
-use std::fs::{File, OpenOptions};
+use crate::os::files::sync_directory;
+use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -115,12 +116,12 @@ impl Continuation {
         for segment in &self.segments {
             self.write(segment)?;
         }
-        self.sync_directory()?;
+        sync_directory(&self.directory)?;
         for segment in &self.segments {
             failpoint::hit("log-recover");
             let (from, to) = (self.path(segment, RECOVERING), self.path(segment, "log"));
             std::fs::rename(&from, &to).map_err(|error| cannot("rename", &from, error))?;
-            self.sync_directory()?;
+            sync_directory(&self.directory)?;
         }
         Ok(())
     }
@@ -143,11 +144,6 @@ impl Continuation {
 
     fn path(&self, segment: &LogSegment, extension: &str) -> PathBuf {
         self.directory.join(format!("{:010}.{extension}", segment.number))
-    }
-
-    fn sync_directory(&self) -> Result<()> {
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| cannot("sync", &self.directory, error))
     }
 }
 

@@ -4,4 +4,5 @@
 pub(crate) mod descriptors;
 pub(crate) mod failpoint;
 pub(crate) mod file_id;
+pub(crate) mod files;
 pub(crate) mod parallel;

@@ -5,7 +5,7 @@ use super::config::Resources;
 use super::damage::{self, Damaged};
 use super::db::Db;
 use super::error::context;
-use super::files::{self, cannot, remove_all};
+use super::files::{self, remove_all};
 use super::flushes::{FlushState, Flushes};
 use super::handles::{ColumnFamily, LockGuard, OpenDb};
 use super::import::{self, MadeFamily};
@@ -19,6 +19,7 @@ use super::stats;
 use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{CommitLog, LogLoss, Position};
+use crate::os::files::{cannot, sync_directory};
 use crate::os::parallel;
 use crate::topology::PartitionName;
 use parking_lot::{Mutex, RwLock};
@@ -282,7 +283,7 @@ impl RocksDb {
         self.check_failpoint(PROTECTION)?;
         match crate::os::failpoint::skip(PROTECTION) {
             true => Ok(()),
-            false => ingest::sync_directory(&self.directory),
+            false => sync_directory(&self.directory),
         }
     }
 

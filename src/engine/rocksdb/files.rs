@@ -1,6 +1,7 @@
 //! The files of a database, as the operating system has them.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::os::files::cannot;
 use std::path::Path;
 
 /// Returns true if a directory holds a database.
@@ -16,11 +17,4 @@ pub(super) fn remove_all(directory: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// The error of an operation on a file, with its path and, if there is one, the remedy.
-pub(super) fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    let remedy = crate::os::descriptors::remedy(&error);
-    Error::new(ErrorKind::Io, format!("cannot {doing} {}{remedy}", path.display()))
-        .with_source(error)
 }

@@ -14,11 +14,12 @@
 
 use super::config::FlushThread;
 use super::db::Db;
-use super::files::{cannot, remove_all};
+use super::files::remove_all;
 use super::import::{self, MadeFamily};
 use super::overlay::{Overlaid, Overlay};
 use crate::error::Result as Outcome;
 use crate::os::file_id::FileId;
+use crate::os::files::cannot;
 use librocksdb_sys as ffi;
 use rocksdb::{
     AsColumnFamilyRef, BoundColumnFamily, DBPinnableSlice, DBRawIteratorWithThreadMode,

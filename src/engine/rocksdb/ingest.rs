@@ -1,16 +1,17 @@
 //! Files that enter an instance: written from rows, taken over by ingestion.
 
 use super::error::context;
-use super::files::{cannot, remove_all};
+use super::files::remove_all;
 use super::names::family;
 use crate::engine::PutRow;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::file_id::FileId;
+use crate::os::files::cannot;
 use crate::os::parallel;
 use crate::topology::PartitionName;
 use crossbeam::channel::{Sender, bounded};
 use rocksdb::{IngestExternalFileOptions, Options, SstFileWriter};
-use std::fs::{File, create_dir_all};
+use std::fs::create_dir_all;
 use std::path::{Path, PathBuf};
 
 /// A file is closed when it has this size, as compaction does.
@@ -180,12 +181,6 @@ pub(super) fn ingestion() -> IngestExternalFileOptions {
     options.set_snapshot_consistency(false);
     options.set_allow_blocking_flush(false);
     options
-}
-
-/// Makes the entries of a directory durable.
-pub(super) fn sync_directory(directory: &Path) -> Result<()> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| cannot("sync", directory, error))
 }
 
 /// Returns true if files can be linked from one directory to the other.

@@ -1,11 +1,11 @@
 //! The parts of RocksDB's manifest that an opening has to judge: whether it is sound up to its end,
 //! and which logs it still needs.
 
-use super::files::cannot;
 use super::mending::{Opening, torn};
 use super::wal_format::{Break, Walk, walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::LogLoss;
+use crate::os::files::cannot;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! What an opening does to a log or a manifest that stops being sound, before RocksDB reads it.
 
-use super::files::cannot;
 use super::wal_format::{Break, Shape, TYPE, Walk, walk};
 use crate::engine::LogLoss;
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::files::cannot;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,12 +1,12 @@
 //! The logs that an earlier process left of the metadata: synced, judged, and cut where a power cut has torn them,
 //! before RocksDB sees them.
 
-use super::files::cannot;
 use super::manifest::Manifest;
 use super::mending::{self, Opening};
 use super::wal_format::{Break, Shape, Walk, walk};
 use crate::engine::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::files::{cannot, sync_directory};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub(super) fn sync_logs(directory: &Path) -> Result<()> {
         let synced = File::open(&path).and_then(|log| log.sync_all());
         synced.map_err(|error| cannot("sync", &path, error))?;
     }
-    if directory.exists() { super::ingest::sync_directory(directory) } else { Ok(()) }
+    if directory.exists() { sync_directory(directory) } else { Ok(()) }
 }
 
 /// Returns the write-ahead logs of a database, by number; none if there is no database.
