@@ -97,6 +97,15 @@ impl Routed for RoutedKey<'_> {
     }
 }
 
+/// What is written to a key by itself: its new value, or `None` to delete it.
+#[derive(Clone, Copy)]
+struct KeyChange<'a> {
+    keyspace: &'a KeyspaceState,
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+    durability: Durability,
+}
+
 impl Writer<'_> {
     #[inline]
     pub(crate) fn put(
@@ -107,7 +116,7 @@ impl Writer<'_> {
         durability: Durability,
     ) -> Result<()> {
         self.catalog.check_value_bytes(value.len())?;
-        self.write_key(keyspace, key, Some(value), durability)
+        self.change(KeyChange { keyspace, key, value: Some(value), durability })
     }
 
     pub(crate) fn delete(
@@ -116,26 +125,20 @@ impl Writer<'_> {
         key: &[u8],
         durability: Durability,
     ) -> Result<()> {
-        self.write_key(keyspace, key, None, durability)
+        self.change(KeyChange { keyspace, key, value: None, durability })
     }
 
-    /// Writes a key by itself: its new value, or `None` to delete it.
     #[inline]
-    fn write_key(
-        &self,
-        keyspace: &KeyspaceState,
-        key: &[u8],
-        value: Option<&[u8]>,
-        durability: Durability,
-    ) -> Result<()> {
+    fn change(&self, change: KeyChange<'_>) -> Result<()> {
+        let KeyChange { keyspace, key, .. } = change;
         self.catalog.check_key_bytes(key.len())?;
         let sampled = self.sampler.begin();
         let site = KeyWrite { catalog: self.catalog, keyspace, key };
         let written = enter(&site, |ticket| {
             let partition = ticket.routed().partition();
-            ticket.write(|| self.write_through(keyspace, partition, key, value, durability))
+            ticket.write(|| self.write_through(partition, change))
         })?;
-        self.record(sampled, keyspace, key, value);
+        self.record(sampled, change);
         written
     }
 
@@ -151,36 +154,30 @@ impl Writer<'_> {
         self.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
         let sampled = self.sampler.begin();
         let site = KeyWrite { catalog: self.catalog, keyspace, key };
+        let change = KeyChange { keyspace, key, value: new, durability };
         enter(&site, |ticket| {
             let partition = ticket.routed().partition();
             let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
             if found.as_deref() != expected {
                 drop(ticket);
-                self.record(sampled, keyspace, key, None);
+                self.record(sampled, KeyChange { value: None, ..change });
                 return Ok(Swap::Found(found.map(Value::new)));
             }
             let written = ticket.write(|| match new {
                 // It is not there, as it should be.
                 None if found.is_none() => Ok(()),
-                _ => self.write_through(keyspace, partition, key, new, durability),
+                _ => self.write_through(partition, change),
             });
-            self.record(sampled, keyspace, key, new);
+            self.record(sampled, change);
             written.map(|()| Swap::Swapped)
         })?
     }
 
-    /// Writes a key's new value, `None` to delete it, through the cache of hot keys if there is
-    /// one.
+    /// Writes through the cache of hot keys if there is one.
     #[inline]
-    fn write_through(
-        &self,
-        keyspace: &KeyspaceState,
-        partition: &OpenPartition,
-        key: &[u8],
-        value: Option<&[u8]>,
-        durability: Durability,
-    ) -> Result<()> {
-        let write = || self.write(keyspace, partition, key, value, durability);
+    fn write_through(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
+        let KeyChange { keyspace, key, value, .. } = change;
+        let write = || self.write(partition, change);
         match self.cache {
             Some(cache) => cache.write_through(keyspace.id(), key, value, write),
             None => write(),
@@ -188,14 +185,8 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn write(
-        &self,
-        keyspace: &KeyspaceState,
-        partition: &OpenPartition,
-        key: &[u8],
-        value: Option<&[u8]>,
-        durability: Durability,
-    ) -> Result<()> {
+    fn write(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
+        let KeyChange { keyspace, key, value, durability } = change;
         let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
         let operation = match value {
             Some(value) => Operation::Put { keyspace, key, value },
@@ -215,13 +206,8 @@ impl Writer<'_> {
 
     /// Records a write if it is sampled.
     #[inline]
-    fn record(
-        &self,
-        sampled: Option<SampleTicket>,
-        keyspace: &KeyspaceState,
-        key: &[u8],
-        value: Option<&[u8]>,
-    ) {
+    fn record(&self, sampled: Option<SampleTicket>, change: KeyChange<'_>) {
+        let KeyChange { keyspace, key, value, .. } = change;
         let bytes = key.len() + value.map_or(0, <[u8]>::len);
         self.sampler.end(sampled, keyspace.id(), key, heat::Operation::Write, bytes);
     }
