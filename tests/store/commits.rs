@@ -48,9 +48,7 @@ fn sources_go_when_the_commit_is_in_a_file() {
         fill(&store, &range);
         let before = rows(&range);
         let source = range.stats().unwrap()[0].clone();
-        let moving = Request::Move { partition: source.id, to: elsewhere(source.owner) };
-        let options = ReshapeOptions::new().transport(transport);
-        store.start_with(&moving, options).unwrap().wait().unwrap();
+        move_on(&store, &source, transport);
         drop((range, store));
         lose_logs_of_metadata(&directory.path().join("store"));
         let store = open(directory.path());

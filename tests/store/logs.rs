@@ -9,6 +9,7 @@ use crate::churn::quick_directory;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, ErrorKind, Keyspace, LogAccess, LogDamage, Options, Store};
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -108,6 +109,17 @@ fn goes_on(path: &Path, store: Store, second: usize) {
     }
 }
 
+/// Opens the store, which has lost the end of this log: only a part of the second versions is left.
+/// Twice in a row: what was lost once does not take what was written since with it.
+fn opens_with_a_loss(path: &Path, damage: LogDamage, log: &Path, left: Range<usize>) {
+    let store = open_with(path, damage).unwrap();
+    let lost = &store.recovery().lost;
+    assert!(lost.len() == 1 && names(&lost[0].to_string(), log), "{lost:?}");
+    let second = prefix(&store);
+    assert!(left.contains(&second), "{second}");
+    goes_on(path, store, second);
+}
+
 /// Returns the offset that a refusal names.
 fn offset(text: &str) -> u64 {
     let (_, offset) = text.split_once("at offset ").unwrap_or_else(|| panic!("no offset: {text}"));
@@ -135,13 +147,7 @@ fn a_flipped_bit_in_a_log_is_refused_with_its_place() {
     let offset = offset(&text);
     assert!(offset <= at && at < offset + 300, "{offset}, {at}");
     assert!(fs::read(&log).unwrap() == before, "something was changed");
-
-    let store = open_with(&path, LogDamage::DropRest).unwrap();
-    let lost = &store.recovery().lost;
-    assert!(lost.len() == 1 && names(&lost[0].to_string(), &log), "{lost:?}");
-    let second = prefix(&store);
-    assert!((ROWS / 4..ROWS * 3 / 4).contains(&second), "{second}");
-    goes_on(&path, store, second);
+    opens_with_a_loss(&path, LogDamage::DropRest, &log, ROWS / 4..ROWS * 3 / 4);
 }
 
 /// The same in a segment that is not the last one, at its very end: what follows is in the next
@@ -178,8 +184,7 @@ fn rows_there(store: &Store) -> usize {
     rows(store).scan(..).unwrap().map(Result::unwrap).count()
 }
 
-/// Wherever the log ends, it is opened, the rest is reported, and what is left is a prefix. Twice in
-/// a row: what was lost once does not take what was written since with it.
+/// Wherever the log ends, it is opened, the rest is reported, and what is left is a prefix.
 #[test]
 fn a_torn_end_is_cut_and_reported() {
     for garbage in [true, false] {
@@ -190,12 +195,7 @@ fn a_torn_end_is_cut_and_reported() {
             false => end.fill(0),
         };
         change(&log, bytes - 777, fill, 777);
-        let store = open(&path);
-        let lost = &store.recovery().lost;
-        assert!(lost.len() == 1 && names(&lost[0].to_string(), &log), "{lost:?}");
-        let second = prefix(&store);
-        assert!((ROWS - 10..ROWS).contains(&second), "{second}");
-        goes_on(&path, store, second);
+        opens_with_a_loss(&path, LogDamage::Refuse, &log, ROWS - 10..ROWS);
     }
 }
 
@@ -212,12 +212,7 @@ fn a_log_that_is_too_short_is_refused_with_its_place() {
     assert!(names(&text, &log), "{text}");
     assert!((bytes - 1200..=bytes - 777).contains(&offset(&text)), "{text}");
     assert_eq!(fs::metadata(&log).unwrap().len(), bytes - 777, "something was changed");
-    let store = open_with(&path, LogDamage::DropRest).unwrap();
-    let lost = &store.recovery().lost;
-    assert!(lost.len() == 1 && names(&lost[0].to_string(), &log), "{lost:?}");
-    let second = prefix(&store);
-    assert!((ROWS - 10..ROWS).contains(&second), "{second}");
-    goes_on(&path, store, second);
+    opens_with_a_loss(&path, LogDamage::DropRest, &log, ROWS - 10..ROWS);
 }
 
 /// A past bug: pages that were not synced may be lost while later ones are there. RocksDB takes
@@ -229,11 +224,7 @@ fn a_hole_of_lost_pages_ends_a_log() {
     for page in [bytes * 5 / 8 / 4096 * 4096, bytes * 3 / 4 / 4096 * 4096] {
         change(&log, page, |page| page.fill(0), 4096);
     }
-    let store = open(&path);
-    assert_eq!(store.recovery().lost.len(), 1, "{:?}", store.recovery().lost);
-    let second = prefix(&store);
-    assert!((ROWS / 8..ROWS / 2).contains(&second), "{second}");
-    goes_on(&path, store, second);
+    opens_with_a_loss(&path, LogDamage::Refuse, &log, ROWS / 8..ROWS / 2);
 }
 
 /// A past bug: garbage at the end of a manifest, which was not synced, kept a shard from opening.

@@ -183,10 +183,8 @@ mod tests {
         assert!(oldest() <= newest());
     }
 
-    /// Of several edits that were written before one sync, the first may be lost: they are cut with
-    /// it, and RocksDB does not see them, either.
-    #[test]
-    fn edits_behind_a_lost_one_are_cut() {
+    /// Makes a database with a row in a table. Returns its manifest.
+    fn flushed() -> (tempfile::TempDir, Manifest) {
         let directory = tempfile::tempdir().unwrap();
         let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
         let db = MetadataEngine::open(directory.path(), &resources, None).unwrap();
@@ -194,6 +192,15 @@ mod tests {
         db.flush().unwrap();
         drop(db);
         let manifest = Manifest::read(directory.path()).unwrap().unwrap();
+        (directory, manifest)
+    }
+
+    /// Of several edits that were written before one sync, the first may be lost: they are cut with
+    /// it, and RocksDB does not see them, either.
+    #[test]
+    fn edits_behind_a_lost_one_are_cut() {
+        let (directory, manifest) = flushed();
+        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
         let sound = std::fs::read(&manifest.path).unwrap();
         let sector = sound.len() / 512 * 512 + 512;
         let mut torn = sound.clone();
@@ -228,13 +235,7 @@ mod tests {
     /// a log whose content the edit before it had moved into a table. The opening refused.
     #[test]
     fn the_only_family_of_a_database_says_which_logs_are_needed() {
-        let directory = tempfile::tempdir().unwrap();
-        let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
-        let db = MetadataEngine::open(directory.path(), &resources, None).unwrap();
-        db.put(b"key", b"value", Durability::Synced).unwrap();
-        db.flush().unwrap();
-        drop(db);
-        let whole = Manifest::read(directory.path()).unwrap().unwrap();
+        let (_directory, whole) = flushed();
         let content = std::fs::read(&whole.path).unwrap();
         let mut edits = Vec::new();
         walk(&mut &*content, |edit| edits.push(edit.to_vec())).unwrap();

@@ -43,6 +43,14 @@ impl Fixture {
         Self { directory, resources: Resources::new(&options, 1), log }
     }
 
+    /// A fixture, its shard, and a partition of it.
+    fn with_partition() -> (Self, RocksDb, EnginePartition) {
+        let fixture = Self::new();
+        let db = fixture.open();
+        let one = db.create_partition(ONE).unwrap();
+        (fixture, db, one)
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }
@@ -99,9 +107,7 @@ fn a_shard_needs_the_log_from_its_oldest_write_in_memory() {
 
 #[test]
 fn the_log_is_synced_before_a_table_exists() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     fixture.put(&db, &one, b"a", b"1");
     let end = fixture.log.end();
     assert!(fixture.log.synced() < end);
@@ -112,9 +118,7 @@ fn the_log_is_synced_before_a_table_exists() {
 
 #[test]
 fn the_log_is_synced_before_files_arrive() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     fixture.put(&db, &one, b"a", b"1");
     let end = fixture.log.end();
     assert!(fixture.log.synced() < end);
@@ -126,9 +130,7 @@ fn the_log_is_synced_before_files_arrive() {
 #[test]
 #[cfg(feature = "failpoints")]
 fn a_log_that_cannot_be_synced_keeps_tables_away() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     fixture.put(&db, &one, b"a", b"1");
     let failing = fixture.data().join("FAIL-log-before-files");
     std::fs::write(&failing, "").unwrap();
@@ -148,9 +150,7 @@ fn a_log_that_cannot_be_synced_keeps_tables_away() {
 
 #[test]
 fn what_was_not_flushed_is_left_to_the_log() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     fixture.put(&db, &one, b"a", b"1");
     db.flush().unwrap();
     fixture.put(&db, &one, b"b", b"1");
@@ -169,9 +169,7 @@ fn what_was_not_flushed_is_left_to_the_log() {
 /// The memtable is never empty here: the position comes from RocksDB's reports.
 #[test]
 fn a_flush_that_is_begun_moves_the_position_when_it_has_ended() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     let first = fixture.put(&db, &one, b"a", b"1");
     db.begin_flush_before(first).unwrap();
     assert_eq!(sealed_memtables(&db.db, &one), Some(0));
@@ -207,9 +205,8 @@ fn a_memtable_that_is_full_moves_the_position() {
 /// A reshape's target: until it follows, no flush of it releases what it has yet to read.
 #[test]
 fn a_partition_that_catches_up_needs_the_whole_log() {
-    let fixture = Fixture::new();
-    let (log, db) = (&fixture.log, fixture.open());
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
+    let log = &fixture.log;
     fixture.put(&db, &one, b"a", b"1");
     let two = db.link_partition(TWO, &one).unwrap();
     let birth = log.applied();
@@ -229,9 +226,7 @@ fn a_partition_that_catches_up_needs_the_whole_log() {
 /// Opened a second time with other options, a database reports its flushes all the same.
 #[test]
 fn a_damaged_shard_syncs_the_log_before_files_too() {
-    let fixture = Fixture::new();
-    let db = fixture.open();
-    let one = db.create_partition(ONE).unwrap();
+    let (fixture, db, one) = Fixture::with_partition();
     let two = db.create_partition(TWO).unwrap();
     fixture.put(&db, &one, b"a", b"1");
     db.flush().unwrap();
