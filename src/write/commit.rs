@@ -57,7 +57,7 @@ impl Writer<'_> {
         enter(&site, |ticket| {
             let routes = ticket.routed();
             let concrete = routes.concrete()?;
-            let parts = routes.parts(&concrete);
+            let parts = routes.parts(&concrete)?;
             ticket.write(|| self.write_parts(&batch.ops, routes, &concrete, parts, durability))
         })??;
         record(self.sampler, &batch.ops);

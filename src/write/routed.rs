@@ -140,12 +140,16 @@ impl<'a> RoutedBatch<'a> {
     }
 
     /// Returns the parts of the shards in the engine's form.
-    pub(super) fn parts(&self, batch: &ConcreteBatch<'_>) -> Vec<Part> {
+    pub(super) fn parts(&self, batch: &ConcreteBatch<'_>) -> Result<Vec<Part>> {
         let mut parts = Vec::with_capacity(self.writes.len());
         for (shard, writes) in &self.writes {
             let mut part: Option<Part> = None;
             for (index, partition) in writes {
-                let Some(operation) = batch.operation(*index) else { continue };
+                let op = self.ops.get(*index).ok_or_else(|| {
+                    let (is, of) = (index, self.ops.len());
+                    Error::new(ErrorKind::Internal, format!("operation {is} of {of} was routed"))
+                })?;
+                let Some(operation) = batch.operation(*index, op) else { continue };
                 let part = part.get_or_insert_with(|| Part {
                     shard: *shard,
                     engine: Arc::clone(&partition.shard),
@@ -155,7 +159,7 @@ impl<'a> RoutedBatch<'a> {
             }
             parts.extend(part);
         }
-        parts
+        Ok(parts)
     }
 
     /// Notes that a shard could not apply its part: the partitions that it concerns are behind.
@@ -170,11 +174,12 @@ impl<'a> RoutedBatch<'a> {
 impl ConcreteBatch<'_> {
     /// Returns the operations that have an effect, in their order.
     pub(super) fn operations(&self) -> impl Iterator<Item = Operation<'_>> + Clone {
-        (0..self.ops.len()).filter_map(|index| self.operation(index))
+        self.ops.iter().enumerate().filter_map(|(index, op)| self.operation(index, op))
     }
 
-    fn operation(&self, index: usize) -> Option<Operation<'_>> {
-        let Op { keyspace, write } = self.ops.get(index)?;
+    /// Returns an operation with its end; `None` if it is a range in which there is nothing.
+    fn operation<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
+        let Op { keyspace, write } = op;
         let keyspace = *keyspace;
         Some(match write {
             Write::Put { key, value } => Operation::Put { keyspace, key, value },

@@ -18,8 +18,8 @@ type Content = Option<Arc<[u8]>>;
 
 /// The overlay of one column family.
 pub(super) struct Overlay {
-    /// `None` once it is frozen.
-    replayed: Mutex<Option<Replayed>>,
+    /// Empty once it is frozen.
+    replayed: Mutex<Replayed>,
     rows: OnceLock<Arc<OverlayRows>>,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Overlaid<'a> {
 
 impl Overlay {
     pub(super) fn new() -> Self {
-        Self { replayed: Mutex::new(Some(Replayed::default())), rows: OnceLock::new() }
+        Self { replayed: Mutex::default(), rows: OnceLock::new() }
     }
 
     pub(super) fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -59,24 +59,23 @@ impl Overlay {
     }
 
     fn change(&self, change: impl FnOnce(&mut Replayed)) -> Result<()> {
-        match &mut *self.replayed.lock() {
-            Some(replayed) => {
-                change(replayed);
-                Ok(())
-            }
-            None => Err(Error::new(
+        let mut replayed = self.replayed.lock();
+        if replayed.is_frozen {
+            return Err(Error::new(
                 ErrorKind::Internal,
                 "a partition that is open read-only was changed after it was read",
-            )),
+            ));
         }
+        change(&mut replayed);
+        Ok(())
     }
 
     /// Returns the rows, which no longer change.
     #[inline]
     pub(super) fn rows(&self) -> &Arc<OverlayRows> {
         self.rows.get_or_init(|| {
-            let replayed = self.replayed.lock().take();
-            Arc::new(replayed.map(OverlayRows::of).unwrap_or_default())
+            let frozen = Replayed { is_frozen: true, ..Replayed::default() };
+            Arc::new(OverlayRows::of(std::mem::replace(&mut *self.replayed.lock(), frozen)))
         })
     }
 
@@ -85,10 +84,8 @@ impl Overlay {
         if let Some(rows) = self.rows.get() {
             return rows.usage;
         }
-        match &*self.replayed.lock() {
-            Some(replayed) => measure(&replayed.rows, &replayed.deleted),
-            None => OverlayUsage::default(),
-        }
+        let replayed = self.replayed.lock();
+        measure(&replayed.rows, &replayed.deleted)
     }
 }
 
@@ -99,6 +96,7 @@ struct Replayed {
     /// Where the rows in files are deleted: the end of each range by its start. The ranges are
     /// disjoint, and do not touch. A later write into one is in `rows`, which come first.
     deleted: BTreeMap<Key, Key>,
+    is_frozen: bool,
 }
 
 impl Replayed {
@@ -157,7 +155,6 @@ fn measure<'a>(
 }
 
 /// An overlay that is frozen.
-#[derive(Default)]
 pub(super) struct OverlayRows {
     /// By key.
     rows: Vec<(Key, Content)>,

@@ -132,11 +132,16 @@ impl ReshapePair {
     }
 
     /// Writes to each target shard the batch that is meant for it.
-    fn write(&self, mut batches: BTreeMap<ShardId, EngineBatch>) -> Result<()> {
-        for (owner, shard) in self.target_shards() {
-            if let Some(batch) = batches.remove(&owner) {
-                shard.write(batch)?;
-            }
+    fn write(&self, batches: BTreeMap<ShardId, EngineBatch>) -> Result<()> {
+        let shards = self.target_shards();
+        for (owner, batch) in batches {
+            let shard = shards.get(&owner).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Internal,
+                    format!("changes of the log are for shard {owner}, which has no target"),
+                )
+            })?;
+            shard.write(batch)?;
         }
         Ok(())
     }
