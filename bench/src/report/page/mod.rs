@@ -1,4 +1,10 @@
 //! The page: from the measurements to one HTML file that needs nothing else. Pure.
+//!
+//! Its charts are drawn here: lines and bars with what their figures range over, in the reader's
+//! light or dark theme, with shapes and texts for those who see no colours. `charming` draws with a
+//! script in the reader's browser, or needs a JavaScript engine to build, and `plotters` writes
+//! colours and fonts as attributes of each shape, for one theme. `poloto` leaves the style to the
+//! page, but draws no ranges, so most of what is here would remain, next to a second kind of scale.
 
 mod bars;
 mod html;
