@@ -24,7 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::os::failpoint;
 use crate::os::files::sync_directory;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -151,12 +152,17 @@ impl Continuation {
 /// the file again.
 fn content(segment: &LogSegment, end: Position) -> Result<Vec<u8>> {
     let first = segment.positions.start.0;
-    let (mut content, _) = judge::read(&segment.file)?;
-    content.resize((end.0 - first + CONTENT) as usize, 0);
+    let bytes = end.0 - first + CONTENT;
+    let mut content = Vec::new();
+    let read = File::open(&segment.file).and_then(|it| it.take(bytes).read_to_end(&mut content));
+    read.map_err(|error| cannot("read", &segment.file, error))?;
     let header = SegmentHeader::decode(&content).ok();
     let header = header.filter(|it| it.salt == segment.salt && it.number == segment.number);
-    let walked = header.map(|it| walk::walk(&content, it.seed(), first, Some(end.0)).end);
-    if walked == Some(end.0) {
+    let is_there = header.is_some_and(|header| {
+        let Ok(walk) = walk::walk(&mut &content[..], header.seed(), first, Some(end.0));
+        walk.end == end.0
+    });
+    if is_there {
         return Ok(content);
     }
     Err(Error::new(

@@ -3,13 +3,13 @@
 //!
 //! The rule, and the argument for it, are in `docs/log.md`.
 
+use super::pieces::Pieces;
 use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, Unreadable, cannot};
 use super::walk::{self, Beyond, Content, Stop};
 use super::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// A segment as it was found.
@@ -198,8 +198,8 @@ impl Judge<'_> {
             // What the next segment says of where this one ends counts if it is possible.
             let room = found.header.file_bytes.saturating_sub(CONTENT);
             let limit = follower.filter(|it| *it > first && it - first <= room);
-            let (file, file_bytes) = read(&found.path)?;
-            let walk = walk::walk(&file, found.header.seed(), first, limit);
+            let mut file = Pieces::open(&found.path)?;
+            let walk = walk::walk(&mut file, found.header.seed(), first, limit)?;
             kept_from = walk.kept_from.max(kept_from);
             if self.judged.kept.is_empty() {
                 self.judged.first = first;
@@ -209,8 +209,7 @@ impl Judge<'_> {
             self.judged.stated_synced = walk.synced.max(self.judged.stated_synced);
             let goes_on = limit == Some(walk.end);
             if !goes_on {
-                let is_short = file_bytes < found.header.file_bytes;
-                self.end(&found, &file, (walk.stop, is_short), walk.end, rest.as_slice())?;
+                self.end(&found, file, walk.stop, walk.end, rest.as_slice())?;
             }
             self.judged.kept.push(Kept { found, first, end: walk.end, content: walk.content });
             if goes_on {
@@ -234,22 +233,23 @@ impl Judge<'_> {
     fn end(
         &mut self,
         found: &Found,
-        file: &[u8],
-        (stop, is_short): (Stop, bool),
+        mut file: Pieces<'_>,
+        stop: Stop,
         end: u64,
         later: &[Found],
     ) -> Result<()> {
         let first = found.begin.unwrap_or_default();
         let at = end - first + CONTENT;
         let seed = found.header.seed();
+        let is_short = file.bytes() < found.header.file_bytes;
         // Positions go on from segment to segment without a gap.
         let files = later.iter().map(|found| found.header.file_bytes);
         let possible = end..=files.fold(end + found.header.file_bytes, u64::saturating_add);
-        let here = walk::beyond(file, seed, at, Some(first), &possible);
+        let here = walk::beyond(&mut file, seed, at, Some(first), &possible)?;
         let mut behind = Beyond::default();
         for found in later {
-            let (file, _) = read(&found.path)?;
-            let more = walk::beyond(&file, found.header.seed(), CONTENT, None, &possible);
+            let mut file = Pieces::open(&found.path)?;
+            let more = walk::beyond(&mut file, found.header.seed(), CONTENT, None, &possible)?;
             behind.headers += more.headers;
             behind.synced = behind.synced.max(more.synced);
         }
@@ -261,10 +261,11 @@ impl Judge<'_> {
             self.refuse(&found.path, &what)?;
         }
         self.judged.cut = true;
+        let used = walk::used(&mut file, at)?;
         self.judged.lost.push(LogLoss::Torn {
             file: found.path.clone(),
             offset: at,
-            bytes: here.end.max(used(file, at)).saturating_sub(at),
+            bytes: here.end.max(used).saturating_sub(at),
             later: behind.headers > 0,
         });
         Ok(())
@@ -280,9 +281,9 @@ impl Judge<'_> {
         let bytes = first.header.file_bytes.saturating_sub(CONTENT);
         let file = first.path.clone();
         for found in std::iter::once(first).chain(later) {
-            let (content, _) = read(&found.path)?;
-            let beyond =
-                walk::beyond(&content, found.header.seed(), CONTENT, None, &(0..=u64::MAX));
+            let mut file = Pieces::open(&found.path)?;
+            let all = 0..=u64::MAX;
+            let beyond = walk::beyond(&mut file, found.header.seed(), CONTENT, None, &all)?;
             position = position.max(beyond.position);
             dropped.push(found.path);
         }
@@ -313,51 +314,4 @@ pub(super) fn first_pages(file: &File) -> std::io::Result<Vec<u8>> {
     let mut pages = Vec::new();
     file.take(CONTENT + 4096).read_to_end(&mut pages)?;
     Ok(pages)
-}
-
-/// Returns where zeros begin that reach to the end.
-fn used(file: &[u8], from: u64) -> u64 {
-    let rest = file.get(from as usize..).unwrap_or_default();
-    from + rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
-}
-
-/// Returns the bytes of a file, up to where only a hole follows, and its length. Most of a segment
-/// that was made ahead is one hole, which takes long to read.
-pub(super) fn read(path: &Path) -> Result<(Vec<u8>, u64)> {
-    let read = File::open(path).and_then(|file| Ok((read_data(&file)?, file.metadata()?.len())));
-    read.map_err(|error| cannot("read", path, error))
-}
-
-fn read_data(file: &File) -> std::io::Result<Vec<u8>> {
-    let bytes = file.metadata()?.len();
-    let mut content = Vec::new();
-    let mut at = 0;
-    while at < bytes {
-        let (from, until) = data(file, at, bytes);
-        let (from, until) = (from.max(at), until.min(bytes));
-        if from >= until {
-            break;
-        }
-        content.resize(until as usize, 0);
-        file.read_exact_at(content.get_mut(from as usize..).unwrap_or_default(), from)?;
-        at = until;
-    }
-    Ok(content)
-}
-
-/// Returns the next part of a file that is not a hole; all that is left if that cannot be known.
-fn data(file: &File, at: u64, bytes: u64) -> (u64, u64) {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{SeekFrom, seek};
-        use rustix::io::Errno;
-        match seek(file, SeekFrom::Data(at)) {
-            Ok(from) => return (from, seek(file, SeekFrom::Hole(from)).unwrap_or(bytes)),
-            Err(Errno::NXIO) => return (bytes, bytes),
-            Err(_) => {}
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
-    (at, bytes)
 }

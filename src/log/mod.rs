@@ -29,6 +29,7 @@ mod mapping;
 mod open;
 mod operation;
 mod options;
+mod pieces;
 mod pin;
 mod pins;
 mod position;

@@ -104,10 +104,14 @@ impl Header {
 /// Returns the header and the payload of the record at the start of `from`, if both check.
 pub(super) fn decode(from: &[u8], seed: u32) -> Option<(Header, &[u8])> {
     let header = Header::decode(from, seed)?;
+    Some((header, payload(&header, from, seed)?))
+}
+
+/// Returns the payload of the record at the start of `from`, whose header is known, if it checks.
+pub(super) fn payload<'a>(header: &Header, from: &'a [u8], seed: u32) -> Option<&'a [u8]> {
     let payload = from.get(HEADER_BYTES..header.bytes as usize)?;
-    let sound =
-        crc32c::crc32c_append(seed, payload) == header.payload_check && is_sound(&header, payload);
-    sound.then_some((header, payload))
+    let checks = crc32c::crc32c_append(seed, payload) == header.payload_check;
+    (checks && is_sound(header, payload)).then_some(payload)
 }
 
 /// Returns true if a payload, which checks, is what its header says.

@@ -43,8 +43,8 @@ proptest! {
         let decoded = Operations::new(&bytes).count();
         prop_assert!(decoded <= bytes.len());
         let _ = record::decode(&bytes, seed);
-        let _ = walk::walk(&bytes, seed, 0, None);
-        let _ = walk::beyond(&bytes, seed, 0, None, &(0..=u64::MAX));
+        let Ok(_) = walk::walk(&mut &bytes[..], seed, 0, None);
+        let Ok(_) = walk::beyond(&mut &bytes[..], seed, 0, None, &(0..=u64::MAX));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod basics;
 mod damages;
 mod encoding;
 mod views;
+mod walks;
 
 use super::*;
 use crate::id::KeyspaceId;

@@ -1,0 +1,155 @@
+//! A file of the log, read in pieces through one buffer.
+//!
+//! It is read, not mapped: a page that the disk cannot return is then an error with the file's name,
+//! and a file that something else truncates meanwhile is one, too.
+
+use super::segment::cannot;
+use super::walk::Source;
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+/// How much is read at once: little enough to stay in the processor's cache between the read and
+/// the look at it, enough for the system to read ahead.
+const PIECE: u64 = 256 << 10;
+
+/// A file whose content is looked at from front to back.
+#[derive(Debug)]
+pub(super) struct Pieces<'p> {
+    path: &'p Path,
+    file: File,
+    bytes: u64,
+    /// Grows beyond a piece only for a record that needs it.
+    buffer: Vec<u8>,
+    /// What of the file is in the buffer.
+    held: Range<u64>,
+    /// A part of the file that is no hole, with the offset from which it was looked for.
+    data: (u64, Range<u64>),
+}
+
+impl<'p> Pieces<'p> {
+    pub(super) fn open(path: &'p Path) -> Result<Self> {
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (bytes, file) = opened.map_err(|error| cannot("read", path, error))?;
+        Ok(Self { path, file, bytes, buffer: Vec::new(), held: 0..0, data: (0, 0..0) })
+    }
+
+    /// Returns the length of the file.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns the first part at or behind an offset that is no hole.
+    fn data(&mut self, at: u64) -> Range<u64> {
+        if !(self.data.0..self.data.1.end).contains(&at) {
+            self.data = (at, data(&self.file, at, self.bytes));
+        }
+        self.data.1.clone()
+    }
+
+    /// Reads a piece that begins at an offset, with at least the bytes up to another.
+    fn fill(&mut self, at: u64, until: u64) -> Result<()> {
+        let data = self.data(at);
+        // Of a hole, which takes long to read, only what is asked for.
+        let piece = if data.contains(&at) { data.end.min(at.saturating_add(PIECE)) } else { at };
+        let until = until.max(piece).min(self.bytes);
+        let bytes = until.saturating_sub(at) as usize;
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes.max(PIECE as usize), 0);
+        }
+        self.held = 0..0;
+        let read = self.file.read_exact_at(self.buffer.get_mut(..bytes).unwrap_or_default(), at);
+        read.map_err(|error| cannot("read", self.path, error))?;
+        self.held = at..until;
+        Ok(())
+    }
+}
+
+impl Source for Pieces<'_> {
+    type Error = Error;
+
+    fn get(&mut self, at: u64, bytes: usize) -> Result<&[u8]> {
+        let until = at.saturating_add(bytes as u64).min(self.bytes);
+        if at >= until {
+            return Ok(&[]);
+        }
+        if at < self.held.start || until > self.held.end {
+            self.fill(at, until)?;
+        }
+        let held = (at - self.held.start) as usize..(self.held.end - self.held.start) as usize;
+        Ok(self.buffer.get(held).unwrap_or_default())
+    }
+
+    fn skip_hole(&mut self, at: u64) -> Result<u64> {
+        Ok(self.data(at).start.max(at))
+    }
+}
+
+/// Returns the next part of a file that is no hole; all that is left if that cannot be known.
+fn data(file: &File, at: u64, bytes: u64) -> Range<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(from) => return from..seek(file, SeekFrom::Hole(from)).unwrap_or(bytes),
+            Err(Errno::NXIO) => return bytes..bytes,
+            Err(_) => {}
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+    at..bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a file with data, a hole and data in steps of any length.
+    #[test]
+    fn what_is_read_in_pieces_is_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut content = vec![0; 3 * PIECE as usize + 77];
+        let file = File::create(&path).unwrap();
+        file.set_len(content.len() as u64).unwrap();
+        let hole = PIECE..2 * PIECE;
+        for part in [0..hole.start as usize, hole.end as usize..content.len()] {
+            let part_of = &mut content[part.clone()];
+            random.fill(part_of);
+            file.write_all_at(part_of, part.start as u64).unwrap();
+        }
+        let mut pieces = Pieces::open(&path).unwrap();
+        assert_eq!(pieces.bytes(), content.len() as u64);
+        let mut at = 0;
+        while at < content.len() {
+            let wanted = random.usize(1..=2 * PIECE as usize);
+            let here = pieces.get(at as u64, wanted).unwrap();
+            assert!(here.len() >= wanted.min(content.len() - at), "seed {seed}, at {at}");
+            assert_eq!(here, &content[at..at + here.len()], "seed {seed}, at {at}");
+            at += random.usize(1..=wanted);
+            let next = pieces.skip_hole(at as u64).unwrap();
+            let skipped = content.get(at..next as usize).unwrap_or_default();
+            assert!(skipped.iter().all(|byte| *byte == 0), "seed {seed}, at {at}");
+            at = at.max(next as usize);
+        }
+        assert_eq!(pieces.get(at as u64, 1).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_file_that_was_truncated_meanwhile_is_an_error_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, vec![1; 2 * PIECE as usize]).unwrap();
+        let mut pieces = Pieces::open(&path).unwrap();
+        assert_eq!(pieces.get(0, 8).unwrap().len(), PIECE as usize);
+        File::options().write(true).open(&path).unwrap().set_len(PIECE).unwrap();
+        let error = pieces.get(PIECE, 8).unwrap_err();
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+}
