@@ -1,8 +1,10 @@
 //! Annulus against one plain RocksDB with the same cache and write buffer: ratios.
 //!
 //! ```text
-//! cargo bench --bench versus                    everything, about eight minutes
+//! cargo bench --bench versus                    everything, about ten minutes
 //! cargo bench --bench versus -- get load        only the comparisons whose names contain these
+//! cargo bench --bench versus -- open            what an opening takes: after a kill with 4 MB and
+//!                                               with 256 MB in the log, and after a close
 //! cargo bench --bench versus -- --quick         few rows and short rounds, to see whether it runs
 //! ```
 //!
@@ -20,30 +22,30 @@
     reason = "a bench"
 )]
 
-#[path = "support/arguments.rs"]
+#[path = "../support/arguments.rs"]
 mod arguments;
-#[path = "support/mod.rs"]
+mod openings;
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "support/turns.rs"]
+#[path = "../support/turns.rs"]
 mod turns;
 
 use annulus::{Durability, Keyspace};
 use arguments::Arguments;
 use rocksdb::DB;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{key, value};
 use tempfile::TempDir;
 
-struct Settings {
+pub(crate) struct Settings {
     rows: u64,
     /// A turn of reads. Many short ones average a noisy machine better than a few long ones.
     turn: Duration,
     turns: usize,
     /// Comparisons whose turns create separate stores.
     loads: usize,
-    wal_bytes: u64,
+    /// What is in the log when an opening begins: little, and much.
+    logged: [u64; 2],
     arguments: Arguments,
 }
 
@@ -52,10 +54,12 @@ impl Settings {
         let arguments = Arguments::read();
         if arguments.quick {
             let turn = Duration::from_millis(20);
-            return Self { rows: 20_000, turn, turns: 4, loads: 2, wal_bytes: 4 << 20, arguments };
+            let logged = [1 << 20, 4 << 20];
+            return Self { rows: 20_000, turn, turns: 4, loads: 2, logged, arguments };
         }
         let turn = Duration::from_millis(200);
-        Self { rows: 1_000_000, turn, turns: 40, loads: 9, wal_bytes: 256 << 20, arguments }
+        let logged = [4 << 20, 256 << 20];
+        Self { rows: 1_000_000, turn, turns: 40, loads: 9, logged, arguments }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -241,63 +245,14 @@ fn overhead(settings: &Settings) {
     );
 }
 
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
-}
-
-/// Opening what a crash left: a copy of the directories while the writes are only in the logs.
-fn opening(settings: &Settings) {
-    if !settings.wants("open after a crash") && !settings.wants("open after a close") {
-        return;
-    }
-    let directory = TempDir::new().unwrap();
-    let live = directory.path().join("live");
-    std::fs::create_dir(&live).unwrap();
-    let large = 1 << 30;
-    // A file that is written now and then would be copied half done.
-    let options = support::options().write_buffer_bytes(large).heat(None);
-    let (store, rows) = support::annulus(&live.join("annulus"), 4, 16, options.clone());
-    let db = support::plain(&live.join("plain"), large);
-    for n in 0..settings.wal_bytes / (16 + support::VALUE_BYTES as u64) {
-        rows.put(key(n), value(n)).unwrap();
-        db.put(key(n), value(n)).unwrap();
-    }
-    // Seconds to open a fresh copy of an image, as a rate, so that larger is better.
-    let timed = |image: &str, open: &dyn Fn(&Path)| {
-        let copied = directory.path().join("copy");
-        copy(&live.join(image), &copied);
-        let started = Instant::now();
-        open(&copied);
-        let rate = 1.0 / started.elapsed().as_secs_f64();
-        std::fs::remove_dir_all(copied).unwrap();
-        rate
-    };
-    let annulus = |path: &Path| get(&support::annulus(path, 4, 16, options.clone()).1, 5);
-    let plain = |path: &Path| plain_get(&support::plain(path, large), 5);
-    let both = |name: &str| {
-        compare(
-            settings,
-            settings.loads,
-            name,
-            "opens/s",
-            |_| timed("annulus", &annulus),
-            |_| timed("plain", &plain),
-        );
-    };
-    both("open after a crash");
-    store.close().unwrap();
-    drop((store, rows));
-    db.flush().unwrap();
-    drop(db);
-    both("open after a close");
-}
-
 fn main() {
+    if openings::is_child() {
+        return openings::leave_writes_in_the_log();
+    }
     let settings = Settings::from_arguments();
     println!("{:<34} {:>6}  [quartiles]         medians", "annulus / plain RocksDB", "median");
     overhead(&settings);
     reads_and_synced_writes(&settings);
     writes(&settings);
-    opening(&settings);
+    openings::compare_all(&settings);
 }
