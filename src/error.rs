@@ -26,7 +26,8 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// The work was ended by a call that asked for it; what it concerns is as it was before.
     Aborted,
-    /// The engine is busy and refused the call for now; try again.
+    /// The call was refused for now, and nothing was done; try again. What it needs is in use, or the
+    /// store is still bringing it up.
     Busy,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
@@ -34,7 +35,8 @@ pub enum ErrorKind {
     Damaged,
     /// The data was written by a version of Annulus that this one cannot read.
     Incompatible,
-    /// A write may be half applied. Reopening the store completes it; until then it refuses writes.
+    /// A write may be half applied. The store completes it, or the next opening does; until then what
+    /// it concerns is neither read nor written.
     InDoubt,
     /// The store was opened read-only; open it for writing.
     ReadOnly,

@@ -17,6 +17,7 @@ mod retention;
 mod route;
 mod view;
 
+pub(crate) use behind::Lagging;
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use keyspace::{KeyspaceState, Keyspaces};
@@ -42,6 +43,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The open shards.
 pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
@@ -88,6 +90,8 @@ pub(crate) struct Catalog {
     pub(crate) log: Arc<CommitLog>,
     /// Held from asking what is needed of the log to releasing the rest.
     releasing: Mutex<()>,
+    /// True if some partition may be behind the log.
+    any_behind: AtomicBool,
     pub(crate) resources: Resources,
     /// The open shards. A shard is here from before it owns a partition until after it owns none.
     shards: ArcSwap<Shards>,
@@ -118,6 +122,7 @@ impl Catalog {
             metadata,
             log,
             releasing: Mutex::new(()),
+            any_behind: AtomicBool::new(false),
             resources,
             shards: ArcSwap::from_pointee(shards),
             topology: ArcSwap::from_pointee(topology),

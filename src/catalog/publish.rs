@@ -18,6 +18,11 @@ impl Catalog {
         self.changing.lock()
     }
 
+    /// The same, unless it would have to wait.
+    pub(crate) fn try_changing(&self) -> Option<MutexGuard<'_, ()>> {
+        self.changing.try_lock()
+    }
+
     /// Commits a topology. After an error no one knows which one is on disk, so the store takes no
     /// more writes; the next opening finds out.
     ///

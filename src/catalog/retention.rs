@@ -2,15 +2,15 @@
 //! partitions that hold back too much of it are flushed.
 //!
 //! Each shard knows from which position on it needs the log; what is before the least of these is in
-//! files. Readers of the log, and partitions that are behind, hold pins, which the log itself
-//! respects. A partition that is seldom written would hold its position for as long as its few rows
+//! files. Readers of the log hold pins, which the log itself respects. A partition that is seldom written would hold its position for as long as its few rows
 //! fit into memory; so, when the log is longer than it may be, whatever has rows in memory from its
 //! older half is flushed. Partitions that are written much flush often by themselves, and are not
 //! concerned.
 //!
 //! A thread looks ten times a second. Writers are not concerned with it: a writer that released
 //! segments, or started a flush, would wait for the disk. The log may therefore exceed its bound by
-//! what is written in a tenth of a second and until the flushes have ended.
+//! what is written in a tenth of a second and until the flushes have ended. The same thread has
+//! partitions brought up that are [behind](super::behind) the log.
 
 use super::Catalog;
 use crate::engine::Engine as _;
@@ -96,24 +96,31 @@ impl Catalog {
     }
 }
 
-/// The thread that looks after the log of an open store. It ends when this is dropped, and does not
-/// keep the store open.
+/// The thread that looks after the log of an open store, and after the partitions that are behind it.
+/// It ends when this is dropped, and does not keep the store open.
 pub(crate) struct LogKeeper {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl LogKeeper {
-    /// Starts the thread. Where the system refuses one, the log grows until it is released by a
-    /// flush of the store, a close, or the next opening.
-    pub(crate) fn start(catalog: &Arc<Catalog>) -> Option<Self> {
+    /// Starts the thread, which calls `bring_up` each time that it looks. Where the system refuses
+    /// one, the log grows until it is released by a flush of the store, a close, or the next opening,
+    /// and a partition that falls behind is brought up by the next opening.
+    ///
+    /// IMPORTANT: `bring_up` must not wait for changes of the topology: a close, which excludes them,
+    /// waits for this thread.
+    pub(crate) fn start(
+        catalog: &Arc<Catalog>,
+        bring_up: impl FnMut(&Catalog) + Send + 'static,
+    ) -> Option<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, catalog) = (Arc::clone(&stop), Arc::downgrade(catalog));
         let spawned = if failpoint::fails("thread") {
             Err(std::io::Error::other("a test refuses threads"))
         } else {
             let thread = std::thread::Builder::new().name("annulus-log-keep".into());
-            thread.spawn(move || keep(&catalog, &stopped))
+            thread.spawn(move || keep(&catalog, &stopped, bring_up))
         };
         let refused = |error: &std::io::Error| {
             tracing::warn!(%error, "cannot start the thread that keeps the log short: flush the store");
@@ -134,16 +141,22 @@ impl Drop for LogKeeper {
     }
 }
 
-fn keep(catalog: &Weak<Catalog>, stop: &AtomicBool) {
+fn keep(catalog: &Weak<Catalog>, stop: &AtomicBool, mut bring_up: impl FnMut(&Catalog)) {
     let mut last = Position::default();
     while !stop.load(Ordering::Acquire) {
         let Some(catalog) = catalog.upgrade() else { return };
-        let looked = catch_unwind(AssertUnwindSafe(|| catalog.look_after_log(last)));
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            bring_up(&catalog);
+            catalog.look_after_log(last)
+        }));
         drop(catalog);
         match looked {
             Ok(end) => last = end,
             Err(_) => {
-                tracing::error!("the thread that keeps the log short panicked; flush the store");
+                tracing::error!(
+                    "the thread that keeps the log short panicked: flush the store; open it again if \
+                     a partition is behind the log"
+                );
                 return;
             }
         }

@@ -5,7 +5,6 @@ use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::latch::{Current, PartitionState, PartitionStatus};
-use crate::log::Pin;
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
 use std::ops::{Bound, Range};
@@ -18,8 +17,8 @@ pub(crate) struct OpenPartition {
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) handle: EnginePartition,
     pub(crate) state: PartitionState,
-    /// Why it lacks what the log has, if it does.
-    behind: OnceLock<Behind>,
+    /// What it lacks of what the log has, if it is behind.
+    pub(super) behind: OnceLock<Behind>,
     /// About how much of its files, in thousandths, lies outside its range: files that it shares, or
     /// shared, with others. If not zero, cursors must expect rows outside the range and skip them.
     pub(crate) out_of_range_permille: u32,
@@ -60,23 +59,11 @@ impl Current for OpenPartition {
 }
 
 impl OpenPartition {
-    /// Notes that the shard could not apply a write, from which `pin` keeps the log. The caller owns
-    /// the stripes of its keys, and the write is still in flight.
-    pub(crate) fn fall_behind(&self, pin: Pin, cause: &Error) {
-        // A later one changes nothing: the log is kept from the first.
-        self.behind.get_or_init(|| Behind::new(pin, cause));
-        self.state.mark_behind();
-        tracing::error!(
-            partition = %self.name.id, shard = %self.owner, error = format_args!("{cause:#}"),
-            "a partition is behind the log; open the store again, which brings it up"
-        );
-    }
-
     /// Checks that the partition has everything that the log has, apart from what is in flight.
     ///
     /// # Errors
     ///
-    /// `Io`, with the cause.
+    /// `Busy`, with the cause.
     pub(crate) fn check_up_to_date(&self) -> Result<()> {
         if self.state.is_behind() { Err(self.behind_error()) } else { Ok(()) }
     }

@@ -124,6 +124,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     fn put(&self, partition: &Self::Partition, key: &[u8], value: &[u8]) -> Result<()>;
     fn delete(&self, partition: &Self::Partition, key: &[u8]) -> Result<()>;
     fn write(&self, batch: Self::WriteBatch) -> Result<()>;
+    /// The same, but `Busy` where it would have to wait until there is room in memory.
+    fn write_at_once(&self, batch: Self::WriteBatch) -> Result<()>;
 
     /// Returns true if partitions of another shard can be linked into this one.
     fn can_link(&self, source: &Self) -> bool;
@@ -152,14 +154,20 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// Returns a position of the log from which it is needed to recover this shard: files hold
     /// everything that was written before it.
     fn unflushed_from(&self) -> Position;
-    /// Ends the catching up of a partition that was made by a link or a load: its files hold
-    /// everything before `from`, and everything since then that the log holds for it has been
-    /// applied to it. From now on what is flushed of it decides where its part of the log begins.
+    /// Ends the catching up of a partition that was made by a link or a load, or that has lacked
+    /// records: its files hold everything before `from`, and everything since then that the log holds
+    /// for it has been applied to it. From now on what is flushed of it decides where its part of the log begins.
     ///
     /// IMPORTANT: until this is called, the partition needs the log from where it began when the
     /// partition was made. Only a partition to which records are applied in their order, along
     /// with all others, can go by the log's `applied()`.
     fn follow(&self, partition: &Self::Partition, from: Position);
+    /// Ends that, because a record could not be applied to a partition. What is flushed of it does
+    /// not count until [`follow`](Self::follow) is called again.
+    ///
+    /// IMPORTANT: called while the record is in flight, so that everything that counts already is
+    /// before it.
+    fn stop_following(&self, partition: &Self::Partition);
     /// Starts flushes, without waiting for them, of the partitions of which memory alone holds
     /// something that was written before a position.
     fn begin_flush_before(&self, position: Position) -> Result<()>;

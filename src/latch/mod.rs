@@ -10,6 +10,10 @@
 //! * A **reshape** notes a position of the log below which everything is applied, and copies what
 //!   the engines hold after that; it follows the log from there, owns all stripes, reads the log to
 //!   its end, and [hands over](hand_over).
+//! * **Bringing up** a partition that lacks what the log has waits, by a seal, for the writers that
+//!   were in progress when it fell behind; applies what they and others have appended; and hands over
+//!   to a new state of the same partition, to which no reader or writer of the old one gets without
+//!   looking at the view again.
 
 #[cfg(all(test, annulus_shuttle))]
 mod model;
@@ -74,10 +78,11 @@ impl PartitionState {
         self.status.load(Ordering::Acquire) & BEHIND != 0
     }
 
-    /// Notes that the partition lacks what the log has. The caller owns the stripes of what is
-    /// missing.
-    pub(crate) fn mark_behind(&self) {
-        self.status.fetch_or(BEHIND, Ordering::AcqRel);
+    /// Notes that the partition lacks what the log has, for good: one that has it takes the place of
+    /// this one. The caller owns the stripes of what is missing. Returns true if it was not noted
+    /// before.
+    pub(crate) fn mark_behind(&self) -> bool {
+        self.status.fetch_or(BEHIND, Ordering::AcqRel) & BEHIND == 0
     }
 
     /// Waits for the writers in progress and keeps others out. Returns `None` if that takes until
@@ -93,7 +98,7 @@ impl PartitionState {
     }
 }
 
-/// Replaces `sources`, which are sealed, with `targets`, which have their content.
+/// Replaces `sources`, to which no thread can write, with `targets`, which have their content.
 ///
 /// IMPORTANT: the order. A writer that finds a target in the new view waits until the sources are
 /// superseded, so no write to a target is acknowledged while a reader may still take what it read
@@ -106,6 +111,6 @@ pub(crate) fn hand_over<'a>(
     let _closed: Vec<_> = targets.into_iter().map(|target| target.seal(None)).collect();
     publish();
     for source in sources {
-        source.status.store(PartitionStatus::Superseded as u8, Ordering::Release);
+        source.status.fetch_or(PartitionStatus::Superseded as u8, Ordering::AcqRel);
     }
 }

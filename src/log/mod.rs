@@ -240,7 +240,7 @@ pub(crate) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    #[cfg(test)]
+    /// Returns where it begins.
     pub(crate) fn start(&self) -> Position {
         Position(self.appended.start)
     }
@@ -248,11 +248,6 @@ impl InFlight<'_> {
     /// Returns where the next record begins.
     pub(crate) fn end(&self) -> Position {
         Position(self.appended.end)
-    }
-
-    /// Keeps the log from this record on, also after it has been applied.
-    pub(crate) fn pin(&self) -> Pin {
-        self.log.inner.pin_in_flight(self.appended.start)
     }
 }
 

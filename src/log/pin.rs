@@ -61,12 +61,6 @@ impl Inner {
         Some(Pin { inner: Arc::clone(self), position })
     }
 
-    /// Pins the log at a record in flight, which is not released.
-    pub(super) fn pin_in_flight(self: &Arc<Self>, position: u64) -> Pin {
-        self.pins.lock().add(position);
-        Pin { inner: Arc::clone(self), position }
-    }
-
     fn unpin(&self, position: u64) {
         let mut pins = self.pins.lock();
         pins.remove(position);

@@ -201,6 +201,7 @@ fn shard_stats(
         bytes_on_disk: 0,
         bytes_in_memory: 0,
         foreign_bytes: 0,
+        partitions_behind: 0,
         draining: shard.draining,
     };
     let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);
@@ -210,6 +211,7 @@ fn shard_stats(
         stats.bytes_on_disk += partition.bytes_on_disk;
         stats.bytes_in_memory += partition.bytes_in_memory;
         stats.foreign_bytes += partition.foreign_bytes;
+        stats.partitions_behind += usize::from(partition.behind);
     }
     stats
 }

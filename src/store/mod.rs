@@ -154,7 +154,9 @@ impl Store {
     /// which case nothing was written; [`Io`](ErrorKind::Io) if the log cannot be written or synced:
     /// nothing can be seen of the batch, the store takes no more writes, and the next opening finds
     /// out whether it is in the log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part:
-    /// the next opening completes the batch.
+    /// it is applied when the shard takes writes again, or by the next opening;
+    /// [`Busy`](ErrorKind::Busy) if a shard has refused an earlier write of one of the partitions,
+    /// until that is applied: nothing was written, try again.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -176,8 +178,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) after the store was closed; [`Io`](ErrorKind::Io) if a shard
-    /// has refused a write that is in the log: open the store again.
+    /// [`Closed`](ErrorKind::Closed) after the store was closed; [`Busy`](ErrorKind::Busy) if
+    /// a shard has refused a write that is in the log, until that is applied: try again.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.core().catalog.check_open()?;
         Snapshot::take(self.core())

@@ -20,7 +20,7 @@ use crate::rebalancer;
 use crate::reshape::journal;
 use crate::reshape::{self, Listener};
 use crate::topology::{self, PartitionName, Topology};
-use crate::write::replay;
+use crate::write::{BringUp, replay};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
@@ -104,7 +104,11 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     catalog.log.finish_replay();
     crate::os::failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
-    *core.log_keeper.lock() = LogKeeper::start(&core.catalog);
+    let mut bring_up = BringUp::default();
+    let look = move |catalog: &Catalog| {
+        bring_up.look(catalog);
+    };
+    *core.log_keeper.lock() = LogKeeper::start(&core.catalog, look);
     let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);

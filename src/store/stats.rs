@@ -29,6 +29,9 @@ pub struct PartitionStats {
     /// About how many bytes of its files belong to none of its keys: the partition was made by
     /// linking the files of one that was split, and is to be trimmed.
     pub foreign_bytes: u64,
+    /// True while it is behind the log: its shard has refused a write that is in the log, and so it
+    /// refuses reads and writes until the store has brought it up.
+    pub behind: bool,
 }
 
 /// What a shard occupies, over all keyspaces.
@@ -54,6 +57,8 @@ pub struct ShardStats {
     pub bytes_in_memory: u64,
     /// Bytes of their files that belong to none of their keys, until they are trimmed.
     pub foreign_bytes: u64,
+    /// How many of its partitions are [behind](PartitionStats::behind) the log.
+    pub partitions_behind: usize,
     /// True while it is being removed: it receives nothing new.
     pub draining: bool,
 }
@@ -110,6 +115,7 @@ pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
                 foreign_bytes: foreign(usage.bytes_on_disk),
                 bytes_on_disk: usage.bytes_on_disk,
                 bytes_in_memory: usage.bytes_in_memory,
+                behind: open.state.is_behind(),
             })
         })
         .collect()

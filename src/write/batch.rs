@@ -6,7 +6,7 @@ use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
-const BATCH_BYTES_MAX: usize = 3 << 30;
+pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
 
 /// Several writes that take effect together; committed by [`Store::write`](crate::Store::write).
 ///

@@ -1,7 +1,8 @@
 //! Writes of keys and batches: by the protocol of `latch::enter`, to the log and then to the engines
-//! of shards; and the replay of the log at an opening.
+//! of shards; the replay of the log at an opening, and for partitions that are behind it.
 
 mod batch;
+mod bring_up;
 mod commit;
 mod replay;
 mod routed;
@@ -12,6 +13,7 @@ mod writer;
 
 pub use batch::Batch;
 pub(crate) use batch::Write;
+pub(crate) use bring_up::BringUp;
 pub use replay::Replayed;
 pub(crate) use replay::replay;
 pub use single::Swap;

@@ -7,7 +7,7 @@
 //!
 //! One thread reads, and one thread for each shard applies.
 
-use super::routed::{Views, add};
+use super::routed::{Views, add, bytes_of};
 use crate::catalog::{Catalog, OpenPartition, View};
 use crate::engine::{Engine as _, EngineBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,9 +26,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// How many such batches wait for a shard at most.
 const BATCHES_WAITING: usize = 4;
-
-/// Bookkeeping bytes of an operation, next to those of its key and its value.
-const OPERATION_BYTES: usize = 16;
 
 /// What was read back from the log at an opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -117,34 +114,24 @@ impl<V: Views> Lanes<'_, '_, V> {
         let view = self.views.entry(keyspace).or_insert_with(|| self.keyspaces.view(keyspace));
         let Some(view) = view.clone() else { return Ok(()) };
         match operation {
-            Operation::Put { key, value, .. } => {
-                let partition = view.partition(view.index(key))?;
-                self.add_to(partition, operation, key.len() + value.len())
-            }
-            Operation::Delete { key, .. } => {
-                self.add_to(view.partition(view.index(key))?, operation, key.len())
+            Operation::Put { key, .. } | Operation::Delete { key, .. } => {
+                self.add_to(view.partition(view.index(key))?, operation)
             }
             Operation::DeleteRange { start, end, .. } => {
                 for index in view.intersecting(&KeyRange::new(start, Some(end)), &[]) {
-                    let bytes = start.len() + end.len();
-                    self.add_to(view.partition(index)?, operation, bytes)?;
+                    self.add_to(view.partition(index)?, operation)?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn add_to(
-        &mut self,
-        partition: &OpenPartition,
-        operation: Operation<'_>,
-        bytes: usize,
-    ) -> Result<()> {
+    fn add_to(&mut self, partition: &OpenPartition, operation: Operation<'_>) -> Result<()> {
         let scope = self.scope;
         let lane = self.lanes.entry(partition.owner);
         let lane = lane.or_insert_with(|| Lane::start(scope, &partition.shard));
         add(&mut lane.batch, partition, operation);
-        lane.bytes += bytes + OPERATION_BYTES;
+        lane.bytes += bytes_of(operation);
         if lane.bytes < failpoint::size("ANNULUS_REPLAY_BYTES", BATCH_BYTES) {
             return Ok(());
         }

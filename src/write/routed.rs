@@ -166,7 +166,7 @@ impl<'a> RoutedBatch<'a> {
     pub(super) fn fall_behind(&self, part: ShardId, in_flight: &InFlight<'_>, cause: &Error) {
         let partitions = self.stripes.values().map(|(partition, _)| partition);
         for partition in partitions.filter(|partition| partition.owner == part) {
-            partition.fall_behind(in_flight.pin(), cause);
+            partition.fall_behind(in_flight.start(), cause);
         }
     }
 }
@@ -214,6 +214,18 @@ pub(super) fn add(batch: &mut EngineBatch, partition: &OpenPartition, operation:
             batch.delete_range(&partition.handle, start, end);
         }
     }
+}
+
+/// Returns about how many bytes an operation takes in a batch.
+pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
+    /// Bookkeeping, next to keys and value.
+    const OVERHEAD_BYTES: usize = 16;
+    OVERHEAD_BYTES
+        + match operation {
+            Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::Delete { key, .. } => key.len(),
+            Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
+        }
 }
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.

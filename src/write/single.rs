@@ -198,7 +198,7 @@ impl Writer<'_> {
                 None => shard.delete(handle, key),
             };
             applied.map_err(|error| {
-                partition.fall_behind(in_flight.pin(), &error);
+                partition.fall_behind(in_flight.start(), &error);
                 not_applied(partition.owner, error)
             })
         })

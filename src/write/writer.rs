@@ -12,7 +12,8 @@
 //! An error of the append or of the sync leaves the shards as they are, and ends the log: the store
 //! takes no more writes, and the next opening finds out whether the record is there. An error of a
 //! shard concerns the partitions that the shard should have changed: they are
-//! [behind](crate::catalog) until the next opening applies the record again.
+//! [behind](crate::catalog) until the record is applied after all ([`BringUp`](super::BringUp)), or
+//! by the next opening.
 
 use crate::cache::HotCache;
 use crate::catalog::Catalog;
@@ -69,8 +70,11 @@ impl Applying<'_> {
     #[inline]
     fn by(mut self, apply: impl FnOnce(&InFlight<'_>) -> Result<()>) -> Result<()> {
         let applied = self.in_flight.as_ref().map_or(Ok(()), apply);
-        // It has been applied from here on.
+        // It has been applied from here on, except to partitions that are behind.
         drop(self.in_flight.take());
+        if applied.is_err() {
+            self.catalog.note_behind();
+        }
         applied
     }
 }
@@ -93,8 +97,8 @@ pub(super) fn not_applied(shard: ShardId, cause: Error) -> Error {
         ErrorKind::InDoubt,
         format!(
             "the write is in the log, but shard {shard} could not take it; it will be there when the \
-             store is opened again, and until then what it concerns on this shard can be neither \
-             read nor written"
+             shard takes writes again, or the store is opened again, and until then what it concerns \
+             on this shard can be neither read nor written"
         ),
     )
     .with_source(cause)

@@ -12,6 +12,8 @@
 
 mod bank;
 mod basic;
+#[cfg(feature = "failpoints")]
+mod behind;
 mod churn;
 mod commits;
 mod crash;

@@ -88,10 +88,20 @@ pub(crate) fn shards(shards: &[ShardStats]) -> Table {
             human::bytes(shard.bytes_on_disk),
             human::bytes(shard.bytes_in_memory),
             human::bytes(shard.foreign_bytes),
-            if shard.draining { "being removed".into() } else { String::new() },
+            state(shard),
         ]);
     }
     table
+}
+
+/// Returns in words what is unusual about a shard.
+fn state(shard: &ShardStats) -> String {
+    let behind = match shard.partitions_behind {
+        0 => None,
+        count => Some(format!("{count} behind the log")),
+    };
+    let draining = shard.draining.then(|| "being removed".to_owned());
+    draining.into_iter().chain(behind).collect::<Vec<_>>().join(", ")
 }
 
 fn keyspaces(store: &Store, stats: &StoreStats) -> Table {

@@ -1,6 +1,7 @@
 //! A shard's database and what belongs to it: opening, its partitions' handles, errors with their
 //! context.
 
+use super::batch::RocksDbBatch;
 use super::config::Resources;
 use super::damage::{self, Damaged};
 use super::db::Db;
@@ -125,8 +126,6 @@ impl RocksDb {
                 Some((parse_family(name)?, Arc::new(partition)))
             })
             .collect();
-        let mut writes = WriteOptions::default();
-        writes.disable_wal(true);
         Self {
             db,
             directory: directory.to_owned(),
@@ -140,8 +139,18 @@ impl RocksDb {
             dropping: RwLock::new(()),
             family_options: resources.column_family(),
             present: ReadOptions::default(),
-            writes,
+            writes: writes(),
         }
+    }
+
+    /// Applies a batch.
+    pub(super) fn write_batch(&self, batch: RocksDbBatch, options: &WriteOptions) -> Result<()> {
+        // An empty batch does not say where it belongs.
+        if self.log.is_none() {
+            return batch.overlay();
+        }
+        self.check_failpoint("apply")?;
+        self.db.write_opt(batch.writes, options).map_err(self.failed("a batch"))
     }
 
     /// Returns the directory of the shard: the one that holds this database.
@@ -345,6 +354,13 @@ impl RocksDb {
     pub(super) fn describe(&self, doing: &str, error: Error) -> Error {
         describe(&self.directory, doing, error)
     }
+}
+
+/// Returns the options of writes, which go to no log of RocksDB's.
+pub(super) fn writes() -> WriteOptions {
+    let mut writes = WriteOptions::default();
+    writes.disable_wal(true);
+    writes
 }
 
 /// Adds to an error of the C interface what failed and where.

@@ -4,7 +4,7 @@ use super::super::{Direction, Engine, PutRow, Read, Usage};
 use super::batch::RocksDbBatch;
 use super::config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
 use super::cursor::RocksDbCursor;
-use super::database::RocksDb;
+use super::database::{self, RocksDb};
 use super::handles::{ColumnFamily, Handle, Pinned, Snapshot};
 use super::names::family;
 use super::reads::{limits, with_options};
@@ -132,12 +132,13 @@ impl Engine for RocksDb {
     }
 
     fn write(&self, batch: RocksDbBatch) -> Result<()> {
-        // An empty batch does not say where it belongs.
-        if self.log.is_none() {
-            return batch.overlay();
-        }
-        self.check_failpoint("apply")?;
-        self.db.write_opt(batch.writes, &self.writes).map_err(self.failed("a batch"))
+        self.write_batch(batch, &self.writes)
+    }
+
+    fn write_at_once(&self, batch: RocksDbBatch) -> Result<()> {
+        let mut at_once = database::writes();
+        at_once.set_no_slowdown(true);
+        self.write_batch(batch, &at_once)
     }
 
     fn can_link(&self, source: &Self) -> bool {
@@ -214,6 +215,12 @@ impl Engine for RocksDb {
     fn follow(&self, partition: &ColumnFamily, from: Position) {
         if let Some(name) = self.name_of(partition) {
             self.flushes.follow(name, from);
+        }
+    }
+
+    fn stop_following(&self, partition: &ColumnFamily) {
+        if let Some(name) = self.name_of(partition) {
+            self.flushes.stop_following(name);
         }
     }
 

@@ -9,7 +9,10 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
         RocksDb::Corruption => ErrorKind::Damaged,
         RocksDb::IOError => ErrorKind::Io,
         RocksDb::TimedOut => ErrorKind::DeadlineExceeded,
-        RocksDb::Busy | RocksDb::TryAgain | RocksDb::MergeInProgress => ErrorKind::Busy,
+        // The last one of a write that would have to wait.
+        RocksDb::Busy | RocksDb::TryAgain | RocksDb::MergeInProgress | RocksDb::Incomplete => {
+            ErrorKind::Busy
+        }
         RocksDb::ShutdownInProgress | RocksDb::ColumnFamilyDropped => ErrorKind::Closed,
         _ => ErrorKind::Internal,
     }

@@ -13,8 +13,8 @@
 //! IMPORTANT: the position that belongs to a sealed memtable is the log's `applied()` during the
 //! report. RocksDB lets no writer in before the report returns, so the next memtable is empty, and
 //! what was applied before that position is in the sealed one, or an earlier one. A family that is
-//! still catching up by reading the log has less than that: nothing is noted for it until it
-//! follows.
+//! still catching up by reading the log, or that lacks a record which could not be applied, has less
+//! than that: nothing is noted for it until it follows.
 
 use crate::log::Position;
 use crate::topology::PartitionName;
@@ -110,6 +110,14 @@ impl Flushes {
         if let Some(family) = self.0.lock().get_mut(&name).filter(|family| !family.follows) {
             family.follows = true;
             family.before = family.before.max(from);
+        }
+    }
+
+    /// Notes nothing more of a family that lacks a record, which is still in flight: so what is noted
+    /// already, and what a caller has found by [`state`](Self::state), is before it.
+    pub(super) fn stop_following(&self, name: PartitionName) {
+        if let Some(family) = self.0.lock().get_mut(&name) {
+            family.follows = false;
         }
     }
 
@@ -253,6 +261,28 @@ mod tests {
         seal(&flushes, 12, 200);
         flushes.install(name(1), 15);
         assert_eq!(before(&flushes, 1), 200);
+    }
+
+    /// What is in a file of a family that lacks a record does not release the record: not where its
+    /// memtable was sealed meanwhile, nor where a caller has waited for the flush.
+    #[test]
+    fn a_family_that_lacks_a_record_notes_no_flush_until_it_has_it() {
+        let flushes = one();
+        seal(&flushes, 5, 100);
+        // The record at 150 is in flight, and refused.
+        flushes.stop_following(name(1));
+        seal(&flushes, 20, 200);
+        flushes.install(name(1), 29);
+        assert_eq!(before(&flushes, 1), 100);
+        let (_, state) = flushes.state(|| Position(300));
+        assert!(!state[0].follows, "a caller that waits for a flush leaves it alone");
+        // Now it is applied, as number 30.
+        flushes.follow(name(1), Position::default());
+        assert_eq!(before(&flushes, 1), 100);
+        seal(&flushes, 30, 400);
+        assert_eq!(before(&flushes, 1), 100);
+        flushes.install(name(1), 30);
+        assert_eq!(before(&flushes, 1), 400);
     }
 
     #[test]

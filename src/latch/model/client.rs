@@ -17,6 +17,10 @@ pub(super) enum Call {
     Clear,
     Get(Key),
     Snapshot,
+    /// A put that the shard refuses, which the same client must follow up with `BringUp`.
+    PutInVain(Key),
+    /// Brings up the partition of a key.
+    BringUp(Key),
 }
 
 impl Store {
@@ -34,6 +38,11 @@ impl Store {
             Call::Clear => self.batch(KEYS.iter().map(|key| (*key, None)).collect(), true)?,
             Call::Get(key) => Act::Get(key, self.get(key)?),
             Call::Snapshot => Act::Snapshot(self.snapshot()),
+            Call::PutInVain(key) => self.put_in_vain(key)?,
+            Call::BringUp(key) => {
+                self.bring_up(key);
+                return Ok(());
+            }
         };
         self.history.add(begun, act);
         Ok(())
@@ -98,12 +107,25 @@ impl Store {
     }
 
     pub(super) fn snapshot(&self) -> Rows {
+        loop {
+            if let Some(rows) = self.try_snapshot() {
+                return rows;
+            }
+            shuttle::thread::yield_now();
+        }
+    }
+
+    /// Takes a snapshot, unless a partition is behind.
+    fn try_snapshot(&self) -> Option<Rows> {
         let gate = (self.broken != Broken::SnapshotWithoutGate).then(|| self.gate.write());
         let early = (self.broken == Broken::CutsBeforeViews).then(|| self.cuts());
         let view = self.view();
+        if view.0.iter().any(|partition| partition.state.is_behind()) {
+            return None;
+        }
         let cuts = early.unwrap_or_else(|| self.cuts());
         drop(gate);
-        rows_of(&view, &cuts)
+        Some(rows_of(&view, &cuts))
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::PartitionState;
 use super::super::sync::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) type Key = u8;
 pub(super) type Rows = BTreeMap<Key, u64>;
@@ -72,11 +73,23 @@ pub(super) struct Partition {
     pub(super) state: PartitionState,
     /// The partitions that it replaced.
     pub(super) replaces: Vec<Arc<Self>>,
+    /// The first position of the log that it may lack.
+    missing: AtomicUsize,
 }
 
 impl Partition {
     pub(super) fn new(name: Name, owner: usize, start: Key, end: Key) -> Self {
-        Self { name, owner, start, end, state: PartitionState::default(), replaces: Vec::new() }
+        let (state, replaces) = (PartitionState::default(), Vec::new());
+        Self { name, owner, start, end, state, replaces, missing: AtomicUsize::new(usize::MAX) }
+    }
+
+    /// Notes that it lacks a record of the log.
+    pub(super) fn lacks(&self, position: usize) {
+        self.missing.fetch_min(position, Ordering::AcqRel);
+    }
+
+    pub(super) fn first_missing(&self) -> usize {
+        self.missing.load(Ordering::Acquire)
     }
 
     pub(super) fn has(&self, key: Key) -> bool {

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 pub(super) enum Act {
     /// Writes that take effect together.
     Write(Vec<(Key, Option<u64>)>),
+    /// The same, at any moment after the call has begun.
+    Late(Vec<(Key, Option<u64>)>),
     /// Added one to what it found.
     Add(Key, Option<u64>),
     Get(Key, Option<u64>),
@@ -19,7 +21,7 @@ impl Act {
     /// Returns true if the call could do this, and see what it saw, now.
     fn apply(&self, rows: &mut Rows) -> bool {
         match self {
-            Self::Write(writes) => {
+            Self::Write(writes) | Self::Late(writes) => {
                 for (key, value) in writes {
                     match value {
                         Some(value) => drop(rows.insert(*key, *value)),
@@ -41,7 +43,7 @@ impl Act {
     /// Returns the part of this that concerns one key.
     fn of_key(&self, key: Key) -> Option<Self> {
         match self {
-            Self::Write(writes) => {
+            Self::Write(writes) | Self::Late(writes) => {
                 let writes: Vec<_> =
                     writes.iter().filter(|(written, _)| *written == key).copied().collect();
                 (!writes.is_empty()).then_some(Self::Write(writes))
@@ -75,7 +77,7 @@ impl History {
 
     /// Adds a call that began at some moment and ends now.
     pub(super) fn add(&self, begun: usize, act: Act) {
-        let ended = self.now();
+        let ended = if matches!(act, Act::Late(_)) { usize::MAX } else { self.now() };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(Call { begun, ended, act });
     }
 

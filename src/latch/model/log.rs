@@ -3,6 +3,7 @@
 use super::super::sync::Mutex;
 use super::engine::{Key, Rows};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::PoisonError;
 
 /// The writes of a record, which take effect together.
@@ -26,6 +27,12 @@ pub(super) struct Log {
 pub(super) struct InFlight<'a> {
     log: &'a Log,
     position: usize,
+}
+
+impl InFlight<'_> {
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
 }
 
 impl Drop for InFlight<'_> {
@@ -63,6 +70,11 @@ impl Log {
         let writes = inner.records[*from..].concat();
         *from = inner.records.len();
         writes
+    }
+
+    /// Returns the writes of a part of the records.
+    pub(super) fn part(&self, part: Range<usize>) -> Record {
+        self.inner.lock().records[part].concat()
     }
 
     /// Returns true if some record has this write.

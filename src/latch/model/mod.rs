@@ -1,5 +1,5 @@
 //! The rules of this module under a schedule explorer: clients, reshapes and a close run on
-//! stand-ins for the shards and the log and on the real [`PartitionState`](super::PartitionState),
+//! stand-ins for the shards, which may refuse what is in the log, and the log, and on the real [`PartitionState`](super::PartitionState),
 //! under many schedules. One order must explain what the clients saw, and in the end the log,
 //! replayed from its beginning, must yield what the engines hold.
 //!
@@ -15,6 +15,7 @@
     reason = "a model that is wrong fails its tests, like the code that is"
 )]
 
+mod behind;
 mod broken;
 mod cache;
 mod client;

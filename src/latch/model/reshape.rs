@@ -47,9 +47,11 @@ impl Store {
             self.copy(source, target, &cuts[source.owner]);
         }
         self.rounds(&sides, &mut position);
-        let pending = self.compare(&sides, &mut position);
-        self.apply(&sides, &pending);
-        let committed = !matches!(step, Step::Abort(_)) && self.commit(&sides, &mut position);
+        let compared = self.compare(&sides, &mut position);
+        let committed = compared.is_some_and(|pending| {
+            self.apply(&sides, &pending);
+            !matches!(step, Step::Abort(_)) && self.commit(&sides, &mut position)
+        });
         let gone = if committed { &sides.sources } else { &sides.targets };
         gone.iter().for_each(|partition| self.shard(partition).drop_column(partition.name));
     }
@@ -97,8 +99,9 @@ impl Store {
         self.shard(target).write(&writes);
     }
 
-    /// Checks that both sides are equal, apart from what is still to be applied, which it returns.
-    fn compare(&self, sides: &Sides, position: &mut usize) -> Record {
+    /// Checks that both sides are equal, apart from what is still to be applied, which it returns; or
+    /// `None` if a source is behind, and so may differ.
+    fn compare(&self, sides: &Sides, position: &mut usize) -> Option<Record> {
         let seals = (self.broken != Broken::CompareUnsealed).then(|| self.seal(sides));
         let cuts = self.cuts();
         let pending = self.log.read(position);
@@ -111,8 +114,11 @@ impl Store {
             let waits = |key: &Key| pending.iter().any(|(waiting, _)| waiting == key);
             side.iter().flat_map(rows).filter(|(key, _)| !waits(key)).collect()
         };
+        if self.ends_behind(sides) {
+            return None;
+        }
         assert_eq!(rows(&sides.sources), rows(&sides.targets), "the copy differs");
-        pending
+        Some(pending)
     }
 
     /// Seals in the order of names, as batches take latches; or not, if that rule is broken.
@@ -124,15 +130,22 @@ impl Store {
         sources.into_iter().filter_map(|source| source.state.seal(None)).collect()
     }
 
-    /// Commits. Returns false, having committed nothing, after a close.
+    /// Commits. Returns false, having committed nothing, after a close, and if a source is behind.
     fn commit(&self, sides: &Sides, position: &mut usize) -> bool {
         let changing = self.changing.lock();
         if *changing {
             return false;
         }
+        if self.ends_behind(sides) {
+            return false;
+        }
         let view = self.view_with(sides);
         let early = (self.broken == Broken::LastReadBeforeSeal).then(|| self.log.read(position));
         let seals = self.seal(sides);
+        // A writer may have failed since.
+        if self.ends_behind(sides) {
+            return false;
+        }
         self.apply(sides, &early.unwrap_or_else(|| self.log.read(position)));
         self.hand_over(sides, view, seals);
         true

@@ -1,7 +1,7 @@
 //! The rules one by one: each is broken, and the explorer must find out.
 
 use super::Scenario;
-use super::client::Call::{Add, Batch, Get, Put, Snapshot};
+use super::client::Call::{Add, Batch, BringUp, Get, Put, PutInVain, Snapshot};
 use super::reshape::Step::{Merge, Move};
 use super::schedules::explore;
 use super::store::Broken;
@@ -140,6 +140,24 @@ fn whoever_finds_a_source_superseded_finds_another_view() {
 #[test]
 fn sources_are_sealed_until_they_are_superseded() {
     caught(WRITERS, Broken::SupersedeAfterSeal, &[ORDER, LOG]);
+}
+
+/// A writer of another key of the partition may have found it current before, and apply after a later
+/// write of that key, which the new state of the partition lets in.
+#[test]
+fn a_partition_is_brought_up_when_the_writers_have_ended() {
+    let keys = Scenario::new(
+        &[&[PutInVain(b'a'), BringUp(b'a'), Put(b'b')], &[Put(b'b')], &[Put(b'g'), Put(b'g')]],
+        &[],
+    );
+    caught(keys, Broken::BringUpWithoutDrain, &[LOG, ORDER]);
+}
+
+#[test]
+fn a_reshape_of_what_has_fallen_behind_ends() {
+    let moves = Scenario::new(&[&[PutInVain(b'a'), BringUp(b'a'), Put(b'a')]], &[&[Move(0)]]);
+    let told = &[COPY, LOG, ORDER, "no other task reshapes it"];
+    caught(moves, Broken::ReshapeBehind, told);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The rules unbroken, under many schedules.
 
 use super::Scenario;
-use super::client::Call::{Add, Batch, Clear, Delete, Get, Put, Snapshot};
+use super::client::Call::{Add, Batch, BringUp, Clear, Delete, Get, Put, PutInVain, Snapshot};
 use super::reshape::Step::{self, Abort, Merge, Move, Split};
 use super::store::{MIDDLE, QUARTER};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
@@ -107,6 +107,26 @@ fn a_reshape_that_is_given_up_leaves_the_source_as_it_was() {
     hold(Scenario::new(
         &[&[Put(b'a'), Get(b'a'), Add(b'g')], &[Batch(b'b', b'q'), Add(b'g')], &[Snapshot]],
         &[&[Abort(0), Move(0)], &[Abort(1)]],
+    ));
+}
+
+#[test]
+fn what_a_shard_has_refused_is_there_when_its_partition_is_brought_up() {
+    hold(Scenario::new(
+        &[
+            &[PutInVain(b'a'), BringUp(b'a'), Get(b'a')],
+            &[Put(b'b'), Get(b'a'), Put(b'b')],
+            &[Batch(b'b', b'q'), Snapshot, Add(b'g')],
+        ],
+        &[],
+    ));
+}
+
+#[test]
+fn a_partition_falls_behind_while_it_moves() {
+    hold(Scenario::new(
+        &[&[Put(b'a'), PutInVain(b'a'), BringUp(b'a'), Add(b'a')], &[Put(b'b'), Get(b'a')]],
+        &[&[Move(0), Move(1)]],
     ));
 }
 

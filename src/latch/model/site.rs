@@ -63,6 +63,10 @@ impl RoutedWrites<'_> {
         self.stripes.values().map(|(partition, _)| partition)
     }
 
+    pub(super) fn partition(&self, key: Key) -> &Arc<Partition> {
+        self.view.route(key)
+    }
+
     /// Returns the value of a key.
     pub(super) fn get(&self, key: Key) -> Option<u64> {
         let partition = self.view.route(key);
@@ -155,12 +159,17 @@ impl Current for InView<'_> {
 
 impl Store {
     /// Returns true if a partition is current. Where one is superseded, there must be another view.
+    /// Where one is behind, the caller is refused, and tries again.
     pub(super) fn is_current(
         &self,
         view: &Arc<View>,
         partition: &Partition,
     ) -> Result<bool, Closed> {
         match partition.state.status() {
+            PartitionStatus::Current if partition.state.is_behind() => {
+                shuttle::thread::yield_now();
+                Ok(false)
+            }
             PartitionStatus::Current => Ok(true),
             PartitionStatus::Closed => Err(Closed),
             PartitionStatus::Superseded => {
@@ -174,7 +183,7 @@ impl Store {
     /// It is checked separately, since reads of single keys do not show it: as long as a source
     /// stays as it was, they are linearizable at the moment of their view.
     pub(super) fn check_sources(partition: &Partition) {
-        let current = |source: &Arc<Partition>| source.state.status() == PartitionStatus::Current;
+        let current = |source: &Arc<Partition>| source.state.is_usable();
         assert!(!partition.replaces.iter().any(current), "written while a source was current");
     }
 }

@@ -42,6 +42,9 @@ pub(super) enum Broken {
     SupersedeAfterTargets,
     SupersedeAfterSeal,
     CloseWithoutSeal,
+    // By what brings up a partition that is behind.
+    BringUpWithoutDrain,
+    ReshapeBehind,
 }
 
 /// The keyspace was closed.

@@ -100,7 +100,7 @@ fn applied_is_where_the_oldest_record_in_flight_begins() {
     assert_eq!(log.applied(), a.start());
     drop(a);
     assert_eq!(log.applied(), c.start());
-    let pin = c.pin();
+    let pin = log.pin();
     drop(c);
     assert_eq!(log.applied(), log.end());
     log.release(log.end());

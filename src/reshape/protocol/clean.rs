@@ -16,7 +16,10 @@ impl Reshape<'_> {
     /// Finishes after the commit: flushes it to a file, and then removes the sources.
     pub(super) fn clean(&self) {
         failpoint::require(
-            || self.has_no_source(PartitionStatus::Current),
+            || {
+                let mut states = self.sources.iter().map(|side| side.partition.state.status());
+                states.all(|status| status != PartitionStatus::Current)
+            },
             "sources that are current must not be dropped",
         );
         let cleaned = match failpoint::skip("flush-before-drop") {
@@ -56,13 +59,13 @@ impl Reshape<'_> {
         self.set_phase(Phase::RolledBack);
     }
 
-    fn has_no_source(&self, status: PartitionStatus) -> bool {
-        self.sources.iter().all(|side| side.partition.state.status() != status)
-    }
-
     fn undo(&self) -> Result<()> {
         failpoint::require(
-            || self.has_no_source(PartitionStatus::Superseded),
+            || {
+                self.sources.iter().map(|side| &side.partition.state).all(|state| {
+                    state.status() != PartitionStatus::Superseded || state.is_behind()
+                })
+            },
             "targets that serve must not be dropped",
         );
         for target_spec in &self.target_specs {

@@ -40,7 +40,8 @@ impl Keyspace {
     ///
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
     /// [`Io`](crate::ErrorKind::Io) or [`Damaged`](crate::ErrorKind::Damaged) if the shard cannot
-    /// be read.
+    /// be read; [`Busy`](crate::ErrorKind::Busy) if it has refused a write of the partition that is in
+    /// the log, until that is applied: try again.
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.get_from(key.as_ref(), Read::PRESENT)

@@ -16,9 +16,10 @@ impl Keyspace {
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
     /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
     /// write, the store takes no more of them, and the next opening finds out whether it is in the
-    /// log; also if an earlier write was refused by the shard.
-    /// [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in the log
-    /// then: the next opening applies it; or while the store refuses writes.
+    /// log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in the log
+    /// then: it is applied when the shard takes writes again, or by the next opening; or while the
+    /// store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an earlier
+    /// write of the partition, until that is applied: nothing was written, try again.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_with(key, value, self.core.options.durability)

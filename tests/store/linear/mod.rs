@@ -5,7 +5,7 @@
 //! thread writes, so each begins with what the last one left. `ANNULUS_SEED` repeats the same calls
 //! and requests, not the same schedule; `ANNULUS_SOAK_SECONDS` makes it last longer.
 
-mod checker;
+pub(crate) mod checker;
 
 use crate::basic::{both, small};
 use crate::churn::{Churn, Enough, Stop, quick_directory, seed};
