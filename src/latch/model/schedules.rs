@@ -114,9 +114,9 @@ fn a_reshape_that_is_given_up_leaves_the_source_as_it_was() {
 fn what_a_shard_has_refused_is_there_when_its_partition_is_brought_up() {
     hold(Scenario::new(
         &[
-            &[PutInVain(b'a'), BringUp(b'a'), Get(b'a')],
-            &[Put(b'b'), Get(b'a'), Put(b'b')],
-            &[Batch(b'b', b'q'), Snapshot, Add(b'g')],
+            &[PutInVain(b'p'), BringUp(b'p'), Get(b'p')],
+            &[Put(b'q'), Get(b'p'), Put(b'q')],
+            &[Batch(b'b', b'q'), Snapshot, Add(b'p')],
         ],
         &[],
     ));
@@ -125,8 +125,8 @@ fn what_a_shard_has_refused_is_there_when_its_partition_is_brought_up() {
 #[test]
 fn a_partition_falls_behind_while_it_moves() {
     hold(Scenario::new(
-        &[&[Put(b'a'), PutInVain(b'a'), BringUp(b'a'), Add(b'a')], &[Put(b'b'), Get(b'a')]],
-        &[&[Move(0), Move(1)]],
+        &[&[Put(b'p'), PutInVain(b'p'), BringUp(b'p'), Add(b'p')], &[Put(b'q'), Get(b'p')]],
+        &[&[Move(1), Move(1)]],
     ));
 }
 
