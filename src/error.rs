@@ -26,8 +26,8 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// The work was ended by a call that asked for it; what it concerns is as it was before.
     Aborted,
-    /// The call was refused for now, and nothing was done; try again. What it needs is in use, or the
-    /// store is still bringing it up.
+    /// The call was refused for now, and nothing was done; try again. What it needs is in use, or
+    /// the store is still bringing it up.
     Busy,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,

@@ -54,12 +54,12 @@ impl Behind {
 }
 
 impl OpenPartition {
-    /// Notes that the shard could not apply the record at a position. The caller owns the stripes of
-    /// its keys.
+    /// Notes that the shard could not apply the record at a position. The caller owns the stripes
+    /// of its keys.
     ///
-    /// IMPORTANT: the record is still in flight. What the engine has noted of the partition's flushes
-    /// is therefore before the record, and it notes nothing more: no flush, whenever it began,
-    /// releases the record.
+    /// IMPORTANT: the record is still in flight. What the engine has noted of the partition's
+    /// flushes is therefore before the record, and it notes nothing more: no flush, whenever it
+    /// began, releases the record.
     pub(crate) fn fall_behind(&self, missing: Position, cause: &Error) {
         if !failpoint::skip("behind-keeps-log") {
             self.shard.stop_following(&self.handle);
@@ -68,7 +68,7 @@ impl OpenPartition {
         if self.state.mark_behind() {
             tracing::error!(
                 partition = %self.name.id, shard = %self.owner, error = format_args!("{cause:#}"),
-                "a partition is behind the log: it is neither read nor written until it is brought up"
+                "a partition is behind the log, and refuses reads and writes until it is brought up"
             );
         }
     }
@@ -145,12 +145,12 @@ impl Catalog {
     /// found in the present view.
     ///
     /// A new state, and not the old one without its mark: a reader that began before the partition
-    /// fell behind, and asks only now whether what it read counts, learns that it does not; a reshape
-    /// that has the old one as its source ends.
+    /// fell behind, and asks only now whether what it read counts, learns that it does not; a
+    /// reshape that has the old one as its source ends.
     pub(crate) fn put_back(&self, lagging: &Lagging, _changing: &MutexGuard<'_, ()>) {
         let Lagging { keyspace, partition } = lagging;
-        // What is flushed from now on counts: all of the log below `applied()` is applied to it. What
-        // it got just now is in memory, so the position from which the log is needed stays.
+        // What is flushed from now on counts: all of the log below `applied()` is applied to it.
+        // What it got just now is in memory, so the position from which the log is needed stays.
         let skip = failpoint::skip("behind-position");
         let flushed = if skip { self.log.applied() } else { Position::default() };
         partition.shard.follow(&partition.handle, flushed);

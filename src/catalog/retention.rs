@@ -2,9 +2,9 @@
 //! partitions that hold back too much of it are flushed.
 //!
 //! Each shard knows from which position on it needs the log; what is before the least of these is in
-//! files. Readers of the log hold pins, which the log itself respects. A partition that is seldom written would hold its position for as long as its few rows
-//! fit into memory; so, when the log is longer than it may be, whatever has rows in memory from its
-//! older half is flushed. Partitions that are written much flush often by themselves, and are not
+//! files. Readers of the log hold pins, which the log itself respects. A partition that is seldom
+//! written would hold its position for as long as its few rows fit into memory; so, when the log is
+//! longer than it may be, whatever has rows in memory from its older half is flushed. Partitions that are written much flush often by themselves, and are not
 //! concerned.
 //!
 //! A thread looks ten times a second. Writers are not concerned with it: a writer that released
@@ -96,8 +96,8 @@ impl Catalog {
     }
 }
 
-/// The thread that looks after the log of an open store, and after the partitions that are behind it.
-/// It ends when this is dropped, and does not keep the store open.
+/// The thread that looks after the log of an open store, and after partitions that are behind it. It
+/// ends when this is dropped, and does not keep the store open.
 pub(crate) struct LogKeeper {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -105,11 +105,11 @@ pub(crate) struct LogKeeper {
 
 impl LogKeeper {
     /// Starts the thread, which calls `bring_up` each time that it looks. Where the system refuses
-    /// one, the log grows until it is released by a flush of the store, a close, or the next opening,
-    /// and a partition that falls behind is brought up by the next opening.
+    /// one, the log grows until it is released by a flush of the store, a close, or the next
+    /// opening, and a partition that falls behind is brought up by the next opening.
     ///
-    /// IMPORTANT: `bring_up` must not wait for changes of the topology: a close, which excludes them,
-    /// waits for this thread.
+    /// IMPORTANT: `bring_up` must not wait for changes of the topology: a close, which excludes
+    /// them, waits for this thread.
     pub(crate) fn start(
         catalog: &Arc<Catalog>,
         bring_up: impl FnMut(&Catalog) + Send + 'static,
@@ -154,8 +154,8 @@ fn keep(catalog: &Weak<Catalog>, stop: &AtomicBool, mut bring_up: impl FnMut(&Ca
             Ok(end) => last = end,
             Err(_) => {
                 tracing::error!(
-                    "the thread that keeps the log short panicked: flush the store; open it again if \
-                     a partition is behind the log"
+                    "the thread that keeps the log short panicked: flush the store; open it again \
+                     if a partition is behind the log"
                 );
                 return;
             }

@@ -155,8 +155,9 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// everything that was written before it.
     fn unflushed_from(&self) -> Position;
     /// Ends the catching up of a partition that was made by a link or a load, or that has lacked
-    /// records: its files hold everything before `from`, and everything since then that the log holds
-    /// for it has been applied to it. From now on what is flushed of it decides where its part of the log begins.
+    /// records: its files hold everything before `from`, and everything since then that the log
+    /// holds for it has been applied to it. From now on what is flushed of it decides where its
+    /// part of the log begins.
     ///
     /// IMPORTANT: until this is called, the partition needs the log from where it began when the
     /// partition was made. Only a partition to which records are applied in their order, along

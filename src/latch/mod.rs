@@ -11,9 +11,9 @@
 //!   the engines hold after that; it follows the log from there, owns all stripes, reads the log to
 //!   its end, and [hands over](hand_over).
 //! * **Bringing up** a partition that lacks what the log has waits, by a seal, for the writers that
-//!   were in progress when it fell behind; applies what they and others have appended; and hands over
-//!   to a new state of the same partition, to which no reader or writer of the old one gets without
-//!   looking at the view again.
+//!   were in progress when it fell behind; applies what they and others have appended; and hands
+//!   over to a new state of the same partition, to which no reader or writer of the old one gets
+//!   without looking at the view again.
 
 #[cfg(all(test, annulus_shuttle))]
 mod model;
@@ -78,8 +78,8 @@ impl PartitionState {
         self.status.load(Ordering::Acquire) & BEHIND != 0
     }
 
-    /// Notes that the partition lacks what the log has, for good: one that has it takes the place of
-    /// this one. The caller owns the stripes of what is missing. Returns true if it was not noted
+    /// Notes that the partition lacks what the log has, for good: one that has it takes the place
+    /// of this one. The caller owns the stripes of what is missing. Returns true if it was not noted
     /// before.
     pub(crate) fn mark_behind(&self) -> bool {
         self.status.fetch_or(BEHIND, Ordering::AcqRel) & BEHIND == 0

@@ -8,9 +8,9 @@
 //! | 4. apply all of it as one batch | a cursor that is opened meanwhile, by a scan that came to the partition before it fell behind, sees what was there before, or all of it, and nothing that a later write has replaced |
 //! | 5. put a new state of the partition into its view ([`put_back`](crate::catalog::Catalog::put_back)) | it serves from now on |
 //!
-//! If the shard refuses the batch, it is tried again later. Nothing of this changes the disk: if the
-//! process dies at any step, the next opening replays the same records, which the shard's engine
-//! keeps until a flush that comes after 5 has taken them to a file.
+//! If the shard refuses the batch, it is tried again later. Nothing of this changes the disk: if
+//! the process dies at any step, the next opening replays the same records, which the shard's
+//! engine keeps until a flush that comes after 5 has taken them to a file.
 
 use super::batch::BATCH_BYTES_MAX;
 use super::routed::{add, bytes_of};
@@ -97,8 +97,8 @@ impl BringUp {
     }
 }
 
-/// Brings up a partition. Returns false if it has to be tried again at once: a write is in progress,
-/// or the topology is being changed.
+/// Brings up a partition. Returns false if it has to be tried again at once: a write is in
+/// progress, or the topology is being changed.
 ///
 /// # Errors
 ///
@@ -182,8 +182,8 @@ fn too_much(bytes: usize) -> Error {
     Error::new(
         ErrorKind::Io,
         format!(
-            "what the partition lacks has more than {bytes} bytes, too much to apply at once; open the \
-             store again, which brings it up"
+            "what the partition lacks has more than {bytes} bytes, too much to apply at once; open \
+             the store again, which brings it up"
         ),
     )
 }

@@ -167,7 +167,7 @@ fn the_log_is_kept_for_what_was_applied_late() {
 }
 
 /// A write that has found the partition current goes on when another one has failed: it may apply
-/// what it has appended after later writes of the same key, if these are let in before it has ended.
+/// what it has appended after later writes of its key, if these are let in before it has ended.
 #[test]
 fn a_partition_is_brought_up_when_no_write_is_in_progress() {
     let directory = tempfile::tempdir().unwrap();
@@ -195,8 +195,8 @@ fn a_partition_is_brought_up_when_no_write_is_in_progress() {
     assert!(partition.check_up_to_date().is_err(), "a reshape of it ends");
 }
 
-/// A past bug: of two writes that failed at the same time the later one could be noted first, and the
-/// log was kept from that one on.
+/// A past bug: of two writes that failed at the same time the later one could be noted first, and
+/// the log was kept from that one on.
 #[test]
 fn writes_that_fail_at_the_same_time_are_noted_in_any_order() {
     let directory = tempfile::tempdir().unwrap();

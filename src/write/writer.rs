@@ -96,9 +96,9 @@ pub(super) fn not_applied(shard: ShardId, cause: Error) -> Error {
     Error::new(
         ErrorKind::InDoubt,
         format!(
-            "the write is in the log, but shard {shard} could not take it; it will be there when the \
-             shard takes writes again, or the store is opened again, and until then what it concerns \
-             on this shard can be neither read nor written"
+            "the write is in the log, but shard {shard} could not take it; it will be there when \
+             the shard takes writes again, or the store is opened again, and until then what it \
+             concerns on this shard can be neither read nor written"
         ),
     )
     .with_source(cause)

@@ -1,8 +1,8 @@
 //! Goal: a write that a shard refuses concerns its partition only, and the running store brings the
 //! partition up when the shard takes writes again: whatever happens meanwhile, every write that was
-//! acknowledged, and every one that is in the log, is there. Method: shards refuse everything that is
-//! to be applied as long as a file says so (feature `failpoints`); the process dies in between; and
-//! histories of keys are checked by the checker of `linear`.
+//! acknowledged, and every one that is in the log, is there. Method: shards refuse everything that
+//! is to be applied as long as a file says so (feature `failpoints`); the process dies in between;
+//! and histories of keys are checked by the checker of `linear`.
 
 use crate::basic::{reopen, small};
 use crate::churn::{Enough, Stop, quick_directory, seed};
@@ -430,9 +430,9 @@ fn episode(world: &World<'_>, random: &mut fastrand::Rng) -> usize {
     usize::from(world.in_doubt.load(Ordering::Relaxed) > before)
 }
 
-/// Where RocksDB itself refuses: the disk of one shard is full. Flushes fail, then writes; when there
-/// is room, RocksDB recovers by itself, and then its partitions come back. Needs a directory on a small
-/// file system: `mount -t tmpfs -o size=32m none DIR`, and `ANNULUS_TEST_SMALL_DISK=DIR`.
+/// Where RocksDB itself refuses: the disk of one shard is full. Flushes fail, then writes; when
+/// there is room, RocksDB recovers by itself, and then its partitions come back. Needs a directory
+/// on a small file system: `mount -t tmpfs -o size=32m none DIR`, and `ANNULUS_TEST_SMALL_DISK=DIR`.
 #[test]
 #[ignore = "needs a small file system"]
 fn a_shard_whose_disk_was_full_comes_back() {

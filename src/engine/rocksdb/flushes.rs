@@ -13,8 +13,8 @@
 //! IMPORTANT: the position that belongs to a sealed memtable is the log's `applied()` during the
 //! report. RocksDB lets no writer in before the report returns, so the next memtable is empty, and
 //! what was applied before that position is in the sealed one, or an earlier one. A family that is
-//! still catching up by reading the log, or that lacks a record which could not be applied, has less
-//! than that: nothing is noted for it until it follows.
+//! still catching up by reading the log, or that lacks a record which could not be applied, has
+//! less than that: nothing is noted for it until it follows.
 
 use crate::log::Position;
 use crate::topology::PartitionName;
@@ -113,8 +113,8 @@ impl Flushes {
         }
     }
 
-    /// Notes nothing more of a family that lacks a record, which is still in flight: so what is noted
-    /// already, and what a caller has found by [`state`](Self::state), is before it.
+    /// Notes nothing more of a family that lacks a record, which is still in flight: so what is
+    /// noted already, and what a caller has found by [`state`](Self::state), is before it.
     pub(super) fn stop_following(&self, name: PartitionName) {
         if let Some(family) = self.0.lock().get_mut(&name) {
             family.follows = false;

@@ -1,5 +1,5 @@
-//! Partitions that are behind the log: a write that a shard refuses, and bringing its partition up, in
-//! the sequence of src/write/bring_up.rs.
+//! Partitions that are behind the log: a write that a shard refuses, and bringing its partition up,
+//! in the sequence of src/write/bring_up.rs.
 
 use super::super::{enter, hand_over};
 use super::engine::{Key, Partition, Writes};

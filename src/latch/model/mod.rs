@@ -1,7 +1,8 @@
 //! The rules of this module under a schedule explorer: clients, reshapes and a close run on
-//! stand-ins for the shards, which may refuse what is in the log, and the log, and on the real [`PartitionState`](super::PartitionState),
-//! under many schedules. One order must explain what the clients saw, and in the end the log,
-//! replayed from its beginning, must yield what the engines hold.
+//! stand-ins for the log and for the shards, which may refuse what is in the log, and on the real
+//! [`PartitionState`](super::PartitionState), under many schedules. One order must explain what the
+//! clients saw, and in the end the log, replayed from its beginning, must yield what the engines
+//! hold.
 //!
 //! `CONTRIBUTING.md` has the command. A failure prints its seed and its schedule; the environment
 //! variable `SHUTTLE_RANDOM_SEED` runs that seed again.

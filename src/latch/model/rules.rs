@@ -142,8 +142,8 @@ fn sources_are_sealed_until_they_are_superseded() {
     caught(WRITERS, Broken::SupersedeAfterSeal, &[ORDER, LOG]);
 }
 
-/// A writer of another key of the partition, with another stripe, may have found it current before, and apply after a later
-/// write of that key, which the new state of the partition lets in.
+/// A writer of another key of the partition, with another stripe, may have found it current before,
+/// and apply after a later write of that key, which the new state of the partition lets in.
 #[test]
 fn a_partition_is_brought_up_when_the_writers_have_ended() {
     let keys = Scenario::new(&[&[PutInVain(b'p'), BringUp(b'p'), Put(b'q')], &[Put(b'q')]], &[]);
