@@ -5,7 +5,9 @@
 //! <store>/STORE.new        the same while the store is being created
 //! <store>/LOCK             locked while the store is open; names the process
 //! <store>/HEAT*            what was last known of the load; may be deleted
-//! <store>/log/             the commit log: every write of every keyspace that is not in files yet
+//! <store>/log/             the commit log: every write of every keyspace that is not in files yet;
+//!                          a directory, or a symbolic link to one
+//! <log>/LOCK, OPENED       in a log behind a link: locked while it is open; its last opening
 //! <store>/metadata/        an engine instance: topology, intents of reshapes
 //! <shard>/SHARD            identity of the shard: which store, which number; locked while it is open
 //! <shard>/OPENED           its last opening
@@ -65,6 +67,21 @@ impl DirectoryLock {
             .and_then(|()| file.write_all(process.to_string().as_bytes()))
             .map_err(io("write", &path))?;
         Ok(Self { file, process })
+    }
+
+    /// Locks a directory of the log that is behind a link: a copy of the store has the same link.
+    pub(crate) fn take_log(log: &Path) -> Result<Self> {
+        let file = take(&log.join("LOCK"), true, |_| {
+            Error::new(
+                ErrorKind::InUse,
+                format!(
+                    "the log in {} is open in another process, perhaps by a copy of this store; \
+                     close it there first",
+                    log.display()
+                ),
+            )
+        })?;
+        Ok(Self { file, process: std::process::id() })
     }
 
     /// Locks a shard by its identity: a copy of the store may have the same one.

@@ -1,8 +1,9 @@
-//! The last opening, as the store and each shard know it: a copy of a store is noticed before it
-//! writes into a shard of the original.
+//! The last opening, as the store, each shard, and a log behind a link know it: a copy of a store is
+//! noticed before it writes into a shard, or the log, of the original.
 //!
-//! A shard with an absolute path is the same for a store and for its copy. Each opening draws a
-//! number, which the metadata and every shard keep.
+//! A shard with an absolute path is the same for a store and for its copy, and so is what a link
+//! leads to. Each opening draws a number, which the metadata and every such directory keep. What
+//! follows speaks of shards, and is true of the log, too.
 //!
 //! | step | on disk after it | if the process dies here, the next opening |
 //! |---|---|---|
@@ -19,7 +20,6 @@ use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
 use crate::os::parallel;
 use crate::topology::{decode, encode};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 const ACCEPTED_KEY: &[u8] = b"openings";
 const FILE: &str = "OPENED";
 
-/// What a shard knows of its last opening.
+/// What a part of a store knows of its last opening.
 struct Opened {
     number: u128,
     /// The store's directory at that time, for people.
@@ -35,10 +35,10 @@ struct Opened {
 }
 
 impl Opened {
-    /// Returns `None` if there is no such file: the shard was never opened, or its operator vouches
+    /// Returns `None` if there is no such file: the part was never opened, or its operator vouches
     /// for it.
-    fn read(shard: &Path) -> Result<Option<Self>> {
-        let path = shard.join(FILE);
+    fn read(part: &Path) -> Result<Option<Self>> {
+        let path = part.join(FILE);
         let Some(body) = read_line_file(&path)? else { return Ok(None) };
         let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name));
         let number = field("opening ").and_then(|number| u128::from_str_radix(number, 16).ok());
@@ -47,16 +47,16 @@ impl Opened {
             _ => Err(Error::new(
                 ErrorKind::Damaged,
                 format!(
-                    "{} does not name the last opening; if this shard is the right one, remove the file",
+                    "{} does not name the last opening; if it belongs there, remove the file",
                     path.display()
                 ),
             )),
         }
     }
 
-    fn write(&self, shard: &Path) -> Result<()> {
+    fn write(&self, part: &Path) -> Result<()> {
         let Self { number, by } = self;
-        write_line_file(&shard.join(FILE), &format!("opening {number:032x}\nstore {by}\n"))
+        write_line_file(&part.join(FILE), &format!("opening {number:032x}\nstore {by}\n"))
     }
 }
 
@@ -68,22 +68,23 @@ fn accepted(metadata: &Metadata) -> Result<Vec<u128>> {
     }
 }
 
-/// Refuses shards that another copy of this store has opened since. Changes nothing.
+/// Refuses parts of a store, by name and directory, that another copy of it has opened since. Changes
+/// nothing.
 ///
 /// # Errors
 ///
-/// `Damaged`, naming the shard, and the directory of the store that opened it last.
+/// `Damaged`, naming the part, and the directory of the store that opened it last.
 pub(crate) fn check(
     metadata: &Metadata,
     store: &Path,
-    shards: &[(ShardId, PathBuf)],
+    parts: &[(String, PathBuf)],
 ) -> Result<Checked> {
     let accepted = accepted(metadata)?;
     let mut all_have_last = true;
-    for (id, directory) in shards {
+    for (what, directory) in parts {
         let Some(opened) = Opened::read(directory)? else { continue };
         if !accepted.contains(&opened.number) {
-            return Err(refusal(store, *id, directory, &opened.by));
+            return Err(refusal(store, what, directory, &opened.by));
         }
         all_have_last &= accepted.last() == Some(&opened.number);
     }
@@ -92,19 +93,19 @@ pub(crate) fn check(
     Ok(Checked { kept })
 }
 
-/// Proof that every shard was last opened by this store, with what the metadata must continue to
+/// Proof that every part was last opened by this store, with what the metadata must continue to
 /// accept.
 pub(crate) struct Checked {
     kept: Vec<u128>,
 }
 
 impl Checked {
-    /// Notes a new opening on both sides. All shards are locked.
+    /// Notes a new opening on both sides. All parts are locked.
     pub(crate) fn note(
         self,
         metadata: &Metadata,
         store: &Path,
-        shards: &[(ShardId, PathBuf)],
+        parts: &[(String, PathBuf)],
     ) -> Result<()> {
         let number = uuid::Uuid::new_v4().as_u128();
         let mut accepted = self.kept;
@@ -114,7 +115,7 @@ impl Checked {
         metadata.engine.put(ACCEPTED_KEY, &record, synced)?;
         crate::os::failpoint::hit("opening-after-metadata");
         let opened = Opened { number, by: format!("{:?}", store.display().to_string()) };
-        let noted = parallel::each(shards, |(_, directory)| {
+        let noted = parallel::each(parts, |(_, directory)| {
             let noted = opened.write(directory);
             crate::os::failpoint::hit("opening-after-shard");
             noted
@@ -127,13 +128,13 @@ impl Checked {
     }
 }
 
-fn refusal(store: &Path, shard: ShardId, directory: &Path, by: &str) -> Error {
+fn refusal(store: &Path, what: &str, directory: &Path, by: &str) -> Error {
     Error::new(
         ErrorKind::Damaged,
         format!(
-            "shard {shard} in {} was last opened by {by}, which the metadata in {} know nothing of: \
-             one is a copy of the other, or the metadata is older than the shard, or the shard was \
-             restored from an older copy. Open the store that was opened last, or restore all \
+            "{what} in {} was last opened by {by}, which the metadata in {} know nothing of: \
+             one is a copy of the other, or the metadata is older, or this part was restored from an \
+             older copy. Open the store that was opened last, or restore all \
              of them from one copy. If what is there is meant to belong together, remove {} and \
              open again",
             directory.display(),
@@ -143,9 +144,9 @@ fn refusal(store: &Path, shard: ShardId, directory: &Path, by: &str) -> Error {
     )
 }
 
-/// Removes what a shard knows of its last opening, when the shard is removed.
-pub(crate) fn forget(shard: &Path) -> Result<()> {
-    let path = shard.join(FILE);
+/// Removes what a part knows of its last opening, when it leaves the store.
+pub(crate) fn forget(part: &Path) -> Result<()> {
+    let path = part.join(FILE);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(io("remove", &path)(error))

@@ -17,6 +17,11 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// What names the log in the store's directory: a directory, or a symbolic link to one.
+pub(crate) const LOG: &str = "log";
+/// The log, in messages.
+pub(crate) const LOG_NAME: &str = "the store's log";
+
 /// How often the thread checks.
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -126,14 +131,24 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Refuses shards whose directories overlap, by resolved paths: removing one would remove another.
-/// `shards` are (number, directory); a relative directory is taken from the store's directory.
+/// Refuses directories of shards and of the log that overlap, by resolved paths: removing one would
+/// remove another. `shards` are (number, directory), and `log` is where the log is to be, if it is to
+/// be elsewhere than it is; a relative directory is taken from the store's directory.
 pub(crate) fn check_overlaps<'a>(
     store: &Path,
+    log: Option<&Path>,
     shards: impl IntoIterator<Item = (crate::id::ShardId, &'a Path)>,
 ) -> Result<()> {
     let store = resolve(store)?;
     let mut taken = vec![("the store's metadata".to_owned(), store.join("metadata"))];
+    let directory = resolve(&store.join(log.unwrap_or(Path::new(LOG))))?;
+    if store.starts_with(&directory) {
+        return Err(overlap(LOG_NAME, &directory, "the store", &store));
+    }
+    for (what, other) in &taken {
+        check_apart(LOG_NAME, &directory, what, other)?;
+    }
+    taken.push((LOG_NAME.to_owned(), directory));
     for (id, directory) in shards {
         let directory = resolve(&store.join(directory))?;
         if store.starts_with(&directory) {
@@ -143,15 +158,20 @@ pub(crate) fn check_overlaps<'a>(
         let data = resolve(&directory.join("data"))?;
         for (what, other) in &taken {
             for mine in [&directory, &data] {
-                if mine.starts_with(other) || other.starts_with(mine) {
-                    return Err(overlap(&format!("shard {id}"), mine, what, other));
-                }
+                check_apart(&format!("shard {id}"), mine, what, other)?;
             }
         }
         taken.push((format!("shard {id}"), directory.clone()));
         if !data.starts_with(&directory) {
             taken.push((format!("the database of shard {id}"), data));
         }
+    }
+    Ok(())
+}
+
+fn check_apart(what: &str, path: &Path, other: &str, other_path: &Path) -> Result<()> {
+    if path.starts_with(other_path) || other_path.starts_with(path) {
+        return Err(overlap(what, path, other, other_path));
     }
     Ok(())
 }
@@ -197,27 +217,37 @@ mod tests {
         std::fs::create_dir_all(store.join("shards/0/data/scratch")).unwrap();
         std::os::unix::fs::symlink(store.join("shards/0/data"), directory.path().join("link"))
             .unwrap();
-        let check = |paths: &[&str]| {
+        let check_with = |log: Option<&str>, paths: &[&str]| {
             let paths = paths.iter().map(Path::new).enumerate();
-            check_overlaps(&store, paths.map(|(n, path)| (ShardId(n as u32), path)))
+            let paths = paths.map(|(n, path)| (ShardId(n as u32), path));
+            check_overlaps(&store, log.map(Path::new), paths)
         };
+        let check = |paths: &[&str]| check_with(None, paths);
         let (link, outside) = (directory.path().join("link"), directory.path().join("outside"));
         let (link, outside) = (link.to_str().unwrap(), outside.to_str().unwrap());
         check(&["shards/0", "shards/1", outside]).unwrap();
         let nested = format!("{link}/scratch/x");
-        let refused: [&[&str]; 8] = [
+        let refused: [&[&str]; 10] = [
             &["shards/0", "shards/0"],
             &["shards/0", "shards/0/data/1"],
             &["shards/0/x", "shards/0"],
             &["shards/0", link],
             &["shards/0", &nested],
             &["metadata/0"],
+            &["log"],
+            &["log/0"],
             &["."],
             &[".."],
         ];
         for paths in refused {
             let error = check(paths).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{paths:?}: {error}");
+        }
+        check_with(Some("wal"), &["shards/0", "shards/1"]).unwrap();
+        check_with(Some(outside), &["shards/0", "log"]).unwrap();
+        for log in ["shards", "shards/0/x", link, "metadata", "metadata/x", "", ".."] {
+            let error = check_with(Some(log), &["shards/0"]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{log}: {error}");
         }
     }
 }

@@ -41,6 +41,7 @@ mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod view;
 mod walk;
 
@@ -54,6 +55,7 @@ pub(crate) use pin::Pin;
 pub use position::Position;
 pub(crate) use reader::Reader;
 pub use reader::Record;
+pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
 pub use view::{LogReader, LogSegment, LogView, SegmentState};
 
 use crate::error::Result;

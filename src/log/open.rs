@@ -1,10 +1,10 @@
 //! Opening: what was found is synced, cut if it has to be, and continued.
 
 use super::judge::{self, Found, Judged, Kept};
-use super::segment::{CONTENT, PREPARING, Place, Prepared, Segment, Writer, cannot};
+use super::segment::{CONTENT, PREPARING, Place, Prepared, SEGMENT, Segment, Writer, cannot};
 use super::state::{Flight, Inner, Spares, Tail};
-use super::{LogLoss, LogOptions};
-use crate::error::Result;
+use super::{LogDamage, LogLoss, LogOptions};
+use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
             sync_directory(parent.to_owned(), &place)?;
         }
     }
-    let judged = judge::judge(&place, options.damage)?;
+    let judged = judge(&place, &options)?;
     for (_, path) in judge::list(directory, PREPARING)? {
         std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
     }
@@ -69,7 +69,7 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
 /// Opens a log without changing anything.
 pub(super) fn open_read_only(options: LogOptions) -> Result<Arc<Inner>> {
     let place = place(&options);
-    let judged = judge::judge(&place, options.damage)?;
+    let judged = judge(&place, &options)?;
     let mut segments = VecDeque::new();
     for kept in &judged.kept {
         let (segment, _) = open_segment(&place, kept, false)?;
@@ -80,6 +80,28 @@ pub(super) fn open_read_only(options: LogOptions) -> Result<Arc<Inner>> {
     let spares = Spares { ready: VecDeque::new(), next_number, bytes: Arc::default() };
     let parts = Parts { judged, segments, active: None, spares };
     Ok(parts.assemble(place, options.guard))
+}
+
+/// Judges the log of a place. One that has had segments has some: an empty directory is one on which
+/// a disk is not mounted, or whose content was lost.
+fn judge(place: &Place, options: &LogOptions) -> Result<Judged> {
+    let mut judged = judge::judge(place, options.damage)?;
+    if !options.must_exist || !judge::list(&place.directory, SEGMENT)?.is_empty() {
+        return Ok(judged);
+    }
+    let directory = &place.directory;
+    if options.damage == LogDamage::Refuse {
+        let text = format!(
+            "the log {} has no segments: mount its disk, or restore them from a copy. Without them, \
+             writes are lost that are not in files yet; option log_damage set to drop_rest opens the \
+             store without those",
+            directory.display()
+        );
+        return Err(Error::new(ErrorKind::Damaged, text));
+    }
+    judged.cut = true;
+    judged.lost.push(LogLoss::Missing { file: directory.clone() });
+    Ok(judged)
 }
 
 /// Opens a segment whose records, up to an end, have been judged. Returns its writer, too, unless it

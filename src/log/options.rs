@@ -41,6 +41,8 @@ pub(crate) struct LogOptions {
     pub(crate) store: u128,
     pub(crate) access: LogAccess,
     pub(crate) damage: LogDamage,
+    /// True if the log has had segments: that there are none is damage then.
+    pub(crate) must_exist: bool,
     /// The size of a file. A record that is larger gets a file of its own size.
     pub(crate) segment_bytes: u64,
     /// How many bytes of records are kept at least on disk after they were released.

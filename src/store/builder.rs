@@ -4,6 +4,7 @@
 //! interrupted creation is resumed by the next opening: the identities are the same, so each step
 //! may be done twice.
 
+use super::log_directory;
 use super::open::{Opening, load, log_options};
 use super::read_only::load_read_only;
 use super::shard_directory::create_shard;
@@ -15,7 +16,7 @@ use crate::catalog::{Home, Metadata};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::log::CommitLog;
+use crate::log::{CommitLog, LogOptions};
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
 use std::path::{Path, PathBuf};
@@ -245,7 +246,8 @@ impl StoreBuilder {
 
     fn create_store(&self, identity_file: &Path) -> Result<Identity> {
         let topology = self.first_topology()?;
-        check_overlaps(&self.path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+        let shards = topology.shards().map(|shard| (shard.id, &*shard.directory));
+        check_overlaps(&self.path, self.options.log_directory.as_deref(), shards)?;
         for shard in topology.shards() {
             let directory = self.path.join(&shard.directory);
             check_outside_shards(&format!("shard {}", shard.id), &directory)?;
@@ -277,17 +279,11 @@ impl StoreBuilder {
     /// Creates an empty log. IMPORTANT: it is durable before the store's identity is in place, since
     /// a store without one is damaged.
     fn create_log(&self, store: u128) -> Result<Arc<CommitLog>> {
-        let directory = self.path.join("log");
-        match std::fs::remove_dir_all(&directory) {
-            // One that an interrupted creation has left holds nothing.
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io("remove", &directory)(error));
-            }
-            _ => {}
-        }
-        directory::create(&directory)?;
+        let given = self.options.log_directory.as_deref();
+        let directory = log_directory::create(&self.path, store, given)?;
         let home = Home { id: store, path: self.path.clone(), lock: None, places: Arc::default() };
-        CommitLog::open(log_options(&self.options, &home, directory))
+        let options = log_options(&self.options, &home, directory);
+        CommitLog::open(LogOptions { must_exist: false, ..options })
     }
 
     fn first_topology(&self) -> Result<Topology> {

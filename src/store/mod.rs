@@ -8,6 +8,7 @@ mod findings;
 mod heat;
 mod keyspace;
 mod keyspaces;
+mod log_directory;
 mod open;
 mod options;
 mod point_in_time;

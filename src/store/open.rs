@@ -2,12 +2,13 @@
 
 use super::core::Core;
 use super::findings::DamagedPartition;
+use super::log_directory::{self, LogDirectory};
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
 use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
 use super::{Options, Store};
 use crate::catalog::directory::DirectoryLock;
 use crate::catalog::openings;
-use crate::catalog::places::{Place, check_overlaps};
+use crate::catalog::places::{LOG_NAME, Place, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, LogKeeper, Metadata, OpenPartition, Shards, View,
 };
@@ -62,13 +63,23 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
-    check_overlaps(path, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+    log_directory::settle(path)?;
+    let log_directory = LogDirectory::find(path)?;
+    let log_given = options.log_directory.as_deref();
+    check_overlaps(path, log_given, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
     let locks = directories.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
     let locks = locks.collect::<Result<Vec<_>>>()?;
-    let checked = openings::check(&metadata, path, &directories)?;
+    let log_lock = log_directory.lock()?;
+    let checked = openings::check(&metadata, path, &parts(&directories, &log_directory))?;
+    let (log_directory, log_lock) = match log_given {
+        Some(given) => log_directory.relocate(path, home.id, given, log_lock)?,
+        None => (log_directory, log_lock),
+    };
     // Before the opening is noted: a log that is refused leaves everything as it is.
-    let log = CommitLog::open(log_options(&options, &home, log_directory(path)?))?;
-    checked.note(&metadata, path, &directories)?;
+    let mut log_options = log_options(&options, &home, log_directory.path.clone());
+    log_options.guard = Some(Arc::new((log_lock, log_options.guard)));
+    let log = CommitLog::open(log_options)?;
+    checked.note(&metadata, path, &parts(&directories, &log_directory))?;
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
     let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
@@ -77,7 +88,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         open_shard(directory, &resources, guard, &log)
     })?;
     home.places.add(Place::note("the store's metadata", &directory)?);
-    home.places.add(Place::note("the store's log", &log_directory(path)?)?);
+    home.places.add(Place::note(LOG_NAME, &log_directory.path)?);
     for (id, (directory, _)) in &locked {
         note_shard(&home.places, *id, directory)?;
     }
@@ -131,20 +142,10 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// Returns the directory of the log, which must exist.
-pub(super) fn log_directory(store: &Path) -> Result<PathBuf> {
-    let directory = store.join("log");
-    if directory.is_dir() {
-        return Ok(directory);
-    }
-    let place = directory.display();
-    Err(Error::new(
-        ErrorKind::Damaged,
-        format!(
-            "the store's log {place} is missing; restore it: without it, writes are lost that are \
-             not in files yet"
-        ),
-    ))
+/// Returns the parts of a store that know their last opening, by name and directory.
+pub(super) fn parts(shards: &[(ShardId, PathBuf)], log: &LogDirectory) -> Vec<(String, PathBuf)> {
+    let shards = shards.iter().map(|(id, directory)| (format!("shard {id}"), directory.clone()));
+    shards.chain(log.part()).collect()
 }
 
 /// Returns how the log of a store is opened.
@@ -154,6 +155,7 @@ pub(super) fn log_options(options: &Options, home: &Home, directory: PathBuf) ->
         store: home.id,
         access: options.log_access,
         damage: options.log_damage,
+        must_exist: true,
         segment_bytes: options.log_segment_bytes(),
         keep_bytes: options.log_keep_bytes,
         guard: home.guard(),

@@ -11,6 +11,7 @@ use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
 use crate::setters::setters;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -96,6 +97,17 @@ pub struct Options {
     /// [point-in-time recovery](crate::log::LogView::recover); an opening does not replay them.
     /// Default: 0.
     pub log_keep_bytes: u64,
+    /// Where the log is: a directory, often on a disk of its own, which syncs of the log then do not
+    /// share with flushes and compactions. Relative paths are taken from the store's directory. As for
+    /// a [shard](crate::ShardSpec::new), it is created, and its parent must exist unless it is below
+    /// the store; it must be empty, and must not overlap with a shard or with the metadata.
+    ///
+    /// The store remembers it, as the symbolic link `log` in its directory: a later opening needs the
+    /// option no more. If the log is elsewhere, the opening moves it: it copies all of it, and goes on
+    /// in the new place. With `None` the log stays where it is. An opening read-only does not move it.
+    /// Default: `None`, which for a new store is a directory in its own.
+    #[serde(with = "crate::topology::path::option")]
+    pub log_directory: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -120,6 +132,7 @@ impl Default for Options {
             log_damage: LogDamage::default(),
             log_access: LogAccess::default(),
             log_keep_bytes: 0,
+            log_directory: None,
         }
     }
 }
@@ -149,7 +162,7 @@ impl Options {
         log_damage: LogDamage,
         log_access: LogAccess,
         log_keep_bytes: u64;
-        optional heat: HeatOptions, open_files_per_shard: u32,
+        optional heat: HeatOptions, open_files_per_shard: u32, log_directory: PathBuf,
     }
 
     /// Checks every field against its bounds.
@@ -260,7 +273,7 @@ mod tests {
         r#""check":"sampled","pause_ms_target":5,"trim":true,"#,
         r#""per_shard_max":2,"throttle":{"bytes_per_second":null,"#,
         r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse","#,
-        r#""log_access":"mapped","log_keep_bytes":0}"#,
+        r#""log_access":"mapped","log_keep_bytes":0,"log_directory":null}"#,
     );
 
     #[test]

@@ -1,10 +1,12 @@
 //! The log of a store as [`LogView`] shows it, and point-in-time recovery: a copy of a store is
 //! brought to a moment that the log of the original has.
 
-use super::open::{log_directory, metadata_directory};
+use super::log_directory::LogDirectory;
+use super::open::{metadata_directory, parts};
 use super::shard_directory::check_shard;
 use super::{CreateMode, Options, Store};
 use crate::catalog::directory::{DirectoryLock, Identity, io};
+use crate::catalog::places::LOG;
 use crate::catalog::{Metadata, openings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
@@ -32,7 +34,8 @@ impl LogView {
         let directory = directory.as_ref();
         match Identity::read(&directory.join("STORE"))? {
             Some(Identity { store, .. }) => {
-                Self::of_segments(&log_directory(directory)?, Some(store))
+                LogDirectory::find(directory)?;
+                Self::of_segments(&directory.join(LOG), Some(store))
             }
             None => Self::of_segments(directory, None),
         }
@@ -81,7 +84,7 @@ impl LogView {
         let copy = copy.canonicalize().map_err(io("resolve", copy))?;
         let lock = DirectoryLock::take(&copy)?;
         let topology = check_copy(&copy, identity.store)?;
-        let own = Self::of_segments(&log_directory(&copy)?, Some(identity.store))?;
+        let own = Self::of_segments(&LogDirectory::find(&copy)?.path, Some(identity.store))?;
         if own.directory().canonicalize().ok() == self.directory().canonicalize().ok() {
             return Err(Error::invalid(format!(
                 "{} is the log of the store itself; name that of its original",
@@ -137,6 +140,6 @@ fn check_copy(copy: &Path, id: u128) -> Result<Topology> {
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(copy, shard, id)?));
     }
-    openings::check(&metadata, copy, &directories)?;
+    openings::check(&metadata, copy, &parts(&directories, &LogDirectory::find(copy)?))?;
     Ok(topology)
 }

@@ -13,9 +13,10 @@
 
 use super::Store;
 use super::core::Core;
+use super::log_directory::LogDirectory;
 use super::open::{
-    Opening, damaged, draining, log_directory, log_options, lost, metadata_directory,
-    open_keyspaces, open_shards,
+    Opening, damaged, draining, log_options, lost, metadata_directory, open_keyspaces, open_shards,
+    parts,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_directory::check_shard;
@@ -59,8 +60,10 @@ fn try_load(opening: Opening) -> Result<Store> {
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
-    openings::check(&metadata, path, &directories)?;
-    let open_log = || CommitLog::open_read_only(log_options(&options, &home, log_directory(path)?));
+    let log_directory = LogDirectory::find(path)?;
+    openings::check(&metadata, path, &parts(&directories, &log_directory))?;
+    let open_log =
+        || CommitLog::open_read_only(log_options(&options, &home, log_directory.path.clone()));
     let began_at = open_log()?.first();
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let shards = open_shards(&directories, |_, directory| {

@@ -4,7 +4,7 @@
 //! the same); in a form for people it is text where it is text, and a list of bytes otherwise.
 
 use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,28 @@ pub(crate) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Pa
         deserializer.deserialize_any(PathVisitor)
     } else {
         deserializer.deserialize_byte_buf(PathVisitor)
+    }
+}
+
+/// The same for a path that may be absent.
+pub(crate) mod option {
+    use super::{Deserialize, Deserializer, PathBuf, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Present(#[serde(with = "super")] PathBuf);
+
+    #[expect(clippy::ref_option, reason = "the signature that serde calls")]
+    pub(crate) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        path.clone().map(Present).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        Ok(Option::<Present>::deserialize(deserializer)?.map(|Present(path)| path))
     }
 }
 

@@ -24,6 +24,7 @@ mod hot_cache;
 mod leftovers;
 mod linear;
 mod listener;
+mod log_directory;
 #[cfg(target_os = "linux")]
 mod log_failure;
 mod logs;

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::table::Table;
 use annulus::{CreateMode, ShardSpec};
 use serde_json::json;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Create a store
@@ -17,7 +18,8 @@ use std::str::FromStr;
   annulus init -s /data/store
   annulus init -s /data/store --shards 8
   annulus init -s /data/store --shard /disk0/annulus --shard /disk1/annulus:2
-  annulus init -s /data/store --shard /nvme0/a:4:controller-0 --shard /nvme1/a:4:controller-1")]
+  annulus init -s /data/store --shard /nvme0/a:4:controller-0 --shard /nvme1/a:4:controller-1
+  annulus init -s /data/store --log-directory /nvme2/log")]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
@@ -32,6 +34,11 @@ pub(crate) struct Args {
     /// store's directory
     #[arg(long, value_name = "DIR[:WEIGHT[:ZONE]]", conflicts_with = "shards")]
     shard: Vec<ShardArg>,
+
+    /// Where the log is, often a disk of its own. It must be missing or empty, and its parent must
+    /// exist. A relative DIR is taken from the store's directory [default: log]
+    #[arg(long, value_name = "DIR")]
+    log_directory: Option<PathBuf>,
 }
 
 /// A shard as the command line names it.
@@ -79,7 +86,9 @@ fn is_weight(text: &str) -> bool {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
-    let mut builder = args.store.builder().create(CreateMode::New);
+    let mut options = args.store.memory.options();
+    options.log_directory.clone_from(&args.log_directory);
+    let mut builder = args.store.builder().options(options).create(CreateMode::New);
     if let Some(shards) = args.shards {
         builder = builder.shards(shards);
     }

@@ -135,6 +135,7 @@ mod tests {
             store: 1,
             access: LogAccess::default(),
             damage: LogDamage::Refuse,
+            must_exist: false,
             segment_bytes: 1 << 20,
             keep_bytes: 0,
             guard: None,

@@ -34,6 +34,7 @@ impl Fixture {
             store: 7,
             access: LogAccess::Written,
             damage: LogDamage::Refuse,
+            must_exist: false,
             segment_bytes: 1 << 20,
             keep_bytes: 0,
             guard: None,

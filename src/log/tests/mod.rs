@@ -57,6 +57,7 @@ pub(super) fn options(directory: &Path, access: LogAccess) -> LogOptions {
         store: 7,
         access,
         damage: LogDamage::Refuse,
+        must_exist: false,
         segment_bytes: 16 << 10,
         keep_bytes: 0,
         guard: None,
