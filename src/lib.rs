@@ -133,7 +133,7 @@ pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 #[cfg(feature = "rocksdb")]
 pub use {
     engine::{Compression, Durability},
-    log::{LogAccess, LogDamage},
+    log::{LogAccess, LogDamage, LogMirror},
     read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{CreateMode, Keyspace, Options, ShardSpec, Snapshot, Store, StoreBuilder},
     write::{Batch, Swap},
@@ -144,11 +144,12 @@ pub use {
 #[cfg(feature = "rocksdb")]
 pub mod report {
     pub use crate::cache::HotCacheStats;
-    pub use crate::log::LogLoss;
+    pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, PartitionStats, Problem,
-        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
+        PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats,
+        Verification,
     };
     pub use crate::write::Replayed;
 }

@@ -1,8 +1,8 @@
 //! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
-    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, log, map,
-    migrations, partition, plan, put, rebalance, recover, replay, report, scan, shard, stats,
+    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, log, log_place,
+    map, migrations, partition, plan, put, rebalance, recover, replay, report, scan, shard, stats,
     verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
@@ -49,6 +49,7 @@ pub(crate) enum Command {
     Replay(replay::Args),
     Stats(stats::Args),
     Log(log::Args),
+    LogPlace(log_place::Args),
     Recover(recover::Args),
     Verify(verify::Args),
     Demo(demo::Args),
@@ -79,6 +80,7 @@ impl Command {
             Self::Replay(args) => replay::run(&args, output),
             Self::Stats(args) => stats::run(&args, output),
             Self::Log(args) => log::run(&args, output),
+            Self::LogPlace(args) => log_place::run(&args, output),
             Self::Recover(args) => recover::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),

@@ -15,7 +15,7 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
    0  fine; also when the reader of a pipe has had enough
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
-      is there, `verify` a problem, `load` or `export` a row that it left out, `demo`, `bench` or
+      is there, `verify` a problem, `log-place` a copy that is not written, `load` or `export` a row that it left out, `demo`, `bench` or
       `replay` a wrong read
    2  the command line is wrong, or a value in it is out of bounds; or a file that it names is in
       UTF-16, or has no first line with such columns; or `replay` has no trace

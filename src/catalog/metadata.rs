@@ -6,24 +6,33 @@ use crate::engine::{
     Resources,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{CopySet, RecordCopies};
 use crate::placement::KeyRange;
-use crate::topology::{Topology, decode_topology, encode_topology};
+use crate::topology::{Topology, decode, decode_topology, encode, encode_topology};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const TOPOLOGY_KEY: &[u8] = b"topology";
 const STORE_KEY: &[u8] = b"store";
+const LOG_COPIES_KEY: &[u8] = b"log-copies";
 
 pub(crate) struct Metadata {
-    pub(crate) engine: MetadataEngine,
+    pub(crate) engine: Arc<MetadataEngine>,
     directory: PathBuf,
 }
 
 impl Metadata {
     /// Creates the metadata of a new store. What an interrupted creation wrote is overwritten.
-    pub(crate) fn create(directory: &Path, store: u128, topology: &Topology) -> Result<()> {
+    pub(crate) fn create(
+        directory: &Path,
+        store: u128,
+        log_copies: CopySet,
+        topology: &Topology,
+    ) -> Result<()> {
         MetadataEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         metadata.engine.put(STORE_KEY, &store.to_be_bytes(), Durability::Synced)?;
+        metadata.recorder()(log_copies)?;
         metadata.commit(&encode_topology(topology)?)
     }
 
@@ -46,7 +55,7 @@ impl Metadata {
     ) -> Result<Self> {
         let engine = open(&Resources::new(&EngineOptions::small(log_damage), 1))
             .map_err(|error| describe(error, format_args!("the store's metadata")))?;
-        Ok(Self { engine, directory: directory.to_owned() })
+        Ok(Self { engine: Arc::new(engine), directory: directory.to_owned() })
     }
 
     /// Returns the present topology of the store with this number.
@@ -69,6 +78,29 @@ impl Metadata {
         })?;
         decode_topology(&record)
             .map_err(|error| describe(error, format_args!("the metadata in {place}")))
+    }
+
+    /// Returns the copies of the log that have everything that was written.
+    pub(crate) fn log_copies(&self) -> Result<CopySet> {
+        let Some(record) = self.engine.get(LOG_COPIES_KEY)? else { return Ok(CopySet::FIRST) };
+        let bits: u8 = decode("the record of the log's copies in the metadata", &record)?;
+        CopySet::from_bits(bits).filter(|set| !set.is_empty()).ok_or_else(|| {
+            let place = self.directory.display();
+            let text = format!("the metadata in {place} names no copy of the log; restore it");
+            Error::new(ErrorKind::Damaged, text)
+        })
+    }
+
+    /// Returns what records which copies of the log have everything: on the disk when it returns.
+    ///
+    /// IMPORTANT: it is called with locks of the log held, for which threads wait that flush shards. So
+    /// it must not wait for a flush itself, not even for one of the metadata.
+    pub(crate) fn recorder(&self) -> RecordCopies {
+        let engine = Arc::clone(&self.engine);
+        Arc::new(move |set: CopySet| {
+            let record = encode("the record of the log's copies", &set.bits())?;
+            engine.put(LOG_COPIES_KEY, &record, Durability::Synced)
+        })
     }
 
     /// Makes an encoded topology the present one: durable when it returns.

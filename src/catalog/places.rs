@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What names the log in the store's directory: a directory, or a symbolic link to one.
-pub(crate) const LOG: &str = "log";
-/// The log, in messages.
-pub(crate) const LOG_NAME: &str = "the store's log";
+/// What names the log, and its mirror, in the store's directory: a directory, or a symbolic link to
+/// one; and what messages call it.
+pub(crate) const LOGS: [(&str, &str); 2] =
+    [("log", "the store's log"), ("log-mirror", "the mirror of the store's log")];
 
 /// How often the thread checks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -132,23 +132,25 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf> {
 }
 
 /// Refuses directories of shards and of the log that overlap, by resolved paths: removing one would
-/// remove another. `shards` are (number, directory), and `log` is where the log is to be, if it is to
-/// be elsewhere than it is; a relative directory is taken from the store's directory.
+/// remove another. `shards` are (number, directory), and `logs` is where the log and its mirror are to
+/// be, if elsewhere than they are; a relative directory is taken from the store's directory.
 pub(crate) fn check_overlaps<'a>(
     store: &Path,
-    log: Option<&Path>,
+    logs: [Option<&Path>; 2],
     shards: impl IntoIterator<Item = (crate::id::ShardId, &'a Path)>,
 ) -> Result<()> {
     let store = resolve(store)?;
     let mut taken = vec![("the store's metadata".to_owned(), store.join("metadata"))];
-    let directory = resolve(&store.join(log.unwrap_or(Path::new(LOG))))?;
-    if store.starts_with(&directory) {
-        return Err(overlap(LOG_NAME, &directory, "the store", &store));
+    for ((entry, name), given) in LOGS.into_iter().zip(logs) {
+        let directory = resolve(&store.join(given.unwrap_or(Path::new(entry))))?;
+        if store.starts_with(&directory) {
+            return Err(overlap(name, &directory, "the store", &store));
+        }
+        for (what, other) in &taken {
+            check_apart(name, &directory, what, other)?;
+        }
+        taken.push((name.to_owned(), directory));
     }
-    for (what, other) in &taken {
-        check_apart(LOG_NAME, &directory, what, other)?;
-    }
-    taken.push((LOG_NAME.to_owned(), directory));
     for (id, directory) in shards {
         let directory = resolve(&store.join(directory))?;
         if store.starts_with(&directory) {
@@ -220,7 +222,7 @@ mod tests {
         let check_with = |log: Option<&str>, paths: &[&str]| {
             let paths = paths.iter().map(Path::new).enumerate();
             let paths = paths.map(|(n, path)| (ShardId(n as u32), path));
-            check_overlaps(&store, log.map(Path::new), paths)
+            check_overlaps(&store, [log.map(Path::new), None], paths)
         };
         let check = |paths: &[&str]| check_with(None, paths);
         let (link, outside) = (directory.path().join("link"), directory.path().join("outside"));

@@ -65,6 +65,8 @@ const RECOVERING: &str = "recovering";
 #[derive(Debug)]
 pub(crate) struct Continuation {
     directory: PathBuf,
+    /// Which copy of the copy's log is continued.
+    copy: u32,
     /// The segments of the original, of which the first is the copy's last.
     segments: Vec<LogSegment>,
     /// From where on the copy's files need the log.
@@ -106,7 +108,7 @@ impl Continuation {
         let segments = log.with_records().filter(is_added).cloned().collect();
         let segments = if recovery.to == shared { Vec::new() } else { segments };
         let (directory, first) = (copy.directory().to_owned(), copy.first());
-        Ok(Self { directory, segments, first, recovery })
+        Ok(Self { directory, copy: last.copy, segments, first, recovery })
     }
 
     /// Puts the segments into the directory of the copy's log.
@@ -132,6 +134,7 @@ impl Continuation {
         let (first, end) = (segment.positions.start, segment.positions.end.min(self.recovery.to));
         let mut content = content(segment, end)?;
         state_first(&mut content, self.first);
+        state_copy(&mut content, self.copy);
         let path = self.path(segment, RECOVERING);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|error| cannot("create", &path, error))?;
@@ -190,6 +193,14 @@ fn state_first(content: &mut [u8], first: Position) {
             content.iter_mut().skip(at).zip(mark).for_each(|(byte, new)| *byte = new);
         }
         at += record::padded(u64::from(header.bytes)) as usize;
+    }
+}
+
+/// Changes the header of a segment so that it is one of this copy of a log.
+fn state_copy(content: &mut [u8], copy: u32) {
+    if let Ok(header) = SegmentHeader::decode(content) {
+        let fields = SegmentHeader { copy, ..header }.encode_fields();
+        content.iter_mut().zip(fields).for_each(|(byte, new)| *byte = new);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Where it cannot be started, appending prepares segments, and releasing frees them.
 
-use super::segment::{Segment, cannot};
+use super::opened::{Segment, SegmentFile};
 use super::state::{Inner, POPULATED_AHEAD};
 use crate::error::{Error, Result};
 use crate::os::failpoint;
@@ -46,7 +46,7 @@ impl Inner {
         if !spares.ready.is_empty() || self.failed.get().is_some() {
             return;
         }
-        match self.place.prepare(spares.next_number, self.place.segment_bytes) {
+        match self.copies.prepare_ahead(spares.next_number, self.copies.segment_bytes()) {
             Ok(prepared) => spares.put(prepared),
             Err(error) => tracing::warn!(
                 error = format_args!("{error:#}"),
@@ -68,7 +68,9 @@ impl Inner {
         let at = segment.offset(end).next_multiple_of(4096);
         let from = if populated.0 == segment.number { at.max(populated.1) } else { at };
         let until = (at + 2 * POPULATED_AHEAD).min(segment.file_bytes) / 4096 * 4096;
-        if let Some(map) = segment.mapping().filter(|_| from < until) {
+        let (file, twin) = segment.files();
+        let files = std::iter::once(file).chain(twin).filter(|file| segment.is_current(file));
+        for map in files.filter_map(SegmentFile::mapping).filter(|_| from < until) {
             map.populate(from as usize..until as usize);
             *populated = (segment.number, until);
         }
@@ -77,7 +79,7 @@ impl Inner {
     /// Returns true if a segment holds nothing from a position on, nor is among the bytes before it
     /// that are kept all the same.
     pub(super) fn is_freed(&self, segment: &Segment, boundary: u64) -> bool {
-        segment.end().saturating_add(self.place.keep_bytes) <= boundary
+        segment.end().saturating_add(self.copies.keep_bytes()) <= boundary
     }
 
     /// Recycles or deletes the segments that hold nothing that is kept.
@@ -131,15 +133,15 @@ impl Inner {
 
     fn free(&self, segment: Arc<Segment>) -> Result<(), (Arc<Segment>, Error)> {
         let mut spares = self.spares.lock();
-        let wanted = segment.file_bytes == self.place.segment_bytes
+        let wanted = segment.file_bytes == self.copies.segment_bytes()
             && spares.ready.len() < SPARES_MAX
             && Arc::strong_count(&segment) == 1;
         if wanted {
             let number = spares.next_number;
-            if let Err(error) = self.place.withdraw(&segment, number) {
+            if let Err(error) = self.copies.withdraw(&segment, number) {
                 return Err((segment, error));
             }
-            match self.place.recycle(number, segment) {
+            match self.copies.recycle(number, segment) {
                 Ok(prepared) => spares.put(prepared),
                 Err(error) => tracing::warn!(
                     error = format_args!("{error:#}"),
@@ -149,12 +151,8 @@ impl Inner {
             return Ok(());
         }
         drop(spares);
-        let removed = match std::fs::remove_file(&segment.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(cannot("remove", &segment.path, error))
-            }
-            _ => self.place.sync_directory(),
-        };
+        let of_copy = |copy| segment.file_of(copy).map(|file| &*file.path);
+        let removed = self.copies.remove(|place| of_copy(place.copy));
         removed.map_err(|error| (segment, error))
     }
 }

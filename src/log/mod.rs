@@ -19,7 +19,10 @@
 //!
 //! `docs/log.md` has the format, the protocol, and the arguments for both.
 
+mod choose;
+mod companion;
 mod continuation;
+mod copies;
 #[cfg(feature = "failpoints")]
 pub(crate) mod fuzzing;
 mod judge;
@@ -27,6 +30,7 @@ mod keeper;
 mod loss;
 mod mapping;
 mod open;
+mod opened;
 mod operation;
 mod options;
 mod pieces;
@@ -35,28 +39,33 @@ mod pins;
 mod position;
 mod reader;
 mod record;
+mod repair;
 mod segment;
 mod signal;
 mod state;
 mod sync;
+mod sync_helper;
 #[cfg(test)]
 mod tests;
 mod transfer;
 mod view;
 mod walk;
+mod writer;
 
 pub(crate) use continuation::Continuation;
 pub use continuation::{LogRecovery, RecoveryTarget};
+pub(crate) use copies::{CopyNumber, CopySet, CopyState, RecordCopies};
 pub use loss::LogLoss;
 pub use operation::Operation;
-pub(crate) use options::LogOptions;
-pub use options::{LogAccess, LogDamage};
+pub(crate) use options::{CopyOptions, LogOptions};
+pub use options::{LogAccess, LogDamage, LogMirror};
 pub(crate) use pin::Pin;
 pub use position::Position;
 pub(crate) use reader::Reader;
 pub use reader::Record;
+pub use repair::CopyRepair;
 pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
-pub use view::{LogReader, LogSegment, LogView, SegmentState};
+pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};
 
 use crate::error::Result;
 use parking_lot::Mutex;
@@ -71,7 +80,8 @@ use std::thread::JoinHandle;
 /// Dropping it syncs nothing: what was appended is in the files, and the next opening reads it.
 pub(crate) struct CommitLog {
     inner: Arc<Inner>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// The keeper, and what helps syncing.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl CommitLog {
@@ -85,8 +95,10 @@ impl CommitLog {
     /// * `Io` if the system refuses.
     pub(crate) fn open(options: LogOptions) -> Result<Arc<Self>> {
         let inner = open::open(options)?;
-        let keeper = Mutex::new(keeper::start(&inner));
-        Ok(Arc::new(Self { inner, keeper }))
+        let mirrored = inner.copies.places().count() > 1;
+        let helper = if mirrored { inner.sync_helper.start() } else { None };
+        let threads = keeper::start(&inner).into_iter().chain(helper).collect();
+        Ok(Arc::new(Self { inner, threads: Mutex::new(threads) }))
     }
 
     /// Opens the log without changing anything on disk. Appending to it fails.
@@ -96,12 +108,31 @@ impl CommitLog {
     /// As for [`open`](Self::open).
     pub(crate) fn open_read_only(options: LogOptions) -> Result<Arc<Self>> {
         let inner = open::open_read_only(options)?;
-        Ok(Arc::new(Self { inner, keeper: Mutex::default() }))
+        Ok(Arc::new(Self { inner, threads: Mutex::default() }))
     }
 
     /// Returns what the log had lost when it was opened.
     pub(crate) fn lost(&self) -> &[LogLoss] {
         &self.inner.lost
+    }
+
+    /// Returns what was wrong with one of two copies when the log was opened.
+    pub(crate) fn repairs(&self) -> &[CopyRepair] {
+        &self.inner.repairs
+    }
+
+    /// Returns the copies of the log, and which of them have failed.
+    pub(crate) fn copies(&self) -> Vec<CopyState> {
+        self.inner.copies.states()
+    }
+
+    /// Ends the mirror: from now on the first copy alone is the log.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if the mirror is the only copy that has everything; those of the record.
+    pub(crate) fn end_mirror(&self) -> Result<()> {
+        self.inner.copies.end_mirror()
     }
 
     /// Appends one record, which is then in the hands of the operating system.
@@ -195,9 +226,14 @@ impl CommitLog {
         self.inner.release(before.0);
     }
 
-    /// Returns the bytes of the log's files, those that are ready for use included.
+    /// Returns the bytes of the log's files, in all copies, those that are ready for use included.
     pub(crate) fn bytes(&self) -> u64 {
         self.inner.bytes()
+    }
+
+    /// Returns the same for each copy that is written.
+    pub(crate) fn bytes_of_copy(&self) -> u64 {
+        self.inner.bytes_of_copy()
     }
 
     /// Syncs, and ends appending. What was released is not read by the next opening.
@@ -206,28 +242,32 @@ impl CommitLog {
     ///
     /// As for [`sync`](Self::sync).
     pub(crate) fn close(&self) -> Result<()> {
-        self.stop_keeper();
+        self.stop_threads();
         self.inner.close()
     }
 
-    fn stop_keeper(&self) {
-        let Some(thread) = self.keeper.lock().take() else { return };
+    fn stop_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return;
+        }
         self.inner.keeper.stop();
-        // It has no result; a panic of it was reported.
-        let _ = thread.join();
+        self.inner.sync_helper.stop();
+        // They have no result; a panic of one was reported.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
     }
 }
 
 impl Drop for CommitLog {
     fn drop(&mut self) {
-        self.stop_keeper();
+        self.stop_threads();
     }
 }
 
 impl fmt::Debug for CommitLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommitLog")
-            .field("directory", &self.inner.place.directory)
+            .field("directory", &self.inner.copies.directory())
             .field("first", &self.first())
             .field("end", &self.end())
             .finish_non_exhaustive()

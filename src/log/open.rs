@@ -1,49 +1,51 @@
 //! Opening: what was found is synced, cut if it has to be, and continued.
 
-use super::judge::{self, Found, Judged, Kept};
-use super::segment::{CONTENT, PREPARING, Place, Prepared, SEGMENT, Segment, Writer, cannot};
+use super::choose::{Chosen, choose, no_copy};
+use super::companion::{Companion, open_file, open_files, remove_unfinished};
+use super::copies::Copies;
+use super::judge::{Found, Judged, Kept};
+use super::opened::{Prepared, Segment};
+use super::segment::{Place, PreparedFile, cannot};
 use super::state::{Flight, Inner, Spares, Tail};
-use super::{LogDamage, LogLoss, LogOptions};
-use crate::error::{Error, ErrorKind, Result};
+use super::sync::sync_copy;
+use super::writer::Writer;
+use super::{CopyRepair, LogLoss, LogOptions};
+use crate::error::Result;
 use crate::os::failpoint;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-/// The fewest bytes of a segment: a page for its header, and some for records.
-const SEGMENT_BYTES_MIN: u64 = 4 * CONTENT;
-
 /// Opens a log for writing; creates it if there is none.
 pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
-    let place = place(&options);
-    let directory = &place.directory;
-    if !directory.exists() {
-        std::fs::create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
-        if let Some(parent) = directory.parent() {
-            sync_directory(parent.to_owned(), &place)?;
-        }
+    for copy in options.copies.iter().filter(|copy| copy.unreachable.is_none()) {
+        create(&options.place(copy))?;
     }
-    let judged = judge(&place, &options)?;
-    for (_, path) in judge::list(directory, PREPARING)? {
-        std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
-    }
+    let Chosen { place, judged, other } = choose(&options)?;
+    remove_unfinished(&place)?;
+    let mut companion = Companion::bring_along(other, &judged, &options)?;
+    let files =
+        companion.open_with(open_files(&place, &judged.kept, true)?, &judged.kept, &options)?;
+    let mut places = vec![place.clone()];
+    places.extend(companion.place.clone());
+    places.sort_by_key(|place| place.copy);
+    let copies = Copies::new(places, options.record.clone(), companion.failures.clone());
     let mut segments = VecDeque::new();
     let mut active = None;
-    for kept in &judged.kept {
-        let (segment, writer) = open_segment(&place, kept, true)?;
+    for (kept, files) in judged.kept.iter().zip(files) {
+        let (segment, writer) = open_segment(kept, files, &copies)?;
         segment.set_end(kept.end);
-        // What an earlier process did not sync is about to be replayed, and to count as synced.
-        if !failpoint::skip("sync-logs-at-opening") {
-            segment.sync()?;
-        }
-        active = writer.map(|writer| (Arc::clone(&segment), writer));
+        active = Some((Arc::clone(&segment), writer));
         segments.push_back(segment);
     }
+    // What an earlier process did not sync is about to be replayed, and to count as synced.
     if !failpoint::skip("sync-logs-at-opening") {
-        place.sync_directory()?;
+        copies.on_each(|place| {
+            sync_copy(segments.iter(), place.copy)?;
+            place.sync_directory()
+        })?;
     }
     failpoint::hit("log-opened");
     let needs_segment = judged.cut || judged.kept.is_empty();
@@ -55,90 +57,67 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
     } else if let Some((segment, _)) = &active {
         segment.set_end(u64::MAX);
     }
-    let spares = spares(&judged, number, needs_segment, &place)?;
+    let mut spares = Spares { ready: VecDeque::new(), next_number: number, bytes: Arc::default() };
+    if !needs_segment {
+        take_spares(&mut spares, &judged, (&place, &companion), &copies)?;
+    }
     let parts = Parts { judged, segments, active, spares };
-    let inner = parts.assemble(place, options.guard);
+    let inner = parts.assemble(copies, companion.repairs, options.guard);
     if needs_segment {
         inner.begin_after_cut()?;
     } else {
         inner.say_opened()?;
+    }
+    if companion.is_rebuilt {
+        failpoint::hit("log-rebuilt");
+        inner.copies.record()?;
     }
     Ok(inner)
 }
 
 /// Opens a log without changing anything.
 pub(super) fn open_read_only(options: LogOptions) -> Result<Arc<Inner>> {
-    let place = place(&options);
-    let judged = judge(&place, &options)?;
+    let Chosen { place, judged, other } = choose(&options)?;
+    let repairs = other.and_then(|other| other.seen()).into_iter().collect();
+    let copies = Copies::new(vec![place], None, Vec::new());
     let mut segments = VecDeque::new();
-    for kept in &judged.kept {
-        let (segment, _) = open_segment(&place, kept, false)?;
+    let files = copies.places().map(|place| open_files(place, &judged.kept, false));
+    let files = files.collect::<Result<Vec<_>>>()?.into_iter().flatten();
+    for (kept, file) in judged.kept.iter().zip(files) {
+        let (segment, _) = open_segment(kept, vec![file], &copies)?;
         segment.set_end(kept.end);
         segments.push_back(segment);
     }
     let next_number = judged.next_number;
     let spares = Spares { ready: VecDeque::new(), next_number, bytes: Arc::default() };
     let parts = Parts { judged, segments, active: None, spares };
-    Ok(parts.assemble(place, options.guard))
+    Ok(parts.assemble(copies, repairs, options.guard))
 }
 
-/// Judges the log of a place. One that has had segments has some: an empty directory is one on which
-/// a disk is not mounted, or whose content was lost.
-fn judge(place: &Place, options: &LogOptions) -> Result<Judged> {
-    let mut judged = judge::judge(place, options.damage)?;
-    if !options.must_exist || !judge::list(&place.directory, SEGMENT)?.is_empty() {
-        return Ok(judged);
-    }
+/// Creates the directory of a copy, unless it is there.
+fn create(place: &Place) -> Result<()> {
     let directory = &place.directory;
-    if options.damage == LogDamage::Refuse {
-        let text = format!(
-            "the log {} has no segments: mount its disk, or restore them from a copy. Without them, \
-             writes are lost that are not in files yet; option log_damage set to drop_rest opens the \
-             store without those",
-            directory.display()
-        );
-        return Err(Error::new(ErrorKind::Damaged, text));
+    if directory.exists() {
+        return Ok(());
     }
-    judged.cut = true;
-    judged.lost.push(LogLoss::Missing { file: directory.clone() });
-    Ok(judged)
+    std::fs::create_dir_all(directory).map_err(|error| cannot("create", directory, error))?;
+    match directory.parent() {
+        Some(parent) => Place { directory: parent.to_owned(), ..place.clone() }.sync_directory(),
+        None => Ok(()),
+    }
 }
 
-/// Opens a segment whose records, up to an end, have been judged. Returns its writer, too, unless it
-/// is only to be read.
+/// Makes a segment of files whose records, up to an end, have been judged.
 fn open_segment(
-    place: &Place,
     kept: &Kept,
-    for_writing: bool,
-) -> Result<(Arc<Segment>, Option<Writer>)> {
-    let Found { number, path, header, .. } = &kept.found;
-    let file = OpenOptions::new().read(true).write(for_writing).open(path);
-    let file = file.map_err(|error| cannot("open", path, error))?;
-    let (seed, file_bytes) = (header.seed(), header.file_bytes);
-    let map = if for_writing { place.map(&file, file_bytes, path) } else { None };
-    let path = path.clone();
-    let prepared = Prepared { number: *number, path, file, map, seed, file_bytes };
-    let (segment, mut writer) = prepared.begin(kept.first);
-    if let Writer::Mapped(map) = &mut writer {
-        map.raise(segment.offset(kept.end) as usize);
-    }
-    Ok((segment, for_writing.then_some(writer)))
-}
-
-fn place(options: &LogOptions) -> Place {
-    let segment_bytes = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
-    let LogOptions { directory, store, access, keep_bytes, .. } = options;
-    Place {
-        directory: directory.clone(),
-        store: *store,
-        access: *access,
-        segment_bytes,
-        keep_bytes: *keep_bytes,
-    }
-}
-
-fn sync_directory(directory: PathBuf, place: &Place) -> Result<()> {
-    Place { directory, ..place.clone() }.sync_directory()
+    files: Vec<PreparedFile>,
+    copies: &Copies,
+) -> Result<(Arc<Segment>, Writer)> {
+    let header = &kept.found.header;
+    let prepared = Prepared::of(kept.found.number, header.seed(), header.file_bytes, files);
+    let (segment, mut writer) = prepared.ok_or_else(no_copy)?.begin(kept.first, copies.current());
+    writer.raise(segment.offset(kept.end));
+    Ok((segment, writer))
 }
 
 /// Removes files, the last first and each on the disk before the one before it: what a crash leaves
@@ -152,30 +131,39 @@ fn drop_files(files: &[PathBuf], place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Returns the segments behind the end that are ready for use; removes those that are not.
-fn spares(judged: &Judged, number: u64, none: bool, place: &Place) -> Result<Spares> {
-    let mut spares = Spares { ready: VecDeque::new(), next_number: number, bytes: Arc::default() };
-    if none {
-        return Ok(spares);
-    }
-    let usable = |found: &&Found| {
-        found.header.file_bytes == place.segment_bytes
-            && found.path.metadata().is_ok_and(|metadata| metadata.len() == place.segment_bytes)
+/// Takes the segments behind the end that are ready for use, in all copies; removes those that are
+/// not.
+fn take_spares(
+    spares: &mut Spares,
+    judged: &Judged,
+    (place, companion): (&Place, &Companion),
+    copies: &Copies,
+) -> Result<()> {
+    let twins = companion.place.as_ref().map(|_| &companion.unused);
+    let usable = |(index, found): &(usize, &Found)| {
+        let (header, bytes) = (&found.header, place.segment_bytes);
+        let is_twin = |twin: &Found| twin.number == found.number && twin.header.salt == header.salt;
+        header.file_bytes == bytes
+            && found.path.metadata().is_ok_and(|metadata| metadata.len() == bytes)
+            && twins.is_none_or(|twins| twins.get(*index).is_some_and(is_twin))
     };
-    let count = judged.unused.iter().take_while(usable).count();
-    let (keep, remove) = judged.unused.split_at_checked(count).unwrap_or_default();
-    let remove: Vec<_> = remove.iter().map(|found| found.path.clone()).collect();
-    drop_files(&remove, place)?;
-    spares.next_number = number - remove.len() as u64;
-    for Found { number, path, header, .. } in keep {
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let file = file.map_err(|error| cannot("open", path, error))?;
-        let map = place.map(&file, header.file_bytes, path);
-        let (seed, file_bytes) = (header.seed(), header.file_bytes);
-        let path = path.clone();
-        spares.put(Prepared { number: *number, path, file, map, seed, file_bytes });
+    let count = judged.unused.iter().enumerate().take_while(usable).count();
+    let paths = |found: &[Found]| -> Vec<PathBuf> {
+        found.iter().skip(count).map(|found| found.path.clone()).collect()
+    };
+    let rest = paths(&judged.unused);
+    drop_files(&rest, place)?;
+    if let Some(other) = &companion.place {
+        drop_files(&paths(&companion.unused), other)?;
     }
-    Ok(spares)
+    spares.next_number -= rest.len() as u64;
+    for found in judged.unused.iter().take(count) {
+        let files = copies.on_each(|place| open_file(place, found, true))?;
+        let Found { number, header, .. } = found;
+        let prepared = Prepared::of(*number, header.seed(), header.file_bytes, files);
+        spares.put(prepared.ok_or_else(no_copy)?);
+    }
+    Ok(())
 }
 
 struct Parts {
@@ -186,10 +174,15 @@ struct Parts {
 }
 
 impl Parts {
-    fn assemble(self, place: Place, guard: Option<Arc<dyn Send + Sync>>) -> Arc<Inner> {
+    fn assemble(
+        self,
+        copies: Copies,
+        repairs: Vec<CopyRepair>,
+        guard: Option<Arc<dyn Send + Sync>>,
+    ) -> Arc<Inner> {
         let Self { judged, segments, active, spares } = self;
         let Judged { first, end, content_end, stated_synced, lost, .. } = judged;
-        report(&lost);
+        report(&lost, &repairs);
         let mut flight = Flight::default();
         // The replay: nothing counts as applied until it has ended.
         flight.begin(first);
@@ -203,8 +196,9 @@ impl Parts {
             unsynced: Vec::new(),
         };
         Arc::new(Inner {
-            place,
+            copies,
             lost,
+            repairs,
             tail: Mutex::new(tail),
             spare_bytes: Arc::clone(&spares.bytes),
             spares: Mutex::new(spares),
@@ -219,6 +213,7 @@ impl Parts {
             sync_done: Condvar::new(),
             failed: OnceLock::new(),
             keeper: super::signal::Signal::default(),
+            sync_helper: super::sync_helper::SyncHelper::default(),
             _guard: guard,
         })
     }
@@ -247,8 +242,11 @@ impl Inner {
     }
 }
 
-fn report(lost: &[LogLoss]) {
+fn report(lost: &[LogLoss], repairs: &[CopyRepair]) {
     for loss in lost {
         tracing::warn!(%loss, "the log had lost something");
+    }
+    for repair in repairs {
+        tracing::warn!("{repair}");
     }
 }

@@ -1,5 +1,8 @@
 //! The options of the log.
 
+use super::copies::{CopyNumber, RecordCopies};
+use super::segment::{CONTENT, Place};
+use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +21,30 @@ pub enum LogAccess {
     Written,
 }
 
+/// Whether a store has a mirror of its log, a second copy in another directory; see
+/// [`Options::log_mirror`](crate::Options::log_mirror).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LogMirror {
+    /// As before: the store has a mirror if it had one.
+    #[default]
+    Unchanged,
+    /// None. One that is there is removed.
+    None,
+    /// In this directory; one that is in another is removed. A relative path is taken from the store's
+    /// directory.
+    At(#[serde(with = "crate::topology::path")] PathBuf),
+}
+
+impl LogMirror {
+    /// Returns a mirror in a directory.
+    #[must_use]
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self::At(directory.into())
+    }
+}
+
 /// What an opening does where the commit log, or that of the metadata, is damaged before its end:
 /// by a flipped bit, or an impossible sector. The torn end that a power cut leaves is not damage;
 /// it is cut off and reported in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
@@ -34,9 +61,31 @@ pub enum LogDamage {
     DropRest,
 }
 
+/// One copy of a log, as it is to be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct CopyOptions {
+    pub(crate) copy: CopyNumber,
+    pub(crate) directory: PathBuf,
+    /// True if it has everything that is in the log, as far as is recorded.
+    pub(crate) is_current: bool,
+    /// Why its directory cannot be reached, if it cannot.
+    pub(crate) unreachable: Option<Error>,
+}
+
+impl CopyOptions {
+    /// Returns those of a log without a mirror.
+    #[cfg(test)]
+    pub(crate) const fn only(directory: PathBuf) -> Self {
+        Self { copy: CopyNumber::FIRST, directory, is_current: true, unreachable: None }
+    }
+}
+
 /// The settings of one log.
 pub(crate) struct LogOptions {
-    pub(crate) directory: PathBuf,
+    /// The first copy, and the mirror if there is one.
+    pub(crate) copies: Vec<CopyOptions>,
+    /// Records which copies have everything; none if there is only one.
+    pub(crate) record: Option<RecordCopies>,
     /// The number of the store that the log belongs to.
     pub(crate) store: u128,
     pub(crate) access: LogAccess,
@@ -49,4 +98,22 @@ pub(crate) struct LogOptions {
     pub(crate) keep_bytes: u64,
     /// Held as long as anything holds the log's files.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,
+}
+
+/// The fewest bytes of a segment: a page for its header, and some for records.
+const SEGMENT_BYTES_MIN: u64 = 4 * CONTENT;
+
+impl LogOptions {
+    /// Returns where a copy is.
+    pub(super) fn place(&self, copy: &CopyOptions) -> Place {
+        Place {
+            copy: copy.copy,
+            directory: copy.directory.clone(),
+            id: None,
+            store: self.store,
+            access: self.access,
+            segment_bytes: self.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096),
+            keep_bytes: self.keep_bytes,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Reading records one after the other, also those that are appended meanwhile.
 
+use super::opened::Segment;
 use super::pin::Pin;
 use super::record::{Header, Kind, Operations};
-use super::segment::Segment;
 use super::state::Inner;
 use super::{Operation, Position};
 use crate::error::{Error, ErrorKind, Result};

@@ -1,9 +1,13 @@
 //! What an open log consists of, and appending.
 
+use super::copies::Copies;
+use super::opened::{Prepared, Segment};
 use super::pins::Pins;
 use super::record::{self, HEADER_BYTES, Header, Kind, MARK_BYTES};
-use super::segment::{CONTENT, Place, Prepared, Segment, Writer, cannot};
-use super::{LogLoss, Operation};
+use super::segment::CONTENT;
+use super::sync_helper::SyncHelper;
+use super::writer::{Failed, Writer};
+use super::{CopyRepair, LogLoss, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use parking_lot::{Condvar, Mutex};
@@ -17,8 +21,9 @@ pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
 
 /// An open log. Locks are taken in the order in which they stand here.
 pub(super) struct Inner {
-    pub(super) place: Place,
+    pub(super) copies: Copies,
     pub(super) lost: Vec<LogLoss>,
+    pub(super) repairs: Vec<CopyRepair>,
     pub(super) tail: Mutex<Tail>,
     pub(super) spares: Mutex<Spares>,
     /// The bytes of the spares, known without waiting for one that is being prepared.
@@ -39,6 +44,8 @@ pub(super) struct Inner {
     pub(super) sync_done: Condvar,
     pub(super) failed: OnceLock<Error>,
     pub(super) keeper: super::signal::Signal,
+    /// Syncs the mirror, if there is one.
+    pub(super) sync_helper: SyncHelper,
     /// Dropped last: keeps the store's directory locked.
     pub(super) _guard: Option<Arc<dyn Send + Sync>>,
 }
@@ -79,13 +86,13 @@ impl Spares {
     }
 
     /// Removes what is ready, the last first: their numbers are for other segments.
-    fn clear(&mut self, place: &Place) -> Result<()> {
+    fn clear(&mut self, copies: &Copies) -> Result<()> {
         while let Some(last) = self.ready.back() {
-            std::fs::remove_file(&last.path).map_err(|e| cannot("remove", &last.path, e))?;
+            let of_copy = |copy| last.files().find(|file| file.copy == copy);
+            copies.remove(|place| of_copy(place.copy).map(|file| &*file.path))?;
             self.next_number = last.number;
             self.bytes.fetch_sub(last.file_bytes, Ordering::Relaxed);
             self.ready.pop_back();
-            place.sync_directory()?;
         }
         Ok(())
     }
@@ -202,14 +209,21 @@ impl Inner {
         make: impl FnOnce(&mut [u8]) -> bool,
     ) -> Result<()> {
         let Some((segment, writer)) = &mut tail.active else { return Err(read_only()) };
-        if let Err(error) = writer.write(segment, header, make) {
-            // A record that does not fit was not begun; one that was is half there.
-            let begun = error.kind() == ErrorKind::Io;
-            return Err(if begun { self.fail(error) } else { error });
+        // A record that does not fit was not begun; one that could not be written is half there.
+        let failed = writer.write(segment, header, make)?;
+        if !failed.is_empty() {
+            self.go_on_without(failed)?;
         }
         tail.end = header.end();
         tail.stated_synced = tail.stated_synced.max(header.synced);
         Ok(())
+    }
+
+    /// Goes on without copies that failed. The log has failed if none is left, or if that cannot be
+    /// recorded.
+    #[cold]
+    pub(super) fn go_on_without(&self, failed: Failed) -> Result<()> {
+        self.copies.give_up(failed).map_err(|error| self.fail(error))
     }
 
     /// Makes the active segment one that has room for a record of this many bytes.
@@ -228,19 +242,20 @@ impl Inner {
     pub(super) fn switch(&self, tail: &mut Tail, bytes: u64) -> Result<()> {
         let needed = CONTENT + MARK_BYTES + bytes;
         let mut spares = self.spares.lock();
-        let prepared = if needed <= self.place.segment_bytes {
+        let usual = self.copies.segment_bytes();
+        let prepared = if needed <= usual {
             match spares.take() {
                 Some(prepared) => prepared,
-                None => self.place.prepare(spares.next_number, self.place.segment_bytes)?,
+                None => self.copies.prepare(spares.next_number, usual)?,
             }
         } else {
-            spares.clear(&self.place)?;
-            self.place.prepare(spares.next_number, needed.next_multiple_of(4096))?
+            spares.clear(&self.copies)?;
+            self.copies.prepare(spares.next_number, needed.next_multiple_of(4096))?
         };
         spares.next_number = spares.next_number.max(prepared.number + 1);
         drop(spares);
         failpoint::hit("log-switch");
-        let (segment, writer) = prepared.begin(tail.end);
+        let (segment, writer) = prepared.begin(tail.end, self.copies.current());
         if let Some((before, _)) = tail.active.replace((Arc::clone(&segment), writer)) {
             before.set_end(tail.end);
             tail.unsynced.push(before);
@@ -274,9 +289,14 @@ impl Inner {
         Ok(true)
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    /// Returns the bytes of each copy that is written.
+    pub(super) fn bytes_of_copy(&self) -> u64 {
         let spare = self.spare_bytes.load(Ordering::Relaxed);
         spare + self.segments.lock().iter().map(|segment| segment.file_bytes).sum::<u64>()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes_of_copy() * self.copies.places().count() as u64
     }
 }
 

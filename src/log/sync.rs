@@ -1,6 +1,9 @@
 //! Group commit: one thread syncs for all that wait.
 
+use super::copies::CopyNumber;
+use super::opened::{Segment, SegmentFile};
 use super::state::{Inner, Tail};
+use super::writer::Failed;
 use crate::error::Result;
 use crate::os::failpoint;
 use std::sync::Arc;
@@ -75,23 +78,28 @@ impl Inner {
         };
         drop(tail);
         failpoint::hit("log-sync");
-        // The older first: what is on the disk is to be one prefix.
-        for segment in &segments {
-            let synced = if failpoint::fails_in(&self.place.directory, "log-sync") {
-                Err(crate::error::Error::new(
-                    crate::error::ErrorKind::Io,
-                    "a test makes the sync fail",
-                ))
-            } else {
-                segment.sync()
-            };
-            synced.map_err(|error| self.fail(error))?;
-        }
-        drop(segments);
+        self.sync_copies(segments)?;
         self.synced.fetch_max(target, Ordering::AcqRel);
         let mut tail = self.tail.lock();
         tail.unsynced.retain(|segment| closed.is_none_or(|closed| segment.number > closed));
         if extent == Extent::All { self.say_synced(&mut tail, target) } else { Ok(()) }
+    }
+
+    /// Syncs segments in all copies, at the same time if a thread helps. A copy for which it fails is
+    /// given up, as long as it succeeds for another one.
+    fn sync_copies(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
+        let copies: Vec<CopyNumber> = self.copies.places().map(|place| place.copy).collect();
+        let mut failed = Failed::new();
+        if let [first, second] = copies[..] {
+            let helped = self.sync_helper.begin(segments.clone(), second);
+            let synced = sync_copy(&segments, first);
+            let other = if helped { self.sync_helper.end() } else { sync_copy(&segments, second) };
+            failed.extend(synced.err().map(|error| (first, error)));
+            failed.extend(other.err().map(|error| (second, error)));
+        } else if let Some(copy) = copies.first() {
+            failed.extend(sync_copy(&segments, *copy).err().map(|error| (*copy, error)));
+        }
+        if failed.is_empty() { Ok(()) } else { self.go_on_without(failed) }
     }
 
     /// Syncs everything, states from where on the log is kept, and ends appending.
@@ -125,6 +133,15 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Syncs the files of one copy, the older first: what is on its disk is to be one prefix.
+pub(super) fn sync_copy<'a>(
+    segments: impl IntoIterator<Item = &'a Arc<Segment>>,
+    copy: CopyNumber,
+) -> Result<()> {
+    let mut files = segments.into_iter().filter_map(|segment| segment.file_of(copy));
+    files.try_for_each(SegmentFile::sync)
 }
 
 /// Ends the leading of a thread, even if it panics.

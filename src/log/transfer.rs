@@ -1,9 +1,13 @@
 //! Segments in other directories: whose they are, and how they get there.
 
-use super::judge;
-use super::segment::{PREPARING, SEGMENT, SegmentHeader, Unreadable, allocate, cannot};
+use super::copies::CopyNumber;
+use super::judge::{self, Kept};
+use super::segment::{
+    CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, Unreadable, allocate, cannot,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -66,15 +70,84 @@ pub(crate) fn copy_segments(from: &Path, to: &Path) -> Result<()> {
     remove_segments(to)?;
     for (number, path) in judge::list(from, SEGMENT)? {
         let bytes = path.metadata().map_err(|error| cannot("look at", &path, error))?.len();
-        copy_segment(&path, bytes, to, number)?;
+        copy_segment(&path, bytes, to, number, None)?;
         failpoint::hit("log-arrive");
     }
     sync_directory(to)
 }
 
-/// Copies the first bytes of a segment, and its length. The name is on the disk when the directory
-/// has been synced, and names the whole at any time.
-fn copy_segment(from: &Path, until: u64, to: &Path, number: u64) -> Result<()> {
+/// Makes a copy of a log again: with what was accepted of another one, and nothing else. On the disk
+/// when it returns.
+///
+/// IMPORTANT: on the way it is neither what it was nor what it is to be, so it must be recorded as one
+/// that does not count.
+pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
+    let directory = &to.directory;
+    for extension in [ARRIVING, PREPARING] {
+        for (_, path) in judge::list(directory, extension)? {
+            std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+        }
+    }
+    let last = from.last().map(|last| last.found.number);
+    let mut there = BTreeSet::new();
+    for (number, path) in judge::list(directory, SEGMENT)?.into_iter().rev() {
+        // Behind the last record of all, whatever is there must go.
+        let model = from.iter().find(|it| it.found.number == number && Some(number) != last);
+        if model.is_some_and(|model| has_content_of(&path, model, to)) {
+            there.insert(number);
+        } else {
+            std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+        }
+    }
+    to.sync_directory()?;
+    for kept in from.iter().filter(|kept| !there.contains(&kept.found.number)) {
+        failpoint::hit("log-rebuild");
+        let until = kept.end - kept.first + CONTENT;
+        copy_segment(&kept.found.path, until, directory, kept.found.number, Some(to.copy))?;
+    }
+    to.sync_directory()
+}
+
+/// Returns true if a file has the records of a segment. What cannot be read has not.
+fn has_content_of(path: &Path, model: &Kept, to: &Place) -> bool {
+    let header = SegmentHeader { copy: u32::from(to.copy.0), ..model.found.header };
+    let read = File::open(path).and_then(|file| Ok((judge::first_pages(&file)?, file.metadata()?)));
+    let Ok((page, metadata)) = read else { return false };
+    SegmentHeader::decode(&page) == Ok(header)
+        && metadata.len() == header.file_bytes
+        && is_same_content(path, &model.found.path, model.end - model.first + CONTENT)
+            .unwrap_or(false)
+}
+
+/// Returns true if two segments have the same bytes from behind their headers up to an offset.
+pub(super) fn is_same_content(one: &Path, other: &Path, until: u64) -> Result<bool> {
+    let open = |path: &Path| File::open(path).map_err(|error| cannot("open", path, error));
+    let (first, second) = (open(one)?, open(other)?);
+    let (mut mine, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut at = CONTENT;
+    while at < until {
+        let wanted = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
+        let (mine, theirs) = (mine.get_mut(..wanted), theirs.get_mut(..wanted));
+        let (mine, theirs) = (mine.unwrap_or_default(), theirs.unwrap_or_default());
+        first.read_exact_at(mine, at).map_err(|error| cannot("read", one, error))?;
+        second.read_exact_at(theirs, at).map_err(|error| cannot("read", other, error))?;
+        if mine != theirs {
+            return Ok(false);
+        }
+        at += wanted as u64;
+    }
+    Ok(true)
+}
+
+/// Copies the first bytes of a segment, and its length; as one of another copy of the log if that is
+/// given. The name is on the disk when the directory has been synced, and names the whole at any time.
+fn copy_segment(
+    from: &Path,
+    until: u64,
+    to: &Path,
+    number: u64,
+    copy: Option<CopyNumber>,
+) -> Result<()> {
     let arriving = to.join(format!("{number:010}.{ARRIVING}"));
     let source = File::open(from).map_err(|error| cannot("open", from, error))?;
     let bytes = source.metadata().map_err(|error| cannot("look at", from, error))?.len();
@@ -90,6 +163,11 @@ fn copy_segment(from: &Path, until: u64, to: &Path, number: u64) -> Result<()> {
         let wanted = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
         let part = piece.get_mut(..wanted).unwrap_or_default();
         source.read_exact_at(part, at).map_err(|error| cannot("read", from, error))?;
+        if let (0, Some(copy)) = (at, copy) {
+            let header = SegmentHeader::decode(part).map_err(|_| unreadable(from))?;
+            let header = SegmentHeader { copy: u32::from(copy.0), ..header }.encode_fields();
+            part.iter_mut().zip(header).for_each(|(byte, new)| *byte = new);
+        }
         // The blocks hold zeros already.
         if part.iter().any(|byte| *byte != 0) {
             file.write_all_at(part, at).map_err(|error| cannot("write", &arriving, error))?;
@@ -99,6 +177,11 @@ fn copy_segment(from: &Path, until: u64, to: &Path, number: u64) -> Result<()> {
     file.sync_all().map_err(|error| cannot("sync", &arriving, error))?;
     let path = to.join(format!("{number:010}.{SEGMENT}"));
     std::fs::rename(&arriving, &path).map_err(|error| cannot("rename", &arriving, error))
+}
+
+fn unreadable(path: &Path) -> Error {
+    let text = format!("the log {} is damaged at offset 0; open the store again", path.display());
+    Error::new(ErrorKind::Damaged, text)
 }
 
 fn sync_directory(directory: &Path) -> Result<()> {

@@ -4,8 +4,8 @@
 //! interrupted creation is resumed by the next opening: the identities are the same, so each step
 //! may be done twice.
 
-use super::log_directory;
-use super::open::{Opening, load, log_options};
+use super::log_copies;
+use super::open::{Opening, load};
 use super::read_only::load_read_only;
 use super::shard_directory::create_shard;
 use super::shard_spec::ShardSpec;
@@ -16,7 +16,6 @@ use crate::catalog::{Home, Metadata};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::log::{CommitLog, LogOptions};
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
 use std::path::{Path, PathBuf};
@@ -247,7 +246,7 @@ impl StoreBuilder {
     fn create_store(&self, identity_file: &Path) -> Result<Identity> {
         let topology = self.first_topology()?;
         let shards = topology.shards().map(|shard| (shard.id, &*shard.directory));
-        check_overlaps(&self.path, self.options.log_directory.as_deref(), shards)?;
+        check_overlaps(&self.path, log_copies::given(&self.options), shards)?;
         for shard in topology.shards() {
             let directory = self.path.join(&shard.directory);
             check_outside_shards(&format!("shard {}", shard.id), &directory)?;
@@ -263,27 +262,19 @@ impl StoreBuilder {
                 identity
             }
         };
-        let log = self.create_log(identity.store)?;
+        let (lock, path) = (None, self.path.clone());
+        let home = Home { id: identity.store, path, lock, places: Arc::default() };
+        let (log, copies) = log_copies::create(&self.options, &home)?;
         let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {
             create_shard(&self.path, shard, identity, &resources, &log)?;
         }
         log.close()?;
-        Metadata::create(&self.path.join("metadata"), identity.store, &topology)?;
+        Metadata::create(&self.path.join("metadata"), identity.store, copies, &topology)?;
         directory::sync(&self.path)?;
         directory::rename(&unfinished, identity_file)?;
         tracing::info!(path = %self.path.display(), shards = topology.shards().len(), "created a store");
         Ok(identity)
-    }
-
-    /// Creates an empty log. IMPORTANT: it is durable before the store's identity is in place, since
-    /// a store without one is damaged.
-    fn create_log(&self, store: u128) -> Result<Arc<CommitLog>> {
-        let given = self.options.log_directory.as_deref();
-        let directory = log_directory::create(&self.path, store, given)?;
-        let home = Home { id: store, path: self.path.clone(), lock: None, places: Arc::default() };
-        let options = log_options(&self.options, &home, directory);
-        CommitLog::open(LogOptions { must_exist: false, ..options })
     }
 
     fn first_topology(&self) -> Result<Topology> {

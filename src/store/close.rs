@@ -1,7 +1,7 @@
 //! Operations on the store as a whole: syncing, flushing, statistics, verification, closing.
 
 use super::findings::{Problem, Recovered};
-use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, verify};
+use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,6 +75,7 @@ impl Store {
             cache_bytes: catalog.resources.cache_bytes_used(),
             write_buffer_bytes: catalog.resources.write_buffer_bytes_used(),
             log_bytes: catalog.log.bytes(),
+            log_copies: stats::log_copies(&catalog.log),
             hardware_checksums: HARDWARE_CHECKSUMS,
         })
     }

@@ -1,5 +1,6 @@
-//! Where the log of a store is: `<store>/log` is its directory, or a symbolic link to it. Whatever
-//! reads the log goes by that name, and nothing else says where it is.
+//! Where a copy of the log of a store is: `<store>/log` is the directory of the first one, or a
+//! symbolic link to it, and `<store>/log-mirror` that of the second one. Whatever reads the log goes by
+//! these names, and nothing else says where it is.
 //!
 //! A log that is to be elsewhere is moved by an opening, before it is read:
 //!
@@ -12,13 +13,14 @@
 //! | 5. the segments in the old place are removed, and `log.before` | the log | |
 //!
 //! Each step is synced before the next one. If the process dies in 5, and `log` was a link, segments
-//! stay in the old place, where nothing names them any more.
+//! stay in the old place, where nothing names them any more. A mirror is not moved: it is removed, and
+//! made again ([`log_copies`](super::log_copies)).
 
 use crate::catalog::directory::{self, DirectoryLock, io};
 use crate::catalog::openings;
-use crate::catalog::places::{LOG, LOG_NAME, check_outside_shards};
+use crate::catalog::places::{LOGS, check_outside_shards};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log;
+use crate::log::{self, CopyNumber};
 use crate::os::failpoint;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -27,9 +29,25 @@ use std::path::{Component, Path, PathBuf};
 const NEXT: &str = "log.next";
 const BEFORE: &str = "log.before";
 
-/// The directory of a log that is there.
+/// Returns what names a copy in the store's directory, and what messages call it.
+pub(super) fn names(copy: CopyNumber) -> (&'static str, &'static str) {
+    if copy == CopyNumber::FIRST { LOGS[0] } else { LOGS[1] }
+}
+
+/// Returns the path that names a copy.
+pub(super) fn entry(store: &Path, copy: CopyNumber) -> PathBuf {
+    store.join(names(copy).0)
+}
+
+/// Returns true if the store's directory has something of this path, whatever it leads to.
+pub(super) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The directory of a copy of the log, which is there.
 #[derive(Debug)]
 pub(super) struct LogDirectory {
+    pub(super) copy: CopyNumber,
     /// Without links.
     pub(super) path: PathBuf,
     /// True if it is behind a link, so that other stores may have it, too.
@@ -37,32 +55,32 @@ pub(super) struct LogDirectory {
 }
 
 impl LogDirectory {
-    /// Returns the directory of a store's log, which must exist.
-    pub(super) fn find(store: &Path) -> Result<Self> {
-        let name = store.join(LOG);
-        let place = name.display();
-        let link = fs::read_link(&name).ok();
-        if !name.is_dir() {
+    /// Returns the directory of a copy of a store's log, which must exist.
+    pub(super) fn find(store: &Path, copy: CopyNumber) -> Result<Self> {
+        let entry = entry(store, copy);
+        let (what, place) = (names(copy).1, entry.display());
+        let link = fs::read_link(&entry).ok();
+        if !entry.is_dir() {
             return Err(match link {
                 Some(target) => Error::new(
                     ErrorKind::NotFound,
                     format!(
-                        "the store's log {place} is a link to {}, where there is no directory: mount \
-                         its disk; or, if you have moved the log, make {place} a link to where it is",
+                        "{what} {place} is a link to {}, where there is no directory: mount its \
+                         disk; or, if you have moved it, make {place} a link to where it is",
                         target.display()
                     ),
                 ),
                 None => Error::new(
                     ErrorKind::Damaged,
                     format!(
-                        "the store's log {place} is missing; restore it: without it, writes are lost \
-                         that are not in files yet"
+                        "{what} {place} is missing; restore it: without it, writes are lost that are \
+                         not in files yet"
                     ),
                 ),
             });
         }
-        let path = name.canonicalize().map_err(io("resolve", &name))?;
-        Ok(Self { path, is_linked: link.is_some() })
+        let path = entry.canonicalize().map_err(io("resolve", &entry))?;
+        Ok(Self { copy, path, is_linked: link.is_some() })
     }
 
     /// Locks it, if other stores may have it.
@@ -72,46 +90,87 @@ impl LogDirectory {
 
     /// Returns what is to know its last opening: the directory, if other stores may have it.
     pub(super) fn part(&self) -> Option<(String, PathBuf)> {
-        self.is_linked.then(|| ("the log".to_owned(), self.path.clone()))
+        self.is_linked.then(|| (names(self.copy).1.to_owned(), self.path.clone()))
+    }
+
+    /// Returns true if it is the one that an option names.
+    pub(super) fn is_at(&self, store: &Path, given: &Path) -> bool {
+        is_own(store, self.copy, given)
+            || store.join(given).canonicalize().is_ok_and(|target| target == self.path)
+    }
+
+    /// Moves the first copy to another directory.
+    pub(super) fn relocate(&self, store: &Path, id: u128, given: &Path) -> Result<()> {
+        let target = make(store, id, self.copy, given)?;
+        let lock = DirectoryLock::take_log(&target)?;
+        openings::forget(&target)?;
+        log::copy_segments(&self.path, &target)?;
+        failpoint::hit("log-move-copied");
+        let next = store.join(NEXT);
+        symlink(given, &next).map_err(io("create the link", &next))?;
+        directory::sync(store)?;
+        failpoint::hit("log-move-linked");
+        if !self.is_linked {
+            directory::rename(&entry(store, self.copy), &store.join(BEFORE))?;
+            failpoint::hit("log-move-aside");
+        }
+        switch(store)?;
+        failpoint::hit("log-move-switched");
+        tracing::info!(from = %self.path.display(), to = %target.display(), "moved the log");
+        if self.is_linked {
+            log::remove_segments(&self.path)?;
+            openings::forget(&self.path)?;
+        }
+        settle(store)?;
+        drop(lock);
+        Ok(())
     }
 }
 
-/// Creates the directory of the log of a new store. What an interrupted creation has left there
-/// holds nothing, and is removed.
-pub(super) fn create(store: &Path, id: u128, given: Option<&Path>) -> Result<PathBuf> {
-    let name = store.join(LOG);
-    // Of a link only the link.
-    match fs::remove_dir_all(&name) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(io("remove", &name)(error));
-        }
-        _ => {}
-    }
-    let given = given.filter(|given| !is_own(store, given));
-    let Some(given) = given else {
-        directory::create(&name)?;
-        return Ok(name);
+/// Creates the directory of a copy of the log, of a new store or as one that does not count yet. What
+/// an interrupted creation has left there holds nothing, and is removed.
+pub(super) fn create(
+    store: &Path,
+    id: u128,
+    copy: CopyNumber,
+    given: Option<&Path>,
+) -> Result<PathBuf> {
+    remove(store, copy)?;
+    let entry = entry(store, copy);
+    let Some(given) = given.filter(|given| !is_own(store, copy, given)) else {
+        directory::create(&entry)?;
+        return Ok(entry);
     };
-    let target = make(store, id, given)?;
+    let target = make(store, id, copy, given)?;
     openings::forget(&target)?;
     log::remove_segments(&target)?;
     failpoint::hit("log-directory-made");
-    symlink(given, &name).map_err(io("create the link", &name))?;
+    symlink(given, &entry).map_err(io("create the link", &entry))?;
     directory::sync(store)?;
-    Ok(name)
+    Ok(entry)
 }
 
-/// Returns true if a path is that of the store's own directory for the log.
-fn is_own(store: &Path, given: &Path) -> bool {
-    store.join(given) == store.join(LOG)
+/// Removes what names a copy: a directory with all that is in it, or a link.
+pub(super) fn remove(store: &Path, copy: CopyNumber) -> Result<()> {
+    let entry = entry(store, copy);
+    match fs::remove_dir_all(&entry) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io("remove", &entry)(error)),
+        Ok(()) => directory::sync(store),
+    }
 }
 
-/// Creates the directory for a log, unless it exists, and refuses one that holds something else than
-/// the log of this store. As for a shard, the parent must exist unless it is below the store.
-fn make(store: &Path, id: u128, given: &Path) -> Result<PathBuf> {
-    let target = store.join(given);
+/// Returns true if a path is that of the store's own directory for a copy of the log.
+fn is_own(store: &Path, copy: CopyNumber, given: &Path) -> bool {
+    store.join(given) == entry(store, copy)
+}
+
+/// Creates the directory for a copy of the log, unless it exists, and refuses one that holds something
+/// else than the log of this store. As for a shard, the parent must exist unless it is below the store.
+fn make(store: &Path, id: u128, copy: CopyNumber, given: &Path) -> Result<PathBuf> {
+    let (target, what) = (store.join(given), names(copy).1);
     let leaves = given.components().any(|part| part == Component::ParentDir);
-    check_outside_shards(LOG_NAME, &target)?;
+    check_outside_shards(what, &target)?;
     if let (true, false, Some(parent)) = (given.is_relative(), leaves, target.parent()) {
         directory::create_below(store, parent)?;
     }
@@ -124,7 +183,7 @@ fn make(store: &Path, id: u128, given: &Path) -> Result<PathBuf> {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 format!(
-                    "the directory {} for {LOG_NAME} is not empty: it has {}; choose another one",
+                    "the directory {} for {what} is not empty: it has {}; choose another one",
                     target.display(),
                     name.display()
                 ),
@@ -137,8 +196,8 @@ fn make(store: &Path, id: u128, given: &Path) -> Result<PathBuf> {
 /// Goes on with a move of the log that was interrupted. Only the names in the store's directory are
 /// touched; what is in the log is judged later.
 pub(super) fn settle(store: &Path) -> Result<()> {
-    let (name, next, before) = (store.join(LOG), store.join(NEXT), store.join(BEFORE));
-    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let name = entry(store, CopyNumber::FIRST);
+    let (next, before) = (store.join(NEXT), store.join(BEFORE));
     if !is_there(&name) && is_there(&before) {
         if is_there(&next) {
             return switch(store).and_then(|()| settle(store));
@@ -156,43 +215,5 @@ pub(super) fn settle(store: &Path) -> Result<()> {
 
 /// Makes `log.next` the log.
 fn switch(store: &Path) -> Result<()> {
-    directory::rename(&store.join(NEXT), &store.join(LOG))
-}
-
-impl LogDirectory {
-    /// Moves the log, which is locked, to another directory, unless that is where it is.
-    pub(super) fn relocate(
-        self,
-        store: &Path,
-        id: u128,
-        given: &Path,
-        lock: Option<DirectoryLock>,
-    ) -> Result<(Self, Option<DirectoryLock>)> {
-        let target = store.join(given);
-        if is_own(store, given) || target.canonicalize().is_ok_and(|target| target == self.path) {
-            return Ok((self, lock));
-        }
-        make(store, id, given)?;
-        let lock = DirectoryLock::take_log(&target)?;
-        openings::forget(&target)?;
-        log::copy_segments(&self.path, &target)?;
-        failpoint::hit("log-move-copied");
-        let (name, next) = (store.join(LOG), store.join(NEXT));
-        symlink(given, &next).map_err(io("create the link", &next))?;
-        directory::sync(store)?;
-        failpoint::hit("log-move-linked");
-        if !self.is_linked {
-            directory::rename(&name, &store.join(BEFORE))?;
-            failpoint::hit("log-move-aside");
-        }
-        switch(store)?;
-        failpoint::hit("log-move-switched");
-        tracing::info!(from = %self.path.display(), to = %target.display(), "moved the log");
-        if self.is_linked {
-            log::remove_segments(&self.path)?;
-            openings::forget(&self.path)?;
-        }
-        settle(store)?;
-        Ok((Self::find(store)?, Some(lock)))
-    }
+    directory::rename(&store.join(NEXT), &entry(store, CopyNumber::FIRST))
 }

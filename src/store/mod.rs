@@ -8,6 +8,7 @@ mod findings;
 mod heat;
 mod keyspace;
 mod keyspaces;
+mod log_copies;
 mod log_directory;
 mod open;
 mod options;
@@ -30,7 +31,7 @@ pub use options::Options;
 pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
-pub use stats::{KeyspaceStats, PartitionStats, ShardStats, StoreStats};
+pub use stats::{KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
 pub use verify::{KeyspaceVerification, Verification};
 
 use self::core::Core;

@@ -2,20 +2,20 @@
 
 use super::core::Core;
 use super::findings::DamagedPartition;
-use super::log_directory::{self, LogDirectory};
+use super::log_copies::{self, LogCopies, OpenedLog};
+use super::log_directory;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
 use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
 use super::{Options, Store};
 use crate::catalog::directory::DirectoryLock;
 use crate::catalog::openings;
-use crate::catalog::places::{LOG_NAME, Place, check_overlaps};
+use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, LogKeeper, Metadata, OpenPartition, Shards, View,
 };
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::log::{CommitLog, LogOptions};
 use crate::os::parallel;
 use crate::rebalancer;
 use crate::reshape::journal;
@@ -64,22 +64,17 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
     log_directory::settle(path)?;
-    let log_directory = LogDirectory::find(path)?;
-    let log_given = options.log_directory.as_deref();
-    check_overlaps(path, log_given, topology.shards().map(|shard| (shard.id, &*shard.directory)))?;
+    let mut log_copies = LogCopies::find(path, metadata.log_copies()?)?;
+    let shards = topology.shards().map(|shard| (shard.id, &*shard.directory));
+    check_overlaps(path, log_copies::given(&options), shards)?;
     let locks = directories.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
     let locks = locks.collect::<Result<Vec<_>>>()?;
-    let log_lock = log_directory.lock()?;
-    let checked = openings::check(&metadata, path, &parts(&directories, &log_directory))?;
-    let (log_directory, log_lock) = match log_given {
-        Some(given) => log_directory.relocate(path, home.id, given, log_lock)?,
-        None => (log_directory, log_lock),
-    };
+    log_copies.lock()?;
+    let checked = openings::check(&metadata, path, &parts(&directories, &log_copies))?;
     // Before the opening is noted: a log that is refused leaves everything as it is.
-    let mut log_options = log_options(&options, &home, log_directory.path.clone());
-    log_options.guard = Some(Arc::new((log_lock, log_options.guard)));
-    let log = CommitLog::open(log_options)?;
-    checked.note(&metadata, path, &parts(&directories, &log_directory))?;
+    let OpenedLog { log, lost: lost_of_log, repairs, copies: log_copies } =
+        log_copies.open(&options, &home, &metadata)?;
+    checked.note(&metadata, path, &parts(&directories, &log_copies))?;
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
     let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
@@ -88,12 +83,16 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         open_shard(directory, &resources, guard, &log)
     })?;
     home.places.add(Place::note("the store's metadata", &directory)?);
-    home.places.add(Place::note(LOG_NAME, &log_directory.path)?);
+    // A log that has two copies goes on with one if it cannot reach the other.
+    if let [only] = log_copies.current().collect::<Vec<_>>()[..] {
+        home.places.add(Place::note(log_copies::name_of(only), &only.path)?);
+    }
     for (id, (directory, _)) in &locked {
         note_shard(&home.places, *id, directory)?;
     }
     let mut recovery = RecoveryReport {
-        lost: lost(&metadata, &log, &shards),
+        lost: lost(&metadata, lost_of_log, &shards),
+        log_copies: repairs,
         damaged: damaged(&shards),
         draining: draining(&topology),
         ..RecoveryReport::default()
@@ -143,29 +142,20 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
 }
 
 /// Returns the parts of a store that know their last opening, by name and directory.
-pub(super) fn parts(shards: &[(ShardId, PathBuf)], log: &LogDirectory) -> Vec<(String, PathBuf)> {
+pub(super) fn parts(shards: &[(ShardId, PathBuf)], log: &LogCopies) -> Vec<(String, PathBuf)> {
     let shards = shards.iter().map(|(id, directory)| (format!("shard {id}"), directory.clone()));
-    shards.chain(log.part()).collect()
-}
-
-/// Returns how the log of a store is opened.
-pub(super) fn log_options(options: &Options, home: &Home, directory: PathBuf) -> LogOptions {
-    LogOptions {
-        directory,
-        store: home.id,
-        access: options.log_access,
-        damage: options.log_damage,
-        must_exist: true,
-        segment_bytes: options.log_segment_bytes(),
-        keep_bytes: options.log_keep_bytes,
-        guard: home.guard(),
-    }
+    shards.chain(log.parts()).collect()
 }
 
 /// Returns what the logs, and the lists of the shards' files, had lost.
-pub(super) fn lost(metadata: &Metadata, log: &CommitLog, shards: &Shards) -> Vec<LogLoss> {
+pub(super) fn lost(
+    metadata: &Metadata,
+    of_log: impl IntoIterator<Item = LogLoss>,
+    shards: &Shards,
+) -> Vec<LogLoss> {
     let of_shards = shards.values().flat_map(|shard| shard.lost());
-    metadata.engine.lost().iter().chain(log.lost()).chain(of_shards).cloned().collect()
+    let of_metadata = metadata.engine.lost().iter();
+    of_metadata.cloned().chain(of_log).chain(of_shards.cloned()).collect()
 }
 
 /// Returns the partitions that were found damaged.

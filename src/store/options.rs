@@ -4,7 +4,7 @@ use crate::catalog::Limits;
 use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
-use crate::log::LogAccess;
+use crate::log::{LogAccess, LogMirror};
 use crate::os::failpoint;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
@@ -108,6 +108,25 @@ pub struct Options {
     /// Default: `None`, which for a new store is a directory in its own.
     #[serde(with = "crate::topology::path::option")]
     pub log_directory: Option<PathBuf>,
+    /// Whether there is a mirror of the log: a second copy in another directory, on another disk if it
+    /// is to be of use. Every record is in both, and a `Synced` write is synced in both; either of them
+    /// suffices to open the store with all of it. Of the directory the same is true as of
+    /// `log_directory`.
+    ///
+    /// The store remembers it, as the symbolic link `log-mirror` in its directory, and a later opening
+    /// may leave the option at [`Unchanged`](LogMirror::Unchanged). An opening adds, exchanges or removes
+    /// the mirror if the option says so; it makes a copy that is damaged or missing again from the other,
+    /// and says so in [`RecoveryReport::log_copies`](crate::report::RecoveryReport::log_copies). If one
+    /// copy cannot be written any more while the store is open, the log goes on with the other;
+    /// [`StoreStats::log_copies`](crate::report::StoreStats::log_copies) shows it, and the next
+    /// opening makes the copy again.
+    ///
+    /// The name `log-mirror` itself is a directory in the store's own, and where it is a link already, it
+    /// stands for what that leads to.
+    ///
+    /// Cost: each write is copied once more, and each sync waits for the slower of two disks, which sync
+    /// at the same time. Opening reads both copies. Default: `Unchanged`, for a new store none.
+    pub log_mirror: LogMirror,
 }
 
 impl Default for Options {
@@ -133,6 +152,7 @@ impl Default for Options {
             log_access: LogAccess::default(),
             log_keep_bytes: 0,
             log_directory: None,
+            log_mirror: LogMirror::default(),
         }
     }
 }
@@ -161,7 +181,8 @@ impl Options {
         reshape: ReshapeOptions,
         log_damage: LogDamage,
         log_access: LogAccess,
-        log_keep_bytes: u64;
+        log_keep_bytes: u64,
+        log_mirror: LogMirror;
         optional heat: HeatOptions, open_files_per_shard: u32, log_directory: PathBuf,
     }
 
@@ -273,7 +294,8 @@ mod tests {
         r#""check":"sampled","pause_ms_target":5,"trim":true,"#,
         r#""per_shard_max":2,"throttle":{"bytes_per_second":null,"#,
         r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse","#,
-        r#""log_access":"mapped","log_keep_bytes":0,"log_directory":null}"#,
+        r#""log_access":"mapped","log_keep_bytes":0,"log_directory":null,"#,
+        r#""log_mirror":"unchanged"}"#,
     );
 
     #[test]

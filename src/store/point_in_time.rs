@@ -1,16 +1,18 @@
 //! The log of a store as [`LogView`] shows it, and point-in-time recovery: a copy of a store is
 //! brought to a moment that the log of the original has.
 
-use super::log_directory::LogDirectory;
+use super::log_copies::LogCopies;
+use super::log_directory::{entry, is_there};
 use super::open::{metadata_directory, parts};
 use super::shard_directory::check_shard;
 use super::{CreateMode, Options, Store};
 use crate::catalog::directory::{DirectoryLock, Identity, io};
-use crate::catalog::places::LOG;
 use crate::catalog::{Metadata, openings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
-use crate::log::{Continuation, LogDamage, LogRecovery, LogView, RecoveryTarget};
+use crate::log::{
+    Continuation, CopyNumber, CopySet, LogCopy, LogDamage, LogRecovery, LogView, RecoveryTarget,
+};
 use crate::topology::Topology;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,16 +29,14 @@ impl LogView {
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there is neither;
-    /// [`Damaged`](ErrorKind::Damaged) if the log belongs to another store: other damage is in
+    /// [`Damaged`](ErrorKind::Damaged) if the log belongs to another store, or has no segment: other
+    /// damage is in
     /// [`damage`](Self::damage); [`Incompatible`](ErrorKind::Incompatible) if a later version wrote
     /// it; [`Io`](ErrorKind::Io).
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref();
         match Identity::read(&directory.join("STORE"))? {
-            Some(Identity { store, .. }) => {
-                LogDirectory::find(directory)?;
-                Self::of_segments(&directory.join(LOG), Some(store))
-            }
+            Some(Identity { store, .. }) => Self::of_store(directory, store),
             None => Self::of_segments(directory, None),
         }
     }
@@ -84,8 +84,12 @@ impl LogView {
         let copy = copy.canonicalize().map_err(io("resolve", copy))?;
         let lock = DirectoryLock::take(&copy)?;
         let topology = check_copy(&copy, identity.store)?;
-        let own = Self::of_segments(&LogDirectory::find(&copy)?.path, Some(identity.store))?;
-        if own.directory().canonicalize().ok() == self.directory().canonicalize().ok() {
+        let own = Self::of_store(&copy, identity.store)?;
+        let places = |log: &Self| -> Vec<_> {
+            log.copies().iter().filter_map(|copy| copy.directory.canonicalize().ok()).collect()
+        };
+        let theirs = places(self);
+        if places(&own).iter().any(|mine| theirs.contains(mine)) {
             return Err(Error::invalid(format!(
                 "{} is the log of the store itself; name that of its original",
                 self.directory().display()
@@ -98,6 +102,44 @@ impl LogView {
         let store = Store::builder(&copy).create(CreateMode::Never).options(options).open()?;
         store.close()?;
         Ok(continuation.recovery)
+    }
+
+    /// Looks at the copies of a store's log, and shows the one that an opening would read.
+    fn of_store(store: &Path, id: u128) -> Result<Self> {
+        let is_named = |copy: &CopyNumber| is_there(&entry(store, *copy));
+        // Without a mirror the log can be seen even if the metadata cannot be read.
+        let has_mirror = is_named(&CopyNumber::MIRROR) || !is_named(&CopyNumber::FIRST);
+        let current = match current_copies(store) {
+            Err(_) if !has_mirror => CopySet::FIRST,
+            read => read?,
+        };
+        // An error that says what is missing, if no copy can be reached.
+        LogCopies::find(store, current)?;
+        let (mut copies, mut best): (Vec<LogCopy>, Option<Self>) = Default::default();
+        let named = CopyNumber::ALL.into_iter().filter(|it| is_named(it) || current.has(*it));
+        for copy in named {
+            let directory = entry(store, copy);
+            let look = || match Self::of_segments(&directory, Some(id)) {
+                Ok(view) if view.segments().is_empty() => {
+                    let text = format!("the log {} has no segments", directory.display());
+                    Err(Error::new(ErrorKind::Damaged, text))
+                }
+                looked => looked,
+            };
+            let looked = current.has(copy).then(look);
+            copies.push(LogCopy::of(directory, looked.as_ref()));
+            let Some(Ok(view)) = looked else { continue };
+            let rank = |view: &Self| (view.damage().is_none(), view.end());
+            if best.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
+                best = Some(view);
+            }
+        }
+        match best {
+            Some(view) => Ok(view.with_copies(copies)),
+            None => Err(copies.into_iter().find_map(|copy| copy.damage).unwrap_or_else(|| {
+                Error::new(ErrorKind::Damaged, "no copy of the log can be read")
+            })),
+        }
     }
 
     /// Returns the names of the keyspaces that the store has now, by number; none for segments that
@@ -126,6 +168,18 @@ impl LogView {
     }
 }
 
+/// Returns the copies of a store's log that have everything.
+fn current_copies(store: &Path) -> Result<CopySet> {
+    let mut tries = 1;
+    loop {
+        let metadata = Metadata::open_read_only(&metadata_directory(store)?, LogDamage::Refuse);
+        match metadata.and_then(|metadata| metadata.log_copies()) {
+            Err(_) if tries < TRIES => tries += 1,
+            read => return read,
+        }
+    }
+}
+
 fn topology(store: &Path, id: u128) -> Result<(Metadata, Topology)> {
     let metadata = Metadata::open_read_only(&metadata_directory(store)?, LogDamage::Refuse)?;
     let topology = metadata.topology(id)?;
@@ -140,6 +194,7 @@ fn check_copy(copy: &Path, id: u128) -> Result<Topology> {
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(copy, shard, id)?));
     }
-    openings::check(&metadata, copy, &parts(&directories, &LogDirectory::find(copy)?))?;
+    let log_copies = LogCopies::find(copy, metadata.log_copies()?)?;
+    openings::check(&metadata, copy, &parts(&directories, &log_copies))?;
     Ok(topology)
 }

@@ -13,10 +13,9 @@
 
 use super::Store;
 use super::core::Core;
-use super::log_directory::LogDirectory;
+use super::log_copies::LogCopies;
 use super::open::{
-    Opening, damaged, draining, log_options, lost, metadata_directory, open_keyspaces, open_shards,
-    parts,
+    Opening, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards, parts,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_directory::check_shard;
@@ -24,7 +23,6 @@ use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine as _, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::CommitLog;
 use crate::write::replay;
 use std::sync::Arc;
 
@@ -60,10 +58,9 @@ fn try_load(opening: Opening) -> Result<Store> {
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(path, shard, home.id)?));
     }
-    let log_directory = LogDirectory::find(path)?;
-    openings::check(&metadata, path, &parts(&directories, &log_directory))?;
-    let open_log =
-        || CommitLog::open_read_only(log_options(&options, &home, log_directory.path.clone()));
+    let log_copies = LogCopies::find(path, metadata.log_copies()?)?;
+    openings::check(&metadata, path, &parts(&directories, &log_copies))?;
+    let open_log = || log_copies.open_read_only(&options, &home);
     let began_at = open_log()?.first();
     let resources = Resources::new(&options.engine(), topology.shards().len());
     let shards = open_shards(&directories, |_, directory| {
@@ -84,7 +81,8 @@ fn try_load(opening: Opening) -> Result<Store> {
         ));
     }
     let mut recovery = RecoveryReport {
-        lost: lost(&metadata, &log, &shards),
+        lost: lost(&metadata, log.lost().to_vec(), &shards),
+        log_copies: log.repairs().to_vec(),
         damaged: damaged(&shards),
         draining: draining(&topology),
         ..RecoveryReport::default()

@@ -8,6 +8,7 @@ use crate::engine::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::log::CopyRepair;
 use crate::placement::KeyRange;
 use crate::reshape::journal::{self, Intent};
 use crate::topology::{PartitionName, Topology};
@@ -33,6 +34,9 @@ pub struct RecoveryReport {
     /// [`LogDamage::DropRest`](crate::LogDamage::DropRest) what followed damage. Only the latter can
     /// include synced writes.
     pub lost: Vec<LogLoss>,
+    /// What was wrong with one of the copies of a log that has a
+    /// [mirror](crate::Options::log_mirror), and whether it is whole again. No write was lost by it.
+    pub log_copies: Vec<CopyRepair>,
     /// Partitions with a damaged file, and that file. Reads that need the file fail as
     /// [`Damaged`](ErrorKind::Damaged), and all others succeed; writes are accepted, and go to
     /// other files; the partition's files are not merged. Restore the file, or drop the keyspace.

@@ -111,7 +111,11 @@ pub(super) fn start_adding(core: &Core, shard: &ShardInfo, options: ReshapeOptio
     let next = present.apply(&Change::AddShard { shard: info.clone() })?;
     catalog.check_room(&next)?;
     catalog.check_places()?;
-    check_overlaps(&home.path, None, next.shards().map(|shard| (shard.id, &*shard.directory)))?;
+    check_overlaps(
+        &home.path,
+        [None; 2],
+        next.shards().map(|shard| (shard.id, &*shard.directory)),
+    )?;
     check_outside_shards(&format!("shard {}", info.id), &home.path.join(&info.directory))?;
     // What cannot be encoded is refused before anything is written to disk.
     encode_topology(&next)?;

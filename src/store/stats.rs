@@ -4,6 +4,7 @@ use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::{Epoch, PartitionId, ShardId};
+use crate::log::{CommitLog, CopyState};
 use crate::placement::PartitionRange;
 use crate::reshape::ReshapeStats;
 use serde::Serialize;
@@ -75,6 +76,20 @@ pub struct KeyspaceStats {
     pub partitions: Vec<PartitionStats>,
 }
 
+/// A copy of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LogCopyStats {
+    /// The directory of its segments. In JSON it is text, or a list of bytes if it is not valid text.
+    #[serde(serialize_with = "crate::topology::path::serialize")]
+    pub directory: PathBuf,
+    /// Bytes of its segments; 0 if it is not written any more.
+    pub bytes: u64,
+    /// Why it is not written any more, if it is not: the log goes on without it. Repair or exchange its
+    /// disk, and open the store again, which makes it from the other copy.
+    pub failure: Option<String>,
+}
+
 /// What a store occupies.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -91,13 +106,25 @@ pub struct StoreStats {
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
-    /// Bytes of the log on disk: what is not in files of all shards yet, rounded up to whole
+    /// Bytes of the log on disk, in all its copies: what is not in files of all shards yet, rounded up to whole
     /// segments, and segments that are kept for later. It is more where a shard cannot be flushed,
     /// or while a reshape reads the log.
     pub log_bytes: u64,
+    /// The copies of the log: one, or two if it has a [mirror](crate::Options::log_mirror).
+    pub log_copies: Vec<LogCopyStats>,
     /// Whether the engine was compiled to compute checksums in hardware. In software each write
     /// costs noticeably more processor time; the README says what to set.
     pub hardware_checksums: bool,
+}
+
+pub(super) fn log_copies(log: &CommitLog) -> Vec<LogCopyStats> {
+    let bytes = log.bytes_of_copy();
+    let stats = |CopyState { directory, failure, .. }| LogCopyStats {
+        directory,
+        bytes: if failure.is_none() { bytes } else { 0 },
+        failure,
+    };
+    log.copies().into_iter().map(stats).collect()
 }
 
 pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {

@@ -4,7 +4,7 @@
 //! the same); in a form for people it is text where it is text, and a list of bytes otherwise.
 
 use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserializer, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,10 @@ pub(crate) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Pa
 }
 
 /// The same for a path that may be absent.
+#[cfg(feature = "rocksdb")]
 pub(crate) mod option {
-    use super::{Deserialize, Deserializer, PathBuf, Serialize, Serializer};
+    use super::{Deserializer, PathBuf, Serializer};
+    use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize)]
     struct Present(#[serde(with = "super")] PathBuf);

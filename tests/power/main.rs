@@ -26,6 +26,7 @@ mod images;
 mod journal;
 mod kills;
 mod manifests;
+mod mirror;
 mod mutations;
 mod notes;
 mod recorder;

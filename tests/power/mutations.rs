@@ -4,6 +4,7 @@
 use crate::churn::seed;
 use crate::disk::Names;
 use crate::images::{self, Figures, Series, count, on_two_threads};
+use crate::mirror::Mirror;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -13,22 +14,29 @@ struct Protection {
     names: &'static str,
     disk: Names,
     links: bool,
+    mirror: Mirror,
 }
 
 const fn on_any_disk(names: &'static str) -> Protection {
-    Protection { names, disk: Names::Journalled, links: true }
+    Protection { names, disk: Names::Journalled, links: true, mirror: Mirror::Without }
+}
+
+const fn with_mirror(names: &'static str, mirror: Mirror) -> Protection {
+    Protection { mirror, ..on_any_disk(names) }
 }
 
 const fn on_strict_disk(names: &'static str, links: bool) -> Protection {
     Protection { disk: Names::Strict, links, ..on_any_disk(names) }
 }
 
-const PROTECTIONS: [Protection; 14] = [
+const PROTECTIONS: [Protection; 16] = [
     on_any_disk("sync-write"),
     on_any_disk("log-before-files"),
     on_any_disk("log-before-commit"),
     on_any_disk("log-sync-segment"),
     on_any_disk("sync-logs-at-opening"),
+    with_mirror("log-sync-mirror", Mirror::Sound),
+    with_mirror("log-record", Mirror::Failing),
     on_any_disk("truncate-after-flush"),
     on_any_disk("birth-position"),
     on_any_disk("catch-up-rest"),
@@ -45,10 +53,10 @@ const PROTECTIONS: [Protection; 14] = [
 fn find(protection: &Protection, seed: u64, most: u64) -> (u64, Option<String>) {
     let figures = Figures::default();
     let found = Mutex::new(None);
-    let Protection { names: skipped, disk: names, links } = *protection;
+    let Protection { names: skipped, disk: names, links, mirror } = *protection;
     on_two_threads(most.div_ceil(80) as usize, |number| {
         let seed = seed.wrapping_add(number as u64);
-        let series = Series { seed, names, links, images: 40, sync_micros: 0, skipped };
+        let series = Series { seed, names, links, mirror, images: 40, sync_micros: 0, skipped };
         let result = images::series(&series, &figures);
         if let Err(what) = result {
             // A child that fails has shown nothing.

@@ -2,6 +2,7 @@
 //! reshapes of every kind, closes it and opens it again, and notes what was acknowledged.
 
 use crate::churn::Churn;
+use crate::mirror::{fail_a_copy, heal_disk, with_mirror};
 use crate::notes::{Effect, Place, ends, starts, value};
 use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
@@ -80,7 +81,7 @@ pub(crate) fn options(trim: bool) -> Options {
 }
 
 pub(crate) fn open(disk: &Path, trim: bool) -> annulus::Result<Store> {
-    Store::builder(disk.join("store")).shards(3).options(options(trim)).open()
+    Store::builder(disk.join("store")).shards(3).options(with_mirror(options(trim))).open()
 }
 
 struct Notes(File);
@@ -124,8 +125,10 @@ fn child() {
 
 fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus::Result<()> {
     let mut random = fastrand::Rng::with_seed(order.seed ^ u64::from(life) << 40);
+    heal_disk(order);
     let store = open(&order.disk(), true)?;
     notes.note("opened\n");
+    fail_a_copy(order, &mut random);
     for name in KEYSPACES {
         if store.keyspace(name).is_err() {
             notes.note(&format!("create {name}\n"));

@@ -27,6 +27,8 @@ mod listener;
 mod log_directory;
 #[cfg(target_os = "linux")]
 mod log_failure;
+#[cfg(feature = "failpoints")]
+mod log_mirror;
 mod logs;
 mod model;
 mod paths;

@@ -5,7 +5,7 @@ use crate::json::PathJson;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::{CreateMode, ShardSpec};
+use annulus::{CreateMode, LogMirror, ShardSpec};
 use serde_json::json;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ use std::str::FromStr;
   annulus init -s /data/store --shards 8
   annulus init -s /data/store --shard /disk0/annulus --shard /disk1/annulus:2
   annulus init -s /data/store --shard /nvme0/a:4:controller-0 --shard /nvme1/a:4:controller-1
-  annulus init -s /data/store --log-directory /nvme2/log")]
+  annulus init -s /data/store --log-directory /nvme2/log --log-mirror /nvme3/log")]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
@@ -39,6 +39,11 @@ pub(crate) struct Args {
     /// exist. A relative DIR is taken from the store's directory [default: log]
     #[arg(long, value_name = "DIR")]
     log_directory: Option<PathBuf>,
+
+    /// Where a mirror of the log is, on another disk than the log: either of them suffices to open the
+    /// store with all of it. As for --log-directory
+    #[arg(long, value_name = "DIR")]
+    log_mirror: Option<PathBuf>,
 }
 
 /// A shard as the command line names it.
@@ -88,6 +93,9 @@ fn is_weight(text: &str) -> bool {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let mut options = args.store.memory.options();
     options.log_directory.clone_from(&args.log_directory);
+    if let Some(mirror) = &args.log_mirror {
+        options.log_mirror = LogMirror::at(mirror);
+    }
     let mut builder = args.store.builder().options(options).create(CreateMode::New);
     if let Some(shards) = args.shards {
         builder = builder.shards(shards);

@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::table::Table;
 use crate::text;
 use annulus::KeyspaceId;
-use annulus::log::{LogReader, LogSegment, LogView, Operation, Position, Record};
+use annulus::log::{LogCopy, LogReader, LogSegment, LogView, Operation, Position, Record};
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// Every write is in the log before it is anywhere else; what has come into files of all shards is
 /// released, and not replayed by the next opening. A position is the number of bytes of records before
 /// it since the store was created. Takes no lock and changes nothing: another process may have the
-/// store open. DIR may also be a directory with copies of segments.
+/// store open. DIR may also be a directory with copies of segments. If the log has a mirror, the copy
+/// is shown that the next opening would read.
 ///
 /// A record is a line for each of its operations: position, time, keyspace, `put`, `delete` or
 /// `delete-range`, key (of a range both, as `from..to`), and the length of the value. Keys are
@@ -152,6 +153,7 @@ fn overview(log: &LogView, output: &mut Output) -> Outcome<Exit> {
             "last_at": last_at.map(human::precise_date),
             "damage": log.damage().map(|damage| format!("{damage:#}")),
             "lost": lost,
+            "copies": log.copies().iter().map(copy).collect::<Vec<_>>(),
             "segments": log.segments().iter().map(object).collect::<Vec<_>>(),
         }))?;
     } else {
@@ -172,6 +174,9 @@ fn overview(log: &LogView, output: &mut Output) -> Outcome<Exit> {
             ),
             _ => format!("{files} in files; no records"),
         })?;
+        if log.copies().len() > 1 {
+            output.text(format_args!("\n{}", copies(log.copies())))?;
+        }
         output.text(format_args!("\n{}", table(log.segments())))?;
         for lost in lost {
             output.line(format_args!("lost: {lost}"))?;
@@ -181,6 +186,29 @@ fn overview(log: &LogView, output: &mut Output) -> Outcome<Exit> {
         Some(damage) => Err(damage.clone().into()),
         None => Ok(Exit::Fine),
     }
+}
+
+fn copy(copy: &LogCopy) -> Value {
+    json!({
+        "directory": PathJson(&copy.directory),
+        "current": copy.is_current,
+        "end": copy.end.map(Position::get),
+        "damage": copy.damage.as_ref().map(|damage| format!("{damage:#}")),
+    })
+}
+
+fn copies(copies: &[LogCopy]) -> Table {
+    let mut table = Table::new(1, ["copy", "end", "state"]);
+    for copy in copies {
+        let state = match &copy.damage {
+            Some(damage) => format!("damaged: {damage:#}"),
+            None if copy.is_current => "has everything".to_owned(),
+            None => "given up: the next opening makes it again".to_owned(),
+        };
+        let end = copy.end.map(|end| end.to_string()).unwrap_or_default();
+        table.row([copy.directory.display().to_string(), end, state]);
+    }
+    table
 }
 
 fn object(segment: &LogSegment) -> Value {

@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod keyspace;
 pub(crate) mod load;
 pub(crate) mod log;
+pub(crate) mod log_place;
 pub(crate) mod map;
 pub(crate) mod migrations;
 pub(crate) mod partition;

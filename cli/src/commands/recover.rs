@@ -28,7 +28,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
 
-    /// The log of the original: the directory `log` in that store's, or segments copied from there.
+    /// The log of the original: the directory `log` in that store's, or segments copied from there. If
+    /// the log has a mirror, name the store's directory: the copy that has everything is read then.
     /// It must have the segment in which the copy's log ends, and all later ones
     #[arg(long, value_name = "DIR")]
     log: PathBuf,

@@ -1,6 +1,7 @@
 //! `annulus stats`
 
 use super::keyspace::how;
+use super::log_place;
 use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
@@ -45,7 +46,10 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     if !stats.hardware_checksums {
         output.line("this build computes checksums in software, which slows writes: see README")?;
     }
-    output.line(format_args!("log: {}", human::bytes(stats.log_bytes)))?;
+    match &stats.log_copies[..] {
+        [_] => output.line(format_args!("log: {}", human::bytes(stats.log_bytes)))?,
+        copies => output.text(format_args!("\n{}", log_place::table(copies)))?,
+    }
     output.text(format_args!("\n{}", shards(&stats.shards)))?;
     if !stats.keyspaces.is_empty() {
         output.text(format_args!("\n{}", keyspaces(&store, &stats)))?;

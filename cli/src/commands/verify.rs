@@ -5,7 +5,7 @@ use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::table::Table;
-use annulus::report::{RecoveryReport, RolledBack, Verification};
+use annulus::report::{CopyRepair, RecoveryReport, RolledBack, Verification};
 use annulus::{LogDamage, ShardId, Store};
 use annulus_workload::human;
 use serde::Serialize;
@@ -57,10 +57,18 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
             report: &'r Verification,
             rolled_back: &'r [RolledBack],
             draining: &'r [ShardId],
+            log_copies: &'r [CopyRepair],
         }
-        let RecoveryReport { rolled_back, draining, .. } = store.recovery();
+        let RecoveryReport { rolled_back, draining, log_copies, .. } = store.recovery();
         let sound = report.is_sound();
-        output.object(&Object { sound, seconds, report: &report, rolled_back, draining })?;
+        output.object(&Object {
+            sound,
+            seconds,
+            report: &report,
+            rolled_back,
+            draining,
+            log_copies,
+        })?;
     } else {
         print(&store, &report, seconds, output)?;
     }
@@ -92,6 +100,9 @@ fn print(store: &Store, report: &Verification, seconds: f64, output: &mut Output
     }
     for orphan in &store.recovery().orphans {
         output.line(format_args!("repaired by this opening: removed {orphan}"))?;
+    }
+    for copy in &store.recovery().log_copies {
+        output.line(format_args!("found by this opening: {copy}"))?;
     }
     for lost in &report.lost {
         output.line(format_args!("lost by the logs: {lost}"))?;

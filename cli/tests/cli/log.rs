@@ -358,3 +358,47 @@ fn what_cannot_be_recovered_is_refused() {
     assert!(listing() == before, "the copy is as it was");
     place.run(&["verify", "-s", "copy"]).success();
 }
+
+/// A log is placed and mirrored from the command line, and what has become of its copies is shown.
+#[test]
+fn the_log_is_placed_and_mirrored() {
+    let place = Place::empty();
+    let [log, mirror, other] = ["log", "mirror", "other"].map(|name| place.path(name));
+    let [log, mirror, other] = [&log, &mirror, &other].map(|path| path.to_str().unwrap());
+    place.text(&["init", "--shards", "2", "--log-directory", log, "--log-mirror", mirror]);
+    place.text(&["keyspace", "create", "h", "--hash"]);
+    place.text(&["put", "h", "key", "value"]);
+    let stats = place.json(&["stats"]);
+    let directories: Vec<_> = stats["log_copies"].as_array().unwrap().to_vec();
+    let ends = |value: &Value, name: &str| value.as_str().unwrap().ends_with(name);
+    assert!(
+        ends(&directories[0]["directory"], "log") && ends(&directories[1]["directory"], "mirror")
+    );
+    assert_eq!(directories[0]["bytes"], directories[1]["bytes"]);
+    assert!(place.text(&["stats"]).contains("written"));
+    let shown = place.text(&["log"]);
+    assert_eq!(shown.matches("has everything").count(), 2, "{shown}");
+    assert_eq!(place.json(&["log"])["copies"].as_array().unwrap().len(), 2);
+
+    // A copy that is lost is made again, and said to be.
+    for file in files_below(Path::new(log)) {
+        std::fs::remove_file(file).unwrap();
+    }
+    let shown = place.text(&["log"]);
+    assert!(shown.contains("damaged") && shown.contains("has everything"), "{shown}");
+    let placed = place.json(&["log-place"]);
+    assert!(ends(&placed["copies"][0]["directory"], "log"), "{placed}");
+    assert!(placed["repaired"][0].as_str().unwrap().contains("made again"), "{placed}");
+    let placed = place.text(&["log-place", "--directory", other, "--no-mirror"]);
+    assert!(placed.contains(other) && !placed.contains("mirror"), "{placed}");
+    assert_eq!(place.text(&["get", "h", "key"]).trim(), "value");
+    place.text(&["log-place", "--mirror", mirror]);
+    std::fs::rename(other, log.to_owned() + "-aside").unwrap();
+    let placed = place.run(&["log-place"]).code(1);
+    let placed = String::from_utf8(placed.get_output().stdout.clone()).unwrap();
+    assert!(placed.contains("FAILED") && placed.contains(other), "{placed}");
+    let verified = place.json(&["verify"]);
+    assert_eq!(verified["sound"], true, "{verified}");
+    assert_eq!(place.text(&["get", "h", "key"]).trim(), "value");
+    place.fails(&["log-place", "--no-mirror"], 2, "invalid_argument", &["mirror", "everything"]);
+}

@@ -116,7 +116,7 @@ mod tests {
     use super::super::{Resources, RocksDb};
     use super::*;
     use crate::engine::{Engine, EngineBatch, EngineOptions, WriteBatch as _};
-    use crate::log::{CommitLog, LogAccess, LogDamage, LogOptions};
+    use crate::log::{CommitLog, CopyOptions, LogAccess, LogDamage, LogOptions};
     use crate::topology::PartitionName;
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
@@ -131,7 +131,8 @@ mod tests {
     fn read_only(directory: &Path, rows: &Rows) -> RocksDb {
         let resources = Resources::new(&EngineOptions::small(LogDamage::Refuse), 1);
         let log = CommitLog::open(LogOptions {
-            directory: directory.join("log"),
+            copies: vec![CopyOptions::only(directory.join("log"))],
+            record: None,
             store: 1,
             access: LogAccess::default(),
             damage: LogDamage::Refuse,

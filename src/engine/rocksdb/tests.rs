@@ -4,7 +4,7 @@ use super::stats::sealed_memtables;
 use super::{Resources, RocksDb};
 use crate::PartitionId;
 use crate::engine::{Engine as _, EngineOptions, EnginePartition, Read};
-use crate::log::{CommitLog, LogAccess, LogDamage, LogOptions, Operation, Position};
+use crate::log::{CommitLog, CopyOptions, LogAccess, LogDamage, LogOptions, Operation, Position};
 use crate::topology::PartitionName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,8 @@ impl Fixture {
         let options =
             EngineOptions { write_buffer_bytes: bytes, ..EngineOptions::small(LogDamage::Refuse) };
         let log = CommitLog::open(LogOptions {
-            directory: directory.path().join("log"),
+            copies: vec![CopyOptions::only(directory.path().join("log"))],
+            record: None,
             store: 7,
             access: LogAccess::Written,
             damage: LogDamage::Refuse,

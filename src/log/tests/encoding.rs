@@ -84,7 +84,7 @@ fn seeds_of_the_fuzz_target() {
         record.resize(record.len().next_multiple_of(8), 0);
         record
     };
-    let header = SegmentHeader { store: 7, number: 1, file_bytes: 1 << 14, salt: 9 };
+    let header = SegmentHeader { store: 7, number: 1, file_bytes: 1 << 14, salt: 9, copy: 0 };
     let mut segment = header.encode();
     segment.truncate(4096);
     segment.extend(record(header.seed(), 0, Kind::Mark, &[0; 8]));

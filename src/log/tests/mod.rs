@@ -53,7 +53,8 @@ impl Owned {
 
 pub(super) fn options(directory: &Path, access: LogAccess) -> LogOptions {
     LogOptions {
-        directory: directory.join("log"),
+        copies: vec![CopyOptions::only(directory.join("log"))],
+        record: None,
         store: 7,
         access,
         damage: LogDamage::Refuse,

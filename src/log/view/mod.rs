@@ -6,13 +6,14 @@ mod segment;
 pub use reader::LogReader;
 pub use segment::{LogSegment, SegmentState};
 
+use super::copies::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::reader::time;
 use super::segment::{Place, SEGMENT, SegmentHeader};
 use super::{LogAccess, LogDamage, LogLoss, Position};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How often the files are looked at: another process may write and remove them meanwhile.
 const TRIES: u32 = 4;
@@ -27,6 +28,34 @@ pub struct LogView {
     end: u64,
     damage: Option<Error>,
     lost: Vec<LogLoss>,
+    copies: Vec<LogCopy>,
+}
+
+/// One copy of the log of a store.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogCopy {
+    /// The directory of its segments.
+    pub directory: PathBuf,
+    /// False if it was given up since it could not be written: it lacks what was written later, and
+    /// the next opening makes it again.
+    pub is_current: bool,
+    /// Where it ends; none if it cannot be read, or is not current.
+    pub end: Option<Position>,
+    /// What is damaged in it, or why it cannot be read.
+    pub damage: Option<Error>,
+}
+
+impl LogCopy {
+    /// Returns what is known of a copy: what was found of it if it is current.
+    pub(crate) fn of(directory: PathBuf, looked: Option<&Result<LogView>>) -> Self {
+        let (end, damage) = match looked {
+            None => (None, None),
+            Some(Ok(view)) => (Some(view.end()), view.damage.clone()),
+            Some(Err(error)) => (None, Some(error.clone())),
+        };
+        Self { directory, is_current: looked.is_some(), end, damage }
+    }
 }
 
 impl LogView {
@@ -54,7 +83,9 @@ impl LogView {
 
     fn look(directory: &Path, store: u128, partial: bool) -> Result<Self> {
         let place = Place {
+            copy: CopyNumber::FIRST,
             directory: directory.to_owned(),
+            id: None,
             store,
             access: LogAccess::Written,
             segment_bytes: 0,
@@ -69,7 +100,13 @@ impl LogView {
         };
         let segments = segments(&judged);
         let Judged { first, end, lost, .. } = judged;
-        Ok(Self { place, segments, first, end, damage, lost })
+        let copy = LogCopy {
+            directory: directory.to_owned(),
+            is_current: true,
+            end: Some(Position(end)),
+            damage: damage.clone(),
+        };
+        Ok(Self { place, segments, first, end, damage, lost, copies: vec![copy] })
     }
 
     /// Returns the directory of the segments.
@@ -81,6 +118,18 @@ impl LogView {
     /// Returns the number of the store that the log belongs to.
     pub(crate) const fn store(&self) -> u128 {
         self.place.store
+    }
+
+    /// Returns the copies of the log: one, or two if the store has a mirror of it. Everything else is of
+    /// the one that the next opening would read.
+    #[must_use]
+    pub fn copies(&self) -> &[LogCopy] {
+        &self.copies
+    }
+
+    /// Says which copies there are.
+    pub(crate) fn with_copies(self, copies: Vec<LogCopy>) -> Self {
+        Self { copies, ..self }
     }
 
     /// Returns the segments, the oldest first.
@@ -144,7 +193,8 @@ impl LogView {
     }
 
     /// The same, without an end: what other processes append is there as soon as it is asked for
-    /// again.
+    /// again. Of a log with a mirror one copy is read; if the process that writes gives that one up,
+    /// nothing more comes, and a new view reads the other.
     ///
     /// # Errors
     ///
@@ -209,6 +259,7 @@ fn segments(judged: &Judged) -> Vec<LogSegment> {
             records: content.records,
             times: content.millis.map(|(first, last)| (time(first), time(last))),
             salt: found.header.salt,
+            copy: found.header.copy,
         }
     });
     let end = Position(judged.end);
@@ -221,6 +272,7 @@ fn segments(judged: &Judged) -> Vec<LogSegment> {
         records: 0,
         times: None,
         salt: 0,
+        copy: 0,
     };
     let spare = judged.unused.iter().map(|it| without_records(&it.path, SegmentState::Spare));
     let dropped = judged.dropped.iter().map(|it| without_records(it, SegmentState::Dropped));

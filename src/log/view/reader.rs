@@ -12,9 +12,11 @@
 
 use super::segment::LogSegment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::copies::{CopySet, Current};
+use crate::log::opened::{Prepared, Segment};
 use crate::log::reader::Record;
 use crate::log::record::{HEADER_BYTES, Header, Kind};
-use crate::log::segment::{Place, Prepared, SEGMENT, Segment, SegmentHeader, cannot};
+use crate::log::segment::{Place, PreparedFile, SEGMENT, SegmentHeader, cannot};
 use crate::log::{Position, judge, walk};
 use std::fs::File;
 use std::path::Path;
@@ -152,7 +154,7 @@ impl LogReader {
     }
 
     fn unsound(&self) -> Error {
-        let (file, at) = (self.segment.path.display(), self.segment.offset(self.at));
+        let (file, at) = (self.segment.path().display(), self.segment.offset(self.at));
         Error::new(
             ErrorKind::Damaged,
             format!("the log {file} has no sound record at offset {at}; look at it again"),
@@ -198,6 +200,8 @@ fn open(path: &Path, number: u64, place: &Place) -> Result<Option<(Arc<Segment>,
     let Some(first) = walk::begin(&pages, header.seed()) else { return Ok(None) };
     let (seed, file_bytes) = (header.seed(), header.file_bytes);
     let path = path.to_owned();
-    let prepared = Prepared { number, path, file, map: None, seed, file_bytes };
-    Ok(Some((prepared.begin(first).0, header.salt)))
+    let first_file = PreparedFile { copy: place.copy, path, file, map: None };
+    let prepared = Prepared { number, seed, file_bytes, first: first_file, second: None };
+    let current = Current::new(CopySet::EMPTY.with(place.copy));
+    Ok(Some((prepared.begin(first, &current).0, header.salt)))
 }

@@ -25,6 +25,8 @@ pub struct LogSegment {
     pub times: Option<(SystemTime, SystemTime)>,
     /// What tells one use of the file from others.
     pub(in crate::log) salt: u128,
+    /// Which copy of the log the file is of.
+    pub(in crate::log) copy: u32,
 }
 
 /// What a segment is there for.
