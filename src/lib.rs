@@ -60,7 +60,7 @@
 //! * A batch takes effect whole or not at all, over any keyspaces and shards.
 //! * A snapshot is one cut over all shards.
 //! * All of this holds while partitions move, split and merge: reads never wait for that, writes
-//!   to a partition wait about as long as two syncs when it is handed over.
+//!   to a partition wait about as long as one sync when it is handed over.
 //! * Nothing is guessed: a damaged, swapped or foreign file is refused by name.
 //!
 //! # What it is not

@@ -21,7 +21,7 @@ pub enum Phase {
     Seeding,
     /// Round by round, what was written meanwhile is read from the log and applied to the targets.
     CatchingUp,
-    /// Writes wait; the last of them are applied to the targets, and the log is synced.
+    /// Writes wait; the last of them are applied to the targets, and the commit is synced.
     Sealed,
     /// The new topology is on disk and in use.
     Committed,

@@ -16,7 +16,7 @@ impl Store {
     ///
     /// Cost: where links are possible, a flush of the partition and a link for each of its files;
     /// otherwise reading and writing its rows. Reads never wait. Writes to the partition wait for
-    /// about as long as two syncs take when it is handed over.
+    /// about as long as a sync takes when it is handed over.
     ///
     /// Atomicity: at every moment, and after a crash, the partition is on one of the two shards,
     /// with every acknowledged write.

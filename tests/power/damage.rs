@@ -10,9 +10,10 @@
 //! ended.
 
 use crate::churn::{quick_directory, seed};
-use crate::images::{count, on_two_threads};
+use crate::images::{count, on_two_threads, summarize};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, CreateMode, Durability, ErrorKind, LogDamage, Options, ShardId, Store};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -264,13 +265,15 @@ fn damages() {
         true
     });
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let [refused, named, harmless] = [&seen.refused, &seen.named, &seen.harmless].map(of);
+    let (violations, seconds) = (of(&violations), begun.elapsed().as_secs());
     println!(
-        "damages: {wanted}; {} refused, {} named, {} harmless, {} violations, {:.0} s",
-        of(&seen.refused),
-        of(&seen.named),
-        of(&seen.harmless),
-        of(&violations),
-        begun.elapsed().as_secs_f64()
+        "damages: {wanted}; {refused} refused, {named} named, {harmless} harmless, \
+         {violations} violations, {seconds} s"
     );
-    assert_eq!(of(&violations), 0);
+    summarize(&json!({
+        "test": "damages", "seed": seed, "tried": wanted, "refused": refused, "named": named,
+        "harmless": harmless, "violations": violations, "seconds": seconds,
+    }));
+    assert_eq!(violations, 0);
 }

@@ -14,8 +14,10 @@ use crate::notes::{History, Rows};
 use crate::recorder;
 use crate::workload::{Order, open};
 use annulus::{Batch, Durability, Store};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -38,16 +40,28 @@ impl Figures {
         counter.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn print(&self, what: &str, begun: Instant) {
+    /// Prints the figures, and adds them to the summary.
+    pub(crate) fn print(&self, what: &str, seed: u64, begun: Instant) {
+        let [tried, acknowledged, openings, violations] =
+            [&self.images, &self.acknowledged, &self.openings, &self.violations].map(Self::of);
+        let seconds = begun.elapsed().as_secs();
         println!(
-            "{what}: {}; {} operations acknowledged, {} openings, {} violations, {:.0} s",
-            Self::of(&self.images),
-            Self::of(&self.acknowledged),
-            Self::of(&self.openings),
-            Self::of(&self.violations),
-            begun.elapsed().as_secs_f64(),
+            "{what}: {tried}; {acknowledged} operations acknowledged, {openings} openings, \
+             {violations} violations, {seconds} s"
         );
+        summarize(&json!({
+            "test": what, "seed": seed, "tried": tried, "acknowledged": acknowledged,
+            "openings": openings, "violations": violations, "seconds": seconds,
+        }));
     }
+}
+
+/// Adds a line to the file that `ANNULUS_SUMMARY` names, if it does: so that what was run in parts
+/// can be added up.
+pub(crate) fn summarize(figures: &serde_json::Value) {
+    let Some(path) = std::env::var_os("ANNULUS_SUMMARY") else { return };
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{figures}\n").as_bytes()).unwrap();
 }
 
 /// Returns how often, from an environment variable, or the default.
@@ -252,6 +266,8 @@ pub(crate) struct Series<'a> {
     /// done, not on the way (see docs/storage.md): there the cuts come right after reshapes.
     pub(crate) links: bool,
     pub(crate) mirror: Mirror,
+    /// With as few syncs as there can be: what one protection does not sync, no other does.
+    pub(crate) quiet: bool,
     /// How long a sync takes: what other threads do during it is not synced when it ends.
     pub(crate) sync_micros: u32,
     /// Per recorded run, of which there are two.
@@ -271,6 +287,8 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         steps: random.u32(4..12),
         links: series.links,
         faults: false,
+        quiet: series.quiet,
+        mapped: false,
     };
     fs::create_dir_all(order.disk()).unwrap();
     let mut past = Past::none(Disk::of(&order.disk(), series.names), Content::default());
@@ -380,6 +398,7 @@ fn images() {
             names,
             links: names == Names::Journalled || number % 8 == 7,
             mirror: [Mirror::Without, Mirror::Sound, Mirror::Failing][number % 3],
+            quiet: number % 5 == 4,
             images,
             sync_micros: slow.unwrap_or([0, 0, 1000, 0, 8000, 0][number % 6]),
             skipped: "",
@@ -389,7 +408,7 @@ fn images() {
         }
         true
     });
-    figures.print("images", begun);
+    figures.print("images", seed, begun);
     assert_eq!(Figures::of(&figures.violations), 0);
     assert!(Figures::of(&figures.images) >= wanted, "a child failed: see above");
 }

@@ -48,6 +48,8 @@ fn kill_on_one_store(seed: u64, kills: usize, figures: &Figures) -> Result<(), S
         steps: 8,
         links: true,
         faults: false,
+        quiet: false,
+        mapped: false,
     };
     fs::create_dir_all(order.disk()).unwrap();
     let mut base = Content::default();
@@ -101,6 +103,6 @@ fn kills() {
         }
         true
     });
-    figures.print("kills", begun);
+    figures.print("kills", seed, begun);
     assert_eq!(Figures::of(&figures.violations), 0);
 }

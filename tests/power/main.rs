@@ -30,5 +30,6 @@ mod mirror;
 mod mutations;
 mod notes;
 mod recorder;
+mod script;
 mod segments;
 mod workload;

@@ -15,10 +15,17 @@ struct Protection {
     disk: Names,
     links: bool,
     mirror: Mirror,
+    quiet: bool,
 }
 
 const fn on_any_disk(names: &'static str) -> Protection {
-    Protection { names, disk: Names::Journalled, links: true, mirror: Mirror::Without }
+    Protection {
+        names,
+        disk: Names::Journalled,
+        links: true,
+        mirror: Mirror::Without,
+        quiet: false,
+    }
 }
 
 const fn with_mirror(names: &'static str, mirror: Mirror) -> Protection {
@@ -29,9 +36,15 @@ const fn on_strict_disk(names: &'static str, links: bool) -> Protection {
     Protection { disk: Names::Strict, links, ..on_any_disk(names) }
 }
 
-const PROTECTIONS: [Protection; 16] = [
+/// A protection that others hide, which sync the log soon after.
+const fn where_it_is_quiet(names: &'static str) -> Protection {
+    Protection { quiet: true, ..on_any_disk(names) }
+}
+
+const PROTECTIONS: [Protection; 17] = [
     on_any_disk("sync-write"),
     on_any_disk("log-before-files"),
+    where_it_is_quiet("log-before-arrival"),
     on_any_disk("log-before-commit"),
     on_any_disk("log-sync-segment"),
     on_any_disk("sync-logs-at-opening"),
@@ -53,10 +66,11 @@ const PROTECTIONS: [Protection; 16] = [
 fn find(protection: &Protection, seed: u64, most: u64) -> (u64, Option<String>) {
     let figures = Figures::default();
     let found = Mutex::new(None);
-    let Protection { names: skipped, disk: names, links, mirror } = *protection;
+    let Protection { names: skipped, disk: names, links, mirror, quiet } = *protection;
     on_two_threads(most.div_ceil(80) as usize, |number| {
         let seed = seed.wrapping_add(number as u64);
-        let series = Series { seed, names, links, mirror, images: 40, sync_micros: 0, skipped };
+        let (images, sync_micros) = (40, 0);
+        let series = Series { seed, names, links, mirror, quiet, images, sync_micros, skipped };
         let result = images::series(&series, &figures);
         if let Err(what) = result {
             // A child that fails has shown nothing.

@@ -49,6 +49,12 @@ pub(crate) struct History {
     /// When each requested reshape had ended, and before the next one.
     pub(crate) reshaped: Vec<usize>,
     pub(crate) errors: Vec<String>,
+    /// Whether a call was made to fail.
+    pub(crate) failed: bool,
+    /// Whether there was an error since the last opening.
+    erred: bool,
+    /// Whether an operation was acknowledged after an error, without another opening.
+    pub(crate) went_on: bool,
 }
 
 /// Returns the value that an operation writes to a key: its number, then bytes that nothing else
@@ -115,16 +121,24 @@ impl History {
                 let (id, moved) = rest.split_once(' ').unwrap();
                 let operation = &mut self.operations[self.by_id[&id.parse().unwrap()]];
                 (operation.end, operation.moved) = (Some(at), moved == "1");
+                self.went_on |= self.erred;
             }
             "sync" => self.syncs.push(span),
             "synced" => self.syncs.last_mut().map(close).unwrap(),
-            "opened" => self.openings.push(at),
+            "opened" => {
+                self.openings.push(at);
+                self.erred = false;
+            }
+            "fault" => self.failed = true,
             "reshaped" => self.reshaped.push(at),
             "create" => drop(self.created.insert(rest.to_owned(), span)),
             "created" => self.created.get_mut(rest).map(close).unwrap(),
             "drop" => drop(self.dropped.insert(rest.to_owned(), span)),
             "dropped" => self.dropped.get_mut(rest).map(close).unwrap(),
-            "error" => self.errors.push(rest.to_owned()),
+            "error" => {
+                self.errors.push(rest.to_owned());
+                self.erred = true;
+            }
             _ => panic!("a note `{line}`"),
         }
     }

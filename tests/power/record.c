@@ -7,9 +7,12 @@
 //   ANNULUS_FAULT           number:what[:sticky]: the call with this number fails. `what` is the
 //                           number of an error, `short` (half of a write, then nothing), or `kill`.
 //                           With `sticky` all later calls below the same shard, or the log, fail,
-//                           too.
+//                           too; where the disk is full, only those that need room on it
+//   ANNULUS_FAULT_CALL      an act and a kind of file, as `sync table`: only such calls are counted
+//   ANNULUS_FAULT_MILLIS    how long `sticky` lasts: without it, until the process ends
+//   ANNULUS_FAULT_COUNT     a file to which it is written at the end how many calls of each kind
+//                           there were
 //   ANNULUS_RECORD_SYNC_MICROS  how long a sync takes
-//   ANNULUS_FAULT_COUNT     a file that the number of calls is written to when the process exits
 //
 // One lock is held over each call and its record, so the journal is a total order: what precedes a
 // note in it had been done when the note was written. A record is a header of 40 bytes and its
@@ -26,9 +29,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind { OPEN = 1, WRITE, TRUNCATE, SYNC, RENAME, LINK, UNLINK, RMDIR, MKDIR, NOTE, EXTEND, ZERO };
@@ -50,10 +55,20 @@ static uint64_t handles = 0;
 static uint64_t of_fd[FILES]; // 0: not ours
 static char *name_of_fd[FILES];
 
-static uint64_t calls = 0, fault_at = 0;
+// What calls do, and to which files: a fault can be asked for by both.
+enum act { OPENS, CREATES, READS, WRITES, SYNCS, TRUNCATES, ALLOCATES, RENAMES, LINKS, UNLINKS, MKDIRS, MAPS, ACTS };
+static const char *const act_names[ACTS] = {"open", "create", "read", "write", "sync", "truncate",
+                                            "allocate", "rename", "link", "unlink", "mkdir", "map"};
+enum file { OF_LOG, TABLE, MANIFEST, OF_SHARD, META_TABLE, META_MANIFEST, META_WAL, OF_METADATA, OF_STORE, KINDS };
+static const char *const file_names[KINDS] = {"log", "table", "manifest", "shard", "metadata-table",
+                                              "metadata-manifest", "metadata-wal", "metadata", "store"};
+
+static uint64_t counts[ACTS][KINDS];
+static uint64_t calls = 0, fault_at = 0, fault_millis = 0, sick_until = 0;
 static useconds_t sync_micros = 0;
-static int fault_error = 0, fault_short = 0, fault_kill = 0, fault_sticky = 0;
+static int fault_error = 0, fault_short = 0, fault_kill = 0, fault_sticky = 0, counting = 0;
 static char sick[PATH_MAX];
+static const char *fault_call = NULL;
 
 __attribute__((constructor)) static void begin(void) {
     const char *text = getenv("ANNULUS_RECORD_BELOW");
@@ -76,15 +91,22 @@ __attribute__((constructor)) static void begin(void) {
         else if (*rest) fault_error = atoi(rest + 1);
         fault_sticky = strstr(rest, ":sticky") != NULL;
     }
+    fault_call = getenv("ANNULUS_FAULT_CALL");
+    if ((text = getenv("ANNULUS_FAULT_MILLIS"))) fault_millis = strtoull(text, NULL, 10);
+    counting = fault_at || getenv("ANNULUS_FAULT_COUNT");
 }
 
 __attribute__((destructor)) static void end(void) {
     const char *text = getenv("ANNULUS_FAULT_COUNT");
     if (!text) return;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
-    char line[32];
-    int bytes = snprintf(line, sizeof line, "%llu\n", (unsigned long long)calls);
-    syscall(SYS_write, fd, line, bytes);
+    for (int act = 0; act < ACTS; act++)
+        for (int file = 0; file < KINDS; file++) {
+            char line[64];
+            unsigned long long count = counts[act][file];
+            int bytes = snprintf(line, sizeof line, "%s %s %llu\n", act_names[act], file_names[file], count);
+            if (count) syscall(SYS_write, fd, line, bytes);
+        }
     syscall(SYS_close, fd);
 }
 
@@ -151,21 +173,67 @@ static void part_of(const char *path, char *part) {
     snprintf(part, PATH_MAX, "%.*s", end ? (int)(end - path) : (int)below_bytes, path);
 }
 
+static enum file kind_of(const char *path) {
+    if (strstr(path, "/store/log")) return OF_LOG;
+    int of_metadata = strstr(path, "/metadata") != NULL;
+    if (!of_metadata && !strstr(path, "/data")) return OF_STORE;
+    const char *name = strrchr(path, '/') + 1, *end = strrchr(name, '.');
+    if (end && !strcmp(end, ".sst")) return of_metadata ? META_TABLE : TABLE;
+    if (!strncmp(name, "MANIFEST", 8)) return of_metadata ? META_MANIFEST : MANIFEST;
+    if (end && !strcmp(end, ".log") && of_metadata) return META_WAL;
+    return of_metadata ? OF_METADATA : OF_SHARD;
+}
+
+// Where the disk is full, what is there can be read, synced and removed. The log writes within what
+// it has reserved.
+static int needs_room(enum act act, enum file file) {
+    return act == CREATES || act == ALLOCATES || act == MKDIRS || act == LINKS ||
+           (act == WRITES && file != OF_LOG);
+}
+
+static uint64_t now_millis(void) {
+    struct timespec now;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+// Tells the workload's history that a call fails, and which.
+static void note_fault(enum act act, enum file file, const char *path) {
+    char line[PATH_MAX + 64];
+    int bytes = snprintf(line, sizeof line, "fault %s %s %s\n", act_names[act], file_names[file], path);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, notes, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (bytes < (int)sizeof line) syscall(SYS_write, fd, line, bytes);
+    syscall(SYS_close, fd);
+}
+
 // Counts a call; returns -1 with an error set if it has to fail. The lock is held.
-static int faulty(const char *path) {
-    calls++;
+static int faulty(enum act act, const char *path) {
+    if (!counting) return 0;
+    enum file file = kind_of(path);
+    counts[act][file]++;
     if (!fault_at) return 0;
-    if (calls == fault_at) {
+    if (fault_call) {
+        size_t bytes = strlen(act_names[act]);
+        int is_meant = !strncmp(fault_call, act_names[act], bytes) && fault_call[bytes] == ' ' &&
+                       !strcmp(fault_call + bytes + 1, file_names[file]);
+        calls += (uint64_t)is_meant;
+        if (!is_meant && !*sick) return 0;
+    } else {
+        calls++;
+    }
+    if (!*sick && calls == fault_at) {
         if (fault_kill) syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+        if (*notes) note_fault(act, file, path);
         if (fault_sticky) part_of(path, sick);
+        if (fault_millis) sick_until = now_millis() + fault_millis;
         errno = fault_error;
         return -1;
     }
-    if (*sick && !strncmp(path, sick, strlen(sick))) {
-        errno = fault_error;
-        return -1;
-    }
-    return 0;
+    if (!*sick || strncmp(path, sick, strlen(sick))) return 0;
+    if (fault_error == ENOSPC && !needs_room(act, file)) return 0;
+    if (sick_until && now_millis() >= sick_until) return 0;
+    errno = fault_error;
+    return -1;
 }
 
 static uint64_t handle_of(int fd) { return fd >= 0 && fd < FILES ? of_fd[fd] : 0; }
@@ -194,7 +262,7 @@ static int open_at(int at, const char *path, int flags, mode_t mode) {
     }
     pthread_mutex_lock(&lock);
     int fd = -1;
-    if (is_notes || !faulty(full)) {
+    if (is_notes || !faulty(flags & O_CREAT ? CREATES : OPENS, full)) {
         fd = (int)syscall(SYS_openat, at, path, flags, mode);
         int saved = errno;
         if (fd >= 0 && fd < FILES) {
@@ -247,7 +315,7 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count, off_t a
     pthread_mutex_lock(&lock);
     ssize_t written = -1;
     struct iovec half;
-    int failing = handle == NOTES ? 0 : faulty(name_of_fd[fd]);
+    int failing = handle == NOTES ? 0 : faulty(WRITES, name_of_fd[fd]);
     if (failing && fault_short && calls == fault_at && parts[0].iov_len > 1) {
         half = (struct iovec){parts[0].iov_base, parts[0].iov_len / 2};
         parts = &half, count = 1, failing = 0;
@@ -304,24 +372,32 @@ ssize_t pwritev64v2(int fd, const struct iovec *parts, int count, off64_t at, in
     return pwritev2(fd, parts, count, at, flags);
 }
 
-// Reads are not recorded, but can be made to fail.
-static int read_fails(int fd) {
-    if (!fault_at || !handle_of(fd) || handle_of(fd) == NOTES) return 0;
+// Reads and mappings are not recorded, but can be made to fail.
+static int fails(enum act act, int fd) {
+    if (!counting || !handle_of(fd) || handle_of(fd) == NOTES) return 0;
     pthread_mutex_lock(&lock);
-    int failing = name_of_fd[fd] ? faulty(name_of_fd[fd]) : 0;
+    int failing = name_of_fd[fd] ? faulty(act, name_of_fd[fd]) : 0;
     int saved = errno;
     pthread_mutex_unlock(&lock);
     errno = saved;
     return failing;
 }
 ssize_t pread(int fd, void *data, size_t bytes, off_t at) {
-    return read_fails(fd) ? -1 : syscall(SYS_pread64, fd, data, bytes, at);
+    return fails(READS, fd) ? -1 : syscall(SYS_pread64, fd, data, bytes, at);
 }
 ssize_t pread64(int fd, void *data, size_t bytes, off64_t at) {
-    return read_fails(fd) ? -1 : syscall(SYS_pread64, fd, data, bytes, at);
+    return fails(READS, fd) ? -1 : syscall(SYS_pread64, fd, data, bytes, at);
 }
 ssize_t read(int fd, void *data, size_t bytes) {
-    return read_fails(fd) ? -1 : syscall(SYS_read, fd, data, bytes);
+    return fails(READS, fd) ? -1 : syscall(SYS_read, fd, data, bytes);
+}
+
+void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+    if (!(flags & MAP_ANONYMOUS) && fails(MAPS, fd)) return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+}
+void *mmap64(void *at, size_t bytes, int protection, int flags, int fd, off64_t offset) {
+    return mmap(at, bytes, protection, flags, fd, offset);
 }
 
 static int sync_file(int fd, long number) {
@@ -330,7 +406,7 @@ static int sync_file(int fd, long number) {
     // Other threads continue during it, as they do while a disk works.
     if (sync_micros && handle != NOTES) usleep(sync_micros);
     pthread_mutex_lock(&lock);
-    int result = handle == NOTES ? 0 : faulty(name_of_fd[fd]);
+    int result = handle == NOTES ? 0 : faulty(SYNCS, name_of_fd[fd]);
     // The model decides what is durable: the disk need not be involved.
     if (!result && journal < 0) result = (int)syscall(number, fd);
     int saved = errno;
@@ -351,7 +427,7 @@ static int truncate_fd(int fd, off_t bytes) {
     uint64_t handle = handle_of(fd);
     if (!handle || handle == NOTES) return (int)syscall(SYS_ftruncate, fd, bytes);
     pthread_mutex_lock(&lock);
-    int result = faulty(name_of_fd[fd]);
+    int result = faulty(TRUNCATES, name_of_fd[fd]);
     if (!result) result = (int)syscall(SYS_ftruncate, fd, bytes);
     int saved = errno;
     if (!result) record(TRUNCATE, handle, (uint64_t)bytes, 0, NULL, 0);
@@ -366,7 +442,7 @@ static int allocate(int fd, int mode, off_t at, off_t bytes) {
     uint64_t handle = handle_of(fd);
     if (!handle || handle == NOTES) return (int)syscall(SYS_fallocate, fd, mode, at, bytes);
     pthread_mutex_lock(&lock);
-    int result = faulty(name_of_fd[fd]);
+    int result = faulty(ALLOCATES, name_of_fd[fd]);
     if (!result) result = (int)syscall(SYS_fallocate, fd, mode, at, bytes);
     int saved = errno;
     // What becomes zeros first, then the size.
@@ -383,14 +459,14 @@ int posix_fallocate(int fd, off_t at, off_t bytes) { return allocate(fd, 0, at, 
 int posix_fallocate64(int fd, off64_t at, off64_t bytes) { return allocate(fd, 0, at, bytes) ? errno : 0; }
 
 // A call with one or two paths.
-#define WITH_PATHS(kind, from_at, from, to_at, to, call) \
+#define WITH_PATHS(kind, act, from_at, from, to_at, to, call) \
     char one[PATH_MAX], other[PATH_MAX]; \
     const char *second = to; \
     int ours = resolve(from_at, from, one); \
     int both = second && resolve(to_at, second, other); \
     if (!ours && !both) return (int)(call); \
     pthread_mutex_lock(&lock); \
-    int result = faulty(both ? other : one); \
+    int result = faulty(act, both ? other : one); \
     if (!result) result = (int)(call); \
     int saved = errno; \
     if (!result) record_paths(kind, 0, 0, one, second ? other : NULL); \
@@ -399,28 +475,28 @@ int posix_fallocate64(int fd, off64_t at, off64_t bytes) { return allocate(fd, 0
     return result;
 
 int rename(const char *from, const char *to) {
-    WITH_PATHS(RENAME, AT_FDCWD, from, AT_FDCWD, to, syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to))
+    WITH_PATHS(RENAME, RENAMES, AT_FDCWD, from, AT_FDCWD, to, syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to))
 }
 int renameat(int a, const char *from, int b, const char *to) {
-    WITH_PATHS(RENAME, a, from, b, to, syscall(SYS_renameat, a, from, b, to))
+    WITH_PATHS(RENAME, RENAMES, a, from, b, to, syscall(SYS_renameat, a, from, b, to))
 }
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
-    WITH_PATHS(RENAME, a, from, b, to, syscall(SYS_renameat2, a, from, b, to, flags))
+    WITH_PATHS(RENAME, RENAMES, a, from, b, to, syscall(SYS_renameat2, a, from, b, to, flags))
 }
 int link(const char *from, const char *to) {
-    WITH_PATHS(LINK, AT_FDCWD, from, AT_FDCWD, to, syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0))
+    WITH_PATHS(LINK, LINKS, AT_FDCWD, from, AT_FDCWD, to, syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0))
 }
 int linkat(int a, const char *from, int b, const char *to, int flags) {
-    WITH_PATHS(LINK, a, from, b, to, syscall(SYS_linkat, a, from, b, to, flags))
+    WITH_PATHS(LINK, LINKS, a, from, b, to, syscall(SYS_linkat, a, from, b, to, flags))
 }
 int unlink(const char *path) {
-    WITH_PATHS(UNLINK, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, AT_FDCWD, path, 0))
+    WITH_PATHS(UNLINK, UNLINKS, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, AT_FDCWD, path, 0))
 }
 int rmdir(const char *path) {
-    WITH_PATHS(RMDIR, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR))
+    WITH_PATHS(RMDIR, UNLINKS, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR))
 }
 int unlinkat(int at, const char *path, int flags) {
-    WITH_PATHS(flags & AT_REMOVEDIR ? RMDIR : UNLINK, at, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, at, path, flags))
+    WITH_PATHS(flags & AT_REMOVEDIR ? RMDIR : UNLINK, UNLINKS, at, path, AT_FDCWD, NULL, syscall(SYS_unlinkat, at, path, flags))
 }
 int remove(const char *path) {
     struct stat about;
@@ -428,8 +504,8 @@ int remove(const char *path) {
     return S_ISDIR(about.st_mode) ? rmdir(path) : unlink(path);
 }
 int mkdir(const char *path, mode_t mode) {
-    WITH_PATHS(MKDIR, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_mkdirat, AT_FDCWD, path, mode))
+    WITH_PATHS(MKDIR, MKDIRS, AT_FDCWD, path, AT_FDCWD, NULL, syscall(SYS_mkdirat, AT_FDCWD, path, mode))
 }
 int mkdirat(int at, const char *path, mode_t mode) {
-    WITH_PATHS(MKDIR, at, path, AT_FDCWD, NULL, syscall(SYS_mkdirat, at, path, mode))
+    WITH_PATHS(MKDIR, MKDIRS, at, path, AT_FDCWD, NULL, syscall(SYS_mkdirat, at, path, mode))
 }

@@ -28,14 +28,21 @@ pub(crate) fn library() -> &'static PathBuf {
 
 /// Returns the child, ready to be started, with its messages in a file.
 pub(crate) fn child(order: &Order) -> Command {
+    child_of("workload::child", order)
+}
+
+/// The same for another test than the usual one.
+pub(crate) fn child_of(test: &str, order: &Order) -> Command {
     let log = std::fs::File::create(order.directory.join("log")).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "workload::child", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     command.env(ORDER, order.text()).env("LD_PRELOAD", library());
     command.env("ANNULUS_RECORD_BELOW", order.disk()).env("ANNULUS_RECORD_NOTES", order.notes());
-    // Small, so that files are flushed, and the log gets shorter, all the time. Segments of the log
-    // are small in any process.
-    command.env("ANNULUS_MEMTABLE_BYTES", "65536").env("ANNULUS_LOG_BYTES_MAX", "262144");
+    if !order.quiet {
+        // Small, so that files are flushed, and the log gets shorter, all the time. Segments of the
+        // log are small in any process.
+        command.env("ANNULUS_MEMTABLE_BYTES", "65536").env("ANNULUS_LOG_BYTES_MAX", "262144");
+    }
     command.stdout(Stdio::null()).stderr(log);
     command
 }

@@ -4,6 +4,7 @@
 use crate::churn::Churn;
 use crate::mirror::{fail_a_copy, heal_disk, with_mirror};
 use crate::notes::{Effect, Place, ends, starts, value};
+use crate::script;
 use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, Keyspace, LogAccess, Options, Prefix, Store};
@@ -33,27 +34,40 @@ pub(crate) struct Order {
     pub(crate) steps: u32,
     /// With links, too.
     pub(crate) links: bool,
-    /// Whether errors are expected.
+    /// Whether errors are expected: after one the life goes on, and its reshapes follow a script.
     pub(crate) faults: bool,
+    /// With as few syncs as there can be: no write, nor anything else that waits for one, asks for
+    /// it.
+    pub(crate) quiet: bool,
+    /// Whether the log is written through mapped memory, which the recorder does not see.
+    pub(crate) mapped: bool,
 }
 
 impl Order {
     pub(crate) fn text(&self) -> String {
-        let Self { directory, seed, first, lives, steps, links, faults } = self;
-        format!("{seed} {first} {lives} {steps} {links} {faults} {}", directory.display())
+        let Self { directory, seed, first, lives, steps, links, faults, quiet, mapped } = self;
+        let place = directory.display();
+        format!("{seed} {first} {lives} {steps} {links} {faults} {quiet} {mapped} {place}")
+    }
+
+    /// Returns the order of this process, if it is a child.
+    pub(crate) fn of_child() -> Option<Self> {
+        std::env::var(ORDER).ok().map(|text| Self::parse(&text))
     }
 
     fn parse(text: &str) -> Self {
-        let words: Vec<&str> = text.splitn(7, ' ').collect();
+        let words: Vec<&str> = text.splitn(9, ' ').collect();
         let number = |n: usize| words[n].parse::<u64>().unwrap();
         Self {
-            directory: words[6].into(),
+            directory: words[8].into(),
             seed: number(0),
             first: number(1),
             lives: number(2) as u32,
             steps: number(3) as u32,
             links: words[4] == "true",
             faults: words[5] == "true",
+            quiet: words[6] == "true",
+            mapped: words[7] == "true",
         }
     }
 
@@ -81,24 +95,40 @@ pub(crate) fn options(trim: bool) -> Options {
 }
 
 pub(crate) fn open(disk: &Path, trim: bool) -> annulus::Result<Store> {
-    Store::builder(disk.join("store")).shards(3).options(with_mirror(options(trim))).open()
+    open_with(disk, options(trim))
 }
 
-struct Notes(File);
+fn open_with(disk: &Path, options: Options) -> annulus::Result<Store> {
+    Store::builder(disk.join("store")).shards(3).options(with_mirror(options)).open()
+}
+
+pub(crate) struct Notes(File);
 
 impl Notes {
-    fn note(&self, text: &str) {
+    pub(crate) fn new(order: &Order) -> Self {
+        Self(OpenOptions::new().create(true).append(true).open(order.notes()).unwrap())
+    }
+
+    pub(crate) fn note(&self, text: &str) {
         (&self.0).write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Notes an error where errors are expected; returns it where not.
+    fn bear(&self, order: &Order, result: annulus::Result<()>) -> annulus::Result<()> {
+        let Err(error) = result else { return Ok(()) };
+        if !order.faults {
+            return Err(error);
+        }
+        let text = format!("{error:#}").replace('\n', " ");
+        self.note(&format!("error {:?} {text}\n", error.kind()));
+        Ok(())
     }
 }
 
-/// Not a test of its own.
-#[test]
-fn child() {
-    let Ok(order) = std::env::var(ORDER) else { return };
-    let order = Order::parse(&order);
+/// Ends the process with another status if a thread panics, or if it takes so long that it hangs.
+pub(crate) fn watch() {
     std::thread::spawn(|| {
-        // What takes this long hangs; nothing that is expected here does, on the slowest disk.
+        // Nothing that is expected here takes this long, on the slowest disk.
         std::thread::sleep(Duration::from_secs(240));
         eprintln!("it did not end");
         std::process::exit(71);
@@ -108,25 +138,26 @@ fn child() {
         usual(panic);
         std::process::exit(70);
     }));
-    let notes = OpenOptions::new().create(true).append(true).open(order.notes()).unwrap();
-    let notes = Notes(notes);
+}
+
+/// Not a test of its own.
+#[test]
+fn child() {
+    let Some(order) = Order::of_child() else { return };
+    watch();
+    let notes = Notes::new(&order);
     let numbers = AtomicU64::new(order.first);
     for life in 0..order.lives {
-        if let Err(error) = live(&order, life, &notes, &numbers) {
-            assert!(order.faults, "{:?} {error}", error.kind());
-            notes.note(&format!(
-                "error {:?} {}\n",
-                error.kind(),
-                format!("{error:#}").replace('\n', " ")
-            ));
-        }
+        let lived = live(&order, life, &notes, &numbers);
+        notes.bear(&order, lived).unwrap();
     }
 }
 
 fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus::Result<()> {
     let mut random = fastrand::Rng::with_seed(order.seed ^ u64::from(life) << 40);
     heal_disk(order);
-    let store = open(&order.disk(), true)?;
+    let access = if order.mapped { LogAccess::Mapped } else { LogAccess::Written };
+    let store = open_with(&order.disk(), options(true).log_access(access))?;
     notes.note("opened\n");
     fail_a_copy(order, &mut random);
     for name in KEYSPACES {
@@ -142,17 +173,18 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
     }
     let stop = AtomicBool::new(false);
     // How many of a hundred writes are synced: where many are, little can be lost.
-    let synced_percent = random.choice([1, 4, 15, 50]).unwrap();
+    let synced_percent = if order.quiet { 0 } else { random.choice([1, 4, 15, 50]).unwrap() };
     std::thread::scope(|scope| {
         let (store, stop) = (&store, &stop);
         let writers: Vec<_> = (0..WRITERS)
             .map(|number| {
                 let random = random.fork();
-                let mut writer = Writer { store, notes, numbers, number, random, synced_percent };
+                let mut writer =
+                    Writer { order, store, notes, numbers, number, random, synced_percent };
                 scope.spawn(move || writer.run(stop))
             })
             .collect();
-        let reshaped = reshape(order, store, notes, numbers, &mut random);
+        let reshaped = reshape(order, life, store, notes, numbers, &mut random);
         stop.store(true, Ordering::Release);
         let written =
             writers.into_iter().map(|writer| writer.join().unwrap()).fold(Ok(()), Result::and);
@@ -169,6 +201,7 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
 /// Makes reshapes, shards and keyspaces that come and go, syncs and flushes.
 fn reshape(
     order: &Order,
+    life: u32,
     store: &Store,
     notes: &Notes,
     numbers: &AtomicU64,
@@ -178,24 +211,31 @@ fn reshape(
     if !order.links {
         churn.transport = Some(Transport::Copy);
     }
-    if order.faults {
-        churn = churn.among_faults();
-    }
-    for _ in 0..order.steps {
-        churn.step(store);
-        notes.note("reshaped\n");
-        match random.u32(..12) {
-            0..=2 => passing_keyspace(store, notes, numbers, random)?,
-            // Often, so that segments of the log become free.
-            3..=5 => store.flush()?,
-            6 => {
-                notes.note("sync\n");
-                store.sync()?;
-                notes.note("synced\n");
-            }
-            _ => {}
+    for step in 0..order.steps {
+        if order.faults {
+            notes.bear(order, script::step(store, life * order.steps + step, random))?;
+        } else {
+            churn.step(store);
         }
+        notes.note("reshaped\n");
+        let done = match random.u32(..12) {
+            _ if order.quiet => Ok(()),
+            _ if order.faults && step == 1 => passing_keyspace(store, notes, numbers, random),
+            0..=2 => passing_keyspace(store, notes, numbers, random),
+            // Often, so that segments of the log become free.
+            3..=5 => store.flush(),
+            6 => sync(store, notes),
+            _ => Ok(()),
+        };
+        notes.bear(order, done)?;
     }
+    Ok(())
+}
+
+fn sync(store: &Store, notes: &Notes) -> annulus::Result<()> {
+    notes.note("sync\n");
+    store.sync()?;
+    notes.note("synced\n");
     Ok(())
 }
 
@@ -225,6 +265,7 @@ fn passing_keyspace(
 }
 
 struct Writer<'a> {
+    order: &'a Order,
     store: &'a Store,
     notes: &'a Notes,
     numbers: &'a AtomicU64,
@@ -237,7 +278,8 @@ impl Writer<'_> {
     fn run(&mut self, stop: &AtomicBool) -> annulus::Result<()> {
         let mut burst = 0_u32;
         while !stop.load(Ordering::Acquire) {
-            self.write()?;
+            let written = self.write();
+            self.notes.bear(self.order, written)?;
             if burst == 0 {
                 std::thread::sleep(Duration::from_micros(self.random.u64(100..1500)));
                 burst = if self.random.u32(..20) == 0 { 20 } else { 1 };

@@ -58,8 +58,6 @@ pub(crate) struct Churn {
     random: fastrand::Rng,
     /// Whether another thread reshapes the same store, and may be faster.
     rivals: bool,
-    /// Whether any call may fail.
-    faults: bool,
     /// How many of a hundred requests concern whole shards.
     shards_percent: u32,
     pub(crate) transport: Option<Transport>,
@@ -68,17 +66,11 @@ pub(crate) struct Churn {
 impl Churn {
     pub(crate) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { random, rivals: false, faults: false, shards_percent: 2, transport: None }
+        Self { random, rivals: false, shards_percent: 2, transport: None }
     }
 
     pub(crate) fn among_rivals(mut self) -> Self {
         self.rivals = true;
-        self
-    }
-
-    #[allow(dead_code, reason = "for the tests of another binary, which has this module, too")]
-    pub(crate) fn among_faults(mut self) -> Self {
-        self.faults = true;
         self
     }
 
@@ -138,7 +130,7 @@ impl Churn {
             // Left by an addition that was interrupted; another shard has its number now.
             ErrorKind::AlreadyExists => matches!(request, Request::AddShard(_)),
             ErrorKind::NotFound | ErrorKind::Busy => self.rivals,
-            _ => self.faults,
+            _ => false,
         }
     }
 

@@ -160,10 +160,13 @@ impl Resources {
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);
         // Files go to the disk bit by bit, so that a sync, of which the hand-over of a partition
-        // has two, does not wait behind a flush that was written at once. Logs do not: writers
+        // has one, does not wait behind a flush that was written at once. Logs do not: writers
         // would have to wait for it, and most logs are no longer needed before they have to be on
         // the disk.
         options.set_bytes_per_sync(MIB as u64);
+        // A manifest has some kilobytes. By default each opening reserves 4 MiB for a new one, and
+        // gives them back when it is closed.
+        options.set_manifest_preallocation_size(64 * KIB);
         options.set_log_level(LogLevel::Warn);
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);

@@ -100,7 +100,7 @@ fn headers_are_found_as_by_a_look_at_every_word() {
 fn segment(random: &mut Rng, first: u64) -> Vec<u8> {
     let salt = 5;
     let file_bytes = 4 << 20;
-    let mut file = SegmentHeader { store: 7, number: 1, file_bytes, salt }.encode();
+    let mut file = SegmentHeader { copy: 0, store: 7, number: 1, file_bytes, salt }.encode();
     file.truncate(CONTENT as usize);
     for number in 0.. {
         let position = first + (file.len() as u64 - CONTENT);

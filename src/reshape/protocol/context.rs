@@ -35,6 +35,8 @@ pub(crate) struct Reshape<'a> {
     /// The rows within that range.
     pub(super) source_rows: RowFilter,
     pub(super) target_specs: Vec<TargetSpec>,
+    /// How long it took to record the intent, which says how long the commit will take.
+    pub(super) recording: Duration,
 }
 
 /// A target that is to be made.

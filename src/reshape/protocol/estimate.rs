@@ -12,7 +12,8 @@ pub(super) struct Estimate {
     /// How many of the writes in a byte of the log concern the sources.
     operations_per_byte: f64,
     per_operation: Duration,
-    sync: Duration,
+    /// Until a record of the metadata is on the disk.
+    commit: Duration,
 }
 
 impl Default for Estimate {
@@ -21,7 +22,7 @@ impl Default for Estimate {
             read_per_byte: 2e-9,
             operations_per_byte: 0.01,
             per_operation: Duration::from_micros(20),
-            sync: Duration::ZERO,
+            commit: Duration::ZERO,
         }
     }
 }
@@ -42,13 +43,13 @@ impl Estimate {
         }
     }
 
-    /// Notes how long a sync took.
-    pub(super) fn has_synced(&mut self, took: Duration) {
-        self.sync = took;
+    /// Notes how long it took to write and sync a record of the metadata.
+    pub(super) fn has_committed(&mut self, took: Duration) {
+        self.commit = took;
     }
 
-    /// Returns true if reading a part of the log, applying what concerns the targets, and the syncs
-    /// fit into the pause.
+    /// Returns true if reading a part of the log, applying what concerns the targets, and the
+    /// commit fit into the pause.
     pub(super) fn fits_log(&self, bytes: u64, pause: Duration) -> bool {
         let per_operation = self.per_operation.as_secs_f64();
         let per_byte = self.operations_per_byte.mul_add(per_operation, self.read_per_byte);
@@ -61,11 +62,10 @@ impl Estimate {
         self.per_operation.saturating_mul(operations) <= self.left(pause)
     }
 
-    /// Returns what the syncs, of the log and of the metadata, leave of the pause. If they take
-    /// longer than the pause, a quarter of it is left for writes: waiting does not shorten a sync.
+    /// Returns what the commit leaves of the pause. If it takes longer than the pause, a quarter of
+    /// it is left for writes: waiting does not shorten a sync.
     fn left(&self, pause: Duration) -> Duration {
-        let syncs = self.sync.saturating_mul(2);
-        pause.saturating_sub(syncs).max(pause / 4)
+        pause.saturating_sub(self.commit).max(pause / 4)
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     fn a_slow_disk_leaves_a_quarter_of_the_pause() {
         let mut estimate = Estimate::default();
         estimate.has_applied(1000, Duration::from_millis(1));
-        estimate.has_synced(Duration::from_millis(50));
+        estimate.has_committed(Duration::from_millis(50));
         assert!(estimate.fits(1250, PAUSE) && !estimate.fits(1251, PAUSE));
     }
 }

@@ -88,14 +88,6 @@ impl Reshape<'_> {
         let log = &self.reshaper.catalog.log;
         let changing = self.reshaper.catalog.changing();
         let prepared = self.prepare_commit(pair)?;
-        // Sync twice, so that the sync under the seal finds little to do: all partitions of the
-        // store write to the log. The first sync may have much to write, the second only what was
-        // written meanwhile, like the one under the seal.
-        self.sync_log()?;
-        pair.advance(follower, log.end(), tally)?;
-        let begun = Instant::now();
-        self.sync_log()?;
-        tally.estimate.has_synced(begun.elapsed());
         pair.advance(follower, log.end(), tally)?;
 
         self.note_phase(Phase::Sealed);
@@ -169,6 +161,10 @@ impl Reshape<'_> {
 
     /// Commits, hands over and publishes, with the sources sealed: the last writes are applied, one
     /// synced record puts the new topology into effect, and the targets serve.
+    ///
+    /// The log is not synced for it, unlike for the commit of a keyspace. A power cut may take the end
+    /// of the log and leave this topology. Then the targets lack the same writes that the sources
+    /// would lack: no file of either has more than what was synced.
     fn commit(
         &self,
         pair: &ReshapePair,
@@ -189,7 +185,6 @@ impl Reshape<'_> {
             pair.apply(&rest)?;
             tally.keys_caught_up += rest.len() as u64;
         }
-        self.sync_log()?;
         crate::os::failpoint::hit("reshape-sealed");
         let skip = crate::os::failpoint::skip("birth-position");
         Self::tell_birth(pair, if skip { catalog.log.applied() } else { birth });
@@ -205,12 +200,6 @@ impl Reshape<'_> {
         tally.commit = Commit::Done;
         drop((seals, doubt));
         Ok(())
-    }
-
-    /// Syncs the log before the commit: under the seal, and before that to make it short.
-    fn sync_log(&self) -> Result<()> {
-        let skip = crate::os::failpoint::skip("log-sync-seal");
-        if skip { Ok(()) } else { self.reshaper.catalog.log.sync() }
     }
 
     /// Has the targets' engines keep the log from the birth position on, until files have what the

@@ -91,6 +91,7 @@ impl Reshape<'_> {
     /// do.
     pub(super) fn finish(self, begun: Instant, trim: bool) -> Ended {
         let mut tally = Tally::default();
+        tally.estimate.has_committed(self.recording);
         let ended = catch_unwind(AssertUnwindSafe(|| self.copy_and_commit(&mut tally)));
         let ended = ended.unwrap_or_else(|panic| Err(panicked(&*panic)));
         // Whatever fails after the commit, the targets serve from then on.

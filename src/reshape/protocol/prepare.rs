@@ -17,6 +17,7 @@ use crate::planner::{Step, StepSplitPoint};
 use crate::read::RowFilter;
 use crate::topology::{Change, PartitionName, ReshapeSpec, SplitPoint, Topology};
 use std::sync::Arc;
+use std::time::Instant;
 
 impl<'a> Reshape<'a> {
     /// Makes the intent durable, after determining what the step leaves open.
@@ -71,8 +72,9 @@ impl<'a> Reshape<'a> {
         let targets = names.iter().copied().zip(spec.owners.iter().copied()).collect();
         let from = sources.iter().map(|side| side.partition.owner).collect();
         let intent = Intent { spec: spec.clone(), from, targets, transport };
-        catalog.log.sync()?;
+        let begun = Instant::now();
         journal::begin(&catalog.metadata, number, &intent)?;
+        let recording = begun.elapsed();
         crate::os::failpoint::hit("reshape-after-intent");
         catalog.set_numbers(numbered);
         let reshape = Self {
@@ -87,6 +89,7 @@ impl<'a> Reshape<'a> {
             source_range,
             source_rows,
             target_specs,
+            recording,
         };
         drop(changing);
         reshape.set_phase(Phase::Prepared);
