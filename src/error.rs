@@ -18,7 +18,8 @@ pub enum ErrorKind {
     NotFound,
     /// The name or the directory is taken.
     AlreadyExists,
-    /// The store is open in another process; close it there first.
+    /// The store is open already, in another process or by another handle in this one; close it
+    /// there first.
     InUse,
     /// The store was closed, or the keyspace was dropped, while the call was made.
     Closed,

@@ -12,10 +12,12 @@
 //! # let directory = tempfile::tempdir().unwrap();
 //! # let path = directory.path().join("store");
 //! let store = Store::open(path)?;
-//! let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
-//! let log = store.create_keyspace("log", KeyspaceSpec::range().split_at(["2026-07"]))?;
+//! let users = store.keyspace_or_create("users", KeyspaceSpec::hash())?;
+//! users.put("bob", "clerk")?;
+//! assert_eq!(users.get("bob")?.as_deref(), Some(&b"clerk"[..]));
 //!
 //! // Over keyspaces and shards: all or nothing, through a crash too.
+//! let log = store.keyspace_or_create("log", KeyspaceSpec::range().split_at(["2026-07"]))?;
 //! let mut batch = Batch::new();
 //! batch.put(&users, "ada", "countess");
 //! batch.put(&log, "2026-11-21/ada", "joined");
@@ -36,7 +38,8 @@
 //!
 //! # Where to look
 //!
-//! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use.
+//! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use. Keys are
+//!   read and written through a [`Keyspace`].
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
 //!   the application reads and writes; each returns a [`Job`](reshape::Job). [`Store::plan`] says

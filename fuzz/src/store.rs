@@ -57,6 +57,18 @@ fn within(key: &[u8], start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
     })
 }
 
+/// Returns true if a map would refuse the range with a panic, and so the store with an error.
+fn is_inverted(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
+    match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Excluded(start), Bound::Excluded(end)) => end <= start,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => end < start,
+    }
+}
+
 fn commit(store: &Store, keyspaces: &[Keyspace; 3], models: &mut [Model; 3], writes: Vec<Write>) {
     let mut batch = Batch::new();
     for write in writes {
@@ -73,6 +85,10 @@ fn commit(store: &Store, keyspaces: &[Keyspace; 3], models: &mut [Model; 3], wri
             }
             Write::DeleteRange(at, start, end) => {
                 let at = usize::from(at) % 3;
+                if is_inverted(&start, &end) {
+                    assert!(keyspaces[at].delete_range((start, end)).is_err());
+                    continue;
+                }
                 models[at].retain(|key, _| !within(key, &start, &end));
                 batch.delete_range(&keyspaces[at], (start, end));
             }
@@ -145,7 +161,7 @@ fn step(
         }
         Op::PutIfAbsent(at, key, value) => {
             let at = usize::from(at) % 3;
-            let found = keyspaces[at].put_if_absent(&key, &value).unwrap();
+            let found = keyspaces[at].put_if_absent(&key, &value).unwrap().found();
             assert_eq!(found.as_deref(), models[at].get(&key).map(Vec::as_slice));
             models[at].entry(key).or_insert(value);
             ("put if absent", found.is_none())
@@ -161,6 +177,10 @@ fn step(
             let expected = models[at].iter().filter(|(key, _)| within(key, &start, &end));
             let some = expected.clone().next().is_some();
             let bounds = (start.clone(), end.clone());
+            if is_inverted(&start, &end) {
+                assert!(keyspaces[at].scan(bounds).is_err());
+                return ("scan", false);
+            }
             if reverse {
                 let scan = keyspaces[at].scan_with(bounds, ScanOptions::new().reverse(true));
                 same(scan.unwrap(), expected.rev());

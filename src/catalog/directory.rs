@@ -91,8 +91,8 @@ impl DirectoryLock {
             Error::new(
                 ErrorKind::InUse,
                 format!(
-                    "the shard in {} is open in another process, perhaps by a copy of this store; \
-                     close it there first",
+                    "the shard in {} is open already, in this process or in another one, perhaps by \
+                     a copy of this store; close it there first",
                     shard.display()
                 ),
             )

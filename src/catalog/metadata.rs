@@ -1,20 +1,26 @@
 //! The store's metadata: a small engine instance that holds the topology and the records of
 //! reshapes.
 
+use super::record_key::numbered;
 use crate::engine::{
     Cursor as _, Durability, EngineOptions, LockGuard, LogDamage, MetadataBatch, MetadataEngine,
     Resources,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::KeyspaceId;
 use crate::log::{CopySet, RecordCopies};
 use crate::placement::KeyRange;
-use crate::topology::{Topology, decode, decode_topology, encode, encode_topology};
+use crate::topology::{KeyspaceSpec, ShardInfo, Topology};
+use crate::topology::{decode, decode_topology, encode, encode_topology};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const TOPOLOGY_KEY: &[u8] = b"topology";
 const STORE_KEY: &[u8] = b"store";
 const LOG_COPIES_KEY: &[u8] = b"log-copies";
+const LOG_COPIES_RECORD: &str = "the record of the log's copies in the metadata";
+const FIRST_SHARDS_KEY: &[u8] = b"first-shards";
+const SPEC_PREFIX: &[u8] = b"spec/";
 
 pub(crate) struct Metadata {
     pub(crate) engine: Arc<MetadataEngine>,
@@ -31,9 +37,12 @@ impl Metadata {
     ) -> Result<()> {
         MetadataEngine::remove_unfinished(directory)?;
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
-        metadata.engine.put(STORE_KEY, &store.to_be_bytes(), Durability::Synced)?;
-        metadata.recorder()(log_copies)?;
-        metadata.commit(&encode_topology(topology)?)
+        let mut others = MetadataBatch::default();
+        others.put(STORE_KEY, &store.to_be_bytes());
+        others.put(LOG_COPIES_KEY, &encode(LOG_COPIES_RECORD, &log_copies.bits())?);
+        let shards: Vec<&ShardInfo> = topology.shards().collect();
+        others.put(FIRST_SHARDS_KEY, &encode("the list of a store's first shards", &shards)?);
+        metadata.commit(&encode_topology(topology)?, others)
     }
 
     pub(crate) fn open(directory: &Path, keep: LockGuard, log_damage: LogDamage) -> Result<Self> {
@@ -83,7 +92,7 @@ impl Metadata {
     /// Returns the copies of the log that have everything that was written.
     pub(crate) fn log_copies(&self) -> Result<CopySet> {
         let Some(record) = self.engine.get(LOG_COPIES_KEY)? else { return Ok(CopySet::FIRST) };
-        let bits: u8 = decode("the record of the log's copies in the metadata", &record)?;
+        let bits: u8 = decode(LOG_COPIES_RECORD, &record)?;
         CopySet::from_bits(bits).filter(|set| !set.is_empty()).ok_or_else(|| {
             let place = self.directory.display();
             let text = format!("the metadata in {place} names no copy of the log; restore it");
@@ -98,25 +107,53 @@ impl Metadata {
     pub(crate) fn recorder(&self) -> RecordCopies {
         let engine = Arc::clone(&self.engine);
         Arc::new(move |set: CopySet| {
-            let record = encode("the record of the log's copies", &set.bits())?;
+            let record = encode(LOG_COPIES_RECORD, &set.bits())?;
             engine.put(LOG_COPIES_KEY, &record, Durability::Synced)
         })
     }
 
-    /// Makes an encoded topology the present one: durable when it returns.
+    /// Returns the shards with which the store was created; `None` if an earlier revision created it.
+    pub(crate) fn first_shards(&self) -> Result<Option<Vec<ShardInfo>>> {
+        let record = self.engine.get(FIRST_SHARDS_KEY)?;
+        record.map(|record| decode("the list of the store's first shards", &record)).transpose()
+    }
+
+    /// Returns the specification by which a keyspace was created; `None` if an earlier revision
+    /// created it.
+    pub(crate) fn spec(&self, keyspace: KeyspaceId) -> Result<Option<KeyspaceSpec>> {
+        let record = self.engine.get(&spec_key(keyspace))?;
+        record.map(|record| decode("the specification of a keyspace", &record)).transpose()
+    }
+
+    /// Adds to a commit by which specification it creates a keyspace.
+    pub(crate) fn note_spec(
+        batch: &mut MetadataBatch,
+        keyspace: KeyspaceId,
+        spec: &KeyspaceSpec,
+    ) -> Result<()> {
+        batch.put(&spec_key(keyspace), &encode("the specification of a keyspace", spec)?);
+        Ok(())
+    }
+
+    /// Adds to a commit that it drops a keyspace.
+    pub(crate) fn forget_spec(batch: &mut MetadataBatch, keyspace: KeyspaceId) {
+        batch.delete(&spec_key(keyspace));
+    }
+
+    /// Makes an encoded topology the present one, together with other records: durable when it
+    /// returns.
     ///
     /// The record is synced in the write-ahead log first, which commits it, and then moved into a
     /// file. IMPORTANT: the second step is what makes damage to the log safe. The log's recovery
     /// takes a damaged record for the end of the log; if the topology were only there, an older one
     /// would come back, and the partitions it does not know would be dropped as orphans.
-    pub(crate) fn commit(&self, topology: &[u8]) -> Result<()> {
-        self.record(topology, MetadataBatch::default())?;
+    pub(crate) fn commit(&self, topology: &[u8], others: MetadataBatch) -> Result<()> {
+        self.record(topology, others)?;
         crate::os::failpoint::hit("topology-after-commit");
         if crate::os::failpoint::skip("flush-commit") { Ok(()) } else { self.engine.flush() }
     }
 
-    /// The first step of [`commit`](Self::commit) alone, together with other records: for a commit
-    /// during which writers wait. IMPORTANT: the second step must follow before anything is removed
+    /// The first step of [`commit`](Self::commit) alone: for a commit during which writers wait. IMPORTANT: the second step must follow before anything is removed
     /// that an older topology knows.
     pub(crate) fn record(&self, topology: &[u8], mut others: MetadataBatch) -> Result<()> {
         others.put(TOPOLOGY_KEY, topology);
@@ -151,6 +188,10 @@ impl Metadata {
         cursor.status()?;
         Ok(records)
     }
+}
+
+fn spec_key(keyspace: KeyspaceId) -> Vec<u8> {
+    numbered(SPEC_PREFIX, u64::from(keyspace.0))
 }
 
 fn describe(error: Error, what: std::fmt::Arguments<'_>) -> Error {

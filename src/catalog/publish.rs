@@ -4,6 +4,7 @@
 //! publication would leave memory with an older topology than the disk.
 
 use super::{Catalog, KeyspaceState, Keyspaces, OpenPartition, View};
+use crate::engine::MetadataBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::os::failpoint;
@@ -23,19 +24,24 @@ impl Catalog {
         self.changing.try_lock()
     }
 
-    /// Commits a topology. After an error no one knows which one is on disk, so the store takes no
-    /// more writes; the next opening finds out.
+    /// Commits a topology alone; see [`commit_with`](Self::commit_with).
+    pub(crate) fn commit(&self, next: &Topology) -> Result<()> {
+        self.commit_with(next, MetadataBatch::default())
+    }
+
+    /// Commits a topology together with other records. After an error no one knows which one is on
+    /// disk, so the store takes no more writes; the next opening finds out.
     ///
     /// # Errors
     ///
     /// `Io` if the store's paths name something else, the log cannot be synced, or the topology
     /// cannot be encoded: nothing was written. `InDoubt`.
-    pub(crate) fn commit(&self, next: &Topology) -> Result<()> {
+    pub(crate) fn commit_with(&self, next: &Topology, others: MetadataBatch) -> Result<()> {
         self.check_places()?;
         // Errors up to here leave no doubt: the topology is not on the disk.
         let record = encode_topology(next)?;
         self.sync_log_before_commit()?;
-        self.metadata.commit(&record).map_err(|error| self.in_doubt(error))
+        self.metadata.commit(&record, others).map_err(|error| self.in_doubt(error))
     }
 
     /// Syncs the log up to its end, as each commit of a topology requires.

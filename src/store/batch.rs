@@ -22,14 +22,14 @@ impl Batch {
     }
 
     /// Adds the deletion of a range of keys, including keys that earlier operations of this batch
-    /// put.
+    /// put. An inverted range is refused when the batch is committed.
     pub fn delete_range(&mut self, keyspace: &Keyspace, range: impl KeyBounds) {
         let bytes = |bound: Bound<&[u8]>| match bound {
             Bound::Included(key) | Bound::Excluded(key) => key.len(),
             Bound::Unbounded => 0,
         };
         let key_bytes = bytes(range.start()).max(bytes(range.end()));
-        let Bounds { range: KeyRange { start, end }, prefix } = Bounds::of(&range);
+        let Bounds { range: KeyRange { start, end }, prefix } = Bounds::unchecked(&range);
         let write = Write::DeleteRange { start: start.into(), end: end.map(Into::into), prefix };
         self.add(keyspace.store_id(), keyspace.id(), key_bytes, write);
     }

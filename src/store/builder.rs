@@ -9,7 +9,7 @@ use super::open::{Opening, load};
 use super::read_only::load_read_only;
 use super::shard_directory::create_shard;
 use super::shard_spec::ShardSpec;
-use super::{Options, Store};
+use super::{Options, Store, in_use};
 use crate::catalog::directory::{self, DirectoryLock, Identity, io};
 use crate::catalog::places::{Place, Places, check_outside_shards, check_overlaps};
 use crate::catalog::{Home, Metadata};
@@ -25,16 +25,24 @@ use std::time::Instant;
 /// The number of shards of a store that is created without specifying any.
 const SHARDS_DEFAULT: u32 = 4;
 
-/// When an opening creates the store.
+/// Whether an opening may, or must, create the store.
+///
+/// | | there is a store | the directory is missing or empty | it holds something else |
+/// |---|---|---|---|
+/// | `IfMissing` | opens it | creates one | [`AlreadyExists`](ErrorKind::AlreadyExists) |
+/// | `New` | [`AlreadyExists`](ErrorKind::AlreadyExists) | creates one | [`AlreadyExists`](ErrorKind::AlreadyExists) |
+/// | `Never` | opens it | [`NotFound`](ErrorKind::NotFound) | [`NotFound`](ErrorKind::NotFound) |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CreateMode {
-    /// Open the store; create it if the directory is missing or empty.
+    /// Create the store if it is missing: open the one that is there, or create one in a directory
+    /// that is missing or empty.
     #[default]
     IfMissing,
-    /// Create the store; refuse if there is one.
+    /// Create a new store: there must be none yet.
     New,
-    /// Open the store; refuse if there is none.
+    /// Never create one: there must be a store. For programs to which a missing store means a wrong
+    /// path or a disk that is not mounted.
     Never,
 }
 
@@ -134,14 +142,20 @@ impl StoreBuilder {
         self
     }
 
-    /// Adds a shard to a store that is about to be created. Has no effect on an existing store.
+    /// Adds a shard to the specification of the store: a new store is created with the specified
+    /// shards.
+    ///
+    /// A store that is there must have been created with just these shards, or have just these now;
+    /// otherwise it is not opened. Specify none to open a store whatever shards it has, and call
+    /// [`Store::add_shard`] to add one to it. Default: four, below the store's directory.
     pub fn shard(mut self, shard: ShardSpec) -> Self {
         self.shards.push(shard);
         self
     }
 
-    /// Adds shards below the store's directory. Has no effect on an existing store. Default: 4, if
-    /// no shard is specified in another way.
+    /// Adds shards below the store's directory to the specification of the store, as
+    /// [`shard`](Self::shard) does: `shards/0` and so on. To an existing store this adds nothing:
+    /// [`Store::add_shard`] does.
     pub fn shards(mut self, count: u32) -> Self {
         for _ in 0..count {
             let number = self.shards.len();
@@ -154,12 +168,14 @@ impl StoreBuilder {
     ///
     /// # Errors
     ///
-    /// * [`InUse`](ErrorKind::InUse): another process has the store open.
+    /// * [`InUse`](ErrorKind::InUse): the store is open already: the error names the other process,
+    ///   or the kind of handle that keeps it open in this one.
     /// * [`NotFound`](ErrorKind::NotFound): there is no store and none may be created, or a
     ///   directory is missing.
     /// * [`AlreadyExists`](ErrorKind::AlreadyExists): the store was to be created, or the directory
     ///   holds something else.
-    /// * [`InvalidArgument`](ErrorKind::InvalidArgument): an option or a shard is out of bounds.
+    /// * [`InvalidArgument`](ErrorKind::InvalidArgument): an option or a shard is out of bounds, or
+    ///   an existing store has other shards than those specified.
     /// * [`Damaged`](ErrorKind::Damaged), [`Incompatible`](ErrorKind::Incompatible): the named file
     ///   is damaged, is of another version, or belongs to another shard.
     /// * [`Io`](ErrorKind::Io): the operating system reported an error.
@@ -174,20 +190,22 @@ impl StoreBuilder {
         // directory, because RocksDB opens each new file by it for as long as the store is open.
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let identity_file = self.path.join("STORE");
-        let lock = Some(Arc::new(DirectoryLock::take(&self.path)?));
+        let lock = DirectoryLock::take(&self.path)
+            .map_err(|error| in_use::name_handle(error, &self.path))?;
+        let lock = Some(Arc::new(lock));
         let identity = match Identity::read(&identity_file)? {
             Some(_) if self.creation == CreateMode::New => return Err(self.exists()),
             Some(identity) => identity,
             None => self.create_store(&identity_file)?,
         };
         let (id, path) = (identity.store, self.path);
-        let (options, listener) = (self.options, self.listener);
+        let (options, listener, shards) = (self.options, self.listener, self.shards);
         let places = Arc::new(Places::new(vec![
             Place::note("the store's directory", &path)?,
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
         let home = Home { id, path, lock, places };
-        let store = load(Opening { home, options, listener })?;
+        let store = load(Opening { home, options, listener, shards })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
     }
@@ -198,11 +216,11 @@ impl StoreBuilder {
         }
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
-        let Self { path, options, listener, .. } = self;
+        let Self { path, options, listener, shards, .. } = self;
         // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
         let home = Home { id: identity.store, path, lock: None, places };
-        load_read_only(&Opening { home, options, listener })
+        load_read_only(&Opening { home, options, listener, shards })
     }
 
     /// Checks, before anything is changed, that there is a store to open, or a place for a new one.

@@ -21,6 +21,8 @@ pub(crate) struct Core {
     /// None in a store that is closed or was opened read-only. It ends when nothing can write any
     /// more: handles of keyspaces write even after the last one of the store was dropped.
     pub(super) log_keeper: Mutex<Option<LogKeeper>>,
+    /// Held by each snapshot, so that it is known whether there are any.
+    pub(super) snapshots: Arc<()>,
 }
 
 impl Core {
@@ -46,6 +48,7 @@ impl Core {
             reshaper,
             rebalancer: Arc::new(rebalancer),
             log_keeper: Mutex::default(),
+            snapshots: Arc::default(),
         }
     }
 

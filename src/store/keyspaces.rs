@@ -2,8 +2,8 @@
 
 use super::close::in_parallel;
 use super::{Keyspace, Store, open};
-use crate::catalog::{Catalog, KeyspaceState, View, remove_leftover};
-use crate::engine::{Engine, ShardEngine};
+use crate::catalog::{Catalog, KeyspaceState, Metadata, View, remove_leftover};
+use crate::engine::{Engine, MetadataBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::topology::{self, Change, KeyspaceSpec};
@@ -30,12 +30,14 @@ impl Store {
         let catalog = &core.catalog;
         let spec = spec.into().or_arcs_per_shard(core.options.arcs_per_shard);
         let changing = catalog.changing();
-        let change = Change::CreateKeyspace { name: name.to_owned(), spec };
+        let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
         let present = catalog.topology();
         let next = present.apply(&change)?;
         let created = next.keyspace_named(name).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("keyspace `{name}` was not created"))
         })?;
+        let mut records = MetadataBatch::default();
+        Metadata::note_spec(&mut records, created.id(), &spec)?;
         catalog.check_room(&next)?;
         catalog.check_writable()?;
         catalog.check_places()?;
@@ -46,7 +48,7 @@ impl Store {
         })?;
         let state = Arc::new(KeyspaceState::new(view));
         crate::os::failpoint::hit("keyspace-after-partitions");
-        catalog.commit(&next)?;
+        catalog.commit_with(&next, records)?;
         catalog.publish(next, |keyspaces| {
             keyspaces.insert(state.id(), Arc::clone(&state));
         });
@@ -54,25 +56,64 @@ impl Store {
         Ok(Keyspace::new(core, &state))
     }
 
-    /// Returns the keyspace with a name, or creates it if there is none; only then does the
-    /// specification matter.
+    /// Returns the keyspace with a name, or creates it if there is none. One that is there must be
+    /// what the specification asks for.
+    ///
+    /// Compared are hash or range, the hashed part, and, where the specification sets them, arcs
+    /// per shard and split points: with those of the keyspace's creation, because it splits and
+    /// merges later, or with its present split points. Use [`keyspace`](Self::keyspace) for one
+    /// that may be partitioned in any way.
+    ///
+    /// ```
+    /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// store.keyspace_or_create("log", KeyspaceSpec::range().split_at(["2026-07"]))?;
+    /// store.keyspace_or_create("log", KeyspaceSpec::range())?;
+    /// let other = store.keyspace_or_create("log", KeyspaceSpec::hash()).unwrap_err();
+    /// assert_eq!(other.kind(), ErrorKind::InvalidArgument);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// Those of [`create_keyspace`](Self::create_keyspace), except for a name that is taken.
+    /// Those of [`create_keyspace`](Self::create_keyspace), except for a name that is taken;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) also if the keyspace is there with another
+    /// specification.
     pub fn keyspace_or_create(
         &self,
         name: &str,
         spec: impl Into<KeyspaceSpec>,
     ) -> Result<Keyspace> {
+        let spec = spec.into();
         match self.keyspace(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            found => return found,
+            found => return self.check_spec(found?, &spec),
         }
-        match self.create_keyspace(name, spec) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.keyspace(name),
+        match self.create_keyspace(name, spec.clone()) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.check_spec(self.keyspace(name)?, &spec)
+            }
             created => created,
         }
+    }
+
+    /// Returns the keyspace, if it is what a specification asks for.
+    fn check_spec(&self, keyspace: Keyspace, asked: &KeyspaceSpec) -> Result<Keyspace> {
+        let created = self.core().catalog.metadata.spec(keyspace.id())?;
+        let layout = keyspace.placement();
+        let present = layout.partitioning();
+        if asked.is_met_by(created.as_ref(), present) {
+            return Ok(keyspace);
+        }
+        let created = created.unwrap_or_else(|| KeyspaceSpec::of(present));
+        Err(Error::invalid(format!(
+            "keyspace `{}` was created {created}, and is asked for {asked}: ask for what it is, or \
+             choose another name",
+            keyspace.name()
+        )))
     }
 
     /// Returns the keyspace with a name.
@@ -124,6 +165,8 @@ impl Store {
 fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     let _changing = catalog.changing();
     let next = catalog.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
+    let mut records = MetadataBatch::default();
+    Metadata::forget_spec(&mut records, keyspace.id());
     catalog.check_writable()?;
     // A log that has failed refuses the commit, after the partitions were closed.
     catalog.log.check()?;
@@ -132,7 +175,7 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     for partition in &view.partitions {
         partition.state.close();
     }
-    catalog.commit(&next)?;
+    catalog.commit_with(&next, records)?;
     crate::os::failpoint::hit("drop-after-commit");
     catalog.publish(next, |keyspaces| {
         keyspaces.remove(&keyspace.id());

@@ -6,6 +6,7 @@ mod close;
 mod core;
 mod findings;
 mod heat;
+mod in_use;
 mod keyspace;
 mod keyspaces;
 mod log_copies;
@@ -45,11 +46,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An open store. Cheap to clone; every method may be called from any thread. When the last handle
-/// is dropped, running reshapes are rolled back first.
-///
-/// A store consists of a directory with its metadata and its log, and of shards, each a RocksDB
-/// instance in its own directory. It holds [keyspaces](Keyspace), whose keys are placed on shards by hash or by range.
+/// An open store, which holds [keyspaces](Keyspace). To read and write keys, get one:
+/// [`keyspace_or_create`](Self::keyspace_or_create) returns the handle that has
+/// [`get`](Keyspace::get), [`put`](Keyspace::put), [`scan`](Keyspace::scan) and the rest. The store
+/// itself commits
+/// [batches](Self::write) over several keyspaces and takes [snapshots](Self::snapshot).
 ///
 /// ```
 /// use annulus::{Store, topology::KeyspaceSpec};
@@ -58,9 +59,10 @@ use std::sync::Arc;
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let path = directory.path().join("store");
 /// let store = Store::open(path)?;
-/// let events = store.create_keyspace("events", KeyspaceSpec::range().split_at(["m"]))?;
+/// let events = store.keyspace_or_create("events", KeyspaceSpec::range().split_at(["m"]))?;
 /// events.put("login/ada", "09:00")?;
 /// events.put("task/7", "done")?;
+/// assert_eq!(events.get("task/7")?.as_deref(), Some(&b"done"[..]));
 /// for row in events.scan_prefix("login/")? {
 ///     let (key, value) = row?;
 ///     assert_eq!((&key[..], &value[..]), (&b"login/ada"[..], &b"09:00"[..]));
@@ -69,6 +71,11 @@ use std::sync::Arc;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A store consists of a directory with its metadata and its log, and of shards, each a RocksDB
+/// instance in its own directory; keyspaces place their keys on the shards by hash or by range. A
+/// handle is cheap to clone, and every method may be called from any thread. When the last one is
+/// dropped, running reshapes are rolled back first.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -93,7 +100,9 @@ impl Drop for Inner {
 
 impl Store {
     fn new(core: Core, recovery: RecoveryReport) -> Self {
-        Self { inner: Arc::new(Inner { core: Arc::new(core), recovery }) }
+        let inner = Arc::new(Inner { core: Arc::new(core), recovery });
+        in_use::note(&inner);
+        Self { inner }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -151,8 +160,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, or
-    /// keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, in
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, inverted
+    /// ranges, or keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, in
     /// which case nothing was written; [`Io`](ErrorKind::Io) if the log cannot be written or synced:
     /// nothing can be seen of the batch, the store takes no more writes, and the next opening finds
     /// out whether it is in the log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part:

@@ -6,6 +6,7 @@ use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
 use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
+use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
 use crate::catalog::directory::DirectoryLock;
 use crate::catalog::openings;
@@ -46,16 +47,19 @@ pub(super) struct Opening {
     pub(super) home: Home,
     pub(super) options: Options,
     pub(super) listener: Option<Listener>,
+    /// What the builder specifies; empty if it specifies no shard.
+    pub(super) shards: Vec<ShardSpec>,
 }
 
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let Opening { home, options, listener } = opening;
+    let Opening { home, options, listener, shards: specs } = opening;
     let path = &home.path;
     let directory = metadata_directory(path)?;
     let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
     let topology = metadata.topology(home.id)?;
+    check_specs(path, &specs, &metadata, &topology)?;
     let intents = journal::intents(&metadata)?;
     // IMPORTANT: check all identities before opening any engine, so that a refused opening changes
     // nothing.

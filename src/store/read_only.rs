@@ -19,6 +19,7 @@ use super::open::{
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_directory::check_shard;
+use super::shard_spec::check_specs;
 use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine as _, Resources, ShardEngine};
@@ -48,12 +49,13 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
 }
 
 fn try_load(opening: Opening) -> Result<Store> {
-    let Opening { home, mut options, listener } = opening;
+    let Opening { home, mut options, listener, shards: specs } = opening;
     // Load is not observed: what is known about it belongs to the process that writes it to disk.
     options.heat = None;
     let path = &home.path;
     let metadata = Metadata::open_read_only(&metadata_directory(path)?, options.log_damage)?;
     let topology = metadata.topology(home.id)?;
+    check_specs(path, &specs, &metadata, &topology)?;
     let mut directories = Vec::new();
     for shard in topology.shards() {
         directories.push((shard.id, check_shard(path, shard, home.id)?));

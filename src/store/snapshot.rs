@@ -30,6 +30,7 @@ struct Inner {
     views: BTreeMap<KeyspaceId, Arc<View>>,
     cut: ShardSnapshots,
     scan_threads: usize,
+    _counted: Arc<()>,
 }
 
 impl Snapshot {
@@ -56,7 +57,8 @@ impl Snapshot {
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
         let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
-        Ok(Self { inner: Arc::new(Inner { store, views, cut: Arc::new(cut), scan_threads }) })
+        let (cut, _counted) = (Arc::new(cut), Arc::clone(&core.snapshots));
+        Ok(Self { inner: Arc::new(Inner { store, views, cut, scan_threads, _counted }) })
     }
 
     /// Returns the value of a key.
@@ -95,7 +97,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get).
+    /// Those of [`get`](Self::get), and [`InvalidArgument`](ErrorKind::InvalidArgument) for an
+    /// inverted range.
     pub fn scan(&self, keyspace: &Keyspace, range: impl KeyBounds) -> Result<Scan> {
         self.scan_with(keyspace, range, ScanOptions::new())
     }
@@ -104,7 +107,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get).
+    /// Those of [`scan`](Self::scan).
     pub fn scan_with(
         &self,
         keyspace: &Keyspace,
@@ -114,7 +117,7 @@ impl Snapshot {
         let cut = Some(Arc::clone(&self.inner.cut));
         let watch = ScanSampler::begin(keyspace.sampler(), keyspace.id());
         let (view, threads) = (self.view(keyspace)?, self.inner.scan_threads);
-        Scan::open(view, &Bounds::of(&range), options, cut, threads, watch)?.ok_or_else(|| {
+        Scan::open(view, &Bounds::of(&range)?, options, cut, threads, watch)?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
         })
     }

@@ -3,110 +3,16 @@
 use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
 use super::reshape::{ReshapeSpec, used_up};
 use super::shards::member;
+use super::spec::{HashSpec, KeyspaceSpec, RangeSpec};
 use super::{ShardInfo, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
-use crate::placement::{HashPart, RangeMap, Ring};
+use crate::placement::{RangeMap, Ring};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The longest name of a keyspace, in bytes.
 const NAME_BYTES_MAX: usize = 255;
-
-/// How a keyspace is to be partitioned.
-///
-/// ```
-/// use annulus::placement::HashPart;
-/// use annulus::topology::KeyspaceSpec;
-///
-/// // Keys like `user0042/orders/7`: all of one user in one partition, in order.
-/// let by_user = KeyspaceSpec::hash().hashed(HashPart::Prefix { bytes: 8 });
-/// // Ordered, in three ranges from the start.
-/// let ordered = KeyspaceSpec::range().split_at(["h", "q"]);
-/// # let _: [KeyspaceSpec; 2] = [by_user.into(), ordered.into()];
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum KeyspaceSpec {
-    /// By hash: even load whatever the keys; an ordered scan reads every partition.
-    Hash(HashSpec),
-    /// By range: an ordered scan reads only the partitions that it crosses.
-    Range(RangeSpec),
-}
-
-impl KeyspaceSpec {
-    /// Partitions by the hash of the whole key, with the store's number of arcs per shard.
-    #[must_use]
-    pub const fn hash() -> HashSpec {
-        HashSpec { hashed: HashPart::Whole, arcs_per_shard: None }
-    }
-
-    /// Partitions by the key itself, at first in a single partition.
-    #[must_use]
-    pub const fn range() -> RangeSpec {
-        RangeSpec { boundaries: Vec::new() }
-    }
-
-    /// Fills in the number of arcs if the caller did not set it.
-    pub(crate) fn or_arcs_per_shard(mut self, default: u32) -> Self {
-        if let Self::Hash(spec) = &mut self {
-            spec.arcs_per_shard.get_or_insert(default);
-        }
-        self
-    }
-}
-
-/// The partitioning of a hash keyspace; made by [`KeyspaceSpec::hash`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HashSpec {
-    hashed: HashPart,
-    arcs_per_shard: Option<u32>,
-}
-
-impl HashSpec {
-    /// Hashes only a part of each key: keys that share it stay in one partition, in order.
-    #[must_use]
-    pub const fn hashed(mut self, part: HashPart) -> Self {
-        self.hashed = part;
-        self
-    }
-
-    /// Sets how many arcs each shard gets. Every arc is a column family, with buffers of its own:
-    /// more arcs spread a growing store more finely, and cost memory and ordered scans.
-    #[must_use]
-    pub const fn arcs_per_shard(mut self, arcs: u32) -> Self {
-        self.arcs_per_shard = Some(arcs);
-        self
-    }
-}
-
-impl From<HashSpec> for KeyspaceSpec {
-    fn from(spec: HashSpec) -> Self {
-        Self::Hash(spec)
-    }
-}
-
-/// The partitioning of a range keyspace; made by [`KeyspaceSpec::range`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RangeSpec {
-    boundaries: Vec<Vec<u8>>,
-}
-
-impl RangeSpec {
-    /// Sets the keys at which partitions begin, ascending: n keys make n + 1 partitions. They are
-    /// distributed over the shards in proportion to their weights, neighbours together.
-    #[must_use]
-    pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
-        self.boundaries = keys.into_iter().map(Into::into).collect();
-        self
-    }
-}
-
-impl From<RangeSpec> for KeyspaceSpec {
-    fn from(spec: RangeSpec) -> Self {
-        Self::Range(spec)
-    }
-}
 
 /// A change of the topology.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

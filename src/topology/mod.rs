@@ -30,13 +30,15 @@ mod keyspace;
 pub(crate) mod path;
 mod reshape;
 mod shards;
+mod spec;
 mod split_point;
 
-pub use change::{Change, HashSpec, KeyspaceSpec, RangeSpec};
+pub use change::Change;
 pub use encoding::{FORMAT, decode_topology, encode_topology};
 pub(crate) use encoding::{decode, encode};
 pub use keyspace::{KeyspaceLayout, PartitionInfo, PartitionName, Partitioning};
 pub use reshape::{ReshapeKind, ReshapeSpec};
+pub use spec::{HashSpec, KeyspaceSpec, RangeSpec};
 pub use split_point::SplitPoint;
 
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};

@@ -4,6 +4,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
+use crate::read::Bounds;
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
@@ -97,6 +98,11 @@ impl Batch {
             return Err(Error::invalid(
                 "a batch names keyspaces of another store; use one for each",
             ));
+        }
+        for op in &self.ops {
+            if let Write::DeleteRange { start, end, .. } = &op.write {
+                Bounds::check_order(start, end.as_deref())?;
+            }
         }
         catalog.check_key_bytes(self.key_bytes_max)?;
         catalog.check_value_bytes(self.value_bytes_max)?;

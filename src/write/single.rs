@@ -10,21 +10,32 @@ use crate::log::Operation;
 use crate::read::Value;
 use crate::sampling::SampleTicket;
 
-/// What [`Keyspace::compare_and_swap`](crate::Keyspace::compare_and_swap) did.
-#[derive(Debug)]
+/// What [`Keyspace::compare_and_swap`](crate::Keyspace::compare_and_swap) or
+/// [`Keyspace::put_if_absent`](crate::Keyspace::put_if_absent) did.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the swap may not have been made"]
-pub enum Swap {
-    /// The key had the expected value, and has the new one now.
+pub enum Swap<V = Value> {
+    /// The key had the expected value, or was absent as expected, and has the new one now.
     Swapped,
-    /// The key had another value, given here; nothing was changed.
-    Found(Option<Value>),
+    /// The key had another value, given here, or was absent; nothing was changed.
+    Found(Option<V>),
 }
 
-impl Swap {
+impl<V> Swap<V> {
     /// Returns true if the swap was made.
     #[must_use]
     pub const fn is_swapped(&self) -> bool {
         matches!(self, Self::Swapped)
+    }
+
+    /// Returns the value that the key had instead of the expected one; `None` if the swap was made,
+    /// or if the key was absent.
+    #[must_use]
+    pub fn found(self) -> Option<V> {
+        match self {
+            Self::Swapped => None,
+            Self::Found(found) => found,
+        }
     }
 }
 

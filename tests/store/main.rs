@@ -34,6 +34,7 @@ mod model;
 mod paths;
 mod pressure;
 mod read_only;
+mod refusals;
 mod replay;
 mod reshape;
 mod reshape_crash;

@@ -192,7 +192,7 @@ fn a_replay_knows_where_partitions_are_now() {
                 keyspace.put(format!("{}-last", char::from(b'a' + n)), round.to_string()).unwrap();
             }
             keyspace
-                .delete_range(format!("k-{}", round.saturating_sub(1))..="k-0".to_owned())
+                .delete_range("k-0".to_owned()..=format!("k-{}", round.saturating_sub(1)))
                 .unwrap();
         };
         write(0);
@@ -225,8 +225,8 @@ fn a_replay_after_every_kind_of_write_changes_nothing() {
         assert!(swap.is_swapped());
         assert!(keyspace.compare_and_swap("swap", Some(b"1"), Some(b"2")).unwrap().is_swapped());
         assert!(!keyspace.compare_and_swap("swap", Some(b"1"), Some(b"3")).unwrap().is_swapped());
-        assert!(keyspace.put_if_absent("absent", "1").unwrap().is_none());
-        assert!(keyspace.put_if_absent("absent", "2").unwrap().is_some());
+        assert!(keyspace.put_if_absent("absent", "1").unwrap().is_swapped());
+        assert!(!keyspace.put_if_absent("absent", "2").unwrap().is_swapped());
         keyspace.put("", "the empty key").unwrap();
         keyspace.put([0xff; 40], "").unwrap();
         keyspace.delete_range("x".."y").unwrap();

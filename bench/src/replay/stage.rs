@@ -8,7 +8,7 @@ use annulus::placement::RangeMap;
 use annulus::topology::KeyspaceSpec;
 use annulus::{CreateMode, Durability, ErrorKind, Keyspace, Options, Result, Store};
 use annulus_workload::engines::Partitioning;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Where the store is, and how what is missing is created.
@@ -65,12 +65,16 @@ impl Stage {
         let Setup { options, value_bytes, .. } = setup;
         let reshapes = Reshapes::default();
         let open = |options: Options| -> Result<Store> {
-            Store::builder(&setup.directory)
-                .shards(setup.shards)
-                .options(options)
-                .listener(reshapes.listener())
-                .create(CreateMode::IfMissing)
-                .open()
+            let builder =
+                Store::builder(&setup.directory).options(options).listener(reshapes.listener());
+            // An existing store is taken with the shards that it has.
+            let open = builder.clone().create(CreateMode::Never).open();
+            match open {
+                Err(error) if error.kind() == ErrorKind::NotFound && is_free(&setup.directory) => {
+                    builder.shards(setup.shards).create(CreateMode::New).open()
+                }
+                opened => opened,
+            }
         };
         // Loading is not part of the load to be balanced, so it is not counted.
         let heat = if setup.preload { None } else { options.heat };
@@ -115,6 +119,11 @@ impl Stage {
         };
         keys.bytes.iter().map(held).collect()
     }
+}
+
+/// Returns true if a directory has no store.
+fn is_free(directory: &Path) -> bool {
+    !directory.join("STORE").exists()
 }
 
 /// Returns the keyspace, and whether it was created just now.

@@ -6,7 +6,6 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::text;
-use annulus::Swap;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -58,10 +57,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let keyspace = store.keyspace(&args.keyspace)?;
     let durability = durability(args.synced);
     let found = if args.if_absent {
-        match keyspace.compare_and_swap_with(&key, None, Some(&value), durability)? {
-            Swap::Swapped => None,
-            Swap::Found(found) => found,
-        }
+        keyspace.put_if_absent_with(&key, &value, durability)?.found()
     } else {
         keyspace.put_with(&key, &value, durability)?;
         None

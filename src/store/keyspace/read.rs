@@ -268,7 +268,8 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get).
+    /// Those of [`get`](Self::get), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
+    /// inverted range.
     pub fn scan(&self, range: impl KeyBounds) -> Result<Scan> {
         self.scan_with(range, ScanOptions::new())
     }
@@ -278,9 +279,9 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get).
+    /// Those of [`scan`](Self::scan).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
-        let bounds = Bounds::of(&range);
+        let bounds = Bounds::of(&range)?;
         let threads = self.core.options.scan_threads;
         loop {
             let watch = ScanSampler::begin(self.sampler(), self.id());
@@ -332,8 +333,28 @@ impl Keyspace {
     ///
     /// Those of [`get_with`](Self::get_with).
     pub fn count_with(&self, options: ReadOptions) -> Result<u64> {
+        self.count_range_with(.., options)
+    }
+
+    /// Returns how many keys a range has, by counting them.
+    ///
+    /// Cost: reads the range, bypassing the block cache.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`scan`](Self::scan).
+    pub fn count_range(&self, range: impl KeyBounds) -> Result<u64> {
+        self.count_range_with(range, ReadOptions::new())
+    }
+
+    /// Returns how many keys a range has, read as the options say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`scan`](Self::scan) and [`get_with`](Self::get_with).
+    pub fn count_range_with(&self, range: impl KeyBounds, options: ReadOptions) -> Result<u64> {
         let read = ReadOptions { bypass_cache: true, ..options };
-        let mut scan = self.scan_with(.., ScanOptions::new().read(read))?;
+        let mut scan = self.scan_with(range, ScanOptions::new().read(read))?;
         let mut keys = 0;
         while scan.next_row()?.is_some() {
             keys += 1;

@@ -3,7 +3,7 @@
 use super::Keyspace;
 use crate::engine::Durability;
 use crate::error::Result;
-use crate::read::{KeyBounds, Value};
+use crate::read::KeyBounds;
 use crate::write::{Batch, Swap};
 
 impl Keyspace {
@@ -63,7 +63,8 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`put`](Self::put).
+    /// Those of [`put`](Self::put), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
+    /// inverted range.
     pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
         self.delete_range_with(range, self.core.options.durability)
     }
@@ -72,15 +73,15 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`put`](Self::put).
+    /// Those of [`delete_range`](Self::delete_range).
     pub fn delete_range_with(&self, range: impl KeyBounds, durability: Durability) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete_range(self, range);
         self.core.writer().commit(&*self.state, batch, durability)
     }
 
-    /// Puts a value if the key is absent. Returns `None` if the value was put, and otherwise the
-    /// value that is there.
+    /// Puts a value if the key is absent: [`compare_and_swap`](Self::compare_and_swap) with absence
+    /// expected. [`Swap::Found`] has the value that is there otherwise.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -88,9 +89,9 @@ impl Keyspace {
     /// # let directory = tempfile::tempdir().unwrap();
     /// # let store = Store::open(directory.path().join("store"))?;
     /// # let leases = store.create_keyspace("leases", KeyspaceSpec::hash())?;
-    /// assert!(leases.put_if_absent("leader", "node 1")?.is_none());
-    /// let holder = leases.put_if_absent("leader", "node 2")?;
-    /// assert_eq!(holder.as_deref(), Some(&b"node 1"[..]));
+    /// assert!(leases.put_if_absent("leader", "node 1")?.is_swapped());
+    /// let second = leases.put_if_absent("leader", "node 2")?;
+    /// assert_eq!(second.found().as_deref(), Some(&b"node 1"[..]));
     /// # Ok(())
     /// # }
     /// ```
@@ -98,11 +99,7 @@ impl Keyspace {
     /// # Errors
     ///
     /// Those of [`put`](Self::put).
-    pub fn put_if_absent(
-        &self,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-    ) -> Result<Option<Value>> {
+    pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Swap> {
         self.put_if_absent_with(key, value, self.core.options.durability)
     }
 
@@ -116,11 +113,8 @@ impl Keyspace {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
         durability: Durability,
-    ) -> Result<Option<Value>> {
-        match self.compare_and_swap_with(key, None, Some(value.as_ref()), durability)? {
-            Swap::Swapped => Ok(None),
-            Swap::Found(found) => Ok(found),
-        }
+    ) -> Result<Swap> {
+        self.compare_and_swap_with(key, None, Some(value.as_ref()), durability)
     }
 
     /// Replaces a value if it is the expected one; `None` stands for absence on both sides. No

@@ -264,10 +264,9 @@ impl Caller<'_> {
 
     fn put_if_absent(&mut self, key: usize) {
         let (value, start, (keyspace, name)) = (self.value(key), self.world.now(), self.place(key));
-        let found = keyspace.put_if_absent(name, value.to_le_bytes()).unwrap();
-        let outcome = match found {
-            None => Outcome::Swapped,
-            Some(found) => Outcome::Found(decode(Some(&found))),
+        let outcome = match keyspace.put_if_absent(name, value.to_le_bytes()).unwrap() {
+            Swap::Swapped => Outcome::Swapped,
+            Swap::Found(found) => Outcome::Found(decode(found.as_deref())),
         };
         let (expected, new) = (None, Some(value));
         self.record(key, start, Kind::CompareAndSwap { expected, new, outcome });
