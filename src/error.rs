@@ -36,6 +36,9 @@ pub enum ErrorKind {
     Damaged,
     /// The data was written by a version of Annulus that this one cannot read.
     Incompatible,
+    /// A key or a value is not of the type that it is read as; use the type it was written with, or
+    /// read it as bytes.
+    WrongType,
     /// A write, or a change of the topology, may be half applied. The next opening completes it, or
     /// the store itself before that; until then what it concerns takes no writes.
     InDoubt,
@@ -61,6 +64,7 @@ impl ErrorKind {
             Self::Io => "io",
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",
+            Self::WrongType => "wrong_type",
             Self::InDoubt => "in_doubt",
             Self::ReadOnly => "read_only",
             Self::Internal => "internal",
@@ -109,6 +113,15 @@ impl Error {
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn with_boxed_source(
+        mut self,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        self.source = Some(Arc::from(source));
         self
     }
 

@@ -40,6 +40,8 @@
 //!
 //! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use. Keys are
 //!   read and written through a [`Keyspace`].
+//! * [`typed`]: the same with keys and values of types. [`tuple`](mod@tuple): the encoding of such
+//!   keys, in their order.
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
 //!   the application reads and writes; each returns a [`Job`](reshape::Job). [`Store::plan`] says
@@ -74,7 +76,7 @@
 //! # Features
 //!
 //! * `rocksdb` (default): the store. Without it the crate is [`placement`], [`topology`],
-//!   [`planner`] and [`heat`], and builds in seconds.
+//!   [`planner`], [`heat`] and [`tuple`](mod@tuple), and builds in seconds.
 //! * `failpoints`: for the crate's own crash tests.
 
 #![deny(unsafe_code)]
@@ -126,6 +128,9 @@ mod setters;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod store;
 pub mod topology;
+pub mod tuple;
+#[cfg(feature = "rocksdb")]
+pub mod typed;
 mod units;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]

@@ -57,7 +57,7 @@ impl Exit {
 
     const fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::InvalidArgument | ErrorKind::ReadOnly => Self::Usage,
+            ErrorKind::InvalidArgument | ErrorKind::ReadOnly | ErrorKind::WrongType => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::AlreadyExists => Self::Exists,
             ErrorKind::InUse => Self::InUse,

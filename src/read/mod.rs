@@ -12,6 +12,7 @@ mod value;
 
 pub(crate) use cursor_factory::ShardSnapshots;
 pub(crate) use key_bounds::Bounds;
+pub(crate) use key_bounds::sealed::RawBounds;
 pub use key_bounds::{KeyBounds, Prefix};
 pub use left_out::LeftOut;
 pub(crate) use merge::MergeCursor;

@@ -48,8 +48,8 @@ use std::sync::Arc;
 
 /// An open store, which holds [keyspaces](Keyspace). To read and write keys, get one:
 /// [`keyspace_or_create`](Self::keyspace_or_create) returns the handle that has
-/// [`get`](Keyspace::get), [`put`](Keyspace::put), [`scan`](Keyspace::scan) and the rest. The store
-/// itself commits
+/// [`get`](Keyspace::get), [`put`](Keyspace::put), [`scan`](Keyspace::scan) and the rest, and
+/// [`Keyspace::typed`] one for keys and values of types. The store itself commits
 /// [batches](Self::write) over several keyspaces and takes [snapshots](Self::snapshot).
 ///
 /// ```

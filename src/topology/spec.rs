@@ -162,7 +162,7 @@ impl RangeSpec {
     /// distributed over the shards in proportion to their weights, neighbours together.
     ///
     /// Keys that are not in order, that repeat, or that are empty are refused when the keyspace is
-    /// created.
+    /// created. For keys of types, [`tuple::encode`](crate::tuple::encode) returns the bytes.
     #[must_use]
     pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.boundaries = keys.into_iter().map(Into::into).collect();

@@ -39,3 +39,4 @@ mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;
+mod typed;

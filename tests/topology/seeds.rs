@@ -18,6 +18,8 @@ mod ring;
 mod store;
 #[path = "../../fuzz/src/topology.rs"]
 mod topology;
+#[path = "../../fuzz/src/tuple.rs"]
+mod tuple;
 
 use super::{ShardInfo, Topology};
 use annulus::ShardId;
@@ -87,6 +89,11 @@ const TARGETS: &[Target] = &[
             "reshape",
             "set weight",
         ],
+    },
+    Target {
+        name: "tuple",
+        run: |bytes| decoded(bytes, tuple::run),
+        kinds: &["compare", "damage", "decode", "floats"],
     },
 ];
 
