@@ -64,7 +64,8 @@ pub(crate) fn replay(
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
-            if (record.start()..record.end()).contains(&half) {
+            // The place itself may be in a mark, which is no record to the reader.
+            if record.end() > half {
                 failpoint::hit("replay-half");
             }
             replayed.records += 1;
