@@ -97,7 +97,9 @@ impl Inner {
             return Ok(());
         }
         self.check()?;
-        self.say_first(boundary)?;
+        if !self.say_first(boundary)? {
+            return Ok(());
+        }
         loop {
             let mut segments = self.segments.lock();
             if !segments.front().is_some_and(is_freed) {
@@ -117,18 +119,20 @@ impl Inner {
 
     /// Makes the log say, on the disk, that it is kept from a position on: so an opening misses a
     /// segment that something else has removed, and none that was freed. The position after it,
-    /// where the log now begins, is on the disk with it.
-    fn say_first(&self, boundary: u64) -> Result<()> {
+    /// where the log now begins, is on the disk with it. Returns false if the log is closed and does
+    /// not say it: a pin may be dropped later than that.
+    fn say_first(&self, boundary: u64) -> Result<bool> {
         let mut tail = self.tail.lock();
         if tail.stated_first < boundary && !self.mark_if_room(&mut tail)? {
             if tail.closed {
-                return Ok(());
+                return Ok(false);
             }
             self.switch(&mut tail, 0)?;
         }
         let end = tail.end;
         drop(tail);
-        self.sync_all_to(end)
+        self.sync_all_to(end)?;
+        Ok(true)
     }
 
     fn free(&self, segment: Arc<Segment>) -> Result<(), (Arc<Segment>, Error)> {

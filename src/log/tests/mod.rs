@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod basics;
+mod closing;
 mod damages;
 mod encoding;
 mod views;
