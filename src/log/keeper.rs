@@ -39,9 +39,13 @@ pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
 }
 
 impl Inner {
-    /// Has one segment ready. What does not succeed here, a full disk above all, is met by the
-    /// append that needs the segment.
+    /// Has one segment ready once half of the present one is used: a store that is opened and little
+    /// written to has none to make, nor to remove. What does not succeed here, a full disk above all,
+    /// is met by the append that needs the segment.
     fn prepare_ahead(&self) {
+        if !self.tail.lock().is_half_used() {
+            return;
+        }
         let mut spares = self.spares.lock();
         if !spares.ready.is_empty() || self.failed.get().is_some() {
             return;
@@ -137,7 +141,8 @@ impl Inner {
 
     fn free(&self, segment: Arc<Segment>) -> Result<(), (Arc<Segment>, Error)> {
         let mut spares = self.spares.lock();
-        let wanted = segment.file_bytes == self.copies.segment_bytes()
+        let wanted = !self.keeper.closing.load(Ordering::Acquire)
+            && segment.file_bytes == self.copies.segment_bytes()
             && spares.ready.len() < SPARES_MAX
             && Arc::strong_count(&segment) == 1;
         if wanted {

@@ -20,6 +20,7 @@
 //! `docs/log.md` has the format, the protocol, and the arguments for both.
 
 mod choose;
+mod closing;
 mod companion;
 mod continuation;
 mod copies;

@@ -9,6 +9,8 @@ pub(super) struct Signal {
     state: Mutex<Asked>,
     wake: Condvar,
     pub(super) running: AtomicBool,
+    /// True when the log is being closed: no segment is made ready any more.
+    pub(super) closing: AtomicBool,
     /// Held by who frees segments.
     pub(super) freeing: Mutex<()>,
 }

@@ -65,6 +65,16 @@ pub(super) struct Tail {
     pub(super) unsynced: Vec<Arc<Segment>>,
 }
 
+impl Tail {
+    /// Returns true if at least half of the active segment is used.
+    pub(super) fn is_half_used(&self) -> bool {
+        let is_half = |(segment, _): &(Arc<Segment>, Writer)| {
+            segment.offset(self.end) >= segment.file_bytes / 2
+        };
+        self.active.as_ref().is_some_and(is_half)
+    }
+}
+
 /// Segments that are ready for use.
 pub(super) struct Spares {
     pub(super) ready: VecDeque<Prepared>,
@@ -86,7 +96,7 @@ impl Spares {
     }
 
     /// Removes what is ready, the last first: their numbers are for other segments.
-    fn clear(&mut self, copies: &Copies) -> Result<()> {
+    pub(super) fn clear(&mut self, copies: &Copies) -> Result<()> {
         while let Some(last) = self.ready.back() {
             let of_copy = |copy| last.files().find(|file| file.copy == copy);
             copies.remove(|place| of_copy(place.copy).map(|file| &*file.path))?;
@@ -173,15 +183,15 @@ impl Inner {
         let mut tail = self.tail.lock();
         self.check()?;
         self.make_room(&mut tail, record::padded(bytes))?;
-        let start = tail.end;
+        let (start, was_half_used) = (tail.end, tail.is_half_used());
         let header = self.header(&mut tail, bytes, Kind::Operations);
         self.write(&mut tail, header, |out| record::encode(operations, out))?;
         let number = self.flight.lock().begin(start);
-        let end = tail.end;
+        let (end, is_half_used) = (tail.end, tail.is_half_used());
         self.content_end.store(end, Ordering::Release);
         self.end.store(end, Ordering::Release);
         drop(tail);
-        if start / POPULATED_AHEAD != end / POPULATED_AHEAD {
+        if start / POPULATED_AHEAD != end / POPULATED_AHEAD || was_half_used != is_half_used {
             self.keeper.wake();
         }
         Ok(Appended { start, end, number })

@@ -102,29 +102,6 @@ impl Inner {
         if failed.is_empty() { Ok(()) } else { self.go_on_without(failed) }
     }
 
-    /// Syncs everything, states from where on the log is kept, and ends appending.
-    pub(super) fn close(&self) -> Result<()> {
-        if self.tail.lock().active.is_some() && !self.is_closed() {
-            self.sync_all_to(self.content_end.load(Ordering::Acquire))?;
-            self.free_segments();
-            let mut tail = self.tail.lock();
-            // Without room for it, the next opening replays what is in files already.
-            if tail.stated_first < self.first.load(Ordering::Acquire) {
-                self.mark_if_room(&mut tail)?;
-            }
-            let end = tail.end;
-            drop(tail);
-            self.sync_all_to(end)?;
-        }
-        let mut tail = self.tail.lock();
-        tail.closed = true;
-        Ok(())
-    }
-
-    fn is_closed(&self) -> bool {
-        self.tail.lock().closed
-    }
-
     /// Appends a mark that says how far the log is synced, unless a record says so: the evidence by
     /// which the next opening tells damage from a torn end.
     pub(super) fn say_synced(&self, tail: &mut Tail, synced: u64) -> Result<()> {
