@@ -42,18 +42,14 @@ pub(super) fn choose(options: &LogOptions) -> Result<Chosen> {
     let mut candidates = Vec::new();
     for copy in &options.copies {
         let place = options.place(copy);
-        if copy.unreachable.is_none() {
-            if options.copies.len() > 1 {
-                check_owner(&place.directory, options.store)?;
-            }
-            if copy.is_current {
-                check_copy(&place)?;
-            }
-        }
-        let judged = match &copy.unreachable {
-            Some(error) => Err(error.clone()),
-            None if copy.is_current => judge_sound(&place, options.must_exist),
-            None => Err(Error::new(ErrorKind::Damaged, "it was given up earlier")),
+        // A copy whose files cannot be read is like one that is not there: the other one may suffice.
+        // One that has the wrong files is never written over.
+        let judged = match (&copy.unreachable, check_files(&place, copy, options)) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Err(error)) if error.kind() == ErrorKind::Io => Err(error),
+            (None, Err(error)) => return Err(error),
+            (None, Ok(())) if copy.is_current => judge_sound(&place, options.must_exist),
+            (None, Ok(())) => Err(Error::new(ErrorKind::Damaged, "it was given up earlier")),
         };
         if let Err(error) = &judged
             && error.kind() == ErrorKind::Incompatible
@@ -170,6 +166,17 @@ fn damaged(options: &LogOptions, candidates: Vec<Candidate<'_>>) -> Result<Chose
         },
     });
     Ok(Chosen { place, judged, other })
+}
+
+/// Refuses files that are not those of this copy.
+fn check_files(place: &Place, copy: &CopyOptions, options: &LogOptions) -> Result<()> {
+    if copy.unreachable.is_some() {
+        return Ok(());
+    }
+    if options.copies.len() > 1 {
+        check_owner(&place.directory, options.store)?;
+    }
+    if copy.is_current { check_copy(place) } else { Ok(()) }
 }
 
 /// Refuses segments of the other copy: directories, or links, that were exchanged.

@@ -45,7 +45,10 @@ impl Inner {
             self.first.load(Ordering::Acquire) >= self.content_end.load(Ordering::Acquire);
         let used = tail.active.as_ref().map_or(0, |(segment, _)| tail.end - segment.first);
         // What is kept is read by the next opening anyway.
-        if !is_released || self.copies.keep_bytes() > 0 || used < self.copies.segment_bytes() / LITTLE {
+        if !is_released
+            || self.copies.keep_bytes() > 0
+            || used < self.copies.segment_bytes() / LITTLE
+        {
             return Ok(());
         }
         self.switch(&mut tail, 0)?;

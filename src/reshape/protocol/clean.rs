@@ -62,9 +62,10 @@ impl Reshape<'_> {
     fn undo(&self) -> Result<()> {
         failpoint::require(
             || {
-                self.sources.iter().map(|side| &side.partition.state).all(|state| {
-                    state.status() != PartitionStatus::Superseded || state.is_behind()
-                })
+                self.sources
+                    .iter()
+                    .map(|side| &side.partition.state)
+                    .all(|state| state.status() != PartitionStatus::Superseded || state.is_behind())
             },
             "targets that serve must not be dropped",
         );
