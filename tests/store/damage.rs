@@ -41,7 +41,8 @@ fn a_second_opening_is_refused() {
     let (directory, store) = store();
     let error = open(&directory.path().join("store"));
     assert_eq!(error.kind(), ErrorKind::InUse);
-    assert!(format!("{error:#}").contains(&format!("process {}", std::process::id())), "{error:#}");
+    let text = format!("{error:#}");
+    assert!(text.contains("in this process") && text.contains("`Store`"), "{text}");
     drop(store);
     reopen(&directory);
 }
@@ -115,7 +116,7 @@ fn metadata_older_than_the_shards_is_refused_and_nothing_is_dropped() {
     drop(store);
     fs::rename(&metadata, &newest).unwrap();
     fs::rename(&old, &metadata).unwrap();
-    refused(&path, ErrorKind::Damaged, &["older than the shard"], || {
+    refused(&path, ErrorKind::Damaged, &["the metadata is older"], || {
         fs::remove_dir_all(&metadata).unwrap();
         fs::rename(&newest, &metadata).unwrap();
     });
@@ -217,7 +218,8 @@ fn damaged_metadata_is_named_and_nothing_is_lost() {
     for file in files {
         let good = fs::read(&file).unwrap();
         let mut bad = good.clone();
-        let middle = if file.extension().is_some() { good.len() / 4 } else { good.len() / 2 };
+        // Of a table, amid its rows: without its properties RocksDB reads it all the same.
+        let middle = if file.extension().is_some() { 20 } else { good.len() / 2 };
         bad[middle] ^= 0x55;
         fs::write(&file, &bad).unwrap();
         let error = open(&path);

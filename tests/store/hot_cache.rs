@@ -32,8 +32,9 @@ fn it_is_never_stale() {
                 model.extend([0, 1].map(|place| ((place, name.clone()), value.clone())));
             }
             2 => {
-                keyspace.delete_range(name.as_str().."k2").unwrap();
-                model.retain(|(one, key), _| *one != place || *key < name || &**key >= "k2");
+                let end = format!("{name}~");
+                keyspace.delete_range(&*name..&*end).unwrap();
+                model.retain(|(one, key), _| *one != place || !(&name..&end).contains(&key));
             }
             3 => {
                 let expected = model.get(&at).cloned();
