@@ -1,29 +1,22 @@
-//! Partitions that are behind the log: a shard could not apply a write that is in it.
+//! What a partition that is behind the log lacks: a shard could not apply a write that is in it.
 //!
 //! The write stands, since a batch that it is part of may have been applied elsewhere. So the
 //! partition refuses reads and writes, which would not find it, and the log is kept, until it is
 //! applied after all: when the shard takes writes again, or by the next opening. No other partition
 //! is concerned. `docs/writes.md` has the protocol.
 
-use super::{Catalog, KeyspaceState, OpenPartition, View};
-use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind};
 use crate::id::{PartitionId, ShardId};
-use crate::latch::{PartitionStatus, hand_over};
-use crate::log::{CommitLog, Position};
-use crate::os::failpoint;
-use parking_lot::MutexGuard;
-use std::ops::Range;
+use crate::log::Position;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// What a partition that is behind lacks.
 pub(super) struct Behind {
     /// Where the first record begins that may be missing.
     from: AtomicU64,
     /// Where the log ended when no write of the partition was in progress any more.
-    until: OnceLock<Position>,
+    pub(super) until: OnceLock<Position>,
     cause: Error,
 }
 
@@ -35,6 +28,11 @@ impl Behind {
     /// Notes a record that is missing. Writers that fail at the same time come in any order.
     pub(super) fn lacks(&self, missing: Position) {
         self.from.fetch_min(missing.0, Ordering::AcqRel);
+    }
+
+    /// Returns where the first record begins that may be missing.
+    pub(super) fn from(&self) -> Position {
+        Position(self.from.load(Ordering::Acquire))
     }
 
     /// Returns the error of an operation on the partition.
@@ -50,114 +48,5 @@ impl Behind {
             ),
         )
         .with_source(self.cause.clone())
-    }
-}
-
-impl OpenPartition {
-    /// Notes that the shard could not apply the record at a position. The caller owns the stripes
-    /// of its keys.
-    ///
-    /// IMPORTANT: the record is still in flight. What the engine has noted of the partition's
-    /// flushes is therefore before the record, and it notes nothing more: no flush, whenever it
-    /// began, releases the record.
-    pub(crate) fn fall_behind(&self, missing: Position, cause: &Error) {
-        if !failpoint::skip("behind-keeps-log") {
-            self.shard.stop_following(&self.handle);
-        }
-        self.behind.get_or_init(|| Behind::new(missing, cause)).lacks(missing);
-        if self.state.mark_behind() {
-            tracing::error!(
-                partition = %self.name.id, shard = %self.owner, error = format_args!("{cause:#}"),
-                "a partition is behind the log, and refuses reads and writes until it is brought up"
-            );
-        }
-    }
-
-    /// Returns the part of the log that has all that the partition lacks. Waits for the writes that
-    /// were in progress when it fell behind; returns `None` if that takes until after the deadline.
-    ///
-    /// IMPORTANT: they have found the partition current, and so they append and apply after others
-    /// have failed. From when they have ended on, the log gets no more records of the partition:
-    /// each write finds it behind.
-    pub(crate) fn missing(&self, log: &CommitLog, deadline: Instant) -> Option<Range<Position>> {
-        let behind = self.behind.get()?;
-        let until = match behind.until.get() {
-            Some(until) => *until,
-            None => {
-                let skip = failpoint::skip("behind-drain");
-                let _drained = if skip { None } else { Some(self.state.seal(Some(deadline))?) };
-                *behind.until.get_or_init(|| log.end())
-            }
-        };
-        Some(Position(behind.from.load(Ordering::Acquire))..until)
-    }
-}
-
-impl View {
-    /// Returns the view in which another state of a partition takes the place of the one with the
-    /// same name.
-    fn with_replaced(&self, by: &Arc<OpenPartition>) -> Self {
-        let same = |partition: &Arc<OpenPartition>| match partition.name == by.name {
-            true => Arc::clone(by),
-            false => Arc::clone(partition),
-        };
-        let partitions = self.partitions.iter().map(same).collect();
-        Self { keyspace: Arc::clone(&self.keyspace), partitions }
-    }
-}
-
-/// A partition that is behind, and where it is.
-pub(crate) struct Lagging {
-    pub(crate) keyspace: Arc<KeyspaceState>,
-    pub(crate) partition: Arc<OpenPartition>,
-}
-
-impl Catalog {
-    /// Notes that some partition may be behind, after it was marked.
-    pub(crate) fn note_behind(&self) {
-        self.any_behind.store(true, Ordering::Release);
-    }
-
-    /// Returns the partitions that are behind, apart from those whose keyspace is being dropped.
-    pub(crate) fn lagging(&self) -> Vec<Lagging> {
-        // IMPORTANT: before looking, so that none is overlooked that falls behind meanwhile.
-        if !self.any_behind.swap(false, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        let mut lagging = Vec::new();
-        for keyspace in self.keyspaces().values() {
-            for partition in &keyspace.load().partitions {
-                let state = &partition.state;
-                if state.is_behind() && state.status() == PartitionStatus::Current {
-                    let (keyspace, partition) = (Arc::clone(keyspace), Arc::clone(partition));
-                    lagging.push(Lagging { keyspace, partition });
-                }
-            }
-        }
-        if !lagging.is_empty() {
-            self.note_behind();
-        }
-        lagging
-    }
-
-    /// Replaces a partition that was behind, and has got what it lacked, with a state of it that
-    /// serves. `_changing` is the lock on changes of the topology, under which the partition was
-    /// found in the present view.
-    ///
-    /// A new state, and not the old one without its mark: a reader that began before the partition
-    /// fell behind, and asks only now whether what it read counts, learns that it does not; a
-    /// reshape that has the old one as its source ends.
-    pub(crate) fn put_back(&self, lagging: &Lagging, _changing: &MutexGuard<'_, ()>) {
-        let Lagging { keyspace, partition } = lagging;
-        // What is flushed from now on counts: all of the log below `applied()` is applied to it.
-        // What it got just now is in memory, so the position from which the log is needed stays.
-        let skip = failpoint::skip("behind-position");
-        let flushed = if skip { self.log.applied() } else { Position::default() };
-        partition.shard.follow(&partition.handle, flushed);
-        let (name, shard) = (partition.name, Arc::clone(&partition.shard));
-        let state = OpenPartition::new(name, partition.owner, shard, Arc::clone(&partition.handle));
-        let state = Arc::new(state.with_out_of_range(partition.out_of_range_permille));
-        let view = keyspace.view().with_replaced(&state);
-        hand_over([&partition.state], [&state.state], || keyspace.publish(view));
     }
 }
