@@ -16,6 +16,8 @@ pub enum ErrorKind {
     InvalidArgument,
     /// The named store, keyspace, shard or partition does not exist.
     NotFound,
+    /// What the call asks for was there, and is not kept any more; the error says where to continue.
+    Gone,
     /// The name or the directory is taken.
     AlreadyExists,
     /// The store is open already, in another process or by another handle in this one; close it
@@ -55,6 +57,7 @@ impl ErrorKind {
         match self {
             Self::InvalidArgument => "invalid_argument",
             Self::NotFound => "not_found",
+            Self::Gone => "gone",
             Self::AlreadyExists => "already_exists",
             Self::InUse => "in_use",
             Self::Closed => "closed",

@@ -50,6 +50,8 @@
 //!   is done about it. The types are in [`heat`] and [`rebalancer`].
 //! * [`Store::stats`], [`Store::recovery`], [`Store::verify`]: how a store is. The types are in
 //!   [`report`].
+//! * [`Store::changes`], [`Consumer`], [`Store::watch`]: every write in order, for applications that
+//!   follow. The types are in [`changes`].
 //! * [`log`]: every write in order, to look at, to follow, and to bring a copy of a store to a moment.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
@@ -95,6 +97,9 @@ mod cache;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod catalog;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
+pub mod changes;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
@@ -143,7 +148,10 @@ pub use {
     engine::{Compression, Durability},
     log::{LogAccess, LogDamage, LogMirror},
     read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
-    store::{CreateMode, Keyspace, Options, ShardSpec, Snapshot, Store, StoreBuilder},
+    store::{
+        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
+        Store, StoreBuilder,
+    },
     write::{Batch, Swap},
 };
 

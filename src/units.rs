@@ -44,6 +44,27 @@ pub(crate) mod ms {
     }
 }
 
+/// Whole milliseconds, or nothing.
+#[cfg(feature = "rocksdb")]
+pub(crate) mod optional_ms {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use std::time::Duration;
+
+    #[expect(clippy::ref_option, reason = "so calls serde")]
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(super::whole_ms).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
+    }
+}
+
 /// Milliseconds with their fraction.
 pub(crate) mod fractional_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};

@@ -1,9 +1,9 @@
 //! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
-    bench, delete, demo, explain, export, get, heatmap, hot, init, keyspace, load, log, log_place,
-    map, migrations, partition, plan, put, rebalance, recover, replay, report, scan, shard, stats,
-    verify,
+    bench, changes, consumer, delete, demo, explain, export, get, heatmap, hot, init, keyspace,
+    load, log, log_place, map, migrations, partition, plan, put, rebalance, recover, replay,
+    report, scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Stats(stats::Args),
     Log(log::Args),
     LogPlace(log_place::Args),
+    Changes(changes::Args),
+    Consumer(consumer::Args),
     Recover(recover::Args),
     Verify(verify::Args),
     Demo(demo::Args),
@@ -81,6 +83,8 @@ impl Command {
             Self::Stats(args) => stats::run(&args, output),
             Self::Log(args) => log::run(&args, output),
             Self::LogPlace(args) => log_place::run(&args, output),
+            Self::Changes(args) => changes::run(&args, output),
+            Self::Consumer(args) => consumer::run(&args, output),
             Self::Recover(args) => recover::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),

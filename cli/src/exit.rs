@@ -15,11 +15,12 @@ pub(crate) type Outcome<T> = Result<T, Failure>;
 pub(crate) const EXIT_CODES: &str = "Exit codes:
    0  fine; also when the reader of a pipe has had enough
    1  the command ran and found something wrong: `get` no such key, `put --if-absent` a key that
-      is there, `verify` a problem, `log-place` a copy that is not written, `load` or `export` a row that it left out, `demo`, `bench` or
-      `replay` a wrong read
+      is there, `verify` a problem, `log-place` a copy that is not written, `load` or `export` a row
+      that it left out, `demo`, `bench` or `replay` a wrong read
    2  the command line is wrong, or a value in it is out of bounds; or a file that it names is in
       UTF-16, or has no first line with such columns; or `replay` has no trace
-   3  not found: a store, keyspace, partition, shard, shard directory or file
+   3  not found: a store, keyspace, partition, shard, shard directory or file; or changes that are
+      not kept any more
    4  the store is open in another process
    5  data on disk is damaged, another store's, or of another version; `export` left out what is
       damaged, and wrote the rest
@@ -58,7 +59,7 @@ impl Exit {
     const fn of(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::InvalidArgument | ErrorKind::ReadOnly | ErrorKind::WrongType => Self::Usage,
-            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::NotFound | ErrorKind::Gone => Self::NotFound,
             ErrorKind::AlreadyExists => Self::Exists,
             ErrorKind::InUse => Self::InUse,
             ErrorKind::Closed | ErrorKind::DeadlineExceeded | ErrorKind::Busy => Self::Later,

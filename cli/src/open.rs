@@ -2,10 +2,11 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
+use annulus::log::Position;
 use annulus::rebalancer::SavedHeat;
 use annulus::{CreateMode, ErrorKind, Options, Store, StoreBuilder};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which store, and how much memory for it.
 #[derive(Debug, Args)]
@@ -41,6 +42,8 @@ impl MemoryArgs {
         options.heat = None;
         // Nor does a command read a key often.
         options.hot_cache_bytes = 0;
+        // What is kept for consumers is for the application to decide: a command takes nothing away.
+        options.changes_keep_bytes = u64::MAX;
         let bytes = |mib: usize| mib.saturating_mul(1 << 20);
         if let Some(mib) = self.cache_mib {
             options.cache_bytes = bytes(mib);
@@ -109,6 +112,23 @@ pub(crate) struct ClosedStoreArgs {
     /// The store's directory; another process may have the store open
     #[arg(short, long, value_name = "DIR", env = "ANNULUS_STORE", hide_env_values = true)]
     pub(crate) store: PathBuf,
+}
+
+/// Which consumer of changes.
+#[derive(Debug, Args)]
+pub(crate) struct ConsumerArgs {
+    /// From the position that this consumer has committed. Opens the store read-only for it
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    consumer: Option<String>,
+}
+
+impl ConsumerArgs {
+    /// Returns the position that the consumer has committed, if one is named.
+    pub(crate) fn position(&self, store: &Path) -> Outcome<Option<Position>> {
+        let Some(name) = &self.consumer else { return Ok(None) };
+        let store = Store::builder(store).create(CreateMode::Never).read_only(true).open()?;
+        Ok(Some(store.consumer(name)?.position()?))
+    }
 }
 
 /// The message when no load has been recorded yet.

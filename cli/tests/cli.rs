@@ -13,6 +13,8 @@
 mod basic;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/changes.rs"]
+mod changes;
 #[path = "cli/encodings.rs"]
 mod encodings;
 #[path = "cli/failures.rs"]

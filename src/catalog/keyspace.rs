@@ -5,6 +5,7 @@ use crate::id::KeyspaceId;
 use arc_swap::{ArcSwap, Guard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The open keyspaces, in the order of their creation.
 pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
@@ -13,13 +14,15 @@ pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
 pub(crate) struct KeyspaceState {
     id: KeyspaceId,
     name: Box<str>,
+    /// Whether its records have the values before, too.
+    pub(super) old_values: AtomicBool,
     view: ArcSwap<View>,
 }
 
 impl KeyspaceState {
     pub(crate) fn new(view: View) -> Self {
         let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
-        Self { id, name, view: ArcSwap::from_pointee(view) }
+        Self { id, name, old_values: AtomicBool::new(false), view: ArcSwap::from_pointee(view) }
     }
 
     pub(crate) const fn id(&self) -> KeyspaceId {
@@ -28,6 +31,12 @@ impl KeyspaceState {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns true if its records have the values before, too.
+    #[inline]
+    pub(crate) fn logs_old_values(&self) -> bool {
+        self.old_values.load(Ordering::Relaxed)
     }
 
     /// Returns the present view, for as long as a single operation takes.

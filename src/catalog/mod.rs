@@ -10,6 +10,7 @@ mod health;
 mod keyspace;
 mod lagging;
 mod metadata;
+mod old_values;
 pub(crate) mod openings;
 pub(crate) mod places;
 mod publish;
@@ -27,6 +28,7 @@ pub(crate) use retention::LogKeeper;
 pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
+use crate::changes::OwnKeyspace;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
@@ -48,6 +50,12 @@ use std::sync::atomic::AtomicBool;
 
 /// The open shards.
 pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
+
+/// The keyspace with the positions of consumers.
+pub(crate) const CONSUMERS_KEYSPACE: &str = "annulus/consumers";
+
+/// How names of keyspaces begin that are the store's own.
+pub(crate) const OWN_PREFIX: &str = "annulus/";
 
 /// The limits on what is accepted.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +106,13 @@ pub(crate) struct Catalog {
     shards: ArcSwap<Shards>,
     topology: ArcSwap<Topology>,
     keyspaces: ArcSwap<Keyspaces>,
+    /// The keyspace that holds the positions of consumers.
+    pub(crate) own_keyspace: OwnKeyspace,
+    /// Held while consumers are created and deleted, and while their positions are read to decide how
+    /// much of the log is kept for them.
+    pub(crate) consumers: Mutex<()>,
+    /// True if any keyspace logs old values.
+    old_values: AtomicBool,
     /// Held by a change of the topology, from reading the present one to publishing the next.
     changing: Mutex<()>,
     health: Health,
@@ -128,13 +143,26 @@ impl Catalog {
             shards: ArcSwap::from_pointee(shards),
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
+            own_keyspace: OwnKeyspace::default(),
+            consumers: Mutex::new(()),
+            old_values: AtomicBool::new(false),
             changing: Mutex::new(()),
         }
     }
 
     /// Shows the keyspaces of a store that is being opened.
-    pub(crate) fn show_keyspaces(&self, keyspaces: Keyspaces) {
+    pub(crate) fn show_keyspaces(&self, keyspaces: Keyspaces) -> Result<()> {
+        keyspaces.values().for_each(|keyspace| self.note_own_keyspace(keyspace));
+        self.load_old_values(&keyspaces)?;
         self.keyspaces.store(Arc::new(keyspaces));
+        Ok(())
+    }
+
+    /// Notes the keyspace that is the store's own, before anything can be written to it.
+    pub(crate) fn note_own_keyspace(&self, keyspace: &KeyspaceState) {
+        if keyspace.name() == CONSUMERS_KEYSPACE {
+            self.own_keyspace.get_or_init(|| keyspace.id());
+        }
     }
 
     /// Returns the present topology.
@@ -224,6 +252,13 @@ impl Catalog {
             }
         }
         Ok(())
+    }
+}
+
+/// No one can write any more.
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        self.log.end_readers();
     }
 }
 

@@ -4,8 +4,8 @@
 //! Each shard knows from which position on it needs the log; what is before the least of these is in
 //! files. Readers of the log hold pins, which the log itself respects. A partition that is seldom
 //! written would hold its position for as long as its few rows fit into memory; so, when the log is
-//! longer than it may be, whatever has rows in memory from its older half is flushed. Partitions that are written much flush often by themselves, and are not
-//! concerned.
+//! longer than it may be, whatever has rows in memory from its older half is flushed. Partitions that
+//! are written much flush often by themselves, and are not concerned.
 //!
 //! A thread looks ten times a second. Writers are not concerned with it: a writer that released
 //! segments, or started a flush, would wait for the disk. The log may therefore exceed its bound by
@@ -104,15 +104,17 @@ pub(crate) struct LogKeeper {
 }
 
 impl LogKeeper {
-    /// Starts the thread, which calls `bring_up` each time that it looks. Where the system refuses
-    /// one, the log grows until it is released by a flush of the store, a close, or the next
-    /// opening, and a partition that falls behind is brought up by the next opening.
+    /// Starts the thread. Each time that it looks, it calls `bring_up`, and `retain` where files are
+    /// kept only for readers of changes. Where the system refuses a thread, the log grows until it is
+    /// released by a flush of the store, a close, or the next opening, and a partition that falls
+    /// behind is brought up by the next opening.
     ///
-    /// IMPORTANT: `bring_up` must not wait for changes of the topology: a close, which excludes
-    /// them, waits for this thread.
+    /// IMPORTANT: neither must wait for changes of the topology: a close, which excludes them, waits
+    /// for this thread.
     pub(crate) fn start(
         catalog: &Arc<Catalog>,
         bring_up: impl FnMut(&Catalog) + Send + 'static,
+        retain: impl Fn(&Catalog) + Send + 'static,
     ) -> Option<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, catalog) = (Arc::clone(&stop), Arc::downgrade(catalog));
@@ -120,7 +122,7 @@ impl LogKeeper {
             Err(std::io::Error::other("a test refuses threads"))
         } else {
             let thread = std::thread::Builder::new().name("annulus-log-keep".into());
-            thread.spawn(move || keep(&catalog, &stopped, bring_up))
+            thread.spawn(move || keep(&catalog, &stopped, bring_up, retain))
         };
         let refused = |error: &std::io::Error| {
             tracing::warn!(%error, "cannot start the thread that keeps the log short: flush the store");
@@ -141,13 +143,22 @@ impl Drop for LogKeeper {
     }
 }
 
-fn keep(catalog: &Weak<Catalog>, stop: &AtomicBool, mut bring_up: impl FnMut(&Catalog)) {
+fn keep(
+    catalog: &Weak<Catalog>,
+    stop: &AtomicBool,
+    mut bring_up: impl FnMut(&Catalog),
+    retain: impl Fn(&Catalog),
+) {
     let mut last = Position::default();
     while !stop.load(Ordering::Acquire) {
         let Some(catalog) = catalog.upgrade() else { return };
         let looked = catch_unwind(AssertUnwindSafe(|| {
             bring_up(&catalog);
-            catalog.look_after_log(last)
+            let end = catalog.look_after_log(last);
+            if catalog.log.is_held() {
+                retain(&catalog);
+            }
+            end
         }));
         drop(catalog);
         match looked {

@@ -29,6 +29,8 @@ impl Inner {
         }
         let mut tail = self.tail.lock();
         tail.closed = true;
+        drop(tail);
+        self.end_readers();
         Ok(())
     }
 

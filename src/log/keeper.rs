@@ -82,8 +82,13 @@ impl Inner {
 
     /// Returns true if a segment holds nothing from a position on, nor is among the bytes before it
     /// that are kept all the same.
-    pub(super) fn is_freed(&self, segment: &Segment, boundary: u64) -> bool {
+    pub(super) fn is_released(&self, segment: &Segment, boundary: u64) -> bool {
         segment.end().saturating_add(self.copies.keep_bytes()) <= boundary
+    }
+
+    /// Returns true if that is so, and no reader of changes holds the segment.
+    pub(super) fn is_freed(&self, segment: &Segment, boundary: u64) -> bool {
+        self.is_released(segment, boundary) && segment.end() <= self.floor.load(Ordering::Acquire)
     }
 
     /// Recycles or deletes the segments that hold nothing that is kept.

@@ -19,6 +19,8 @@
 //!
 //! `docs/log.md` has the format, the protocol, and the arguments for both.
 
+mod bell;
+mod change;
 mod choose;
 mod closing;
 mod companion;
@@ -26,10 +28,12 @@ mod continuation;
 mod copies;
 #[cfg(feature = "failpoints")]
 pub(crate) mod fuzzing;
+mod holds;
 mod judge;
 mod keeper;
 mod loss;
 mod mapping;
+mod missing;
 mod open;
 mod opened;
 mod operation;
@@ -38,6 +42,7 @@ mod pieces;
 mod pin;
 mod pins;
 mod position;
+mod published;
 mod reader;
 mod record;
 mod repair;
@@ -53,15 +58,19 @@ mod view;
 mod walk;
 mod writer;
 
+pub(crate) use change::changes;
+pub use change::{Change, OldValue};
 pub(crate) use continuation::Continuation;
 pub use continuation::{LogRecovery, RecoveryTarget};
 pub(crate) use copies::{CopyNumber, CopySet, CopyState, RecordCopies};
+pub(crate) use holds::HoldLimits;
 pub use loss::LogLoss;
+pub use missing::MissingChanges;
 pub use operation::Operation;
 pub(crate) use options::{CopyOptions, LogOptions};
 pub use options::{LogAccess, LogDamage, LogMirror};
 pub(crate) use pin::Pin;
-pub use position::Position;
+pub use position::{ChangesFrom, Position};
 pub(crate) use reader::Reader;
 pub use reader::Record;
 pub use repair::CopyRepair;
@@ -221,6 +230,33 @@ impl CommitLog {
         self.inner.read(from.0)
     }
 
+    /// Reads the log from a place on, also what was released and is still there. Keeps it from there
+    /// on, up to so many bytes before its end, and within the [limits](Self::retain).
+    ///
+    /// # Errors
+    ///
+    /// `Gone` if the log begins later; `InvalidArgument` if it ends before, or if no record begins
+    /// there.
+    pub(crate) fn read_changes(self: &Arc<Self>, from: ChangesFrom, most: u64) -> Result<Reader> {
+        self.inner.read_held(from, most)
+    }
+
+    /// Returns where the oldest record begins that is there.
+    pub(crate) fn begin(&self) -> Position {
+        Position(self.inner.begin())
+    }
+
+    /// Keeps on disk what readers of changes hold, and what consumers need from a position on, within
+    /// limits; what else was released is freed.
+    pub(crate) fn retain(&self, needed: Option<Position>, limits: HoldLimits) {
+        self.inner.retain(needed.map(|position| position.0), limits);
+    }
+
+    /// Returns true if files stay on disk only for readers of changes.
+    pub(crate) fn is_held(&self) -> bool {
+        self.inner.is_held()
+    }
+
     /// Says that the records before a position are not needed any more. What is pinned, read or in
     /// flight stays all the same.
     pub(crate) fn release(&self, before: Position) {
@@ -297,5 +333,6 @@ impl InFlight<'_> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.log.inner.flight.lock().finish(self.appended.number);
+        self.log.inner.applied_bell.ring();
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
         take_spares(&mut spares, &judged, (&place, &companion), &copies)?;
     }
     let parts = Parts { judged, segments, active, spares };
-    let inner = parts.assemble(copies, companion.repairs, options.guard);
+    let inner = parts.assemble(copies, companion.repairs, options.guard, options.hold);
     if needs_segment {
         inner.begin_after_cut()?;
     } else {
@@ -91,7 +91,7 @@ pub(super) fn open_read_only(options: LogOptions) -> Result<Arc<Inner>> {
     let next_number = judged.next_number;
     let spares = Spares { ready: VecDeque::new(), next_number, bytes: Arc::default() };
     let parts = Parts { judged, segments, active: None, spares };
-    Ok(parts.assemble(copies, repairs, options.guard))
+    Ok(parts.assemble(copies, repairs, options.guard, false))
 }
 
 /// Creates the directory of a copy, unless it is there.
@@ -179,6 +179,7 @@ impl Parts {
         copies: Copies,
         repairs: Vec<CopyRepair>,
         guard: Option<Arc<dyn Send + Sync>>,
+        hold: bool,
     ) -> Arc<Inner> {
         let Self { judged, segments, active, spares } = self;
         let Judged { first, end, content_end, stated_synced, lost, .. } = judged;
@@ -202,6 +203,7 @@ impl Parts {
             tail: Mutex::new(tail),
             spare_bytes: Arc::clone(&spares.bytes),
             spares: Mutex::new(spares),
+            holds: Mutex::default(),
             segments: Mutex::new(segments),
             pins: Mutex::default(),
             flight: Mutex::new(flight),
@@ -209,6 +211,9 @@ impl Parts {
             content_end: AtomicU64::new(content_end),
             synced: AtomicU64::new(end),
             first: AtomicU64::new(first),
+            floor: AtomicU64::new(if hold { 0 } else { u64::MAX }),
+            applied_bell: super::bell::Bell::default(),
+            synced_bell: super::bell::Bell::default(),
             leader: Mutex::new(false),
             sync_done: Condvar::new(),
             failed: OnceLock::new(),

@@ -21,6 +21,16 @@ pub enum Operation<'a> {
         /// The key.
         key: &'a [u8],
     },
+    /// What a key had before the operation on it that follows. Changes nothing: it is for readers of
+    /// changes, where the keyspace [logs old values](crate::Keyspace::log_old_values).
+    Previous {
+        /// The number of the keyspace.
+        keyspace: KeyspaceId,
+        /// The key.
+        key: &'a [u8],
+        /// Its value; `None` if it was not there.
+        value: Option<&'a [u8]>,
+    },
     /// Deletes the keys from `start` up to, not including, `end`.
     DeleteRange {
         /// The number of the keyspace.
@@ -33,12 +43,23 @@ pub enum Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
+    /// Returns the operations of a record's payload.
+    pub(crate) fn all(payload: &'a [u8]) -> impl Iterator<Item = Self> {
+        super::record::Operations::new(payload)
+    }
+
+    /// Returns false if it only says what was before.
+    pub(crate) const fn is_change(&self) -> bool {
+        !matches!(self, Self::Previous { .. })
+    }
+
     /// Returns the number of the keyspace.
     #[must_use]
     pub const fn keyspace(&self) -> KeyspaceId {
         match *self {
             Self::Put { keyspace, .. }
             | Self::Delete { keyspace, .. }
+            | Self::Previous { keyspace, .. }
             | Self::DeleteRange { keyspace, .. } => keyspace,
         }
     }
@@ -47,7 +68,7 @@ impl<'a> Operation<'a> {
     #[must_use]
     pub const fn key(&self) -> &'a [u8] {
         match *self {
-            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Previous { key, .. } => key,
             Self::DeleteRange { start, .. } => start,
         }
     }

@@ -96,6 +96,9 @@ pub(crate) struct LogOptions {
     pub(crate) segment_bytes: u64,
     /// How many bytes of records are kept at least on disk after they were released.
     pub(crate) keep_bytes: u64,
+    /// Whether no file is freed before [`retain`](super::CommitLog::retain) has said what readers of
+    /// changes need.
+    pub(crate) hold: bool,
     /// Held as long as anything holds the log's files.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,
 }

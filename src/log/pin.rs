@@ -83,7 +83,7 @@ impl Inner {
     }
 
     /// Has the keeper free segments; does it here if there is no keeper.
-    fn do_or_wake(&self) {
+    pub(super) fn do_or_wake(&self) {
         let boundary = self.first.load(Ordering::Acquire);
         let oldest = self.segments.lock().front().cloned();
         if oldest.is_none_or(|segment| !self.is_freed(&segment, boundary)) {

@@ -21,6 +21,25 @@ impl Position {
     }
 }
 
+/// Where a reader of changes begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ChangesFrom {
+    /// At what is written from now on.
+    #[default]
+    Now,
+    /// At the oldest change that is still there.
+    Earliest,
+    /// At a position that another reader, or a record of the log, has named.
+    Position(Position),
+}
+
+impl From<Position> for ChangesFrom {
+    fn from(position: Position) -> Self {
+        Self::Position(position)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

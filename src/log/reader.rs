@@ -1,10 +1,11 @@
 //! Reading records one after the other, also those that are appended meanwhile.
 
+use super::holds::Hold;
 use super::opened::Segment;
 use super::pin::Pin;
 use super::record::{Header, Kind, Operations};
 use super::state::Inner;
-use super::{Operation, Position};
+use super::{ChangesFrom, MissingChanges, Operation, Position};
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,10 +14,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A place in the log that moves from record to record. Keeps the log from about there on.
 pub(crate) struct Reader {
     inner: Arc<Inner>,
-    pin: Pin,
+    keep: Keep,
     at: u64,
     segment: Option<Arc<Segment>>,
     buffer: Vec<u8>,
+}
+
+/// How a reader keeps the log.
+enum Keep {
+    /// Whatever it costs.
+    Pin(Pin),
+    /// Within limits, so that what it reads next may be gone.
+    Hold(Hold),
 }
 
 /// One record: what one write or one batch changed.
@@ -34,8 +43,18 @@ impl Inner {
                 "the log begins at position {first}; read from there, not {from}"
             ))
         })?;
+        self.begin_at(from, Keep::Pin(pin))
+    }
+
+    /// Reads from a place on, from which the files of the log are kept within limits.
+    pub(super) fn read_held(self: &Arc<Self>, from: ChangesFrom, most: u64) -> Result<Reader> {
+        let (hold, position) = self.hold(from, most)?;
+        self.begin_at(position, Keep::Hold(hold))
+    }
+
+    fn begin_at(self: &Arc<Self>, from: u64, keep: Keep) -> Result<Reader> {
         let inner = Arc::clone(self);
-        let mut reader = Reader { inner, pin, at: from, segment: None, buffer: Vec::new() };
+        let mut reader = Reader { inner, keep, at: from, segment: None, buffer: Vec::new() };
         let end = self.end.load(Ordering::Acquire);
         if from > end {
             return Err(Error::invalid(format!("the log ends at position {end}, before {from}")));
@@ -62,8 +81,18 @@ impl Reader {
     ///
     /// `Io` and `Damaged` if a record cannot be read, which does not get better.
     pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let end = self.inner.end.load(Ordering::Acquire);
+        self.next_before(Position(end))
+    }
+
+    /// The same for a record that ends at or before a position, at which a record must end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next`](Self::next); `Gone` if the log is only held, and was freed.
+    pub(crate) fn next_before(&mut self, limit: Position) -> Result<Option<Record<'_>>> {
         loop {
-            if self.at >= self.inner.end.load(Ordering::Acquire) {
+            if self.at >= limit.0 {
                 return Ok(None);
             }
             self.enter()?;
@@ -94,13 +123,20 @@ impl Reader {
         let segments = self.inner.segments.lock();
         let holds = |it: &&Arc<Segment>| it.first <= self.at && self.at < it.end();
         let found = segments.iter().find(holds).cloned();
+        let begin = segments.front().map_or(0, |oldest| oldest.first);
         drop(segments);
         if found.is_none() {
+            if matches!(self.keep, Keep::Hold(_)) && self.at < begin {
+                return Err(MissingChanges::error(self.at, begin));
+            }
             let text = format!("the log has no segment with position {}", self.at);
             return Err(Error::new(ErrorKind::Internal, text));
         }
         self.segment = found;
-        self.pin.advance(self.at);
+        match &mut self.keep {
+            Keep::Pin(pin) => pin.advance(self.at),
+            Keep::Hold(hold) => hold.advance(self.at),
+        }
         Ok(())
     }
 }
@@ -127,6 +163,10 @@ impl<'a> Record<'a> {
     #[must_use]
     pub fn time(&self) -> SystemTime {
         time(self.header.millis)
+    }
+
+    pub(crate) const fn payload(&self) -> &'a [u8] {
+        self.payload
     }
 
     /// Returns what was changed, in order.

@@ -18,6 +18,8 @@ const MARK: u32 = 2;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
+const PREVIOUS: u8 = 4;
+const NO_PREVIOUS: u8 = 5;
 
 /// What a record is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,9 @@ pub(super) fn payload_bytes<'a>(operations: impl Iterator<Item = Operation<'a>>)
         Operation::DeleteRange { keyspace, start, end } => {
             head_bytes(keyspace) + part(start) + part(end)
         }
+        Operation::Previous { keyspace, key, value } => {
+            head_bytes(keyspace) + part(key) + value.map_or(0, part)
+        }
     });
     operations.fold(0, u64::saturating_add)
 }
@@ -159,6 +164,10 @@ pub(super) fn encode<'a>(
             Operation::Delete { keyspace, key } => (DELETE, keyspace, key, None),
             Operation::DeleteRange { keyspace, start, end } => {
                 (DELETE_RANGE, keyspace, start, Some(end))
+            }
+            Operation::Previous { keyspace, key, value } => {
+                let kind = if value.is_some() { PREVIOUS } else { NO_PREVIOUS };
+                (kind, keyspace, key, value)
             }
         };
         let mut fits = put(&mut out, &[kind]) && put_varint(&mut out, u64::from(keyspace.0));
@@ -206,6 +215,8 @@ fn take_operation<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
         PUT => Operation::Put { keyspace, key: first, value: take_part(rest)? },
         DELETE => Operation::Delete { keyspace, key: first },
         DELETE_RANGE => Operation::DeleteRange { keyspace, start: first, end: take_part(rest)? },
+        PREVIOUS => Operation::Previous { keyspace, key: first, value: Some(take_part(rest)?) },
+        NO_PREVIOUS => Operation::Previous { keyspace, key: first, value: None },
         _ => return None,
     })
 }

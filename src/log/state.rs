@@ -28,6 +28,7 @@ pub(super) struct Inner {
     pub(super) spares: Mutex<Spares>,
     /// The bytes of the spares, known without waiting for one that is being prepared.
     pub(super) spare_bytes: Arc<AtomicU64>,
+    pub(super) holds: Mutex<super::holds::Holds>,
     /// The segments with records, in their order.
     pub(super) segments: Mutex<VecDeque<Arc<Segment>>>,
     pub(super) pins: Mutex<Pins>,
@@ -39,6 +40,12 @@ pub(super) struct Inner {
     pub(super) synced: AtomicU64,
     /// From where on records are kept.
     pub(super) first: AtomicU64,
+    /// From where on files stay for readers of changes.
+    pub(super) floor: AtomicU64,
+    /// Where readers wait for records to be applied.
+    pub(super) applied_bell: super::bell::Bell,
+    /// Where they wait for records to be synced.
+    pub(super) synced_bell: super::bell::Bell,
     /// True while a thread is syncing for all.
     pub(super) leader: Mutex<bool>,
     pub(super) sync_done: Condvar,
@@ -159,6 +166,7 @@ impl Inner {
                 "the commit log has failed, so nothing is written any more; open the store again";
             Error::new(ErrorKind::Io, text).with_source(cause)
         });
+        self.wake_readers();
         error.clone()
     }
 

@@ -80,6 +80,8 @@ impl Inner {
         failpoint::hit("log-sync");
         self.sync_copies(segments)?;
         self.synced.fetch_max(target, Ordering::AcqRel);
+        std::sync::atomic::fence(Ordering::SeqCst);
+        self.synced_bell.ring();
         let mut tail = self.tail.lock();
         tail.unsynced.retain(|segment| closed.is_none_or(|closed| segment.number > closed));
         if extent == Extent::All { self.say_synced(&mut tail, target) } else { Ok(()) }

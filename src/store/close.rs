@@ -1,6 +1,7 @@
 //! Operations on the store as a whole: syncing, flushing, statistics, verification, closing.
 
 use super::findings::{Problem, Recovered};
+use super::retention::retain_changes;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
@@ -42,6 +43,7 @@ impl Store {
         catalog.check_places()?;
         let flushed = on_every_shard(catalog, ShardEngine::flush);
         // What could be flushed is no longer needed, whatever became of the rest.
+        retain_changes(catalog, self.core().hold_limits());
         catalog.release_log();
         flushed
     }
@@ -54,7 +56,7 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats> {
         let topology = self.topology();
         let keyspaces = self
-            .keyspaces()
+            .all_keyspaces()
             .iter()
             .map(|keyspace| {
                 Ok(KeyspaceStats {
@@ -177,7 +179,8 @@ impl Store {
         let flushed = there.and_then(|()| {
             let shards = on_every_shard(catalog, ShardEngine::flush);
             // All of it, unless a shard failed, or a partition is behind: then the log stays, from
-            // where it is needed.
+            // where it is needed; and what consumers have not read.
+            retain_changes(catalog, core.hold_limits());
             catalog.release_log();
             shards.and(catalog.metadata.engine.flush())
         });

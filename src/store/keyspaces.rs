@@ -2,7 +2,7 @@
 
 use super::close::in_parallel;
 use super::{Keyspace, Store, open};
-use crate::catalog::{Catalog, KeyspaceState, Metadata, View, remove_leftover};
+use crate::catalog::{Catalog, KeyspaceState, Metadata, OWN_PREFIX, View, remove_leftover};
 use crate::engine::{Engine, MetadataBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -26,9 +26,15 @@ impl Store {
     /// [`Closed`](ErrorKind::Closed), [`InDoubt`](ErrorKind::InDoubt), [`Io`](ErrorKind::Io), the
     /// latter also if the process may not open as many files as it would need.
     pub fn create_keyspace(&self, name: &str, spec: impl Into<KeyspaceSpec>) -> Result<Keyspace> {
+        check_not_own(name)?;
+        self.make_keyspace(name, spec.into())
+    }
+
+    /// Creates a keyspace, which may be the store's own.
+    pub(super) fn make_keyspace(&self, name: &str, spec: KeyspaceSpec) -> Result<Keyspace> {
         let core = self.core();
         let catalog = &core.catalog;
-        let spec = spec.into().or_arcs_per_shard(core.options.arcs_per_shard);
+        let spec = spec.or_arcs_per_shard(core.options.arcs_per_shard);
         let changing = catalog.changing();
         let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
         let present = catalog.topology();
@@ -49,6 +55,7 @@ impl Store {
         let state = Arc::new(KeyspaceState::new(view));
         crate::os::failpoint::hit("keyspace-after-partitions");
         catalog.commit_with(&next, records)?;
+        catalog.note_own_keyspace(&state);
         catalog.publish(next, |keyspaces| {
             keyspaces.insert(state.id(), Arc::clone(&state));
         });
@@ -122,6 +129,7 @@ impl Store {
     ///
     /// [`NotFound`](ErrorKind::NotFound) if there is none.
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
+        check_not_own(name)?;
         let keyspaces = self.core().catalog.keyspaces();
         let found = keyspaces.values().find(|keyspace| keyspace.name() == name);
         found.map(|keyspace| Keyspace::new(self.core(), keyspace)).ok_or_else(|| {
@@ -132,9 +140,17 @@ impl Store {
         })
     }
 
-    /// Returns all keyspaces, in the order of their creation.
+    /// Returns all keyspaces, in the order of their creation, without that of the
+    /// [consumers](Self::consumers).
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
+        let mut keyspaces = self.all_keyspaces();
+        keyspaces.retain(|keyspace| !keyspace.name().starts_with(OWN_PREFIX));
+        keyspaces
+    }
+
+    /// The same, with the store's own.
+    pub(super) fn all_keyspaces(&self) -> Vec<Keyspace> {
         let keyspaces = self.core().catalog.keyspaces();
         keyspaces.values().map(|keyspace| Keyspace::new(self.core(), keyspace)).collect()
     }
@@ -159,6 +175,17 @@ impl Store {
         registry.reopen_keyspace(keyspace.id());
         dropped
     }
+}
+
+/// Refuses the names of keyspaces that are the store's own.
+fn check_not_own(name: &str) -> Result<()> {
+    if name.starts_with(OWN_PREFIX) {
+        return Err(Error::invalid(format!(
+            "names of keyspaces that begin with `{OWN_PREFIX}` are the store's own; choose another \
+             one, or use Store::consumers"
+        )));
+    }
+    Ok(())
 }
 
 /// Drops a keyspace none of whose partitions is being reshaped.

@@ -263,6 +263,7 @@ fn log_options(options: &Options, home: &Home, copies: Vec<CopyOptions>) -> LogO
         must_exist: true,
         segment_bytes: options.log_segment_bytes(),
         keep_bytes: options.log_keep_bytes,
+        hold: true,
         guard: home.guard(),
     }
 }

@@ -2,7 +2,9 @@
 
 mod batch;
 mod builder;
+mod changes;
 mod close;
+mod consumers;
 mod core;
 mod findings;
 mod heat;
@@ -17,6 +19,7 @@ mod point_in_time;
 mod read_only;
 mod recovery;
 mod reshape;
+mod retention;
 mod shard_directory;
 mod shard_spec;
 mod shards;
@@ -26,6 +29,8 @@ mod threads;
 mod verify;
 
 pub use builder::{CreateMode, StoreBuilder};
+pub use changes::ChangesBuilder;
+pub use consumers::{Consumer, ConsumerInfo};
 pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
 pub use keyspace::Keyspace;
 pub use options::Options;

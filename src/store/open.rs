@@ -5,6 +5,7 @@ use super::findings::DamagedPartition;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
+use super::retention::retain_changes;
 use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
 use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
@@ -111,7 +112,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
     finish_retiring(&catalog, &mut recovery.orphans)?;
     let catalog = Arc::new(catalog);
-    catalog.show_keyspaces(open_keyspaces(&catalog)?);
+    catalog.show_keyspaces(open_keyspaces(&catalog)?)?;
     recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
     // IMPORTANT: only now. Until everything is replayed, what a flush has put into files does not
     // count as everything that is in the log before some position.
@@ -122,7 +123,9 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let look = move |catalog: &Catalog| {
         bring_up.look(catalog);
     };
-    *core.log_keeper.lock() = LogKeeper::start(&core.catalog, look);
+    let limits = core.hold_limits();
+    let retain = move |catalog: &Catalog| retain_changes(catalog, limits);
+    *core.log_keeper.lock() = LogKeeper::start(&core.catalog, look, retain);
     let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);

@@ -12,6 +12,7 @@ use crate::reshape::ReshapeOptions;
 use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -127,6 +128,15 @@ pub struct Options {
     /// Cost: each write is copied once more, and each sync waits for the slower of two disks, which sync
     /// at the same time. Opening reads both copies. Default: `Unchanged`, for a new store none.
     pub log_mirror: LogMirror,
+    /// How many bytes before the end of the log are kept at most for [consumers](crate::Consumer) and
+    /// other [readers of changes](crate::Store::changes) that have not read them yet, in addition to
+    /// what the store needs itself. Whoever is further behind gets an error. Takes no space where no
+    /// one reads changes. Default: 1 GiB.
+    pub changes_keep_bytes: u64,
+    /// How old records may become that are kept for consumers and readers of changes. Rounded up to
+    /// whole segments of the log. Default: `None`, for any age.
+    #[serde(rename = "changes_keep_for_ms", with = "crate::units::optional_ms")]
+    pub changes_keep_for: Option<Duration>,
 }
 
 impl Default for Options {
@@ -153,6 +163,8 @@ impl Default for Options {
             log_keep_bytes: 0,
             log_directory: None,
             log_mirror: LogMirror::default(),
+            changes_keep_bytes: GIB as u64,
+            changes_keep_for: None,
         }
     }
 }
@@ -182,8 +194,10 @@ impl Options {
         log_damage: LogDamage,
         log_access: LogAccess,
         log_keep_bytes: u64,
-        log_mirror: LogMirror;
+        log_mirror: LogMirror,
+        changes_keep_bytes: u64;
         optional heat: HeatOptions, open_files_per_shard: u32, log_directory: PathBuf,
+        changes_keep_for: Duration,
     }
 
     /// Checks every field against its bounds.
@@ -295,7 +309,8 @@ mod tests {
         r#""per_shard_max":2,"throttle":{"bytes_per_second":null,"#,
         r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse","#,
         r#""log_access":"mapped","log_keep_bytes":0,"log_directory":null,"#,
-        r#""log_mirror":"unchanged"}"#,
+        r#""log_mirror":"unchanged","changes_keep_bytes":1073741824,"#,
+        r#""changes_keep_for_ms":null}"#,
     );
 
     #[test]

@@ -90,7 +90,7 @@ fn try_load(opening: Opening) -> Result<Store> {
         ..RecoveryReport::default()
     };
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
-    catalog.show_keyspaces(open_keyspaces(&catalog)?);
+    catalog.show_keyspaces(open_keyspaces(&catalog)?)?;
     recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
     let core = Core::new(options, Arc::new(catalog), listener);
     Ok(Store::new(core, recovery))

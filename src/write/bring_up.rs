@@ -174,6 +174,7 @@ fn concerns(view: &View, index: usize, wanted: KeyspaceId, operation: Operation<
             let range = KeyRange::new(start, Some(end));
             keyspace == wanted && view.intersecting(&range, &[]).contains(&index)
         }
+        Operation::Previous { .. } => false,
     }
 }
 

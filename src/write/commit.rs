@@ -1,6 +1,7 @@
 //! Committing batches.
 
 use super::batch::{Batch, Op, Write};
+use super::previous::previous;
 use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
 use super::writer::{Writer, not_applied};
 use crate::cache::HotCache;
@@ -56,7 +57,10 @@ impl Writer<'_> {
         let site = BatchWrite { catalog: self.catalog, views, ops: &batch.ops };
         enter(&site, |ticket| {
             let routes = ticket.routed();
-            let concrete = routes.concrete()?;
+            let mut concrete = routes.concrete()?;
+            if self.catalog.may_log_old_values() {
+                concrete.previous = previous(routes, self.catalog)?;
+            }
             let parts = routes.parts(&concrete)?;
             ticket.write(|| self.write_parts(&batch.ops, routes, &concrete, parts, durability))
         })??;

@@ -4,6 +4,7 @@
 mod batch;
 mod bring_up;
 mod commit;
+mod previous;
 mod replay;
 mod routed;
 mod single;

@@ -71,7 +71,7 @@ pub(crate) fn replay(
             replayed.records += 1;
             let mut operations = record.operations();
             let added = operations.try_for_each(|operation| {
-                replayed.operations += 1;
+                replayed.operations += u64::from(operation.is_change());
                 lanes.add(operation)
             });
             // The shard's own error comes at the end.
@@ -109,15 +109,15 @@ impl<V: Views> Lanes<'_, '_, V> {
     /// Adds an operation to the batches of the shards that it concerns. Those of a keyspace that is
     /// gone are left out.
     fn add(&mut self, operation: Operation<'_>) -> Result<()> {
-        let (Operation::Put { keyspace, .. }
-        | Operation::Delete { keyspace, .. }
-        | Operation::DeleteRange { keyspace, .. }) = operation;
+        let keyspace = operation.keyspace();
         let view = self.views.entry(keyspace).or_insert_with(|| self.keyspaces.view(keyspace));
         let Some(view) = view.clone() else { return Ok(()) };
         match operation {
             Operation::Put { key, .. } | Operation::Delete { key, .. } => {
                 self.add_to(view.partition(view.index(key))?, operation)
             }
+            // What was there before is not what is there now.
+            Operation::Previous { .. } => Ok(()),
             Operation::DeleteRange { start, end, .. } => {
                 for index in view.intersecting(&KeyRange::new(start, Some(end)), &[]) {
                     self.add_to(view.partition(index)?, operation)?;

@@ -1,6 +1,7 @@
 //! The writes of a batch, each with the partitions that it concerns.
 
 use super::batch::{Op, Write};
+use super::previous::Previous;
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,6 +49,8 @@ type Ends = BTreeMap<usize, Vec<u8>>;
 pub(super) struct ConcreteBatch<'a> {
     ops: &'a [Op],
     ends: Ends,
+    /// What is logged of the values before.
+    pub(super) previous: Previous,
 }
 
 /// One shard's part of a batch.
@@ -136,7 +139,20 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        Ok(ConcreteBatch { ops: self.ops, ends })
+        Ok(ConcreteBatch { ops: self.ops, ends, previous: Previous::new() })
+    }
+
+    pub(super) fn ops(&self) -> &'a [Op] {
+        self.ops
+    }
+
+    /// Returns the partition of a put or a delete, by its index.
+    pub(super) fn partition_of(&self, index: usize) -> Option<&OpenPartition> {
+        let of_shard = |writes: &'_ Vec<(usize, Arc<OpenPartition>)>| {
+            writes.binary_search_by_key(&index, |(index, _)| *index).ok()
+        };
+        let found = self.writes.values().find_map(|writes| writes.get(of_shard(writes)?));
+        found.map(|(_, partition)| &**partition)
     }
 
     /// Returns the parts of the shards in the engine's form.
@@ -172,9 +188,22 @@ impl<'a> RoutedBatch<'a> {
 }
 
 impl ConcreteBatch<'_> {
-    /// Returns the operations that have an effect, in their order.
+    /// Returns the operations that have an effect, in their order, each after what is logged of the
+    /// value before.
     pub(super) fn operations(&self) -> impl Iterator<Item = Operation<'_>> + Clone {
-        self.ops.iter().enumerate().filter_map(|(index, op)| self.operation(index, op))
+        self.ops.iter().enumerate().flat_map(|(index, op)| {
+            [self.previous(index, op), self.operation(index, op)].into_iter().flatten()
+        })
+    }
+
+    fn previous<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
+        let value = self.previous.get(&index)?.as_deref();
+        match op {
+            Op { keyspace, write: Write::Put { key, .. } | Write::Delete { key } } => {
+                Some(Operation::Previous { keyspace: *keyspace, key, value })
+            }
+            Op { write: Write::DeleteRange { .. }, .. } => None,
+        }
     }
 
     /// Returns an operation with its end; `None` if it is a range in which there is nothing.
@@ -213,6 +242,7 @@ pub(super) fn add(batch: &mut EngineBatch, partition: &OpenPartition, operation:
         Operation::DeleteRange { start, end, .. } => {
             batch.delete_range(&partition.handle, start, end);
         }
+        Operation::Previous { .. } => {}
     }
 }
 
@@ -225,6 +255,7 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
             Operation::Put { key, value, .. } => key.len() + value.len(),
             Operation::Delete { key, .. } => key.len(),
             Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
+            Operation::Previous { .. } => 0,
         }
 }
 

@@ -6,7 +6,7 @@ use crate::engine::{Durability, Engine, Read};
 use crate::error::{Error, Result};
 use crate::heat;
 use crate::latch::{Current, HeldStripe, Routed, Site, enter};
-use crate::log::Operation;
+use crate::log::{InFlight, Operation};
 use crate::read::Value;
 use crate::sampling::SampleTicket;
 
@@ -198,12 +198,13 @@ impl Writer<'_> {
     #[inline]
     fn write(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
         let KeyChange { keyspace, key, value, durability } = change;
+        let logs_old_value = keyspace.logs_old_values();
         let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
         let operation = match value {
             Some(value) => Operation::Put { keyspace, key, value },
             None => Operation::Delete { keyspace, key },
         };
-        self.log_and_apply(std::iter::once(operation), durability, |in_flight| {
+        let apply = |in_flight: &InFlight<'_>| {
             let applied = match value {
                 Some(value) => shard.put(handle, key, value),
                 None => shard.delete(handle, key),
@@ -212,7 +213,14 @@ impl Writer<'_> {
                 partition.fall_behind(in_flight.start(), &error);
                 not_applied(partition.owner, error)
             })
-        })
+        };
+        if logs_old_value {
+            // The stripe is held: it is the value before this write.
+            let value = shard.get(handle, key, Read::PRESENT)?;
+            let previous = Operation::Previous { keyspace, key, value: value.as_deref() };
+            return self.log_and_apply([previous, operation].into_iter(), durability, apply);
+        }
+        self.log_and_apply(std::iter::once(operation), durability, apply)
     }
 
     /// Records a write if it is sampled.

@@ -2,7 +2,8 @@
 //! how the store does it: these are the promises of `Durability`, `Store::write_with`,
 //! `Store::sync`, `Store::create_keyspace` and `Store::drop_keyspace`.
 //!
-//! * What was acknowledged as synced is there, or something later.
+//! * What was acknowledged as synced is there, or something later; and so is what a reader of changes
+//!   has returned, whoever has synced it.
 //! * What is left is one prefix of all writes to the store: if a write is there, or a keyspace was
 //!   created or dropped, so is each write that was acknowledged before that started, by whichever
 //!   thread, on whichever shard, in whichever keyspace.
@@ -229,7 +230,8 @@ impl Left<'_> {
     /// Requires what was acknowledged as durable, also in keyspaces that are gone by now.
     fn require_durable(&mut self) -> Result<(), String> {
         for operation in &self.history.operations {
-            if operation.synced && operation.end.is_some_and(|at| at < self.cut) {
+            let is_before = |at: Option<usize>| at.is_some_and(|at| at < self.cut);
+            if operation.synced && is_before(operation.end) || is_before(operation.published) {
                 self.require(operation, Why::Durable)?;
                 self.there(Event::Operation { id: operation.id, start: operation.start });
             }
@@ -289,7 +291,7 @@ impl Left<'_> {
 
 mod tests {
     use super::{End, check};
-    use crate::notes::{History, Rows, ends, starts, value};
+    use crate::notes::{History, Rows, ends, published, starts, value};
     use std::collections::BTreeSet;
 
     const PRESENT: &str = "k";
@@ -334,6 +336,15 @@ mod tests {
             ends(2, false),
         ];
         judge(&notes, &[("b", 2)], End::Power).unwrap();
+    }
+
+    #[test]
+    fn what_was_published_must_be_there() {
+        let buffered = write(1, false, &[("a", PUT)]);
+        let notes = [&buffered[..], &[published(1)]].concat();
+        judge(&buffered, &[], End::Power).unwrap();
+        judge(&notes, &[], End::Power).unwrap_err();
+        judge(&notes, &[("a", 1)], End::Power).unwrap();
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::journal::{Call, Journal};
 use crate::mirror::{self, Mirror};
 use crate::notes::{History, Rows};
 use crate::recorder;
-use crate::workload::{Order, open};
-use annulus::{Batch, Durability, Store};
+use crate::workload::{CONSUMER, Order, open};
+use annulus::{Batch, Durability, ErrorKind, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
@@ -127,6 +127,7 @@ pub(crate) fn examine(
 ) -> Result<Content, String> {
     let store = open_at(disk, figures)?;
     let found = content(&store)?;
+    check_consumer(&store)?;
     check(history, cut, end, &found.0, &found.1)?;
     let report = store.verify().map_err(|error| format!("{error:#}"))?;
     if !report.is_sound() {
@@ -149,6 +150,19 @@ pub(crate) fn examine(
         still_works(store, disk, figures)?;
     }
     Ok(found)
+}
+
+/// The log is kept from the position that a consumer has after a crash.
+fn check_consumer(store: &Store) -> Result<(), String> {
+    let told = |error: annulus::Error| format!("the consumer: {:?} {error}", error.kind());
+    match store.consumer(CONSUMER) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        consumer => {
+            let mut changes = consumer.and_then(|it| it.changes()?.open()).map_err(told)?;
+            while changes.try_next().map_err(told)?.is_some() {}
+            Ok(())
+        }
+    }
 }
 
 /// Writes to, reshapes, closes and opens a store that was repaired.

@@ -41,8 +41,9 @@ const fn where_it_is_quiet(names: &'static str) -> Protection {
     Protection { quiet: true, ..on_any_disk(names) }
 }
 
-const PROTECTIONS: [Protection; 17] = [
+const PROTECTIONS: [Protection; 18] = [
     on_any_disk("sync-write"),
+    on_any_disk("changes-synced"),
     on_any_disk("log-before-files"),
     where_it_is_quiet("log-before-arrival"),
     on_any_disk("log-before-commit"),

@@ -23,6 +23,8 @@ pub(crate) struct Operation {
     pub(crate) end: Option<usize>,
     /// Whether the topology changed in between.
     pub(crate) moved: bool,
+    /// When a reader of changes had got it, as what no power cut takes back.
+    pub(crate) published: Option<usize>,
 }
 
 /// Something with a start and, if it was acknowledged, an end.
@@ -90,6 +92,11 @@ pub(crate) fn ends(id: u64, moved: bool) -> String {
     format!("E {id} {}\n", u8::from(moved))
 }
 
+/// Returns the note of an operation that a reader of changes has got.
+pub(crate) fn published(id: u64) -> String {
+    format!("P {id}\n")
+}
+
 impl History {
     /// Reads the notes of a journal; `notes` are their places and texts.
     pub(crate) fn read<'a>(
@@ -114,14 +121,25 @@ impl History {
                 let synced = words.next() == Some("1");
                 let effects = words.map(effect).collect();
                 self.by_id.insert(id, self.operations.len());
-                let (end, moved) = (None, false);
-                self.operations.push(Operation { id, synced, effects, start: at, end, moved });
+                self.operations.push(Operation {
+                    id,
+                    synced,
+                    effects,
+                    start: at,
+                    end: None,
+                    moved: false,
+                    published: None,
+                });
             }
             "E" => {
                 let (id, moved) = rest.split_once(' ').unwrap();
                 let operation = &mut self.operations[self.by_id[&id.parse().unwrap()]];
                 (operation.end, operation.moved) = (Some(at), moved == "1");
                 self.went_on |= self.erred;
+            }
+            "P" => {
+                let operation = &mut self.operations[self.by_id[&rest.parse().unwrap()]];
+                operation.published.get_or_insert(at);
             }
             "sync" => self.syncs.push(span),
             "synced" => self.syncs.last_mut().map(close).unwrap(),

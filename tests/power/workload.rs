@@ -3,8 +3,9 @@
 
 use crate::churn::Churn;
 use crate::mirror::{fail_a_copy, heal_disk, with_mirror};
-use crate::notes::{Effect, Place, ends, starts, value};
+use crate::notes::{Effect, Place, ends, id_of, published, starts, value};
 use crate::script;
+use annulus::changes::{Change, ChangesFrom};
 use annulus::reshape::{ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Durability, Keyspace, LogAccess, Options, Prefix, Store};
@@ -184,8 +185,20 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
                 scope.spawn(move || writer.run(stop))
             })
             .collect();
+        // Seldom one that syncs itself: what is lost when no one does is what most of this is about.
+        let sync_after = match random.u32(..5) {
+            0 if !order.quiet => Duration::from_millis(10),
+            _ => Duration::from_secs(3600),
+        };
+        let reader = scope.spawn(move || {
+            read_changes(store, notes, sync_after, stop).or_else(|error| match order.faults {
+                true => Ok(()),
+                false => Err(error),
+            })
+        });
         let reshaped = reshape(order, life, store, notes, numbers, &mut random);
         stop.store(true, Ordering::Release);
+        reader.join().unwrap()?;
         let written =
             writers.into_iter().map(|writer| writer.join().unwrap()).fold(Ok(()), Result::and);
         reshaped.and(written)
@@ -194,6 +207,38 @@ fn live(order: &Order, life: u32, notes: &Notes, numbers: &AtomicU64) -> annulus
         notes.note("sync\n");
         store.close()?;
         notes.note("synced\n");
+    }
+    Ok(())
+}
+
+/// The consumer of the changes.
+pub(crate) const CONSUMER: &str = "reader";
+
+/// Notes what a reader of changes gets, from where it was when the last process ended.
+fn read_changes(
+    store: &Store,
+    notes: &Notes,
+    sync_after: Duration,
+    stop: &AtomicBool,
+) -> annulus::Result<()> {
+    let consumer = store.consumer_or_create(CONSUMER, ChangesFrom::Now)?;
+    let mut changes = consumer.changes()?.sync_after(sync_after).open()?;
+    let first_of_process = store.log_end();
+    let mut read = 0;
+    while !stop.load(Ordering::Acquire) {
+        let Some(commit) = changes.next_timeout(Duration::from_millis(5))? else { continue };
+        // Earlier ones have no notes any more.
+        if commit.position() >= first_of_process {
+            let puts = commit.changes().filter_map(|change| match change {
+                Change::Put { value, .. } => id_of(value),
+                _ => None,
+            });
+            puts.take(1).for_each(|id| notes.note(&published(id)));
+        }
+        read += 1;
+        if read % 20 == 0 {
+            consumer.commit(commit.end())?;
+        }
     }
     Ok(())
 }

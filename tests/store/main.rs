@@ -14,6 +14,7 @@ mod bank;
 mod basic;
 #[cfg(feature = "failpoints")]
 mod behind;
+mod changes;
 mod churn;
 mod commits;
 mod crash;

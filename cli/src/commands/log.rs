@@ -25,8 +25,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// store open. DIR may also be a directory with copies of segments. If the log has a mirror, the copy
 /// is shown that the next opening would read.
 ///
-/// A record is a line for each of its operations: position, time, keyspace, `put`, `delete` or
-/// `delete-range`, key (of a range both, as `from..to`), and the length of the value. Keys are
+/// A record is a line for each of its operations: position, time, keyspace, `put`, `delete`,
+/// `delete-range`, or `previous` (what the next operation's key had before), key (of a range both, as
+/// `from..to`), and the length of the value. Keys are
 /// escaped as by `annulus scan`. With --json it is an object for each record. A keyspace that was
 /// dropped has only its number.
 #[derive(Debug, clap::Args)]
@@ -269,7 +270,7 @@ impl<'a> Printer<'a> {
         });
         let keyspace = match &select.keyspace {
             None => None,
-            Some(name) => Some(find(&names, name)?),
+            Some(name) => Some(super::keyspace_number(&names, name)?),
         };
         let (values, hex) = (select.values, select.hex);
         let left = select.limit.unwrap_or(u64::MAX);
@@ -345,6 +346,16 @@ impl<'a> Printer<'a> {
             Operation::DeleteRange { start, end, .. } => {
                 format!("{keyspace}\tdelete-range\t{}..{}", show(start), show(end))
             }
+            Operation::Previous { key, value: None, .. } => {
+                format!("{keyspace}\tprevious\t{}\tnone", show(key))
+            }
+            Operation::Previous { key, value: Some(value), .. } if self.values => {
+                let bytes = value.len();
+                format!("{keyspace}\tprevious\t{}\t{bytes} B\t{}", show(key), show(value))
+            }
+            Operation::Previous { key, value: Some(value), .. } => {
+                format!("{keyspace}\tprevious\t{}\t{} B", show(key), value.len())
+            }
         }
     }
 
@@ -357,6 +368,7 @@ impl<'a> Printer<'a> {
             Operation::Put { .. } => "put",
             Operation::Delete { .. } => "delete",
             Operation::DeleteRange { .. } => "delete_range",
+            Operation::Previous { .. } => "previous",
         };
         object.insert("kind".into(), kind.into());
         match *operation {
@@ -372,16 +384,14 @@ impl<'a> Printer<'a> {
                 text::insert(&mut object, "from", start, self.hex);
                 text::insert(&mut object, "to", end, self.hex);
             }
+            Operation::Previous { key, value, .. } => {
+                text::insert(&mut object, "key", key, self.hex);
+                object.insert("value_bytes".into(), value.map(<[u8]>::len).into());
+                if let Some(value) = value.filter(|_| self.values) {
+                    text::insert(&mut object, "value", value, self.hex);
+                }
+            }
         }
         Value::Object(object)
     }
-}
-
-/// Returns the number of a keyspace, by its name; of one that is gone, by its number.
-fn find(names: &BTreeMap<KeyspaceId, String>, name: &str) -> Outcome<KeyspaceId> {
-    let named = names.iter().find(|(_, it)| *it == name).map(|(number, _)| *number);
-    let number = || name.parse().ok().map(KeyspaceId).filter(|it| !names.contains_key(it));
-    named.or_else(number).ok_or_else(|| {
-        Failure::not_found(format!("there is no keyspace `{}`", text::escape(name.as_bytes())))
-    })
 }

@@ -139,6 +139,7 @@ mod tests {
             must_exist: false,
             segment_bytes: 1 << 20,
             keep_bytes: 0,
+            hold: false,
             guard: None,
         });
         let data = directory.join("data");

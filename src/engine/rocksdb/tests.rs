@@ -38,6 +38,7 @@ impl Fixture {
             must_exist: false,
             segment_bytes: 1 << 20,
             keep_bytes: 0,
+            hold: false,
             guard: None,
         });
         let log = log.unwrap();

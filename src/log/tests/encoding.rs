@@ -12,6 +12,8 @@ fn operation() -> impl Strategy<Value = Owned> {
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::Put(k, a, b)),
         (any::<u32>(), bytes()).prop_map(|(k, a)| Owned::Delete(k, a)),
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::DeleteRange(k, a, b)),
+        (any::<u32>(), bytes(), proptest::option::of(bytes()))
+            .prop_map(|(k, a, b)| Owned::Previous(k, a, b)),
     ]
 }
 

@@ -22,6 +22,7 @@ pub(super) enum Owned {
     Put(u32, Vec<u8>, Vec<u8>),
     Delete(u32, Vec<u8>),
     DeleteRange(u32, Vec<u8>, Vec<u8>),
+    Previous(u32, Vec<u8>, Option<Vec<u8>>),
 }
 
 impl Owned {
@@ -33,6 +34,9 @@ impl Owned {
             Operation::Delete { keyspace, key } => Self::Delete(keyspace.0, key.to_vec()),
             Operation::DeleteRange { keyspace, start, end } => {
                 Self::DeleteRange(keyspace.0, start.to_vec(), end.to_vec())
+            }
+            Operation::Previous { keyspace, key, value } => {
+                Self::Previous(keyspace.0, key.to_vec(), value.map(<[u8]>::to_vec))
             }
         }
     }
@@ -48,6 +52,10 @@ impl Owned {
             Self::DeleteRange(keyspace, start, end) => {
                 Operation::DeleteRange { keyspace: KeyspaceId(*keyspace), start, end }
             }
+            Self::Previous(keyspace, key, value) => {
+                let keyspace = KeyspaceId(*keyspace);
+                Operation::Previous { keyspace, key, value: value.as_deref() }
+            }
         }
     }
 }
@@ -62,6 +70,7 @@ pub(super) fn options(directory: &Path, access: LogAccess) -> LogOptions {
         must_exist: false,
         segment_bytes: 16 << 10,
         keep_bytes: 0,
+        hold: false,
         guard: None,
     }
 }

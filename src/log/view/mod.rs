@@ -26,6 +26,7 @@ pub struct LogView {
     segments: Vec<LogSegment>,
     first: u64,
     end: u64,
+    synced: u64,
     damage: Option<Error>,
     lost: Vec<LogLoss>,
     copies: Vec<LogCopy>,
@@ -99,14 +100,14 @@ impl LogView {
             Err(error) => return Err(error),
         };
         let segments = segments(&judged);
-        let Judged { first, end, lost, .. } = judged;
+        let Judged { first, end, stated_synced: synced, lost, .. } = judged;
         let copy = LogCopy {
             directory: directory.to_owned(),
             is_current: true,
             end: Some(Position(end)),
             damage: damage.clone(),
         };
-        Ok(Self { place, segments, first, end, damage, lost, copies: vec![copy] })
+        Ok(Self { place, segments, first, end, synced, damage, lost, copies: vec![copy] })
     }
 
     /// Returns the directory of the segments.
@@ -159,6 +160,13 @@ impl LogView {
     #[must_use]
     pub const fn end(&self) -> Position {
         Position(self.end)
+    }
+
+    /// Returns up to where the log says that it is synced: no power cut takes what is before. More of it
+    /// may be, and a mark behind the last records need not.
+    #[must_use]
+    pub const fn synced(&self) -> Position {
+        Position(self.synced)
     }
 
     /// Returns the bytes of all segments.

@@ -33,6 +33,8 @@ pub struct LogReader {
     at: u64,
     /// Records that begin before it are passed over.
     from: u64,
+    /// Up to where the records that were passed say that the log was synced.
+    synced: u64,
     /// Where to end; without it there may always be more.
     until: Option<u64>,
     payload: Vec<u8>,
@@ -57,6 +59,7 @@ impl LogReader {
             limit: None,
             at: opened.first,
             from,
+            synced: 0,
             until,
             payload: Vec::new(),
         };
@@ -73,17 +76,33 @@ impl LogReader {
     /// cut off; those of the system.
     #[expect(clippy::should_implement_trait, reason = "lends its buffer")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        self.next_before(Position(u64::MAX))
+    }
+
+    /// Returns the next record, if it begins before a position; `None` if there is none as of now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next`](Self::next).
+    pub fn next_before(&mut self, limit: Position) -> Result<Option<Record<'_>>> {
         let header = loop {
-            if self.until.is_some_and(|until| self.at >= until) {
+            if self.at >= limit.0 || self.until.is_some_and(|until| self.at >= until) {
                 return Ok(None);
             }
             let Some(header) = self.look()? else { return Ok(None) };
             self.at = header.end();
+            self.synced = self.synced.max(header.synced);
             if header.kind == Kind::Operations && header.position >= self.from {
                 break header;
             }
         };
         Ok(Some(Record::new(header, &self.payload)))
+    }
+
+    /// Returns up to where the log was synced, as the records say that were passed so far.
+    #[must_use]
+    pub const fn synced(&self) -> Position {
+        Position(self.synced)
     }
 
     /// Returns where the next record begins.

@@ -80,6 +80,42 @@ impl Keyspace {
         self.core.writer().commit(&*self.state, batch, durability)
     }
 
+    /// Sets whether each write of this keyspace logs the value that its key had before, for
+    /// [readers of changes](crate::Store::changes). Durable when this returns, and then so for every
+    /// write that begins, until it is set otherwise. Default: false. Setting what is set does nothing.
+    ///
+    /// Cost, while it is set: each put, delete and batch reads the keys that it writes, and the log has
+    /// their values before and their keys a second time. Deletions of ranges log no old values.
+    ///
+    /// ```
+    /// use annulus::changes::{Change, OldValue};
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    ///
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let stock = store.create_keyspace("stock", KeyspaceSpec::hash())?;
+    /// stock.log_old_values(true)?;
+    /// let mut changes = store.changes().open()?;
+    /// stock.put("tea", "3")?;
+    /// stock.put("tea", "2")?;
+    /// changes.next().expect("the store is open")?;
+    /// let commit = changes.next().expect("the store is open")?;
+    /// let Some(Change::Put { old, .. }) = commit.changes().next() else { panic!("no put") };
+    /// assert_eq!(old, OldValue::Value(b"3"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly),
+    /// [`Io`](crate::ErrorKind::Io); [`InDoubt`](crate::ErrorKind::InDoubt) if no one knows whether it
+    /// is on the disk: open the store again.
+    pub fn log_old_values(&self, logged: bool) -> Result<()> {
+        self.core.catalog.set_old_values(&self.state, logged)
+    }
+
     /// Puts a value if the key is absent: [`compare_and_swap`](Self::compare_and_swap) with absence
     /// expected. [`Swap::Found`] has the value that is there otherwise.
     ///

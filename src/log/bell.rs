@@ -1,0 +1,70 @@
+//! How readers of what is published wait for more.
+
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Wakes readers when there may be more for them. It costs whoever rings it one load where no reader
+/// waits.
+#[derive(Default)]
+pub(super) struct Bell {
+    waiting: AtomicBool,
+    /// True if nothing will come any more.
+    over: AtomicBool,
+    lock: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Wakes all that wait.
+    ///
+    /// IMPORTANT: what they wait for must have come about in a critical section that their condition
+    /// passes, too, or before a fence. Either the condition then sees it, or this load sees that they
+    /// wait.
+    #[inline]
+    pub(super) fn ring(&self) {
+        if self.waiting.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if self.waiting.swap(false, Ordering::SeqCst) {
+            // A reader that has found nothing holds the lock until it waits.
+            let _found_nothing = self.lock.lock();
+            self.rung.notify_all();
+        }
+    }
+
+    /// Says that nothing will come any more.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _found_nothing = self.lock.lock();
+        self.rung.notify_all();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Waits until a condition holds, until a moment, or until nothing will come any more.
+    pub(super) fn wait(&self, until: Option<Instant>, is_there: impl Fn() -> bool) {
+        let mut held = self.lock.lock();
+        loop {
+            self.waiting.store(true, Ordering::SeqCst);
+            std::sync::atomic::fence(Ordering::SeqCst);
+            if is_there() || self.is_over() {
+                return;
+            }
+            match until {
+                None => self.rung.wait(&mut held),
+                Some(until) => {
+                    if self.rung.wait_until(&mut held, until).timed_out() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

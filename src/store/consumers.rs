@@ -1,0 +1,293 @@
+//! Consumers: readers of changes whose position is stored.
+//!
+//! A position is a row of the store's own keyspace, and so a record of the log like any other: it
+//! travels with reshapes, and a batch that has it is there whole or not at all.
+//!
+//! | on disk | what the process leaves when it dies | what a power cut leaves |
+//! |---|---|---|
+//! | the work for a commit is done, its position not committed | the commit is returned again | the same |
+//! | the position is committed, `Buffered` | it is there | it, or an earlier one, from which the log is kept |
+//! | the position is committed, `Synced` | it is there | it is there |
+//! | a batch with work and position | both, or neither | both, or neither |
+//!
+//! The log is freed only behind a sync of it ([`keeper`](../log/keeper.rs)), which includes the position
+//! because of which it may be freed. So no position that a crash leaves is before what is kept.
+
+use super::core::Core;
+use super::{ChangesBuilder, Keyspace, Store};
+use crate::catalog::{CONSUMERS_KEYSPACE, Catalog};
+use crate::changes::ChangesFrom;
+use crate::engine::Durability;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Position;
+use crate::read::{Bounds, Scan, ScanOptions};
+use crate::topology::KeyspaceSpec;
+use crate::write::Batch;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The longest name of a consumer, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// The format of a row: this byte, and the position.
+const FORMAT: u8 = 1;
+
+/// A named reader of changes whose position is stored in the store; made by [`Store::consumer`].
+///
+/// The log is kept from its position on, also while the store is closed, within
+/// [`changes_keep_bytes`](crate::Options::changes_keep_bytes) and
+/// [`changes_keep_for`](crate::Options::changes_keep_for). A consumer that is left further behind gets
+/// an error of the kind [`Gone`](ErrorKind::Gone), which
+/// [says where to continue](crate::changes::MissingChanges).
+///
+/// ```
+/// use annulus::changes::{Change, ChangesFrom};
+/// use annulus::{Batch, Store, topology::KeyspaceSpec};
+///
+/// # fn main() -> annulus::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let store = Store::open(directory.path().join("store"))?;
+/// let names = store.create_keyspace("names", KeyspaceSpec::hash())?;
+/// let lengths = store.create_keyspace("lengths", KeyspaceSpec::hash())?;
+/// let consumer = store.consumer_or_create("lengths", ChangesFrom::Now)?;
+/// names.put("ada", "Augusta Ada King")?;
+///
+/// let mut changes = consumer.changes()?.keyspace(&names).open()?;
+/// let commit = changes.next().expect("the store is open")?;
+/// let mut batch = Batch::new();
+/// for change in commit.changes() {
+///     if let Change::Put { key, value, .. } = change {
+///         batch.put(&lengths, key, value.len().to_string());
+///     }
+/// }
+/// // The work and the position: both or neither, so that each commit counts exactly once.
+/// consumer.commit_in(&mut batch, commit.end());
+/// store.write(batch)?;
+/// assert_eq!(lengths.get("ada")?.as_deref(), Some(&b"16"[..]));
+/// assert_eq!(consumer.position()?, commit.end());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Consumer {
+    keyspace: Keyspace,
+    name: Arc<str>,
+}
+
+/// A consumer, as [`Store::consumers`] lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its name.
+    pub name: String,
+    /// The position that it has committed.
+    pub position: Position,
+    /// The bytes of the log from there to its end.
+    pub bytes_behind: u64,
+}
+
+impl Consumer {
+    /// Returns its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the position that it has committed.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if it was deleted; those of [`Keyspace::get`].
+    pub fn position(&self) -> Result<Position> {
+        let row = self.keyspace.get(&*self.name)?;
+        decode(&self.name, &row.ok_or_else(|| missing(&self.name))?)
+    }
+
+    /// Returns a builder for its changes, from the position that it has committed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`position`](Self::position).
+    pub fn changes(&self) -> Result<ChangesBuilder> {
+        Ok(ChangesBuilder::new(self.keyspace.core()).from(self.position()?))
+    }
+
+    /// Commits a position: that of the last commit's [`end`](crate::changes::Commit::end), or a
+    /// [`watermark`](crate::changes::Changes::watermark). What is before it is not returned to this
+    /// consumer again; what was returned beyond it is, if it begins again: each commit at least once.
+    ///
+    /// Writes nothing if the consumer has this position already. A write like any other, with the
+    /// durability of the store's options: a power cut may leave an earlier position.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a position before the present one or beyond
+    /// the log's end; [`NotFound`](ErrorKind::NotFound) if it was deleted; those of
+    /// [`Keyspace::put`].
+    pub fn commit(&self, position: Position) -> Result<()> {
+        let present = self.position()?;
+        let end = self.keyspace.core().catalog.log.end();
+        if position < present || position > end {
+            return Err(Error::invalid(format!(
+                "consumer `{}` is at position {present} and the log ends at {end}; it cannot commit \
+                 {position}",
+                self.name
+            )));
+        }
+        if position == present {
+            return Ok(());
+        }
+        self.keyspace.put(&*self.name, encode(position))
+    }
+
+    /// Adds the position to a batch: it is committed with what else is in it, or not at all. If that
+    /// is all that was done for the commits before the position, each of them counts exactly once.
+    ///
+    /// The position is not checked.
+    pub fn commit_in(&self, batch: &mut Batch, position: Position) {
+        batch.put(&self.keyspace, &*self.name, encode(position));
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Returns the consumer with a name.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is none.
+    pub fn consumer(&self, name: &str) -> Result<Consumer> {
+        let keyspace = own_keyspace(self.core())?.ok_or_else(|| missing(name))?;
+        let consumer = Consumer { keyspace, name: name.into() };
+        consumer.position()?;
+        Ok(consumer)
+    }
+
+    /// Returns the consumer with a name, or creates it if there is none; only then does it matter
+    /// where it begins. It is durable when this returns.
+    ///
+    /// The first consumer of a store creates a keyspace, `annulus/consumers`, with one partition.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is empty, longer than 255 bytes,
+    /// or has control characters; those of [`ChangesBuilder::open`], of
+    /// [`create_keyspace`](Self::create_keyspace) and of [`Keyspace::put`].
+    pub fn consumer_or_create(&self, name: &str, from: impl Into<ChangesFrom>) -> Result<Consumer> {
+        check_name(name)?;
+        let core = self.core();
+        let keyspace = match own_keyspace(core)? {
+            Some(keyspace) => keyspace,
+            None => match self.make_keyspace(CONSUMERS_KEYSPACE, KeyspaceSpec::range().into()) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    own_keyspace(core)?.ok_or_else(|| missing(name))?
+                }
+                made => made?,
+            },
+        };
+        let consumer = Consumer { keyspace, name: name.into() };
+        // IMPORTANT: held until the row is there. Between two looks at the rows the log would be freed
+        // for a consumer that neither has one yet, nor is held any more.
+        let _excluded = core.catalog.consumers.lock();
+        if consumer.keyspace.get(name)?.is_none() {
+            let held = self.changes().from(from).open()?;
+            let row = encode(held.watermark());
+            consumer.keyspace.put_with(name, row, Durability::Synced)?;
+        }
+        Ok(consumer)
+    }
+
+    /// Returns all consumers, by name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Keyspace::scan`]; [`Damaged`](ErrorKind::Damaged) for a row that is none.
+    pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        let catalog = &self.core().catalog;
+        catalog.check_open()?;
+        let end = catalog.log.end();
+        let info = |(name, position): (String, Position)| ConsumerInfo {
+            name,
+            position,
+            bytes_behind: end.get().saturating_sub(position.get()),
+        };
+        Ok(positions(catalog)?.into_iter().map(info).collect())
+    }
+
+    /// Deletes a consumer: the log is not kept for it any more. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) if there is none; those of [`Keyspace::delete`].
+    pub fn delete_consumer(&self, name: &str) -> Result<()> {
+        let consumer = self.consumer(name)?;
+        let _excluded = self.core().catalog.consumers.lock();
+        consumer.keyspace.delete_with(name, Durability::Synced)
+    }
+}
+
+fn own_keyspace(core: &Arc<Core>) -> Result<Option<Keyspace>> {
+    core.catalog.check_open()?;
+    let Some(id) = core.catalog.own_keyspace.get() else { return Ok(None) };
+    core.catalog.keyspace(*id).map(|state| Some(Keyspace::new(core, &state)))
+}
+
+/// Returns the positions of all consumers, by name.
+pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
+    let Some(id) = catalog.own_keyspace.get() else { return Ok(Vec::new()) };
+    let keyspace = catalog.keyspace(*id)?;
+    let all = Bounds::of(&(Bound::<&[u8]>::Unbounded, Bound::<&[u8]>::Unbounded))?;
+    let mut scan = loop {
+        let options = ScanOptions::new();
+        // None if a reshape has superseded the view meanwhile.
+        if let Some(scan) = Scan::open(&keyspace.view(), &all, options, None, 1, None)? {
+            break scan;
+        }
+    };
+    let mut positions = Vec::new();
+    while let Some((name, row)) = scan.next_row()? {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let position = decode(&name, row)?;
+        positions.push((name, position));
+    }
+    Ok(positions)
+}
+
+fn encode(position: Position) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = position.get().to_le_bytes();
+    [FORMAT, a, b, c, d, e, f, g, h]
+}
+
+fn decode(name: &str, row: &[u8]) -> Result<Position> {
+    let position = match row.split_first() {
+        Some((&FORMAT, position)) => position.try_into().ok().map(u64::from_le_bytes),
+        _ => None,
+    };
+    position.map(Position::new).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Damaged,
+            format!("the position of consumer `{name}` cannot be read; delete the consumer"),
+        )
+    })
+}
+
+fn missing(name: &str) -> Error {
+    let text = format!("there is no consumer `{name}`; create it, or list those there are");
+    Error::new(ErrorKind::NotFound, text)
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!(
+            "the name {name:?} of a consumer must have 1 to {NAME_BYTES_MAX} bytes, and no control \
+             characters"
+        )));
+    }
+    Ok(())
+}
