@@ -32,6 +32,8 @@ pub enum ErrorKind {
     /// The call was refused for now, and nothing was done; try again. What it needs is in use, or
     /// the store is still bringing it up.
     Busy,
+    /// Other writes have changed what a transaction relies on; nothing was written. Run it again.
+    Conflict,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
     /// Data on disk fails its checks; restore the named file from a copy.
@@ -64,6 +66,7 @@ impl ErrorKind {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Aborted => "aborted",
             Self::Busy => "busy",
+            Self::Conflict => "conflict",
             Self::Io => "io",
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",
@@ -137,7 +140,7 @@ impl Error {
     /// Returns true if the same call may succeed when it is made again, with nothing else changed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Busy | ErrorKind::DeadlineExceeded)
+        matches!(self.kind, ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::DeadlineExceeded)
     }
 }
 

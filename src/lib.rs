@@ -1,8 +1,8 @@
 //! Annulus: an embedded, sharded key-value store on RocksDB.
 //!
 //! A [`Store`] is a directory with metadata and a log, and a number of shards, each a RocksDB
-//! instance in a directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards by hash (a
-//! consistent-hash [ring](placement::Ring)) or by [range](placement::RangeMap).
+//! instance in a directory of its own. It holds [`Keyspace`]s, whose keys are placed on the shards
+//! by hash (a consistent-hash [ring](placement::Ring)) or by [range](placement::RangeMap).
 //!
 #![cfg_attr(feature = "rocksdb", doc = "```")]
 #![cfg_attr(not(feature = "rocksdb"), doc = "```ignore")]
@@ -38,8 +38,8 @@
 //!
 //! # Where to look
 //!
-//! * [`Store`], [`Keyspace`], [`Batch`], [`Snapshot`], [`Scan`]: what applications use. Keys are
-//!   read and written through a [`Keyspace`].
+//! * [`Store`], [`Keyspace`], [`Batch`], [`Transaction`], [`Snapshot`], [`Scan`]: what applications
+//!   use. Keys are read and written through a [`Keyspace`].
 //! * [`typed`]: the same with keys and values of types. [`tuple`](mod@tuple): the encoding of such
 //!   keys, in their order.
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
@@ -66,14 +66,14 @@
 //!   survives a power cut, and what a power cut leaves is one prefix of everything that was written.
 //! * A batch takes effect whole or not at all, over any keyspaces and shards.
 //! * A snapshot is one cut over all shards.
+//! * Transactions are serializable, over keyspaces, shards and ranges, in the order of commits.
 //! * All of this holds while partitions move, split and merge: reads never wait for that, writes
 //!   to a partition wait about as long as one sync when it is handed over.
 //! * Nothing is guessed: a damaged, swapped or foreign file is refused by name.
 //!
 //! # What it is not
 //!
-//! It is not a server, not replicated, and has no transactions beyond batches and
-//! [compare-and-swap](Keyspace::compare_and_swap).
+//! It is not a server, not replicated, and not a query engine.
 //!
 //! # Features
 //!
@@ -133,6 +133,9 @@ mod setters;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod store;
 pub mod topology;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock, and it waits")]
+mod transaction;
 pub mod tuple;
 #[cfg(feature = "rocksdb")]
 pub mod typed;
@@ -150,13 +153,14 @@ pub use {
     read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
         ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
-        Store, StoreBuilder,
+        Store, StoreBuilder, Transaction, TransactionScan,
     },
-    write::{Batch, Swap},
+    transaction::{Isolation, TransactionOptions},
+    write::{Batch, ConditionalWrite, Expect, Swap, Unmet},
 };
 
-/// What a store says of itself: statistics, what an opening put right, what a verification or a scan
-/// found damaged.
+/// What a store says of itself: statistics, what an opening put right, what a verification or a
+/// scan found damaged.
 #[cfg(feature = "rocksdb")]
 pub mod report {
     pub use crate::cache::HotCacheStats;

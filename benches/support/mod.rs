@@ -59,6 +59,11 @@ pub fn annulus(path: &Path, shards: u32, arcs: u32, options: Options) -> (Store,
 /// same write buffer: a budget that decides when to flush, whatever the size of a single memtable.
 /// A smaller memtable would be faster to insert into, on both sides.
 pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
+    DB::open(&plain_options(write_buffer_bytes), path).unwrap()
+}
+
+/// Returns the options of such a RocksDB.
+pub fn plain_options(write_buffer_bytes: usize) -> rocksdb::Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&Cache::new_hyper_clock_cache(CACHE_BYTES, 0));
     table.set_format_version(6);
@@ -83,7 +88,7 @@ pub fn plain(path: &Path, write_buffer_bytes: usize) -> DB {
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
     options.set_max_background_jobs(jobs.try_into().unwrap());
     options.set_max_open_files(-1);
-    DB::open(&options, path).unwrap()
+    options
 }
 
 pub fn synced() -> WriteOptions {

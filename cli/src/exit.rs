@@ -62,7 +62,10 @@ impl Exit {
             ErrorKind::NotFound | ErrorKind::Gone => Self::NotFound,
             ErrorKind::AlreadyExists => Self::Exists,
             ErrorKind::InUse => Self::InUse,
-            ErrorKind::Closed | ErrorKind::DeadlineExceeded | ErrorKind::Busy => Self::Later,
+            ErrorKind::Closed
+            | ErrorKind::DeadlineExceeded
+            | ErrorKind::Busy
+            | ErrorKind::Conflict => Self::Later,
             ErrorKind::Io => Self::Io,
             ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,
             ErrorKind::InDoubt => Self::InDoubt,

@@ -24,6 +24,7 @@ mod change;
 mod choose;
 mod closing;
 mod companion;
+mod conditional;
 mod continuation;
 mod copies;
 #[cfg(feature = "failpoints")]
@@ -159,6 +160,25 @@ impl CommitLog {
         operations: impl Iterator<Item = Operation<'a>> + Clone,
     ) -> Result<InFlight<'_>> {
         let appended = self.inner.append(operations)?;
+        Ok(InFlight { log: self, appended })
+    }
+
+    /// Appends one record if `admit` accepts every record that the reader has not passed, in their
+    /// order; the reader passes them. No record comes between the last of them and the new one.
+    ///
+    /// `admit` is called under the lock of the log for the last few records, so it must be quick.
+    ///
+    /// # Errors
+    ///
+    /// The first of `admit`: nothing was appended. Those of [`append`](Self::append), and of
+    /// [`Reader::next`].
+    pub(crate) fn append_after<'a>(
+        &self,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+        reader: &mut Reader,
+        admit: impl FnMut(&Record<'_>) -> Result<()>,
+    ) -> Result<InFlight<'_>> {
+        let appended = self.inner.append_after(operations, reader, admit)?;
         Ok(InFlight { log: self, appended })
     }
 

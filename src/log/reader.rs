@@ -91,6 +91,23 @@ impl Reader {
     ///
     /// Those of [`next`](Self::next); `Gone` if the log is only held, and was freed.
     pub(crate) fn next_before(&mut self, limit: Position) -> Result<Option<Record<'_>>> {
+        if self.at < limit.0 && self.is_in_another_segment() {
+            match &mut self.keep {
+                Keep::Pin(pin) => pin.advance(self.at),
+                Keep::Hold(hold) => hold.advance(self.at),
+            }
+        }
+        self.take_before(limit)
+    }
+
+    /// The same as [`next`](Self::next) for one who holds a lock of the log: it leaves what keeps
+    /// the log where it is, since moving that may free segments, which takes these locks.
+    pub(super) fn next_under_lock(&mut self) -> Result<Option<Record<'_>>> {
+        let end = self.inner.end.load(Ordering::Acquire);
+        self.take_before(Position(end))
+    }
+
+    fn take_before(&mut self, limit: Position) -> Result<Option<Record<'_>>> {
         loop {
             if self.at >= limit.0 {
                 return Ok(None);
@@ -109,6 +126,19 @@ impl Reader {
         Ok(Some(Record::new(header, payload)))
     }
 
+    /// Passes the records up to the end as it is now, and calls `each` for every one. Stops at the
+    /// first error.
+    pub(crate) fn pass(&mut self, mut each: impl FnMut(&Record<'_>) -> Result<()>) -> Result<()> {
+        let end = self.inner.end.load(Ordering::Acquire);
+        while self.at < end {
+            match self.next()? {
+                Some(record) => each(&record)?,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
     /// Returns where the next record begins.
     pub(crate) fn position(&self) -> Position {
         Position(self.at)
@@ -117,7 +147,7 @@ impl Reader {
     /// Makes the segment that holds the position, which is before the end of the log, the present
     /// one.
     fn enter(&mut self) -> Result<()> {
-        if self.segment.as_ref().is_some_and(|segment| self.at < segment.end()) {
+        if !self.is_in_another_segment() {
             return Ok(());
         }
         let segments = self.inner.segments.lock();
@@ -133,11 +163,12 @@ impl Reader {
             return Err(Error::new(ErrorKind::Internal, text));
         }
         self.segment = found;
-        match &mut self.keep {
-            Keep::Pin(pin) => pin.advance(self.at),
-            Keep::Hold(hold) => hold.advance(self.at),
-        }
         Ok(())
+    }
+
+    /// Returns true if the position is not in the segment that was read last.
+    fn is_in_another_segment(&self) -> bool {
+        self.segment.as_ref().is_none_or(|segment| self.at >= segment.end())
     }
 }
 

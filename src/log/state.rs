@@ -10,7 +10,7 @@ use super::writer::{Failed, Writer};
 use super::{CopyRepair, LogLoss, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -180,7 +180,17 @@ impl Inner {
         &self,
         operations: impl Iterator<Item = Operation<'a>> + Clone,
     ) -> Result<Appended> {
-        let payload = record::payload_bytes(operations.clone());
+        let bytes = Self::size(operations.clone())?;
+        self.append_at(self.tail.lock(), operations, bytes)
+    }
+
+    /// Returns the bytes of a record.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if it would be too large.
+    pub(super) fn size<'a>(operations: impl Iterator<Item = Operation<'a>>) -> Result<u64> {
+        let payload = record::payload_bytes(operations);
         let bytes = payload.saturating_add(HEADER_BYTES as u64);
         if bytes > record::BYTES_MAX {
             return Err(Error::invalid(format!(
@@ -188,7 +198,16 @@ impl Inner {
                 record::BYTES_MAX
             )));
         }
-        let mut tail = self.tail.lock();
+        Ok(bytes)
+    }
+
+    /// Appends a record of this many bytes where the log ends.
+    pub(super) fn append_at<'a>(
+        &self,
+        mut tail: MutexGuard<'_, Tail>,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+        bytes: u64,
+    ) -> Result<Appended> {
         self.check()?;
         self.make_room(&mut tail, record::padded(bytes))?;
         let (start, was_half_used) = (tail.end, tail.is_half_used());

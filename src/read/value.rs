@@ -6,12 +6,13 @@ use std::fmt;
 use std::ops::Deref;
 
 /// A value where the engine or the cache of hot keys has it: nothing is copied. It keeps its block
-/// in memory while it is held.
+/// in memory while it is held. What a transaction reads of its own writes is a copy.
 pub struct Value(Place);
 
 enum Place {
     ShardEngine(EngineValue),
     Cached(CachedValue),
+    Owned(Box<[u8]>),
 }
 
 impl Value {
@@ -22,6 +23,11 @@ impl Value {
     pub(crate) const fn cached(value: CachedValue) -> Self {
         Self(Place::Cached(value))
     }
+
+    /// Copies a value that a transaction has written.
+    pub(crate) fn owned(value: &[u8]) -> Self {
+        Self(Place::Owned(value.into()))
+    }
 }
 
 impl Deref for Value {
@@ -31,6 +37,7 @@ impl Deref for Value {
         match &self.0 {
             Place::ShardEngine(value) => value,
             Place::Cached(value) => value,
+            Place::Owned(value) => value,
         }
     }
 }

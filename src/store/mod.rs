@@ -26,6 +26,7 @@ mod shards;
 mod snapshot;
 mod stats;
 mod threads;
+mod transaction;
 mod verify;
 
 pub use builder::{CreateMode, StoreBuilder};
@@ -38,6 +39,7 @@ pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
 pub use stats::{KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
+pub use transaction::{Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 
 use self::core::Core;
@@ -46,7 +48,7 @@ use crate::engine::Durability;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::topology::Topology;
-use crate::write::Batch;
+use crate::write::{Batch, ConditionalWrite};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,13 +168,14 @@ impl Store {
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, inverted
-    /// ranges, or keyspaces of another store; [`Closed`](ErrorKind::Closed) if a keyspace was dropped, in
-    /// which case nothing was written; [`Io`](ErrorKind::Io) if the log cannot be written or synced:
-    /// nothing can be seen of the batch, the store takes no more writes, and the next opening finds
-    /// out whether it is in the log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part:
-    /// it is applied when the shard takes writes again, or by the next opening;
-    /// [`Busy`](ErrorKind::Busy) if a shard has refused an earlier write of one of the partitions,
-    /// until that is applied: nothing was written, try again.
+    /// ranges, keyspaces of another store, conditions, or an addition that cannot be made;
+    /// [`Closed`](ErrorKind::Closed) if a keyspace was dropped: in either case nothing was written;
+    /// [`Io`](ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
+    /// batch, the store takes no more writes, and the next opening finds out whether it is in the
+    /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the shard
+    /// takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has refused
+    /// an earlier write of one of the partitions, until that is applied: nothing was written, try
+    /// again.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -185,6 +188,35 @@ impl Store {
     pub fn write_with(&self, batch: Batch, durability: Durability) -> Result<()> {
         let core = &self.inner.core;
         core.writer().commit(&**core.catalog.keyspaces(), batch, durability)
+    }
+
+    /// Commits a batch with the store's default durability if all its
+    /// [conditions](Batch::require) hold; otherwise nothing is written, and what was found instead is
+    /// returned.
+    ///
+    /// The conditions are checked and the batch is written in one step: no other write of a key that
+    /// the batch requires or writes comes in between. What is written is atomic and durable as with
+    /// [`write`](Self::write).
+    ///
+    /// Cost: that of `write`, and a read of one shard for each condition. Writers of the required
+    /// keys wait as those of the written ones do.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write), and those of [`Keyspace::get`]. A condition that does not
+    /// hold is no error.
+    pub fn write_if(&self, batch: Batch) -> Result<ConditionalWrite> {
+        self.write_if_with(batch, self.inner.core.options.durability)
+    }
+
+    /// Commits a batch with the given durability if all its conditions hold.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_if`](Self::write_if).
+    pub fn write_if_with(&self, batch: Batch, durability: Durability) -> Result<ConditionalWrite> {
+        let core = &self.inner.core;
+        core.writer().commit_if(&**core.catalog.keyspaces(), batch, durability)
     }
 
     /// Returns a snapshot: everything as it is now, for as long as the snapshot is held.

@@ -6,6 +6,7 @@ use crate::catalog::View;
 use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
+use crate::log::CommitLog;
 use crate::read::{
     Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value,
 };
@@ -42,6 +43,15 @@ impl Snapshot {
     /// That of a partition that is behind the log: what the shards show of a batch may be a part of
     /// it.
     pub(super) fn take(core: &Core) -> Result<Self> {
+        Self::take_noting(core, |_| Ok(())).map(|(snapshot, ())| snapshot)
+    }
+
+    /// Takes a snapshot, and notes something of the log while the gate is closed: all records are
+    /// applied then, and no other is appended.
+    pub(super) fn take_noting<T>(
+        core: &Core,
+        note: impl FnOnce(&Arc<CommitLog>) -> Result<T>,
+    ) -> Result<(Self, T)> {
         let catalog = &core.catalog;
         let _closed = catalog.gate.close();
         // IMPORTANT: take the views before the engines' snapshots. No write is in progress, so the
@@ -56,9 +66,11 @@ impl Snapshot {
             partition.check_up_to_date()?;
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
+        let noted = note(&catalog.log)?;
         let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
         let (cut, _counted) = (Arc::new(cut), Arc::clone(&core.snapshots));
-        Ok(Self { inner: Arc::new(Inner { store, views, cut, scan_threads, _counted }) })
+        let inner = Inner { store, views, cut, scan_threads, _counted };
+        Ok((Self { inner: Arc::new(inner) }, noted))
     }
 
     /// Returns the value of a key.
@@ -93,6 +105,39 @@ impl Snapshot {
         Ok(value)
     }
 
+    /// Returns the values of several keys, in the order of the keys. Keys of one partition are read
+    /// in one call to its shard.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn get_many<K: AsRef<[u8]>>(
+        &self,
+        keyspace: &Keyspace,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<Value>>> {
+        let view = self.view(keyspace)?;
+        let keys: Vec<K> = keys.into_iter().collect();
+        let mut by_partition: BTreeMap<usize, Vec<(usize, &[u8])>> = BTreeMap::new();
+        for (position, key) in keys.iter().map(AsRef::as_ref).enumerate() {
+            by_partition.entry(view.index(key)).or_default().push((position, key));
+        }
+        let mut values: Vec<(usize, Option<Value>)> = Vec::with_capacity(keys.len());
+        for (index, asked) in by_partition {
+            let partition = view.partition(index)?;
+            let read = Read { at: self.inner.cut.get(&partition.owner), ..Read::PRESENT };
+            let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
+            let found = partition.shard.get_many(&partition.handle, &asked_keys, read)?;
+            for ((position, key), value) in asked.into_iter().zip(found) {
+                let value = value.map(Value::new);
+                keyspace.record_read_untimed(key, value.as_ref());
+                values.push((position, value));
+            }
+        }
+        values.sort_unstable_by_key(|(position, _)| *position);
+        Ok(values.into_iter().map(|(_, value)| value).collect())
+    }
+
     /// Returns the rows of a range of keys, in order.
     ///
     /// # Errors
@@ -114,10 +159,19 @@ impl Snapshot {
         range: impl KeyBounds,
         options: ScanOptions,
     ) -> Result<Scan> {
+        self.scan_bounds(keyspace, &Bounds::of(&range)?, options)
+    }
+
+    pub(super) fn scan_bounds(
+        &self,
+        keyspace: &Keyspace,
+        bounds: &Bounds,
+        options: ScanOptions,
+    ) -> Result<Scan> {
         let cut = Some(Arc::clone(&self.inner.cut));
         let watch = ScanSampler::begin(keyspace.sampler(), keyspace.id());
         let (view, threads) = (self.view(keyspace)?, self.inner.scan_threads);
-        Scan::open(view, &Bounds::of(&range)?, options, cut, threads, watch)?.ok_or_else(|| {
+        Scan::open(view, bounds, options, cut, threads, watch)?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
         })
     }

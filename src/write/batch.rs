@@ -1,5 +1,7 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
+use super::condition::Condition;
+use super::counter::COUNTER_BYTES;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::id::KeyspaceId;
@@ -9,7 +11,11 @@ use crate::read::Bounds;
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
 
-/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write).
+/// A bookkeeping allowance for each operation: headers here, in the log and in the engine.
+const OVERHEAD_BYTES: usize = 32;
+
+/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write), or,
+/// if it has [conditions](Self::require), by [`Store::write_if`](crate::Store::write_if).
 ///
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
@@ -36,6 +42,7 @@ pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) ops: Vec<Op>,
+    pub(super) conditions: Vec<Condition>,
     bytes: usize,
     key_bytes_max: usize,
     value_bytes_max: usize,
@@ -54,6 +61,7 @@ pub(crate) enum Write {
     Put { key: Vec<u8>, value: Vec<u8> },
     Delete { key: Vec<u8> },
     DeleteRange { start: Vec<u8>, end: Option<Vec<u8>>, prefix: Vec<u8> },
+    Add { key: Vec<u8>, n: i64 },
 }
 
 impl Batch {
@@ -63,13 +71,13 @@ impl Batch {
         Self::default()
     }
 
-    /// Returns the number of operations.
+    /// Returns the number of operations, without the conditions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// Returns true if the batch holds no operation.
+    /// Returns true if the batch holds no operation. It may have conditions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
@@ -77,7 +85,7 @@ impl Batch {
 
     /// Adds an operation on a keyspace of a store. `key_bytes` is the length of the longest key that
     /// it names.
-    pub(crate) fn add(
+    pub(crate) fn push(
         &mut self,
         store: u128,
         keyspace: KeyspaceId,
@@ -87,10 +95,21 @@ impl Batch {
         self.mixed |= *self.store.get_or_insert(store) != store;
         self.bytes += write.bytes();
         self.key_bytes_max = self.key_bytes_max.max(key_bytes);
-        if let Write::Put { value, .. } = &write {
-            self.value_bytes_max = self.value_bytes_max.max(value.len());
-        }
+        let value_bytes = match &write {
+            Write::Put { value, .. } => value.len(),
+            Write::Add { .. } => COUNTER_BYTES,
+            Write::Delete { .. } | Write::DeleteRange { .. } => 0,
+        };
+        self.value_bytes_max = self.value_bytes_max.max(value_bytes);
         self.ops.push(Op { keyspace, write });
+    }
+
+    /// Adds a condition on a key of a keyspace of a store.
+    pub(crate) fn add_condition(&mut self, store: u128, condition: Condition) {
+        self.mixed |= *self.store.get_or_insert(store) != store;
+        self.bytes += OVERHEAD_BYTES + condition.bytes();
+        self.key_bytes_max = self.key_bytes_max.max(condition.key.len());
+        self.conditions.push(condition);
     }
 
     pub(super) fn check(&self, catalog: &Catalog) -> Result<()> {
@@ -118,8 +137,6 @@ impl Batch {
 
 impl Write {
     pub(super) fn bytes(&self) -> usize {
-        // A bookkeeping allowance for each operation: headers here, in the log and in the engine.
-        const OVERHEAD_BYTES: usize = 32;
         OVERHEAD_BYTES
             + match self {
                 Self::Put { key, value } => key.len() + value.len(),
@@ -127,12 +144,13 @@ impl Write {
                 Self::DeleteRange { start, end, .. } => {
                     start.len() + end.as_ref().map_or(0, Vec::len)
                 }
+                Self::Add { key, .. } => key.len() + COUNTER_BYTES,
             }
     }
 
     pub(crate) fn stripes(&self) -> StripeSet {
         match self {
-            Self::Put { key, .. } | Self::Delete { key } => stripe_set(key),
+            Self::Put { key, .. } | Self::Delete { key } | Self::Add { key, .. } => stripe_set(key),
             Self::DeleteRange { .. } => ALL_STRIPES,
         }
     }

@@ -1,16 +1,17 @@
 //! Committing batches.
 
 use super::batch::{Batch, Op, Write};
+use super::condition::ConditionalWrite;
 use super::previous::previous;
 use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
-use super::writer::{Writer, not_applied};
+use super::writer::{Since, Writer, not_applied};
 use crate::cache::HotCache;
 use crate::catalog::{Catalog, PassedGate};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::heat;
 use crate::latch::{AtWork, Site, enter};
-use crate::log::InFlight;
+use crate::log::{CommitLog, InFlight};
 use crate::os::failpoint;
 use crate::sampling::{SampledOperation, Sampler};
 
@@ -18,7 +19,7 @@ use crate::sampling::{SampledOperation, Sampler};
 struct BatchWrite<'a, V> {
     catalog: &'a Catalog,
     views: &'a V,
-    ops: &'a [Op],
+    batch: &'a Batch,
 }
 
 impl<V: Views> Site for BatchWrite<'_, V> {
@@ -37,7 +38,7 @@ impl<V: Views> Site for BatchWrite<'_, V> {
     }
 
     fn route(&self) -> Result<RoutedBatch<'_>> {
-        RoutedBatch::of(self.ops, self.views)
+        RoutedBatch::of(self.batch, self.views)
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -46,44 +47,101 @@ impl<V: Views> Site for BatchWrite<'_, V> {
 }
 
 impl Writer<'_> {
-    /// Commits a batch: one record of the log, and then one write to each shard that it concerns.
+    /// Commits a batch without conditions: one record of the log, and then one write to each shard
+    /// that it concerns.
     pub(crate) fn commit(
         &self,
         views: &impl Views,
         batch: Batch,
         durability: Durability,
     ) -> Result<()> {
-        batch.check(self.catalog)?;
-        let site = BatchWrite { catalog: self.catalog, views, ops: &batch.ops };
-        enter(&site, |ticket| {
-            let routes = ticket.routed();
-            let mut concrete = routes.concrete()?;
-            if self.catalog.may_log_old_values() {
-                concrete.previous = previous(routes, self.catalog)?;
-            }
-            let parts = routes.parts(&concrete)?;
-            ticket.write(|| self.write_parts(&batch.ops, routes, &concrete, parts, durability))
-        })??;
-        record(self.sampler, &batch.ops);
-        Ok(())
+        if !batch.conditions.is_empty() {
+            return Err(Error::invalid(
+                "the batch has conditions, which `write` does not check; use `write_if`",
+            ));
+        }
+        self.commit_if(views, batch, durability).map(|_| ())
     }
 
-    fn write_parts(
+    /// Commits a batch if its conditions hold, which are checked when the stripes of all keys are
+    /// owned.
+    pub(crate) fn commit_if(
         &self,
+        views: &impl Views,
+        batch: Batch,
+        durability: Durability,
+    ) -> Result<ConditionalWrite> {
+        self.enter(views, &batch, durability, None)
+    }
+
+    /// Commits a batch without conditions if no record since a position forbids it. That is decided
+    /// for good where the record is appended.
+    ///
+    /// # Errors
+    ///
+    /// The first that a record is not admitted with: nothing was written.
+    pub(crate) fn commit_since(
+        &self,
+        views: &impl Views,
+        batch: Batch,
+        durability: Durability,
+        since: Since<'_>,
+    ) -> Result<()> {
+        self.enter(views, &batch, durability, Some(since)).map(|_| ())
+    }
+
+    fn enter(
+        &self,
+        views: &impl Views,
+        batch: &Batch,
+        durability: Durability,
+        since: Option<Since<'_>>,
+    ) -> Result<ConditionalWrite> {
+        batch.check(self.catalog)?;
+        let site = BatchWrite { catalog: self.catalog, views, batch };
+        let unmet = enter(&site, |ticket| {
+            let routes = ticket.routed();
+            let unmet = routes.unmet()?;
+            if !unmet.is_empty() {
+                return Ok(unmet);
+            }
+            let mut concrete = routes.concrete()?;
+            if self.catalog.may_log_old_values() {
+                concrete.previous = previous(routes, &concrete, self.catalog)?;
+            }
+            let parts = routes.parts(&concrete)?;
+            let write =
+                || self.write_parts(&batch.ops, routes, &concrete, parts, durability, since);
+            ticket.write(write)?;
+            Ok::<_, Error>(unmet)
+        })??;
+        record(self.sampler, batch, unmet.is_empty());
+        Ok(if unmet.is_empty() {
+            ConditionalWrite::Written
+        } else {
+            ConditionalWrite::Unmet(unmet)
+        })
+    }
+
+    fn write_parts<'a>(
+        &'a self,
         ops: &[Op],
         routes: &RoutedBatch<'_>,
         concrete: &ConcreteBatch<'_>,
         parts: Vec<Part>,
         durability: Durability,
+        since: Option<Since<'_>>,
     ) -> Result<()> {
         if parts.is_empty() {
-            // Only ranges in which there is nothing.
-            return Ok(());
+            // Only ranges in which there is nothing, now that the stripes are owned.
+            return since.map_or(Ok(()), |since| since.reader.pass(since.admit));
         }
         let _at_work = self.cache.map(|cache| announce(cache, ops));
-        self.log_and_apply(concrete.operations(), durability, |in_flight| {
-            apply(routes, parts, in_flight)
-        })
+        let append = |log: &'a CommitLog| match since {
+            None => log.append(concrete.operations()),
+            Some(since) => log.append_after(concrete.operations(), since.reader, since.admit),
+        };
+        self.log_and_apply(append, durability, |in_flight| apply(routes, parts, in_flight))
     }
 }
 
@@ -107,7 +165,9 @@ fn apply(routes: &RoutedBatch<'_>, parts: Vec<Part>, in_flight: &InFlight<'_>) -
 /// Announces the writes of a batch to the cache of hot keys.
 fn announce<'a>(cache: &'a HotCache, ops: &[Op]) -> Vec<AtWork<'a>> {
     let key = |op: &Op| match &op.write {
-        Write::Put { key, .. } | Write::Delete { key } => Some(cache.hash(op.keyspace, key)),
+        Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => {
+            Some(cache.hash(op.keyspace, key))
+        }
         Write::DeleteRange { .. } => None,
     };
     let mut at_work = cache.write_each(ops.iter().filter_map(key).collect());
@@ -117,22 +177,23 @@ fn announce<'a>(cache: &'a HotCache, ops: &[Op]) -> Vec<AtWork<'a>> {
     at_work
 }
 
-/// Records the writes of a batch that are sampled.
-fn record(sampler: &Sampler, ops: &[Op]) {
-    for op in ops {
+/// Records the operations of a batch that are sampled: its conditions, and its writes if they were
+/// made.
+fn record(sampler: &Sampler, batch: &Batch, written: bool) {
+    let note = |keyspace, key: &[u8], access, bytes| {
         if let Some(sampled) = sampler.begin() {
-            let key = match &op.write {
-                Write::Put { key, .. } | Write::Delete { key } => key,
-                Write::DeleteRange { start, .. } => start,
-            };
-            sampler.record(SampledOperation {
-                keyspace: op.keyspace,
-                key,
-                access: heat::Operation::Write,
-                bytes: op.write.bytes(),
-                weight: sampled.weight(),
-                took: None,
-            });
+            let weight = sampled.weight();
+            sampler.record(SampledOperation { keyspace, key, access, bytes, weight, took: None });
         }
+    };
+    for condition in &batch.conditions {
+        note(condition.keyspace, &condition.key, heat::Operation::Read, condition.bytes());
+    }
+    for op in batch.ops.iter().filter(|_| written) {
+        let key = match &op.write {
+            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => key,
+            Write::DeleteRange { start, .. } => start,
+        };
+        note(op.keyspace, key, heat::Operation::Write, op.write.bytes());
     }
 }

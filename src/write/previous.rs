@@ -1,14 +1,15 @@
 //! The values that the keys of a batch have before it, for keyspaces that log them.
 
-use super::batch::{Op, Write};
-use super::routed::RoutedBatch;
+use super::batch::Op;
+use super::routed::{ConcreteBatch, RoutedBatch};
 use crate::catalog::{Catalog, OpenPartition};
 use crate::engine::{Engine as _, Read};
 use crate::error::Result;
 use crate::id::KeyspaceId;
+use crate::log::Operation;
 use std::collections::BTreeMap;
 
-/// The value before each put and delete that logs it, by the index of the operation.
+/// The value before each write of one key that logs it, by the index of the operation.
 pub(super) type Previous = BTreeMap<usize, Option<Vec<u8>>>;
 
 /// What a batch has done to keys so far.
@@ -18,33 +19,38 @@ struct Before<'a> {
     ranges: Vec<Range<'a>>,
 }
 
-/// A range of keys that was deleted; without an end if it has none.
+/// A range of keys that was deleted.
 struct Range<'a> {
     keyspace: KeyspaceId,
     start: &'a [u8],
-    end: Option<&'a [u8]>,
+    end: &'a [u8],
 }
 
 impl Range<'_> {
     fn has(&self, keyspace: KeyspaceId, key: &[u8]) -> bool {
-        keyspace == self.keyspace && self.start <= key && self.end.is_none_or(|end| key < end)
+        keyspace == self.keyspace && self.start <= key && key < self.end
     }
 }
 
 /// Reads the values before, of keyspaces that log them. The caller owns the stripes of all keys.
-pub(super) fn previous(batch: &RoutedBatch<'_>, catalog: &Catalog) -> Result<Previous> {
+pub(super) fn previous(
+    batch: &RoutedBatch<'_>,
+    concrete: &ConcreteBatch<'_>,
+    catalog: &Catalog,
+) -> Result<Previous> {
     let keyspaces = catalog.keyspaces();
     let logs = |op: &Op| keyspaces.get(&op.keyspace).is_some_and(|it| it.logs_old_values());
     let mut previous = Previous::new();
     let mut before = Before::default();
     for (index, op) in batch.ops().iter().enumerate().filter(|(_, op)| logs(op)) {
-        let (key, value) = match &op.write {
-            Write::Put { key, value } => (key, Some(&value[..])),
-            Write::Delete { key } => (key, None),
-            Write::DeleteRange { start, end, .. } => {
-                before.delete(op.keyspace, start, end.as_deref());
+        let (key, value) = match concrete.operation(index, op) {
+            Some(Operation::Put { key, value, .. }) => (key, Some(value)),
+            Some(Operation::Delete { key, .. }) => (key, None),
+            Some(Operation::DeleteRange { start, end, .. }) => {
+                before.delete(op.keyspace, start, end);
                 continue;
             }
+            Some(Operation::Previous { .. }) | None => continue,
         };
         let old = match before.get(op.keyspace, key) {
             Some(old) => old.map(<[u8]>::to_vec),
@@ -68,7 +74,7 @@ impl<'a> Before<'a> {
         put.or_else(|| self.ranges.iter().any(|range| range.has(keyspace, key)).then_some(None))
     }
 
-    fn delete(&mut self, keyspace: KeyspaceId, start: &'a [u8], end: Option<&'a [u8]>) {
+    fn delete(&mut self, keyspace: KeyspaceId, start: &'a [u8], end: &'a [u8]) {
         let range = Range { keyspace, start, end };
         for ((of, key), value) in &mut self.values {
             if range.has(*of, key) {

@@ -1,14 +1,20 @@
 //! The writes of a batch, each with the partitions that it concerns.
 
-use super::batch::{Op, Write};
+use super::batch::{Batch, Op, Write};
+use super::condition::{Condition, Unmet};
+use super::counter::{Sums, sums};
 use super::previous::Previous;
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
-use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
+use crate::engine::{
+    Cursor, Direction, Engine, EngineBatch, EngineValue, Read, ShardEngine, WriteBatch as _,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
-use crate::latch::{Current, HeldStripe, Routed, StripeSet};
+use crate::latch::{Current, HeldStripe, Routed, StripeSet, stripe_set};
 use crate::log::{InFlight, Operation};
+use crate::os::failpoint;
 use crate::placement::{KeyRange, just_after};
+use crate::read::Value;
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,12 +39,16 @@ impl Views for KeyspaceState {
 /// A batch with the partitions that it concerns.
 pub(super) struct RoutedBatch<'a> {
     ops: &'a [Op],
+    /// Each condition with the partition of its key.
+    conditions: Vec<(&'a Condition, Arc<OpenPartition>)>,
     /// For each shard the operations that concern it, by their index, with the partition.
     writes: BTreeMap<ShardId, Vec<(usize, Arc<OpenPartition>)>>,
     /// The stripes to own of each partition, in lock order.
     stripes: BTreeMap<PartitionName, (Arc<OpenPartition>, StripeSet)>,
     /// The partitions of each deletion of a range without an end, by its index.
     open_ranges: BTreeMap<usize, Vec<Arc<OpenPartition>>>,
+    /// The partition of each addition, by keyspace and key.
+    counters: BTreeMap<(KeyspaceId, &'a [u8]), Arc<OpenPartition>>,
 }
 
 /// The exclusive ends of ranges without an end, by the index of the operation; none for those that
@@ -49,6 +59,7 @@ type Ends = BTreeMap<usize, Vec<u8>>;
 pub(super) struct ConcreteBatch<'a> {
     ops: &'a [Op],
     ends: Ends,
+    sums: Sums,
     /// What is logged of the values before.
     pub(super) previous: Previous,
 }
@@ -61,38 +72,63 @@ pub(super) struct Part {
 }
 
 impl<'a> RoutedBatch<'a> {
-    /// Routes operations.
+    /// Routes a batch.
     ///
     /// # Errors
     ///
     /// `Closed` if a keyspace was dropped.
-    pub(super) fn of(ops: &'a [Op], views: &impl Views) -> Result<Self> {
+    pub(super) fn of(batch: &'a Batch, views: &impl Views) -> Result<Self> {
         let mut routes = Self {
-            ops,
+            ops: &batch.ops,
+            conditions: Vec::with_capacity(batch.conditions.len()),
             writes: BTreeMap::new(),
             stripes: BTreeMap::new(),
             open_ranges: BTreeMap::new(),
+            counters: BTreeMap::new(),
         };
         let mut last: Option<(KeyspaceId, Arc<View>)> = None;
-        for (index, op) in ops.iter().enumerate() {
-            let view = match &last {
-                Some((keyspace, view)) if *keyspace == op.keyspace => Arc::clone(view),
-                _ => views.view(op.keyspace).ok_or_else(|| {
+        let mut view = |keyspace| match &last {
+            Some((of, view)) if *of == keyspace => Ok(Arc::clone(view)),
+            _ => {
+                let view = views.view(keyspace).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Closed,
                         "a keyspace of the batch was dropped; nothing was written",
                     )
-                })?,
-            };
-            routes.add(index, &op.write, &view)?;
-            last = Some((op.keyspace, view));
+                })?;
+                last = Some((keyspace, Arc::clone(&view)));
+                Ok(view)
+            }
+        };
+        for condition in &batch.conditions {
+            routes.require(condition, &*view(condition.keyspace)?)?;
+        }
+        for (index, op) in batch.ops.iter().enumerate() {
+            routes.add(index, op, &*view(op.keyspace)?)?;
         }
         Ok(routes)
     }
 
-    fn add(&mut self, index: usize, write: &Write, view: &View) -> Result<()> {
+    fn require(&mut self, condition: &'a Condition, view: &View) -> Result<()> {
+        let partition = view.partition(view.index(&condition.key))?;
+        // IMPORTANT: a key that is only looked at has its stripe owned, too: no write of it comes
+        // between the look and the record.
+        if !failpoint::skip("own-required") {
+            self.own(partition, stripe_set(&condition.key));
+        }
+        self.conditions.push((condition, Arc::clone(partition)));
+        Ok(())
+    }
+
+    fn own(&mut self, partition: &Arc<OpenPartition>, stripes: StripeSet) {
+        let owned = self.stripes.entry(partition.name);
+        owned.or_insert_with(|| (Arc::clone(partition), 0)).1 |= stripes;
+    }
+
+    fn add(&mut self, index: usize, op: &'a Op, view: &View) -> Result<()> {
+        let write = &op.write;
         let partitions = match write {
-            Write::Put { key, .. } | Write::Delete { key } => {
+            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => {
                 let partition = view.index(key);
                 partition..partition + 1
             }
@@ -103,10 +139,15 @@ impl<'a> RoutedBatch<'a> {
         };
         for partition in partitions {
             let partition = view.partition(partition)?;
-            let stripes = self.stripes.entry(partition.name);
-            stripes.or_insert_with(|| (Arc::clone(partition), 0)).1 |= write.stripes();
-            if matches!(write, Write::DeleteRange { end: None, .. }) {
-                self.open_ranges.entry(index).or_default().push(Arc::clone(partition));
+            self.own(partition, write.stripes());
+            match write {
+                Write::DeleteRange { end: None, .. } => {
+                    self.open_ranges.entry(index).or_default().push(Arc::clone(partition));
+                }
+                Write::Add { key, .. } => {
+                    self.counters.insert((op.keyspace, key), Arc::clone(partition));
+                }
+                _ => {}
             }
             let writes = self.writes.entry(partition.owner).or_default();
             writes.push((index, Arc::clone(partition)));
@@ -114,17 +155,36 @@ impl<'a> RoutedBatch<'a> {
         Ok(())
     }
 
-    /// Returns the batch with an end for each range. Reads the greatest keys of partitions, so the
-    /// caller must own the stripes.
+    /// Returns the conditions that do not hold. Reads their keys, so the caller must own the stripes.
+    pub(super) fn unmet(&self) -> Result<Vec<Unmet>> {
+        let mut unmet = Vec::new();
+        for (condition, partition) in &self.conditions {
+            let found = present(partition, &condition.key)?;
+            if !condition.holds(found.as_deref()) {
+                let (keyspace, key) = (condition.keyspace, condition.key.clone());
+                unmet.push(Unmet { keyspace, key, found: found.map(Value::new) });
+            }
+        }
+        Ok(unmet)
+    }
+
+    /// Returns the batch with an end for each range and a sum for each addition. Reads counters and
+    /// the greatest keys of partitions, so the caller must own the stripes.
     ///
     /// A range without an end reaches to the greatest key that is in one of its partitions, or that
     /// the same batch has put. Its end is the same for all partitions: a replay may find others.
     pub(super) fn concrete(&self) -> Result<ConcreteBatch<'a>> {
+        let sums = sums(self.ops, |keyspace, key| {
+            let partition = self.counters.get(&(keyspace, key)).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "an addition of a batch has no partition")
+            })?;
+            present(partition, key)
+        })?;
         let mut ends = Ends::new();
         let mut greatest_put: BTreeMap<KeyspaceId, &[u8]> = BTreeMap::new();
         for (index, op) in self.ops.iter().enumerate() {
             match &op.write {
-                Write::Put { key, .. } => {
+                Write::Put { key, .. } | Write::Add { key, .. } => {
                     let greatest = greatest_put.entry(op.keyspace).or_insert(key);
                     *greatest = key.as_slice().max(greatest);
                 }
@@ -139,14 +199,14 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        Ok(ConcreteBatch { ops: self.ops, ends, previous: Previous::new() })
+        Ok(ConcreteBatch { ops: self.ops, ends, sums, previous: Previous::new() })
     }
 
     pub(super) fn ops(&self) -> &'a [Op] {
         self.ops
     }
 
-    /// Returns the partition of a put or a delete, by its index.
+    /// Returns the partition of a write of one key, by its index.
     pub(super) fn partition_of(&self, index: usize) -> Option<&OpenPartition> {
         let of_shard = |writes: &'_ Vec<(usize, Arc<OpenPartition>)>| {
             writes.binary_search_by_key(&index, |(index, _)| *index).ok()
@@ -180,8 +240,11 @@ impl<'a> RoutedBatch<'a> {
 
     /// Notes that a shard could not apply its part: the partitions that it concerns are behind.
     pub(super) fn fall_behind(&self, part: ShardId, in_flight: &InFlight<'_>, cause: &Error) {
-        let partitions = self.stripes.values().map(|(partition, _)| partition);
-        for partition in partitions.filter(|partition| partition.owner == part) {
+        // Not those of which only a condition speaks: they lack nothing.
+        let written = self.writes.get(&part).into_iter().flatten();
+        let partitions: BTreeMap<_, _> =
+            written.map(|(_, partition)| (partition.name, partition)).collect();
+        for partition in partitions.values() {
             partition.fall_behind(in_flight.start(), cause);
         }
     }
@@ -199,20 +262,25 @@ impl ConcreteBatch<'_> {
     fn previous<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
         let value = self.previous.get(&index)?.as_deref();
         match op {
-            Op { keyspace, write: Write::Put { key, .. } | Write::Delete { key } } => {
-                Some(Operation::Previous { keyspace: *keyspace, key, value })
-            }
+            Op {
+                keyspace,
+                write: Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. },
+            } => Some(Operation::Previous { keyspace: *keyspace, key, value }),
             Op { write: Write::DeleteRange { .. }, .. } => None,
         }
     }
 
-    /// Returns an operation with its end; `None` if it is a range in which there is nothing.
-    fn operation<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
+    /// Returns an operation with its end, an addition as the put of its sum; `None` if it is a
+    /// range in which there is nothing.
+    pub(super) fn operation<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
         let Op { keyspace, write } = op;
         let keyspace = *keyspace;
         Some(match write {
             Write::Put { key, value } => Operation::Put { keyspace, key, value },
             Write::Delete { key } => Operation::Delete { keyspace, key },
+            Write::Add { key, .. } => {
+                Operation::Put { keyspace, key, value: self.sums.get(&index)? }
+            }
             Write::DeleteRange { start, end, .. } => {
                 let end = end.as_ref().or_else(|| self.ends.get(&index))?;
                 if start >= end {
@@ -257,6 +325,11 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
             Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
             Operation::Previous { .. } => 0,
         }
+}
+
+/// Returns what a key of a partition has.
+fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<EngineValue>> {
+    partition.shard.get(&partition.handle, key, Read::PRESENT)
 }
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.

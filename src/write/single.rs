@@ -1,4 +1,4 @@
-//! Writes of one key: put, delete, compare-and-swap.
+//! Writes of one key: put, delete, compare-and-swap, update.
 
 use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
@@ -6,7 +6,7 @@ use crate::engine::{Durability, Engine, Read};
 use crate::error::{Error, Result};
 use crate::heat;
 use crate::latch::{Current, HeldStripe, Routed, Site, enter};
-use crate::log::{InFlight, Operation};
+use crate::log::{CommitLog, InFlight, Operation};
 use crate::read::Value;
 use crate::sampling::SampleTicket;
 
@@ -184,6 +184,38 @@ impl Writer<'_> {
         })?
     }
 
+    /// Reads a key and writes what `change` makes of it, `None` to delete it. Returns what the key
+    /// has now.
+    ///
+    /// `change` runs while the stripe is owned, so it is called once, and no other write of the key
+    /// comes in between.
+    pub(crate) fn update<V: AsRef<[u8]>>(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        durability: Durability,
+        change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
+    ) -> Result<Option<V>> {
+        self.catalog.check_key_bytes(key.len())?;
+        let sampled = self.sampler.begin();
+        let site = KeyWrite { catalog: self.catalog, keyspace, key };
+        enter(&site, |ticket| {
+            let partition = ticket.routed().partition();
+            let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
+            let new = change(found.as_deref())?;
+            let value = new.as_ref().map(AsRef::as_ref);
+            self.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
+            let written = KeyChange { keyspace, key, value, durability };
+            let result = ticket.write(|| match value {
+                // It is not there, as it should be.
+                None if found.is_none() => Ok(()),
+                _ => self.write_through(partition, written),
+            });
+            self.record(sampled, written);
+            result.map(|()| new)
+        })?
+    }
+
     /// Writes through the cache of hot keys if there is one.
     #[inline]
     fn write_through(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
@@ -196,7 +228,7 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn write(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
+    fn write<'a>(&'a self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
         let KeyChange { keyspace, key, value, durability } = change;
         let logs_old_value = keyspace.logs_old_values();
         let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
@@ -218,9 +250,11 @@ impl Writer<'_> {
             // The stripe is held: it is the value before this write.
             let value = shard.get(handle, key, Read::PRESENT)?;
             let previous = Operation::Previous { keyspace, key, value: value.as_deref() };
-            return self.log_and_apply([previous, operation].into_iter(), durability, apply);
+            let append = |log: &'a CommitLog| log.append([previous, operation].into_iter());
+            return self.log_and_apply(append, durability, apply);
         }
-        self.log_and_apply(std::iter::once(operation), durability, apply)
+        let append = |log: &'a CommitLog| log.append(std::iter::once(operation));
+        self.log_and_apply(append, durability, apply)
     }
 
     /// Records a write if it is sampled.

@@ -20,7 +20,7 @@ use crate::catalog::Catalog;
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
-use crate::log::{InFlight, Operation};
+use crate::log::{CommitLog, InFlight, Reader, Record};
 use crate::os::failpoint;
 use crate::sampling::Sampler;
 
@@ -32,23 +32,30 @@ pub(crate) struct Writer<'a> {
     pub(crate) sampler: &'a Sampler,
 }
 
+/// A place in the log up to which a batch relies on what it was made from, and whether a record
+/// since then leaves that as it is.
+pub(crate) struct Since<'a> {
+    pub(crate) reader: &'a mut Reader,
+    pub(crate) admit: &'a dyn Fn(&Record<'_>) -> Result<()>,
+}
+
 impl Writer<'_> {
-    /// Appends operations to the log as one record, syncs it if that is asked for, and then calls
-    /// `apply`, which applies them to the shards. The caller owns the stripes of all keys until this
+    /// Appends one record to the log by `append`, syncs it if that is asked for, and then calls
+    /// `apply`, which applies it to the shards. The caller owns the stripes of all keys until this
     /// returns.
     ///
     /// # Errors
     ///
-    /// Those of the log: nothing was applied. Those of `apply`.
+    /// Those of the log, and of `append`: nothing was applied. Those of `apply`.
     #[inline]
-    pub(super) fn log_and_apply<'o>(
-        &self,
-        operations: impl Iterator<Item = Operation<'o>> + Clone,
+    pub(super) fn log_and_apply<'a>(
+        &'a self,
+        append: impl FnOnce(&'a CommitLog) -> Result<InFlight<'a>>,
         durability: Durability,
         apply: impl FnOnce(&InFlight<'_>) -> Result<()>,
     ) -> Result<()> {
         failpoint::hit("write-before-log");
-        let in_flight = self.catalog.log.append(operations)?;
+        let in_flight = append(&self.catalog.log)?;
         failpoint::hit("write-after-log");
         if durability == Durability::Synced && !failpoint::skip("sync-write") {
             // Before anything is applied: no reader sees what a power cut may take back.

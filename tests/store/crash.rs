@@ -1,12 +1,13 @@
 //! Goal: whatever the moment at which the process dies, every acknowledged write is there after the
-//! next opening, and every batch is there whole or not at all, at either durability. Method: a child
-//! process writes rounds and notes each acknowledged one in a file outside the store; it dies at a
-//! chosen step (feature `failpoints`) or is killed at a random moment; the parent opens the store
-//! and compares. The random delays come from a seed that is printed; `ANNULUS_SEED` sets it.
+//! next opening, and every batch and transaction is there whole or not at all, at either
+//! durability. Method: a child process writes rounds and notes each acknowledged one in a file
+//! outside the store; it dies at a chosen step (feature `failpoints`) or is killed at a random
+//! moment; the parent opens the store and compares. The random delays come from a seed that is
+//! printed; `ANNULUS_SEED` sets it.
 
 use crate::basic::{both, reopen, small};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Durability, Store};
+use annulus::{Batch, Durability, Expect, Store, TransactionOptions};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 
 const DIRECTORY: &str = "ANNULUS_TEST_CRASH_DIRECTORY";
 const WRITERS: usize = 3;
+/// More than any test here lets a process die.
+const CRASHES: u64 = 50;
 /// Keys a batch writes in each keyspace: enough to be on every shard.
 const KEYS: usize = 12;
 
@@ -31,6 +34,10 @@ fn start(directory: &Path, failpoint: Option<&str>) -> Child {
 
 fn key(writer: usize, n: usize) -> String {
     format!("{n:02}/{writer}")
+}
+
+fn counter(writer: usize) -> String {
+    format!("counter/{writer}")
 }
 
 fn note(directory: &Path, writer: usize) -> PathBuf {
@@ -80,10 +87,29 @@ fn write_rounds(store: &Store, directory: &Path, writer: usize) {
         for keyspace in &keyspaces {
             (0..KEYS).for_each(|n| batch.put(keyspace, key(writer, n), &value));
         }
+        // Both counters, which only this thread changes, if they are still the same.
+        let counted = keyspaces[0].get(counter(writer)).unwrap();
+        let expect = counted.as_ref().map_or(Expect::Absent, |value| Expect::Value(value));
+        for keyspace in &keyspaces {
+            batch.require(keyspace, counter(writer), expect);
+            batch.add(keyspace, counter(writer), 1);
+        }
         let synced = round.is_multiple_of(3);
         let durability = if synced { Durability::Synced } else { Durability::Buffered };
-        store.write_with(batch, durability).unwrap();
+        assert!(store.write_if_with(batch, durability).unwrap().is_written());
         keyspaces[0].put(format!("plain/{writer}"), round.to_le_bytes()).unwrap();
+        keyspaces[1].add(format!("single/{writer}"), 1).unwrap();
+        // Shared by all writers, which meet.
+        let transfer = |tx: &annulus::Transaction| {
+            for keyspace in &keyspaces {
+                let sums = tx.scan_prefix(keyspace, "shared/")?.count();
+                assert!(sums <= WRITERS, "{sums}");
+                tx.add(keyspace, format!("shared/{writer}"), 1)?;
+            }
+            Ok(())
+        };
+        let options = TransactionOptions::new().durability(durability).attempts_max(1000);
+        store.transact_with(options, transfer).unwrap();
         notes.write_all(&round.to_le_bytes()).unwrap();
     }
 }
@@ -109,6 +135,16 @@ fn check(directory: &TempDir) {
         assert!(first == noted || first == noted + 1, "round {first}, noted {noted}");
         let plain = keyspaces[0].get(format!("plain/{writer}")).unwrap().map_or(0, |v| round(&v));
         assert!(plain == noted || plain == noted + 1, "plain {plain}, noted {noted}");
+        let count =
+            |keyspace: &annulus::Keyspace, key: String| keyspace.add(key, 0).unwrap() as u64;
+        let [hash, range] = keyspaces.each_ref().map(|keyspace| count(keyspace, counter(writer)));
+        assert_eq!(hash, range, "counters that are always added to together");
+        // One more for each crash at the most: a round that was not noted is made again.
+        let shared = keyspaces.each_ref().map(|of| count(of, format!("shared/{writer}")));
+        assert_eq!(shared[0], shared[1], "what one transaction has added to");
+        for counted in [hash, count(&keyspaces[1], format!("single/{writer}")), shared[0]] {
+            assert!((noted..noted + CRASHES).contains(&counted), "{counted}, noted {noted}");
+        }
     }
     let report = store.verify().unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
@@ -124,6 +160,12 @@ fn dies_at_every_step() {
     let places = [
         "write-before-log@1",
         "write-before-log@40",
+        "write-before-log@41",
+        "write-before-log@42",
+        "write-before-log@43",
+        "write-after-log@52",
+        "write-after-log@53",
+        "write-after-log@54",
         "write-after-log@1",
         "write-after-log@2",
         "write-after-log@51",

@@ -17,8 +17,10 @@ mod behind;
 mod changes;
 mod churn;
 mod commits;
+mod conditional;
 mod crash;
 mod damage;
+mod elle;
 mod heat;
 mod hot_cache;
 #[cfg(feature = "failpoints")]
@@ -40,4 +42,6 @@ mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;
+mod transaction_model;
+mod transactions;
 mod typed;

@@ -48,17 +48,20 @@ fn bound() -> impl Strategy<Value = Bound<Key>> {
     ]
 }
 
-/// Two bounds that are not inverted: inverted ones are errors.
-fn bounds() -> impl Strategy<Value = (Bound<Key>, Bound<Key>)> {
-    let ordered = |(a, b): (Bound<Key>, Bound<Key>)| match (&a, &b) {
+/// Returns two bounds so that they are not inverted: inverted ones are errors.
+pub(crate) fn not_inverted((a, b): (Bound<Key>, Bound<Key>)) -> (Bound<Key>, Bound<Key>) {
+    match (&a, &b) {
         (
             Bound::Included(from) | Bound::Excluded(from),
             Bound::Included(to) | Bound::Excluded(to),
         ) if from > to => (b, a),
         (Bound::Excluded(from), Bound::Excluded(to)) if from == to => (a, Bound::Unbounded),
         _ => (a, b),
-    };
-    (bound(), bound()).prop_map(ordered)
+    }
+}
+
+fn bounds() -> impl Strategy<Value = (Bound<Key>, Bound<Key>)> {
+    (bound(), bound()).prop_map(not_inverted)
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -224,7 +227,7 @@ impl Pair {
     }
 }
 
-fn open_keyspaces(store: &Store) -> Vec<Keyspace> {
+pub(crate) fn open_keyspaces(store: &Store) -> Vec<Keyspace> {
     let specs: [(&str, KeyspaceSpec); 4] = [
         ("hash", KeyspaceSpec::hash().into()),
         ("up to", KeyspaceSpec::hash().hashed(HashPart::UpTo { delimiter: b'/' }).into()),
@@ -234,7 +237,7 @@ fn open_keyspaces(store: &Store) -> Vec<Keyspace> {
     specs.map(|(name, spec)| store.keyspace_or_create(name, spec).unwrap()).into()
 }
 
-fn contains(start: &Bound<Key>, end: &Bound<Key>, key: &Key) -> bool {
+pub(crate) fn contains(start: &Bound<Key>, end: &Bound<Key>, key: &Key) -> bool {
     let after = match start {
         Bound::Included(start) => key >= start,
         Bound::Excluded(start) => key > start,
@@ -248,12 +251,12 @@ fn contains(start: &Bound<Key>, end: &Bound<Key>, key: &Key) -> bool {
     after && before
 }
 
-fn options(reverse: bool, limit: Option<u64>) -> ScanOptions {
+pub(crate) fn options(reverse: bool, limit: Option<u64>) -> ScanOptions {
     let options = ScanOptions::new().reverse(reverse);
     limit.map_or(options, |limit| options.limit(limit))
 }
 
-fn ordered<'a>(
+pub(crate) fn ordered<'a>(
     rows: impl DoubleEndedIterator<Item = (&'a Key, &'a Vec<u8>)>,
     reverse: bool,
     limit: Option<u64>,
@@ -263,7 +266,7 @@ fn ordered<'a>(
     if reverse { rows.rev().take(limit).collect() } else { rows.take(limit).collect() }
 }
 
-fn collected(scan: annulus::Scan) -> Vec<(Key, Vec<u8>)> {
+pub(crate) fn collected(scan: annulus::Scan) -> Vec<(Key, Vec<u8>)> {
     scan.map(Result::unwrap).collect()
 }
 

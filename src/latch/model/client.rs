@@ -21,6 +21,8 @@ pub(super) enum Call {
     PutInVain(Key),
     /// Brings up the partition of a key.
     BringUp(Key),
+    /// Reads a key and puts another one, in one transaction.
+    Transact(Key, Key),
 }
 
 impl Store {
@@ -43,6 +45,11 @@ impl Store {
                 self.bring_up(key);
                 return Ok(());
             }
+            Call::Transact(read, written) => match self.transact(read, written)? {
+                Some(act) => act,
+                // It met a conflict, and has done nothing.
+                None => return Ok(()),
+            },
         };
         self.history.add(begun, act);
         Ok(())
@@ -107,25 +114,7 @@ impl Store {
     }
 
     pub(super) fn snapshot(&self) -> Rows {
-        loop {
-            if let Some(rows) = self.try_snapshot() {
-                return rows;
-            }
-            shuttle::thread::yield_now();
-        }
-    }
-
-    /// Takes a snapshot, unless a partition is behind.
-    fn try_snapshot(&self) -> Option<Rows> {
-        let gate = (self.broken != Broken::SnapshotWithoutGate).then(|| self.gate.write());
-        let early = (self.broken == Broken::CutsBeforeViews).then(|| self.cuts());
-        let view = self.view();
-        if view.0.iter().any(|partition| partition.state.is_behind()) {
-            return None;
-        }
-        let cuts = early.unwrap_or_else(|| self.cuts());
-        drop(gate);
-        Some(rows_of(&view, &cuts))
+        self.cut().0
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) enum Act {
     Add(Key, Option<u64>),
     Get(Key, Option<u64>),
     Snapshot(Rows),
+    /// Read a key, and wrote another one.
+    Transaction((Key, Option<u64>), (Key, Option<u64>)),
 }
 
 impl Act {
@@ -37,6 +39,10 @@ impl Act {
             }
             Self::Get(key, found) => rows.get(key) == found.as_ref(),
             Self::Snapshot(seen) => rows == seen,
+            Self::Transaction((read, found), write) => {
+                let fits = rows.get(read) == found.as_ref();
+                fits && Self::Write(vec![*write]).apply(rows)
+            }
         }
     }
 
@@ -51,6 +57,8 @@ impl Act {
             Self::Add(added, _) => (*added == key).then(|| self.clone()),
             Self::Get(read, _) => (*read == key).then(|| self.clone()),
             Self::Snapshot(seen) => Some(Self::Get(key, seen.get(&key).copied())),
+            Self::Transaction((read, found), _) if *read == key => Some(Self::Get(key, *found)),
+            Self::Transaction(_, write) => Self::Write(vec![*write]).of_key(key),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A stand-in for the store's log: records in their order, and which of them are in flight.
 
-use super::super::sync::Mutex;
+use super::super::sync::{Mutex, MutexGuard};
 use super::engine::{Key, Rows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -15,11 +15,18 @@ struct Inner {
     in_flight: BTreeSet<usize>,
 }
 
+impl Inner {
+    fn has_since(&self, from: usize, key: Key) -> bool {
+        self.records[from..].iter().flatten().any(|(written, _)| *written == key)
+    }
+}
+
 /// A log. A position is a number of records. Each call is one step, like those of an engine.
 #[derive(Default)]
 pub(super) struct Log {
     inner: Mutex<Inner>,
-    /// All writes, for checks: not on the explorer's locks, since observing must not switch threads.
+    /// All writes, for checks: not on the explorer's locks, since observing must not switch
+    /// threads.
     writes: std::sync::Mutex<Record>,
 }
 
@@ -46,12 +53,39 @@ impl Drop for InFlight<'_> {
 
 impl Log {
     pub(super) fn append(&self, record: &[(Key, Option<u64>)]) -> InFlight<'_> {
-        let mut inner = self.inner.lock();
+        self.append_to(self.inner.lock(), record)
+    }
+
+    fn append_to(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        record: &[(Key, Option<u64>)],
+    ) -> InFlight<'_> {
         let position = inner.records.len();
         inner.records.push(record.to_vec());
         inner.in_flight.insert(position);
         self.writes.lock().unwrap_or_else(PoisonError::into_inner).extend(record);
         InFlight { log: self, position }
+    }
+
+    /// Appends a record in one step with the look whether a record since a position has a key; then
+    /// it does not.
+    pub(super) fn append_after(
+        &self,
+        record: &[(Key, Option<u64>)],
+        from: usize,
+        read: Key,
+    ) -> Option<InFlight<'_>> {
+        let inner = self.inner.lock();
+        if inner.has_since(from, read) {
+            return None;
+        }
+        Some(self.append_to(inner, record))
+    }
+
+    /// Returns true if no record since a position has a key.
+    pub(super) fn is_unchanged(&self, from: usize, read: Key) -> bool {
+        !self.inner.lock().has_since(from, read)
     }
 
     /// Returns the position below which every record has been applied.

@@ -29,6 +29,7 @@ mod rules;
 mod schedules;
 mod site;
 mod store;
+mod transaction;
 
 use client::Call;
 use engine::Rows;

@@ -1,7 +1,7 @@
 //! The rules one by one: each is broken, and the explorer must find out.
 
 use super::Scenario;
-use super::client::Call::{Add, Batch, BringUp, Get, Put, PutInVain, Snapshot};
+use super::client::Call::{Add, Batch, BringUp, Get, Put, PutInVain, Snapshot, Transact};
 use super::reshape::Step::{Merge, Move};
 use super::schedules::explore;
 use super::store::Broken;
@@ -95,6 +95,20 @@ fn a_snapshot_closes_the_gate() {
 fn a_snapshot_takes_views_before_cuts() {
     let snapshot = Scenario::new(&[&[Put(b'a'), Snapshot]], &[&[Move(0)]]);
     caught(snapshot, Broken::CutsBeforeViews, &[ORDER]);
+}
+
+/// Two transactions, each of which reads what the other writes.
+const SKEW: Scenario =
+    Scenario::new(&[&[Transact(b'a', b'p')], &[Transact(b'p', b'a'), Put(b'g')]], &[&[Move(0)]]);
+
+#[test]
+fn a_transaction_notes_its_position_while_the_gate_is_closed() {
+    caught(SKEW, Broken::PositionAfterGate, &["no order explains"]);
+}
+
+#[test]
+fn a_transaction_compares_and_appends_in_one_step() {
+    caught(SKEW, Broken::CompareBeforeAppend, &["no order explains"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The rules unbroken, under many schedules.
 
 use super::Scenario;
-use super::client::Call::{Add, Batch, BringUp, Clear, Delete, Get, Put, PutInVain, Snapshot};
+use super::client::Call::{
+    Add, Batch, BringUp, Clear, Delete, Get, Put, PutInVain, Snapshot, Transact,
+};
 use super::reshape::Step::{self, Abort, Merge, Move, Split};
 use super::store::{MIDDLE, QUARTER};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomScheduler};
@@ -75,6 +77,20 @@ fn snapshots_see_batches_whole() {
                 &[Batch(b'b', b'q'), Put(b'p'), Get(b'p')],
                 &[Batch(b'q', b'b'), Add(b'a')],
                 &[Snapshot, Snapshot],
+            ],
+            plan,
+        ));
+    }
+}
+
+#[test]
+fn transactions_have_one_order() {
+    for plan in PLANS {
+        hold(Scenario::new(
+            &[
+                &[Transact(b'a', b'p'), Transact(b'g', b'a')],
+                &[Transact(b'p', b'a'), Put(b'g')],
+                &[Batch(b'a', b'p'), Snapshot],
             ],
             plan,
         ));

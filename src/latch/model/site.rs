@@ -18,7 +18,7 @@ pub(super) struct ModelWrite<'a> {
 
 /// The same, routed.
 pub(super) struct RoutedWrites<'a> {
-    write: &'a ModelWrite<'a>,
+    pub(super) write: &'a ModelWrite<'a>,
     view: Arc<View>,
     /// In the order of their names: the order in which several latches are taken.
     stripes: BTreeMap<Name, (Arc<Partition>, StripeSet)>,

@@ -31,6 +31,8 @@ pub(super) enum Broken {
     AddReadsEarly,
     SnapshotWithoutGate,
     CutsBeforeViews,
+    PositionAfterGate,
+    CompareBeforeAppend,
     // By the reshape.
     PinAfterCuts,
     PinAtEnd,

@@ -85,7 +85,7 @@ impl Keyspace {
     }
 
     /// Records one of several reads, if it is sampled.
-    fn record_read_untimed(&self, key: &[u8], value: Option<&Value>) {
+    pub(super) fn record_read_untimed(&self, key: &[u8], value: Option<&Value>) {
         if let Some(sampled) = self.sampler().begin() {
             let bytes = key.len() + value.map_or(0, |value| value.len());
             self.sampler().record(SampledOperation {

@@ -1,10 +1,10 @@
-//! Writes to a keyspace: puts, deletes, compare-and-swap.
+//! Writes to a keyspace: puts, deletes, compare-and-swap, updates, counters.
 
 use super::Keyspace;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::read::KeyBounds;
-use crate::write::{Batch, Swap};
+use crate::write::{Batch, Swap, sum};
 
 impl Keyspace {
     /// Puts a value, replacing any that is there.
@@ -196,5 +196,104 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<Swap> {
         self.core.writer().compare_and_swap(&self.state, key.as_ref(), expected, new, durability)
+    }
+
+    /// Replaces a key's value by what `change` makes of it, in one step: no other write of the key
+    /// comes in between. `change` gets the value, or `None` if there is none, and returns the new
+    /// one, or `None` to delete the key. Returns what `change` has returned.
+    ///
+    /// `change` is called once, while writers of the key, and of some other keys of its partition,
+    /// wait: it should take no longer than a write does. It may read, but IMPORTANT: it must not
+    /// write to this store, take a snapshot of it, or begin a transaction, nor wait for another
+    /// thread that does: it would wait for itself for ever. If it panics, nothing is written.
+    ///
+    /// Atomic and durable as [`put`](Self::put) is. Cost: a read of the shard and a put.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
+    /// words.put("greeting", "hello")?;
+    /// let now = words.update("greeting", |old| Some([old.unwrap_or_default(), b"!"].concat()))?;
+    /// assert_eq!(now.as_deref(), Some(&b"hello!"[..]));
+    /// assert_eq!(words.get("greeting")?.unwrap(), "hello!");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put) and [`get`](Self::get).
+    pub fn update<V: AsRef<[u8]>>(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl FnOnce(Option<&[u8]>) -> Option<V>,
+    ) -> Result<Option<V>> {
+        self.update_with(key, self.core.options.durability, change)
+    }
+
+    /// Replaces a key's value by what `change` makes of it, with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update`](Self::update).
+    pub fn update_with<V: AsRef<[u8]>>(
+        &self,
+        key: impl AsRef<[u8]>,
+        durability: Durability,
+        change: impl FnOnce(Option<&[u8]>) -> Option<V>,
+    ) -> Result<Option<V>> {
+        let change = |old: Option<&[u8]>| Ok(change(old));
+        self.core.writer().update(&self.state, key.as_ref(), durability, change)
+    }
+
+    /// Adds to a counter, in one step, and returns what it is then. A counter is a value of 8
+    /// bytes, an `i64` in little-endian order; one that is not there counts as zero. The log has
+    /// the outcome, not the addition: after a crash nothing is added twice.
+    ///
+    /// Atomic and durable as [`put`](Self::put) is. Cost: a read of the shard and a put.
+    ///
+    /// ```
+    /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let visits = store.create_keyspace("visits", KeyspaceSpec::hash())?;
+    /// assert_eq!(visits.add("/index.html", 1)?, 1);
+    /// assert_eq!(visits.add("/index.html", 2)?, 3);
+    /// let error = visits.add("/index.html", i64::MAX).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or the
+    /// sum is out of bounds: nothing is written. Those of [`put`](Self::put) and [`get`](Self::get).
+    pub fn add(&self, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
+        self.add_with(counter, n, self.core.options.durability)
+    }
+
+    /// Adds to a counter, with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add`](Self::add).
+    pub fn add_with(
+        &self,
+        counter: impl AsRef<[u8]>,
+        n: i64,
+        durability: Durability,
+    ) -> Result<i64> {
+        let (key, mut after) = (counter.as_ref(), 0);
+        let change = |old: Option<&[u8]>| {
+            after = sum(key, old, n)?;
+            Ok(Some(after.to_le_bytes()))
+        };
+        self.core.writer().update(&self.state, key, durability, change)?;
+        Ok(after)
     }
 }

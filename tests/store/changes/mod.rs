@@ -12,7 +12,7 @@ mod under_reshapes;
 use crate::basic::{both, quick_store, reopen};
 use annulus::changes::{Change, Changes, ChangesFrom, Commit, OldValue, Watched};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Durability, ErrorKind, Keyspace, Store};
+use annulus::{Batch, Durability, ErrorKind, Expect, Keyspace, Store};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -232,6 +232,71 @@ fn old_values_are_logged_where_that_is_set() {
         hash.log_old_values(true).unwrap_err()
     };
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+}
+
+#[test]
+fn outcomes_are_returned_with_the_old_values_of_what_was_read() {
+    let (_directory, store) = quick_store();
+    let [hash, range] = both(&store);
+    hash.log_old_values(true).unwrap();
+    let mut changes = store.changes().open().unwrap();
+    let counter = |n: i64| n.to_le_bytes().escape_ascii().to_string();
+    let [one, two, five, nine] = [1, 2, 5, 9].map(counter);
+
+    assert_eq!(hash.add("n", 1).unwrap(), 1);
+    assert_eq!(hash.add("n", 1).unwrap(), 2);
+    hash.update("u", |old| old.is_none().then_some("new")).unwrap();
+    assert!(hash.update("u", |old| old.is_none().then_some("new")).unwrap().is_none());
+    let expected = [
+        format!("n={one} (none)"),
+        format!("n={two} ({one})"),
+        "u=new (none)".into(),
+        "-u (new)".into(),
+    ];
+    for expected in expected {
+        assert_eq!(next_words(&mut changes), [expected]);
+    }
+
+    // What a batch adds to is what its earlier operations have left.
+    let mut batch = Batch::new();
+    batch.require(&hash, "n", Expect::Present);
+    batch.add(&hash, "n", 3);
+    batch.add(&hash, "n", 4);
+    batch.delete_range(&hash, "n".."o");
+    batch.add(&hash, "n", 1);
+    batch.put(&hash, "n", "x");
+    batch.add(&range, "n", 1);
+    assert!(store.write_if(batch).unwrap().is_written());
+    let expected = [
+        format!("n={five} ({two})"),
+        format!("n={nine} ({five})"),
+        "-n..o".to_owned(),
+        format!("n={one} (none)"),
+        format!("n=x ({one})"),
+        format!("n={one}"),
+    ];
+    assert_eq!(next_words(&mut changes), expected);
+
+    // Neither a batch that is not written nor a transaction that meets a conflict is returned.
+    let mut batch = Batch::new();
+    batch.require(&hash, "n", Expect::Absent);
+    batch.delete(&hash, "n");
+    assert!(!store.write_if(batch).unwrap().is_written());
+    let late = store.begin().unwrap();
+    late.get(&hash, "n").unwrap();
+    late.put(&hash, "m", "late").unwrap();
+    store
+        .transact(|tx| {
+            tx.put(&hash, "n", "y")?;
+            tx.delete(&range, "n")
+        })
+        .unwrap();
+    assert_eq!(late.commit().unwrap_err().kind(), ErrorKind::Conflict);
+    hash.put("end", "").unwrap();
+    let mut words = next_words(&mut changes);
+    words.sort();
+    assert_eq!(words, ["-n", "n=y (x)"]);
+    assert_eq!(next_words(&mut changes), ["end= (none)"]);
 }
 
 #[test]
