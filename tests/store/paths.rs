@@ -19,8 +19,13 @@ fn options() -> Options {
     small().heat(None)
 }
 
+/// Opens a store with the shards that it has, or creates one with two.
 fn open(path: &Path) -> Store {
-    Store::builder(path).shards(2).options(options()).open().unwrap()
+    let builder = Store::builder(path).options(options());
+    match builder.clone().create(CreateMode::Never).open() {
+        Err(error) if error.kind() == ErrorKind::NotFound => builder.shards(2).open().unwrap(),
+        opened => opened.unwrap(),
+    }
 }
 
 fn refused(path: &Path) -> annulus::Error {

@@ -232,7 +232,8 @@ fn churn(store: &Store, models: &mut [Model; 2], random: &mut fastrand::Rng, wri
             let (keyspace, model, one) = (&keyspaces[which], &mut models[which], key(random));
             match random.u8(..10) {
                 0 => {
-                    let range = one..key(random);
+                    let other = key(random);
+                    let range = one.clone().min(other.clone())..one.max(other);
                     model.retain(|key, _| !range.contains(key));
                     let range = range.start.as_str()..range.end.as_str();
                     match single {
