@@ -72,7 +72,9 @@ impl Merge {
         loop {
             self.fill(source)?;
             let Some(row) = self.take_first() else {
-                if self.own.peek().is_none() && self.front.is_none() {
+                // It may have been a row that the transaction has deleted.
+                let at_end = self.ended && self.front.is_none() && self.own.peek().is_none();
+                if at_end {
                     return Ok(false);
                 }
                 continue;
