@@ -105,6 +105,7 @@ fn data(file: &File, at: u64, bytes: u64) -> Range<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

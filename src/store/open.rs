@@ -119,13 +119,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     catalog.log.finish_replay();
     crate::os::failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
-    let mut bring_up = BringUp::default();
-    let look = move |catalog: &Catalog| {
-        bring_up.look(catalog);
-    };
-    let limits = core.hold_limits();
-    let retain = move |catalog: &Catalog| retain_changes(catalog, limits);
-    *core.log_keeper.lock() = LogKeeper::start(&core.catalog, look, retain);
+    keep_log(&core);
     let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);
@@ -133,6 +127,17 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     trim_leftovers(store.core());
     rebalancer::start(&store.core().rebalancer);
     Ok(store)
+}
+
+/// Starts what keeps the log short, and partitions and consumers up to it.
+fn keep_log(core: &Core) {
+    let mut bring_up = BringUp::default();
+    let look = move |catalog: &Catalog| {
+        bring_up.look(catalog);
+    };
+    let limits = core.hold_limits();
+    let retain = move |catalog: &Catalog| retain_changes(catalog, limits);
+    *core.log_keeper.lock() = LogKeeper::start(&core.catalog, look, retain);
 }
 
 /// Returns the directory of the metadata, which must exist.
