@@ -156,6 +156,9 @@ impl LogCopies {
             drop(log);
             copies.remove_mirror()?;
             earlier = Some((lost, repairs));
+        } else {
+            // Its locks are taken again.
+            drop(self);
         }
         if let Some(given) = wanted {
             log_directory::create(&home.path, home.id, CopyNumber::MIRROR, Some(given))?;

@@ -53,7 +53,7 @@ fn commands_that_read_print_the_same_and_write_nothing() {
 #[test]
 fn a_damaged_log_is_dropped_only_when_asked_for() {
     let place = Place::new();
-    let store = annulus::Store::builder(place.store()).shards(1).open().unwrap();
+    let store = annulus::Store::open(place.store()).unwrap();
     let spec = annulus::topology::KeyspaceSpec::range();
     let keyspace = store.create_keyspace("log", spec).unwrap();
     for n in 10..100 {
