@@ -1,9 +1,9 @@
-//! Which of two copies of a log an opening reads, and what has to be done with the other one. Reads,
-//! and changes nothing.
+//! Which of two copies of a log an opening reads, and what has to be done with the other one.
+//! Reads, and changes nothing.
 //!
 //! The rule, and the argument for it, are in `docs/log.md`.
 
-use super::copies::CopyNumber;
+use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::options::CopyOptions;
 use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, cannot};
@@ -41,9 +41,9 @@ pub(super) enum OtherState {
 pub(super) fn choose(options: &LogOptions) -> Result<Chosen> {
     let mut candidates = Vec::new();
     for copy in &options.copies {
-        let place = options.place(copy);
-        // A copy whose files cannot be read is like one that is not there: the other one may suffice.
-        // One that has the wrong files is never written over.
+        let place = Place::of(options, copy);
+        // A copy whose files cannot be read is like one that is not there: the other one may
+        // suffice. One that has the wrong files is never written over.
         let judged = match (&copy.unreachable, check_files(&place, copy, options)) {
             (Some(error), _) => Err(error.clone()),
             (None, Err(error)) if error.kind() == ErrorKind::Io => Err(error),
@@ -108,9 +108,9 @@ fn judge_sound(place: &Place, must_exist: bool) -> Result<Judged> {
     let judged = judge::judge(place, LogDamage::Refuse)?;
     if must_exist && judge::list(&place.directory, SEGMENT)?.is_empty() {
         let text = format!(
-            "the log {} has no segments: mount its disk, or restore them from a copy. Without them, \
-             writes are lost that are not in files yet; option log_damage set to drop_rest opens the \
-             store without those",
+            "the log {} has no segments: mount its disk, or restore them from a copy. Without \
+             them, writes are lost that are not in files yet; option log_damage set to drop_rest \
+             opens the store without those",
             place.directory.display()
         );
         return Err(Error::new(ErrorKind::Damaged, text));
@@ -130,8 +130,8 @@ fn damaged(options: &LogOptions, candidates: Vec<Candidate<'_>>) -> Result<Chose
         (Err(error), None) if candidates.len() > 1 => Error::new(
             error.kind(),
             format!(
-                "the one copy of the log that has everything is not whole: {error:#}; the other one \
-                 was given up earlier, and lacks what was written since"
+                "the one copy of the log that has everything is not whole: {error:#}; the other \
+                 one was given up earlier, and lacks what was written since"
             ),
         ),
         (Err(error), _) => error.clone(),
@@ -206,8 +206,8 @@ fn is_same(one: &Judged, other: &Judged) -> bool {
     !one.cut && !other.cut && one.kept.iter().map(looks).eq(other.kept.iter().map(looks))
 }
 
-/// Refuses a copy that is not the beginning of the longer one: which of them is the store's log cannot
-/// be known.
+/// Refuses a copy that is not the beginning of the longer one: which of them is the store's log
+/// cannot be known.
 fn check_history(place: &Place, shorter: &Judged, longer: &Judged) -> Result<()> {
     let mut last = None;
     for mine in &shorter.kept {
@@ -241,8 +241,8 @@ fn diverged(place: &Place, longer: &Judged, position: u64) -> Error {
         ErrorKind::Damaged,
         format!(
             "the copies of the log in {} and {} are not of one history: they differ from about \
-             position {position} on. One of them was restored from an older copy; move the files of \
-             that one away, and open the store again, which makes it from the other one",
+             position {position} on. One of them was restored from an older copy; move the files \
+             of that one away, and open the store again, which makes it from the other one",
             place.directory.display(),
             theirs.unwrap_or(&place.directory).display(),
         ),
@@ -252,6 +252,7 @@ fn diverged(place: &Place, longer: &Judged, position: u64) -> Error {
 pub(super) fn no_copy() -> Error {
     Error::new(
         ErrorKind::Damaged,
-        "the store's metadata names no copy of the log that there is; restore the store from a copy",
+        "the store's metadata names no copy of the log that there is; restore the store from a \
+         copy",
     )
 }

@@ -1,15 +1,15 @@
-//! The copy of a log that is not the one that is read: an opening makes it equal to that one, or goes
-//! on without it.
+//! The copy of a log that is not the one that is read: an opening makes it equal to that one, or
+//! goes on without it.
 //!
 //! | step, where it is not equal | a crash after it leaves |
 //! |---|---|
-//! | 1. recorded: only the copy that is read has everything | that one, and one that is not looked at any more |
+//! | 1. recorded: only the copy that is read has everything | that one alone; the other is ignored |
 //! | 2. [`rebuild`] gives it the segments of the other, synced | the same |
 //! | 3. the opening ends in both: what has to be cut is cut, a mark is written | the same |
 //! | 4. recorded: both have everything | both |
 
 use super::choose::{Other, OtherState};
-use super::copies::{CopyNumber, CopySet};
+use super::copy_set::{CopyNumber, CopySet};
 use super::judge::{self, Found, Judged, Kept};
 use super::segment::{PREPARING, Place, PreparedFile, SEGMENT, cannot};
 use super::transfer::rebuild;

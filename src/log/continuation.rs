@@ -1,16 +1,17 @@
 //! Continuing the log of a copy of a store with that of the original.
 //!
-//! A copy's log is the beginning of the original's: its last segment has the same bytes, and those of
-//! the original go on. So the copy gets the original's segments from there on, the last one up to the
-//! place where it is to end, and zeros behind. An opening then replays them, as after a crash.
+//! A copy's log is the beginning of the original's: its last segment has the same bytes, and those
+//! of the original go on. So the copy gets the original's segments from there on, the last one up
+//! to the place where it is to end, and zeros behind. An opening then replays them, as after a
+//! crash.
 //!
-//! IMPORTANT: marks of the original say from where on its log is needed, because everything before is
-//! in *its* files. They are changed to say from where on the copy's is.
+//! IMPORTANT: marks of the original say from where on its log is needed, because everything before
+//! is in *its* files. They are changed to say from where on the copy's is.
 //!
 //! | step of [`install`](Continuation::install) | what a crash after it leaves |
 //! |---|---|
-//! | 1. all segments are written under other names, synced, and the directory | the copy as it was; openings ignore the names |
-//! | 2. they are renamed, the first first, the directory synced after each | a log that ends with one of them, of which the same call makes the rest |
+//! | 1. all are written under other names and synced | the copy as it was; the names are ignored |
+//! | 2. they are renamed in order, each synced | some, the first first; the same call continues |
 
 use super::judge;
 use super::operation::Operation;
@@ -75,13 +76,13 @@ pub(crate) struct Continuation {
 }
 
 impl Continuation {
-    /// Compares the log of a copy with that of the original, and finds the records between the end of
-    /// the former and the target. `knows` says whether the copy knows a keyspace.
+    /// Compares the log of a copy with that of the original, and finds the records between the end
+    /// of the former and the target. `knows` says whether the copy knows a keyspace.
     ///
     /// # Errors
     ///
-    /// * `InvalidArgument` if the target is before the copy's end or beyond the log's, or if the copy
-    ///   has a log of its own by now, or lacks a keyspace.
+    /// * `InvalidArgument` if the target is before the copy's end or beyond the log's, or if the
+    ///   copy has a log of its own by now, or lacks a keyspace.
     /// * `NotFound` if records between the two logs are missing.
     /// * `Damaged` if one of the logs is damaged before the target.
     pub(crate) fn find(
@@ -97,8 +98,8 @@ impl Continuation {
         let shared = shared_with(copy, last, log)?;
         check_target(copy, log, target, shared)?;
         let recovery = find_end(log, target, shared, knows)?;
-        // What the copy has beyond what both have are marks of an opening that has applied all of it
-        // already.
+        // What the copy has beyond what both have are marks of an opening that has applied all of
+        // it already.
         if shared < copy.end() && recovery.to != shared {
             return Err(diverged(copy, log, shared));
         }
@@ -172,14 +173,15 @@ fn content(segment: &LogSegment, end: Position) -> Result<Vec<u8>> {
         ErrorKind::NotFound,
         format!(
             "the records from position {first} to {end} are not in {} any more: a process that has \
-             the store open has used it again; make a copy of the log, or set option log_keep_bytes",
+             the store open has used it again; make a copy of the log, or set option \
+             log_keep_bytes",
             segment.file.display()
         ),
     ))
 }
 
-/// Changes the marks of a segment so that none says that the log is needed only from a later position
-/// on.
+/// Changes the marks of a segment so that none says that the log is needed only from a later
+/// position on.
 fn state_first(content: &mut [u8], first: Position) {
     let seed = seed(content);
     let mut at = CONTENT as usize;
@@ -227,16 +229,16 @@ fn shared_with(copy: &LogView, last: &LogSegment, log: &LogView) -> Result<Posit
         let kind = ErrorKind::NotFound;
         if log.with_records().next_back().is_none_or(|newest| newest.number < last.number) {
             let text = format!(
-                "the log in {place} ends at position {}, and that of the copy goes to {end}: the log \
-                 is older than the copy",
+                "the log in {place} ends at position {}, and that of the copy goes to {end}: the \
+                 log is older than the copy",
                 log.end()
             );
             return Err(Error::new(kind, text));
         }
         let text = format!(
-            "the log in {place} begins at position {begin}, with segment {}, and that of the copy ends \
-             at {end}, in segment {}: what is between is missing. Take a newer copy, or segments from \
-             that one on; option log_keep_bytes keeps more",
+            "the log in {place} begins at position {begin}, with segment {}, and that of the copy \
+             ends at {end}, in segment {}: what is between is missing. Take a newer copy, or \
+             segments from that one on; option log_keep_bytes keeps more",
             log.with_records().next().map_or(0, |oldest| oldest.number),
             last.number,
         );
@@ -292,8 +294,8 @@ fn check_target(
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "the copy's log in {} goes to position {shared}, and its files may have everything up to there: \
-         it cannot be brought to an earlier position or time; take an older copy",
+        "the copy's log in {} goes to position {shared}, and its files may have everything up to \
+         there: it cannot be brought to an earlier position or time; take an older copy",
         copy.directory().display()
     )))
 }
@@ -360,9 +362,9 @@ fn check_keyspace(
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "the record at position {position} writes to keyspace {keyspace}, which was created after the \
-         copy was made, and the log does not say how. Recover up to position {position}, or take a \
-         copy that was made later"
+        "the record at position {position} writes to keyspace {keyspace}, which was created after \
+         the copy was made, and the log does not say how. Recover up to position {position}, or \
+         take a copy that was made later"
     )))
 }
 
@@ -375,8 +377,8 @@ fn no_records(log: &LogView) -> Error {
 fn diverged(copy: &LogView, log: &LogView, shared: Position) -> Error {
     Error::invalid(format!(
         "the copy's log in {} is not the beginning of that in {}: from position {shared} on they \
-         differ. The copy has been opened for writing since it was made: make it again, and look at \
-         copies only with --read-only",
+         differ. The copy has been opened for writing since it was made: make it again, and look \
+         at copies only with --read-only",
         copy.directory().display(),
         log.directory().display()
     ))

@@ -1,8 +1,9 @@
-//! The copies of a log: one, or two if it has a mirror; which of them have everything that is in the
-//! log, and what happens when one of them cannot be written any more.
+//! The copies of a log: one, or two if it has a mirror; which of them have everything that is in
+//! the log, and what happens when one of them cannot be written any more.
 //!
 //! `docs/log.md` has the protocol, and the argument for it.
 
+use super::copy_set::{CopyNumber, CopySet, Current, RecordCopies};
 use super::opened::{Prepared, Segment};
 use super::segment::{Place, PreparedFile};
 use super::writer::Failed;
@@ -10,81 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::file_id::FileId;
 use parking_lot::Mutex;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// Which copy of the log a file is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct CopyNumber(pub(super) u8);
-
-impl CopyNumber {
-    pub(crate) const FIRST: Self = Self(0);
-    pub(crate) const MIRROR: Self = Self(1);
-    pub(crate) const ALL: [Self; 2] = [Self::FIRST, Self::MIRROR];
-}
-
-impl fmt::Display for CopyNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::FIRST { "the first copy" } else { "the mirror" })
-    }
-}
-
-/// A set of copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CopySet(u8);
-
-impl CopySet {
-    pub(crate) const EMPTY: Self = Self(0);
-    pub(crate) const FIRST: Self = Self(1);
-
-    /// Returns the set with these bits, of which bit n stands for copy n; none for others.
-    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
-        if bits < 4 { Some(Self(bits)) } else { None }
-    }
-
-    pub(crate) const fn bits(self) -> u8 {
-        self.0
-    }
-
-    pub(crate) const fn has(self, copy: CopyNumber) -> bool {
-        self.0 & (1 << copy.0) != 0
-    }
-
-    pub(crate) const fn with(self, copy: CopyNumber) -> Self {
-        Self(self.0 | 1 << copy.0)
-    }
-
-    pub(crate) const fn without(self, copy: CopyNumber) -> Self {
-        Self(self.0 & !(1 << copy.0))
-    }
-
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// The copies that are written, as threads share it.
-#[derive(Debug)]
-pub(super) struct Current(AtomicU8);
-
-impl Current {
-    pub(super) fn new(set: CopySet) -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(set.bits())))
-    }
-
-    pub(super) fn set(&self) -> CopySet {
-        CopySet(self.0.load(Ordering::Acquire))
-    }
-
-    pub(super) fn has(&self, copy: CopyNumber) -> bool {
-        self.set().has(copy)
-    }
-}
-
-/// Records durably which copies have everything that is in the log.
-pub(crate) type RecordCopies = Arc<dyn Fn(CopySet) -> Result<()> + Send + Sync>;
 
 /// One copy of the log of an open store.
 #[derive(Debug, Clone)]
@@ -171,23 +99,23 @@ impl Copies {
         let left = self.current.set().without(CopyNumber::MIRROR);
         if left.is_empty() {
             return Err(Error::invalid(
-                "the mirror of the log is its only copy that has everything, and cannot be removed or \
-                 exchanged: see to it that the directory `log` is there, and open the store without \
-                 this option, which makes the first copy again",
+                "the mirror of the log is its only copy that has everything, and cannot be removed \
+                 or exchanged: see to it that the directory `log` is there, and open the store \
+                 without this option, which makes the first copy again",
             ));
         }
         if let Some(record) = &self.record {
             record(left)?;
         }
-        self.current.0.store(left.bits(), Ordering::Release);
+        self.current.change(left);
         failures.retain(|(copy, ..)| *copy != CopyNumber::MIRROR);
         Ok(())
     }
 
     /// Goes on without copies that failed.
     ///
-    /// IMPORTANT: when it returns, the record is on the disk by which the next opening does not take
-    /// them for the log. What is acknowledged from now on is not in them.
+    /// IMPORTANT: when it returns, the record is on the disk by which the next opening does not
+    /// take them for the log. What is acknowledged from now on is not in them.
     ///
     /// # Errors
     ///
@@ -211,15 +139,15 @@ impl Copies {
         if !failpoint::skip("log-record") {
             record(left)?;
         }
-        self.current.0.store(left.bits(), Ordering::Release);
+        self.current.change(left);
         for (copy, error) in failed {
             let place = self.places.iter().find(|place| place.copy == copy);
             let directory = place.map(|place| place.directory.clone()).unwrap_or_default();
             tracing::error!(
                 directory = %directory.display(),
                 error = format_args!("{error:#}"),
-                "{copy} of the commit log has failed, and the log goes on with the other one alone: \
-                 repair or exchange its disk, and open the store again, which makes it whole"
+                "{copy} of the commit log has failed, and the log goes on with the other one \
+                 alone: repair or exchange its disk, and open the store again, which makes it whole"
             );
             failures.push((copy, directory, format!("{error:#}")));
         }
@@ -248,8 +176,8 @@ impl Copies {
         }
     }
 
-    /// Makes a segment ready for use in each copy. What cannot be made in one of them is a failure of
-    /// that copy, as long as it can be made in the other.
+    /// Makes a segment ready for use in each copy. What cannot be made in one of them is a failure
+    /// of that copy, as long as it can be made in the other.
     pub(super) fn prepare(&self, number: u64, bytes: u64) -> Result<Prepared> {
         let salt = draw_salt();
         let files = self.on_each(|place| place.prepare(number, bytes, salt))?;

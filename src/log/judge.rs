@@ -167,8 +167,8 @@ impl Judge<'_> {
             )),
             Ok(header) if header.number == number => {
                 let begin = walk::begin(&page, header.seed());
-                // A segment has its full length before it has its name. One that was truncated before
-                // its first record must not pass for one that was never used.
+                // A segment has its full length before it has its name. One that was truncated
+                // before its first record must not pass for one that was never used.
                 let truncated = begin.is_none() && bytes < header.file_bytes;
                 Ok(if truncated { Err(bytes) } else { Ok((header, begin)) })
             }

@@ -39,9 +39,9 @@ pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
 }
 
 impl Inner {
-    /// Has one segment ready once half of the present one is used: a store that is opened and little
-    /// written to has none to make, nor to remove. What does not succeed here, a full disk above all,
-    /// is met by the append that needs the segment.
+    /// Has one segment ready once half of the present one is used: a store that is opened and
+    /// little written to has none to make, nor to remove. What does not succeed here, a full disk
+    /// above all, is met by the append that needs the segment.
     fn prepare_ahead(&self) {
         if !self.tail.lock().is_half_used() {
             return;
@@ -128,8 +128,8 @@ impl Inner {
 
     /// Makes the log say, on the disk, that it is kept from a position on: so an opening misses a
     /// segment that something else has removed, and none that was freed. The position after it,
-    /// where the log now begins, is on the disk with it. Returns false if the log is closed and does
-    /// not say it: a pin may be dropped later than that.
+    /// where the log now begins, is on the disk with it. Returns false if the log is closed and
+    /// does not say it: a pin may be dropped later than that.
     fn say_first(&self, boundary: u64) -> Result<bool> {
         let mut tail = self.tail.lock();
         if tail.stated_first < boundary && !self.mark_if_room(&mut tail)? {

@@ -23,7 +23,8 @@ pub enum LogLoss {
         /// Whether later logs held writes, which were dropped, too.
         later: bool,
     },
-    /// The end of a log never reached the disk, as the next log shows. What later logs held was dropped.
+    /// The end of a log never reached the disk, as the next log shows. What later logs held was
+    /// dropped.
     #[non_exhaustive]
     Missing {
         /// The file.
@@ -39,7 +40,8 @@ impl fmt::Display for LogLoss {
                 let file = file.display();
                 write!(
                     f,
-                    "the last {bytes} bytes of the log {file}{later}: not whole from offset {offset} on"
+                    "the last {bytes} bytes of the log {file}{later}: not whole from offset \
+                     {offset} on"
                 )
             }
             Self::Missing { file } => write!(

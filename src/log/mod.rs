@@ -1,8 +1,8 @@
 //! The commit log of a store: every write, in the order in which the store has made them.
 //!
 //! [`LogView`] shows the log of a store without opening the store, which another process may have
-//! open: its [segments](LogSegment), its records, those that are still to come; and brings a copy of
-//! the store to a [moment](RecoveryTarget) that the log has.
+//! open: its [segments](LogSegment), its records, those that are still to come; and brings a copy
+//! of the store to a [moment](RecoveryTarget) that the log has.
 //!
 //! ```no_run
 //! use annulus::log::LogView;
@@ -27,6 +27,7 @@ mod companion;
 mod conditional;
 mod continuation;
 mod copies;
+mod copy_set;
 #[cfg(feature = "failpoints")]
 pub(crate) mod fuzzing;
 mod holds;
@@ -63,7 +64,8 @@ pub(crate) use change::changes;
 pub use change::{Change, OldValue};
 pub(crate) use continuation::Continuation;
 pub use continuation::{LogRecovery, RecoveryTarget};
-pub(crate) use copies::{CopyNumber, CopySet, CopyState, RecordCopies};
+pub(crate) use copies::CopyState;
+pub(crate) use copy_set::{CopyNumber, CopySet, RecordCopies};
 pub(crate) use holds::HoldLimits;
 pub use loss::LogLoss;
 pub use missing::MissingChanges;
@@ -150,7 +152,8 @@ impl CommitLog {
     ///
     /// # Errors
     ///
-    /// * `Io` if the disk is full, or if the log has failed: then [`check`](Self::check) fails, too.
+    /// * `Io` if the disk is full, or if the log has failed: then [`check`](Self::check) fails,
+    ///   too.
     /// * `Closed`, `ReadOnly`; `InvalidArgument` for a record of more than 2 GiB.
     ///
     /// After any of them nothing was appended, except that a log that has failed may have the
@@ -224,8 +227,8 @@ impl CommitLog {
         Position(self.inner.end.load(Ordering::Acquire))
     }
 
-    /// Returns up to where the log is known to be on the disk. It may stay behind the end by records
-    /// without operations, which the log appends itself.
+    /// Returns up to where the log is known to be on the disk. It may stay behind the end by
+    /// records without operations, which the log appends itself.
     #[cfg(test)]
     pub(crate) fn synced(&self) -> Position {
         Position(self.inner.synced.load(Ordering::Acquire))

@@ -4,10 +4,9 @@ use super::choose::{Chosen, choose, no_copy};
 use super::companion::{Companion, open_file, open_files, remove_unfinished};
 use super::copies::Copies;
 use super::judge::{Found, Judged, Kept};
-use super::opened::{Prepared, Segment};
+use super::opened::{Prepared, Segment, sync_copy};
 use super::segment::{Place, PreparedFile, cannot};
 use super::state::{Flight, Inner, Spares, Tail};
-use super::sync::sync_copy;
 use super::writer::Writer;
 use super::{CopyRepair, LogLoss, LogOptions};
 use crate::error::Result;
@@ -21,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 /// Opens a log for writing; creates it if there is none.
 pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
     for copy in options.copies.iter().filter(|copy| copy.unreachable.is_none()) {
-        create(&options.place(copy))?;
+        create(&Place::of(&options, copy))?;
     }
     let Chosen { place, judged, other } = choose(&options)?;
     remove_unfinished(&place)?;
@@ -115,7 +114,8 @@ fn open_segment(
 ) -> Result<(Arc<Segment>, Writer)> {
     let header = &kept.found.header;
     let prepared = Prepared::of(kept.found.number, header.seed(), header.file_bytes, files);
-    let (segment, mut writer) = prepared.ok_or_else(no_copy)?.begin(kept.first, copies.current());
+    let prepared = prepared.ok_or_else(no_copy)?;
+    let (segment, mut writer) = Writer::begin(prepared, kept.first, copies.current());
     writer.raise(segment.offset(kept.end));
     Ok((segment, writer))
 }

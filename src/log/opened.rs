@@ -1,10 +1,9 @@
 //! A segment that is open: its file, or two if the log has a mirror, and how its records are read.
 
-use super::copies::{CopyNumber, Current};
+use super::copy_set::{CopyNumber, Current};
 use super::mapping::{MapWriter, Mapping};
 use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{CONTENT, MappedFile, PreparedFile, cannot};
-use super::writer::Writer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use std::fs::File;
@@ -40,7 +39,9 @@ impl Prepared {
         std::iter::once(&self.first).chain(&self.second)
     }
 
-    pub(super) fn begin(self, at: u64, current: &Arc<Current>) -> (Arc<Segment>, Writer) {
+    /// Makes it the segment whose records begin at a position; returns with it what writes to its
+    /// files, where they are mapped.
+    pub(super) fn begin(self, at: u64, current: &Arc<Current>) -> (Arc<Segment>, Maps) {
         let Self { number, seed, file_bytes, first, second } = self;
         let (first, first_map) = SegmentFile::of(first);
         let (second, second_map) = second.map(SegmentFile::of).unzip();
@@ -54,8 +55,14 @@ impl Prepared {
             twin: second,
             current: Arc::clone(current),
         };
-        (Arc::new(segment), Writer::new(first_map, second_map))
+        (Arc::new(segment), Maps { first: first_map, second: second_map })
     }
+}
+
+/// What writes to the files of a segment: for each file there is, none if it is not mapped.
+pub(super) struct Maps {
+    pub(super) first: Option<MapWriter>,
+    pub(super) second: Option<Option<MapWriter>>,
 }
 
 /// One of the files of a segment.
@@ -218,8 +225,8 @@ impl Segment {
         Ok((header, payload.ok_or_else(|| damaged(file, at))?))
     }
 
-    /// Checks the record at a position in one file; reads its payload into the buffer unless the file
-    /// is in memory.
+    /// Checks the record at a position in one file; reads its payload into the buffer unless the
+    /// file is in memory.
     fn check_in(&self, file: &SegmentFile, position: u64, buffer: &mut Vec<u8>) -> Result<Header> {
         let at = self.offset(position);
         let header = self.head_in(file, position)?;
@@ -237,6 +244,15 @@ impl Segment {
             && record::is_sound(&header, payload);
         if sound { Ok(header) } else { Err(damaged(file, at)) }
     }
+}
+
+/// Syncs the files of one copy, the older first: what is on its disk is to be one prefix.
+pub(super) fn sync_copy<'a>(
+    segments: impl IntoIterator<Item = &'a Arc<Segment>>,
+    copy: CopyNumber,
+) -> Result<()> {
+    let mut files = segments.into_iter().filter_map(|segment| segment.file_of(copy));
+    files.try_for_each(SegmentFile::sync)
 }
 
 fn damaged(file: &SegmentFile, offset: u64) -> Error {

@@ -1,7 +1,6 @@
 //! The options of the log.
 
-use super::copies::{CopyNumber, RecordCopies};
-use super::segment::{CONTENT, Place};
+use super::copy_set::{CopyNumber, RecordCopies};
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,8 +31,8 @@ pub enum LogMirror {
     Unchanged,
     /// None. One that is there is removed.
     None,
-    /// In this directory; one that is in another is removed. A relative path is taken from the store's
-    /// directory.
+    /// In this directory; one that is in another is removed. A relative path is taken from the
+    /// store's directory.
     At(#[serde(with = "crate::topology::path")] PathBuf),
 }
 
@@ -101,22 +100,4 @@ pub(crate) struct LogOptions {
     pub(crate) hold: bool,
     /// Held as long as anything holds the log's files.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,
-}
-
-/// The fewest bytes of a segment: a page for its header, and some for records.
-const SEGMENT_BYTES_MIN: u64 = 4 * CONTENT;
-
-impl LogOptions {
-    /// Returns where a copy is.
-    pub(super) fn place(&self, copy: &CopyOptions) -> Place {
-        Place {
-            copy: copy.copy,
-            directory: copy.directory.clone(),
-            id: None,
-            store: self.store,
-            access: self.access,
-            segment_bytes: self.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096),
-            keep_bytes: self.keep_bytes,
-        }
-    }
 }

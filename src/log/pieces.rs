@@ -1,7 +1,7 @@
 //! A file of the log, read in pieces through one buffer.
 //!
-//! It is read, not mapped: a page that the disk cannot return is then an error with the file's name,
-//! and a file that something else truncates meanwhile is one, too.
+//! It is read, not mapped: a page that the disk cannot return is then an error with the file's
+//! name, and a file that something else truncates meanwhile is one, too.
 
 use super::segment::cannot;
 use super::walk::Source;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A place in the log: how many bytes of records lie before it since the store was created. It never
-/// goes back, and each record has another.
+/// A place in the log: how many bytes of records lie before it since the store was created. It
+/// never goes back, and each record has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub(crate) u64);
 

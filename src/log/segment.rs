@@ -1,8 +1,8 @@
 //! The file of a segment: its header, and how it is made.
 
-use super::LogAccess;
-use super::copies::CopyNumber;
+use super::copy_set::CopyNumber;
 use super::mapping::{MapWriter, Mapping};
+use super::options::{CopyOptions, LogAccess, LogOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::file_id::FileId;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Where records begin: after one page, most of which is zeros.
 pub(super) const CONTENT: u64 = 4096;
+/// The fewest bytes of a segment: a page for its header, and some for records.
+const BYTES_MIN: u64 = 4 * CONTENT;
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 const MAGIC: [u8; 8] = *b"annulog\0";
@@ -50,8 +52,8 @@ impl SegmentHeader {
         seed(self.salt)
     }
 
-    /// Returns what a segment begins with: the header, and zeros to where the first record will begin,
-    /// and there, since there is none yet.
+    /// Returns what a segment begins with: the header, and zeros to where the first record will
+    /// begin, and there, since there is none yet.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = self.encode_fields();
         out.resize(CONTENT as usize + 8, 0);
@@ -126,12 +128,25 @@ pub(super) const SEGMENT: &str = "log";
 pub(super) const PREPARING: &str = "new";
 
 impl Place {
+    /// Returns where a copy of a log is.
+    pub(super) fn of(options: &LogOptions, copy: &CopyOptions) -> Self {
+        Self {
+            copy: copy.copy,
+            directory: copy.directory.clone(),
+            id: None,
+            store: options.store,
+            access: options.access,
+            segment_bytes: options.segment_bytes.max(BYTES_MIN).next_multiple_of(4096),
+            keep_bytes: options.keep_bytes,
+        }
+    }
+
     pub(super) fn path(&self, number: u64, extension: &str) -> PathBuf {
         self.directory.join(format!("{number:010}.{extension}"))
     }
 
-    /// Checks that the directory is still the one that was opened: a disk may be gone, and new files
-    /// would get into the directory on which it was mounted.
+    /// Checks that the directory is still the one that was opened: a disk may be gone, and new
+    /// files would get into the directory on which it was mounted.
     pub(super) fn check(&self) -> Result<()> {
         if self.id.is_none() || FileId::at(&self.directory) == self.id {
             return Ok(());
@@ -171,8 +186,9 @@ impl Place {
         Ok(file)
     }
 
-    /// Takes the name of a released file away, for one that will have another number. The old name is
-    /// off the disk before the header changes, so that no name ever has a header of another number.
+    /// Takes the name of a released file away, for one that will have another number. The old name
+    /// is off the disk before the header changes, so that no name ever has a header of another
+    /// number.
     pub(super) fn withdraw(&self, from: &Path, number: u64) -> Result<()> {
         let path = self.path(number, PREPARING);
         let renamed = std::fs::rename(from, &path);

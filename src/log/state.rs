@@ -292,7 +292,7 @@ impl Inner {
         spares.next_number = spares.next_number.max(prepared.number + 1);
         drop(spares);
         failpoint::hit("log-switch");
-        let (segment, writer) = prepared.begin(tail.end, self.copies.current());
+        let (segment, writer) = Writer::begin(prepared, tail.end, self.copies.current());
         if let Some((before, _)) = tail.active.replace((Arc::clone(&segment), writer)) {
             before.set_end(tail.end);
             tail.unsynced.push(before);

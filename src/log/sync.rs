@@ -1,7 +1,7 @@
 //! Group commit: one thread syncs for all that wait.
 
-use super::copies::CopyNumber;
-use super::opened::{Segment, SegmentFile};
+use super::copy_set::CopyNumber;
+use super::opened::{Segment, sync_copy};
 use super::state::{Inner, Tail};
 use super::writer::Failed;
 use crate::error::Result;
@@ -21,8 +21,8 @@ enum Extent {
 impl Inner {
     /// Returns when everything before a position is on the disk, of what has operations.
     pub(super) fn sync_to(&self, position: u64) -> Result<()> {
-        // A mark behind the last operations need not be synced, or each sync would make work for the
-        // next one.
+        // A mark behind the last operations need not be synced, or each sync would make work for
+        // the next one.
         self.sync_all_to(position.min(self.content_end.load(Ordering::Acquire)))
     }
 
@@ -87,8 +87,8 @@ impl Inner {
         if extent == Extent::All { self.say_synced(&mut tail, target) } else { Ok(()) }
     }
 
-    /// Syncs segments in all copies, at the same time if a thread helps. A copy for which it fails is
-    /// given up, as long as it succeeds for another one.
+    /// Syncs segments in all copies, at the same time if a thread helps. A copy for which it fails
+    /// is given up, as long as it succeeds for another one.
     fn sync_copies(&self, segments: Vec<Arc<Segment>>) -> Result<()> {
         let copies: Vec<CopyNumber> = self.copies.places().map(|place| place.copy).collect();
         let mut failed = Failed::new();
@@ -112,15 +112,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// Syncs the files of one copy, the older first: what is on its disk is to be one prefix.
-pub(super) fn sync_copy<'a>(
-    segments: impl IntoIterator<Item = &'a Arc<Segment>>,
-    copy: CopyNumber,
-) -> Result<()> {
-    let mut files = segments.into_iter().filter_map(|segment| segment.file_of(copy));
-    files.try_for_each(SegmentFile::sync)
 }
 
 /// Ends the leading of a thread, even if it panics.

@@ -3,9 +3,8 @@
 //!
 //! Where it cannot be started, the leader syncs one after the other.
 
-use super::copies::CopyNumber;
-use super::opened::Segment;
-use super::sync::sync_copy;
+use super::copy_set::CopyNumber;
+use super::opened::{Segment, sync_copy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use parking_lot::{Condvar, Mutex};
@@ -59,8 +58,8 @@ impl SyncHelper {
         self.0.changed.notify_all();
     }
 
-    /// Has the thread sync segments in a copy; returns false if there is no thread. There is one leader
-    /// at a time, who must [wait](Self::end).
+    /// Has the thread sync segments in a copy; returns false if there is no thread. There is one
+    /// leader at a time, who must [wait](Self::end).
     pub(super) fn begin(&self, segments: Vec<Arc<Segment>>, copy: CopyNumber) -> bool {
         let mut state = self.0.state.lock();
         if !matches!(*state, State::Idle) {

@@ -1,6 +1,6 @@
 //! Segments in other directories: whose they are, and how they get there.
 
-use super::copies::CopyNumber;
+use super::copy_set::CopyNumber;
 use super::judge::{self, Kept};
 use super::segment::{
     CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, Unreadable, allocate, cannot,
@@ -76,11 +76,11 @@ pub(crate) fn copy_segments(from: &Path, to: &Path) -> Result<()> {
     sync_directory(to)
 }
 
-/// Makes a copy of a log again: with what was accepted of another one, and nothing else. On the disk
-/// when it returns.
+/// Makes a copy of a log again: with what was accepted of another one, and nothing else. On the
+/// disk when it returns.
 ///
-/// IMPORTANT: on the way it is neither what it was nor what it is to be, so it must be recorded as one
-/// that does not count.
+/// IMPORTANT: on the way it is neither what it was nor what it is to be, so it must be recorded as
+/// one that does not count.
 pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
     let directory = &to.directory;
     for extension in [ARRIVING, PREPARING] {
@@ -139,8 +139,9 @@ pub(super) fn is_same_content(one: &Path, other: &Path, until: u64) -> Result<bo
     Ok(true)
 }
 
-/// Copies the first bytes of a segment, and its length; as one of another copy of the log if that is
-/// given. The name is on the disk when the directory has been synced, and names the whole at any time.
+/// Copies the first bytes of a segment, and its length; as one of another copy of the log if that
+/// is given. The name is on the disk when the directory has been synced, and names the whole at any
+/// time.
 fn copy_segment(
     from: &Path,
     until: u64,

@@ -168,8 +168,8 @@ pub(super) fn beyond<S: Source>(
 /// How many bytes are passed over at once if no header can begin among them.
 const STRIDE: usize = 4096;
 
-/// Looks for headers that begin among some bytes of a file, which are at an offset of it. Returns how
-/// many of the bytes need not be looked at again.
+/// Looks for headers that begin among some bytes of a file, which are at an offset of it. Returns
+/// how many of the bytes need not be looked at again.
 fn scan(bytes: &[u8], offset: u64, seed: u32, wanted: &Wanted, found: &mut Beyond) -> u64 {
     let mut at = 0;
     while let Some(here) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_BYTES) {
@@ -229,8 +229,8 @@ impl Wanted {
     }
 
     /// Returns false if none of some words, which follow the one at a place by eight bytes, is a
-    /// position that is wanted at its place. It compares bits, and without a branch, so that several
-    /// words are compared at once.
+    /// position that is wanted at its place. It compares bits, and without a branch, so that
+    /// several words are compared at once.
     fn may_be_among(&self, positions: &[u8], place: u64) -> bool {
         let beyond_span = !u64::MAX.checked_shr(self.span.leading_zeros()).unwrap_or_default();
         let mut least = self.least_at(place);

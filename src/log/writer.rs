@@ -1,14 +1,15 @@
 //! What writes the records of a segment into its file, or into both of them.
 
-use super::copies::CopyNumber;
+use super::copy_set::{CopyNumber, Current};
 use super::mapping::MapWriter;
-use super::opened::{Segment, SegmentFile};
+use super::opened::{Maps, Prepared, Segment, SegmentFile};
 use super::record::{HEADER_BYTES, Header};
 use super::segment::cannot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The copies whose file could not be written, and why.
 pub(super) type Failed = Vec<(CopyNumber, Error)>;
@@ -37,13 +38,18 @@ struct Extent {
 }
 
 impl Writer {
-    /// Makes the writer of a segment with one file, or two if there is something for the second one.
-    pub(super) fn new(first: Option<MapWriter>, second: Option<Option<MapWriter>>) -> Self {
+    /// Begins a segment whose records begin at a position.
+    pub(super) fn begin(
+        prepared: Prepared,
+        at: u64,
+        current: &Arc<Current>,
+    ) -> (Arc<Segment>, Self) {
+        let (segment, Maps { first, second }) = prepared.begin(at, current);
         let writer = |map: Option<MapWriter>| match map {
             Some(map) => FileWriter::Mapped(map),
             None => FileWriter::Written(Vec::new()),
         };
-        Self { first: writer(first), second: second.map(writer) }
+        (segment, Self { first: writer(first), second: second.map(writer) })
     }
 
     /// Lets readers see what is in mapped files up to an offset.

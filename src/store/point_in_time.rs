@@ -99,6 +99,10 @@ impl LogView {
         let continuation = Continuation::find(&own, self, target, knows)?;
         continuation.install()?;
         drop(lock);
+        // The close is not to free the segment that both logs have: by it the same call sees that
+        // there is nothing left to apply.
+        let keep = options.log_keep_bytes.max(1);
+        let options = options.log_keep_bytes(keep);
         let store = Store::builder(&copy).create(CreateMode::Never).options(options).open()?;
         store.close()?;
         Ok(continuation.recovery)

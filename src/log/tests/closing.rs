@@ -43,8 +43,8 @@ fn a_close_keeps_a_segment_in_which_there_is_little() {
     }
 }
 
-/// A past bug: a pin that was dropped after the close, as that of a partition that is behind is, freed
-/// the segments that it had kept, and the next opening missed them.
+/// A past bug: a pin that was dropped after the close, as that of a partition that is behind is,
+/// freed the segments that it had kept, and the next opening missed them.
 #[test]
 fn a_close_keeps_what_is_pinned_for_good() {
     for access in ACCESSES {

@@ -126,8 +126,8 @@ fn a_view_names_damage_and_shows_what_is_before_it() {
     assert!(seen.segments().iter().any(|it| it.state == SegmentState::Dropped));
 }
 
-/// Each place of a long log, in one step and in two: the state after the first is that after a crash
-/// between two renames.
+/// Each place of a long log, in one step and in two: the state after the first is that after a
+/// crash between two renames.
 #[test]
 fn the_log_of_a_copy_is_continued_to_each_place() {
     let original = tempfile::tempdir().unwrap();

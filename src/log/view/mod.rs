@@ -6,7 +6,7 @@ mod segment;
 pub use reader::LogReader;
 pub use segment::{LogSegment, SegmentState};
 
-use super::copies::CopyNumber;
+use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::reader::time;
 use super::segment::{Place, SEGMENT, SegmentHeader};
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// How often the files are looked at: another process may write and remove them meanwhile.
 const TRIES: u32 = 4;
 
-/// The log of a store as it was at one moment, from its files alone. The store may be closed, or open
-/// in any process.
+/// The log of a store as it was at one moment, from its files alone. The store may be closed, or
+/// open in any process.
 #[derive(Debug)]
 pub struct LogView {
     place: Place,
@@ -60,8 +60,8 @@ impl LogCopy {
 }
 
 impl LogView {
-    /// Looks at the segments in a directory, of the store with this number; without a number, of the
-    /// one that the first of them belongs to, and then segments may be missing in front.
+    /// Looks at the segments in a directory, of the store with this number; without a number, of
+    /// the one that the first of them belongs to, and then segments may be missing in front.
     pub(crate) fn of_segments(directory: &Path, store: Option<u128>) -> Result<Self> {
         let partial = store.is_none();
         let mut before: Option<String> = None;
@@ -121,8 +121,8 @@ impl LogView {
         self.place.store
     }
 
-    /// Returns the copies of the log: one, or two if the store has a mirror of it. Everything else is of
-    /// the one that the next opening would read.
+    /// Returns the copies of the log: one, or two if the store has a mirror of it. Everything else
+    /// is of the one that the next opening would read.
     #[must_use]
     pub fn copies(&self) -> &[LogCopy] {
         &self.copies
@@ -175,15 +175,15 @@ impl LogView {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Returns what is damaged before the log's end, with file and offset, if anything is. Everything
-    /// else shows the log up to there.
+    /// Returns what is damaged before the log's end, with file and offset, if anything is.
+    /// Everything else shows the log up to there.
     #[must_use]
     pub const fn damage(&self) -> Option<&Error> {
         self.damage.as_ref()
     }
 
-    /// Returns what an opening would report as lost: the torn end that a power cut has left, and what
-    /// is beyond damage.
+    /// Returns what an opening would report as lost: the torn end that a power cut has left, and
+    /// what is beyond damage.
     #[must_use]
     pub fn lost(&self) -> &[LogLoss] {
         &self.lost
@@ -201,8 +201,8 @@ impl LogView {
     }
 
     /// The same, without an end: what other processes append is there as soon as it is asked for
-    /// again. Of a log with a mirror one copy is read; if the process that writes gives that one up,
-    /// nothing more comes, and a new view reads the other.
+    /// again. Of a log with a mirror one copy is read; if the process that writes gives that one
+    /// up, nothing more comes, and a new view reads the other.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 //!
 //! The position is all there is to go by. At each place one of these is true:
 //!
-//! * A sound record of the segment's present use begins there. It is read with its header first, and
-//!   was written with its header last, so it is whole.
+//! * A sound record of the segment's present use begins there. It is read with its header first,
+//!   and was written with its header last, so it is whole.
 //! * A later segment begins there: the reader goes on in it.
 //! * A later segment begins beyond. Then a record was appended there since the first look, or the
 //!   segment has been used again.
@@ -12,7 +12,7 @@
 
 use super::segment::LogSegment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::copies::{CopySet, Current};
+use crate::log::copy_set::{CopySet, Current};
 use crate::log::opened::{Prepared, Segment};
 use crate::log::reader::Record;
 use crate::log::record::{HEADER_BYTES, Header, Kind};
@@ -27,8 +27,8 @@ use std::sync::Arc;
 pub struct LogReader {
     place: Place,
     segment: Arc<Segment>,
-    /// Where the next segment begins, if that was known when the present one was entered. IMPORTANT:
-    /// what lies beyond in the present one was cut off, even if it is sound.
+    /// Where the next segment begins, if that was known when the present one was entered.
+    /// IMPORTANT: what lies beyond in the present one was cut off, even if it is sound.
     limit: Option<u64>,
     at: u64,
     /// Records that begin before it are passed over.
@@ -71,9 +71,9 @@ impl LogReader {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) if another process has released the place meanwhile, and used
-    /// the file again; [`Damaged`](ErrorKind::Damaged) if what was there is not there any more, or was
-    /// cut off; those of the system.
+    /// [`NotFound`](ErrorKind::NotFound) if another process has released the place meanwhile, and
+    /// used the file again; [`Damaged`](ErrorKind::Damaged) if what was there is not there any
+    /// more, or was cut off; those of the system.
     #[expect(clippy::should_implement_trait, reason = "lends its buffer")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
         self.next_before(Position(u64::MAX))
@@ -130,9 +130,9 @@ impl LogReader {
             if next.first < self.at {
                 return Err(self.cut(next.first));
             }
-            // Since the look at this segment a record may have been appended, and the segment left; and
-            // since the look at the next one, that one may have come into use. Both are there the
-            // second time.
+            // Since the look at this segment a record may have been appended, and the segment left;
+            // and since the look at the next one, that one may have come into use. Both are there
+            // the second time.
             if beyond {
                 return Err(gone(&self.place, self.at, Some(next.first)));
             }

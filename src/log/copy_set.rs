@@ -1,0 +1,81 @@
+//! The numbers of the copies of a log, and sets of them.
+
+use crate::error::Result;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Which copy of the log a file is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CopyNumber(pub(super) u8);
+
+impl CopyNumber {
+    pub(crate) const FIRST: Self = Self(0);
+    pub(crate) const MIRROR: Self = Self(1);
+    pub(crate) const ALL: [Self; 2] = [Self::FIRST, Self::MIRROR];
+}
+
+impl fmt::Display for CopyNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::FIRST { "the first copy" } else { "the mirror" })
+    }
+}
+
+/// A set of copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopySet(u8);
+
+impl CopySet {
+    pub(crate) const EMPTY: Self = Self(0);
+    pub(crate) const FIRST: Self = Self(1);
+
+    /// Returns the set with these bits, of which bit n stands for copy n; none for others.
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
+        if bits < 4 { Some(Self(bits)) } else { None }
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn has(self, copy: CopyNumber) -> bool {
+        self.0 & (1 << copy.0) != 0
+    }
+
+    pub(crate) const fn with(self, copy: CopyNumber) -> Self {
+        Self(self.0 | 1 << copy.0)
+    }
+
+    pub(crate) const fn without(self, copy: CopyNumber) -> Self {
+        Self(self.0 & !(1 << copy.0))
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The copies that are written, as threads share it.
+#[derive(Debug)]
+pub(super) struct Current(AtomicU8);
+
+impl Current {
+    pub(super) fn new(set: CopySet) -> Arc<Self> {
+        Arc::new(Self(AtomicU8::new(set.bits())))
+    }
+
+    pub(super) fn set(&self) -> CopySet {
+        CopySet(self.0.load(Ordering::Acquire))
+    }
+
+    pub(super) fn has(&self, copy: CopyNumber) -> bool {
+        self.set().has(copy)
+    }
+
+    pub(super) fn change(&self, set: CopySet) {
+        self.0.store(set.bits(), Ordering::Release);
+    }
+}
+
+/// Records durably which copies have everything that is in the log.
+pub(crate) type RecordCopies = Arc<dyn Fn(CopySet) -> Result<()> + Send + Sync>;
