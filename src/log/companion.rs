@@ -3,7 +3,7 @@
 //!
 //! | step, where it is not equal | a crash after it leaves |
 //! |---|---|
-//! | 1. recorded: only the copy that is read has everything | that one alone; the other is ignored |
+//! | 1. recorded: only the copy that is read has everything | that one; the other is ignored |
 //! | 2. [`rebuild`] gives it the segments of the other, synced | the same |
 //! | 3. the opening ends in both: what has to be cut is cut, a mark is written | the same |
 //! | 4. recorded: both have everything | both |
