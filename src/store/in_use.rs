@@ -1,11 +1,11 @@
 //! Which handle keeps a store open in this process: what an error says that refuses to open the
 //! store a second time.
 
-use super::Inner;
 use super::core::Core;
 use crate::catalog::directory::DirectoryLock;
 use crate::error::{Error, ErrorKind};
 use parking_lot::Mutex;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -16,7 +16,7 @@ static OPENED: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 /// A store and what its handles hold, in turn: each kind of handle holds what follows, too.
 struct Opened {
     path: PathBuf,
-    store: Weak<Inner>,
+    store: Weak<dyn Any + Send + Sync>,
     keyspaces: Weak<Core>,
     snapshots: Weak<()>,
     lock: Weak<DirectoryLock>,
@@ -37,15 +37,14 @@ impl Opened {
     }
 }
 
-/// Notes that a store is open.
-pub(super) fn note(store: &Arc<Inner>) {
-    let core = &store.core;
+/// Notes that a store is open; `store` is what its handles share.
+pub(super) fn note(store: Weak<dyn Any + Send + Sync>, core: &Arc<Core>) {
     let Some(lock) = &core.catalog.home.lock else { return };
     let mut opened = OPENED.lock();
     opened.retain(|other| other.lock.strong_count() > 0);
     opened.push(Opened {
         path: core.catalog.home.path.clone(),
-        store: Arc::downgrade(store),
+        store,
         keyspaces: Arc::downgrade(core),
         snapshots: Arc::downgrade(&core.snapshots),
         lock: Arc::downgrade(lock),

@@ -51,7 +51,7 @@ use crate::topology::Topology;
 use crate::write::{Batch, ConditionalWrite};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// An open store, which holds [keyspaces](Keyspace). To read and write keys, get one:
 /// [`keyspace_or_create`](Self::keyspace_or_create) returns the handle that has
@@ -108,7 +108,8 @@ impl Drop for Inner {
 impl Store {
     fn new(core: Core, recovery: RecoveryReport) -> Self {
         let inner = Arc::new(Inner { core: Arc::new(core), recovery });
-        in_use::note(&inner);
+        let handles: Weak<Inner> = Arc::downgrade(&inner);
+        in_use::note(handles, &inner.core);
         Self { inner }
     }
 

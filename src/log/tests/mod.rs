@@ -4,6 +4,7 @@
 
 mod basics;
 mod closing;
+mod conditional;
 mod damages;
 mod encoding;
 mod views;
