@@ -1,7 +1,7 @@
 //! One commit, as a feed returns it.
 
 use super::filter::Filter;
-use crate::log::{Change, Operation, Position, Record, changes};
+use crate::log::{Change, Operations, Position, Record, changes};
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -48,7 +48,7 @@ impl Commit {
 
     /// Returns what was changed, in order; a later change of a key wins over an earlier one.
     pub fn changes(&self) -> impl Iterator<Item = Change<'_>> {
-        changes(Operation::all(&self.payload).filter(|operation| self.filter.wants(operation)))
+        changes(Operations::new(&self.payload).filter(|operation| self.filter.wants(operation)))
     }
 }
 

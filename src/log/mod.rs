@@ -30,6 +30,7 @@ mod copies;
 mod copy_set;
 #[cfg(feature = "failpoints")]
 pub(crate) mod fuzzing;
+mod hold;
 mod holds;
 mod judge;
 mod keeper;
@@ -76,6 +77,7 @@ pub(crate) use pin::Pin;
 pub use position::{ChangesFrom, Position};
 pub(crate) use reader::Reader;
 pub use reader::Record;
+pub(crate) use record::Operations;
 pub use repair::CopyRepair;
 pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
 pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};

@@ -43,11 +43,6 @@ pub enum Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// Returns the operations of a record's payload.
-    pub(crate) fn all(payload: &'a [u8]) -> impl Iterator<Item = Self> {
-        super::record::Operations::new(payload)
-    }
-
     /// Returns false if it only says what was before.
     pub(crate) const fn is_change(&self) -> bool {
         !matches!(self, Self::Previous { .. })

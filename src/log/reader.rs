@@ -1,6 +1,6 @@
 //! Reading records one after the other, also those that are appended meanwhile.
 
-use super::holds::Hold;
+use super::hold::Hold;
 use super::opened::Segment;
 use super::pin::Pin;
 use super::record::{Header, Kind, Operations};

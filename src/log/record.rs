@@ -183,12 +183,12 @@ pub(super) fn encode<'a>(
 
 /// The operations of a payload. Ends at the first that cannot be decoded.
 #[derive(Debug, Clone)]
-pub(super) struct Operations<'a> {
+pub(crate) struct Operations<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Operations<'a> {
-    pub(super) fn new(payload: &'a [u8]) -> Self {
+    pub(crate) fn new(payload: &'a [u8]) -> Self {
         Self { rest: payload }
     }
 }

@@ -1,12 +1,14 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
 use super::condition::Condition;
-use super::counter::COUNTER_BYTES;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
 use crate::read::Bounds;
+
+/// The bytes of a counter: an `i64`, little-endian.
+pub(super) const COUNTER_BYTES: usize = size_of::<i64>();
 
 /// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
 pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;

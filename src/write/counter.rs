@@ -1,13 +1,10 @@
 //! Counters: values that are numbers, to which a write adds.
 
-use super::batch::{Op, Write};
+use super::batch::{COUNTER_BYTES, Op, Write};
 use crate::error::{Error, Result};
 use crate::id::KeyspaceId;
 use std::collections::BTreeMap;
 use std::ops::{Bound, Deref};
-
-/// The bytes of a counter: an `i64`, little-endian.
-pub(crate) const COUNTER_BYTES: usize = size_of::<i64>();
 
 /// Returns what a counter is after an addition; one that is not there is zero.
 ///

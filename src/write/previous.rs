@@ -1,16 +1,13 @@
 //! The values that the keys of a batch have before it, for keyspaces that log them.
 
 use super::batch::Op;
-use super::routed::{ConcreteBatch, RoutedBatch};
+use super::routed::{ConcreteBatch, Previous, RoutedBatch};
 use crate::catalog::{Catalog, OpenPartition};
 use crate::engine::{Engine as _, Read};
 use crate::error::Result;
 use crate::id::KeyspaceId;
 use crate::log::Operation;
 use std::collections::BTreeMap;
-
-/// The value before each write of one key that logs it, by the index of the operation.
-pub(super) type Previous = BTreeMap<usize, Option<Vec<u8>>>;
 
 /// What a batch has done to keys so far.
 #[derive(Default)]

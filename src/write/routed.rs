@@ -3,7 +3,6 @@
 use super::batch::{Batch, Op, Write};
 use super::condition::{Condition, Unmet};
 use super::counter::{Sums, sums};
-use super::previous::Previous;
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::engine::{
     Cursor, Direction, Engine, EngineBatch, EngineValue, Read, ShardEngine, WriteBatch as _,
@@ -18,6 +17,9 @@ use crate::read::Value;
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The value before each write of one key that logs it, by the index of the operation.
+pub(super) type Previous = BTreeMap<usize, Option<Vec<u8>>>;
 
 /// The source of the views of keyspaces: `None` for one that was dropped.
 pub(crate) trait Views {
