@@ -14,7 +14,7 @@ pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
 pub(crate) struct KeyspaceState {
     id: KeyspaceId,
     name: Box<str>,
-    /// Whether its records have the values before, too.
+    /// True if its records have the values before, too.
     pub(super) old_values: AtomicBool,
     view: ArcSwap<View>,
 }

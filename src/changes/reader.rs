@@ -1,7 +1,7 @@
 //! Reading changes in the order of the log, and waiting for more.
 //!
-//! What is returned has been applied, so whoever acts on it finds at least that in the store; and, by
-//! default, it is on the disk. A store whose writers do not sync is synced by its readers: one that
+//! What is returned has been applied, so an application that acts on it finds at least that in the
+//! store; and, by default, it is on the disk. A store whose writers do not sync is synced by its readers: one that
 //! has waited a little for others to do it syncs the log itself.
 
 use super::commit::Commit;

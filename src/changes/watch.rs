@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The commits from a moment on; made by [`Store::watch`](crate::Store::watch).
 ///
 /// What has not been taken yet is in the log, of which a watch holds a bounded number of bytes. One
-/// that is further behind is told that commits were dropped, and goes on at the present end.
+/// that is further behind returns that commits were dropped, and goes on at the present end.
 pub struct Watch {
     log: Arc<CommitLog>,
     settings: Settings,

@@ -4,8 +4,7 @@ use parking_lot::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Wakes readers when there may be more for them. It costs whoever rings it one load where no reader
-/// waits.
+/// Wakes readers when there may be more for them. Ringing it costs one load where no reader waits.
 #[derive(Default)]
 pub(super) struct Bell {
     waiting: AtomicBool,

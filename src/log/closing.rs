@@ -4,7 +4,7 @@ use super::state::Inner;
 use crate::error::Result;
 use std::sync::atomic::Ordering;
 
-/// A segment in which not even one part of so many is used is left as it is.
+/// A segment of which less than one part in this many is used is left as it is.
 const LITTLE: u64 = 64;
 
 impl Inner {

@@ -59,8 +59,8 @@ impl Inner {
         let number = holds.next;
         holds.next += 1;
         holds.held.insert(number, Held { position, most });
-        // IMPORTANT: with the segments locked. Whoever frees them looks at this under the same lock,
-        // so what was there when the position was chosen is there afterwards.
+        // IMPORTANT: with the segments locked. They are freed under the same lock, after a look at
+        // this, so what was there when the position was chosen is there afterwards.
         self.floor.fetch_min(position, Ordering::AcqRel);
         drop((segments, holds));
         Ok((Hold { inner: Arc::clone(self), number }, position))

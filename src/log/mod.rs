@@ -256,7 +256,7 @@ impl CommitLog {
     }
 
     /// Reads the log from a place on, also what was released and is still there. Keeps it from there
-    /// on, up to so many bytes before its end, and within the [limits](Self::retain).
+    /// on, up to `most` bytes before its end, and within the [limits](Self::retain).
     ///
     /// # Errors
     ///

@@ -175,7 +175,7 @@ impl Store {
         self.watch_within(keyspace, prefix, WATCH_BYTES)
     }
 
-    /// The same, of which the log holds so many bytes.
+    /// The same; the log holds at most `bytes` for it.
     ///
     /// # Errors
     ///

@@ -130,7 +130,7 @@ pub struct Options {
     pub log_mirror: LogMirror,
     /// How many bytes before the end of the log are kept at most for [consumers](crate::Consumer) and
     /// other [readers of changes](crate::Store::changes) that have not read them yet, in addition to
-    /// what the store needs itself. Whoever is further behind gets an error. Takes no space where no
+    /// what the store needs itself. A reader that is further behind gets an error. Takes no space where no
     /// one reads changes. Default: 1 GiB.
     pub changes_keep_bytes: u64,
     /// How old records may become that are kept for consumers and readers of changes. Rounded up to

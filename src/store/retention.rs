@@ -1,10 +1,10 @@
 //! How much of the log is kept for consumers, and for readers of changes.
 //!
-//! At an opening the log frees nothing until this was decided for the first time. Then whoever looks
-//! after the log decides again whenever a file is kept for no other reason. Positions are read from
-//! their rows, however they were committed, so nothing must be told of a commit.
+//! At an opening the log frees nothing until this was decided for the first time. Then the thread that
+//! looks after the log decides again whenever a file is kept for no other reason. Positions are read
+//! from their rows, however they were committed, so a commit need not notify anything.
 //!
-//! Neither an opening's replay nor flushes have to do with it: what is kept so was released.
+//! It affects neither an opening's replay nor flushes: what is kept so was released.
 
 use super::consumers;
 use super::core::Core;

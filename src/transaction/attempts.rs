@@ -50,7 +50,7 @@ impl Attempts {
 }
 
 /// Returns how long to wait after this many conflicts: any time up to a bound that doubles, so that
-/// those who have met do not meet again ("full jitter": Brooker 2015).
+/// transactions that have met do not meet again ("full jitter": Brooker 2015).
 fn pause(failed: u32, random: u64) -> Duration {
     let doubled = PAUSE_FIRST.saturating_mul(1_u32.checked_shl(failed - 1).unwrap_or(u32::MAX));
     let most = doubled.min(PAUSE_MAX).as_nanos();

@@ -34,7 +34,7 @@ struct Merge {
     reverse: bool,
     /// The next row of the source; `None` if it is to be read, or if there is none.
     front: Option<Row>,
-    /// Whether the source has ended.
+    /// True once the source has ended.
     ended: bool,
     /// The row that is lent.
     lent: Row,

@@ -10,7 +10,7 @@ pub struct KeyWriter {
     /// How many tuples surround what is written next. The outermost one has no frame: a key that is
     /// a tuple is the sequence of its elements.
     depth: u32,
-    /// Whether the last element is only begun, so that any byte may follow.
+    /// True if the last element is only begun, so that any byte may follow.
     open: bool,
 }
 

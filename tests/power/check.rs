@@ -3,7 +3,7 @@
 //! `Store::sync`, `Store::create_keyspace` and `Store::drop_keyspace`.
 //!
 //! * What was acknowledged as synced is there, or something later; and so is what a reader of changes
-//!   has returned, whoever has synced it.
+//!   has returned, whichever thread has synced it.
 //! * What is left is one prefix of all writes to the store: if a write is there, or a keyspace was
 //!   created or dropped, so is each write that was acknowledged before that started, by whichever
 //!   thread, on whichever shard, in whichever keyspace.

@@ -117,7 +117,7 @@ fn plans(start: &Start) -> Vec<Plan> {
 #[derive(Default)]
 struct Outcomes {
     tried: u64,
-    /// The child did not make so many calls of the kind.
+    /// The child made fewer calls of the kind.
     not_reached: u64,
     /// No call of the store returned an error.
     unnoticed: u64,

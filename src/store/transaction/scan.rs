@@ -35,7 +35,7 @@ struct Seen<'t> {
     reverse: bool,
     /// The key of the last row.
     last: Option<Vec<u8>>,
-    /// Whether the end of the range was reached.
+    /// True once the end of the range was reached.
     whole: bool,
 }
 

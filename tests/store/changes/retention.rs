@@ -60,7 +60,7 @@ fn the_log_is_kept_for_a_consumer_and_not_replayed_for_it() {
         fill(&rows, round * 200..(round + 1) * 200);
         store.flush().unwrap();
     }
-    // Time for whoever would free it.
+    // Time for the thread that would free it.
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(store.log_begin(), kept);
     assert!(log_files(&path).len() >= 15);
