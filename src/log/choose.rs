@@ -6,10 +6,11 @@
 use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::options::CopyOptions;
-use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, cannot};
+use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader};
 use super::transfer::{check_owner, is_same_content};
 use super::{LogDamage, LogLoss, LogOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::files::cannot;
 use std::cmp::Reverse;
 use std::fs::File;
 

@@ -11,11 +11,12 @@
 use super::choose::{Other, OtherState};
 use super::copy_set::{CopyNumber, CopySet};
 use super::judge::{self, Found, Judged, Kept};
-use super::segment::{PREPARING, Place, PreparedFile, SEGMENT, cannot};
+use super::segment::{PREPARING, Place, PreparedFile, SEGMENT};
 use super::transfer::rebuild;
 use super::{CopyRepair, LogOptions};
 use crate::error::{Error, Result};
 use crate::os::failpoint;
+use crate::os::files::cannot;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ use super::writer::Failed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::file_id::FileId;
+use crate::os::files::cannot;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -242,7 +243,7 @@ impl Copies {
             let Some(path) = path(place) else { return Ok(()) };
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(super::segment::cannot("remove", path, error))
+                    Err(cannot("remove", path, error))
                 }
                 _ => place.sync_directory(),
             }

@@ -4,10 +4,11 @@
 //! The rule, and the argument for it, are in `docs/log.md`.
 
 use super::pieces::Pieces;
-use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, Unreadable, cannot};
+use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, Unreadable};
 use super::walk::{self, Beyond, Content, Stop};
 use super::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
+use crate::os::files::cannot;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -3,9 +3,10 @@
 use super::copy_set::{CopyNumber, Current};
 use super::mapping::{MapWriter, Mapping};
 use super::record::{self, HEADER_BYTES, Header};
-use super::segment::{CONTENT, MappedFile, PreparedFile, cannot};
+use super::segment::{CONTENT, MappedFile, PreparedFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
+use crate::os::files::cannot;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};

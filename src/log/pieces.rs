@@ -3,9 +3,9 @@
 //! It is read, not mapped: a page that the disk cannot return is then an error with the file's
 //! name, and a file that something else truncates meanwhile is one, too.
 
-use super::segment::cannot;
 use super::walk::Source;
 use crate::error::{Error, Result};
+use crate::os::files::cannot;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;

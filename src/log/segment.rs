@@ -6,6 +6,7 @@ use super::options::{CopyOptions, LogAccess, LogOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::file_id::FileId;
+use crate::os::files::{cannot, sync_directory};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -157,8 +158,7 @@ impl Place {
     }
 
     pub(super) fn sync_directory(&self) -> Result<()> {
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| cannot("sync", &self.directory, error))
+        sync_directory(&self.directory)
     }
 
     /// Makes a file ready for use: with its blocks, its header and its name on the disk.
@@ -281,11 +281,4 @@ pub(super) struct PreparedFile {
     pub(super) path: PathBuf,
     pub(super) file: File,
     pub(super) map: Option<Map>,
-}
-
-/// The error of an operation on a file, with its path and, if there is one, the remedy.
-pub(super) fn cannot(doing: &str, path: &Path, error: std::io::Error) -> Error {
-    let remedy = crate::os::descriptors::remedy(&error);
-    Error::new(ErrorKind::Io, format!("cannot {doing} {}{remedy}", path.display()))
-        .with_source(error)
 }

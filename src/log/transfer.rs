@@ -2,11 +2,10 @@
 
 use super::copy_set::CopyNumber;
 use super::judge::{self, Kept};
-use super::segment::{
-    CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, Unreadable, allocate, cannot,
-};
+use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, Unreadable, allocate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
+use crate::os::files::{cannot, sync_directory};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -183,9 +182,4 @@ fn copy_segment(
 fn unreadable(path: &Path) -> Error {
     let text = format!("the log {} is damaged at offset 0; open the store again", path.display());
     Error::new(ErrorKind::Damaged, text)
-}
-
-fn sync_directory(directory: &Path) -> Result<()> {
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| cannot("sync", directory, error))
 }
