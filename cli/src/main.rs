@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod exit;
 mod json;
+mod keyspace_names;
 mod open;
 mod output;
 mod picture;

@@ -1,6 +1,7 @@
 //! `annulus changes`
 
 use crate::exit::{Exit, Failure, Outcome};
+use crate::keyspace_names::KeyspaceNames;
 use crate::open::{ClosedStoreArgs, ConsumerArgs};
 use crate::output::Output;
 use crate::text;
@@ -9,7 +10,6 @@ use annulus::changes::{Change, OldValue};
 use annulus::log::{LogReader, LogView, Position, Record};
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread::sleep;
 use std::time::Duration;
@@ -114,10 +114,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 
 /// Prints commits.
 struct Printer<'a> {
-    log: &'a LogView,
-    names: BTreeMap<KeyspaceId, String>,
-    /// The greatest number for which names were looked up.
-    known: Option<KeyspaceId>,
+    names: KeyspaceNames<'a>,
     keyspace: Option<KeyspaceId>,
     prefix: Vec<u8>,
     /// How many more commits are to be printed.
@@ -128,40 +125,27 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(log: &'a LogView, args: &Args, output: &'a mut Output) -> Outcome<Self> {
-        let names = log.keyspaces().unwrap_or_else(|error| {
-            output.note(format_args!("keyspaces have only numbers: {error:#}"));
-            BTreeMap::new()
-        });
+        let names = KeyspaceNames::read(log, output);
         let keyspace = match &args.keyspace {
             None => None,
-            Some(name) => Some(super::keyspace_number(&names, name)?),
+            Some(name) => Some(names.number(name)?),
         };
         let prefix = args.prefix.as_ref().map(|key| crate::argument::parse(key, args.hex));
         let (prefix, left) =
             (prefix.transpose()?.unwrap_or_default(), args.limit.unwrap_or(u64::MAX));
-        let known = names.keys().next_back().copied();
-        Ok(Self { log, names, known, keyspace, prefix, left, hex: args.hex, output })
+        Ok(Self { names, keyspace, prefix, left, hex: args.hex, output })
     }
 
     /// Prints the commits before a position; returns false if there are to be no more.
     fn print(&mut self, reader: &mut LogReader, until: Position) -> Outcome<bool> {
         while self.left > 0 {
             let Some(record) = reader.next_before(until)? else { return Ok(true) };
-            self.learn(&record);
+            self.names.learn(record.changes().map(|change| change.keyspace()));
             if self.record(&record)? {
                 self.left -= 1;
             }
         }
         Ok(false)
-    }
-
-    /// Learns the names of keyspaces that were created since the command began.
-    fn learn(&mut self, record: &Record<'_>) {
-        let greatest = record.changes().map(|change| change.keyspace()).max();
-        if greatest > self.known {
-            self.known = greatest;
-            self.names.extend(self.log.keyspaces().unwrap_or_default());
-        }
     }
 
     fn wants(&self, change: &Change<'_>) -> bool {
@@ -180,7 +164,7 @@ impl<'a> Printer<'a> {
     /// Prints a commit; returns whether anything of it was to be printed.
     fn record(&mut self, record: &Record<'_>) -> Outcome<bool> {
         let is_own = |change: &Change<'_>| {
-            let name = self.names.get(&change.keyspace());
+            let name = self.names.get(change.keyspace());
             name.is_some_and(|name| name.starts_with(OWN_PREFIX)) && self.keyspace.is_none()
         };
         let changes: Vec<Change<'_>> =
@@ -207,9 +191,7 @@ impl<'a> Printer<'a> {
     }
 
     fn line(&self, change: &Change<'_>) -> String {
-        let keyspace = change.keyspace();
-        let name = self.names.get(&keyspace).map_or_else(|| keyspace.to_string(), String::clone);
-        let name = text::escape(name.as_bytes());
+        let name = self.names.show(change.keyspace());
         let show = |bytes| text::show(bytes, self.hex);
         let before = |old| match old {
             OldValue::NotLogged => String::new(),
@@ -233,7 +215,7 @@ impl<'a> Printer<'a> {
     fn object(&self, change: &Change<'_>) -> Value {
         let mut object = Map::new();
         let keyspace = change.keyspace();
-        object.insert("keyspace".into(), self.names.get(&keyspace).cloned().into());
+        object.insert("keyspace".into(), self.names.get(keyspace).into());
         object.insert("keyspace_id".into(), keyspace.0.into());
         let mut add = |name: &str, bytes| text::insert(&mut object, name, bytes, self.hex);
         let (kind, old) = match *change {

@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::json::PathJson;
+use crate::keyspace_names::KeyspaceNames;
 use crate::open::ClosedStoreArgs;
 use crate::output::Output;
 use crate::table::Table;
@@ -10,7 +11,6 @@ use annulus::KeyspaceId;
 use annulus::log::{LogCopy, LogReader, LogSegment, LogView, Operation, Position, Record};
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -250,10 +250,7 @@ fn table(segments: &[LogSegment]) -> Table {
 
 /// Prints records.
 struct Printer<'a> {
-    log: &'a LogView,
-    names: BTreeMap<KeyspaceId, String>,
-    /// The greatest number for which names were looked up.
-    known: Option<KeyspaceId>,
+    names: KeyspaceNames<'a>,
     keyspace: Option<KeyspaceId>,
     /// How many more records are to be printed.
     left: u64,
@@ -264,39 +261,26 @@ struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     fn new(log: &'a LogView, select: &Select, output: &'a mut Output) -> Outcome<Self> {
-        let names = log.keyspaces().unwrap_or_else(|error| {
-            output.note(format_args!("keyspaces have only numbers: {error:#}"));
-            BTreeMap::new()
-        });
+        let names = KeyspaceNames::read(log, output);
         let keyspace = match &select.keyspace {
             None => None,
-            Some(name) => Some(super::keyspace_number(&names, name)?),
+            Some(name) => Some(names.number(name)?),
         };
         let (values, hex) = (select.values, select.hex);
         let left = select.limit.unwrap_or(u64::MAX);
-        let known = names.keys().next_back().copied();
-        Ok(Self { log, names, known, keyspace, left, values, hex, output })
+        Ok(Self { names, keyspace, left, values, hex, output })
     }
 
     /// Prints the records that there are; returns false if there are to be no more.
     fn print(&mut self, reader: &mut LogReader) -> Outcome<bool> {
         while self.left > 0 {
             let Some(record) = reader.next()? else { return Ok(true) };
-            self.learn(&record);
+            self.names.learn(record.operations().map(|operation| operation.keyspace()));
             if self.record(&record)? {
                 self.left -= 1;
             }
         }
         Ok(false)
-    }
-
-    /// Learns the names of keyspaces that were created since the command began.
-    fn learn(&mut self, record: &Record<'_>) {
-        let greatest = record.operations().map(|operation| operation.keyspace()).max();
-        if greatest > self.known {
-            self.known = greatest;
-            self.names.extend(self.log.keyspaces().unwrap_or_default());
-        }
     }
 
     /// Prints a record; returns whether anything of it was to be printed.
@@ -326,13 +310,8 @@ impl<'a> Printer<'a> {
         Ok(true)
     }
 
-    fn name(&self, keyspace: KeyspaceId) -> String {
-        self.names.get(&keyspace).map_or_else(|| keyspace.to_string(), String::clone)
-    }
-
     fn operation_line(&self, operation: &Operation<'_>) -> String {
-        let keyspace = self.name(operation.keyspace());
-        let keyspace = text::escape(keyspace.as_bytes());
+        let keyspace = self.names.show(operation.keyspace());
         let show = |bytes| text::show(bytes, self.hex);
         match *operation {
             Operation::Put { key, value, .. } if self.values => {
@@ -362,7 +341,7 @@ impl<'a> Printer<'a> {
     fn operation_object(&self, operation: &Operation<'_>) -> Value {
         let mut object = Map::new();
         let keyspace = operation.keyspace();
-        object.insert("keyspace".into(), self.names.get(&keyspace).cloned().into());
+        object.insert("keyspace".into(), self.names.get(keyspace).into());
         object.insert("keyspace_id".into(), keyspace.0.into());
         let kind = match operation {
             Operation::Put { .. } => "put",

@@ -29,21 +29,9 @@ pub(crate) mod shard;
 pub(crate) mod stats;
 pub(crate) mod verify;
 
-use crate::exit::{Failure, Outcome};
-use crate::text;
-use annulus::{Durability, KeyspaceId};
-use std::collections::BTreeMap;
+use annulus::Durability;
 
 /// Returns the durability that `--synced` asks for.
 const fn durability(synced: bool) -> Durability {
     if synced { Durability::Synced } else { Durability::Buffered }
-}
-
-/// Returns the number of a keyspace, by its name; of one that is gone, by its number.
-fn keyspace_number(names: &BTreeMap<KeyspaceId, String>, name: &str) -> Outcome<KeyspaceId> {
-    let named = names.iter().find(|(_, it)| *it == name).map(|(number, _)| *number);
-    let number = || name.parse().ok().map(KeyspaceId).filter(|it| !names.contains_key(it));
-    named.or_else(number).ok_or_else(|| {
-        Failure::not_found(format!("there is no keyspace `{}`", text::escape(name.as_bytes())))
-    })
 }
