@@ -1,10 +1,10 @@
 //! Counters: values that are numbers, to which a write adds.
 
 use super::batch::{COUNTER_BYTES, Op, Write};
+use super::key_states::KeyStates;
 use crate::error::{Error, Result};
-use crate::id::KeyspaceId;
 use std::collections::BTreeMap;
-use std::ops::{Bound, Deref};
+use std::ops::Deref;
 
 /// Returns what a counter is after an addition; one that is not there is zero.
 ///
@@ -36,43 +36,40 @@ pub(crate) fn sum(key: &[u8], old: Option<&[u8]>, n: i64) -> Result<i64> {
 pub(super) type Sums = BTreeMap<usize, [u8; COUNTER_BYTES]>;
 
 /// Returns what each addition of a batch comes to, after the operations before it. `read` returns
-/// what the store has: the caller owns the stripe of each counter.
+/// what the store has for the addition with an index: the caller owns the stripe of each counter.
 ///
 /// # Errors
 ///
 /// Those of [`sum`] and `read`.
 pub(super) fn sums<V: Deref<Target = [u8]>>(
     ops: &[Op],
-    mut read: impl FnMut(KeyspaceId, &[u8]) -> Result<Option<V>>,
+    mut read: impl FnMut(usize, &[u8]) -> Result<Option<V>>,
 ) -> Result<Sums> {
-    let mut counters = Counters::default();
-    for op in ops {
-        if let Write::Add { key, .. } = &op.write {
-            counters.0.entry((op.keyspace, key)).or_insert(Counter::Stored);
-        }
-    }
+    let mut counters = KeyStates::of(ops.iter().filter_map(|op| match &op.write {
+        Write::Add { key, .. } => Some((op.keyspace, &**key)),
+        _ => None,
+    }));
     let mut sums = Sums::new();
-    if counters.0.is_empty() {
+    if counters.is_empty() {
         return Ok(sums);
     }
     for (index, op) in ops.iter().enumerate() {
         match &op.write {
-            Write::Put { key, value } => counters.set(op.keyspace, key, Some(value)),
-            Write::Delete { key } => counters.set(op.keyspace, key, None),
+            Write::Put { key, value } => {
+                counters.set(op.keyspace, key, Counter::Written(Some(value)));
+            }
+            Write::Delete { key } => counters.set(op.keyspace, key, Counter::Written(None)),
             Write::DeleteRange { start, end, .. } => {
-                counters.delete_range(op.keyspace, start, end.as_deref());
+                counters.set_range(op.keyspace, start, end.as_deref(), Counter::Written(None));
             }
             Write::Add { key, n } => {
-                let after = match counters.0.get(&(op.keyspace, key)) {
-                    Some(Counter::Sum(bytes)) => sum(key, Some(bytes), *n)?,
-                    Some(Counter::Written(value)) => sum(key, *value, *n)?,
-                    Some(Counter::Stored) | None => {
-                        let stored = read(op.keyspace, key)?;
-                        sum(key, stored.as_deref(), *n)?
-                    }
+                let after = match counters.get(op.keyspace, key) {
+                    Some(Counter::Sum(bytes)) => sum(key, Some(&bytes), *n)?,
+                    Some(Counter::Written(value)) => sum(key, value, *n)?,
+                    None => sum(key, read(index, key)?.as_deref(), *n)?,
                 };
                 let bytes = after.to_le_bytes();
-                counters.0.insert((op.keyspace, key), Counter::Sum(bytes));
+                counters.set(op.keyspace, key, Counter::Sum(bytes));
                 sums.insert(index, bytes);
             }
         }
@@ -80,38 +77,12 @@ pub(super) fn sums<V: Deref<Target = [u8]>>(
     Ok(sums)
 }
 
-/// The counters of a batch, between two of its operations.
-#[derive(Default)]
-struct Counters<'a>(BTreeMap<(KeyspaceId, &'a [u8]), Counter<'a>>);
-
+/// What a batch has made of a counter.
 #[derive(Clone, Copy)]
 enum Counter<'a> {
-    /// The batch has not written it so far.
-    Stored,
-    /// The batch has put this value, or deleted it.
+    /// It has put this value, or deleted it.
     Written(Option<&'a [u8]>),
     Sum([u8; COUNTER_BYTES]),
-}
-
-impl<'a> Counters<'a> {
-    fn set(&mut self, keyspace: KeyspaceId, key: &'a [u8], value: Option<&'a [u8]>) {
-        if let Some(counter) = self.0.get_mut(&(keyspace, key)) {
-            *counter = Counter::Written(value);
-        }
-    }
-
-    fn delete_range(&mut self, keyspace: KeyspaceId, start: &'a [u8], end: Option<&'a [u8]>) {
-        if end.is_some_and(|end| end <= start) {
-            return;
-        }
-        let upper = match end {
-            Some(end) => Bound::Excluded((keyspace, end)),
-            None => Bound::Unbounded,
-        };
-        let from = self.0.range_mut((Bound::Included((keyspace, start)), upper));
-        let of_keyspace = from.take_while(|((of, _), _)| *of == keyspace);
-        of_keyspace.for_each(|(_, counter)| *counter = Counter::Written(None));
-    }
 }
 
 #[cfg(test)]
@@ -119,6 +90,7 @@ impl<'a> Counters<'a> {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::id::KeyspaceId;
 
     const ONE: KeyspaceId = KeyspaceId(1);
     const TWO: KeyspaceId = KeyspaceId(2);
@@ -141,7 +113,9 @@ mod tests {
     /// Where the store has 100 for every key of keyspace 1, and nothing in keyspace 2.
     fn sums_of(ops: &[Op]) -> Vec<(usize, i64)> {
         let stored = 100_i64.to_le_bytes().to_vec();
-        let read = |keyspace, _: &[u8]| Ok((keyspace == ONE).then(|| stored.clone()));
+        let read = |index: usize, _: &[u8]| {
+            Ok(ops.get(index).filter(|op| op.keyspace == ONE).map(|_| stored.clone()))
+        };
         let sums = sums(ops, read).unwrap();
         sums.into_iter().map(|(index, bytes)| (index, i64::from_le_bytes(bytes))).collect()
     }

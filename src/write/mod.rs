@@ -6,6 +6,7 @@ mod bring_up;
 mod commit;
 mod condition;
 mod counter;
+mod key_states;
 mod previous;
 mod replay;
 mod routed;

@@ -49,8 +49,6 @@ pub(super) struct RoutedBatch<'a> {
     stripes: BTreeMap<PartitionName, (Arc<OpenPartition>, StripeSet)>,
     /// The partitions of each deletion of a range without an end, by its index.
     open_ranges: BTreeMap<usize, Vec<Arc<OpenPartition>>>,
-    /// The partition of each addition, by keyspace and key.
-    counters: BTreeMap<(KeyspaceId, &'a [u8]), Arc<OpenPartition>>,
 }
 
 /// The exclusive ends of ranges without an end, by the index of the operation; none for those that
@@ -86,7 +84,6 @@ impl<'a> RoutedBatch<'a> {
             writes: BTreeMap::new(),
             stripes: BTreeMap::new(),
             open_ranges: BTreeMap::new(),
-            counters: BTreeMap::new(),
         };
         let mut last: Option<(KeyspaceId, Arc<View>)> = None;
         let mut view = |keyspace| match &last {
@@ -142,14 +139,8 @@ impl<'a> RoutedBatch<'a> {
         for partition in partitions {
             let partition = view.partition(partition)?;
             self.own(partition, write.stripes());
-            match write {
-                Write::DeleteRange { end: None, .. } => {
-                    self.open_ranges.entry(index).or_default().push(Arc::clone(partition));
-                }
-                Write::Add { key, .. } => {
-                    self.counters.insert((op.keyspace, key), Arc::clone(partition));
-                }
-                _ => {}
+            if let Write::DeleteRange { end: None, .. } = write {
+                self.open_ranges.entry(index).or_default().push(Arc::clone(partition));
             }
             let writes = self.writes.entry(partition.owner).or_default();
             writes.push((index, Arc::clone(partition)));
@@ -176,12 +167,7 @@ impl<'a> RoutedBatch<'a> {
     /// A range without an end reaches to the greatest key that is in one of its partitions, or that
     /// the same batch has put. Its end is the same for all partitions: a replay may find others.
     pub(super) fn concrete(&self) -> Result<ConcreteBatch<'a>> {
-        let sums = sums(self.ops, |keyspace, key| {
-            let partition = self.counters.get(&(keyspace, key)).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, "an addition of a batch has no partition")
-            })?;
-            present(partition, key)
-        })?;
+        let sums = sums(self.ops, |index, key| present(self.partition_of(index)?, key))?;
         let mut ends = Ends::new();
         let mut greatest_put: BTreeMap<KeyspaceId, &[u8]> = BTreeMap::new();
         for (index, op) in self.ops.iter().enumerate() {
@@ -209,12 +195,17 @@ impl<'a> RoutedBatch<'a> {
     }
 
     /// Returns the partition of a write of one key, by its index.
-    pub(super) fn partition_of(&self, index: usize) -> Option<&OpenPartition> {
+    pub(super) fn partition_of(&self, index: usize) -> Result<&OpenPartition> {
         let of_shard = |writes: &'_ Vec<(usize, Arc<OpenPartition>)>| {
             writes.binary_search_by_key(&index, |(index, _)| *index).ok()
         };
         let found = self.writes.values().find_map(|writes| writes.get(of_shard(writes)?));
-        found.map(|(_, partition)| &**partition)
+        found.map(|(_, partition)| &**partition).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("operation {index} of a batch has no partition"),
+            )
+        })
     }
 
     /// Returns the parts of the shards in the engine's form.
@@ -330,7 +321,7 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
 }
 
 /// Returns what a key of a partition has.
-fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<EngineValue>> {
+pub(super) fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<EngineValue>> {
     partition.shard.get(&partition.handle, key, Read::PRESENT)
 }
 

@@ -139,7 +139,9 @@ impl Transaction {
             keys.iter().map(|key| self.own(keyspace, key.as_ref())).collect::<Result<_>>()?;
         let asked = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
         let mut found = self.snapshot.get_many(keyspace, asked.map(|(key, _)| key))?.into_iter();
-        Ok(own.into_iter().map(|own| own.unwrap_or_else(|| found.next().flatten())).collect())
+        let missing =
+            || Error::new(ErrorKind::Internal, "a snapshot returned fewer values than keys");
+        own.into_iter().map(|own| own.or_else(|| found.next()).ok_or_else(missing)).collect()
     }
 
     /// Returns true if a key is there.
