@@ -6,13 +6,11 @@
 use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::options::CopyOptions;
-use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader};
-use super::transfer::{check_owner, is_same_content};
+use super::segment::{CONTENT, Place, SEGMENT};
+use super::transfer::is_same_content;
 use super::{LogDamage, LogLoss, LogOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::os::files::cannot;
 use std::cmp::Reverse;
-use std::fs::File;
 
 /// What to open, and what to do with the other copy.
 pub(super) struct Chosen {
@@ -45,7 +43,7 @@ pub(super) fn choose(options: &LogOptions) -> Result<Chosen> {
         let place = Place::of(options, copy);
         // A copy whose files cannot be read is like one that is not there: the other one may
         // suffice. One that has the wrong files is never written over.
-        let judged = match (&copy.unreachable, check_files(&place, copy, options)) {
+        let judged = match (&copy.unreachable, check_files(&place, copy)) {
             (Some(error), _) => Err(error.clone()),
             (None, Err(error)) if error.kind() == ErrorKind::Io => Err(error),
             (None, Err(error)) => return Err(error),
@@ -169,24 +167,16 @@ fn damaged(options: &LogOptions, candidates: Vec<Candidate<'_>>) -> Result<Chose
     Ok(Chosen { place, judged, other })
 }
 
-/// Refuses files that are not those of this copy.
-fn check_files(place: &Place, copy: &CopyOptions, options: &LogOptions) -> Result<()> {
+/// Refuses files of another store, and of a copy that is to be read those of the other copy:
+/// directories, or links, that were exchanged.
+fn check_files(place: &Place, copy: &CopyOptions) -> Result<()> {
     if copy.unreachable.is_some() {
         return Ok(());
     }
-    if options.copies.len() > 1 {
-        check_owner(&place.directory, options.store)?;
-    }
-    if copy.is_current { check_copy(place) } else { Ok(()) }
-}
-
-/// Refuses segments of the other copy: directories, or links, that were exchanged.
-fn check_copy(place: &Place) -> Result<()> {
     for (_, path) in judge::list(&place.directory, SEGMENT)? {
-        let page = File::open(&path).and_then(|file| judge::first_pages(&file));
-        let page = page.map_err(|error| cannot("read", &path, error))?;
-        let other = SegmentHeader::decode(&page).ok().map(|header| header.copy);
-        if other.is_some_and(|other| other != u32::from(place.copy.0)) {
+        let header = judge::header(&path, place.store)?;
+        let is_other = header.is_some_and(|header| header.copy != u32::from(place.copy.0));
+        if copy.is_current && is_other {
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!(

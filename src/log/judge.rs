@@ -4,7 +4,7 @@
 //! The rule, and the argument for it, are in `docs/log.md`.
 
 use super::pieces::Pieces;
-use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, Unreadable};
+use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader};
 use super::walk::{self, Beyond, Content, Stop};
 use super::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
@@ -158,30 +158,15 @@ impl Judge<'_> {
         let read = |file: File| Ok((first_pages(&file)?, file.metadata()?.len()));
         let read = File::open(path).and_then(read);
         let (page, bytes) = read.map_err(|error| cannot("read", path, error))?;
-        match SegmentHeader::decode(&page) {
-            Ok(header) if header.store != self.place.store => Err(Error::new(
-                ErrorKind::Damaged,
-                format!(
-                    "the log {} belongs to another store; put the right one there",
-                    path.display()
-                ),
-            )),
-            Ok(header) if header.number == number => {
+        match SegmentHeader::of_store(&page, path, self.place.store)? {
+            Some(header) if header.number == number => {
                 let begin = walk::begin(&page, header.seed());
                 // A segment has its full length before it has its name. One that was truncated
                 // before its first record must not pass for one that was never used.
                 let truncated = begin.is_none() && bytes < header.file_bytes;
                 Ok(if truncated { Err(bytes) } else { Ok((header, begin)) })
             }
-            Err(Unreadable::Newer(format)) => Err(Error::new(
-                ErrorKind::Incompatible,
-                format!(
-                    "the log {} has format {format}; open the store with the version of Annulus \
-                     that wrote it",
-                    path.display()
-                ),
-            )),
-            Ok(_) | Err(Unreadable::Damaged) => Ok(Err(0)),
+            _ => Ok(Err(0)),
         }
     }
 
@@ -308,6 +293,16 @@ impl Judge<'_> {
         self.judged.first = self.judged.first.max(kept_from).min(self.judged.end);
         Ok(())
     }
+}
+
+/// Returns the header of a file; `None` if it is damaged.
+///
+/// # Errors
+///
+/// Those of [`SegmentHeader::of_store`]; `Io`.
+pub(super) fn header(path: &Path, store: u128) -> Result<Option<SegmentHeader>> {
+    let page = File::open(path).and_then(|file| first_pages(&file));
+    SegmentHeader::of_store(&page.map_err(|error| cannot("read", path, error))?, path, store)
 }
 
 /// Returns what a segment begins with, the mark that is its first record included.

@@ -76,6 +76,31 @@ impl SegmentHeader {
         out
     }
 
+    /// Decodes what a file begins with; returns `None` if it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if it is another store's; `Incompatible` if a later version wrote it.
+    pub(super) fn of_store(from: &[u8], path: &Path, store: u128) -> Result<Option<Self>> {
+        let path = path.display();
+        match Self::decode(from) {
+            Ok(header) if header.store != store => {
+                let text =
+                    format!("the log {path} belongs to another store; put the right one there");
+                Err(Error::new(ErrorKind::Damaged, text))
+            }
+            Ok(header) => Ok(Some(header)),
+            Err(Unreadable::Newer(format)) => {
+                let text = format!(
+                    "the log {path} has format {format}; open the store with the version of \
+                     Annulus that wrote it"
+                );
+                Err(Error::new(ErrorKind::Incompatible, text))
+            }
+            Err(Unreadable::Damaged) => Ok(None),
+        }
+    }
+
     pub(super) fn decode(from: &[u8]) -> Result<Self, Unreadable> {
         let fields = from.first_chunk::<FIELDS_BYTES>().ok_or(Unreadable::Damaged)?;
         let check = from.get(FIELDS_BYTES..).and_then(|rest| rest.first_chunk::<4>());

@@ -2,7 +2,7 @@
 
 use super::copy_set::CopyNumber;
 use super::judge::{self, Kept};
-use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, Unreadable, allocate};
+use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, allocate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::files::{cannot, sync_directory};
@@ -30,25 +30,8 @@ pub(crate) fn is_segment(name: &Path) -> bool {
 /// `Damaged`, `Incompatible`, naming the file; `Io`.
 pub(crate) fn check_owner(directory: &Path, store: u128) -> Result<()> {
     for (_, path) in judge::list(directory, SEGMENT)? {
-        let page = File::open(&path).and_then(|file| judge::first_pages(&file));
-        let page = page.map_err(|error| cannot("read", &path, error))?;
-        let place = path.display();
-        match SegmentHeader::decode(&page) {
-            Ok(header) if header.store != store => {
-                let text =
-                    format!("the log {place} belongs to another store; put the right one there");
-                return Err(Error::new(ErrorKind::Damaged, text));
-            }
-            Err(Unreadable::Newer(format)) => {
-                let text = format!(
-                    "the log {place} has format {format}; open the store with the version of \
-                     Annulus that wrote it"
-                );
-                return Err(Error::new(ErrorKind::Incompatible, text));
-            }
-            // Damage is for those who read on.
-            Ok(_) | Err(Unreadable::Damaged) => {}
-        }
+        // Damage is judged when the log is read.
+        judge::header(&path, store)?;
     }
     Ok(())
 }
