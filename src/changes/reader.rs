@@ -1,8 +1,8 @@
 //! Reading changes in the order of the log, and waiting for more.
 //!
 //! What is returned has been applied, so an application that acts on it finds at least that in the
-//! store; and, by default, it is on the disk. A store whose writers do not sync is synced by its readers: one that
-//! has waited a little for others to do it syncs the log itself.
+//! store; and, by default, it is on the disk. A store whose writers do not sync is synced by its
+//! readers: one that has waited a little for others to do it syncs the log itself.
 
 use super::commit::Commit;
 use super::filter::Filter;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Reading the clock costs about as much as a record, so a reader that has a deadline looks at it once
-/// in this many records that no one wants.
+/// in this many records that its filter does not want.
 const RECORDS_PER_CLOCK: u32 = 64;
 
 /// What is to be read, and how.
@@ -63,8 +63,8 @@ impl Changes {
         })
     }
 
-    /// Returns up to where everything was seen: returned, or not wanted by the filter. Whoever goes
-    /// on from there misses nothing and gets nothing twice. A consumer whose filter seldom wants
+    /// Returns up to where everything was seen: returned, or not wanted by the filter. A reader
+    /// that begins there misses nothing and gets nothing twice. A consumer whose filter seldom wants
     /// anything commits this, or the log would be kept for it.
     #[must_use]
     pub const fn watermark(&self) -> Position {

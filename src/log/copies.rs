@@ -193,7 +193,7 @@ impl Copies {
             match place.check().and_then(|()| place.prepare(number, bytes, salt)) {
                 Ok(file) => files.push(file),
                 Err(error) => {
-                    // Whoever prepares the number next replaces what cannot be removed.
+                    // The next preparation of the number replaces what cannot be removed.
                     files.iter().for_each(|file| drop(std::fs::remove_file(&file.path)));
                     return Err(error);
                 }

@@ -310,7 +310,7 @@ fn what_is_not_synced_is_not_returned() {
     assert_eq!(words(&buffered.try_next().unwrap().unwrap()), ["a=1"]);
     assert!(synced.try_next().unwrap().is_none());
     assert!(synced.next_timeout(Duration::from_millis(30)).unwrap().is_none());
-    // Whoever syncs.
+    // Whichever thread syncs.
     hash.put_with("b", "1", Durability::Synced).unwrap();
     assert_eq!(next_words(&mut synced), ["a=1"]);
     assert_eq!(next_words(&mut synced), ["b=1"]);
