@@ -1,6 +1,7 @@
-//! The operating system: threads, descriptors, identities of files; and the places where tests make
-//! it fail.
+//! The operating system: threads, descriptors, identities of files, waits between attempts; and the
+//! places where tests make it fail.
 
+pub(crate) mod backoff;
 pub(crate) mod descriptors;
 pub(crate) mod failpoint;
 pub(crate) mod file_id;

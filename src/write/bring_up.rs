@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
 use crate::latch::PartitionStatus;
 use crate::log::{Operation, Position};
+use crate::os::backoff::Backoff;
 use crate::os::failpoint;
 use crate::placement::KeyRange;
 use std::collections::BTreeMap;
@@ -31,10 +32,8 @@ use std::time::{Duration, Instant};
 /// waits again.
 const DRAIN_MAX: Duration = Duration::from_millis(20);
 
-/// How long a shard that has refused a batch is left alone at most: after the first time, and after
-/// many.
-const WAIT_MIN: Duration = Duration::from_millis(200);
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a shard that has refused a batch is left alone.
+const WAITS: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// Brings up the partitions of a store that are behind, whenever it is asked to look.
 #[derive(Default)]
@@ -47,17 +46,6 @@ pub(crate) struct BringUp {
 struct Wait {
     refusals: u32,
     until: Instant,
-}
-
-/// Returns how long a shard is left alone at most after it has refused this many times in a row.
-fn wait_max(refusals: u32) -> Duration {
-    WAIT_MIN.saturating_mul(1 << refusals.saturating_sub(1).min(16)).min(WAIT_MAX)
-}
-
-/// Returns a part of a wait, for a random number: any is as likely as any other, so that what has
-/// failed at the same moment is not tried again at the same moment.
-fn jittered(most: Duration, random: u64) -> Duration {
-    most.mul_f64(random as f64 / u64::MAX as f64)
 }
 
 impl BringUp {
@@ -87,8 +75,7 @@ impl BringUp {
     fn put_off(&mut self, one: &Lagging, error: &Error) {
         let shard = one.partition.owner;
         let refusals = self.waits.get(&shard).map_or(0, |wait| wait.refusals).saturating_add(1);
-        let random = uuid::Uuid::new_v4().as_u64_pair().0;
-        let until = Instant::now() + jittered(wait_max(refusals), random);
+        let until = Instant::now() + WAITS.wait(refusals);
         self.waits.insert(shard, Wait { refusals, until });
         tracing::debug!(
             partition = %one.partition.name.id, %shard, refusals, error = format_args!("{error:#}"),
@@ -187,19 +174,4 @@ fn too_much(bytes: usize) -> Error {
              the store again, which brings it up"
         ),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_a_bound_and_are_anything_up_to_that() {
-        let waits: Vec<_> = (1..8).map(|refusals| wait_max(refusals).as_millis()).collect();
-        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(wait_max(u32::MAX), WAIT_MAX);
-        assert_eq!(jittered(WAIT_MAX, 0), Duration::ZERO);
-        assert_eq!(jittered(WAIT_MAX, u64::MAX), WAIT_MAX);
-        assert_eq!(jittered(WAIT_MAX, u64::MAX / 2).as_millis(), 2500);
-    }
 }
