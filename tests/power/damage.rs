@@ -10,7 +10,7 @@
 //! ended.
 
 use crate::churn::{quick_directory, seed};
-use crate::images::{count, on_two_threads, summarize};
+use crate::images::{count, on_threads, summarize};
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, CreateMode, Durability, ErrorKind, LogDamage, Options, ShardId, Store};
 use serde_json::json;
@@ -234,7 +234,7 @@ fn damages() {
         make(&originals.path().join(name), close);
     }
     let (seen, violations) = (Seen::default(), AtomicU64::new(0));
-    on_two_threads(wanted, |number| {
+    on_threads(wanted, |number| {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
         let directory = quick_directory();
         let path = directory.path().join("store");

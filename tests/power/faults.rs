@@ -8,7 +8,7 @@ use crate::check::End;
 use crate::churn::{quick_directory, seed};
 use crate::disk::lay_out;
 use crate::disk::{Cut, Disk, Image, Names};
-use crate::images::{Content, Figures, count, examine, on_two_threads};
+use crate::images::{Content, Figures, count, examine, on_threads};
 use crate::kills::history;
 use crate::notes::History;
 use crate::recorder;
@@ -185,7 +185,7 @@ fn faults() {
     // A short test tries some of them.
     fastrand::Rng::with_seed(seed).shuffle(&mut plans);
     let outcomes = Mutex::new(BTreeMap::<String, Outcomes>::new());
-    on_two_threads(wanted, |index| {
+    on_threads(wanted, |index| {
         let plan = &plans[index % plans.len()];
         let start = &starts[index % starts.len()];
         match run(plan, start, seed.wrapping_add(index as u64), &figures) {

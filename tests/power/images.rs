@@ -69,11 +69,12 @@ pub(crate) fn count(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Runs a job with each number below `count` on two threads, until one returns false.
-pub(crate) fn on_two_threads(count: usize, job: impl Fn(usize) -> bool + Sync) {
+/// Runs a job with each number below `count` on `ANNULUS_THREADS` threads, or two, until one returns
+/// false.
+pub(crate) fn on_threads(count: usize, job: impl Fn(usize) -> bool + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..self::count("ANNULUS_THREADS", 2) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
@@ -405,7 +406,7 @@ fn images() {
     let slow = std::env::var("ANNULUS_SYNC_MICROS").ok().map(|text| text.parse().unwrap());
     let figures = Figures::default();
     let runs = wanted.div_ceil(2 * images as u64) as usize;
-    on_two_threads(runs, |number| {
+    on_threads(runs, |number| {
         let names = if number % 4 == 3 { Names::Strict } else { Names::Journalled };
         let series = Series {
             seed: seed.wrapping_add(number as u64),

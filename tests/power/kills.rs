@@ -5,7 +5,7 @@
 
 use crate::check::End;
 use crate::churn::{quick_directory, seed};
-use crate::images::{Content, Figures, count, examine, on_two_threads};
+use crate::images::{Content, Figures, count, examine, on_threads};
 use crate::notes::History;
 use crate::recorder;
 use crate::workload::Order;
@@ -96,7 +96,7 @@ fn kills() {
     let wanted = count("ANNULUS_KILLS", 20) as usize;
     let each = wanted.min(ON_ONE_STORE).div_ceil(if wanted < 100 { 2 } else { 1 });
     let figures = Figures::default();
-    on_two_threads(wanted.div_ceil(each), |number| {
+    on_threads(wanted.div_ceil(each), |number| {
         let seed = seed.wrapping_add(number as u64);
         if let Err(what) = kill_on_one_store(seed, each, &figures) {
             println!("VIOLATION: {what}\n");

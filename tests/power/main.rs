@@ -22,6 +22,7 @@ mod damage;
 mod disk;
 mod faults;
 mod former;
+mod full;
 mod images;
 mod journal;
 mod kills;

@@ -9,7 +9,7 @@
 
 use crate::churn::quick_directory;
 use crate::damage::{Seen, copy, examine, make};
-use crate::images::on_two_threads;
+use crate::images::on_threads;
 use annulus::{ErrorKind, Store};
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -145,7 +145,7 @@ fn whichever_byte_of_a_manifest_is_damaged_an_opening_ends() {
     make(&good, false);
     let changes = changes(&good).len();
     let failures = Mutex::new(Vec::new());
-    on_two_threads(changes.div_ceil(CHANGES), |child| {
+    on_threads(changes.div_ceil(CHANGES), |child| {
         let output = Command::new("sh")
             .args(["-c", &format!("ulimit -t {SECONDS}; exec \"$0\" \"$@\"")])
             .arg(std::env::current_exe().unwrap())

@@ -3,7 +3,7 @@
 
 use crate::churn::seed;
 use crate::disk::Names;
-use crate::images::{self, Figures, Series, count, on_two_threads};
+use crate::images::{self, Figures, Series, count, on_threads};
 use crate::mirror::Mirror;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -68,7 +68,7 @@ fn find(protection: &Protection, seed: u64, most: u64) -> (u64, Option<String>) 
     let figures = Figures::default();
     let found = Mutex::new(None);
     let Protection { names: skipped, disk: names, links, mirror, quiet } = *protection;
-    on_two_threads(most.div_ceil(80) as usize, |number| {
+    on_threads(most.div_ceil(80) as usize, |number| {
         let seed = seed.wrapping_add(number as u64);
         let (images, sync_micros) = (40, 0);
         let series = Series { seed, names, links, mirror, quiet, images, sync_micros, skipped };

@@ -212,3 +212,79 @@ fn a_segment_that_was_truncated_is_named() {
         assert!(keys.len() < 14 && !lost.is_empty(), "{bytes}: {keys:?}");
     }
 }
+
+/// Changes a byte of the record with this position, in the first segment.
+fn flip(directory: &Path, record: Position) {
+    let file = files(directory).remove(0);
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[4096 + record.0 as usize + 60] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+}
+
+/// The mark behind it says that it was synced; no later record does.
+#[test]
+fn a_flipped_bit_in_the_last_synced_record_is_refused() {
+    for access in ACCESSES {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path(), access);
+        put(&log, 0, 100);
+        let last = put(&log, 1, 100);
+        log.sync().unwrap();
+        drop(log);
+        flip(directory.path(), last);
+        let error = opened(directory.path(), LogDamage::Refuse).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        check_named(&error);
+    }
+}
+
+/// Positions are used again behind a cut. So a file that is used again may hold records with
+/// positions behind the end, which say that they were synced: only the salt tells that they are of
+/// an earlier use.
+#[test]
+fn what_a_file_held_before_a_cut_is_no_evidence_when_it_is_used_again() {
+    for access in ACCESSES {
+        let directory = tempfile::tempdir().unwrap();
+        let log = open(directory.path(), access);
+        put(&log, 0, 100);
+        let damaged = put(&log, 1, 1_700);
+        put_all(&log, 2..5, 1_700);
+        log.sync().unwrap();
+        put_all(&log, 5..20, 1_700);
+        drop(log);
+        let first = files(directory.path()).remove(0);
+        flip(directory.path(), damaged);
+        let damage = LogDamage::DropRest;
+        let log =
+            CommitLog::open(LogOptions { damage, ..options(directory.path(), access) }).unwrap();
+        assert_eq!(keys(&log), [0]);
+        log.finish_replay();
+        put(&log, 20, 100);
+        log.release(log.end());
+        until(|| !first.exists());
+        let last = put(&log, 21, 100);
+        drop(log);
+        let log = CommitLog::open(options(directory.path(), access)).unwrap();
+        assert_eq!((keys_from(&log, last), log.lost()), (vec![21], &[][..]));
+    }
+}
+
+/// With a protection left out, the test that relies on it must fail.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_missing_salt_or_mark_is_noticed() {
+    let tests = [
+        ("log-salt", "what_a_file_held_before_a_cut_is_no_evidence_when_it_is_used_again"),
+        ("log-mark", "a_flipped_bit_in_the_last_synced_record_is_refused"),
+    ];
+    for (protection, test) in tests {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("log::tests::damages::{test}")])
+            .env("ANNULUS_SKIP", protection)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("running 1 test"), "{text}");
+        assert!(!output.status.success(), "{protection} was left out, and {test} passes");
+    }
+}
