@@ -30,7 +30,7 @@ mod support;
 #[path = "../support/turns.rs"]
 mod turns;
 
-use annulus::{Durability, Keyspace};
+use annulus::{Batch, Durability, Keyspace, Store};
 use arguments::Arguments;
 use rocksdb::DB;
 use std::time::{Duration, Instant};
@@ -161,8 +161,8 @@ fn writes(settings: &Settings) {
     }
 }
 
-fn reads_and_synced_writes(settings: &Settings) {
-    if !settings.wants("get") && !settings.wants("synced") {
+fn reads(settings: &Settings) {
+    if !settings.wants("get") {
         return;
     }
     let directory = TempDir::new().unwrap();
@@ -190,22 +190,64 @@ fn reads_and_synced_writes(settings: &Settings) {
     std::thread::sleep(15 * settings.turn);
     gets(1, "from files");
     gets(2, "from files");
+}
+
+/// Writes that wait for the disk, of one thread and of several that share syncs.
+fn synced_writes(settings: &Settings) {
+    if !settings.wants("synced") {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let (_store, rows) =
+        support::annulus(&directory.path().join("annulus"), 4, 16, support::options());
+    let db = support::plain(&directory.path().join("plain"), support::WRITE_BUFFER_BYTES);
     let synced = support::synced();
+    for threads in [1, 2, 8] {
+        compare(
+            settings,
+            settings.turns / 2,
+            &format!("put synced, {threads} threads"),
+            "op/s",
+            |turn| {
+                rate(settings, 2 * settings.turn, threads, turn, |n| {
+                    rows.put_with(key(n), value(n), Durability::Synced).unwrap();
+                })
+            },
+            |turn| {
+                rate(settings, 2 * settings.turn, threads, turn, |n| {
+                    db.put_opt(key(n), value(n), &synced).unwrap();
+                })
+            },
+        );
+    }
+}
+
+/// What it costs that the rows of a batch are on several shards. The names say which side is which:
+/// both are Annulus.
+fn batches(settings: &Settings) {
+    if !settings.wants("batch") {
+        return;
+    }
+    const ROWS: u64 = 8;
+    let directory = TempDir::new().unwrap();
+    let (several, over_four) =
+        support::annulus(&directory.path().join("four"), 4, 16, support::options());
+    let (single, on_one) =
+        support::annulus(&directory.path().join("one"), 1, 16, support::options());
+    let write = |store: &Store, keyspace: &Keyspace, n: u64| {
+        let mut batch = Batch::new();
+        for row in n..n + ROWS {
+            batch.put(keyspace, key(row), value(row));
+        }
+        store.write(batch).unwrap();
+    };
     compare(
         settings,
-        settings.turns / 2,
-        "put synced, 8 threads",
-        "op/s",
-        |turn| {
-            rate(settings, 2 * settings.turn, 8, turn, |n| {
-                rows.put_with(key(n), value(n), Durability::Synced).unwrap();
-            })
-        },
-        |turn| {
-            rate(settings, 2 * settings.turn, 8, turn, |n| {
-                db.put_opt(key(n), value(n), &synced).unwrap();
-            })
-        },
+        settings.turns,
+        "batch of 8 over 4 shards / over 1",
+        "batches/s",
+        |turn| rate(settings, settings.turn, 1, turn, |n| write(&several, &over_four, n)),
+        |turn| rate(settings, settings.turn, 1, turn, |n| write(&single, &on_one, n)),
     );
 }
 
@@ -252,7 +294,9 @@ fn main() {
     let settings = Settings::from_arguments();
     println!("{:<34} {:>6}  [quartiles]         medians", "annulus / plain RocksDB", "median");
     overhead(&settings);
-    reads_and_synced_writes(&settings);
+    reads(&settings);
+    synced_writes(&settings);
+    batches(&settings);
     writes(&settings);
     openings::compare_all(&settings);
 }

@@ -4,7 +4,7 @@
 //! The rule, and the argument for it, are in `docs/log.md`.
 
 use super::pieces::Pieces;
-use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader};
+use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, open_to_read};
 use super::walk::{self, Beyond, Content, Stop};
 use super::{LogDamage, LogLoss};
 use crate::error::{Error, ErrorKind, Result};
@@ -156,7 +156,7 @@ impl Judge<'_> {
         number: u64,
     ) -> Result<std::result::Result<(SegmentHeader, Option<u64>), u64>> {
         let read = |file: File| Ok((first_pages(&file)?, file.metadata()?.len()));
-        let read = File::open(path).and_then(read);
+        let read = open_to_read(path).and_then(read);
         let (page, bytes) = read.map_err(|error| cannot("read", path, error))?;
         match SegmentHeader::of_store(&page, path, self.place.store)? {
             Some(header) if header.number == number => {
@@ -301,7 +301,7 @@ impl Judge<'_> {
 ///
 /// Those of [`SegmentHeader::of_store`]; `Io`.
 pub(super) fn header(path: &Path, store: u128) -> Result<Option<SegmentHeader>> {
-    let page = File::open(path).and_then(|file| first_pages(&file));
+    let page = open_to_read(path).and_then(|file| first_pages(&file));
     SegmentHeader::of_store(&page.map_err(|error| cannot("read", path, error))?, path, store)
 }
 

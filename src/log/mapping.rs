@@ -51,6 +51,10 @@ impl Mapping {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the kernel chooses the place, so no memory in use is replaced.
         let base = unsafe { mmap(null_mut(), bytes, protection, MapFlags::SHARED, file, 0) }?;
+        // So each page is cached by itself, and a sync writes no more than the changed ones (see
+        // `cache_by_page`).
+        // SAFETY: the whole of the mapping that was made just now; the advice changes no content.
+        let _ = unsafe { madvise(base, bytes, Advice::Random) };
         let base = NonNull::new(base.cast()).ok_or(std::io::ErrorKind::OutOfMemory)?;
         Ok(Self { base, bytes, mark: AtomicUsize::new(0) }.divided())
     }

@@ -30,6 +30,7 @@ mod copies;
 mod copy_set;
 #[cfg(feature = "failpoints")]
 pub(crate) mod fuzzing;
+mod group;
 mod hold;
 mod holds;
 mod judge;

@@ -12,7 +12,7 @@ use super::{CopyRepair, LogLoss, LogOptions};
 use crate::error::Result;
 use crate::os::failpoint;
 use crate::os::files::cannot;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -56,6 +56,7 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
         active = None;
     } else if let Some((segment, _)) = &active {
         segment.set_end(u64::MAX);
+        segment.forget_cached(judged.end);
     }
     let mut spares = Spares { ready: VecDeque::new(), next_number: number, bytes: Arc::default() };
     if !needs_segment {
@@ -215,8 +216,7 @@ impl Parts {
             floor: AtomicU64::new(if hold { 0 } else { u64::MAX }),
             applied_bell: super::bell::Bell::default(),
             synced_bell: super::bell::Bell::default(),
-            leader: Mutex::new(false),
-            sync_done: Condvar::new(),
+            group: super::group::Group::default(),
             failed: OnceLock::new(),
             keeper: super::signal::Signal::default(),
             sync_helper: super::sync_helper::SyncHelper::default(),

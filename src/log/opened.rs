@@ -6,7 +6,7 @@ use super::record::{self, HEADER_BYTES, Header};
 use super::segment::{CONTENT, MappedFile, PreparedFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
-use crate::os::files::cannot;
+use crate::os::files::{cannot, forget_cached};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -150,6 +150,14 @@ impl Segment {
     pub(super) fn file_of(&self, copy: CopyNumber) -> Option<&SegmentFile> {
         let (file, twin) = self.files();
         if file.copy == copy { Some(file) } else { twin.filter(|twin| twin.copy == copy) }
+    }
+
+    /// Has the system cache what will be written page by page: some of it may have been read with
+    /// more around it, by a copy of the file for example.
+    pub(super) fn forget_cached(&self, position: u64) {
+        for file in std::iter::once(&self.file).chain(&self.twin) {
+            forget_cached(&file.file, self.offset(position));
+        }
     }
 
     /// Returns true if a file is of a copy that is written.

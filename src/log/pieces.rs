@@ -3,17 +3,21 @@
 //! It is read, not mapped: a page that the disk cannot return is then an error with the file's
 //! name, and a file that something else truncates meanwhile is one, too.
 
+use super::segment::open_to_read;
 use super::walk::Source;
 use crate::error::{Error, Result};
-use crate::os::files::cannot;
+use crate::os::files::{cannot, read_ahead};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// How much is read at once: little enough to stay in the processor's cache between the read and
-/// the look at it, enough for the system to read ahead.
+/// the look at it.
 const PIECE: u64 = 256 << 10;
+
+/// How much is being read ahead of that.
+const AHEAD: u64 = 1 << 20;
 
 /// A file whose content is looked at from front to back.
 #[derive(Debug)]
@@ -27,13 +31,15 @@ pub(super) struct Pieces<'p> {
     held: Range<u64>,
     /// A part of the file that is no hole, with the offset from which it was looked for.
     data: (u64, Range<u64>),
+    /// Up to where the system was asked to read.
+    asked: u64,
 }
 
 impl<'p> Pieces<'p> {
     pub(super) fn open(path: &'p Path) -> Result<Self> {
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let opened = open_to_read(path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (bytes, file) = opened.map_err(|error| cannot("read", path, error))?;
-        Ok(Self { path, file, bytes, buffer: Vec::new(), held: 0..0, data: (0, 0..0) })
+        Ok(Self { path, file, bytes, buffer: Vec::new(), held: 0..0, data: (0, 0..0), asked: 0 })
     }
 
     /// Returns the length of the file.
@@ -55,6 +61,11 @@ impl<'p> Pieces<'p> {
         // Of a hole, which takes long to read, only what is asked for.
         let piece = if data.contains(&at) { data.end.min(at.saturating_add(PIECE)) } else { at };
         let until = until.max(piece).min(self.bytes);
+        if data.contains(&at) && until + AHEAD / 2 > self.asked {
+            let ahead = data.end.min(until + AHEAD);
+            read_ahead(&self.file, self.asked.max(at)..ahead);
+            self.asked = ahead;
+        }
         let bytes = until.saturating_sub(at) as usize;
         if self.buffer.len() < bytes {
             self.buffer.resize(bytes.max(PIECE as usize), 0);

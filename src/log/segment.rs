@@ -6,7 +6,7 @@ use super::options::{CopyOptions, LogAccess, LogOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::file_id::FileId;
-use crate::os::files::{cannot, sync_directory};
+use crate::os::files::{cache_by_page, cannot, sync_directory};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -279,6 +279,13 @@ impl Place {
         }
         mapped.ok()
     }
+}
+
+/// Opens a segment for reading.
+pub(super) fn open_to_read(path: &Path) -> std::io::Result<File> {
+    let file = File::open(path)?;
+    cache_by_page(&file);
+    Ok(file)
 }
 
 /// Allocates the blocks of a file, so that a full disk is met here and nowhere else.

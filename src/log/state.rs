@@ -1,6 +1,7 @@
 //! What an open log consists of, and appending.
 
 use super::copies::Copies;
+use super::group::Group;
 use super::opened::{Prepared, Segment};
 use super::pins::Pins;
 use super::record::{self, HEADER_BYTES, Header, Kind, MARK_BYTES};
@@ -10,7 +11,7 @@ use super::writer::{Failed, Writer};
 use super::{CopyRepair, LogLoss, Operation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -46,9 +47,8 @@ pub(super) struct Inner {
     pub(super) applied_bell: super::bell::Bell,
     /// Where they wait for records to be synced.
     pub(super) synced_bell: super::bell::Bell,
-    /// True while a thread is syncing for all.
-    pub(super) leader: Mutex<bool>,
-    pub(super) sync_done: Condvar,
+    /// The threads that need a sync.
+    pub(super) group: Group,
     pub(super) failed: OnceLock<Error>,
     pub(super) keeper: super::signal::Signal,
     /// Syncs the mirror, if there is one.

@@ -1,6 +1,7 @@
 //! Group commit: one thread syncs for all that wait.
 
 use super::copy_set::CopyNumber;
+use super::group::Leadership;
 use super::opened::{Segment, sync_copy};
 use super::state::{Inner, Tail};
 use super::writer::Failed;
@@ -32,20 +33,13 @@ impl Inner {
         if is_there() {
             return self.check();
         }
-        let mut leader = self.leader.lock();
-        while *leader && !is_there() {
-            self.sync_done.wait(&mut leader);
-        }
-        // One that failed is never repeated: the kernel may have dropped what it could not write,
+        let leadership = self.group.enter(position, is_there);
+        // A sync that failed is never repeated: the kernel may have dropped what it could not write,
         // and would report success.
         self.check()?;
-        if is_there() {
-            return Ok(());
-        }
-        *leader = true;
-        drop(leader);
-        let _end = Leading(self);
-        self.lead(Extent::All)
+        let Some(mut leadership) = leadership else { return Ok(()) };
+        leadership.gather();
+        self.lead(Extent::All, leadership)
     }
 
     /// Syncs the segments that are no longer written, if no one is syncing.
@@ -54,17 +48,13 @@ impl Inner {
         if self.tail.lock().unsynced.is_empty() {
             return Ok(());
         }
-        let mut leader = self.leader.lock();
-        if *leader {
-            return Ok(());
+        match self.group.try_lead() {
+            Some(leadership) => self.lead(Extent::Closed, leadership),
+            None => Ok(()),
         }
-        *leader = true;
-        drop(leader);
-        let _end = Leading(self);
-        self.lead(Extent::Closed)
     }
 
-    fn lead(&self, extent: Extent) -> Result<()> {
+    fn lead(&self, extent: Extent, mut leadership: Leadership<'_>) -> Result<()> {
         let tail = self.tail.lock();
         let mut segments = tail.unsynced.clone();
         let closed = segments.last().map(|last| last.number);
@@ -80,8 +70,10 @@ impl Inner {
         failpoint::hit("log-sync");
         self.sync_copies(segments)?;
         self.synced.fetch_max(target, Ordering::AcqRel);
+        leadership.synced(target);
         std::sync::atomic::fence(Ordering::SeqCst);
         self.synced_bell.ring();
+        drop(leadership);
         let mut tail = self.tail.lock();
         tail.unsynced.retain(|segment| closed.is_none_or(|closed| segment.number > closed));
         if extent == Extent::All { self.say_synced(&mut tail, target) } else { Ok(()) }
@@ -111,15 +103,5 @@ impl Inner {
             self.mark_if_room(tail)?;
         }
         Ok(())
-    }
-}
-
-/// Ends the leading of a thread, even if it panics.
-struct Leading<'a>(&'a Inner);
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        *self.0.leader.lock() = false;
-        self.0.sync_done.notify_all();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::copy_set::CopyNumber;
 use super::judge::{self, Kept};
-use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, allocate};
+use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, allocate, open_to_read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::files::{cannot, sync_directory};
@@ -93,7 +93,8 @@ pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
 /// Returns true if a file has the records of a segment. What cannot be read has not.
 fn has_content_of(path: &Path, model: &Kept, to: &Place) -> bool {
     let header = SegmentHeader { copy: u32::from(to.copy.0), ..model.found.header };
-    let read = File::open(path).and_then(|file| Ok((judge::first_pages(&file)?, file.metadata()?)));
+    let read = open_to_read(path);
+    let read = read.and_then(|file| Ok((judge::first_pages(&file)?, file.metadata()?)));
     let Ok((page, metadata)) = read else { return false };
     SegmentHeader::decode(&page) == Ok(header)
         && metadata.len() == header.file_bytes
@@ -103,7 +104,7 @@ fn has_content_of(path: &Path, model: &Kept, to: &Place) -> bool {
 
 /// Returns true if two segments have the same bytes from behind their headers up to an offset.
 pub(super) fn is_same_content(one: &Path, other: &Path, until: u64) -> Result<bool> {
-    let open = |path: &Path| File::open(path).map_err(|error| cannot("open", path, error));
+    let open = |path: &Path| open_to_read(path).map_err(|error| cannot("open", path, error));
     let (first, second) = (open(one)?, open(other)?);
     let (mut mine, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
     let mut at = CONTENT;

@@ -9,10 +9,9 @@ pub use segment::{LogSegment, SegmentState};
 use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
 use super::reader::time;
-use super::segment::{Place, SEGMENT, SegmentHeader};
+use super::segment::{Place, SEGMENT, SegmentHeader, open_to_read};
 use super::{LogAccess, LogDamage, LogLoss, Position};
 use crate::error::{Error, ErrorKind, Result};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// How often the files are looked at: another process may write and remove them meanwhile.
@@ -295,7 +294,7 @@ fn number_of(file: &Path) -> u64 {
 fn store_of(directory: &Path) -> Result<u128> {
     let files = judge::list(directory, SEGMENT)?;
     let header = |path: &Path| {
-        let pages = File::open(path).and_then(|file| judge::first_pages(&file)).ok()?;
+        let pages = open_to_read(path).and_then(|file| judge::first_pages(&file)).ok()?;
         SegmentHeader::decode(&pages).ok()
     };
     let found = files.iter().find_map(|(_, path)| header(path)).map(|header| header.store);

@@ -16,10 +16,9 @@ use crate::log::copy_set::{CopySet, Current};
 use crate::log::opened::{Prepared, Segment};
 use crate::log::reader::Record;
 use crate::log::record::{HEADER_BYTES, Header, Kind};
-use crate::log::segment::{Place, PreparedFile, SEGMENT, SegmentHeader};
+use crate::log::segment::{Place, PreparedFile, SEGMENT, SegmentHeader, open_to_read};
 use crate::log::{Position, judge, walk};
 use crate::os::files::cannot;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -208,7 +207,7 @@ fn gone(place: &Place, position: u64, begin: Option<u64>) -> Error {
 /// Opens a segment with its salt, only for reading; returns `None` if it is not there any more, has
 /// no record, or is of another store or number.
 fn open(path: &Path, number: u64, place: &Place) -> Result<Option<(Arc<Segment>, u128)>> {
-    let file = match File::open(path) {
+    let file = match open_to_read(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(cannot("open", path, error)),
