@@ -150,7 +150,7 @@ pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 pub use {
     engine::{Compression, Durability},
     log::{LogAccess, LogDamage, LogMirror},
-    read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
+    read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
         ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
         Store, StoreBuilder, Transaction, TransactionScan,
