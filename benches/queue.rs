@@ -182,7 +182,8 @@ fn head(directory: &Path, rows: u64) {
 fn deleted(path: &Path, rows: u64, place: Place, range: bool) -> DB {
     let mut options = support::plain_options(support::WRITE_BUFFER_BYTES);
     if place == Place::CompactedFile {
-        options.add_compact_on_deletion_collector_factory(1024, 512, 0.5);
+        // As the store does.
+        options.add_compact_on_deletion_collector_factory(4096, 4032, 0.0);
     }
     let db = DB::open(&options, path).unwrap();
     (0..=rows).for_each(|n| db.put(job(n), support::value(n)).unwrap());
