@@ -106,7 +106,9 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// Returns an error with a message, for crates that build on this one: the message should name
+    /// the thing and say what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into().into_boxed_str(), source: None }
     }
 

@@ -42,6 +42,7 @@
 //!   use. Keys are read and written through a [`Keyspace`].
 //! * [`typed`]: the same with keys and values of types. [`tuple`](mod@tuple): the encoding of such
 //!   keys, in their order.
+//! * [`queue`]: a durable queue of jobs, with leases and retries, on transactions.
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
 //!   the application reads and writes; each returns a [`Job`](reshape::Job). [`Store::plan`] says
@@ -117,6 +118,9 @@ mod os;
 pub mod placement;
 pub mod planner;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and random numbers")]
+pub mod queue;
+#[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod read;
 #[cfg(feature = "rocksdb")]
@@ -150,7 +154,7 @@ pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 pub use {
     engine::{Compression, Durability},
     log::{LogAccess, LogDamage, LogMirror},
-    read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
+    read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
         ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
         Store, StoreBuilder, Transaction, TransactionScan,
@@ -185,3 +189,8 @@ pub mod log_fuzzing {
 #[cfg(all(doctest, feature = "rocksdb"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of docs/patterns.md.
+#[cfg(all(doctest, feature = "rocksdb"))]
+#[doc = include_str!("../docs/patterns.md")]
+struct Patterns;

@@ -261,7 +261,9 @@ fn named_documents(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_documents_that_sources_name_are_there() {
     let mut wrong = Vec::new();
-    for folder in ["src", "tests", "benches", "examples", "cli", "bench", "workload", "peers/src"] {
+    let folders =
+        ["src", "tests", "benches", "examples", "cli", "bench", "tokio", "workload", "peers/src"];
+    for folder in folders {
         for path in files(&top().join(folder), "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let gone = named_documents(&text).filter(|document| !top().join(document).exists());

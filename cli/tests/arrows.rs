@@ -176,7 +176,7 @@ fn files(directory: &Path, module: &Module, found: &mut Vec<(Module, String)>) {
 
 #[test]
 fn no_file_leads_back_to_itself() {
-    for name in [".", "bench", "cli", "peers", "workload"] {
+    for name in [".", "bench", "cli", "peers", "tokio", "workload"] {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src");
         let mut found = Vec::new();
         files(&directory, &Module::new(), &mut found);

@@ -334,7 +334,11 @@ impl HotCache {
 
     /// Counts reads.
     pub(crate) fn count(&self, found: &Found, reads: u32) {
-        let hit = matches!(found, Found::Cached(_) | Found::Absent { cached: true });
+        self.count_as(matches!(found, Found::Cached(_) | Found::Absent { cached: true }), reads);
+    }
+
+    /// Counts reads of which it is known whether the cache has answered them.
+    pub(crate) fn count_as(&self, hit: bool, reads: u32) {
         let counter = if hit { &self.hits } else { &self.misses };
         counter.fetch_add(reads.into(), Ordering::Relaxed);
     }

@@ -38,6 +38,6 @@ mod watch;
 pub use crate::log::{Change, ChangesFrom, MissingChanges, OldValue};
 pub use commit::Commit;
 pub(crate) use filter::{Filter, OwnKeyspace};
-pub use reader::Changes;
 pub(crate) use reader::Settings;
+pub use reader::{Changes, Wakeup};
 pub use watch::{Watch, Watched};

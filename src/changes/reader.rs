@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangesFrom, CommitLog, Position, Reader};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Reading the clock costs about as much as a record, so a reader that has a deadline looks at it once
@@ -44,7 +46,14 @@ pub struct Changes {
     /// Since when there has been something that only a sync would publish.
     unsynced_since: Option<Instant>,
     watermark: Position,
+    /// What there was to wait for when there was nothing to return.
+    awaited: Awaited,
+    /// By which the log knows it, once a task was to be woken.
+    number: Option<u64>,
 }
+
+/// The numbers of readers that wait as tasks.
+static READERS: AtomicU64 = AtomicU64::new(0);
 
 impl Changes {
     pub(crate) fn begin(log: &Arc<CommitLog>, settings: Settings) -> Result<Self> {
@@ -60,6 +69,8 @@ impl Changes {
             published: begin,
             unsynced_since: None,
             watermark: begin,
+            awaited: Awaited::Nothing,
+            number: None,
         })
     }
 
@@ -92,10 +103,43 @@ impl Changes {
             if let Found::Commit(commit) = self.next_published(None)? {
                 return Ok(Some(commit));
             }
-            if self.publish()? != Awaited::Nothing {
+            self.awaited = self.publish()?;
+            if self.awaited != Awaited::Nothing {
                 return Ok(None);
             }
         }
+    }
+
+    /// Arranges for a task to be woken when [`try_next`](Self::try_next), which has returned `None`,
+    /// is to be called again: because there may be more, or an error. For asynchronous runtimes: it
+    /// does not wait, and reads nothing.
+    ///
+    /// A later call replaces the waker. The task may be woken where there is nothing after all.
+    ///
+    /// ```
+    /// # use annulus::{Store, changes::Wakeup, topology::KeyspaceSpec};
+    /// # use std::task::Waker;
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+    /// let mut changes = store.changes().open()?;
+    /// assert!(changes.try_next()?.is_none());
+    /// assert_eq!(changes.wake_when_ready(Waker::noop()), Wakeup::Registered { due: None });
+    /// users.put("ada", "countess")?;
+    /// assert_eq!(changes.wake_when_ready(Waker::noop()), Wakeup::Ready);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wake_when_ready(&mut self, waker: &Waker) -> Wakeup {
+        let number = || READERS.fetch_add(1, Ordering::Relaxed);
+        let number = *self.number.get_or_insert_with(number);
+        let (is_ready, due) = match self.awaited {
+            Awaited::Nothing => (true, None),
+            Awaited::Applied(beyond) => (self.log.wake_applied(beyond, number, waker), None),
+            Awaited::Synced(due) => (self.log.wake_synced(self.published, number, waker), due),
+        };
+        if is_ready { Wakeup::Ready } else { Wakeup::Registered { due } }
     }
 
     /// Returns the next commit, or `None` if there is none until the time is up.
@@ -186,6 +230,27 @@ impl Changes {
         self.log.sync_to(progress.applied)?;
         Ok(Awaited::Nothing)
     }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.log.forget_reader(number);
+        }
+    }
+}
+
+/// What [`Changes::wake_when_ready`] has arranged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakeup {
+    /// Nothing: there may be more already.
+    Ready,
+    /// The task is woken.
+    Registered {
+        /// The moment at which the reader syncs what others have not, if it is asked then. Ask it
+        /// again at this moment, if the task was not woken before.
+        due: Option<Instant>,
+    },
 }
 
 /// What a reader has come to.

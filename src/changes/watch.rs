@@ -1,11 +1,12 @@
 //! Watching: changes from now on, for those that would rather miss some than hold back the log.
 
 use super::commit::Commit;
-use super::reader::{Changes, Settings};
+use super::reader::{Changes, Settings, Wakeup};
 use crate::error::{ErrorKind, Result};
 use crate::log::{ChangesFrom, CommitLog, Position};
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// The commits from a moment on; made by [`Store::watch`](crate::Store::watch).
@@ -57,6 +58,12 @@ impl Watch {
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Watched>> {
         let deadline = Instant::now().checked_add(timeout);
         self.next_by(|changes| changes.next_until(deadline))
+    }
+
+    /// Arranges for a task to be woken when [`try_next`](Self::try_next), which has returned `None`,
+    /// is to be called again: see [`Changes::wake_when_ready`].
+    pub fn wake_when_ready(&mut self, waker: &Waker) -> Wakeup {
+        self.changes.wake_when_ready(waker)
     }
 
     fn next_by(

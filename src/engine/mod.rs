@@ -103,6 +103,14 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         key: &[u8],
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Option<Self::Value>>;
+    /// Returns the value of a key if that takes no file: from the memtables, or from blocks that are
+    /// in the cache. `None` if it is not known without reading one.
+    fn get_from_memory(
+        &self,
+        partition: &Arc<Self::Partition>,
+        key: &[u8],
+        at: Option<&Arc<Self::Snapshot>>,
+    ) -> Result<Option<Option<Self::Value>>>;
     /// Returns the values of several keys of one partition, in the order of the keys.
     fn get_many(
         &self,

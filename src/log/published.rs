@@ -4,6 +4,7 @@ use super::state::Inner;
 use super::{CommitLog, Position};
 use crate::os::failpoint;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 use std::time::Instant;
 
 /// How far the log has come, as readers of changes see it.
@@ -43,17 +44,27 @@ impl CommitLog {
     /// Waits until something beyond a position has been applied, until a moment, or until nothing
     /// will be any more.
     pub(crate) fn wait_applied(&self, beyond: Position, until: Option<Instant>) {
-        let inner = &self.inner;
-        let is_there = || inner.applied() > beyond.0 || inner.failed.get().is_some();
-        inner.applied_bell.wait(until, is_there);
+        self.inner.applied_bell.wait(until, || self.inner.is_applied(beyond));
+    }
+
+    /// The same for a task, as [`Bell::register`](super::bell::Bell::register) has it.
+    pub(crate) fn wake_applied(&self, beyond: Position, reader: u64, waker: &Waker) -> bool {
+        self.inner.applied_bell.register(reader, waker, || self.inner.is_applied(beyond))
     }
 
     /// The same for what is synced.
     pub(crate) fn wait_synced(&self, beyond: Position, until: Option<Instant>) {
-        let inner = &self.inner;
-        let is_there =
-            || inner.synced.load(Ordering::SeqCst) > beyond.0 || inner.failed.get().is_some();
-        inner.synced_bell.wait(until, is_there);
+        self.inner.synced_bell.wait(until, || self.inner.is_synced(beyond));
+    }
+
+    pub(crate) fn wake_synced(&self, beyond: Position, reader: u64, waker: &Waker) -> bool {
+        self.inner.synced_bell.register(reader, waker, || self.inner.is_synced(beyond))
+    }
+
+    /// Wakes a reader's task no more.
+    pub(crate) fn forget_reader(&self, reader: u64) {
+        self.inner.applied_bell.forget(reader);
+        self.inner.synced_bell.forget(reader);
     }
 
     /// Returns true if nothing will be appended any more.
@@ -68,6 +79,14 @@ impl CommitLog {
 }
 
 impl Inner {
+    fn is_applied(&self, beyond: Position) -> bool {
+        self.applied() > beyond.0 || self.failed.get().is_some()
+    }
+
+    fn is_synced(&self, beyond: Position) -> bool {
+        self.synced.load(Ordering::SeqCst) > beyond.0 || self.failed.get().is_some()
+    }
+
     pub(super) fn end_readers(&self) {
         self.applied_bell.end();
         self.synced_bell.end();

@@ -20,4 +20,4 @@ pub use options::ReadOptions;
 pub(crate) use partition_cursor::{PartitionCursor, RowFilter};
 pub(crate) use scan::deadline_exceeded;
 pub use scan::{Scan, ScanOptions};
-pub use value::Value;
+pub use value::{MemoryRead, Value};

@@ -30,6 +30,38 @@ impl Value {
     }
 }
 
+/// What memory knows of a key; returned by
+/// [`Keyspace::get_from_memory`](crate::Keyspace::get_from_memory).
+#[derive(Debug)]
+pub enum MemoryRead {
+    /// The key's value.
+    Value(Value),
+    /// The key is not there.
+    Absent,
+    /// A file would have to be read to know.
+    Unknown,
+}
+
+impl MemoryRead {
+    pub(crate) fn new(found: Option<Option<EngineValue>>) -> Self {
+        match found {
+            Some(Some(value)) => Self::Value(Value::new(value)),
+            Some(None) => Self::Absent,
+            None => Self::Unknown,
+        }
+    }
+
+    /// Returns what was found, or `None` if it is not known.
+    #[must_use]
+    pub fn known(self) -> Option<Option<Value>> {
+        match self {
+            Self::Value(value) => Some(Some(value)),
+            Self::Absent => Some(None),
+            Self::Unknown => None,
+        }
+    }
+}
+
 impl Deref for Value {
     type Target = [u8];
 

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::log::CommitLog;
 use crate::read::{
-    Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value,
+    Bounds, KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value,
 };
 use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
@@ -103,6 +103,31 @@ impl Snapshot {
         let value = partition.shard.get(&partition.handle, key, read)?.map(Value::new);
         keyspace.record_read(sampled, key, value.as_ref());
         Ok(value)
+    }
+
+    /// Returns what memory knows of a key, without reading a file: see
+    /// [`Keyspace::get_from_memory`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn get_from_memory(
+        &self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+    ) -> Result<MemoryRead> {
+        let (view, key) = (self.view(keyspace)?, key.as_ref());
+        let partition = view.partition(view.index(key))?;
+        let at = self.inner.cut.get(&partition.owner);
+        let sampled = keyspace.sampler().begin();
+        let found = partition.shard.get_from_memory(&partition.handle, key, at)?;
+        let read = MemoryRead::new(found);
+        match &read {
+            MemoryRead::Value(value) => keyspace.record_read(sampled, key, Some(value)),
+            MemoryRead::Absent => keyspace.record_read(sampled, key, None),
+            MemoryRead::Unknown => {}
+        }
+        Ok(read)
     }
 
     /// Returns the values of several keys, in the order of the keys. Keys of one partition are read

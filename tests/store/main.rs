@@ -36,6 +36,7 @@ mod logs;
 mod model;
 mod paths;
 mod pressure;
+mod queue;
 mod read_only;
 mod refusals;
 mod replay;

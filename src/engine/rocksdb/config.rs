@@ -22,6 +22,13 @@ const MEMTABLE_FILTER_PART: f64 = 0.0005;
 pub(super) const FIRST_LEVEL_FILES: &str = "4";
 pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
 
+/// A file in which nearly all of so many rows in succession are deletions is compacted as soon as it is
+/// written, which drops them: a scan comes past each of them otherwise, for half a microsecond each.
+/// So dense are only rows that were deleted one after the other, as those of a queue or of a session
+/// that has ended; deletions among rows that stay are left to the usual compactions.
+const DELETED_RUN: usize = 4096;
+const DELETED_OF_RUN: usize = DELETED_RUN - DELETED_RUN / 64;
+
 /// One thread for flushes in the pool that all instances of a process share: as long as each
 /// instance adds one, no flush waits for that of another disk, and the flush that ends a commit of
 /// the metadata does not wait for data. By itself RocksDB starts only one for all instances, since
@@ -182,6 +189,7 @@ impl Resources {
         options.set_arena_block_size(64 * KIB);
         options.set_level_compaction_dynamic_level_bytes(true);
         options.set_block_based_table_factory(&self.table());
+        options.add_compact_on_deletion_collector_factory(DELETED_RUN, DELETED_OF_RUN, 0.0);
         let (upper, last) = match self.options.compression {
             Compression::None => (DBCompressionType::None, DBCompressionType::None),
             Compression::Lz4 => (DBCompressionType::Lz4, DBCompressionType::Lz4),

@@ -16,6 +16,7 @@ use super::manifest::end_of_manifest;
 use super::mending::Opening;
 use super::names::{family, parse_family};
 use super::open::{Opened, open_database, open_database_read_only};
+use super::reads::memory_only;
 use super::stats;
 use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +57,8 @@ pub(crate) struct RocksDb {
     pub(super) dropping: RwLock<()>,
     pub(super) family_options: rocksdb::Options,
     pub(super) present: ReadOptions,
+    /// Without reading files.
+    pub(super) in_memory: ReadOptions,
     /// Without a log of RocksDB's.
     pub(super) writes: WriteOptions,
 }
@@ -139,6 +142,7 @@ impl RocksDb {
             dropping: RwLock::new(()),
             family_options: resources.column_family(),
             present: ReadOptions::default(),
+            in_memory: memory_only(),
             writes: writes(),
         }
     }

@@ -5,9 +5,10 @@ use super::batch::RocksDbBatch;
 use super::config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
 use super::cursor::RocksDbCursor;
 use super::database::{self, RocksDb};
+use super::error::is_not_in_memory;
 use super::handles::{ColumnFamily, Handle, Pinned, Snapshot};
 use super::names::family;
-use super::reads::{limits, with_options};
+use super::reads::{limits, memory_only, with_options};
 use super::{import, ingest, stats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
@@ -83,6 +84,28 @@ impl Engine for RocksDb {
     ) -> Result<Option<Pinned>> {
         with_options(&self.present, read, |options| Pinned::get(partition, key, options))
             .map_err(self.failed_in(partition, "a read"))
+    }
+
+    #[inline]
+    fn get_from_memory(
+        &self,
+        partition: &Arc<ColumnFamily>,
+        key: &[u8],
+        at: Option<&Arc<Snapshot>>,
+    ) -> Result<Option<Option<Pinned>>> {
+        let found = match at {
+            None => Pinned::get(partition, key, &self.in_memory),
+            Some(snapshot) => {
+                let mut options = memory_only();
+                snapshot.apply_to(&mut options);
+                Pinned::get(partition, key, &options)
+            }
+        };
+        match found {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if is_not_in_memory(&error) => Ok(None),
+            Err(error) => Err(self.failed_in(partition, "a read")(error)),
+        }
     }
 
     fn get_many(

@@ -18,6 +18,11 @@ fn kind(error: &rocksdb::Error) -> ErrorKind {
     }
 }
 
+/// Returns true if a read of memory alone has come to something that is in a file.
+pub(super) fn is_not_in_memory(error: &rocksdb::Error) -> bool {
+    error.kind() == RocksDb::Incomplete
+}
+
 /// Adds to an engine's error what was being done.
 pub(super) fn context(doing: impl std::fmt::Display) -> impl FnOnce(rocksdb::Error) -> Error {
     move |error| {

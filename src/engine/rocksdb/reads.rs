@@ -2,7 +2,7 @@
 
 use super::handles::Snapshot;
 use crate::engine::Read;
-use rocksdb::ReadOptions;
+use rocksdb::{ReadOptions, ReadTier};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
@@ -36,6 +36,17 @@ pub(super) fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
     if let Some(micros) = read.deadline.and_then(unix_micros) {
         options.set_deadline(micros);
     }
+    options
+}
+
+/// Returns new options that read no file. What is not in memory is an error then, which
+/// [`is_not_in_memory`](super::error::is_not_in_memory) tells from others.
+///
+/// IMPORTANT: for single keys. In a read of several, RocksDB does not report each key that it has
+/// left out.
+pub(super) fn memory_only() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_read_tier(ReadTier::BlockCache);
     options
 }
 

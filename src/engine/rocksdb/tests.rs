@@ -205,6 +205,39 @@ fn a_memtable_that_is_full_moves_the_position() {
     }
 }
 
+/// Two files are too few for a compaction by themselves. Only those whose deletions are dense begin one.
+#[test]
+fn a_file_of_deletions_is_compacted_and_one_with_some_is_not() {
+    let fixture = Fixture::new();
+    let db = fixture.open();
+    let dense = db.create_partition(ONE).unwrap();
+    let sparse = db.create_partition(TWO).unwrap();
+    let rows = || (0_u32..20_000).map(u32::to_be_bytes);
+    for partition in [&dense, &sparse] {
+        rows().for_each(|key| db.put(partition, &key, b"value").unwrap());
+        db.flush_partition(partition).unwrap();
+    }
+    // The same number of deletions in each.
+    for (index, key) in rows().enumerate() {
+        if index < 10_000 {
+            db.delete(&dense, &key).unwrap();
+        }
+        if index % 2 == 0 {
+            db.delete(&sparse, &key).unwrap();
+        } else {
+            db.put(&sparse, &key, b"later").unwrap();
+        }
+    }
+    db.flush_partition(&sparse).unwrap();
+    db.flush_partition(&dense).unwrap();
+    wait_until(|| tables(&fixture.data()).len() == 3);
+    db.quiesce();
+    assert_eq!(tables(&fixture.data()).len(), 3);
+    assert_eq!(db.get(&dense, &7_u32.to_be_bytes(), Read::PRESENT).unwrap().as_deref(), None);
+    let left = db.get(&dense, &10_000_u32.to_be_bytes(), Read::PRESENT).unwrap();
+    assert_eq!(left.as_deref(), Some(&b"value"[..]));
+}
+
 /// A reshape's target: until it follows, no flush of it releases what it has yet to read.
 #[test]
 fn a_partition_that_catches_up_needs_the_whole_log() {

@@ -1,5 +1,6 @@
-//! The handle of a keyspace; its reads are in `read.rs`, its writes in `write.rs`.
+//! The handle of a keyspace; its reads are in `read.rs` and `memory.rs`, its writes in `write.rs`.
 
+mod memory;
 mod read;
 mod write;
 

@@ -106,7 +106,7 @@ impl Keyspace {
         self.value_of(found, key)
     }
 
-    fn value_of(&self, found: Found, key: &[u8]) -> Result<Option<Value>> {
+    pub(super) fn value_of(&self, found: Found, key: &[u8]) -> Result<Option<Value>> {
         match found {
             Found::Read(value) => return Ok(Some(Value::new(value))),
             Found::Absent { cached: false } => return Ok(None),

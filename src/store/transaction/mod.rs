@@ -298,6 +298,10 @@ impl Transaction {
         core.writer().commit_since(&**core.catalog.keyspaces(), batch, durability, since)
     }
 
+    pub(crate) const fn isolation(&self) -> Isolation {
+        self.options.isolation
+    }
+
     /// Ends the transaction without a trace, as dropping it does.
     pub fn rollback(self) {
         drop(self);

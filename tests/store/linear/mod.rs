@@ -222,8 +222,15 @@ impl Caller<'_> {
     }
 
     fn get(&mut self, key: usize) {
+        // Some readers ask memory first, as tasks do.
+        let ask_memory = self.random.bool();
         let (start, (keyspace, name)) = (self.world.now(), self.place(key));
-        let mut value = decode(keyspace.get(name).unwrap().as_deref());
+        let known = match ask_memory {
+            true => keyspace.get_from_memory(name).unwrap().known(),
+            false => None,
+        };
+        let read = known.unwrap_or_else(|| keyspace.get(name).unwrap());
+        let mut value = decode(read.as_deref());
         let mut end = self.world.now();
         if let Some(plant) = &self.world.plant {
             (value, end) = plant.instead_of(value, key, start, || self.world.now());

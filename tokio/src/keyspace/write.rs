@@ -1,0 +1,123 @@
+//! Writes: all of them on the pool.
+
+use super::Keyspace;
+use annulus::{Durability, KeyBounds, Result, Swap};
+
+impl Keyspace {
+    /// Puts a value: [`annulus::Keyspace::put`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Keyspace::put`] and of [`Store::run`](crate::Store::run), as of every
+    /// write.
+    pub async fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.run(|keyspace| keyspace.put(key, value)).await
+    }
+
+    /// Puts a value with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub async fn put_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.run(move |keyspace| keyspace.put_with(key, value, durability)).await
+    }
+
+    /// Deletes a key, if it is there: [`annulus::Keyspace::delete`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        let key = key.as_ref().to_vec();
+        self.run(|keyspace| keyspace.delete(key)).await
+    }
+
+    /// Deletes a key with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub async fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
+        let key = key.as_ref().to_vec();
+        self.run(move |keyspace| keyspace.delete_with(key, durability)).await
+    }
+
+    /// Deletes all keys of a range: [`annulus::Keyspace::delete_range`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Keyspace::delete_range`] and of [`Store::run`](crate::Store::run).
+    pub async fn delete_range(&self, range: impl KeyBounds + Send + 'static) -> Result<()> {
+        self.run(|keyspace| keyspace.delete_range(range)).await
+    }
+
+    /// Puts a value if the key is absent: [`annulus::Keyspace::put_if_absent`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub async fn put_if_absent(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Swap> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.run(|keyspace| keyspace.put_if_absent(key, value)).await
+    }
+
+    /// Replaces a value if it is the expected one: [`annulus::Keyspace::compare_and_swap`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub async fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Swap> {
+        let key = key.as_ref().to_vec();
+        let (expected, new) = (expected.map(<[u8]>::to_vec), new.map(<[u8]>::to_vec));
+        self.run(move |keyspace| {
+            keyspace.compare_and_swap(key, expected.as_deref(), new.as_deref())
+        })
+        .await
+    }
+
+    /// Replaces a key's value by what `change` makes of it: [`annulus::Keyspace::update`], which says
+    /// what `change` must not do.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    ///
+    /// # Panics
+    ///
+    /// If `change` does; nothing was written.
+    pub async fn update<V: AsRef<[u8]> + Send + 'static>(
+        &self,
+        key: impl AsRef<[u8]>,
+        change: impl FnOnce(Option<&[u8]>) -> Option<V> + Send + 'static,
+    ) -> Result<Option<V>> {
+        let key = key.as_ref().to_vec();
+        self.run(|keyspace| keyspace.update(key, change)).await
+    }
+
+    /// Adds to a counter, and returns what it is then: [`annulus::Keyspace::add`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Keyspace::add`] and of [`Store::run`](crate::Store::run).
+    pub async fn add(&self, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
+        let counter = counter.as_ref().to_vec();
+        self.run(move |keyspace| keyspace.add(counter, n)).await
+    }
+}
