@@ -66,6 +66,7 @@
 mod batch;
 mod codec;
 mod counter;
+mod index;
 mod read;
 mod scan;
 mod snapshot;
@@ -74,6 +75,7 @@ mod write;
 
 pub use codec::{Codec, CodecError, Postcard};
 pub use counter::Counter;
+pub use index::{TypedIndex, TypedIndexReader, TypedIndexRows, TypedIndexScan};
 pub use scan::TypedScan;
 pub use snapshot::TypedSnapshot;
 pub use transaction::{TypedTransaction, TypedTransactionScan};

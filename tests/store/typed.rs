@@ -282,6 +282,69 @@ fn within_a_transaction() {
 }
 
 #[test]
+fn an_index_has_the_order_of_its_values() {
+    let (_directory, store) = store();
+    for orders in all(&store) {
+        fill(&orders);
+        // The dearest first, and by item.
+        let by_price =
+            orders.index("by_price", 1, |_, order| [(-i64::from(order.cents), order.item.clone())]);
+        let by_price = by_price.unwrap();
+        assert_eq!(by_price.row((0, "a")).unwrap_err().kind(), ErrorKind::Busy);
+        by_price.build().unwrap();
+        let rows: Vec<_> = by_price.rows(..).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 16);
+        assert!(rows.is_sorted_by_key(|((cents, item), ..)| (*cents, item.clone())));
+        assert!(
+            rows.iter()
+                .all(|((cents, _), key, value)| key.1 as i64 == -cents && value.item == key.0)
+        );
+        let cheap = by_price.scan((-7,)..).unwrap().map(|entry| entry.unwrap().1);
+        assert_eq!(cheap.filter(|key| key.0 == "ab").collect::<Vec<_>>(), of("ab", &[7, 0]));
+        let last = ScanOptions::new().reverse(true).limit(2);
+        let rows = by_price.rows_with(TuplePrefix((-256,)), last).unwrap();
+        let keys: Vec<_> = rows.map(|row| row.unwrap().1.0).collect();
+        assert_eq!(keys, ["c", "b"]);
+        assert_eq!(by_price.keys((-7, "ab")).unwrap(), of("ab", &[7]));
+
+        let before = store.snapshot().unwrap();
+        let tx = store.begin().unwrap();
+        orders.within(&tx).put(("d", 1), &order("d", 9)).unwrap();
+        assert_eq!(by_price.within(&tx).keys((-9, "d")).unwrap(), of("d", &[1]));
+        assert!(by_price.row((-9, "d")).unwrap().is_none());
+        tx.commit().unwrap();
+        assert_eq!(by_price.row((-9, "d")).unwrap(), Some((("d".into(), 1), order("d", 9))));
+        assert!(by_price.at(&before).row((-9, "d")).unwrap().is_none());
+
+        // What does not decode cannot be indexed, whoever writes it.
+        let error = orders.keyspace().put(tuple::encode(&("e", 1)), "no order").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongType);
+        assert!(error.to_string().contains(r#"("e", 1)"#), "{error}");
+        assert!(!orders.contains(("e", 1)).unwrap());
+        orders.keyspace().drop_index("by_price").unwrap();
+    }
+}
+
+#[test]
+fn a_unique_index_of_types() {
+    let (_directory, store) = store();
+    let [orders, ..] = all(&store);
+    let by_item = orders.unique_index("by_item", 1, |_, order| Some(order.item.clone())).unwrap();
+    by_item.build().unwrap();
+    orders.put(("a", 1), &order("lamp", 1)).unwrap();
+    let error = orders.put(("b", 1), &order("lamp", 2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    orders.update(("a", 1), |_| Some(order("desk", 1))).unwrap();
+    orders.put(("b", 1), &order("lamp", 2)).unwrap();
+    assert_eq!(by_item.keys("lamp").unwrap(), of("b", &[1]));
+    // Another type reads what is there as an error, and not as nonsense.
+    let other = orders.unique_index("by_item", 1, |key: &(String, u64), _| [key.1]).unwrap();
+    let error = other.scan(..).unwrap().find_map(Result::err).unwrap();
+    assert_eq!(error.kind(), ErrorKind::WrongType);
+    assert!(by_item.index().verify().unwrap().is_sound());
+}
+
+#[test]
 fn an_inverted_range_is_refused() {
     let (_directory, store) = store();
     for orders in all(&store) {
