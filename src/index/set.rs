@@ -136,6 +136,18 @@ impl DeclaredIndex {
         [&[1, u8::from(self.unique)][..], &self.version.to_be_bytes()].concat()
     }
 
+    /// Returns the error of a write whose entry has a longer key than the store's options allow.
+    #[cold]
+    pub(crate) fn too_long(&self, cause: Error) -> Error {
+        let text = format!(
+            "an entry of index `{}` of keyspace `{}` would be too long, since it has the index key \
+             and, unless the index is unique, the key of the row; nothing was written: use shorter \
+             index keys, as a hash or the beginning of what they are now",
+            self.name, self.keyspace
+        );
+        Error::invalid(text).with_source(cause)
+    }
+
     /// Returns the error of a call by a handle of it that does not count any more.
     #[cold]
     pub(crate) fn replaced(&self) -> Error {

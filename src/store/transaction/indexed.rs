@@ -62,6 +62,8 @@ impl Transaction {
             Ok(self.read_entry(index, key)?.map(|value| value.to_vec()))
         })?;
         for EntryWrite { index, key, claim, .. } in &writes {
+            let checked = self.core.catalog.check_key_bytes(key.len());
+            checked.map_err(|cause| index.too_long(cause))?;
             if let Some((row, index_key)) = claim
                 && let Some(taken_by) = self.read_entry(index, key)?
             {
@@ -70,7 +72,6 @@ impl Transaction {
         }
         let state = &mut *self.state.borrow_mut();
         for EntryWrite { index, key, value, .. } in writes {
-            self.core.catalog.check_key_bytes(key.len())?;
             state.pending.write(index.entries, &key, value.as_deref());
         }
         state.indexes.insert(keyspace.id(), Arc::clone(indexes));

@@ -183,6 +183,7 @@ impl Writer<'_> {
         let mut claims = Vec::new();
         for EntryWrite { index, key, value, claim } in entries {
             let (id, bytes) = (index.entries, key.len());
+            self.catalog.check_key_bytes(bytes).map_err(|cause| index.too_long(cause))?;
             if let Some((row, index_key)) = claim {
                 if !failpoint::skip("index-claim") {
                     let condition = Condition::new(id, &key, Expect::Absent);

@@ -519,7 +519,13 @@ fn entries_are_no_keyspace_and_no_change_of_the_application() {
     }
     // A row whose entry would be too long is refused, and not only its entry.
     let long = vec![b'x'; store.options().key_bytes_max];
-    assert_eq!(rows.put("long", long).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    for error in [
+        rows.put("long", &long).unwrap_err(),
+        store.transact(|tx| tx.put(&rows, "long", &long)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("index `words` of keyspace `hash`"), "{error}");
+    }
     assert!(!rows.contains("long").unwrap());
     let kept = store.topology().keyspaces().count();
     store.drop_keyspace("hash").unwrap();
