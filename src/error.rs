@@ -18,7 +18,7 @@ pub enum ErrorKind {
     NotFound,
     /// What the call asks for was there, and is not kept any more; the error says where to continue.
     Gone,
-    /// The name or the directory is taken.
+    /// The name or the directory is taken, or an index key of a unique index.
     AlreadyExists,
     /// The store is open already, in another process or by another handle in this one; close it
     /// there first.

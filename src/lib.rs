@@ -43,6 +43,8 @@
 //! * [`typed`]: the same with keys and values of types. [`tuple`](mod@tuple): the encoding of such
 //!   keys, in their order.
 //! * [`queue`]: a durable queue of jobs, with leases and retries, on transactions.
+//! * [`Keyspace::index`], [`Index`]: rows by something other than their keys. The rest is in
+//!   [`mod@index`].
 //! * [`Store::move_partition`], [`split`](Store::split), [`merge`](Store::merge),
 //!   [`add_shard`](Store::add_shard), [`remove_shard`](Store::remove_shard): placement changes while
 //!   the application reads and writes; each returns a [`Job`](reshape::Job). [`Store::plan`] says
@@ -107,6 +109,8 @@ mod engine;
 mod error;
 pub mod heat;
 mod id;
+#[cfg(feature = "rocksdb")]
+pub mod index;
 #[cfg(any(feature = "rocksdb", annulus_shuttle))]
 mod latch;
 #[cfg(feature = "rocksdb")]
@@ -156,8 +160,9 @@ pub use {
     log::{LogAccess, LogDamage, LogMirror},
     read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
-        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
-        Store, StoreBuilder, Transaction, TransactionScan,
+        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Index, IndexEntry, IndexProgress,
+        IndexReader, IndexRow, IndexRows, IndexScan, Keyspace, Options, ShardSpec, Snapshot, Store,
+        StoreBuilder, Transaction, TransactionScan,
     },
     transaction::{Isolation, TransactionOptions},
     write::{Batch, ConditionalWrite, Expect, Swap, Unmet},
@@ -171,9 +176,9 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
-        PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats,
-        Verification,
+        DamagedPartition, IndexProblem, IndexVerification, KeyspaceStats, KeyspaceVerification,
+        Leftover, LogCopyStats, PartitionStats, Problem, Recovered, RecoveryReport, RolledBack,
+        ShardStats, StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

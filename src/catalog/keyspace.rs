@@ -2,7 +2,8 @@
 
 use super::View;
 use crate::id::KeyspaceId;
-use arc_swap::{ArcSwap, Guard};
+use crate::index::KeyspaceIndexes;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +17,23 @@ pub(crate) struct KeyspaceState {
     name: Box<str>,
     /// True if its records have the values before, too.
     pub(super) old_values: AtomicBool,
+    /// True if it has indexes.
+    pub(super) indexed: AtomicBool,
+    pub(super) indexes: ArcSwapOption<KeyspaceIndexes>,
     view: ArcSwap<View>,
 }
 
 impl KeyspaceState {
     pub(crate) fn new(view: View) -> Self {
         let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
-        Self { id, name, old_values: AtomicBool::new(false), view: ArcSwap::from_pointee(view) }
+        Self {
+            id,
+            name,
+            old_values: AtomicBool::new(false),
+            indexed: AtomicBool::new(false),
+            indexes: ArcSwapOption::empty(),
+            view: ArcSwap::from_pointee(view),
+        }
     }
 
     pub(crate) const fn id(&self) -> KeyspaceId {
@@ -37,6 +48,17 @@ impl KeyspaceState {
     #[inline]
     pub(crate) fn logs_old_values(&self) -> bool {
         self.old_values.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if it has indexes. Does not change while the commit gate is passed.
+    #[inline]
+    pub(crate) fn has_indexes(&self) -> bool {
+        self.indexed.load(Ordering::Acquire)
+    }
+
+    /// Returns its indexes, if it has any.
+    pub(crate) fn indexes(&self) -> Option<Arc<KeyspaceIndexes>> {
+        self.indexes.load_full()
     }
 
     /// Returns the present view, for as long as a single operation takes.

@@ -7,6 +7,7 @@ mod behind;
 mod commit_gate;
 pub(crate) mod directory;
 mod health;
+mod indexes;
 mod keyspace;
 mod lagging;
 mod metadata;
@@ -21,6 +22,7 @@ mod view;
 
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
+pub(crate) use indexes::{index_keyspace, index_names};
 pub(crate) use keyspace::{KeyspaceState, Keyspaces};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;
@@ -28,7 +30,7 @@ pub(crate) use retention::LogKeeper;
 pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
-use crate::changes::OwnKeyspace;
+use crate::changes::OwnKeyspaces;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
@@ -45,8 +47,8 @@ use places::Places;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// The open shards.
 pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
@@ -107,12 +109,18 @@ pub(crate) struct Catalog {
     topology: ArcSwap<Topology>,
     keyspaces: ArcSwap<Keyspaces>,
     /// The keyspace that holds the positions of consumers.
-    pub(crate) own_keyspace: OwnKeyspace,
+    pub(crate) consumers_keyspace: OnceLock<KeyspaceId>,
+    /// All keyspaces that the store has for itself.
+    pub(crate) own_keyspaces: Arc<OwnKeyspaces>,
     /// Held while consumers are created and deleted, and while their positions are read to decide how
     /// much of the log is kept for them.
     pub(crate) consumers: Mutex<()>,
     /// True if any keyspace logs old values.
     old_values: AtomicBool,
+    /// True if any keyspace has indexes.
+    any_indexes: AtomicBool,
+    /// Held while indexes are declared and dropped, and when one becomes complete.
+    pub(crate) declaring: Mutex<()>,
     /// Held by a change of the topology, from reading the present one to publishing the next.
     changing: Mutex<()>,
     health: Health,
@@ -143,9 +151,12 @@ impl Catalog {
             shards: ArcSwap::from_pointee(shards),
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
-            own_keyspace: OwnKeyspace::default(),
+            consumers_keyspace: OnceLock::new(),
+            own_keyspaces: Arc::default(),
             consumers: Mutex::new(()),
             old_values: AtomicBool::new(false),
+            any_indexes: AtomicBool::new(false),
+            declaring: Mutex::new(()),
             changing: Mutex::new(()),
         }
     }
@@ -154,14 +165,18 @@ impl Catalog {
     pub(crate) fn show_keyspaces(&self, keyspaces: Keyspaces) -> Result<()> {
         keyspaces.values().for_each(|keyspace| self.note_own_keyspace(keyspace));
         self.load_old_values(&keyspaces)?;
+        self.load_indexes(&keyspaces);
         self.keyspaces.store(Arc::new(keyspaces));
         Ok(())
     }
 
-    /// Notes the keyspace that is the store's own, before anything can be written to it.
+    /// Notes a keyspace if it is the store's own, before anything can be written to it.
     pub(crate) fn note_own_keyspace(&self, keyspace: &KeyspaceState) {
+        if keyspace.name().starts_with(OWN_PREFIX) {
+            self.own_keyspaces.note(keyspace.id());
+        }
         if keyspace.name() == CONSUMERS_KEYSPACE {
-            self.own_keyspace.get_or_init(|| keyspace.id());
+            self.consumers_keyspace.get_or_init(|| keyspace.id());
         }
     }
 

@@ -2,24 +2,37 @@
 
 use crate::id::KeyspaceId;
 use crate::log::Operation;
-use std::sync::{Arc, OnceLock};
+use arc_swap::ArcSwap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The number of the keyspace that belongs to the store itself, if there is one yet. Set before
-/// anything is written to it.
-pub(crate) type OwnKeyspace = Arc<OnceLock<KeyspaceId>>;
+/// The numbers of the keyspaces that belong to the store itself. Each is noted before anything is
+/// written to it.
+#[derive(Debug, Default)]
+pub(crate) struct OwnKeyspaces(ArcSwap<BTreeSet<KeyspaceId>>);
+
+impl OwnKeyspaces {
+    pub(crate) fn note(&self, keyspace: KeyspaceId) {
+        self.0.rcu(|noted| noted.iter().copied().chain([keyspace]).collect::<BTreeSet<_>>());
+    }
+
+    fn contains(&self, keyspace: KeyspaceId) -> bool {
+        self.0.load().contains(&keyspace)
+    }
+}
 
 /// Which changes a feed returns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     /// Keyspaces, with the prefix of keys; none for everything.
     wanted: Vec<(KeyspaceId, Vec<u8>)>,
-    /// What no feed returns: the positions of consumers. A consumer that saw its own would never come
-    /// to an end.
-    own: OwnKeyspace,
+    /// What no feed returns: the positions of consumers, since one that saw its own would never come
+    /// to an end; and the entries of indexes, which follow from the rows.
+    own: Arc<OwnKeyspaces>,
 }
 
 impl Filter {
-    pub(crate) fn without(own: OwnKeyspace) -> Self {
+    pub(crate) fn without(own: Arc<OwnKeyspaces>) -> Self {
         Self { wanted: Vec::new(), own }
     }
 
@@ -29,7 +42,7 @@ impl Filter {
 
     /// Returns true if an operation is the store's own.
     pub(super) fn is_own(&self, operation: &Operation<'_>) -> bool {
-        self.own.get() == Some(&operation.keyspace())
+        self.own.contains(operation.keyspace())
     }
 
     /// Returns true if an operation is to be returned.
@@ -58,7 +71,6 @@ fn may_begin_with(operation: &Operation<'_>, prefix: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     const KEYSPACE: KeyspaceId = KeyspaceId(3);
@@ -96,11 +108,12 @@ mod tests {
 
     #[test]
     fn what_the_store_writes_for_itself_is_wanted_by_no_one() {
-        let own = OwnKeyspace::default();
+        let own = Arc::<OwnKeyspaces>::default();
         let mut filter = Filter::without(Arc::clone(&own));
         let put = Operation::Put { keyspace: KEYSPACE, key: b"k", value: b"v" };
         assert!(filter.wants(&put));
-        own.set(KEYSPACE).unwrap();
+        own.note(KeyspaceId(1));
+        own.note(KEYSPACE);
         assert!(!filter.wants(&put) && filter.is_own(&put));
         filter.add(KEYSPACE, b"");
         assert!(!filter.wants(&put));

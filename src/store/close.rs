@@ -2,7 +2,7 @@
 
 use super::findings::{Problem, Recovered};
 use super::retention::retain_changes;
-use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, stats, verify};
+use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, index, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,8 +83,9 @@ impl Store {
     }
 
     /// Reads the whole store as of one moment, and checks the invariants of the topology, that each
-    /// key is in the partition to which it is routed, and in order, and the checksum of every block
-    /// on disk, including the metadata. Reads and writes continue meanwhile.
+    /// key is in the partition to which it is routed, and in order, the checksum of every block on
+    /// disk, including the metadata, and that rows and [indexes](crate::index) agree, of the indexes
+    /// that are declared. Reads and writes continue meanwhile.
     ///
     /// Cost: reads everything twice, as rows and as blocks. Verification continues after damage:
     /// each damaged partition is reported with a file, and among the files that no row needed, the
@@ -105,6 +106,7 @@ impl Store {
             let keyspace = verify::keyspace(view, cut, &mut report.problems);
             report.keyspaces.push(keyspace);
         }
+        index::verify_all(&self.all_keyspaces(), &snapshot, &mut report.problems)?;
         self.verify_checksums(&mut report.problems);
         let recovery = self.recovery();
         report.problems.extend(recovery.damaged.iter().cloned().map(Problem::Damaged));

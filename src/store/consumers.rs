@@ -14,6 +14,7 @@
 //! because of which it may be freed. So no position that a crash leaves is before what is kept.
 
 use super::core::Core;
+use super::keyspaces::make_keyspace;
 use super::{ChangesBuilder, Keyspace, Store};
 use crate::catalog::{CONSUMERS_KEYSPACE, Catalog};
 use crate::changes::ChangesFrom;
@@ -184,7 +185,7 @@ impl Store {
         let core = self.core();
         let keyspace = match own_keyspace(core)? {
             Some(keyspace) => keyspace,
-            None => match self.make_keyspace(CONSUMERS_KEYSPACE, KeyspaceSpec::range().into()) {
+            None => match make_keyspace(core, CONSUMERS_KEYSPACE, KeyspaceSpec::range().into()) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                     own_keyspace(core)?.ok_or_else(|| missing(name))?
                 }
@@ -234,13 +235,13 @@ impl Store {
 
 fn own_keyspace(core: &Arc<Core>) -> Result<Option<Keyspace>> {
     core.catalog.check_open()?;
-    let Some(id) = core.catalog.own_keyspace.get() else { return Ok(None) };
+    let Some(id) = core.catalog.consumers_keyspace.get() else { return Ok(None) };
     core.catalog.keyspace(*id).map(|state| Some(Keyspace::new(core, &state)))
 }
 
 /// Returns the positions of all consumers, by name.
 pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
-    let Some(id) = catalog.own_keyspace.get() else { return Ok(Vec::new()) };
+    let Some(id) = catalog.consumers_keyspace.get() else { return Ok(Vec::new()) };
     let keyspace = catalog.keyspace(*id)?;
     let all = Bounds::of(&(Bound::<&[u8]>::Unbounded, Bound::<&[u8]>::Unbounded))?;
     let mut scan = loop {

@@ -1,6 +1,7 @@
 //! Findings: what an opening repaired or found damaged, and what a verification found, each with a
 //! text for people.
 
+use super::index::IndexProblem;
 use crate::error::Error;
 use crate::id::{PartitionId, ShardId};
 use crate::reshape::journal::Intent;
@@ -167,6 +168,17 @@ pub enum Problem {
         /// The key.
         key: Vec<u8>,
     },
+    /// An index and the rows of its keyspace do not agree. Only the first findings of each index are
+    /// listed; [`Index::verify`](crate::Index::verify) counts all of them.
+    #[non_exhaustive]
+    Index {
+        /// The name of the keyspace.
+        keyspace: String,
+        /// The name of the index.
+        index: String,
+        /// What is wrong.
+        problem: IndexProblem,
+    },
     /// A block on disk does not match its checksum, or cannot be read.
     #[non_exhaustive]
     Checksum {
@@ -204,6 +216,9 @@ impl fmt::Display for Problem {
             ),
             Self::OutOfOrder { index, key, .. } => {
                 write!(f, "partition {index}: key `{}` is out of order", key.escape_ascii())
+            }
+            Self::Index { keyspace, index, problem } => {
+                write!(f, "index `{index}` of keyspace `{keyspace}`: {problem}")
             }
             Self::Checksum { shard, error } => write!(f, "{}: {error:#}", place(shard)),
             Self::Damaged(partition) => write!(f, "damaged: {partition}"),

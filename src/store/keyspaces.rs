@@ -1,8 +1,11 @@
 //! The creation, lookup and dropping of keyspaces.
 
 use super::close::in_parallel;
+use super::core::Core;
 use super::{Keyspace, Store, open};
-use crate::catalog::{Catalog, KeyspaceState, Metadata, OWN_PREFIX, View, remove_leftover};
+use crate::catalog::{
+    Catalog, KeyspaceState, Metadata, OWN_PREFIX, View, index_names, remove_leftover,
+};
 use crate::engine::{Engine, MetadataBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -27,40 +30,7 @@ impl Store {
     /// latter also if the process may not open as many files as it would need.
     pub fn create_keyspace(&self, name: &str, spec: impl Into<KeyspaceSpec>) -> Result<Keyspace> {
         check_not_own(name)?;
-        self.make_keyspace(name, spec.into())
-    }
-
-    /// Creates a keyspace, which may be the store's own.
-    pub(super) fn make_keyspace(&self, name: &str, spec: KeyspaceSpec) -> Result<Keyspace> {
-        let core = self.core();
-        let catalog = &core.catalog;
-        let spec = spec.or_arcs_per_shard(core.options.arcs_per_shard);
-        let changing = catalog.changing();
-        let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
-        let present = catalog.topology();
-        let next = present.apply(&change)?;
-        let created = next.keyspace_named(name).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("keyspace `{name}` was not created"))
-        })?;
-        let mut records = MetadataBatch::default();
-        Metadata::note_spec(&mut records, created.id(), &spec)?;
-        catalog.check_room(&next)?;
-        catalog.check_writable()?;
-        catalog.check_places()?;
-        let view = create_partitions(catalog, created).inspect_err(|_| {
-            // Partitions that could not be removed keep their numbers: the next keyspace takes
-            // others.
-            catalog.set_numbers(present.with_numbers_of(&next));
-        })?;
-        let state = Arc::new(KeyspaceState::new(view));
-        crate::os::failpoint::hit("keyspace-after-partitions");
-        catalog.commit_with(&next, records)?;
-        catalog.note_own_keyspace(&state);
-        catalog.publish(next, |keyspaces| {
-            keyspaces.insert(state.id(), Arc::clone(&state));
-        });
-        drop(changing);
-        Ok(Keyspace::new(core, &state))
+        make_keyspace(self.core(), name, spec.into())
     }
 
     /// Returns the keyspace with a name, or creates it if there is none. One that is there must be
@@ -155,7 +125,8 @@ impl Store {
         keyspaces.values().map(|keyspace| Keyspace::new(self.core(), keyspace)).collect()
     }
 
-    /// Drops a keyspace with all its keys; this is durable when the call returns. Writes through
+    /// Drops a keyspace with all its keys and [indexes](crate::index), the indexes first; this is
+    /// durable when the call returns. Writes through
     /// handles that are still held fail from then on; open scans and snapshots stay valid.
     ///
     /// # Errors
@@ -168,13 +139,43 @@ impl Store {
         let registry = &self.core().reshaper.registry;
         registry.teller().refuse("drop a keyspace")?;
         let keyspace = self.keyspace(name)?;
-        // Before taking the lock, which a reshape needs in order to end.
-        registry.close_keyspace(keyspace.id());
-        let dropped = drop_closed(&self.core().catalog, keyspace.state());
-        // If the keyspace is gone, a reshape notices that by itself.
-        registry.reopen_keyspace(keyspace.id());
-        dropped
+        for index in index_names(&self.core().catalog.keyspaces(), keyspace.id()) {
+            keyspace.drop_index(&index)?;
+        }
+        drop_keyspace(self.core(), &keyspace)
     }
+}
+
+/// Creates a keyspace, which may be the store's own.
+pub(super) fn make_keyspace(core: &Arc<Core>, name: &str, spec: KeyspaceSpec) -> Result<Keyspace> {
+    let catalog = &core.catalog;
+    let spec = spec.or_arcs_per_shard(core.options.arcs_per_shard);
+    let changing = catalog.changing();
+    let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
+    let present = catalog.topology();
+    let next = present.apply(&change)?;
+    let created = next.keyspace_named(name).ok_or_else(|| {
+        Error::new(ErrorKind::Internal, format!("keyspace `{name}` was not created"))
+    })?;
+    let mut records = MetadataBatch::default();
+    Metadata::note_spec(&mut records, created.id(), &spec)?;
+    catalog.check_room(&next)?;
+    catalog.check_writable()?;
+    catalog.check_places()?;
+    let view = create_partitions(catalog, created).inspect_err(|_| {
+        // Partitions that could not be removed keep their numbers: the next keyspace takes
+        // others.
+        catalog.set_numbers(present.with_numbers_of(&next));
+    })?;
+    let state = Arc::new(KeyspaceState::new(view));
+    crate::os::failpoint::hit("keyspace-after-partitions");
+    catalog.commit_with(&next, records)?;
+    catalog.note_own_keyspace(&state);
+    catalog.publish(next, |keyspaces| {
+        keyspaces.insert(state.id(), Arc::clone(&state));
+    });
+    drop(changing);
+    Ok(Keyspace::new(core, &state))
 }
 
 /// Refuses the names of keyspaces that are the store's own.
@@ -186,6 +187,17 @@ fn check_not_own(name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Drops a keyspace, which may be the store's own.
+pub(super) fn drop_keyspace(core: &Core, keyspace: &Keyspace) -> Result<()> {
+    let registry = &core.reshaper.registry;
+    // Before taking the lock, which a reshape needs in order to end.
+    registry.close_keyspace(keyspace.id());
+    let dropped = drop_closed(&core.catalog, keyspace.state());
+    // If the keyspace is gone, a reshape notices that by itself.
+    registry.reopen_keyspace(keyspace.id());
+    dropped
 }
 
 /// Drops a keyspace none of whose partitions is being reshaped.

@@ -9,6 +9,7 @@ mod core;
 mod findings;
 mod heat;
 mod in_use;
+mod index;
 mod keyspace;
 mod keyspaces;
 mod log_copies;
@@ -33,6 +34,10 @@ pub use builder::{CreateMode, StoreBuilder};
 pub use changes::ChangesBuilder;
 pub use consumers::{Consumer, ConsumerInfo};
 pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
+pub use index::{
+    Index, IndexEntry, IndexProblem, IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan,
+    IndexVerification,
+};
 pub use keyspace::Keyspace;
 pub use options::Options;
 pub use recovery::RecoveryReport;

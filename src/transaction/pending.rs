@@ -123,14 +123,17 @@ impl Pending {
         (!rows.is_empty() || deletes).then_some(OwnRows { rows, deleted })
     }
 
-    /// Returns what it writes.
-    pub(crate) fn footprint(&self) -> Footprint {
-        let mut footprint = Footprint::default();
+    /// Returns true if something of a keyspace was written.
+    pub(crate) fn writes(&self, keyspace: KeyspaceId) -> bool {
+        self.keyspaces.contains_key(&keyspace)
+    }
+
+    /// Adds what it writes to a footprint.
+    pub(crate) fn add_to(&self, footprint: &mut Footprint) {
         for (keyspace, writes) in &self.keyspaces {
             writes.rows.keys().for_each(|key| footprint.add_key(*keyspace, key));
             writes.ranges.iter().for_each(|it| footprint.add_range(*keyspace, &it.range));
         }
-        footprint
     }
 
     /// Returns it as a batch of a store.

@@ -35,7 +35,9 @@
 //! }
 //! assert_eq!(orders.count_range(("ada", 10)..("ada", 20))?, 1);
 //!
-//! // In a batch, and at the moment of a snapshot.
+//! // In one step, in a batch, and at the moment of a snapshot; [`within`](TypedKeyspace::within)
+//! // a transaction, too.
+//! orders.update(("ada", 12), |order| order.map(|order| Order { cents: 19_900, ..order }))?;
 //! let snapshot = store.snapshot()?;
 //! let mut batch = Batch::new();
 //! orders.put_in(&mut batch, ("bob", 1), &Order { item: "pen".into(), cents: 150 })?;
@@ -61,15 +63,22 @@
 //! so all orders of one user are in one partition, and [`scan_prefix`](TypedKeyspace::scan_prefix)
 //! of a user reads only that.
 
+mod batch;
 mod codec;
+mod counter;
+mod index;
 mod read;
 mod scan;
 mod snapshot;
+mod transaction;
 mod write;
 
 pub use codec::{Codec, CodecError, Postcard};
+pub use counter::Counter;
+pub use index::{TypedIndex, TypedIndexReader, TypedIndexRows, TypedIndexScan};
 pub use scan::TypedScan;
 pub use snapshot::TypedSnapshot;
+pub use transaction::{TypedTransaction, TypedTransactionScan};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Keyspace;

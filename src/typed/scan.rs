@@ -37,11 +37,17 @@ impl<K: Key, V, C: Codec<V>> Iterator for TypedScan<K, V, C> {
     fn next(&mut self) -> Option<Self::Item> {
         let (keyspace, codec) = (&self.keyspace, &self.codec);
         let row = self.scan.next_row().transpose()?;
-        Some(row.and_then(|(key, value)| {
-            let decoded = decode_key(keyspace, key)?;
-            Ok((decoded, decode_value(codec, keyspace, key, value)?))
-        }))
+        Some(row.and_then(|row| decode_row(codec, keyspace, row)))
     }
+}
+
+pub(super) fn decode_row<K: Key, V>(
+    codec: &impl Codec<V>,
+    keyspace: &str,
+    (key, value): (&[u8], &[u8]),
+) -> Result<(K, V)> {
+    let decoded = decode_key(keyspace, key)?;
+    Ok((decoded, decode_value(codec, keyspace, key, value)?))
 }
 
 impl<K: Key, V, C: Codec<V>> std::iter::FusedIterator for TypedScan<K, V, C> {}

@@ -1,10 +1,10 @@
-//! Writes to typed keyspaces, alone and in batches.
+//! Writes to typed keyspaces.
 
 use super::{Codec, TypedKeyspace};
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::tuple::{self, Key, KeyFor, TupleBounds};
-use crate::write::{Batch, Swap};
+use crate::write::Swap;
 
 impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
     /// Puts a value, replacing any that is there.
@@ -132,31 +132,67 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
         })
     }
 
-    /// Adds a put to a batch.
+    /// Replaces a key's value by what `change` makes of it, in one step: no other write of the key
+    /// comes in between. `change` gets the value, or `None` if there is none, and returns the new
+    /// one, or `None` to delete the key. Returns what `change` has returned.
+    ///
+    /// What `change` must not do, atomicity, durability and cost are those of
+    /// [`Keyspace::update`](crate::Keyspace::update).
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let carts = store.create_keyspace("carts", KeyspaceSpec::hash())?;
+    /// let carts = carts.typed::<String, Vec<u32>>();
+    /// let cart = carts.update("ada", |cart| {
+    ///     let mut cart = cart.unwrap_or_default();
+    ///     cart.push(17);
+    ///     Some(cart)
+    /// })?;
+    /// assert_eq!(cart, Some(vec![17]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value cannot be encoded; the
-    /// batch is as it was.
-    pub fn put_in(&self, batch: &mut Batch, key: impl KeyFor<K>, value: &V) -> Result<()> {
-        let key = tuple::encode(&key);
-        batch.put(&self.keyspace, &key, self.encode(&key, value)?);
-        Ok(())
+    /// Those of [`put`](Self::put) and [`get`](Self::get): if the value that is there does not
+    /// decode, `change` is not called, and nothing is written.
+    pub fn update(
+        &self,
+        key: impl KeyFor<K>,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<Option<V>> {
+        self.change(&tuple::encode(&key), None, change)
     }
 
-    /// Adds a delete to a batch; the key need not exist.
-    pub fn delete_in(&self, batch: &mut Batch, key: impl KeyFor<K>) {
-        batch.delete(&self.keyspace, tuple::encode(&key));
-    }
-
-    /// Adds the deletion of a range of keys to a batch.
+    /// Replaces a key's value by what `change` makes of it, with the given durability.
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an inverted range; the batch is
-    /// as it was.
-    pub fn delete_range_in(&self, batch: &mut Batch, range: impl TupleBounds<K>) -> Result<()> {
-        batch.delete_range(&self.keyspace, range.encoded()?);
-        Ok(())
+    /// Those of [`update`](Self::update).
+    pub fn update_with(
+        &self,
+        key: impl KeyFor<K>,
+        durability: Durability,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<Option<V>> {
+        self.change(&tuple::encode(&key), Some(durability), change)
+    }
+
+    fn change(
+        &self,
+        key: &[u8],
+        durability: Option<Durability>,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<Option<V>> {
+        let mut new = None;
+        self.keyspace.try_update(key, durability, |old| {
+            new = change(old.map(|old| self.decode(key, old)).transpose()?);
+            new.as_ref().map(|new| self.encode(key, new)).transpose()
+        })?;
+        Ok(new)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Op, Write};
 use super::condition::ConditionalWrite;
+use super::indexed::indexes_changed;
 use super::previous::previous;
 use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
 use super::writer::{Since, Writer, not_applied};
@@ -15,17 +16,25 @@ use crate::log::{CommitLog, InFlight};
 use crate::os::failpoint;
 use crate::sampling::{SampledOperation, Sampler};
 
+/// Whether the commit gate is passed for a batch, or was passed already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    ToPass,
+    Passed,
+}
+
 /// A batch that is not yet routed.
 struct BatchWrite<'a, V> {
     catalog: &'a Catalog,
     views: &'a V,
     batch: &'a Batch,
+    gate: Gate,
 }
 
 impl<V: Views> Site for BatchWrite<'_, V> {
     type Error = Error;
     type Gate<'a>
-        = PassedGate<'a>
+        = Option<PassedGate<'a>>
     where
         Self: 'a;
     type Routed<'a>
@@ -33,8 +42,8 @@ impl<V: Views> Site for BatchWrite<'_, V> {
     where
         Self: 'a;
 
-    fn pass_gate(&self) -> PassedGate<'_> {
-        self.catalog.gate.pass()
+    fn pass_gate(&self) -> Option<PassedGate<'_>> {
+        (self.gate == Gate::ToPass).then(|| self.catalog.gate.pass())
     }
 
     fn route(&self) -> Result<RoutedBatch<'_>> {
@@ -71,7 +80,14 @@ impl Writer<'_> {
         batch: Batch,
         durability: Durability,
     ) -> Result<ConditionalWrite> {
-        self.enter(views, &batch, durability, None)
+        batch.check(self.catalog)?;
+        if !self.writes_indexed(&batch.ops) {
+            let written = self.enter(views, &batch, durability, None, Gate::ToPass)?;
+            if let Some(written) = written {
+                return Ok(written);
+            }
+        }
+        self.commit_indexed(batch, durability)
     }
 
     /// Commits a batch without conditions if no record since a position forbids it. That is decided
@@ -87,23 +103,33 @@ impl Writer<'_> {
         durability: Durability,
         since: Since<'_>,
     ) -> Result<()> {
-        self.enter(views, &batch, durability, Some(since)).map(|_| ())
+        batch.check(self.catalog)?;
+        if since.indexes.is_empty() && !self.writes_indexed(&batch.ops) {
+            let written = self.enter(views, &batch, durability, Some(since), Gate::ToPass)?;
+            return written.map(|_| ()).ok_or_else(indexes_changed);
+        }
+        self.commit_since_indexed(&batch, durability, since)
     }
 
-    fn enter(
+    /// Takes a batch through the protocol. Returns `None`, with nothing written, if one of its
+    /// keyspaces has got its first index since the caller has looked.
+    pub(super) fn enter(
         &self,
         views: &impl Views,
         batch: &Batch,
         durability: Durability,
         since: Option<Since<'_>>,
-    ) -> Result<ConditionalWrite> {
-        batch.check(self.catalog)?;
-        let site = BatchWrite { catalog: self.catalog, views, batch };
+        gate: Gate,
+    ) -> Result<Option<ConditionalWrite>> {
+        let site = BatchWrite { catalog: self.catalog, views, batch, gate };
         let unmet = enter(&site, |ticket| {
+            if gate == Gate::ToPass && self.writes_indexed(&batch.ops) {
+                return Ok(None);
+            }
             let routes = ticket.routed();
             let unmet = routes.unmet()?;
             if !unmet.is_empty() {
-                return Ok(unmet);
+                return Ok(Some(unmet));
             }
             let mut concrete = routes.concrete()?;
             if self.catalog.may_log_old_values() {
@@ -113,14 +139,15 @@ impl Writer<'_> {
             let write =
                 || self.write_parts(&batch.ops, routes, &concrete, parts, durability, since);
             ticket.write(write)?;
-            Ok::<_, Error>(unmet)
+            Ok::<_, Error>(Some(unmet))
         })??;
+        let Some(unmet) = unmet else { return Ok(None) };
         record(self.sampler, batch, unmet.is_empty());
-        Ok(if unmet.is_empty() {
+        Ok(Some(if unmet.is_empty() {
             ConditionalWrite::Written
         } else {
             ConditionalWrite::Unmet(unmet)
-        })
+        }))
     }
 
     fn write_parts<'a>(

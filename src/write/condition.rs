@@ -5,15 +5,25 @@ use crate::read::Value;
 use std::fmt;
 
 /// What a key must have for a batch to be written; see [`Batch::require`](crate::Batch::require).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Values are bytes, or those of a [typed](crate::typed) keyspace.
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Expect<'a> {
+pub enum Expect<'a, V: ?Sized = [u8]> {
     /// The key is not there.
     Absent,
     /// The key is there, with any value.
     Present,
     /// The key has this value.
-    Value(&'a [u8]),
+    Value(&'a V),
+}
+
+// Not derived: that would ask the same of the values.
+impl<V: ?Sized> Copy for Expect<'_, V> {}
+
+impl<V: ?Sized> Clone for Expect<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 /// What [`Store::write_if`](crate::Store::write_if) did.
@@ -114,8 +124,8 @@ mod tests {
         for (expect, holding) in [
             (Expect::Absent, [true, false, false]),
             (Expect::Present, [false, true, true]),
-            (Expect::Value(b""), [false, true, false]),
-            (Expect::Value(b"a"), [false, false, true]),
+            (Expect::Value(&b""[..]), [false, true, false]),
+            (Expect::Value(&b"a"[..]), [false, false, true]),
         ] {
             let found = [None, Some(&b""[..]), Some(&b"a"[..])];
             assert_eq!(found.map(|found| holds(expect, found)), holding, "{expect:?}");

@@ -110,11 +110,11 @@ impl Routed for RoutedKey<'_> {
 
 /// What is written to a key by itself: its new value, or `None` to delete it.
 #[derive(Clone, Copy)]
-struct KeyChange<'a> {
-    keyspace: &'a KeyspaceState,
-    key: &'a [u8],
-    value: Option<&'a [u8]>,
-    durability: Durability,
+pub(super) struct KeyChange<'a> {
+    pub(super) keyspace: &'a KeyspaceState,
+    pub(super) key: &'a [u8],
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) durability: Durability,
 }
 
 impl Writer<'_> {
@@ -143,12 +143,20 @@ impl Writer<'_> {
     fn change(&self, change: KeyChange<'_>) -> Result<()> {
         let KeyChange { keyspace, key, .. } = change;
         self.catalog.check_key_bytes(key.len())?;
+        if keyspace.has_indexes() {
+            return self.change_indexed(change);
+        }
         let sampled = self.sampler.begin();
         let site = KeyWrite { catalog: self.catalog, keyspace, key };
         let written = enter(&site, |ticket| {
+            if keyspace.has_indexes() {
+                // Since a moment ago.
+                return None;
+            }
             let partition = ticket.routed().partition();
-            ticket.write(|| self.write_through(partition, change))
+            Some(ticket.write(|| self.write_through(partition, change)))
         })?;
+        let Some(written) = written else { return self.change_indexed(change) };
         self.record(sampled, change);
         written
     }
@@ -163,16 +171,22 @@ impl Writer<'_> {
     ) -> Result<Swap> {
         self.catalog.check_key_bytes(key.len())?;
         self.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        let change = KeyChange { keyspace, key, value: new, durability };
+        if keyspace.has_indexes() {
+            return self.swap_indexed(change, expected);
+        }
         let sampled = self.sampler.begin();
         let site = KeyWrite { catalog: self.catalog, keyspace, key };
-        let change = KeyChange { keyspace, key, value: new, durability };
-        enter(&site, |ticket| {
+        let swap = enter(&site, |ticket| {
+            if keyspace.has_indexes() {
+                return Ok(None);
+            }
             let partition = ticket.routed().partition();
             let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
             if found.as_deref() != expected {
                 drop(ticket);
                 self.record(sampled, KeyChange { value: None, ..change });
-                return Ok(Swap::Found(found.map(Value::new)));
+                return Ok(Some(Swap::Found(found.map(Value::new))));
             }
             let written = ticket.write(|| match new {
                 // It is not there, as it should be.
@@ -180,8 +194,9 @@ impl Writer<'_> {
                 _ => self.write_through(partition, change),
             });
             self.record(sampled, change);
-            written.map(|()| Swap::Swapped)
-        })?
+            written.map(|()| Some(Swap::Swapped))
+        })??;
+        swap.map_or_else(|| self.swap_indexed(change, expected), Ok)
     }
 
     /// Reads a key and writes what `change` makes of it, `None` to delete it. Returns what the key
@@ -197,9 +212,16 @@ impl Writer<'_> {
         change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
     ) -> Result<Option<V>> {
         self.catalog.check_key_bytes(key.len())?;
+        if keyspace.has_indexes() {
+            return self.update_indexed(keyspace, key, durability, change);
+        }
         let sampled = self.sampler.begin();
         let site = KeyWrite { catalog: self.catalog, keyspace, key };
-        enter(&site, |ticket| {
+        let mut change = Some(change);
+        let updated = enter(&site, |ticket| {
+            let Some(change) = change.take_if(|_| !keyspace.has_indexes()) else {
+                return Ok(None);
+            };
             let partition = ticket.routed().partition();
             let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
             let new = change(found.as_deref())?;
@@ -212,8 +234,12 @@ impl Writer<'_> {
                 _ => self.write_through(partition, written),
             });
             self.record(sampled, written);
-            result.map(|()| new)
-        })?
+            result.map(|()| Some(new))
+        })??;
+        match (updated, change) {
+            (None, Some(change)) => self.update_indexed(keyspace, key, durability, change),
+            (updated, _) => Ok(updated.flatten()),
+        }
     }
 
     /// Writes through the cache of hot keys if there is one.

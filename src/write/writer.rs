@@ -20,6 +20,7 @@ use crate::catalog::Catalog;
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::index::IndexesUsed;
 use crate::log::{CommitLog, InFlight, Reader, Record};
 use crate::os::failpoint;
 use crate::sampling::Sampler;
@@ -37,6 +38,8 @@ pub(crate) struct Writer<'a> {
 pub(crate) struct Since<'a> {
     pub(crate) reader: &'a mut Reader,
     pub(crate) admit: &'a dyn Fn(&Record<'_>) -> Result<()>,
+    /// The indexes whose entries are in the batch.
+    pub(crate) indexes: &'a IndexesUsed,
 }
 
 impl Writer<'_> {

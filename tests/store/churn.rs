@@ -4,7 +4,8 @@
 use annulus::placement::{PartitionRange, Token};
 use annulus::planner::{Request, SplitAt};
 use annulus::reshape::{Check, Outcome, ReshapeOptions, Transport};
-use annulus::{Error, ErrorKind, Keyspace, PartitionId, ShardId, ShardSpec, Store};
+use annulus::topology::KeyspaceLayout;
+use annulus::{Error, ErrorKind, Index, PartitionId, ShardId, ShardSpec, Store};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -60,17 +61,25 @@ pub(crate) struct Churn {
     rivals: bool,
     /// How many of a hundred requests concern whole shards.
     shards_percent: u32,
+    /// Whose partitions are reshaped, too.
+    indexes: Vec<Index>,
     pub(crate) transport: Option<Transport>,
 }
 
 impl Churn {
     pub(crate) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { random, rivals: false, shards_percent: 2, transport: None }
+        let indexes = Vec::new();
+        Self { random, rivals: false, shards_percent: 2, indexes, transport: None }
     }
 
     pub(crate) fn among_rivals(mut self) -> Self {
         self.rivals = true;
+        self
+    }
+
+    pub(crate) fn with_indexes(mut self, indexes: Vec<Index>) -> Self {
+        self.indexes = indexes;
         self
     }
 
@@ -88,10 +97,12 @@ impl Churn {
 
     /// Makes one request, to its end.
     pub(crate) fn step(&mut self, store: &Store) -> Vec<Outcome> {
-        let keyspace = self.random.choice(store.keyspaces()).unwrap();
+        let keyspaces = store.keyspaces().into_iter().map(|keyspace| keyspace.placement());
+        let placements = keyspaces.chain(self.indexes.iter().map(Index::placement));
+        let placement = self.random.choice(placements.collect::<Vec<_>>()).unwrap();
         let request = match self.random.u32(..100) < self.shards_percent {
             true => self.about_shards(store),
-            false => self.about_partitions(store, &keyspace),
+            false => self.about_partitions(store, &placement),
         };
         let Some(request) = request else { return Vec::new() };
         let options = self.options(&request);
@@ -153,8 +164,7 @@ impl Churn {
         })
     }
 
-    fn about_partitions(&mut self, store: &Store, keyspace: &Keyspace) -> Option<Request> {
-        let placement = keyspace.placement();
+    fn about_partitions(&mut self, store: &Store, placement: &KeyspaceLayout) -> Option<Request> {
         let all: Vec<(PartitionId, ShardId)> =
             placement.partitions().map(|partition| (partition.id, partition.owner)).collect();
         let shards: Vec<ShardId> = store.topology().shards().map(|shard| shard.id).collect();

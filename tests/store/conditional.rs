@@ -37,7 +37,7 @@ fn a_batch_is_written_if_all_its_conditions_hold() {
     };
     let failing = batch(&[
         (&hash, "there", Expect::Present),
-        (&range, "x", Expect::Value(b"other")),
+        (&range, "x", Expect::Value(&b"other"[..])),
         (&range, "nowhere", Expect::Present),
         (&hash, "there", Expect::Absent),
         (&range, "nowhere", Expect::Absent),
@@ -53,10 +53,10 @@ fn a_batch_is_written_if_all_its_conditions_hold() {
     assert!(!hash.contains("new").unwrap() && range.contains("x").unwrap());
 
     let holding = [
-        (&hash, "there", Expect::Value(b"1")),
+        (&hash, "there", Expect::Value(&b"1"[..])),
         // As it was before the batch, which puts it.
         (&hash, "new", Expect::Absent),
-        (&range, "x", Expect::Value(b"2")),
+        (&range, "x", Expect::Value(&b"2"[..])),
     ];
     assert!(store.write_if(batch(&holding)).unwrap().is_written());
     assert_eq!(hash.get("new").unwrap().unwrap(), "3");

@@ -89,7 +89,7 @@ fn write_rounds(store: &Store, directory: &Path, writer: usize) {
         }
         // Both counters, which only this thread changes, if they are still the same.
         let counted = keyspaces[0].get(counter(writer)).unwrap();
-        let expect = counted.as_ref().map_or(Expect::Absent, |value| Expect::Value(value));
+        let expect = counted.as_deref().map_or(Expect::Absent, Expect::Value);
         for keyspace in &keyspaces {
             batch.require(keyspace, counter(writer), expect);
             batch.add(keyspace, counter(writer), 1);

@@ -23,6 +23,7 @@ mod damage;
 mod elle;
 mod heat;
 mod hot_cache;
+mod index;
 #[cfg(feature = "failpoints")]
 mod leftovers;
 mod linear;

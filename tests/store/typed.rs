@@ -4,8 +4,10 @@ use crate::basic::{reopen, store};
 use annulus::placement::HashPart;
 use annulus::topology::KeyspaceSpec;
 use annulus::tuple::{self, BeginsWith, TuplePrefix};
-use annulus::typed::{Codec, CodecError, TypedKeyspace};
-use annulus::{Batch, Durability, ErrorKind, ReadOptions, ScanOptions, Store, Swap};
+use annulus::typed::{Codec, CodecError, Counter, TypedKeyspace};
+use annulus::{
+    Batch, ConditionalWrite, Durability, ErrorKind, Expect, ReadOptions, ScanOptions, Store, Swap,
+};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -148,6 +150,198 @@ fn in_a_batch_and_at_a_snapshot() {
         let last = ScanOptions::new().reverse(true).limit(1);
         assert_eq!(keys(then.scan_with(("a",).., last).unwrap()), of("c", &[70_000]));
     }
+}
+
+#[test]
+fn an_update_changes_the_value_that_is_there() {
+    let (_directory, store) = store();
+    for orders in all(&store) {
+        let dearer = |old: Option<Order>| {
+            let old = old.unwrap_or_else(|| order("new", 0));
+            Some(Order { cents: old.cents + 1, ..old })
+        };
+        assert_eq!(orders.update(("a", 1), dearer).unwrap(), Some(order("new", 1)));
+        let synced = Durability::Synced;
+        assert_eq!(orders.update_with(("a", 1), synced, dearer).unwrap(), Some(order("new", 2)));
+        assert_eq!(orders.get(("a", 1)).unwrap(), Some(order("new", 2)));
+        assert_eq!(orders.update(("a", 1), |_| None).unwrap(), None);
+        assert_eq!(orders.count().unwrap(), 0);
+
+        orders.keyspace().put(tuple::encode(&("a", 1)), "no order").unwrap();
+        let unread = orders.update(("a", 1), |_| panic!("called with what does not decode"));
+        assert_eq!(unread.unwrap_err().kind(), ErrorKind::WrongType);
+        assert_eq!(orders.keyspace().get(tuple::encode(&("a", 1))).unwrap().unwrap(), "no order");
+        orders.delete(("a", 1)).unwrap();
+    }
+    let keyspace = store.create_keyspace("even", KeyspaceSpec::hash()).unwrap();
+    let even = keyspace.typed_with::<String, u32, _>(Even);
+    even.put("n", &2).unwrap();
+    let odd = even.update("n", |old| old.map(|old| old + 1)).unwrap_err();
+    assert_eq!(odd.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(even.get("n").unwrap(), Some(2), "what cannot be encoded is not written");
+}
+
+#[test]
+fn a_counter_is_that_of_the_bytes() {
+    let (_directory, store) = store();
+    let keyspace = store.create_keyspace("visits", KeyspaceSpec::hash()).unwrap();
+    let visits = keyspace.typed_with::<(String, u64), i64, _>(Counter);
+    assert_eq!(visits.add(("a", 1), 5).unwrap(), 5);
+    assert_eq!(visits.add_with(("a", 1), -7, Durability::Synced).unwrap(), -2);
+    assert_eq!(keyspace.add(tuple::encode(&("a", 1)), 1).unwrap(), -1);
+    let mut batch = Batch::new();
+    visits.add_in(&mut batch, ("a", 1), 3);
+    visits.add_in(&mut batch, ("b", 1), 4);
+    store.write(batch).unwrap();
+    let sum = store.transact(|tx| {
+        assert_eq!(visits.within(tx).add(("b", 1), 10)?, 14);
+        visits.within(tx).add(("a", 1), 10)
+    });
+    assert_eq!(sum.unwrap(), 12);
+    let rows: Vec<_> = visits.scan(..).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows, [(("a".to_owned(), 1), 12), (("b".to_owned(), 1), 14)]);
+    keyspace.put(tuple::encode(&("a", 1)), "none").unwrap();
+    assert_eq!(visits.add(("a", 1), 1).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(visits.get(("a", 1)).unwrap_err().kind(), ErrorKind::WrongType);
+}
+
+#[test]
+fn a_batch_with_conditions_is_written_if_they_hold() {
+    let (_directory, store) = store();
+    for orders in all(&store) {
+        let (lamp, desk) = (order("lamp", 1), order("desk", 2));
+        orders.put(("a", 1), &lamp).unwrap();
+        let batch = |expects: &[(u64, Expect<'_, Order>)]| {
+            let mut batch = Batch::new();
+            for (number, expect) in expects {
+                orders.require_in(&mut batch, ("a", *number), *expect).unwrap();
+            }
+            orders.put_in(&mut batch, ("a", 2), &desk).unwrap();
+            store.write_if(batch).unwrap()
+        };
+        let written =
+            batch(&[(1, Expect::Absent), (1, Expect::Value(&desk)), (3, Expect::Present)]);
+        let ConditionalWrite::Unmet(unmet) = written else { panic!("written") };
+        let found: Vec<_> = unmet.iter().map(|it| orders.decode_unmet(it).unwrap()).collect();
+        let key = |number| ("a".to_owned(), number);
+        assert_eq!(
+            found,
+            [(key(1), Some(lamp.clone())), (key(1), Some(lamp.clone())), (key(3), None)]
+        );
+        assert!(!orders.contains(("a", 2)).unwrap());
+        let holding = [(1, Expect::Value(&lamp)), (1, Expect::Present), (2, Expect::Absent)];
+        assert!(batch(&holding).is_written());
+        assert_eq!(orders.get(("a", 2)).unwrap(), Some(desk));
+
+        let other = store.keyspace_or_create("other", KeyspaceSpec::hash()).unwrap();
+        let other = other.typed::<(String, u64), Order>();
+        let error = other.decode_unmet(&unmet[0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("`other`"), "{error}");
+    }
+}
+
+#[test]
+fn within_a_transaction() {
+    let (_directory, store) = store();
+    for orders in all(&store) {
+        fill(&orders);
+        let tx = store.begin().unwrap();
+        let within = orders.within(&tx);
+        within.put(("d", 1), &order("d", 1)).unwrap();
+        within.delete(("c", 7)).unwrap();
+        within.delete_range(TuplePrefix(("a",))).unwrap();
+        assert_eq!(within.get(("d", 1)).unwrap(), Some(order("d", 1)));
+        assert!(!within.contains(("c", 7)).unwrap());
+        let many = within.get_many([("a", 0), ("d", 1), ("b", 7)]).unwrap();
+        assert_eq!(many, [None, Some(order("d", 1)), Some(order("b", 7))]);
+        assert_eq!(keys(within.scan_prefix(("c",)).unwrap()), of("c", &[0, 256, 70_000]));
+        let last = ScanOptions::new().reverse(true).limit(1);
+        assert_eq!(keys(within.scan_with(.., last).unwrap()), of("d", &[1]));
+        assert_eq!(within.scan(..).unwrap().count(), 12);
+        assert_eq!(orders.count().unwrap(), 16, "nothing is written yet");
+        tx.commit().unwrap();
+        assert_eq!(orders.count().unwrap(), 12);
+
+        // It relies on what it has read through the typed handle.
+        let tx = store.begin().unwrap();
+        let sum: u32 =
+            orders.within(&tx).scan_prefix(("b",)).unwrap().map(|it| it.unwrap().1.cents).sum();
+        orders.within(&tx).put(("sum", 0), &order("sum", sum)).unwrap();
+        orders.put(("b", 8), &order("b", 8)).unwrap();
+        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Conflict);
+
+        orders.keyspace().put(tuple::encode(&("b", 9)), "no order").unwrap();
+        let tx = store.begin().unwrap();
+        let within = orders.within(&tx);
+        assert_eq!(within.get(("b", 9)).unwrap_err().kind(), ErrorKind::WrongType);
+        assert_eq!(within.get_many([("b", 9)]).unwrap_err().kind(), ErrorKind::WrongType);
+        let rows: Vec<_> = within.scan_prefix(("b",)).unwrap().collect();
+        assert_eq!((rows.len(), rows.iter().filter(|row| row.is_err()).count()), (6, 1));
+    }
+}
+
+#[test]
+fn an_index_has_the_order_of_its_values() {
+    let (_directory, store) = store();
+    for orders in all(&store) {
+        fill(&orders);
+        // The dearest first, and by item.
+        let by_price =
+            orders.index("by_price", 1, |_, order| [(-i64::from(order.cents), order.item.clone())]);
+        let by_price = by_price.unwrap();
+        assert_eq!(by_price.row((0, "a")).unwrap_err().kind(), ErrorKind::Busy);
+        by_price.build().unwrap();
+        let rows: Vec<_> = by_price.rows(..).unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 16);
+        assert!(rows.is_sorted_by_key(|((cents, item), ..)| (*cents, item.clone())));
+        assert!(
+            rows.iter()
+                .all(|((cents, _), key, value)| key.1 as i64 == -cents && value.item == key.0)
+        );
+        let cheap = by_price.scan((-7,)..).unwrap().map(|entry| entry.unwrap().1);
+        assert_eq!(cheap.filter(|key| key.0 == "ab").collect::<Vec<_>>(), of("ab", &[7, 0]));
+        let last = ScanOptions::new().reverse(true).limit(2);
+        let rows = by_price.rows_with(TuplePrefix((-256,)), last).unwrap();
+        let keys: Vec<_> = rows.map(|row| row.unwrap().1.0).collect();
+        assert_eq!(keys, ["c", "b"]);
+        assert_eq!(by_price.keys((-7, "ab")).unwrap(), of("ab", &[7]));
+
+        let before = store.snapshot().unwrap();
+        let tx = store.begin().unwrap();
+        orders.within(&tx).put(("d", 1), &order("d", 9)).unwrap();
+        assert_eq!(by_price.within(&tx).keys((-9, "d")).unwrap(), of("d", &[1]));
+        assert!(by_price.row((-9, "d")).unwrap().is_none());
+        tx.commit().unwrap();
+        assert_eq!(by_price.row((-9, "d")).unwrap(), Some((("d".into(), 1), order("d", 9))));
+        assert!(by_price.at(&before).row((-9, "d")).unwrap().is_none());
+
+        // What does not decode cannot be indexed, whoever writes it.
+        let error = orders.keyspace().put(tuple::encode(&("e", 1)), "no order").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongType);
+        assert!(error.to_string().contains(r#"("e", 1)"#), "{error}");
+        assert!(!orders.contains(("e", 1)).unwrap());
+        orders.keyspace().drop_index("by_price").unwrap();
+    }
+}
+
+#[test]
+fn a_unique_index_of_types() {
+    let (_directory, store) = store();
+    let [orders, ..] = all(&store);
+    let by_item = orders.unique_index("by_item", 1, |_, order| Some(order.item.clone())).unwrap();
+    by_item.build().unwrap();
+    orders.put(("a", 1), &order("lamp", 1)).unwrap();
+    let error = orders.put(("b", 1), &order("lamp", 2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    orders.update(("a", 1), |_| Some(order("desk", 1))).unwrap();
+    orders.put(("b", 1), &order("lamp", 2)).unwrap();
+    assert_eq!(by_item.keys("lamp").unwrap(), of("b", &[1]));
+    // Another type reads what is there as an error, and not as nonsense.
+    let other = orders.unique_index("by_item", 1, |key: &(String, u64), _| [key.1]).unwrap();
+    let error = other.scan(..).unwrap().find_map(Result::err).unwrap();
+    assert_eq!(error.kind(), ErrorKind::WrongType);
+    assert!(by_item.index().verify().unwrap().is_sound());
 }
 
 #[test]

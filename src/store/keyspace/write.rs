@@ -245,8 +245,19 @@ impl Keyspace {
         durability: Durability,
         change: impl FnOnce(Option<&[u8]>) -> Option<V>,
     ) -> Result<Option<V>> {
-        let change = |old: Option<&[u8]>| Ok(change(old));
-        self.core.writer().update(&self.state, key.as_ref(), durability, change)
+        self.try_update(key.as_ref(), Some(durability), |old| Ok(change(old)))
+    }
+
+    /// Replaces a key's value by what `change` makes of it, with the store's durability if no other
+    /// is given. An error of `change` is returned, and nothing is written.
+    pub(crate) fn try_update<V: AsRef<[u8]>>(
+        &self,
+        key: &[u8],
+        durability: Option<Durability>,
+        change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
+    ) -> Result<Option<V>> {
+        let durability = durability.unwrap_or(self.core.options.durability);
+        self.core.writer().update(&self.state, key, durability, change)
     }
 
     /// Adds to a counter, in one step, and returns what it is then. A counter is a value of 8
@@ -289,11 +300,10 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<i64> {
         let (key, mut after) = (counter.as_ref(), 0);
-        let change = |old: Option<&[u8]>| {
+        self.try_update(key, Some(durability), |old| {
             after = sum(key, old, n)?;
             Ok(Some(after.to_le_bytes()))
-        };
-        self.core.writer().update(&self.state, key, durability, change)?;
+        })?;
         Ok(after)
     }
 }

@@ -1,5 +1,6 @@
 //! The handle of a transaction: its reads, its writes, its end.
 
+mod indexed;
 mod run;
 mod scan;
 
@@ -10,6 +11,7 @@ use super::keyspace::Keyspace;
 use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
+use crate::index::IndexesUsed;
 use crate::log::Reader;
 use crate::placement::KeyRange;
 use crate::read::{Bounds, KeyBounds, Prefix, ScanOptions, Value};
@@ -73,6 +75,8 @@ struct State {
     /// The ranges of scans that are open; `None` for those that were dropped, and have noted what
     /// they have seen.
     scans: Vec<Option<(KeyspaceId, KeyRange)>>,
+    /// The indexes whose entries are among the writes.
+    indexes: IndexesUsed,
 }
 
 impl Transaction {
@@ -86,6 +90,7 @@ impl Transaction {
             reads: Footprint::default(),
             pending: Pending::default(),
             scans: Vec::new(),
+            indexes: IndexesUsed::new(),
         };
         Ok(Self { core: Arc::clone(core), snapshot, options, state: RefCell::new(state) })
     }
@@ -100,15 +105,16 @@ impl Transaction {
     /// [`bytes_max`](TransactionOptions::bytes_max); otherwise those of [`Keyspace::get`].
     pub fn get(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         let key = key.as_ref();
-        match self.own(keyspace, key)? {
+        let noted = self.options.isolation == Isolation::Serializable;
+        match self.own(keyspace, key, noted)? {
             Some(own) => Ok(own),
             None => self.snapshot.get(keyspace, key),
         }
     }
 
     /// Returns what the transaction has made of a key; `None` if nothing: then that the key is read
-    /// has been noted.
-    fn own(&self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<Option<Value>>> {
+    /// has been noted, if it is to be.
+    fn own(&self, keyspace: &Keyspace, key: &[u8], noted: bool) -> Result<Option<Option<Value>>> {
         self.check_store(keyspace)?;
         let state = &mut *self.state.borrow_mut();
         match state.pending.get(keyspace.id(), key) {
@@ -116,7 +122,7 @@ impl Transaction {
             Own::Deleted => return Ok(Some(None)),
             Own::Unknown => {}
         }
-        if self.options.isolation == Isolation::Serializable {
+        if noted {
             state.reads.add_key(keyspace.id(), key);
             self.check_bytes(state)?;
         }
@@ -135,8 +141,11 @@ impl Transaction {
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Value>>> {
         let keys: Vec<K> = keys.into_iter().collect();
-        let own: Vec<Option<Option<Value>>> =
-            keys.iter().map(|key| self.own(keyspace, key.as_ref())).collect::<Result<_>>()?;
+        let noted = self.options.isolation == Isolation::Serializable;
+        let own: Vec<Option<Option<Value>>> = keys
+            .iter()
+            .map(|key| self.own(keyspace, key.as_ref(), noted))
+            .collect::<Result<_>>()?;
         let asked = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
         let mut found = self.snapshot.get_many(keyspace, asked.map(|(key, _)| key))?.into_iter();
         let missing =
@@ -194,8 +203,15 @@ impl Transaction {
 
     /// Puts a value, replacing any that is there.
     ///
+    /// In a keyspace with [indexes](crate::index) this reads the row, and puts and deletes entries,
+    /// too, so that what the transaction reads of an index has what it has written. A unique index
+    /// is compared with what the transaction sees by now.
+    ///
     /// # Errors
     ///
+    /// In a keyspace with indexes, [`AlreadyExists`](ErrorKind::AlreadyExists) if a unique one has
+    /// another row with the same index key, and [`Conflict`](ErrorKind::Conflict) if an index was
+    /// declared or dropped since the transaction began;
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a key or value that is longer than the
     /// store's options allow, for a keyspace of another store, and if the transaction has outgrown
     /// [`bytes_max`](TransactionOptions::bytes_max).
@@ -221,6 +237,9 @@ impl Transaction {
         self.check_store(keyspace)?;
         self.core.catalog.check_key_bytes(key.len())?;
         self.core.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
+        if keyspace.state().has_indexes() {
+            self.write_entries(keyspace, key, value)?;
+        }
         let state = &mut *self.state.borrow_mut();
         state.pending.write(keyspace.id(), key, value);
         self.check_bytes(state)
@@ -240,6 +259,9 @@ impl Transaction {
         // A bound that is not part of the range is one byte longer here.
         let longest = ends.into_iter().flatten().map(|key| key.len()).max().unwrap_or_default();
         self.core.catalog.check_key_bytes(longest.saturating_sub(1))?;
+        if keyspace.state().has_indexes() {
+            self.delete_entries(keyspace, &range)?;
+        }
         let state = &mut *self.state.borrow_mut();
         state.pending.delete_range(keyspace.id(), bounds);
         self.check_bytes(state)
@@ -274,27 +296,26 @@ impl Transaction {
     /// [`Store::write`](crate::Store::write).
     pub fn commit(self) -> Result<()> {
         let Self { core, snapshot, options, state } = self;
-        let State { mut reader, mut reads, pending, scans } = state.into_inner();
+        let State { mut reader, mut reads, pending, scans, indexes } = state.into_inner();
         if pending.is_empty() {
             return Ok(());
         }
         // Reads stay valid without their snapshot; the shards need not keep it.
         drop(snapshot);
-        let relies_on = match options.isolation {
-            Isolation::Snapshot => pending.footprint(),
+        match options.isolation {
+            Isolation::Snapshot => pending.add_to(&mut reads),
             Isolation::Serializable => {
                 // Scans that were never dropped.
                 let open = scans.into_iter().flatten();
                 open.for_each(|(keyspace, range)| reads.add_range(keyspace, &range));
-                reads
             }
-        };
+        }
         let batch = pending.into_batch(core.catalog.home.id);
         let durability = options.durability.unwrap_or(core.options.durability);
         // Most of it before anything is locked.
-        let admit = |record: &crate::log::Record<'_>| relies_on.admit(record);
+        let admit = |record: &crate::log::Record<'_>| reads.admit(record);
         reader.pass(admit)?;
-        let since = Since { reader: &mut reader, admit: &admit };
+        let since = Since { reader: &mut reader, admit: &admit, indexes: &indexes };
         core.writer().commit_since(&**core.catalog.keyspaces(), batch, durability, since)
     }
 

@@ -31,8 +31,9 @@ impl Store {
     /// what `run` returned in the attempt that was committed.
     ///
     /// `run` may be called several times, and should have no effects other than through the
-    /// transaction. If it returns an error, nothing is written, and that error is returned;
-    /// [`Transaction::abort`] makes one. Between attempts the thread sleeps, for a random time of
+    /// transaction. If it returns an error, nothing is written, and that error is returned, unless
+    /// it is a conflict that one of the transaction's calls has met; [`Transaction::abort`] makes
+    /// one. Between attempts the thread sleeps, for a random time of
     /// up to 20 µs after the first conflict and up to 10 ms after many.
     ///
     /// A transaction that has met eight conflicts is run once with all other writes of the store
@@ -91,11 +92,13 @@ impl Store {
             let gate = &self.core().catalog.gate;
             let exclusive = attempts.is_exclusive().then(|| gate.exclude());
             let transaction = self.begin_with(options)?;
-            let returned = run(&transaction)?;
-            let committed = transaction.commit();
+            let committed = match run(&transaction) {
+                Ok(returned) => transaction.commit().map(|()| returned),
+                Err(error) => Err(error),
+            };
             drop(exclusive);
             match committed {
-                Ok(()) => return Ok(returned),
+                Ok(returned) => return Ok(returned),
                 Err(error) if error.kind() != ErrorKind::Conflict => return Err(error),
                 Err(error) if !attempts.go_on() => return Err(given_up(attempts.failed(), error)),
                 Err(_) => {}

@@ -1,0 +1,273 @@
+//! Verification of an index: it and its rows are compared with each other, both ways.
+
+use super::{Index, Keyspace};
+use crate::error::{ErrorKind, Result};
+use crate::index::{IndexesUsed, parse_entry};
+use crate::store::{Problem, Snapshot};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// How many findings are named; all of them are counted.
+const EXAMPLES_MAX: usize = 10;
+
+/// How many rows, or entries, are compared at once.
+const AT_ONCE: usize = 64;
+
+/// What [`Index::verify`] or [`Index::repair`] found.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct IndexVerification {
+    /// How many rows were read.
+    pub rows: u64,
+    /// How many entries were read.
+    pub entries: u64,
+    /// How many entries are missing that follow from rows.
+    pub missing: u64,
+    /// How many entries there are that follow from no row.
+    pub stale: u64,
+    /// The first of them.
+    pub problems: Vec<IndexProblem>,
+    /// How many entries a repair has written or deleted.
+    pub repaired: u64,
+}
+
+impl IndexVerification {
+    /// Returns true if nothing is missing and nothing is stale.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.missing == 0 && self.stale == 0
+    }
+}
+
+/// What is wrong with an index. Its text describes it for people, and so does its serialized form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IndexProblem {
+    /// An entry is missing that follows from a row; or, in a unique index, is that of another row.
+    #[non_exhaustive]
+    Missing {
+        /// The index key.
+        index_key: Vec<u8>,
+        /// The key of the row.
+        key: Vec<u8>,
+    },
+    /// An entry follows from no row: the row is not there, or has not this index key.
+    #[non_exhaustive]
+    Stale {
+        /// The index key.
+        index_key: Vec<u8>,
+        /// The key of the row that it names.
+        key: Vec<u8>,
+    },
+    /// Something that is no entry.
+    #[non_exhaustive]
+    NoEntry {
+        /// Its key.
+        key: Vec<u8>,
+    },
+}
+
+impl fmt::Display for IndexProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { index_key, key } => write!(
+                f,
+                "row `{}` has the index key `{}`, and the index does not say so",
+                key.escape_ascii(),
+                index_key.escape_ascii()
+            ),
+            Self::Stale { index_key, key } => write!(
+                f,
+                "the index has row `{}` at the index key `{}`, which the row has not",
+                key.escape_ascii(),
+                index_key.escape_ascii()
+            ),
+            Self::NoEntry { key } => write!(f, "`{}` is no entry", key.escape_ascii()),
+        }
+    }
+}
+
+impl Serialize for IndexProblem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What is to be repaired.
+#[derive(Default)]
+struct Broken {
+    /// Rows that lack entries.
+    rows: BTreeSet<Vec<u8>>,
+    /// Entries that are too many, with the row that they name, if any.
+    stale: Vec<StaleEntry>,
+}
+
+struct StaleEntry {
+    row: Option<Vec<u8>>,
+    /// Its key and its value.
+    entry: (Vec<u8>, Vec<u8>),
+}
+
+impl Index {
+    /// Compares the index with the rows of its keyspace, both ways, as of one moment. Reads and
+    /// writes continue meanwhile. [`Store::verify`](crate::Store::verify) does this, too, for all
+    /// indexes that are declared and complete.
+    ///
+    /// Cost: reads all rows and all entries, and for each of them the other side.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](ErrorKind::Busy) if the index is not complete; those of
+    /// [`Store::snapshot`](crate::Store::snapshot) and of scans. What is wrong with the index is in the
+    /// report and is not an error.
+    pub fn verify(&self) -> Result<IndexVerification> {
+        let snapshot = Snapshot::take(self.rows.core())?;
+        Ok(self.compare(&snapshot)?.0)
+    }
+
+    /// Compares the index with the rows as [`verify`](Self::verify) does, and writes what is missing
+    /// and deletes what is stale. Each row is read again for that, with its writers waiting.
+    ///
+    /// # Errors
+    ///
+    /// Those of `verify` and of [`build`](Self::build).
+    pub fn repair(&self) -> Result<IndexVerification> {
+        let snapshot = Snapshot::take(self.rows.core())?;
+        let (mut report, broken) = self.compare(&snapshot)?;
+        let (writer, state) = (self.rows.core().writer(), self.rows.state());
+        // First, so that what a row lacks is not taken by an entry that is about to go.
+        for StaleEntry { row, entry } in broken.stale {
+            let rows = row.into_iter().collect();
+            report.repaired += writer.reindex(state, &self.declared, &rows, &[entry], false)?;
+        }
+        for row in broken.rows {
+            let rows = [row].into();
+            report.repaired += writer.reindex(state, &self.declared, &rows, &[], true)?;
+        }
+        Ok(report)
+    }
+
+    fn compare(&self, snapshot: &Snapshot) -> Result<(IndexVerification, Broken)> {
+        // Also that it is complete.
+        self.at(snapshot).scan((Bound::Included(""), Bound::Included("")))?;
+        let (mut report, mut broken) = (IndexVerification::default(), Broken::default());
+        self.compare_rows(snapshot, &mut report, &mut broken)?;
+        self.compare_entries(snapshot, &mut report, &mut broken)?;
+        Ok((report, broken))
+    }
+
+    /// Looks for what follows from the rows in the index.
+    fn compare_rows(
+        &self,
+        snapshot: &Snapshot,
+        report: &mut IndexVerification,
+        broken: &mut Broken,
+    ) -> Result<()> {
+        for rows in chunks(snapshot.scan(&self.rows, ..)?) {
+            let rows = rows?;
+            report.rows += rows.len() as u64;
+            let mut follow = Vec::new();
+            for (row, value) in &rows {
+                // A row that the function refuses was written before there was the index.
+                for index_key in self.declared.keys(row, value).unwrap_or_default() {
+                    let entry = self.declared.entry(&index_key, row);
+                    follow.push((row, index_key, entry));
+                }
+            }
+            let found =
+                snapshot.get_many(&self.entries, follow.iter().map(|(.., entry)| &entry.0))?;
+            for ((row, index_key, (_, value)), found) in follow.into_iter().zip(found) {
+                if found.as_deref() != Some(&value) {
+                    report.missing += 1;
+                    report.name(|| IndexProblem::Missing { index_key, key: row.clone() });
+                    broken.rows.insert(row.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the rows of which the index has entries.
+    fn compare_entries(
+        &self,
+        snapshot: &Snapshot,
+        report: &mut IndexVerification,
+        broken: &mut Broken,
+    ) -> Result<()> {
+        for entries in chunks(snapshot.scan(&self.entries, Self::all_entries())?) {
+            let entries = entries?;
+            report.entries += entries.len() as u64;
+            let parse =
+                |(key, value): &(Vec<u8>, Vec<u8>)| parse_entry(self.is_unique(), key, value);
+            let parsed: Vec<_> = entries.iter().map(parse).collect();
+            let keys = parsed.iter().flatten().map(|(_, row)| row);
+            let mut values = snapshot.get_many(&self.rows, keys)?.into_iter();
+            for (entry, parsed) in entries.into_iter().zip(parsed) {
+                let Some((index_key, row)) = parsed else {
+                    report.stale += 1;
+                    report.name(|| IndexProblem::NoEntry { key: entry.0.clone() });
+                    broken.stale.push(StaleEntry { row: None, entry });
+                    continue;
+                };
+                let keys = values.next().flatten().map(|value| self.declared.keys(&row, &value));
+                let follows = keys.is_some_and(|keys| keys.is_ok_and(|it| it.contains(&index_key)));
+                if !follows {
+                    report.stale += 1;
+                    report.name(|| IndexProblem::Stale { index_key, key: row.clone() });
+                    broken.stale.push(StaleEntry { row: Some(row), entry });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl IndexVerification {
+    fn name(&mut self, problem: impl FnOnce() -> IndexProblem) {
+        if self.problems.len() < EXAMPLES_MAX {
+            self.problems.push(problem());
+        }
+    }
+}
+
+/// Returns rows in groups.
+fn chunks<R>(mut rows: impl Iterator<Item = Result<R>>) -> impl Iterator<Item = Result<Vec<R>>> {
+    std::iter::from_fn(move || {
+        let chunk: Result<Vec<R>> = rows.by_ref().take(AT_ONCE).collect();
+        chunk.map(|chunk| (!chunk.is_empty()).then_some(chunk)).transpose()
+    })
+}
+
+/// Verifies all indexes of keyspaces that are declared and were complete when a snapshot was taken.
+pub(in crate::store) fn verify_all(
+    keyspaces: &[Keyspace],
+    snapshot: &Snapshot,
+    problems: &mut Vec<Problem>,
+) -> Result<()> {
+    let indexes: IndexesUsed = keyspaces
+        .iter()
+        .filter_map(|keyspace| Some((keyspace.id(), keyspace.state().indexes()?)))
+        .collect();
+    for keyspace in keyspaces {
+        let declared = indexes.get(&keyspace.id()).map(|indexes| &indexes.declared);
+        for declared in declared.into_iter().flatten() {
+            let core = keyspace.core();
+            let entries = Keyspace::new(core, &core.catalog.keyspace(declared.entries)?);
+            let index = Index { rows: keyspace.clone(), entries, declared: Arc::clone(declared) };
+            let found = match index.compare(snapshot) {
+                Ok((found, _)) => found,
+                Err(error) if error.kind() == ErrorKind::Busy => continue,
+                Err(error) => return Err(error),
+            };
+            problems.extend(found.problems.into_iter().map(|problem| Problem::Index {
+                keyspace: keyspace.name().to_owned(),
+                index: index.name().to_owned(),
+                problem,
+            }));
+        }
+    }
+    Ok(())
+}

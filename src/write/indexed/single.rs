@@ -1,0 +1,70 @@
+//! Writes of one row of a keyspace that has indexes.
+
+use super::Indexed;
+use super::rows::read_row;
+use crate::catalog::KeyspaceState;
+use crate::engine::Durability;
+use crate::error::Result;
+use crate::latch::stripe_set;
+use crate::read::Value;
+use crate::write::single::{KeyChange, Swap};
+use crate::write::{Batch, Write, Writer};
+
+impl Writer<'_> {
+    /// Puts or deletes a row.
+    pub(in crate::write) fn change_indexed(&self, change: KeyChange<'_>) -> Result<()> {
+        let row = (change.keyspace.id(), stripe_set(change.key));
+        self.own_rows([row].into_iter(), |indexed| self.change_row(indexed, change))
+    }
+
+    fn change_row(&self, indexed: &Indexed, change: KeyChange<'_>) -> Result<()> {
+        let KeyChange { keyspace, key, value, durability } = change;
+        let write = match value {
+            Some(value) => Write::Put { key: key.to_vec(), value: value.to_vec() },
+            None => Write::Delete { key: key.to_vec() },
+        };
+        let mut batch = Batch::new();
+        batch.push(self.catalog.home.id, keyspace.id(), key.len(), write);
+        self.commit_rows(indexed, batch, durability).map(|_| ())
+    }
+
+    /// Replaces a row if it is what is expected.
+    pub(in crate::write) fn swap_indexed(
+        &self,
+        change: KeyChange<'_>,
+        expected: Option<&[u8]>,
+    ) -> Result<Swap> {
+        let KeyChange { keyspace, key, value, .. } = change;
+        let row = (keyspace.id(), stripe_set(key));
+        self.own_rows([row].into_iter(), |indexed| {
+            let found = read_row(keyspace, key)?;
+            if found.as_deref() != expected {
+                return Ok(Swap::Found(found.map(Value::new)));
+            }
+            if found.is_some() || value.is_some() {
+                self.change_row(indexed, change)?;
+            }
+            Ok(Swap::Swapped)
+        })
+    }
+
+    /// Replaces a row by what `change` makes of it. It is called once: the row is owned.
+    pub(in crate::write) fn update_indexed<V: AsRef<[u8]>>(
+        &self,
+        keyspace: &KeyspaceState,
+        key: &[u8],
+        durability: Durability,
+        change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
+    ) -> Result<Option<V>> {
+        let row = (keyspace.id(), stripe_set(key));
+        self.own_rows([row].into_iter(), |indexed| {
+            let found = read_row(keyspace, key)?;
+            let new = change(found.as_deref())?;
+            let value = new.as_ref().map(AsRef::as_ref);
+            if found.is_some() || value.is_some() {
+                self.change_row(indexed, KeyChange { keyspace, key, value, durability })?;
+            }
+            Ok(new)
+        })
+    }
+}
