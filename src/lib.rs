@@ -101,6 +101,9 @@ mod catalog;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 pub mod changes;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it asks the clock of the system")]
+pub mod clock;
+#[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
 mod error;

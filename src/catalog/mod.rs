@@ -29,6 +29,7 @@ pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::changes::OwnKeyspace;
+use crate::clock::HybridClock;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{KeyspaceId, ShardId};
@@ -67,7 +68,7 @@ pub(crate) struct Limits {
     pub(crate) log_bytes_max: u64,
 }
 
-/// The directory of a store, before its engines are open.
+/// The directory of a store and its clock, before its engines are open.
 #[derive(Clone)]
 pub(crate) struct Home {
     /// The store's number, the same in its directory's and its shards' identity files.
@@ -76,6 +77,8 @@ pub(crate) struct Home {
     /// `None` in a store that is opened read-only.
     pub(crate) lock: Option<Arc<DirectoryLock>>,
     pub(crate) places: Arc<Places>,
+    /// The time of the store, which the log issues to its records.
+    pub(crate) clock: Arc<HybridClock>,
 }
 
 impl Home {

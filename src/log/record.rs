@@ -3,6 +3,7 @@
 //! `docs/log.md` has the table of the fields.
 
 use super::Operation;
+use crate::clock::Timestamp;
 use crate::id::KeyspaceId;
 
 /// The bytes of a record before its payload.
@@ -14,6 +15,9 @@ pub(super) const BYTES_MAX: u64 = 1 << 31;
 
 const OPERATIONS: u32 = 1;
 const MARK: u32 = 2;
+
+/// Set where a record has a timestamp. Earlier versions wrote milliseconds, which never reach it.
+const HAS_TIMESTAMP: u64 = 1 << 63;
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
@@ -41,8 +45,8 @@ pub(super) struct Header {
     pub(super) position: u64,
     /// Up to where the log was known to be synced when the record was appended.
     pub(super) synced: u64,
-    /// Milliseconds since 1970.
-    pub(super) millis: u64,
+    /// When it was appended. Each record has a greater one than those before it.
+    pub(super) timestamp: Timestamp,
     pub(super) kind: Kind,
 }
 
@@ -67,7 +71,7 @@ impl Header {
         put(&mut rest, &self.payload_check.to_le_bytes());
         put(&mut rest, &self.position.to_le_bytes());
         put(&mut rest, &self.synced.to_le_bytes());
-        put(&mut rest, &self.millis.to_le_bytes());
+        put(&mut rest, &encode_timestamp(self.timestamp).to_le_bytes());
         put(&mut rest, &kind.to_le_bytes());
         if let Some((fields, check)) = out.split_last_chunk_mut::<4>() {
             *check = crc32c::crc32c_append(seed, fields).to_le_bytes();
@@ -87,7 +91,7 @@ impl Header {
         let payload_check = take_u32(&mut rest)?;
         let position = take_u64(&mut rest)?;
         let synced = take_u64(&mut rest)?;
-        let millis = take_u64(&mut rest)?;
+        let timestamp = decode_timestamp(take_u64(&mut rest)?);
         let kind = match take_u32(&mut rest)? {
             OPERATIONS => Kind::Operations,
             MARK => Kind::Mark,
@@ -98,9 +102,20 @@ impl Header {
             && position.is_multiple_of(8)
             && position < u64::MAX / 2
             && synced <= position;
-        let header = Self { bytes, payload_check, position, synced, millis, kind };
+        let header = Self { bytes, payload_check, position, synced, timestamp, kind };
         is_possible.then_some(header)
     }
+}
+
+fn encode_timestamp(timestamp: Timestamp) -> u64 {
+    timestamp.get() | HAS_TIMESTAMP
+}
+
+fn decode_timestamp(field: u64) -> Timestamp {
+    if field & HAS_TIMESTAMP == 0 {
+        return Timestamp::from_millis(field);
+    }
+    Timestamp::from_number(field & !HAS_TIMESTAMP)
 }
 
 /// Returns the header and the payload of the record at the start of `from`, if both check.

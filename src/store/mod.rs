@@ -43,6 +43,7 @@ pub use transaction::{Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 
 use self::core::Core;
+use crate::clock::Timestamp;
 use crate::engine::Durability;
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -137,6 +138,16 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.core.catalog.home.path
+    }
+
+    /// Returns the time of the store: what its [clock](StoreBuilder::clock) shows, but never a time
+    /// before the timestamp of a commit or before one that was returned earlier, also by an earlier
+    /// opening that was closed. Later commits have greater timestamps.
+    ///
+    /// Cost: a look at the clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core().catalog.home.clock.now()
     }
 
     /// Returns the options with which the store was opened.

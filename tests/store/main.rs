@@ -42,6 +42,7 @@ mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;
+mod time;
 mod transaction_model;
 mod transactions;
 mod typed;

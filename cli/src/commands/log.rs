@@ -299,6 +299,7 @@ impl<'a> Printer<'a> {
                 "position": position.get(),
                 "end": record.end().get(),
                 "time": time,
+                "timestamp": record.timestamp().to_string(),
                 "operations": operations,
             }))?;
             return Ok(true);

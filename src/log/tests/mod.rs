@@ -7,10 +7,12 @@ mod closing;
 mod conditional;
 mod damages;
 mod encoding;
+mod time;
 mod views;
 mod walks;
 
 use super::*;
+use crate::clock::{HybridClock, SystemClock};
 use crate::id::KeyspaceId;
 use std::path::Path;
 use std::time::Duration;
@@ -73,6 +75,7 @@ pub(super) fn options(directory: &Path, access: LogAccess) -> LogOptions {
         keep_bytes: 0,
         hold: false,
         guard: None,
+        clock: Arc::new(HybridClock::new(Arc::new(SystemClock))),
     }
 }
 
