@@ -107,6 +107,8 @@ pub mod clock;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
 mod error;
+#[cfg(feature = "rocksdb")]
+mod expiry;
 pub mod heat;
 mod id;
 #[cfg(any(feature = "rocksdb", annulus_shuttle))]
@@ -170,7 +172,7 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
+        DamagedPartition, ExpiryStats, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
         PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats,
         Verification,
     };

@@ -1,8 +1,11 @@
 //! The state of a keyspace that its handles, readers, writers and reshapes share.
 
 use super::View;
+use crate::error::{Error, Result};
+use crate::expiry::{Expiring, PutLifetime};
 use crate::id::KeyspaceId;
 use arc_swap::{ArcSwap, Guard};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +13,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The open keyspaces, in the order of their creation.
 pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
 
+/// Returns the error of a put with a lifetime in a keyspace whose rows do not expire.
+#[cold]
+pub(crate) fn does_not_expire(keyspace: &str) -> Error {
+    Error::invalid(format!(
+        "the rows of keyspace `{keyspace}` do not expire, so none can have a lifetime; create a \
+         keyspace with a time to live for them"
+    ))
+}
+
 /// A keyspace that is open, or has been dropped since.
 pub(crate) struct KeyspaceState {
     id: KeyspaceId,
     name: Box<str>,
     /// True if its records have the values before, too.
     pub(super) old_values: AtomicBool,
+    expiring: Option<Arc<Expiring>>,
     view: ArcSwap<View>,
 }
 
 impl KeyspaceState {
     pub(crate) fn new(view: View) -> Self {
         let (id, name) = (view.keyspace.id(), view.keyspace.name().into());
-        Self { id, name, old_values: AtomicBool::new(false), view: ArcSwap::from_pointee(view) }
+        let (expiring, old_values) = (view.expiring().cloned(), AtomicBool::new(false));
+        Self { id, name, old_values, expiring, view: ArcSwap::from_pointee(view) }
     }
 
     pub(crate) const fn id(&self) -> KeyspaceId {
@@ -37,6 +51,30 @@ impl KeyspaceState {
     #[inline]
     pub(crate) fn logs_old_values(&self) -> bool {
         self.old_values.load(Ordering::Relaxed)
+    }
+
+    /// Returns what its parts share if its rows expire.
+    #[inline]
+    pub(crate) fn expiring(&self) -> Option<&Arc<Expiring>> {
+        self.expiring.as_ref()
+    }
+
+    /// Returns a value as it is stored. What does not expire is stored as it is.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if it is to have a lifetime of its own, and rows do not expire.
+    #[inline]
+    pub(crate) fn store<'v>(
+        &self,
+        value: &'v [u8],
+        lifetime: PutLifetime,
+    ) -> Result<Cow<'v, [u8]>> {
+        match &self.expiring {
+            None if lifetime == PutLifetime::Default => Ok(Cow::Borrowed(value)),
+            None => Err(does_not_expire(&self.name)),
+            Some(expiring) => Ok(Cow::Owned(expiring.store(value, lifetime))),
+        }
     }
 
     /// Returns the present view, for as long as a single operation takes.

@@ -21,7 +21,7 @@ mod view;
 
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
-pub(crate) use keyspace::{KeyspaceState, Keyspaces};
+pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;
 pub(crate) use retention::LogKeeper;
@@ -32,6 +32,7 @@ use crate::changes::OwnKeyspace;
 use crate::clock::HybridClock;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Horizon;
 use crate::id::{KeyspaceId, ShardId};
 use crate::log::CommitLog;
 use crate::os::descriptors;
@@ -79,6 +80,8 @@ pub(crate) struct Home {
     pub(crate) places: Arc<Places>,
     /// The time of the store, which the log issues to its records.
     pub(crate) clock: Arc<HybridClock>,
+    /// Up to when expired rows may be reclaimed.
+    pub(crate) horizon: Arc<Horizon>,
 }
 
 impl Home {

@@ -22,9 +22,10 @@ impl Inner {
             let mut tail = self.tail.lock();
             let states_first = tail.stated_first >= self.first.load(Ordering::Acquire);
             // A time that was shown, and that no record has, is to bound that of the next opening.
-            let states_time = tail.timestamp >= self.clock.latest();
+            let states_time =
+                tail.timestamp >= self.clock.latest() || failpoint::skip("log-close-mark");
             // Without room for it, the next opening replays what is in files already.
-            if !(states_first && states_time) && !failpoint::skip("log-close-mark") {
+            if !(states_first && states_time) {
                 self.mark_if_room(&mut tail)?;
             }
             let end = tail.end;

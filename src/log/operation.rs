@@ -1,5 +1,6 @@
 //! What records consist of.
 
+use crate::expiry::ExpiringValue;
 use crate::id::KeyspaceId;
 
 /// One change of one keyspace.
@@ -13,6 +14,15 @@ pub enum Operation<'a> {
         key: &'a [u8],
         /// The value.
         value: &'a [u8],
+    },
+    /// Sets a key of a keyspace whose rows expire.
+    PutUntil {
+        /// The number of the keyspace.
+        keyspace: KeyspaceId,
+        /// The key.
+        key: &'a [u8],
+        /// The value, and when it expires.
+        value: ExpiringValue<'a>,
     },
     /// Deletes a key.
     Delete {
@@ -53,6 +63,7 @@ impl<'a> Operation<'a> {
     pub const fn keyspace(&self) -> KeyspaceId {
         match *self {
             Self::Put { keyspace, .. }
+            | Self::PutUntil { keyspace, .. }
             | Self::Delete { keyspace, .. }
             | Self::Previous { keyspace, .. }
             | Self::DeleteRange { keyspace, .. } => keyspace,
@@ -63,7 +74,10 @@ impl<'a> Operation<'a> {
     #[must_use]
     pub const fn key(&self) -> &'a [u8] {
         match *self {
-            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Previous { key, .. } => key,
+            Self::Put { key, .. }
+            | Self::PutUntil { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Previous { key, .. } => key,
             Self::DeleteRange { start, .. } => start,
         }
     }

@@ -4,6 +4,7 @@
 
 use super::Operation;
 use crate::clock::Timestamp;
+use crate::expiry::ExpiringValue;
 use crate::id::KeyspaceId;
 
 /// The bytes of a record before its payload.
@@ -24,6 +25,7 @@ const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 const PREVIOUS: u8 = 4;
 const NO_PREVIOUS: u8 = 5;
+const PUT_UNTIL: u8 = 6;
 
 /// What a record is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +159,9 @@ pub(super) fn payload_bytes<'a>(operations: impl Iterator<Item = Operation<'a>>)
     let part = |part: &[u8]| varint_bytes(part.len() as u64) + part.len() as u64;
     let operations = operations.map(|operation| match operation {
         Operation::Put { keyspace, key, value } => head_bytes(keyspace) + part(key) + part(value),
+        Operation::PutUntil { keyspace, key, value } => {
+            head_bytes(keyspace) + part(key) + part(value.bytes())
+        }
         Operation::Delete { keyspace, key } => head_bytes(keyspace) + part(key),
         Operation::DeleteRange { keyspace, start, end } => {
             head_bytes(keyspace) + part(start) + part(end)
@@ -176,6 +181,9 @@ pub(super) fn encode<'a>(
     for operation in operations {
         let (kind, keyspace, first, second) = match operation {
             Operation::Put { keyspace, key, value } => (PUT, keyspace, key, Some(value)),
+            Operation::PutUntil { keyspace, key, value } => {
+                (PUT_UNTIL, keyspace, key, Some(value.bytes()))
+            }
             Operation::Delete { keyspace, key } => (DELETE, keyspace, key, None),
             Operation::DeleteRange { keyspace, start, end } => {
                 (DELETE_RANGE, keyspace, start, Some(end))
@@ -228,6 +236,12 @@ fn take_operation<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
     let first = take_part(rest)?;
     Some(match *kind {
         PUT => Operation::Put { keyspace, key: first, value: take_part(rest)? },
+        PUT_UNTIL => {
+            let value = ExpiringValue::new(take_part(rest)?);
+            // A sound record has the field.
+            value.split().ok()?;
+            Operation::PutUntil { keyspace, key: first, value }
+        }
         DELETE => Operation::Delete { keyspace, key: first },
         DELETE_RANGE => Operation::DeleteRange { keyspace, start: first, end: take_part(rest)? },
         PREVIOUS => Operation::Previous { keyspace, key: first, value: Some(take_part(rest)?) },

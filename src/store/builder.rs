@@ -16,6 +16,7 @@ use crate::catalog::{Home, Metadata};
 use crate::clock::{Clock, HybridClock, SystemClock};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Horizon;
 use crate::id::ShardId;
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
@@ -216,7 +217,8 @@ impl StoreBuilder {
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
         let clock = Arc::new(HybridClock::new(self.clock));
-        let home = Home { id, path, lock, places, clock };
+        let home =
+            Home { id, path, lock, places, horizon: Horizon::new(Arc::clone(&clock)), clock };
         let store = load(Opening { home, options, listener, shards })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
@@ -232,7 +234,14 @@ impl StoreBuilder {
         // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
         let clock = Arc::new(HybridClock::new(clock));
-        let home = Home { id: identity.store, path, lock: None, places, clock };
+        let home = Home {
+            id: identity.store,
+            path,
+            lock: None,
+            places,
+            horizon: Horizon::new(Arc::clone(&clock)),
+            clock,
+        };
         load_read_only(&Opening { home, options, listener, shards })
     }
 
@@ -295,7 +304,14 @@ impl StoreBuilder {
         };
         let (lock, path) = (None, self.path.clone());
         let clock = Arc::new(HybridClock::new(Arc::clone(&self.clock)));
-        let home = Home { id: identity.store, path, lock, places: Arc::default(), clock };
+        let home = Home {
+            id: identity.store,
+            path,
+            lock,
+            places: Arc::default(),
+            horizon: Horizon::new(Arc::clone(&clock)),
+            clock,
+        };
         let (log, copies) = log_copies::create(&self.options, &home)?;
         let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {

@@ -38,7 +38,7 @@ pub use options::Options;
 pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
-pub use stats::{KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
+pub use stats::{ExpiryStats, KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
 pub use transaction::{Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 

@@ -3,12 +3,14 @@
 use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::expiry::{Counts, Expiring};
 use crate::id::{Epoch, PartitionId, ShardId};
 use crate::log::{CommitLog, CopyState};
 use crate::placement::PartitionRange;
 use crate::reshape::ReshapeStats;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a partition occupies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,6 +76,37 @@ pub struct KeyspaceStats {
     pub partitioning: &'static str,
     /// Its partitions, in the order of tokens or keys.
     pub partitions: Vec<PartitionStats>,
+    /// What is known of its rows that have expired; `None` if its rows do not expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<ExpiryStats>,
+}
+
+/// What is known of the rows of a keyspace that have expired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExpiryStats {
+    /// How long rows live whose put does not say it; `None` if those never expire.
+    #[serde(rename = "default_ms", with = "crate::units::optional_ms")]
+    pub default_lifetime: Option<Duration>,
+    /// How many rows compactions have removed, since the store was opened, because they had expired.
+    pub rows_reclaimed: u64,
+    /// Bytes of their keys and values, before compression.
+    pub bytes_reclaimed: u64,
+    /// How many rows compactions have come to since the store was opened that had expired and stayed,
+    /// because a snapshot, a transaction or a reshape that began before could still read them. A row
+    /// may be counted several times.
+    pub rows_held: u64,
+    /// How many rows scans have passed over since the store was opened because they had expired: what
+    /// those cost that are not reclaimed yet. A row may be counted several times.
+    pub rows_passed: u64,
+}
+
+impl ExpiryStats {
+    pub(super) fn of(expiring: &Expiring) -> Self {
+        let Counts { rows_reclaimed, bytes_reclaimed, rows_held, rows_passed } = expiring.counts();
+        let default_lifetime = expiring.time_to_live().default_lifetime();
+        Self { default_lifetime, rows_reclaimed, bytes_reclaimed, rows_held, rows_passed }
+    }
 }
 
 /// A copy of the log.

@@ -37,6 +37,8 @@ pub(crate) struct Writer<'a> {
 pub(crate) struct Since<'a> {
     pub(crate) reader: &'a mut Reader,
     pub(crate) admit: &'a dyn Fn(&Record<'_>) -> Result<()>,
+    /// Fails if a row has expired that it relies on.
+    pub(crate) check_time: &'a dyn Fn() -> Result<()>,
 }
 
 impl Writer<'_> {

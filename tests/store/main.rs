@@ -21,6 +21,7 @@ mod conditional;
 mod crash;
 mod damage;
 mod elle;
+mod expiry;
 mod heat;
 mod hot_cache;
 #[cfg(feature = "failpoints")]

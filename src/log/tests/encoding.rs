@@ -11,6 +11,8 @@ fn operation() -> impl Strategy<Value = Owned> {
     let bytes = || vec(any::<u8>(), 0..300);
     prop_oneof![
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::Put(k, a, b)),
+        (any::<u32>(), bytes(), vec(any::<u8>(), 8..300))
+            .prop_map(|(k, a, b)| Owned::PutUntil(k, a, b)),
         (any::<u32>(), bytes()).prop_map(|(k, a)| Owned::Delete(k, a)),
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::DeleteRange(k, a, b)),
         (any::<u32>(), bytes(), proptest::option::of(bytes()))

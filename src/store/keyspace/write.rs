@@ -1,10 +1,14 @@
 //! Writes to a keyspace: puts, deletes, compare-and-swap, updates, counters.
 
 use super::Keyspace;
+use crate::catalog::does_not_expire;
 use crate::engine::Durability;
+use crate::engine::Engine as _;
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::read::KeyBounds;
 use crate::write::{Batch, Swap, sum};
+use std::time::Duration;
 
 impl Keyspace {
     /// Puts a value, replacing any that is there.
@@ -37,7 +41,90 @@ impl Keyspace {
         value: impl AsRef<[u8]>,
         durability: Durability,
     ) -> Result<()> {
-        self.core.writer().put(&self.state, key.as_ref(), value.as_ref(), durability)
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.core.writer().put(&self.state, key, value, PutLifetime::Default, durability)
+    }
+
+    /// Sets a key to a value for a time, whatever the keyspace's [default](Self::time_to_live) is: at
+    /// its end the row has expired. From then on all reads, swaps, updates, conditions and transactions
+    /// find nothing there, at once; a snapshot or a transaction that began before still sees it. A
+    /// later put replaces value and lifetime. The time is that of the [store](crate::Store::now), in
+    /// milliseconds; a lifetime is rounded up to them.
+    ///
+    /// Expiry is no write: [changes](crate::Store::changes) say nothing of it. The space comes back by
+    /// compactions.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use annulus::clock::ManualClock;
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(SystemTime::now());
+    /// # let store = Store::builder(directory.path().join("store")).clock(clock.clone()).open()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let sessions = store.create_keyspace("sessions", KeyspaceSpec::hash().time_to_live(hour))?;
+    /// sessions.put("alice", "token")?;
+    /// sessions.put_for("bob", "token", 24 * hour)?;
+    /// clock.advance(2 * hour);
+    /// assert!(!sessions.contains("alice")? && sessions.contains("bob")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the
+    /// keyspace was not created with a [time to live](crate::topology::HashSpec::time_to_live).
+    pub fn put_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<()> {
+        self.put_for_with(key, value, lifetime, self.core.options.durability)
+    }
+
+    /// The same as [`put_for`](Self::put_for), with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put_for`](Self::put_for).
+    pub fn put_for_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
+    }
+
+    /// Gives the space of rows that have expired back at once, by a compaction of the whole keyspace,
+    /// which also removes what was overwritten and deleted. By themselves compactions come to all of a
+    /// keyspace in half its default lifetime, between an hour and a week, or in a day if it has none.
+    ///
+    /// What a snapshot or a transaction that is open could still read stays, and so does what it holds
+    /// for [other reasons](crate::Store::snapshot).
+    ///
+    /// Cost: all files of the keyspace are read and written, one partition after the other; other reads
+    /// and writes go on. If the process ends meanwhile, nothing is lost, and some space is not back.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the rows of the keyspace do not
+    /// expire; [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly), and
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot write what it has in memory.
+    pub fn reclaim_expired(&self) -> Result<()> {
+        if !self.rows_expire() {
+            return Err(does_not_expire(self.name()));
+        }
+        for partition in &self.view().partitions {
+            self.core.catalog.check_writable()?;
+            partition.shard.compact(&partition.handle)?;
+        }
+        Ok(())
     }
 
     /// Deletes a key, if it is there.
