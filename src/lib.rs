@@ -157,8 +157,8 @@ pub use {
     log::{LogAccess, LogDamage, LogMirror},
     read::{KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
-        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Options, ShardSpec, Snapshot,
-        Store, StoreBuilder, Transaction, TransactionScan,
+        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Keyspace, Once, Options, ShardSpec,
+        Snapshot, Store, StoreBuilder, Transaction, TransactionScan,
     },
     transaction::{Isolation, TransactionOptions},
     write::{Batch, ConditionalWrite, Expect, Swap, Unmet},

@@ -22,7 +22,8 @@ impl FromStr for TimeToLive {
         }
         let bad = || {
             format!(
-                "`{text}` is no time: write a whole number and ms, s, m, h or d, like 30m; or by-put"
+                "`{text}` is no time: write a whole number and ms, s, m, h or d, like 30m; or \
+                 by-put"
             )
         };
         let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;

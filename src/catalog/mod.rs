@@ -28,7 +28,7 @@ pub(crate) use retention::LogKeeper;
 pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
-use crate::changes::OwnKeyspace;
+use crate::changes::OwnKeyspaces;
 use crate::clock::HybridClock;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,6 +55,9 @@ pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
 
 /// The keyspace with the positions of consumers.
 pub(crate) const CONSUMERS_KEYSPACE: &str = "annulus/consumers";
+
+/// The keyspace with the responses of transactions that are run once.
+pub(crate) const RESPONSES_KEYSPACE: &str = "annulus/responses";
 
 /// How names of keyspaces begin that are the store's own.
 pub(crate) const OWN_PREFIX: &str = "annulus/";
@@ -113,7 +116,7 @@ pub(crate) struct Catalog {
     topology: ArcSwap<Topology>,
     keyspaces: ArcSwap<Keyspaces>,
     /// The keyspace that holds the positions of consumers.
-    pub(crate) own_keyspace: OwnKeyspace,
+    pub(crate) own_keyspaces: Arc<OwnKeyspaces>,
     /// Held while consumers are created and deleted, and while their positions are read to decide how
     /// much of the log is kept for them.
     pub(crate) consumers: Mutex<()>,
@@ -149,7 +152,7 @@ impl Catalog {
             shards: ArcSwap::from_pointee(shards),
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
-            own_keyspace: OwnKeyspace::default(),
+            own_keyspaces: Arc::default(),
             consumers: Mutex::new(()),
             old_values: AtomicBool::new(false),
             changing: Mutex::new(()),
@@ -166,9 +169,12 @@ impl Catalog {
 
     /// Notes the keyspace that is the store's own, before anything can be written to it.
     pub(crate) fn note_own_keyspace(&self, keyspace: &KeyspaceState) {
-        if keyspace.name() == CONSUMERS_KEYSPACE {
-            self.own_keyspace.get_or_init(|| keyspace.id());
-        }
+        let own = match keyspace.name() {
+            CONSUMERS_KEYSPACE => &self.own_keyspaces.consumers,
+            RESPONSES_KEYSPACE => &self.own_keyspaces.responses,
+            _ => return,
+        };
+        own.get_or_init(|| keyspace.id());
     }
 
     /// Returns the present topology.

@@ -4,22 +4,28 @@ use crate::id::KeyspaceId;
 use crate::log::Operation;
 use std::sync::{Arc, OnceLock};
 
-/// The number of the keyspace that belongs to the store itself, if there is one yet. Set before
-/// anything is written to it.
-pub(crate) type OwnKeyspace = Arc<OnceLock<KeyspaceId>>;
+/// The numbers of the keyspaces that belong to the store itself, as far as they are there yet. Set
+/// before anything is written to them.
+#[derive(Debug, Default)]
+pub(crate) struct OwnKeyspaces {
+    /// That of the positions of consumers.
+    pub(crate) consumers: OnceLock<KeyspaceId>,
+    /// That of the responses of transactions that are run once.
+    pub(crate) responses: OnceLock<KeyspaceId>,
+}
 
 /// Which changes a feed returns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     /// Keyspaces, with the prefix of keys; none for everything.
     wanted: Vec<(KeyspaceId, Vec<u8>)>,
-    /// What no feed returns: the positions of consumers. A consumer that saw its own would never come
-    /// to an end.
-    own: OwnKeyspace,
+    /// What no feed returns: the store's own. A consumer that saw its own positions would never
+    /// come to an end.
+    own: Arc<OwnKeyspaces>,
 }
 
 impl Filter {
-    pub(crate) fn without(own: OwnKeyspace) -> Self {
+    pub(crate) fn without(own: Arc<OwnKeyspaces>) -> Self {
         Self { wanted: Vec::new(), own }
     }
 
@@ -29,7 +35,8 @@ impl Filter {
 
     /// Returns true if an operation is the store's own.
     pub(super) fn is_own(&self, operation: &Operation<'_>) -> bool {
-        self.own.get() == Some(&operation.keyspace())
+        let id = operation.keyspace();
+        [&self.own.consumers, &self.own.responses].iter().any(|own| own.get() == Some(&id))
     }
 
     /// Returns true if an operation is to be returned.
@@ -96,12 +103,14 @@ mod tests {
 
     #[test]
     fn what_the_store_writes_for_itself_is_wanted_by_no_one() {
-        let own = OwnKeyspace::default();
+        let own = Arc::new(OwnKeyspaces::default());
         let mut filter = Filter::without(Arc::clone(&own));
         let put = Operation::Put { keyspace: KEYSPACE, key: b"k", value: b"v" };
         assert!(filter.wants(&put));
-        own.set(KEYSPACE).unwrap();
+        own.responses.set(KEYSPACE).unwrap();
         assert!(!filter.wants(&put) && filter.is_own(&put));
+        own.consumers.set(KeyspaceId(9)).unwrap();
+        assert!(!filter.wants(&Operation::Delete { keyspace: KeyspaceId(9), key: b"k" }));
         filter.add(KEYSPACE, b"");
         assert!(!filter.wants(&put));
     }

@@ -37,7 +37,7 @@ mod watch;
 
 pub use crate::log::{Change, ChangesFrom, MissingChanges, OldValue};
 pub use commit::Commit;
-pub(crate) use filter::{Filter, OwnKeyspace};
+pub(crate) use filter::{Filter, OwnKeyspaces};
 pub use reader::Changes;
 pub(crate) use reader::Settings;
 pub use watch::{Watch, Watched};

@@ -42,8 +42,8 @@ impl Horizon {
         Held { horizon: Arc::clone(self), at }
     }
 
-    /// Returns the moment up to which what has expired is needed by no reader, present or future; and
-    /// the present one.
+    /// Returns the moment up to which what has expired is needed by no reader, present or future;
+    /// and the present one.
     pub(crate) fn reclaimable(&self) -> (Moment, Moment) {
         let held = self.held.lock();
         let now = self.now();

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! offset  bytes
-//!      0      8  milliseconds since 1970 from which on the row has expired, little-endian; all bits
-//!                set if it never does
+//!      0      8  milliseconds since 1970 from which on the row has expired, little-endian; all
+//!                bits set if it never does
 //!      8      …  the value
 //! ```
 

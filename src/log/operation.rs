@@ -31,8 +31,8 @@ pub enum Operation<'a> {
         /// The key.
         key: &'a [u8],
     },
-    /// What a key had before the operation on it that follows. Changes nothing: it is for readers of
-    /// changes, where the keyspace [logs old values](crate::Keyspace::log_old_values).
+    /// What a key had before the operation on it that follows. Changes nothing: it is for readers
+    /// of changes, where the keyspace [logs old values](crate::Keyspace::log_old_values).
     Previous {
         /// The number of the keyspace.
         keyspace: KeyspaceId,

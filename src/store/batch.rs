@@ -17,8 +17,8 @@ impl Batch {
     }
 
     /// Adds a put of a row that expires a time after the batch was committed; see
-    /// [`Keyspace::put_for`]. The batch is refused when it is committed if the rows of the keyspace do
-    /// not expire.
+    /// [`Keyspace::put_for`]. The batch is refused when it is committed if the rows of the keyspace
+    /// do not expire.
     pub fn put_for(
         &mut self,
         keyspace: &Keyspace,
@@ -74,8 +74,8 @@ impl Batch {
     /// batch.put(&jobs, "0007", "node 3");
     /// assert!(store.write_if(batch.clone())?.is_written());
     ///
-    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice") };
-    /// assert_eq!(unmet[0].key, b"0007");
+    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice")
+    /// }; assert_eq!(unmet[0].key, b"0007");
     /// assert_eq!(unmet[0].found.as_deref(), Some(&b"node 3"[..]));
     /// # Ok(())
     /// # }

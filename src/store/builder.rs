@@ -146,8 +146,8 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets the clock that the store's [timestamps](crate::clock::Timestamp) come from, and by which
-    /// rows expire. It is not stored: each opening may have another one, and the store's time never
+    /// Sets the clock that the store's [timestamps](crate::clock::Timestamp) come from, and by
+    /// which rows expire. It is not stored: each opening may have another one, and the store's time never
     /// goes back. Default: that of the system.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);

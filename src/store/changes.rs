@@ -55,7 +55,7 @@ impl ChangesBuilder {
     pub(super) fn new(core: &Arc<Core>) -> Self {
         let settings = Settings {
             from: ChangesFrom::Now,
-            filter: Filter::without(Arc::clone(&core.catalog.own_keyspace)),
+            filter: Filter::without(Arc::clone(&core.catalog.own_keyspaces)),
             durability: Durability::Synced,
             sync_after: SYNC_AFTER,
             hold_bytes: core.options.changes_keep_bytes,

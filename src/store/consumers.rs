@@ -234,13 +234,13 @@ impl Store {
 
 fn own_keyspace(core: &Arc<Core>) -> Result<Option<Keyspace>> {
     core.catalog.check_open()?;
-    let Some(id) = core.catalog.own_keyspace.get() else { return Ok(None) };
+    let Some(id) = core.catalog.own_keyspaces.consumers.get() else { return Ok(None) };
     core.catalog.keyspace(*id).map(|state| Some(Keyspace::new(core, &state)))
 }
 
 /// Returns the positions of all consumers, by name.
 pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
-    let Some(id) = catalog.own_keyspace.get() else { return Ok(Vec::new()) };
+    let Some(id) = catalog.own_keyspaces.consumers.get() else { return Ok(Vec::new()) };
     let keyspace = catalog.keyspace(*id)?;
     let all = Bounds::of(&(Bound::<&[u8]>::Unbounded, Bound::<&[u8]>::Unbounded))?;
     let mut scan = loop {

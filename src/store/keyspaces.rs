@@ -66,10 +66,10 @@ impl Store {
     /// Returns the keyspace with a name, or creates it if there is none. One that is there must be
     /// what the specification asks for.
     ///
-    /// Compared are hash or range, the hashed part, how long rows live, and, where the specification sets them, arcs
-    /// per shard and split points: with those of the keyspace's creation, because it splits and
-    /// merges later, or with its present split points. Use [`keyspace`](Self::keyspace) for one
-    /// that may be partitioned in any way.
+    /// Compared are hash or range, the hashed part, how long rows live, and, where the
+    /// specification sets them, arcs per shard and split points: with those of the keyspace's
+    /// creation, because it splits and merges later, or with its present split points. Use
+    /// [`keyspace`](Self::keyspace) for one that may be partitioned in any way.
     ///
     /// ```
     /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
@@ -141,8 +141,8 @@ impl Store {
         })
     }
 
-    /// Returns all keyspaces, in the order of their creation, without that of the
-    /// [consumers](Self::consumers).
+    /// Returns all keyspaces, in the order of their creation, without those of the
+    /// [consumers](Self::consumers) and the [responses](Self::transact_once).
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
         let mut keyspaces = self.all_keyspaces();

@@ -39,7 +39,7 @@ pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
 pub use stats::{ExpiryStats, KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
-pub use transaction::{Transaction, TransactionScan};
+pub use transaction::{Once, Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 
 use self::core::Core;
@@ -179,15 +179,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, inverted
-    /// ranges, keyspaces of another store, conditions, or an addition that cannot be made;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long,
+    /// inverted ranges, keyspaces of another store, conditions, or an addition that cannot be made;
     /// [`Closed`](ErrorKind::Closed) if a keyspace was dropped: in either case nothing was written;
     /// [`Io`](ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
     /// batch, the store takes no more writes, and the next opening finds out whether it is in the
-    /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the shard
-    /// takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has refused
-    /// an earlier write of one of the partitions, until that is applied: nothing was written, try
-    /// again.
+    /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the
+    /// shard takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has
+    /// refused an earlier write of one of the partitions, until that is applied: nothing was
+    /// written, try again.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -203,12 +203,12 @@ impl Store {
     }
 
     /// Commits a batch with the store's default durability if all its
-    /// [conditions](Batch::require) hold; otherwise nothing is written, and what was found instead is
-    /// returned.
+    /// [conditions](Batch::require) hold; otherwise nothing is written, and what was found instead
+    /// is returned.
     ///
-    /// The conditions are checked and the batch is written in one step: no other write of a key that
-    /// the batch requires or writes comes in between. What is written is atomic and durable as with
-    /// [`write`](Self::write).
+    /// The conditions are checked and the batch is written in one step: no other write of a key
+    /// that the batch requires or writes comes in between. What is written is atomic and durable as
+    /// with [`write`](Self::write).
     ///
     /// Cost: that of `write`, and a read of one shard for each condition. Writers of the required
     /// keys wait as those of the written ones do.

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// How long the rows of a keyspace live whose put does not say it. Only keyspaces that have this have
-/// rows that expire; it is chosen when a keyspace is created, by
+/// How long the rows of a keyspace live whose put does not say it. Only keyspaces that have this
+/// have rows that expire; it is chosen when a keyspace is created, by
 /// [`HashSpec::time_to_live`](super::HashSpec::time_to_live) and its kin.
 ///
-/// In serialized form it is `{"default_ms":3600000}`, or `{"default_ms":null}` where rows expire only
-/// if their put says so.
+/// In serialized form it is `{"default_ms":3600000}`, or `{"default_ms":null}` where rows expire
+/// only if their put says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimeToLive {
     #[serde(rename = "default_ms", with = "crate::units::optional_ms")]

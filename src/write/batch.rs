@@ -17,8 +17,8 @@ pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
 /// A bookkeeping allowance for each operation: headers here, in the log and in the engine.
 const OVERHEAD_BYTES: usize = 32;
 
-/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write), or,
-/// if it has [conditions](Self::require), by [`Store::write_if`](crate::Store::write_if).
+/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write),
+/// or, if it has [conditions](Self::require), by [`Store::write_if`](crate::Store::write_if).
 ///
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
@@ -90,8 +90,8 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// Adds an operation on a keyspace of a store. `key_bytes` is the length of the longest key that
-    /// it names; `lifetime` is `None` where rows do not expire.
+    /// Adds an operation on a keyspace of a store. `key_bytes` is the length of the longest key
+    /// that it names; `lifetime` is `None` where rows do not expire.
     pub(crate) fn push(
         &mut self,
         store: u128,

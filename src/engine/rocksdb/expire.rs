@@ -1,8 +1,8 @@
 //! Expired rows, which compactions remove.
 //!
 //! A filter sees the newest version of each row that a compaction reads. What it removes becomes a
-//! deletion with the same place in the order of writes: it hides older versions in lower levels, and
-//! goes away where there can be none. So no older version comes back.
+//! deletion with the same place in the order of writes: it hides older versions in lower levels,
+//! and goes away where there can be none. So no older version comes back.
 //!
 //! Filters do not heed the engine's snapshots. What protects those who read from one is the
 //! [horizon](crate::expiry::Horizon): a compaction asks for it once, when it begins, and leaves
@@ -35,7 +35,8 @@ const NAME: &CStr = c"annulus.expired";
 pub(crate) struct ExpiringPartitions(Mutex<BTreeMap<PartitionName, Arc<Expiring>>>);
 
 impl ExpiringPartitions {
-    /// Notes that the rows of a partition expire. IMPORTANT: before the partition is made or opened.
+    /// Notes that the rows of a partition expire. IMPORTANT: before the partition is made or
+    /// opened.
     pub(crate) fn add(&self, name: PartitionName, expiring: &Arc<Expiring>) {
         self.0.lock().insert(name, Arc::clone(expiring));
     }

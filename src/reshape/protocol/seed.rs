@@ -130,8 +130,8 @@ fn link(source: &OpenPartition, target: &TargetSpec) -> Result<EnginePartition> 
 }
 
 /// Makes a target from the rows of its range, as each source holds them at one moment. `pace`
-/// receives the numbers of keys and bytes as they are read, and may end the copy with an error. Rows
-/// that have expired at a moment are left out.
+/// receives the numbers of keys and bytes as they are read, and may end the copy with an error.
+/// Rows that have expired at a moment are left out.
 fn copy(
     sources: &[Endpoint],
     target: &TargetSpec,

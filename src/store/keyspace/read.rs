@@ -40,8 +40,8 @@ impl Keyspace {
     ///
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
     /// [`Io`](crate::ErrorKind::Io) or [`Damaged`](crate::ErrorKind::Damaged) if the shard cannot
-    /// be read; [`Busy`](crate::ErrorKind::Busy) if it has refused a write of the partition that is in
-    /// the log, until that is applied: try again.
+    /// be read; [`Busy`](crate::ErrorKind::Busy) if it has refused a write of the partition that is
+    /// in the log, until that is applied: try again.
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.get_from(key.as_ref(), Read::PRESENT)
@@ -275,16 +275,16 @@ impl Keyspace {
     /// for word in ["ant", "bee", "cat"] {
     ///     words.put(word, "")?;
     /// }
-    /// let keys: Vec<_> = words.scan("b"..)?.map(|row| Ok(row?.0)).collect::<annulus::Result<_>>()?;
-    /// assert_eq!(keys, [b"bee", b"cat"]);
+    /// let keys: Vec<_> = words.scan("b"..)?.map(|row|
+    /// Ok(row?.0)).collect::<annulus::Result<_>>()?; assert_eq!(keys, [b"bee", b"cat"]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
-    /// inverted range.
+    /// Those of [`get`](Self::get), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for
+    /// an inverted range.
     pub fn scan(&self, range: impl KeyBounds) -> Result<Scan> {
         self.scan_with(range, ScanOptions::new())
     }
@@ -378,8 +378,8 @@ impl Keyspace {
         Ok(keys)
     }
 
-    /// Returns about how many keys there are. Fast; overwritten, deleted and expired keys count until
-    /// compaction.
+    /// Returns about how many keys there are. Fast; overwritten, deleted and expired keys count
+    /// until compaction.
     ///
     /// # Errors
     ///

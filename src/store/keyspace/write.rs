@@ -18,12 +18,12 @@ impl Keyspace {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key or value that is longer
     /// than the store's options allow, before anything is written;
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
-    /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
-    /// write, the store takes no more of them, and the next opening finds out whether it is in the
-    /// log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in the log
-    /// then: it is applied when the shard takes writes again, or by the next opening; or while the
-    /// store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an earlier
-    /// write of the partition, until that is applied: nothing was written, try again.
+    /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of
+    /// the write, the store takes no more of them, and the next opening finds out whether it is in
+    /// the log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in
+    /// the log then: it is applied when the shard takes writes again, or by the next opening; or
+    /// while the store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an
+    /// earlier write of the partition, until that is applied: nothing was written, try again.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_with(key, value, self.core.options.durability)
@@ -45,14 +45,14 @@ impl Keyspace {
         self.core.writer().put(&self.state, key, value, PutLifetime::Default, durability)
     }
 
-    /// Sets a key to a value for a time, whatever the keyspace's [default](Self::time_to_live) is: at
-    /// its end the row has expired. From then on all reads, swaps, updates, conditions and transactions
-    /// find nothing there, at once; a snapshot or a transaction that began before still sees it. A
-    /// later put replaces value and lifetime. The time is that of the [store](crate::Store::now), in
-    /// milliseconds; a lifetime is rounded up to them.
+    /// Sets a key to a value for a time, whatever the keyspace's [default](Self::time_to_live) is:
+    /// at its end the row has expired. From then on all reads, swaps, updates, conditions and
+    /// transactions find nothing there, at once; a snapshot or a transaction that began before
+    /// still sees it. A later put replaces value and lifetime. The time is that of the
+    /// [store](crate::Store::now), in milliseconds; a lifetime is rounded up to them.
     ///
-    /// Expiry is no write: [changes](crate::Store::changes) say nothing of it. The space comes back by
-    /// compactions.
+    /// Expiry is no write: [changes](crate::Store::changes) say nothing of it. The space comes back
+    /// by compactions.
     ///
     /// ```
     /// # use annulus::{Store, topology::KeyspaceSpec};
@@ -101,15 +101,17 @@ impl Keyspace {
         self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
     }
 
-    /// Gives the space of rows that have expired back at once, by a compaction of the whole keyspace,
-    /// which also removes what was overwritten and deleted. By themselves compactions come to all of a
-    /// keyspace in half its default lifetime, between an hour and a week, or in a day if it has none.
+    /// Gives the space of rows that have expired back at once, by a compaction of the whole
+    /// keyspace, which also removes what was overwritten and deleted. By themselves compactions
+    /// come to all of a keyspace in half its default lifetime, between an hour and a week, or in a
+    /// day if it has none.
     ///
-    /// What a snapshot or a transaction that is open could still read stays, and so does what it holds
-    /// for [other reasons](crate::Store::snapshot).
+    /// What a snapshot or a transaction that is open could still read stays, and so does what it
+    /// holds for [other reasons](crate::Store::snapshot).
     ///
-    /// Cost: all files of the keyspace are read and written, one partition after the other; other reads
-    /// and writes go on. If the process ends meanwhile, nothing is lost, and some space is not back.
+    /// Cost: all files of the keyspace are read and written, one partition after the other; other
+    /// reads and writes go on. If the process ends meanwhile, nothing is lost, and some space is
+    /// not back.
     ///
     /// # Errors
     ///
@@ -150,8 +152,8 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`put`](Self::put), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
-    /// inverted range.
+    /// Those of [`put`](Self::put), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for
+    /// an inverted range.
     pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
         self.delete_range_with(range, self.core.options.durability)
     }
@@ -168,11 +170,12 @@ impl Keyspace {
     }
 
     /// Sets whether each write of this keyspace logs the value that its key had before, for
-    /// [readers of changes](crate::Store::changes). Durable when this returns, and then so for every
-    /// write that begins, until it is set otherwise. Default: false. Setting what is set does nothing.
+    /// [readers of changes](crate::Store::changes). Durable when this returns, and then so for
+    /// every write that begins, until it is set otherwise. Default: false. Setting what is set does
+    /// nothing.
     ///
-    /// Cost, while it is set: each put, delete and batch reads the keys that it writes, and the log has
-    /// their values before and their keys a second time. Deletions of ranges log no old values.
+    /// Cost, while it is set: each put, delete and batch reads the keys that it writes, and the log
+    /// has their values before and their keys a second time. Deletions of ranges log no old values.
     ///
     /// ```
     /// use annulus::changes::{Change, OldValue};
@@ -197,8 +200,8 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly),
-    /// [`Io`](crate::ErrorKind::Io); [`InDoubt`](crate::ErrorKind::InDoubt) if no one knows whether it
-    /// is on the disk: open the store again.
+    /// [`Io`](crate::ErrorKind::Io); [`InDoubt`](crate::ErrorKind::InDoubt) if no one knows whether
+    /// it is on the disk: open the store again.
     pub fn log_old_values(&self, logged: bool) -> Result<()> {
         self.core.catalog.set_old_values(&self.state, logged)
     }
@@ -358,8 +361,9 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or the
-    /// sum is out of bounds: nothing is written. Those of [`put`](Self::put) and [`get`](Self::get).
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or
+    /// the sum is out of bounds: nothing is written. Those of [`put`](Self::put) and
+    /// [`get`](Self::get).
     pub fn add(&self, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
         self.add_with(counter, n, self.core.options.durability)
     }

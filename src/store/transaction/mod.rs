@@ -1,8 +1,10 @@
 //! The handle of a transaction: its reads, its writes, its end.
 
+mod once;
 mod run;
 mod scan;
 
+pub use once::Once;
 pub use scan::TransactionScan;
 
 use super::core::Core;
