@@ -70,6 +70,8 @@ fn a_time_that_was_shown_bounds_the_next_opening() {
     let log = CommitLog::open(options).unwrap();
     log.finish_replay();
     put(&log, 1, 10);
+    // The close then has nothing to append for another reason.
+    log.sync().unwrap();
     clock.advance(HOUR);
     let shown = hybrid.now();
     log.close().unwrap();
@@ -78,6 +80,20 @@ fn a_time_that_was_shown_bounds_the_next_opening() {
     let log = open_by(directory.path(), &clock);
     put(&log, 2, 10);
     assert!(timestamps(&log).last().is_some_and(|last| *last > shown));
+}
+
+/// Without the mark that a close appends, the test above must fail.
+#[test]
+#[cfg(feature = "failpoints")]
+fn a_missing_mark_is_noticed() {
+    let test = "log::tests::time::a_time_that_was_shown_bounds_the_next_opening";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("ANNULUS_SKIP", "log-close-mark")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 failed"), "{text}");
 }
 
 #[test]

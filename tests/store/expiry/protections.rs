@@ -7,7 +7,6 @@ fn a_missing_protection_is_noticed() {
         ("expiry-horizon", "a_snapshot_keeps_its_moment_and_compactions_leave_what_it_reads"),
         ("check-expiry", "a_transaction_meets_a_conflict_when_a_row_has_expired_that_it_has_read"),
         ("compare-expired", "reshapes_find_no_difference_while_rows_expire_and_are_reclaimed"),
-        ("log-close-mark", "rows_stay_expired_after_a_restart_with_the_clock_set_back"),
     ] {
         let test = format!("expiry::{test}");
         let output = std::process::Command::new(std::env::current_exe().unwrap())
