@@ -104,9 +104,14 @@ mod catalog;
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 pub mod changes;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it asks the clock of the system")]
+pub mod clock;
+#[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
 mod error;
+#[cfg(feature = "rocksdb")]
+mod expiry;
 pub mod heat;
 mod id;
 #[cfg(feature = "rocksdb")]
@@ -161,8 +166,8 @@ pub use {
     read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
         ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Index, IndexEntry, IndexProgress,
-        IndexReader, IndexRow, IndexRows, IndexScan, Keyspace, Options, ShardSpec, Snapshot, Store,
-        StoreBuilder, Transaction, TransactionScan,
+        IndexReader, IndexRow, IndexRows, IndexScan, Keyspace, Once, Options, ShardSpec, Snapshot,
+        Store, StoreBuilder, Transaction, TransactionScan,
     },
     transaction::{Isolation, TransactionOptions},
     write::{Batch, ConditionalWrite, Expect, Swap, Unmet},
@@ -176,9 +181,9 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, IndexProblem, IndexVerification, KeyspaceStats, KeyspaceVerification,
-        Leftover, LogCopyStats, PartitionStats, Problem, Recovered, RecoveryReport, RolledBack,
-        ShardStats, StoreStats, Verification,
+        DamagedPartition, ExpiryStats, IndexProblem, IndexVerification, KeyspaceStats,
+        KeyspaceVerification, Leftover, LogCopyStats, PartitionStats, Problem, Recovered,
+        RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

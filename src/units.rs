@@ -45,7 +45,6 @@ pub(crate) mod ms {
 }
 
 /// Whole milliseconds, or nothing.
-#[cfg(feature = "rocksdb")]
 pub(crate) mod optional_ms {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
     use std::time::Duration;

@@ -17,6 +17,7 @@ mod select;
 mod standard_error;
 mod table;
 mod text;
+mod time_to_live;
 mod usage;
 
 use crate::exit::{Exit, Failure};

@@ -375,7 +375,7 @@ impl Found {
 
     /// Returns what an entry says, or `None` if the key has to be read.
     fn of(entry: Arc<Entry>) -> Option<Self> {
-        // Stored once: the readers of a hot key need not all write it.
+        // ExpiringValue once: the readers of a hot key need not all write it.
         if !entry.read.load(Ordering::Relaxed) {
             entry.read.store(true, Ordering::Relaxed);
         }

@@ -1,15 +1,27 @@
 //! The state of a keyspace that its handles, readers, writers and reshapes share.
 
 use super::View;
+use crate::error::{Error, Result};
+use crate::expiry::{Expiring, PutLifetime};
 use crate::id::KeyspaceId;
 use crate::index::KeyspaceIndexes;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The open keyspaces, in the order of their creation.
 pub(crate) type Keyspaces = BTreeMap<KeyspaceId, Arc<KeyspaceState>>;
+
+/// Returns the error of a put with a lifetime in a keyspace whose rows do not expire.
+#[cold]
+pub(crate) fn does_not_expire(keyspace: &str) -> Error {
+    Error::invalid(format!(
+        "the rows of keyspace `{keyspace}` do not expire, so none can have a lifetime; create a \
+         keyspace with a time to live for them"
+    ))
+}
 
 /// A keyspace that is open, or has been dropped since.
 pub(crate) struct KeyspaceState {
@@ -20,6 +32,7 @@ pub(crate) struct KeyspaceState {
     /// True if it has indexes.
     pub(super) indexed: AtomicBool,
     pub(super) indexes: ArcSwapOption<KeyspaceIndexes>,
+    expiring: Option<Arc<Expiring>>,
     view: ArcSwap<View>,
 }
 
@@ -32,6 +45,7 @@ impl KeyspaceState {
             old_values: AtomicBool::new(false),
             indexed: AtomicBool::new(false),
             indexes: ArcSwapOption::empty(),
+            expiring: view.expiring().cloned(),
             view: ArcSwap::from_pointee(view),
         }
     }
@@ -59,6 +73,30 @@ impl KeyspaceState {
     /// Returns its indexes, if it has any.
     pub(crate) fn indexes(&self) -> Option<Arc<KeyspaceIndexes>> {
         self.indexes.load_full()
+    }
+
+    /// Returns what its parts share if its rows expire.
+    #[inline]
+    pub(crate) fn expiring(&self) -> Option<&Arc<Expiring>> {
+        self.expiring.as_ref()
+    }
+
+    /// Returns a value as it is stored. What does not expire is stored as it is.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if it is to have a lifetime of its own, and rows do not expire.
+    #[inline]
+    pub(crate) fn store<'v>(
+        &self,
+        value: &'v [u8],
+        lifetime: PutLifetime,
+    ) -> Result<Cow<'v, [u8]>> {
+        match &self.expiring {
+            None if lifetime == PutLifetime::Default => Ok(Cow::Borrowed(value)),
+            None => Err(does_not_expire(&self.name)),
+            Some(expiring) => Ok(Cow::Owned(expiring.store(value, lifetime))),
+        }
     }
 
     /// Returns the present view, for as long as a single operation takes.

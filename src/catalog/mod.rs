@@ -23,7 +23,7 @@ mod view;
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use indexes::{index_keyspace, index_names};
-pub(crate) use keyspace::{KeyspaceState, Keyspaces};
+pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;
 pub(crate) use retention::LogKeeper;
@@ -31,8 +31,10 @@ pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::changes::OwnKeyspaces;
+use crate::clock::HybridClock;
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Horizon;
 use crate::id::{KeyspaceId, ShardId};
 use crate::log::CommitLog;
 use crate::os::descriptors;
@@ -56,6 +58,9 @@ pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
 /// The keyspace with the positions of consumers.
 pub(crate) const CONSUMERS_KEYSPACE: &str = "annulus/consumers";
 
+/// The keyspace with the responses of transactions that are run once.
+pub(crate) const RESPONSES_KEYSPACE: &str = "annulus/responses";
+
 /// How names of keyspaces begin that are the store's own.
 pub(crate) const OWN_PREFIX: &str = "annulus/";
 
@@ -69,7 +74,7 @@ pub(crate) struct Limits {
     pub(crate) log_bytes_max: u64,
 }
 
-/// The directory of a store, before its engines are open.
+/// The directory of a store and its clock, before its engines are open.
 #[derive(Clone)]
 pub(crate) struct Home {
     /// The store's number, the same in its directory's and its shards' identity files.
@@ -78,6 +83,10 @@ pub(crate) struct Home {
     /// `None` in a store that is opened read-only.
     pub(crate) lock: Option<Arc<DirectoryLock>>,
     pub(crate) places: Arc<Places>,
+    /// The time of the store, which the log issues to its records.
+    pub(crate) clock: Arc<HybridClock>,
+    /// Up to when expired rows may be reclaimed.
+    pub(crate) horizon: Arc<Horizon>,
 }
 
 impl Home {
@@ -110,6 +119,8 @@ pub(crate) struct Catalog {
     keyspaces: ArcSwap<Keyspaces>,
     /// The keyspace that holds the positions of consumers.
     pub(crate) consumers_keyspace: OnceLock<KeyspaceId>,
+    /// The one that holds the responses of transactions that are run once.
+    pub(crate) responses_keyspace: OnceLock<KeyspaceId>,
     /// All keyspaces that the store has for itself.
     pub(crate) own_keyspaces: Arc<OwnKeyspaces>,
     /// Held while consumers are created and deleted, and while their positions are read to decide how
@@ -152,6 +163,7 @@ impl Catalog {
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
             consumers_keyspace: OnceLock::new(),
+            responses_keyspace: OnceLock::new(),
             own_keyspaces: Arc::default(),
             consumers: Mutex::new(()),
             old_values: AtomicBool::new(false),
@@ -175,8 +187,10 @@ impl Catalog {
         if keyspace.name().starts_with(OWN_PREFIX) {
             self.own_keyspaces.note(keyspace.id());
         }
-        if keyspace.name() == CONSUMERS_KEYSPACE {
-            self.consumers_keyspace.get_or_init(|| keyspace.id());
+        match keyspace.name() {
+            CONSUMERS_KEYSPACE => drop(self.consumers_keyspace.set(keyspace.id())),
+            RESPONSES_KEYSPACE => drop(self.responses_keyspace.set(keyspace.id())),
+            _ => {}
         }
     }
 

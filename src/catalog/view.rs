@@ -3,6 +3,7 @@
 use super::behind::Behind;
 use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Expiring;
 use crate::id::ShardId;
 use crate::latch::{Current, PartitionState, PartitionStatus};
 use crate::placement::KeyRange;
@@ -17,6 +18,8 @@ pub(crate) struct OpenPartition {
     pub(crate) shard: Arc<ShardEngine>,
     pub(crate) handle: EnginePartition,
     pub(crate) state: PartitionState,
+    /// What is shared of its keyspace, if its rows expire.
+    pub(crate) expiring: Option<Arc<Expiring>>,
     /// What it lacks of what the log has, if it is behind.
     pub(super) behind: OnceLock<Behind>,
     /// About how much of its files, in thousandths, lies outside its range: files that it shares, or
@@ -32,6 +35,7 @@ impl OpenPartition {
         handle: EnginePartition,
     ) -> Self {
         Self {
+            expiring: shard.expiring(name),
             name,
             owner,
             shard,
@@ -97,6 +101,12 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Returns what is shared of the keyspace if its rows expire.
+    #[inline]
+    pub(crate) fn expiring(&self) -> Option<&Arc<Expiring>> {
+        self.partitions.first()?.expiring.as_ref()
+    }
+
     /// Returns the index of the partition that a key belongs to.
     #[inline]
     pub(crate) fn index(&self, key: &[u8]) -> usize {

@@ -1,6 +1,7 @@
 //! One commit, as a feed returns it.
 
 use super::filter::Filter;
+use crate::clock::Timestamp;
 use crate::log::{Change, Operations, Position, Record, changes};
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 pub struct Commit {
     start: Position,
     end: Position,
-    time: SystemTime,
+    timestamp: Timestamp,
     payload: Box<[u8]>,
     filter: Arc<Filter>,
 }
@@ -21,7 +22,7 @@ impl Commit {
         record.operations().any(|operation| filter.wants(&operation)).then(|| Self {
             start: record.start(),
             end: record.end(),
-            time: record.time(),
+            timestamp: record.timestamp(),
             payload: record.payload().into(),
             filter: Arc::clone(filter),
         })
@@ -39,11 +40,19 @@ impl Commit {
         self.end
     }
 
-    /// Returns when it was written to the log, by the clock of the system; never before an earlier
-    /// commit of the same opening.
+    /// Returns its timestamp, which is that of all its changes. Later commits have greater ones.
+    /// Logs that earlier versions wrote have the millisecond alone: there several commits may have
+    /// the same.
     #[must_use]
-    pub const fn time(&self) -> SystemTime {
-        self.time
+    pub const fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// Returns when it was written to the log, by the clock of the store; never before an earlier
+    /// commit.
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        self.timestamp.time()
     }
 
     /// Returns what was changed, in order; a later change of a key wins over an earlier one.

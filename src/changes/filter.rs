@@ -26,8 +26,8 @@ impl OwnKeyspaces {
 pub(crate) struct Filter {
     /// Keyspaces, with the prefix of keys; none for everything.
     wanted: Vec<(KeyspaceId, Vec<u8>)>,
-    /// What no feed returns: the positions of consumers, since one that saw its own would never come
-    /// to an end; and the entries of indexes, which follow from the rows.
+    /// What no feed returns, the store's own: the positions of consumers, since one that saw its own
+    /// would never come to an end; responses; and the entries of indexes, which follow from the rows.
     own: Arc<OwnKeyspaces>,
 }
 
@@ -112,9 +112,10 @@ mod tests {
         let mut filter = Filter::without(Arc::clone(&own));
         let put = Operation::Put { keyspace: KEYSPACE, key: b"k", value: b"v" };
         assert!(filter.wants(&put));
-        own.note(KeyspaceId(1));
         own.note(KEYSPACE);
         assert!(!filter.wants(&put) && filter.is_own(&put));
+        own.note(KeyspaceId(9));
+        assert!(!filter.wants(&Operation::Delete { keyspace: KeyspaceId(9), key: b"k" }));
         filter.add(KEYSPACE, b"");
         assert!(!filter.wants(&put));
     }

@@ -14,6 +14,7 @@ pub(crate) use options::EngineOptions;
 pub use options::{Compression, Durability};
 
 use crate::error::Result;
+use crate::expiry::Moment;
 use crate::log::Position;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
@@ -46,12 +47,15 @@ pub(crate) struct Read<'a, S> {
     /// How many bytes a cursor reads from a file at once where a block is not in the cache; if
     /// `None`, the engine decides.
     pub(crate) read_ahead: Option<usize>,
+    /// The moment at which rows that have expired are passed over, where rows expire. Only cursors
+    /// over partitions heed it.
+    pub(crate) expired_at: Option<Moment>,
 }
 
 impl<S> Read<'_, S> {
     /// The present state, without a deadline.
     pub(crate) const PRESENT: Self =
-        Self { at: None, deadline: None, bypass_cache: false, read_ahead: None };
+        Self { at: None, deadline: None, bypass_cache: false, read_ahead: None, expired_at: None };
 }
 
 impl<S> Clone for Read<'_, S> {
@@ -185,6 +189,8 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// The same for one partition.
     fn flush_partition(&self, partition: &Self::Partition) -> Result<()>;
     fn usage(&self, partition: &Self::Partition) -> Result<Usage>;
+    /// Rewrites all files of a partition, without what was overwritten, deleted or has expired.
+    fn compact(&self, partition: &Self::Partition) -> Result<()>;
     /// Sets when the files of a partition are merged: as soon as there are a few, which favours
     /// scans, or by the default, which favours writes. Holds until the next call, or until the
     /// shard is closed.

@@ -90,6 +90,10 @@ pub(crate) fn changes<'a>(
                 let old = of(keyspace, key, before.take());
                 Some(Change::Put { keyspace, key, value, old })
             }
+            Operation::PutUntil { keyspace, key, value } => {
+                let (value, old) = (value.value(), of(keyspace, key, before.take()));
+                Some(Change::Put { keyspace, key, value, old })
+            }
             Operation::Delete { keyspace, key } => {
                 let old = of(keyspace, key, before.take());
                 Some(Change::Delete { keyspace, key, old })

@@ -2,6 +2,7 @@
 
 use super::state::Inner;
 use crate::error::Result;
+use crate::os::failpoint;
 use std::sync::atomic::Ordering;
 
 /// A segment of which less than one part in this many is used is left as it is.
@@ -19,8 +20,12 @@ impl Inner {
             }
             self.free_segments();
             let mut tail = self.tail.lock();
+            let states_first = tail.stated_first >= self.first.load(Ordering::Acquire);
+            // A time that was shown, and that no record has, is to bound that of the next opening.
+            let states_time =
+                tail.timestamp >= self.clock.latest() || failpoint::skip("log-close-mark");
             // Without room for it, the next opening replays what is in files already.
-            if tail.stated_first < self.first.load(Ordering::Acquire) {
+            if !(states_first && states_time) {
                 self.mark_if_room(&mut tail)?;
             }
             let end = tail.end;

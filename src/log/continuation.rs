@@ -16,7 +16,6 @@
 use super::judge;
 use super::operation::Operation;
 use super::position::Position;
-use super::reader::time;
 use super::record::{self, Header, Kind};
 use super::segment::{CONTENT, SegmentHeader, allocate};
 use super::view::{LogSegment, LogView};
@@ -310,7 +309,7 @@ fn last_write(copy: &LogView, end: Position) -> Result<(Position, SystemTime)> {
     let mut found = None;
     while let Some((header, _)) = content.get(at..).and_then(|rest| record::decode(rest, seed)) {
         if found.is_none() || header.kind == Kind::Operations {
-            found = Some((Position(header.position), time(header.millis)));
+            found = Some((Position(header.position), header.timestamp.time()));
         }
         at += record::padded(u64::from(header.bytes)) as usize;
     }

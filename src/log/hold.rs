@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::os::failpoint;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Keeps the files of the log from a position on, within the limits, until it is dropped.
 pub(crate) struct Hold {
@@ -98,11 +98,11 @@ impl Inner {
     /// Returns a position before which all records are older: where the last segment begins that was
     /// begun before that.
     fn older_than(&self, age: Duration) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let before = since.saturating_sub(age).as_millis();
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let before = self.clock.now().millis().saturating_sub(age);
         let segments = self.segments.lock();
         let begun = |segment: &&Arc<Segment>| {
-            segment.head(segment.first).is_ok_and(|mark| u128::from(mark.millis) < before)
+            segment.head(segment.first).is_ok_and(|mark| mark.timestamp.millis() < before)
         };
         segments.iter().take_while(begun).last().map_or(0, |segment| segment.first)
     }

@@ -7,6 +7,7 @@ use super::pieces::Pieces;
 use super::segment::{CONTENT, Place, SEGMENT, SegmentHeader, open_to_read};
 use super::walk::{self, Beyond, Content, Stop};
 use super::{LogDamage, LogLoss};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::files::cannot;
 use std::fs::File;
@@ -43,6 +44,8 @@ pub(super) struct Judged {
     pub(super) content_end: u64,
     /// Up to where the log was synced, as its records say.
     pub(super) stated_synced: u64,
+    /// The greatest timestamp of any record that was found, those that are cut off included.
+    pub(super) latest: Timestamp,
     /// True if something was found beyond the end that must never count.
     pub(super) cut: bool,
     /// Segments behind the end, in their order, that nothing was ever written to.
@@ -193,6 +196,7 @@ impl Judge<'_> {
             self.judged.end = walk.end;
             self.judged.content_end = walk.content_end.max(self.judged.content_end);
             self.judged.stated_synced = walk.synced.max(self.judged.stated_synced);
+            self.judged.latest = walk.latest.max(self.judged.latest);
             let goes_on = limit == Some(walk.end);
             if !goes_on {
                 self.end(&found, file, walk.stop, walk.end, rest.as_slice())?;
@@ -238,7 +242,9 @@ impl Judge<'_> {
             let more = walk::beyond(&mut file, found.header.seed(), CONTENT, None, &possible)?;
             behind.headers += more.headers;
             behind.synced = behind.synced.max(more.synced);
+            behind.latest = behind.latest.max(more.latest);
         }
+        self.judged.latest = self.judged.latest.max(here.latest).max(behind.latest);
         if stop == Stop::Unused && here.headers + behind.headers == 0 && !is_short {
             return Ok(());
         }
@@ -271,6 +277,7 @@ impl Judge<'_> {
             let all = 0..=u64::MAX;
             let beyond = walk::beyond(&mut file, found.header.seed(), CONTENT, None, &all)?;
             position = position.max(beyond.position);
+            self.judged.latest = self.judged.latest.max(beyond.latest);
             dropped.push(found.path);
         }
         let judged = &mut self.judged;

@@ -83,6 +83,8 @@ pub use repair::CopyRepair;
 pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
 pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};
 
+pub use crate::expiry::ExpiringValue;
+
 use crate::error::Result;
 use parking_lot::Mutex;
 use state::{Appended, Inner};

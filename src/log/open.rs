@@ -9,6 +9,7 @@ use super::segment::{Place, PreparedFile};
 use super::state::{Flight, Inner, Spares, Tail};
 use super::writer::Writer;
 use super::{CopyRepair, LogLoss, LogOptions};
+use crate::clock::HybridClock;
 use crate::error::Result;
 use crate::os::failpoint;
 use crate::os::files::cannot;
@@ -63,7 +64,8 @@ pub(super) fn open(options: LogOptions) -> Result<Arc<Inner>> {
         take_spares(&mut spares, &judged, (&place, &companion), &copies)?;
     }
     let parts = Parts { judged, segments, active, spares };
-    let inner = parts.assemble(copies, companion.repairs, options.guard, options.hold);
+    let settings = Settings { clock: options.clock, guard: options.guard, hold: options.hold };
+    let inner = parts.assemble(copies, companion.repairs, settings);
     if needs_segment {
         inner.begin_after_cut()?;
     } else {
@@ -92,7 +94,8 @@ pub(super) fn open_read_only(options: LogOptions) -> Result<Arc<Inner>> {
     let next_number = judged.next_number;
     let spares = Spares { ready: VecDeque::new(), next_number, bytes: Arc::default() };
     let parts = Parts { judged, segments, active: None, spares };
-    Ok(parts.assemble(copies, repairs, options.guard, false))
+    let settings = Settings { clock: options.clock, guard: options.guard, hold: false };
+    Ok(parts.assemble(copies, repairs, settings))
 }
 
 /// Creates the directory of a copy, unless it is there.
@@ -175,16 +178,23 @@ struct Parts {
     spares: Spares,
 }
 
+/// What an open log is given.
+struct Settings {
+    clock: Arc<HybridClock>,
+    guard: Option<Arc<dyn Send + Sync>>,
+    hold: bool,
+}
+
 impl Parts {
     fn assemble(
         self,
         copies: Copies,
         repairs: Vec<CopyRepair>,
-        guard: Option<Arc<dyn Send + Sync>>,
-        hold: bool,
+        Settings { clock, guard, hold }: Settings,
     ) -> Arc<Inner> {
         let Self { judged, segments, active, spares } = self;
-        let Judged { first, end, content_end, stated_synced, lost, .. } = judged;
+        let Judged { first, end, content_end, stated_synced, latest, lost, .. } = judged;
+        clock.raise(latest);
         report(&lost, &repairs);
         let mut flight = Flight::default();
         // The replay: nothing counts as applied until it has ended.
@@ -195,11 +205,12 @@ impl Parts {
             closed: false,
             stated_synced,
             stated_first: first,
-            millis: 0,
+            timestamp: latest,
             unsynced: Vec::new(),
         };
         Arc::new(Inner {
             copies,
+            clock,
             lost,
             repairs,
             tail: Mutex::new(tail),

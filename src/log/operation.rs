@@ -1,5 +1,6 @@
 //! What records consist of.
 
+use crate::expiry::ExpiringValue;
 use crate::id::KeyspaceId;
 
 /// One change of one keyspace.
@@ -14,6 +15,15 @@ pub enum Operation<'a> {
         /// The value.
         value: &'a [u8],
     },
+    /// Sets a key of a keyspace whose rows expire.
+    PutUntil {
+        /// The number of the keyspace.
+        keyspace: KeyspaceId,
+        /// The key.
+        key: &'a [u8],
+        /// The value, and when it expires.
+        value: ExpiringValue<'a>,
+    },
     /// Deletes a key.
     Delete {
         /// The number of the keyspace.
@@ -21,8 +31,8 @@ pub enum Operation<'a> {
         /// The key.
         key: &'a [u8],
     },
-    /// What a key had before the operation on it that follows. Changes nothing: it is for readers of
-    /// changes, where the keyspace [logs old values](crate::Keyspace::log_old_values).
+    /// What a key had before the operation on it that follows. Changes nothing: it is for readers
+    /// of changes, where the keyspace [logs old values](crate::Keyspace::log_old_values).
     Previous {
         /// The number of the keyspace.
         keyspace: KeyspaceId,
@@ -53,6 +63,7 @@ impl<'a> Operation<'a> {
     pub const fn keyspace(&self) -> KeyspaceId {
         match *self {
             Self::Put { keyspace, .. }
+            | Self::PutUntil { keyspace, .. }
             | Self::Delete { keyspace, .. }
             | Self::Previous { keyspace, .. }
             | Self::DeleteRange { keyspace, .. } => keyspace,
@@ -63,7 +74,10 @@ impl<'a> Operation<'a> {
     #[must_use]
     pub const fn key(&self) -> &'a [u8] {
         match *self {
-            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Previous { key, .. } => key,
+            Self::Put { key, .. }
+            | Self::PutUntil { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Previous { key, .. } => key,
             Self::DeleteRange { start, .. } => start,
         }
     }

@@ -1,6 +1,7 @@
 //! The options of the log.
 
 use super::copy_set::{CopyNumber, RecordCopies};
+use crate::clock::HybridClock;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -100,4 +101,6 @@ pub(crate) struct LogOptions {
     pub(crate) hold: bool,
     /// Held as long as anything holds the log's files.
     pub(crate) guard: Option<Arc<dyn Send + Sync>>,
+    /// Issues the timestamps of records.
+    pub(crate) clock: Arc<HybridClock>,
 }

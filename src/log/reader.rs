@@ -6,10 +6,11 @@ use super::pin::Pin;
 use super::record::{Header, Kind, Operations};
 use super::state::Inner;
 use super::{ChangesFrom, MissingChanges, Operation, Position};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// A place in the log that moves from record to record. Keeps the log from about there on.
 pub(crate) struct Reader {
@@ -189,11 +190,17 @@ impl<'a> Record<'a> {
         Position(self.header.end())
     }
 
-    /// Returns when it was appended, by the clock of the system; never before an earlier record of
-    /// the same opening.
+    /// Returns its timestamp, which is greater than those of all earlier records. Logs that earlier
+    /// versions wrote have the millisecond alone: there several records may have the same.
+    #[must_use]
+    pub const fn timestamp(&self) -> Timestamp {
+        self.header.timestamp
+    }
+
+    /// Returns when it was appended, by the clock of the store; never before an earlier record.
     #[must_use]
     pub fn time(&self) -> SystemTime {
-        time(self.header.millis)
+        self.timestamp().time()
     }
 
     pub(crate) const fn payload(&self) -> &'a [u8] {
@@ -204,9 +211,4 @@ impl<'a> Record<'a> {
     pub fn operations(&self) -> impl Iterator<Item = Operation<'a>> + use<'a> {
         Operations::new(self.payload)
     }
-}
-
-/// Returns a moment, from milliseconds since 1970.
-pub(super) fn time(millis: u64) -> SystemTime {
-    UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
 }

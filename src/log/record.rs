@@ -3,6 +3,8 @@
 //! `docs/log.md` has the table of the fields.
 
 use super::Operation;
+use crate::clock::Timestamp;
+use crate::expiry::ExpiringValue;
 use crate::id::KeyspaceId;
 
 /// The bytes of a record before its payload.
@@ -15,11 +17,15 @@ pub(super) const BYTES_MAX: u64 = 1 << 31;
 const OPERATIONS: u32 = 1;
 const MARK: u32 = 2;
 
+/// Set where a record has a timestamp. Earlier versions wrote milliseconds, which never reach it.
+const HAS_TIMESTAMP: u64 = 1 << 63;
+
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
 const PREVIOUS: u8 = 4;
 const NO_PREVIOUS: u8 = 5;
+const PUT_UNTIL: u8 = 6;
 
 /// What a record is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +47,8 @@ pub(super) struct Header {
     pub(super) position: u64,
     /// Up to where the log was known to be synced when the record was appended.
     pub(super) synced: u64,
-    /// Milliseconds since 1970.
-    pub(super) millis: u64,
+    /// When it was appended. Each record has a greater one than those before it.
+    pub(super) timestamp: Timestamp,
     pub(super) kind: Kind,
 }
 
@@ -67,7 +73,7 @@ impl Header {
         put(&mut rest, &self.payload_check.to_le_bytes());
         put(&mut rest, &self.position.to_le_bytes());
         put(&mut rest, &self.synced.to_le_bytes());
-        put(&mut rest, &self.millis.to_le_bytes());
+        put(&mut rest, &encode_timestamp(self.timestamp).to_le_bytes());
         put(&mut rest, &kind.to_le_bytes());
         if let Some((fields, check)) = out.split_last_chunk_mut::<4>() {
             *check = crc32c::crc32c_append(seed, fields).to_le_bytes();
@@ -87,7 +93,7 @@ impl Header {
         let payload_check = take_u32(&mut rest)?;
         let position = take_u64(&mut rest)?;
         let synced = take_u64(&mut rest)?;
-        let millis = take_u64(&mut rest)?;
+        let timestamp = decode_timestamp(take_u64(&mut rest)?);
         let kind = match take_u32(&mut rest)? {
             OPERATIONS => Kind::Operations,
             MARK => Kind::Mark,
@@ -98,9 +104,20 @@ impl Header {
             && position.is_multiple_of(8)
             && position < u64::MAX / 2
             && synced <= position;
-        let header = Self { bytes, payload_check, position, synced, millis, kind };
+        let header = Self { bytes, payload_check, position, synced, timestamp, kind };
         is_possible.then_some(header)
     }
+}
+
+fn encode_timestamp(timestamp: Timestamp) -> u64 {
+    timestamp.get() | HAS_TIMESTAMP
+}
+
+fn decode_timestamp(field: u64) -> Timestamp {
+    if field & HAS_TIMESTAMP == 0 {
+        return Timestamp::from_millis(field);
+    }
+    Timestamp::from_number(field & !HAS_TIMESTAMP)
 }
 
 /// Returns the header and the payload of the record at the start of `from`, if both check.
@@ -142,6 +159,9 @@ pub(super) fn payload_bytes<'a>(operations: impl Iterator<Item = Operation<'a>>)
     let part = |part: &[u8]| varint_bytes(part.len() as u64) + part.len() as u64;
     let operations = operations.map(|operation| match operation {
         Operation::Put { keyspace, key, value } => head_bytes(keyspace) + part(key) + part(value),
+        Operation::PutUntil { keyspace, key, value } => {
+            head_bytes(keyspace) + part(key) + part(value.bytes())
+        }
         Operation::Delete { keyspace, key } => head_bytes(keyspace) + part(key),
         Operation::DeleteRange { keyspace, start, end } => {
             head_bytes(keyspace) + part(start) + part(end)
@@ -161,6 +181,9 @@ pub(super) fn encode<'a>(
     for operation in operations {
         let (kind, keyspace, first, second) = match operation {
             Operation::Put { keyspace, key, value } => (PUT, keyspace, key, Some(value)),
+            Operation::PutUntil { keyspace, key, value } => {
+                (PUT_UNTIL, keyspace, key, Some(value.bytes()))
+            }
             Operation::Delete { keyspace, key } => (DELETE, keyspace, key, None),
             Operation::DeleteRange { keyspace, start, end } => {
                 (DELETE_RANGE, keyspace, start, Some(end))
@@ -213,6 +236,12 @@ fn take_operation<'a>(rest: &mut &'a [u8]) -> Option<Operation<'a>> {
     let first = take_part(rest)?;
     Some(match *kind {
         PUT => Operation::Put { keyspace, key: first, value: take_part(rest)? },
+        PUT_UNTIL => {
+            let value = ExpiringValue::new(take_part(rest)?);
+            // A sound record has the field.
+            value.split().ok()?;
+            Operation::PutUntil { keyspace, key: first, value }
+        }
         DELETE => Operation::Delete { keyspace, key: first },
         DELETE_RANGE => Operation::DeleteRange { keyspace, start: first, end: take_part(rest)? },
         PREVIOUS => Operation::Previous { keyspace, key: first, value: Some(take_part(rest)?) },

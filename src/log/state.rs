@@ -9,13 +9,13 @@ use super::segment::CONTENT;
 use super::sync_helper::SyncHelper;
 use super::writer::{Failed, Writer};
 use super::{CopyRepair, LogLoss, Operation};
+use crate::clock::{HybridClock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How much of a segment is made ready for writing at once.
 pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
@@ -23,6 +23,7 @@ pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
 /// An open log. Locks are taken in the order in which they stand here.
 pub(super) struct Inner {
     pub(super) copies: Copies,
+    pub(super) clock: Arc<HybridClock>,
     pub(super) lost: Vec<LogLoss>,
     pub(super) repairs: Vec<CopyRepair>,
     pub(super) tail: Mutex<Tail>,
@@ -67,7 +68,8 @@ pub(super) struct Tail {
     pub(super) stated_synced: u64,
     /// The first position that is kept, as the last mark says.
     pub(super) stated_first: u64,
-    pub(super) millis: u64,
+    /// That of the last record.
+    pub(super) timestamp: Timestamp,
     /// Segments before the active one that are not synced yet.
     pub(super) unsynced: Vec<Arc<Segment>>,
 }
@@ -211,7 +213,7 @@ impl Inner {
         self.check()?;
         self.make_room(&mut tail, record::padded(bytes))?;
         let (start, was_half_used) = (tail.end, tail.is_half_used());
-        let header = self.header(&mut tail, bytes, Kind::Operations);
+        let header = self.header(&tail, bytes, Kind::Operations);
         self.write(&mut tail, header, |out| record::encode(operations, out))?;
         let number = self.flight.lock().begin(start);
         let (end, is_half_used) = (tail.end, tail.is_half_used());
@@ -224,16 +226,14 @@ impl Inner {
         Ok(Appended { start, end, number })
     }
 
-    fn header(&self, tail: &mut Tail, bytes: u64, kind: Kind) -> Header {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = since.map_or(0, |since| since.as_millis() as u64);
-        tail.millis = tail.millis.max(now);
+    fn header(&self, tail: &Tail, bytes: u64, kind: Kind) -> Header {
         Header {
             bytes: bytes as u32,
             payload_check: 0,
             position: tail.end,
             synced: self.synced.load(Ordering::Acquire),
-            millis: tail.millis,
+            // With the tail locked: the order of timestamps is that of positions.
+            timestamp: self.clock.issue(),
             kind,
         }
     }
@@ -252,6 +252,7 @@ impl Inner {
             self.go_on_without(failed)?;
         }
         tail.end = header.end();
+        tail.timestamp = header.timestamp;
         tail.stated_synced = tail.stated_synced.max(header.synced);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::record::{self, HEADER_BYTES, Header, Kind};
 use super::segment::CONTENT;
+use crate::clock::Timestamp;
 use std::convert::Infallible;
 use std::ops::RangeInclusive;
 
@@ -52,22 +53,24 @@ pub(super) struct Walk {
     pub(super) synced: u64,
     /// Where the last of them that has operations ends.
     pub(super) content_end: u64,
+    /// The greatest timestamp of any of them.
+    pub(super) latest: Timestamp,
     pub(super) content: Content,
 }
 
 /// How many records with operations there are, and when the first and the last of them were
-/// appended, in milliseconds since 1970.
+/// appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Content {
     pub(super) records: u64,
-    pub(super) millis: Option<(u64, u64)>,
+    pub(super) times: Option<(Timestamp, Timestamp)>,
 }
 
 impl Content {
     fn add(&mut self, header: &Header) {
         self.records += 1;
-        let first = self.millis.map_or(header.millis, |(first, _)| first);
-        self.millis = Some((first, header.millis));
+        let first = self.times.map_or(header.timestamp, |(first, _)| first);
+        self.times = Some((first, header.timestamp));
     }
 }
 
@@ -90,6 +93,7 @@ pub(super) fn walk<S: Source>(
         kept_from: 0,
         synced: 0,
         content_end: 0,
+        latest: Timestamp::default(),
         content: Content::default(),
     };
     while limit != Some(walk.end) {
@@ -114,6 +118,7 @@ pub(super) fn walk<S: Source>(
             walk.content.add(&header);
         }
         walk.synced = walk.synced.max(header.synced);
+        walk.latest = walk.latest.max(header.timestamp);
         walk.end = header.end();
     }
     Ok(walk)
@@ -135,6 +140,8 @@ pub(super) struct Beyond {
     pub(super) headers: u64,
     /// The greatest position up to which one of them says that the log was synced.
     pub(super) synced: u64,
+    /// The greatest timestamp of any of them.
+    pub(super) latest: Timestamp,
     /// Where the last of their records ends, in the file.
     pub(super) end: u64,
     /// Where the last of their records ends, in the log.
@@ -189,6 +196,7 @@ fn scan(bytes: &[u8], offset: u64, seed: u32, wanted: &Wanted, found: &mut Beyon
         };
         found.headers += 1;
         found.synced = found.synced.max(header.synced);
+        found.latest = found.latest.max(header.timestamp);
         found.end = place + record::padded(u64::from(header.bytes));
         found.position = found.position.max(header.end());
         // IMPORTANT: no further than the header, whose length may reach over sound records if they

@@ -5,6 +5,7 @@ use super::partition_cursor::{PartitionCursor, RowFilter};
 use crate::catalog::OpenPartition;
 use crate::engine::{Direction, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Moment;
 use crate::id::ShardId;
 use crate::os::parallel;
 use crate::placement::KeyRange;
@@ -27,6 +28,7 @@ pub(crate) struct CursorFactory {
     pub(crate) deadline: Option<Instant>,
     pub(crate) bypass_cache: bool,
     pub(crate) read_ahead: Option<usize>,
+    pub(crate) expired_at: Option<Moment>,
     /// How many threads may open cursors.
     pub(crate) threads: usize,
     /// Where damage is noted, if it is to be left out.
@@ -48,7 +50,8 @@ impl CursorFactory {
             None => None,
         };
         let (deadline, bypass_cache) = (self.deadline, self.bypass_cache);
-        let read = Read { at, deadline, bypass_cache, read_ahead: self.read_ahead };
+        let (read_ahead, expired_at) = (self.read_ahead, self.expired_at);
+        let read = Read { at, deadline, bypass_cache, read_ahead, expired_at };
         let (range, direction) = (&self.range, self.direction);
         match &self.left_out {
             None => PartitionCursor::open(partition, filter, range, direction, read).map(Some),
@@ -130,6 +133,7 @@ mod tests {
             deadline: None,
             bypass_cache: false,
             read_ahead: None,
+            expired_at: None,
             threads,
             left_out: None,
         }

@@ -2,6 +2,7 @@
 
 mod concat;
 mod cursor_factory;
+mod first_expiry;
 mod key_bounds;
 mod left_out;
 mod merge;
@@ -11,6 +12,7 @@ mod scan;
 mod value;
 
 pub(crate) use cursor_factory::ShardSnapshots;
+pub(crate) use first_expiry::FirstExpiry;
 pub(crate) use key_bounds::Bounds;
 pub(crate) use key_bounds::sealed::RawBounds;
 pub use key_bounds::{KeyBounds, Prefix};

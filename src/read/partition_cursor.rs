@@ -7,6 +7,7 @@ use super::left_out::{LeftOut, LeftOutList};
 use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineCursor, Read, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::{Counts, Expiring, ExpiringValue, Moment};
 use crate::id::{PartitionId, ShardId};
 use crate::placement::{KeyRange, PartitionRange, TokenRange};
 use crate::topology;
@@ -68,10 +69,33 @@ pub(crate) fn filtered(view: &View, index: usize) -> Result<(Arc<OpenPartition>,
     Ok((Arc::clone(view.partition(index)?), RowFilter::of(view, index)?))
 }
 
+/// What passes over rows that have expired at a moment.
+struct PassExpired {
+    at: Moment,
+    expiring: Arc<Expiring>,
+    passed: u64,
+}
+
+impl PassExpired {
+    fn passes(&mut self, value: &[u8]) -> bool {
+        let has_expired = ExpiringValue::new(value).has_expired(self.at);
+        self.passed += u64::from(has_expired);
+        has_expired
+    }
+}
+
+impl Drop for PassExpired {
+    fn drop(&mut self) {
+        self.expiring.count(Counts { rows_passed: self.passed, ..Counts::default() });
+    }
+}
+
 /// A cursor over the rows of a partition.
 pub(crate) struct PartitionCursor {
     inner: EngineCursor,
     filter: RowFilter,
+    /// Where rows expire: what passes over those that have.
+    expired: Option<PassExpired>,
     /// If damage ends the cursor like the end of its rows: where to note that, and which partition
     /// it is.
     left_out: Option<Box<(LeftOutList, PartitionId, ShardId)>>,
@@ -97,8 +121,10 @@ impl PartitionCursor {
             }
             _ => shard.cursor(handle, range, direction, read)?,
         };
-        let mut cursor = Self { inner, filter, left_out: None };
-        cursor.skip_foreign();
+        let expired = read.expired_at.zip(partition.expiring.clone());
+        let expired = expired.map(|(at, expiring)| PassExpired { at, expiring, passed: 0 });
+        let mut cursor = Self { inner, filter, expired, left_out: None };
+        cursor.skip();
         // Skipping rows may have ended at an error, which must not look like the end.
         cursor.status()?;
         Ok(cursor)
@@ -128,11 +154,18 @@ impl PartitionCursor {
         }
     }
 
-    fn skip_foreign(&mut self) {
-        if let RowFilter::Tokens(..) = self.filter {
-            while self.inner.key().is_some_and(|key| !self.filter.has(key)) {
-                self.inner.advance();
+    /// Passes over rows of other partitions, and rows that have expired.
+    fn skip(&mut self) {
+        let checks_tokens = matches!(self.filter, RowFilter::Tokens(..));
+        if !checks_tokens && self.expired.is_none() {
+            return;
+        }
+        while let Some((key, value)) = self.inner.row() {
+            let is_foreign = checks_tokens && !self.filter.has(key);
+            if !is_foreign && !self.expired.as_mut().is_some_and(|it| it.passes(value)) {
+                return;
             }
+            self.inner.advance();
         }
     }
 }
@@ -151,7 +184,7 @@ impl Cursor for PartitionCursor {
     #[inline]
     fn advance(&mut self) {
         self.inner.advance();
-        self.skip_foreign();
+        self.skip();
     }
 
     fn status(&self) -> Result<()> {

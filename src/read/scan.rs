@@ -2,6 +2,7 @@
 
 use super::concat::ConcatCursor;
 use super::cursor_factory::{CursorFactory, ShardSnapshots};
+use super::first_expiry::FirstExpiry;
 use super::key_bounds::Bounds;
 use super::left_out::{LeftOut, LeftOutList};
 use super::merge::MergeCursor;
@@ -9,6 +10,7 @@ use super::partition_cursor::{PartitionCursor, filtered};
 use crate::catalog::View;
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::{ExpiringValue, Moment};
 use crate::latch::Current;
 use crate::read::ReadOptions;
 use crate::sampling::ScanSampler;
@@ -101,6 +103,8 @@ pub struct Scan {
     failed: bool,
     watch: Option<Box<ScanSampler>>,
     left_out: Option<LeftOutList>,
+    /// Where rows expire: when those do that were returned.
+    expires: Option<FirstExpiry>,
 }
 
 enum Rows {
@@ -111,12 +115,14 @@ enum Rows {
 }
 
 impl Scan {
-    /// Opens a scan. Returns `None` if a partition was superseded since the view was taken.
+    /// Opens a scan. Returns `None` if a partition was superseded since the view was taken. Where
+    /// rows expire, those are passed over that have expired at a moment.
     pub(crate) fn open(
         view: &Arc<View>,
         bounds: &Bounds,
         options: ScanOptions,
         cut: Option<ShardSnapshots>,
+        expired_at: Option<Moment>,
         threads: usize,
         watch: Option<Box<ScanSampler>>,
     ) -> Result<Option<Self>> {
@@ -141,6 +147,7 @@ impl Scan {
             deadline,
             bypass_cache: options.read.bypass_cache,
             read_ahead: options.read_ahead(interleaved),
+            expired_at,
             threads,
             left_out: left_out.clone(),
         };
@@ -161,6 +168,7 @@ impl Scan {
             failed: false,
             watch,
             left_out,
+            expires: expired_at.map(|_| FirstExpiry::default()),
         }))
     }
 
@@ -205,14 +213,25 @@ impl Scan {
             return Err(error);
         }
         self.left -= 1;
-        let (row, partition) = match &self.rows {
+        let (mut row, partition) = match &self.rows {
             Rows::ConcatCursor(chain) => (chain.row(), chain.opened()),
             Rows::MergeCursor(merge) => (merge.row(), 0),
         };
+        if let (Some(first), Some((key, stored))) = (&self.expires, row) {
+            let (expires, value) =
+                ExpiringValue::new(stored).split().inspect_err(|_| self.failed = true)?;
+            first.note(expires);
+            row = Some((key, value));
+        }
         if let (Some(watch), Some((key, value))) = (&mut self.watch, row) {
             watch.row(partition, key, value.len());
         }
         Ok(row)
+    }
+
+    /// Returns when the first of the rows expires that were returned, where rows expire.
+    pub(crate) fn expires(&self) -> Option<&FirstExpiry> {
+        self.expires.as_ref()
     }
 
     fn advance(&mut self) -> Result<()> {

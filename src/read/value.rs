@@ -2,12 +2,18 @@
 
 use crate::cache::CachedValue;
 use crate::engine::EngineValue;
+use crate::error::Result;
+use crate::expiry::{ExpiringValue, HEADER_BYTES, Moment};
 use std::fmt;
 use std::ops::Deref;
 
 /// A value where the engine or the cache of hot keys has it: nothing is copied. It keeps its block
 /// in memory while it is held. What a transaction reads of its own writes is a copy.
-pub struct Value(Place);
+pub struct Value {
+    place: Place,
+    /// How many bytes before the value say when it expires.
+    header: u8,
+}
 
 enum Place {
     ShardEngine(EngineValue),
@@ -16,17 +22,46 @@ enum Place {
 }
 
 impl Value {
+    const fn whole(place: Place) -> Self {
+        Self { place, header: 0 }
+    }
+
+    /// Returns the value of a row that says when it expires, unless it has.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if it does not say it.
+    pub(crate) fn unless_expired(self, at: Moment) -> Result<Option<Self>> {
+        let (expires, _) = ExpiringValue::new(self.bytes()).split()?;
+        Ok((!at.has_passed(expires)).then_some(Self { header: HEADER_BYTES as u8, ..self }))
+    }
+
+    /// Returns from when on it has expired, if its keyspace has rows that expire.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        let stored = ExpiringValue::new(self.bytes());
+        if self.header == 0 { None } else { stored.split().ok().map(|(expires, _)| expires) }
+    }
+
+    /// Returns the value with what says when it expires.
+    fn bytes(&self) -> &[u8] {
+        match &self.place {
+            Place::ShardEngine(value) => value,
+            Place::Cached(value) => value,
+            Place::Owned(value) => value,
+        }
+    }
+
     pub(crate) const fn new(value: EngineValue) -> Self {
-        Self(Place::ShardEngine(value))
+        Self::whole(Place::ShardEngine(value))
     }
 
     pub(crate) const fn cached(value: CachedValue) -> Self {
-        Self(Place::Cached(value))
+        Self::whole(Place::Cached(value))
     }
 
     /// Copies a value that a transaction has written.
     pub(crate) fn owned(value: &[u8]) -> Self {
-        Self(Place::Owned(value.into()))
+        Self::whole(Place::Owned(value.into()))
     }
 }
 
@@ -66,11 +101,7 @@ impl Deref for Value {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.0 {
-            Place::ShardEngine(value) => value,
-            Place::Cached(value) => value,
-            Place::Owned(value) => value,
-        }
+        self.bytes().get(usize::from(self.header)..).unwrap_or_default()
     }
 }
 

@@ -1,24 +1,45 @@
 //! Operations and conditions of batches, added by keyspace handle.
 
 use super::Keyspace;
+use crate::expiry::PutLifetime;
 use crate::placement::KeyRange;
 use crate::read::{Bounds, KeyBounds};
 use crate::write::{Batch, Condition, Expect, Write};
 use std::ops::Bound;
+use std::time::Duration;
 
 impl Batch {
     /// Adds a put.
     pub fn put(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (key, value) = (key.as_ref(), value.as_ref());
         let write = Write::Put { key: key.to_vec(), value: value.to_vec() };
-        self.push(keyspace.store_id(), keyspace.id(), key.len(), write);
+        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, default_of(keyspace));
+    }
+
+    /// Adds a put of a row that expires a time after the batch was committed; see
+    /// [`Keyspace::put_for`]. The batch is refused when it is committed if the rows of the keyspace
+    /// do not expire.
+    pub fn put_for(
+        &mut self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        if !keyspace.rows_expire() {
+            self.note_undying(keyspace.name());
+        }
+        let write = Write::Put { key: key.to_vec(), value: value.to_vec() };
+        let lifetime = Some(PutLifetime::For(lifetime));
+        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, lifetime);
     }
 
     /// Adds a delete; the key need not exist.
     pub fn delete(&mut self, keyspace: &Keyspace, key: impl AsRef<[u8]>) {
         let key = key.as_ref();
         let write = Write::Delete { key: key.to_vec() };
-        self.push(keyspace.store_id(), keyspace.id(), key.len(), write);
+        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, None);
     }
 
     /// Adds an addition to a counter, as of [`Keyspace::add`]. What it comes to is decided when the
@@ -29,7 +50,7 @@ impl Batch {
     pub fn add(&mut self, keyspace: &Keyspace, counter: impl AsRef<[u8]>, n: i64) {
         let key = counter.as_ref();
         let write = Write::Add { key: key.to_vec(), n };
-        self.push(keyspace.store_id(), keyspace.id(), key.len(), write);
+        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, default_of(keyspace));
     }
 
     /// Adds a condition: the batch is written only if the key has what is expected.
@@ -53,8 +74,8 @@ impl Batch {
     /// batch.put(&jobs, "0007", "node 3");
     /// assert!(store.write_if(batch.clone())?.is_written());
     ///
-    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice") };
-    /// assert_eq!(unmet[0].key, b"0007");
+    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice")
+    /// }; assert_eq!(unmet[0].key, b"0007");
     /// assert_eq!(unmet[0].found.as_deref(), Some(&b"node 3"[..]));
     /// # Ok(())
     /// # }
@@ -74,6 +95,11 @@ impl Batch {
         let key_bytes = bytes(range.start()).max(bytes(range.end()));
         let Bounds { range: KeyRange { start, end }, prefix } = Bounds::unchecked(&range);
         let write = Write::DeleteRange { start: start.into(), end: end.map(Into::into), prefix };
-        self.push(keyspace.store_id(), keyspace.id(), key_bytes, write);
+        self.push(keyspace.store_id(), keyspace.id(), key_bytes, write, None);
     }
+}
+
+/// Returns the lifetime of rows whose put does not say it, where rows expire.
+fn default_of(keyspace: &Keyspace) -> Option<PutLifetime> {
+    keyspace.rows_expire().then_some(PutLifetime::Default)
 }

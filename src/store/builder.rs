@@ -13,8 +13,10 @@ use super::{Options, Store, in_use};
 use crate::catalog::directory::{self, DirectoryLock, Identity, io};
 use crate::catalog::places::{Place, Places, check_outside_shards, check_overlaps};
 use crate::catalog::{Home, Metadata};
+use crate::clock::{Clock, HybridClock, SystemClock};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Horizon;
 use crate::id::ShardId;
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
@@ -71,6 +73,7 @@ pub struct StoreBuilder {
     creation: CreateMode,
     shards: Vec<ShardSpec>,
     listener: Option<Listener>,
+    clock: Arc<dyn Clock>,
     read_only: bool,
 }
 
@@ -82,6 +85,7 @@ impl StoreBuilder {
             creation: CreateMode::default(),
             shards: Vec::new(),
             listener: None,
+            clock: Arc::new(SystemClock),
             read_only: false,
         }
     }
@@ -139,6 +143,14 @@ impl StoreBuilder {
     /// for.
     pub fn listener(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listener = Some(Listener(Arc::new(listener)));
+        self
+    }
+
+    /// Sets the clock that the store's [timestamps](crate::clock::Timestamp) come from, and by
+    /// which rows expire. It is not stored: each opening may have another one, and the store's time never
+    /// goes back. Default: that of the system.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
@@ -204,7 +216,9 @@ impl StoreBuilder {
             Place::note("the store's directory", &path)?,
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
-        let home = Home { id, path, lock, places };
+        let clock = Arc::new(HybridClock::new(self.clock));
+        let home =
+            Home { id, path, lock, places, horizon: Horizon::new(Arc::clone(&clock)), clock };
         let store = load(Opening { home, options, listener, shards })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
@@ -216,10 +230,18 @@ impl StoreBuilder {
         }
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
-        let Self { path, options, listener, shards, .. } = self;
+        let Self { path, options, listener, shards, clock, .. } = self;
         // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
-        let home = Home { id: identity.store, path, lock: None, places };
+        let clock = Arc::new(HybridClock::new(clock));
+        let home = Home {
+            id: identity.store,
+            path,
+            lock: None,
+            places,
+            horizon: Horizon::new(Arc::clone(&clock)),
+            clock,
+        };
         load_read_only(&Opening { home, options, listener, shards })
     }
 
@@ -281,7 +303,15 @@ impl StoreBuilder {
             }
         };
         let (lock, path) = (None, self.path.clone());
-        let home = Home { id: identity.store, path, lock, places: Arc::default() };
+        let clock = Arc::new(HybridClock::new(Arc::clone(&self.clock)));
+        let home = Home {
+            id: identity.store,
+            path,
+            lock,
+            places: Arc::default(),
+            horizon: Horizon::new(Arc::clone(&clock)),
+            clock,
+        };
         let (log, copies) = log_copies::create(&self.options, &home)?;
         let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {

@@ -2,6 +2,7 @@
 
 use super::findings::{Problem, Recovered};
 use super::retention::retain_changes;
+use super::stats::ExpiryStats;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, index, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
@@ -63,6 +64,7 @@ impl Store {
                     name: keyspace.name().to_owned(),
                     partitioning: keyspace.placement().partitioning().as_str(),
                     partitions: keyspace.stats()?,
+                    expiry: keyspace.state().expiring().map(|it| ExpiryStats::of(it)),
                 })
             })
             .collect::<Result<Vec<_>>>()?;

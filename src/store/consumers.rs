@@ -247,7 +247,7 @@ pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
     let mut scan = loop {
         let options = ScanOptions::new();
         // None if a reshape has superseded the view meanwhile.
-        if let Some(scan) = Scan::open(&keyspace.view(), &all, options, None, 1, None)? {
+        if let Some(scan) = Scan::open(&keyspace.view(), &all, options, None, None, 1, None)? {
             break scan;
         }
     };

@@ -36,10 +36,10 @@ impl Store {
     /// Returns the keyspace with a name, or creates it if there is none. One that is there must be
     /// what the specification asks for.
     ///
-    /// Compared are hash or range, the hashed part, and, where the specification sets them, arcs
-    /// per shard and split points: with those of the keyspace's creation, because it splits and
-    /// merges later, or with its present split points. Use [`keyspace`](Self::keyspace) for one
-    /// that may be partitioned in any way.
+    /// Compared are hash or range, the hashed part, how long rows live, and, where the
+    /// specification sets them, arcs per shard and split points: with those of the keyspace's
+    /// creation, because it splits and merges later, or with its present split points. Use
+    /// [`keyspace`](Self::keyspace) for one that may be partitioned in any way.
     ///
     /// ```
     /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
@@ -82,10 +82,11 @@ impl Store {
         let created = self.core().catalog.metadata.spec(keyspace.id())?;
         let layout = keyspace.placement();
         let present = layout.partitioning();
-        if asked.is_met_by(created.as_ref(), present) {
+        let expiry = layout.time_to_live();
+        if asked.expiry() == expiry && asked.is_met_by(created.as_ref(), present) {
             return Ok(keyspace);
         }
-        let created = created.unwrap_or_else(|| KeyspaceSpec::of(present));
+        let created = created.unwrap_or_else(|| KeyspaceSpec::of(present)).with_expiry(expiry);
         Err(Error::invalid(format!(
             "keyspace `{}` was created {created}, and is asked for {asked}: ask for what it is, or \
              choose another name",
@@ -110,8 +111,8 @@ impl Store {
         })
     }
 
-    /// Returns all keyspaces, in the order of their creation, without that of the
-    /// [consumers](Self::consumers).
+    /// Returns all keyspaces, in the order of their creation, without those of the
+    /// [consumers](Self::consumers) and the [responses](Self::transact_once).
     #[must_use]
     pub fn keyspaces(&self) -> Vec<Keyspace> {
         let mut keyspaces = self.all_keyspaces();
@@ -229,6 +230,7 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
 /// partitions already created are removed; any that cannot be removed are orphans, which the next
 /// opening removes.
 fn create_partitions(catalog: &Catalog, keyspace: &Arc<topology::KeyspaceLayout>) -> Result<View> {
+    open::note_expiring(&catalog.resources, &catalog.home, keyspace);
     let create = |(id, shard): (&ShardId, &ShardEngine)| {
         keyspace
             .names()

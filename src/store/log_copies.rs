@@ -268,6 +268,7 @@ fn log_options(options: &Options, home: &Home, copies: Vec<CopyOptions>) -> LogO
         keep_bytes: options.log_keep_bytes,
         hold: true,
         guard: home.guard(),
+        clock: Arc::clone(&home.clock),
     }
 }
 

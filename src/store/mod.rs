@@ -43,11 +43,12 @@ pub use options::Options;
 pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
-pub use stats::{KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
-pub use transaction::{Transaction, TransactionScan};
+pub use stats::{ExpiryStats, KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
+pub use transaction::{Once, Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 
 use self::core::Core;
+use crate::clock::Timestamp;
 use crate::engine::Durability;
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -144,6 +145,16 @@ impl Store {
         &self.inner.core.catalog.home.path
     }
 
+    /// Returns the time of the store: what its [clock](StoreBuilder::clock) shows, but never a time
+    /// before the timestamp of a commit or before one that was returned earlier, also by an earlier
+    /// opening that was closed. Later commits have greater timestamps.
+    ///
+    /// Cost: a look at the clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.core().catalog.home.clock.now()
+    }
+
     /// Returns the options with which the store was opened.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -173,15 +184,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long, inverted
-    /// ranges, keyspaces of another store, conditions, or an addition that cannot be made;
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for keys or values that are too long,
+    /// inverted ranges, keyspaces of another store, conditions, or an addition that cannot be made;
     /// [`Closed`](ErrorKind::Closed) if a keyspace was dropped: in either case nothing was written;
     /// [`Io`](ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
     /// batch, the store takes no more writes, and the next opening finds out whether it is in the
-    /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the shard
-    /// takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has refused
-    /// an earlier write of one of the partitions, until that is applied: nothing was written, try
-    /// again.
+    /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the
+    /// shard takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has
+    /// refused an earlier write of one of the partitions, until that is applied: nothing was
+    /// written, try again.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -197,12 +208,12 @@ impl Store {
     }
 
     /// Commits a batch with the store's default durability if all its
-    /// [conditions](Batch::require) hold; otherwise nothing is written, and what was found instead is
-    /// returned.
+    /// [conditions](Batch::require) hold; otherwise nothing is written, and what was found instead
+    /// is returned.
     ///
-    /// The conditions are checked and the batch is written in one step: no other write of a key that
-    /// the batch requires or writes comes in between. What is written is atomic and durable as with
-    /// [`write`](Self::write).
+    /// The conditions are checked and the batch is written in one step: no other write of a key
+    /// that the batch requires or writes comes in between. What is written is atomic and durable as
+    /// with [`write`](Self::write).
     ///
     /// Cost: that of `write`, and a read of one shard for each condition. Writers of the required
     /// keys wait as those of the written ones do.

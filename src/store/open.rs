@@ -17,6 +17,7 @@ use crate::catalog::{
 };
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Expiring;
 use crate::id::ShardId;
 use crate::os::parallel;
 use crate::rebalancer;
@@ -80,7 +81,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let OpenedLog { log, lost: lost_of_log, repairs, copies: log_copies } =
         log_copies.open(&options, &home, &metadata)?;
     checked.note(&metadata, path, &parts(&directories, &log_copies))?;
-    let resources = Resources::new(&options.engine(), topology.shards().len());
+    let resources = resources(&options, &home, &topology);
     let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
     let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
         directories.into_iter().zip(locks).map(locked).collect();
@@ -127,6 +128,28 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     trim_leftovers(store.core());
     rebalancer::start(&store.core().rebalancer);
     Ok(store)
+}
+
+/// Returns what the shards of a store share, which knows the partitions whose rows expire.
+pub(super) fn resources(options: &Options, home: &Home, topology: &Topology) -> Resources {
+    let resources = Resources::new(&options.engine(), topology.shards().len());
+    for keyspace in topology.keyspaces() {
+        note_expiring(&resources, home, keyspace);
+    }
+    resources
+}
+
+/// Notes the partitions of a keyspace whose rows expire, before they are made or opened.
+pub(super) fn note_expiring(
+    resources: &Resources,
+    home: &Home,
+    keyspace: &topology::KeyspaceLayout,
+) {
+    let Some(time_to_live) = keyspace.time_to_live() else { return };
+    let expiring = Expiring::new(&home.horizon, time_to_live);
+    for (name, _) in keyspace.names() {
+        resources.expiring.add(name, &expiring);
+    }
 }
 
 /// Starts what keeps the log short, and partitions and consumers up to it.

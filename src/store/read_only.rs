@@ -16,13 +16,14 @@ use super::core::Core;
 use super::log_copies::LogCopies;
 use super::open::{
     Opening, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards, parts,
+    resources,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_directory::check_shard;
 use super::shard_spec::check_specs;
 use crate::catalog::openings;
 use crate::catalog::{Catalog, Metadata};
-use crate::engine::{Engine as _, Resources, ShardEngine};
+use crate::engine::{Engine as _, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::write::replay;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ fn try_load(opening: Opening) -> Result<Store> {
     openings::check(&metadata, path, &parts(&directories, &log_copies))?;
     let open_log = || log_copies.open_read_only(&options, &home);
     let began_at = open_log()?.first();
-    let resources = Resources::new(&options.engine(), topology.shards().len());
+    let resources = resources(&options, &home, &topology);
     let shards = open_shards(&directories, |_, directory| {
         ShardEngine::open_read_only(&directory.join("data"), &resources, None)
     })?;

@@ -5,6 +5,7 @@ use super::keyspace::Keyspace;
 use crate::catalog::View;
 use crate::engine::{Engine, Read};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::{Held, Moment};
 use crate::id::KeyspaceId;
 use crate::log::CommitLog;
 use crate::read::{
@@ -32,6 +33,8 @@ struct Inner {
     cut: ShardSnapshots,
     scan_threads: usize,
     _counted: Arc<()>,
+    /// Its moment, if the store has rows that expire: those that have not by then stay.
+    held: Option<Held>,
 }
 
 impl Snapshot {
@@ -67,9 +70,11 @@ impl Snapshot {
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
         }
         let noted = note(&catalog.log)?;
+        let expires = views.values().any(|view| view.expiring().is_some());
+        let held = expires.then(|| catalog.home.horizon.hold());
         let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
         let (cut, _counted) = (Arc::new(cut), Arc::clone(&core.snapshots));
-        let inner = Inner { store, views, cut, scan_threads, _counted };
+        let inner = Inner { store, views, cut, scan_threads, _counted, held };
         Ok((Self { inner: Arc::new(inner) }, noted))
     }
 
@@ -101,6 +106,7 @@ impl Snapshot {
         let read = Read { at, ..super::keyspace::read(options, "get")? };
         let sampled = keyspace.sampler().begin();
         let value = partition.shard.get(&partition.handle, key, read)?.map(Value::new);
+        let value = self.unless_expired(view, value)?;
         keyspace.record_read(sampled, key, value.as_ref());
         Ok(value)
     }
@@ -154,7 +160,7 @@ impl Snapshot {
             let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
             let found = partition.shard.get_many(&partition.handle, &asked_keys, read)?;
             for ((position, key), value) in asked.into_iter().zip(found) {
-                let value = value.map(Value::new);
+                let value = self.unless_expired(view, value.map(Value::new))?;
                 keyspace.record_read_untimed(key, value.as_ref());
                 values.push((position, value));
             }
@@ -196,7 +202,8 @@ impl Snapshot {
         let cut = Some(Arc::clone(&self.inner.cut));
         let watch = ScanSampler::begin(keyspace.sampler(), keyspace.id());
         let (view, threads) = (self.view(keyspace)?, self.inner.scan_threads);
-        Scan::open(view, bounds, options, cut, threads, watch)?.ok_or_else(|| {
+        let at = self.moment(view);
+        Scan::open(view, bounds, options, cut, at, threads, watch)?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a snapshot's partitions were superseded")
         })
     }
@@ -217,6 +224,19 @@ impl Snapshot {
 
     pub(super) fn cut(&self) -> &ShardSnapshots {
         &self.inner.cut
+    }
+
+    /// Returns the moment at which rows of a keyspace have expired, if they expire.
+    fn moment(&self, view: &View) -> Option<Moment> {
+        view.expiring().and(self.inner.held.as_ref()).map(Held::at)
+    }
+
+    /// Returns a value as it is stored without what says when it expires, unless it has.
+    fn unless_expired(&self, view: &View, value: Option<Value>) -> Result<Option<Value>> {
+        match (value, self.moment(view)) {
+            (Some(value), Some(at)) => value.unless_expired(at),
+            (value, _) => Ok(value),
+        }
     }
 
     fn view(&self, keyspace: &Keyspace) -> Result<&Arc<View>> {

@@ -3,12 +3,14 @@
 use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::expiry::{Counts, Expiring};
 use crate::id::{Epoch, PartitionId, ShardId};
 use crate::log::{CommitLog, CopyState};
 use crate::placement::PartitionRange;
 use crate::reshape::ReshapeStats;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a partition occupies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,19 +76,52 @@ pub struct KeyspaceStats {
     pub partitioning: &'static str,
     /// Its partitions, in the order of tokens or keys.
     pub partitions: Vec<PartitionStats>,
+    /// What is known of its rows that have expired; `None` if its rows do not expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<ExpiryStats>,
+}
+
+/// What is known of the rows of a keyspace that have expired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExpiryStats {
+    /// How long rows live whose put does not say it; `None` if those never expire.
+    #[serde(rename = "default_ms", with = "crate::units::optional_ms")]
+    pub default_lifetime: Option<Duration>,
+    /// How many rows compactions have removed, since the store was opened, because they had
+    /// expired.
+    pub rows_reclaimed: u64,
+    /// Bytes of their keys and values, before compression.
+    pub bytes_reclaimed: u64,
+    /// How many rows compactions have come to since the store was opened that had expired and
+    /// stayed, because a snapshot, a transaction or a reshape that began before could still read
+    /// them. A row may be counted several times.
+    pub rows_held: u64,
+    /// How many rows scans have passed over since the store was opened because they had expired:
+    /// what those cost that are not reclaimed yet. A row may be counted several times.
+    pub rows_passed: u64,
+}
+
+impl ExpiryStats {
+    pub(super) fn of(expiring: &Expiring) -> Self {
+        let Counts { rows_reclaimed, bytes_reclaimed, rows_held, rows_passed } = expiring.counts();
+        let default_lifetime = expiring.time_to_live().default_lifetime();
+        Self { default_lifetime, rows_reclaimed, bytes_reclaimed, rows_held, rows_passed }
+    }
 }
 
 /// A copy of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogCopyStats {
-    /// The directory of its segments. In JSON it is text, or a list of bytes if it is not valid text.
+    /// The directory of its segments. In JSON it is text, or a list of bytes if it is not valid
+    /// text.
     #[serde(serialize_with = "crate::topology::path::serialize")]
     pub directory: PathBuf,
     /// Bytes of its segments; 0 if it is not written any more.
     pub bytes: u64,
-    /// Why it is not written any more, if it is not: the log goes on without it. Repair or exchange its
-    /// disk, and open the store again, which makes it from the other copy.
+    /// Why it is not written any more, if it is not: the log goes on without it. Repair or exchange
+    /// its disk, and open the store again, which makes it from the other copy.
     pub failure: Option<String>,
 }
 
@@ -106,9 +141,9 @@ pub struct StoreStats {
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
-    /// Bytes of the log on disk, in all its copies: what is not in files of all shards yet, rounded up to whole
-    /// segments, and segments that are kept for later. It is more where a shard cannot be flushed,
-    /// or while a reshape reads the log.
+    /// Bytes of the log on disk, in all its copies: what is not in files of all shards yet, rounded
+    /// up to whole segments, and segments that are kept for later. It is more where a shard cannot
+    /// be flushed, or while a reshape reads the log.
     pub log_bytes: u64,
     /// The copies of the log: one, or two if it has a [mirror](crate::Options::log_mirror).
     pub log_copies: Vec<LogCopyStats>,

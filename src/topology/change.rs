@@ -4,7 +4,7 @@ use super::keyspace::{KeyspaceLayout, PartitionName, Partitioning};
 use super::reshape::{ReshapeSpec, used_up};
 use super::shards::member;
 use super::spec::{HashSpec, KeyspaceSpec, RangeSpec};
-use super::{ShardInfo, Topology};
+use super::{ShardInfo, TimeToLive, Topology};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
 use crate::placement::{RangeMap, Ring};
@@ -111,6 +111,7 @@ impl Topology {
                 format!("keyspace `{name}` exists already; open it, or choose another name"),
             ));
         }
+        spec.expiry().map_or(Ok(()), TimeToLive::check)?;
         let partitioning = self.partition(spec)?;
         let count = partitioning.len() as u64;
         let first = self.next_partition.0;
@@ -121,7 +122,8 @@ impl Topology {
         let next = id.0.checked_add(1).ok_or_else(|| used_up("keyspace numbers"))?;
         self.next_keyspace = KeyspaceId(next);
         self.next_partition = PartitionId(end);
-        let keyspace = KeyspaceLayout { id, name: name.to_owned(), partitioning, partitions };
+        let (name, time_to_live) = (name.to_owned(), spec.expiry());
+        let keyspace = KeyspaceLayout { id, name, partitioning, partitions, time_to_live };
         self.keyspaces.insert(id, Arc::new(keyspace));
         Ok(())
     }
@@ -135,7 +137,7 @@ impl Topology {
             ));
         }
         match spec {
-            KeyspaceSpec::Hash(HashSpec { hashed, arcs_per_shard }) => {
+            KeyspaceSpec::Hash(HashSpec { hashed, arcs_per_shard, .. }) => {
                 let mut ring = Ring::builder();
                 if let Some(arcs) = arcs_per_shard {
                     ring = ring.arcs_per_shard(*arcs);
@@ -148,7 +150,7 @@ impl Topology {
                 }
                 Ok(Partitioning::Hash { ring, hashed: *hashed })
             }
-            KeyspaceSpec::Range(RangeSpec { boundaries }) => {
+            KeyspaceSpec::Range(RangeSpec { boundaries, .. }) => {
                 let map = RangeMap::new(boundaries)?;
                 let owners = self.distribute(map.len());
                 Ok(Partitioning::Range { map, owners })

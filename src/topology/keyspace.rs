@@ -1,5 +1,6 @@
 //! Keyspaces: the name of each, how it is partitioned, and its partitions.
 
+use super::time_to_live::TimeToLive;
 use crate::error::{Error, Result};
 use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::placement::{HashPart, PartitionRange, RangeMap, Ring, Token};
@@ -130,9 +131,18 @@ pub struct KeyspaceLayout {
     pub(super) name: String,
     pub(super) partitioning: Partitioning,
     pub(super) partitions: Vec<PartitionName>,
+    /// How long its rows live, if they expire. Encoded apart, see `encoding.rs`.
+    #[serde(skip)]
+    pub(super) time_to_live: Option<TimeToLive>,
 }
 
 impl KeyspaceLayout {
+    /// Returns how long its rows live; `None` if they do not expire.
+    #[must_use]
+    pub const fn time_to_live(&self) -> Option<TimeToLive> {
+        self.time_to_live
+    }
+
     /// Returns its number.
     #[must_use]
     pub const fn id(&self) -> KeyspaceId {
@@ -243,7 +253,7 @@ impl TryFrom<Fields> for KeyspaceLayout {
 
     fn try_from(fields: Fields) -> Result<Self> {
         let Fields { id, name, partitioning, partitions } = fields;
-        let keyspace = Self { id, name, partitioning, partitions };
+        let keyspace = Self { id, name, partitioning, partitions, time_to_live: None };
         keyspace.check_counts()?;
         Ok(keyspace)
     }

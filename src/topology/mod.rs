@@ -32,6 +32,7 @@ mod reshape;
 mod shards;
 mod spec;
 mod split_point;
+mod time_to_live;
 
 pub use change::Change;
 pub use encoding::{FORMAT, decode_topology, encode_topology};
@@ -40,6 +41,7 @@ pub use keyspace::{KeyspaceLayout, PartitionInfo, PartitionName, Partitioning};
 pub use reshape::{ReshapeKind, ReshapeSpec};
 pub use spec::{HashSpec, KeyspaceSpec, RangeSpec};
 pub use split_point::SplitPoint;
+pub use time_to_live::TimeToLive;
 
 use crate::id::{Epoch, KeyspaceId, PartitionId, ShardId};
 use serde::{Deserialize, Serialize};

@@ -281,7 +281,8 @@ impl Site<'_> {
         let mut partitions = self.keyspace.partitions.clone();
         partitions.splice(first..first + count, targets.iter().copied());
         let (id, name) = (self.keyspace.id, self.keyspace.name.clone());
-        Ok(KeyspaceLayout { id, name, partitioning, partitions })
+        let time_to_live = self.keyspace.time_to_live;
+        Ok(KeyspaceLayout { id, name, partitioning, partitions, time_to_live })
     }
 }
 

@@ -2,9 +2,11 @@
 
 #[cfg(feature = "rocksdb")]
 use super::keyspace::Partitioning;
+use super::time_to_live::TimeToLive;
 use crate::placement::HashPart;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// How a keyspace is to be partitioned.
 ///
@@ -31,14 +33,33 @@ impl KeyspaceSpec {
     /// Partitions by the hash of the whole key, with the store's number of arcs per shard.
     #[must_use]
     pub const fn hash() -> HashSpec {
-        HashSpec { hashed: HashPart::Whole, arcs_per_shard: None }
+        HashSpec { hashed: HashPart::Whole, arcs_per_shard: None, time_to_live: None }
     }
 
     /// Partitions by the key itself, at first in a single partition, unless the specification says
     /// where to [split](RangeSpec::split_at) it.
     #[must_use]
     pub const fn range() -> RangeSpec {
-        RangeSpec { boundaries: Vec::new() }
+        RangeSpec { boundaries: Vec::new(), time_to_live: None }
+    }
+
+    /// Returns how long its rows live; `None` if they do not expire.
+    #[must_use]
+    pub const fn expiry(&self) -> Option<TimeToLive> {
+        match self {
+            Self::Hash(spec) => spec.time_to_live,
+            Self::Range(spec) => spec.time_to_live,
+        }
+    }
+
+    /// The same, with other lives of its rows.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn with_expiry(mut self, expiry: Option<TimeToLive>) -> Self {
+        match &mut self {
+            Self::Hash(spec) => spec.time_to_live = expiry,
+            Self::Range(spec) => spec.time_to_live = expiry,
+        }
+        self
     }
 
     /// Fills in the number of arcs if the caller did not set it.
@@ -96,27 +117,31 @@ impl fmt::Display for KeyspaceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const POINTS_MAX: usize = 8;
         match self {
-            Self::Hash(HashSpec { hashed, arcs_per_shard }) => {
+            Self::Hash(HashSpec { hashed, arcs_per_shard, .. }) => {
                 write!(f, "by hash ({hashed}")?;
                 if let Some(arcs) = arcs_per_shard {
                     write!(f, ", {arcs} arcs per shard")?;
                 }
-                f.write_str(")")
+                f.write_str(")")?;
             }
-            Self::Range(RangeSpec { boundaries }) if boundaries.is_empty() => {
-                f.write_str("by range")
+            Self::Range(RangeSpec { boundaries, .. }) if boundaries.is_empty() => {
+                f.write_str("by range")?;
             }
-            Self::Range(RangeSpec { boundaries }) => {
+            Self::Range(RangeSpec { boundaries, .. }) => {
                 f.write_str("by range (split at ")?;
                 for (index, key) in boundaries.iter().take(POINTS_MAX).enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
                     write!(f, "{comma}\"{}\"", key.escape_ascii())?;
                 }
                 match boundaries.len().checked_sub(POINTS_MAX) {
-                    None | Some(0) => f.write_str(")"),
-                    Some(more) => write!(f, " and at {more} more keys)"),
+                    None | Some(0) => f.write_str(")")?,
+                    Some(more) => write!(f, " and at {more} more keys)")?,
                 }
             }
+        }
+        match self.expiry() {
+            Some(time_to_live) => write!(f, ", whose {time_to_live}"),
+            None => Ok(()),
         }
     }
 }
@@ -126,6 +151,9 @@ impl fmt::Display for KeyspaceSpec {
 pub struct HashSpec {
     pub(super) hashed: HashPart,
     pub(super) arcs_per_shard: Option<u32>,
+    /// Recorded with the topology.
+    #[serde(skip)]
+    pub(super) time_to_live: Option<TimeToLive>,
 }
 
 impl HashSpec {
@@ -143,6 +171,25 @@ impl HashSpec {
         self.arcs_per_shard = Some(arcs);
         self
     }
+
+    /// Makes a keyspace whose rows expire this long after they were put, unless the put
+    /// [says otherwise](crate::Keyspace::put_for). Whole milliseconds, at least one.
+    ///
+    /// An expired row is gone at once for all reads, and its space comes back later. Each row takes
+    /// 8 bytes more. Whether rows expire is decided for good when a keyspace is created.
+    #[must_use]
+    pub const fn time_to_live(mut self, lifetime: Duration) -> Self {
+        self.time_to_live = Some(TimeToLive::after(lifetime));
+        self
+    }
+
+    /// Makes a keyspace whose rows expire if their put [says so](crate::Keyspace::put_for), and
+    /// otherwise stay.
+    #[must_use]
+    pub const fn time_to_live_by_put(mut self) -> Self {
+        self.time_to_live = Some(TimeToLive::BY_PUT);
+        self
+    }
 }
 
 impl From<HashSpec> for KeyspaceSpec {
@@ -155,6 +202,9 @@ impl From<HashSpec> for KeyspaceSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeSpec {
     pub(super) boundaries: Vec<Vec<u8>>,
+    /// Recorded with the topology.
+    #[serde(skip)]
+    pub(super) time_to_live: Option<TimeToLive>,
 }
 
 impl RangeSpec {
@@ -166,6 +216,22 @@ impl RangeSpec {
     #[must_use]
     pub fn split_at<K: Into<Vec<u8>>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.boundaries = keys.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Makes a keyspace whose rows expire this long after they were put, as
+    /// [`HashSpec::time_to_live`] does.
+    #[must_use]
+    pub const fn time_to_live(mut self, lifetime: Duration) -> Self {
+        self.time_to_live = Some(TimeToLive::after(lifetime));
+        self
+    }
+
+    /// Makes a keyspace whose rows expire if their put [says so](crate::Keyspace::put_for), and
+    /// otherwise stay.
+    #[must_use]
+    pub const fn time_to_live_by_put(mut self) -> Self {
+        self.time_to_live = Some(TimeToLive::BY_PUT);
         self
     }
 }

@@ -2,6 +2,7 @@
 
 use super::intervals::Intervals;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Moment;
 use crate::id::KeyspaceId;
 use crate::log::{Operation, Record};
 use crate::os::failpoint;
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Footprint {
     keyspaces: BTreeMap<KeyspaceId, Intervals>,
     bytes: usize,
+    /// When the first row of it expires, if any does.
+    expires: Option<u64>,
 }
 
 impl Footprint {
@@ -34,6 +37,33 @@ impl Footprint {
         }
     }
 
+    /// Notes when a row expires that was found.
+    pub(crate) fn add_expiry(&mut self, expires: Option<u64>) {
+        let first = self.expires.into_iter().chain(expires).min();
+        self.expires = first;
+    }
+
+    /// Returns true if a row of it may expire.
+    pub(crate) fn may_expire(&self) -> bool {
+        self.expires.is_some()
+    }
+
+    /// Checks that no row of it has expired.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict`.
+    pub(crate) fn check_time(&self, now: Moment) -> Result<()> {
+        let is_gone = self.expires.is_some_and(|expires| now.has_passed(expires));
+        if !is_gone || failpoint::skip("check-expiry") {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "a row has expired that the transaction has read; nothing was written: run it again",
+        ))
+    }
+
     fn add(&mut self, keyspace: KeyspaceId, add: impl FnOnce(&mut Intervals)) {
         let intervals = self.keyspaces.entry(keyspace).or_default();
         let before = intervals.bytes();
@@ -45,7 +75,9 @@ impl Footprint {
     fn is_changed_by(&self, operation: Operation<'_>) -> bool {
         let Some(intervals) = self.keyspaces.get(&operation.keyspace()) else { return false };
         match operation {
-            Operation::Put { key, .. } | Operation::Delete { key, .. } => intervals.contains(key),
+            Operation::Put { key, .. }
+            | Operation::PutUntil { key, .. }
+            | Operation::Delete { key, .. } => intervals.contains(key),
             Operation::DeleteRange { start, end, .. } => intervals.intersects(start, Some(end)),
             Operation::Previous { .. } => false,
         }
@@ -68,7 +100,10 @@ impl Footprint {
 fn conflict(operation: Operation<'_>, record: &Record<'_>) -> Error {
     let (key, keyspace) = (operation.key().escape_ascii(), operation.keyspace());
     let what = match operation {
-        Operation::Put { .. } | Operation::Delete { .. } | Operation::Previous { .. } => {
+        Operation::Put { .. }
+        | Operation::PutUntil { .. }
+        | Operation::Delete { .. }
+        | Operation::Previous { .. } => {
             format!("key {key}")
         }
         Operation::DeleteRange { end, .. } => format!("keys {key} to {}", end.escape_ascii()),

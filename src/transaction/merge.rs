@@ -130,9 +130,9 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    struct Stored(std::vec::IntoIter<Row>, Row);
+    struct ExpiringValue(std::vec::IntoIter<Row>, Row);
 
-    impl Rows for Stored {
+    impl Rows for ExpiringValue {
         fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
             let Some(row) = self.0.next() else { return Ok(None) };
             self.1 = row;
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    fn rows_of(mut merged: MergedRows<Stored>) -> Vec<Row> {
+    fn rows_of(mut merged: MergedRows<ExpiringValue>) -> Vec<Row> {
         let mut rows = Vec::new();
         while let Some((key, value)) = merged.next_row().unwrap() {
             rows.push((key.to_vec(), value.to_vec()));
@@ -166,7 +166,7 @@ mod tests {
                 }
                 rows
             };
-            let source = Stored(in_order(&model).into_iter(), Row::default());
+            let source = ExpiringValue(in_order(&model).into_iter(), Row::default());
             for (key, what, end) in writes {
                 match what {
                     0 => {
@@ -176,11 +176,11 @@ mod tests {
                     }
                     1 => {
                         model.remove(&vec![key]);
-                        pending.write(keyspace, &[key], None);
+                        pending.write(keyspace, &[key], None, None);
                     }
                     value => {
                         model.insert(vec![key], vec![value]);
-                        pending.write(keyspace, &[key], Some(&[value]));
+                        pending.write(keyspace, &[key], Some(&[value]), None);
                     }
                 }
             }

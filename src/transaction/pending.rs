@@ -2,6 +2,7 @@
 
 use super::footprint::Footprint;
 use super::intervals::Intervals;
+use crate::expiry::PutLifetime;
 use crate::id::KeyspaceId;
 use crate::placement::KeyRange;
 use crate::read::Bounds;
@@ -24,10 +25,18 @@ pub(crate) struct Pending {
 struct Writes {
     /// The keys that were written, with their values; `None` for those that were deleted. Each
     /// comes after the deletion of any range that it lies in.
-    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    rows: BTreeMap<Vec<u8>, Option<Put>>,
     ranges: Vec<Bounds>,
     /// What these ranges have in them.
     deleted: Intervals,
+}
+
+/// A row that was put.
+#[derive(Debug)]
+struct Put {
+    value: Vec<u8>,
+    /// How long it lives; `None` where rows do not expire.
+    lifetime: Option<PutLifetime>,
 }
 
 /// What a transaction has made of a key.
@@ -61,16 +70,23 @@ impl Pending {
     }
 
     /// Sets a key to a value, or deletes it.
-    pub(crate) fn write(&mut self, keyspace: KeyspaceId, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn write(
+        &mut self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        value: Option<&[u8]>,
+        lifetime: Option<PutLifetime>,
+    ) {
         let bytes = value.map_or(0, <[u8]>::len);
+        let put = value.map(|value| Put { value: value.to_vec(), lifetime });
         match self.keyspaces.entry(keyspace).or_default().rows.entry(key.to_vec()) {
             Entry::Occupied(mut row) => {
-                self.bytes -= row.get().as_ref().map_or(0, Vec::len);
-                row.insert(value.map(<[u8]>::to_vec));
+                self.bytes -= row.get().as_ref().map_or(0, |put| put.value.len());
+                row.insert(put);
             }
             Entry::Vacant(row) => {
                 self.bytes += ENTRY_BYTES + key.len();
-                row.insert(value.map(<[u8]>::to_vec));
+                row.insert(put);
             }
         }
         self.bytes += bytes;
@@ -87,7 +103,7 @@ impl Pending {
             writes.rows.range::<[u8], _>(inside(range)).map(|(key, _)| key.clone()).collect();
         for key in covered {
             if let Some(value) = writes.rows.remove(&key) {
-                self.bytes -= ENTRY_BYTES + key.len() + value.map_or(0, |value| value.len());
+                self.bytes -= ENTRY_BYTES + key.len() + value.map_or(0, |put| put.value.len());
             }
         }
         // Twice: in the list and in the set.
@@ -100,7 +116,7 @@ impl Pending {
     pub(crate) fn get(&self, keyspace: KeyspaceId, key: &[u8]) -> Own<'_> {
         let Some(writes) = self.keyspaces.get(&keyspace) else { return Own::Unknown };
         match writes.rows.get(key) {
-            Some(Some(value)) => Own::Value(value),
+            Some(Some(put)) => Own::Value(&put.value),
             Some(None) => Own::Deleted,
             None if writes.deleted.contains(key) => Own::Deleted,
             None => Own::Unknown,
@@ -116,7 +132,7 @@ impl Pending {
     ) -> Option<OwnRows> {
         let writes = self.keyspaces.get(&keyspace).filter(|_| !range.is_empty())?;
         let rows = writes.rows.range::<[u8], _>(inside(range));
-        let rows = rows.map(|(key, value)| (key.clone(), value.clone()));
+        let rows = rows.map(|(key, put)| (key.clone(), put.as_ref().map(|put| put.value.clone())));
         let rows: Vec<_> = if reverse { rows.rev().collect() } else { rows.collect() };
         let deletes = writes.deleted.intersects(&range.start, range.end.as_deref());
         let deleted = if deletes { writes.deleted.clone() } else { Intervals::default() };
@@ -143,15 +159,16 @@ impl Pending {
             for Bounds { range: KeyRange { start, end }, prefix } in writes.ranges {
                 let longest = start.len().max(end.as_ref().map_or(0, |end| end.len()));
                 let (start, end) = (start.into(), end.map(Into::into));
-                batch.push(store, keyspace, longest, Write::DeleteRange { start, end, prefix });
+                let write = Write::DeleteRange { start, end, prefix };
+                batch.push(store, keyspace, longest, write, None);
             }
             for (key, value) in writes.rows {
                 let bytes = key.len();
-                let write = match value {
-                    Some(value) => Write::Put { key, value },
-                    None => Write::Delete { key },
+                let (write, lifetime) = match value {
+                    Some(Put { value, lifetime }) => (Write::Put { key, value }, lifetime),
+                    None => (Write::Delete { key }, None),
                 };
-                batch.push(store, keyspace, bytes, write);
+                batch.push(store, keyspace, bytes, write, lifetime);
             }
         }
         batch
@@ -180,12 +197,12 @@ mod tests {
     #[test]
     fn later_writes_win_over_earlier_ones() {
         let mut pending = Pending::default();
-        pending.write(ONE, b"a", Some(b"1"));
-        pending.write(ONE, b"b", Some(b"1"));
-        pending.write(ONE, b"b", None);
-        pending.write(ONE, b"x", Some(b"1"));
+        pending.write(ONE, b"a", Some(b"1"), None);
+        pending.write(ONE, b"b", Some(b"1"), None);
+        pending.write(ONE, b"b", None, None);
+        pending.write(ONE, b"x", Some(b"1"), None);
         pending.delete_range(ONE, range("m", None));
-        pending.write(ONE, b"y", Some(b"2"));
+        pending.write(ONE, b"y", Some(b"2"), None);
         let get = |key: &[u8]| pending.get(ONE, key);
         assert_eq!(get(b"a"), Own::Value(b"1"));
         assert_eq!(get(b"b"), Own::Deleted);
@@ -218,11 +235,11 @@ mod tests {
     #[test]
     fn what_is_written_over_is_not_counted_any_more() {
         let mut pending = Pending::default();
-        pending.write(ONE, b"a", Some(&[0; 1000]));
+        pending.write(ONE, b"a", Some(&[0; 1000]), None);
         let with_value = pending.bytes();
-        pending.write(ONE, b"a", None);
+        pending.write(ONE, b"a", None, None);
         assert_eq!(pending.bytes(), with_value - 1000);
-        pending.write(ONE, b"a", Some(&[0; 1000]));
+        pending.write(ONE, b"a", Some(&[0; 1000]), None);
         assert_eq!(pending.bytes(), with_value);
         pending.delete_range(ONE, range("a", Some("b")));
         assert_eq!(pending.bytes(), 2 * (ENTRY_BYTES + 2));

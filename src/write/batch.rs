@@ -1,8 +1,9 @@
 //! Batches: several writes, over keyspaces and shards, that take effect together.
 
 use super::condition::Condition;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, does_not_expire};
 use crate::error::{Error, Result};
+use crate::expiry::PutLifetime;
 use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
 use crate::read::Bounds;
@@ -16,8 +17,8 @@ pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
 /// A bookkeeping allowance for each operation: headers here, in the log and in the engine.
 const OVERHEAD_BYTES: usize = 32;
 
-/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write), or,
-/// if it has [conditions](Self::require), by [`Store::write_if`](crate::Store::write_if).
+/// Several writes that take effect together; committed by [`Store::write`](crate::Store::write),
+/// or, if it has [conditions](Self::require), by [`Store::write_if`](crate::Store::write_if).
 ///
 /// Later operations win over earlier ones on the same key. A batch may name any keyspaces of one
 /// store, and holds copies of keys and values until it is committed.
@@ -50,12 +51,16 @@ pub struct Batch {
     value_bytes_max: usize,
     store: Option<u128>,
     mixed: bool,
+    /// A keyspace whose rows do not expire, of which one was to.
+    undying: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Op {
     pub(crate) keyspace: KeyspaceId,
     pub(crate) write: Write,
+    /// How long the row lives that is put; `None` where rows do not expire.
+    pub(crate) lifetime: Option<PutLifetime>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +90,15 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// Adds an operation on a keyspace of a store. `key_bytes` is the length of the longest key that
-    /// it names.
+    /// Adds an operation on a keyspace of a store. `key_bytes` is the length of the longest key
+    /// that it names; `lifetime` is `None` where rows do not expire.
     pub(crate) fn push(
         &mut self,
         store: u128,
         keyspace: KeyspaceId,
         key_bytes: usize,
         write: Write,
+        lifetime: Option<PutLifetime>,
     ) {
         self.mixed |= *self.store.get_or_insert(store) != store;
         self.bytes += write.bytes();
@@ -103,7 +109,12 @@ impl Batch {
             Write::Delete { .. } | Write::DeleteRange { .. } => 0,
         };
         self.value_bytes_max = self.value_bytes_max.max(value_bytes);
-        self.ops.push(Op { keyspace, write });
+        self.ops.push(Op { keyspace, write, lifetime });
+    }
+
+    /// Notes that a row of a keyspace was to expire whose rows do not.
+    pub(crate) fn note_undying(&mut self, keyspace: &str) {
+        self.undying.get_or_insert_with(|| keyspace.to_owned());
     }
 
     /// Adds a condition on a key of a keyspace of a store.
@@ -119,6 +130,9 @@ impl Batch {
             return Err(Error::invalid(
                 "a batch names keyspaces of another store; use one for each",
             ));
+        }
+        if let Some(keyspace) = &self.undying {
+            return Err(does_not_expire(keyspace));
         }
         for op in &self.ops {
             if let Write::DeleteRange { start, end, .. } = &op.write {

@@ -154,9 +154,9 @@ fn read(
 /// Returns true if an operation concerns one of the partitions of a keyspace.
 fn concerns(view: &View, index: usize, wanted: KeyspaceId, operation: Operation<'_>) -> bool {
     match operation {
-        Operation::Put { keyspace, key, .. } | Operation::Delete { keyspace, key } => {
-            keyspace == wanted && view.index(key) == index
-        }
+        Operation::Put { keyspace, key, .. }
+        | Operation::PutUntil { keyspace, key, .. }
+        | Operation::Delete { keyspace, key } => keyspace == wanted && view.index(key) == index,
         Operation::DeleteRange { keyspace, start, end } => {
             let range = KeyRange::new(start, Some(end));
             keyspace == wanted && view.intersecting(&range, &[]).contains(&index)

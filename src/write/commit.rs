@@ -161,12 +161,18 @@ impl Writer<'_> {
     ) -> Result<()> {
         if parts.is_empty() {
             // Only ranges in which there is nothing, now that the stripes are owned.
-            return since.map_or(Ok(()), |since| since.reader.pass(since.admit));
+            return since.map_or(Ok(()), |since| {
+                since.reader.pass(since.admit)?;
+                (since.check_time)()
+            });
         }
         let _at_work = self.cache.map(|cache| announce(cache, ops));
         let append = |log: &'a CommitLog| match since {
             None => log.append(concrete.operations()),
-            Some(since) => log.append_after(concrete.operations(), since.reader, since.admit),
+            Some(since) => {
+                (since.check_time)()?;
+                log.append_after(concrete.operations(), since.reader, since.admit)
+            }
         };
         self.log_and_apply(append, durability, |in_flight| apply(routes, parts, in_flight))
     }

@@ -96,18 +96,18 @@ mod tests {
     const TWO: KeyspaceId = KeyspaceId(2);
 
     fn add(keyspace: KeyspaceId, key: &str, n: i64) -> Op {
-        Op { keyspace, write: Write::Add { key: key.into(), n } }
+        Op { keyspace, write: Write::Add { key: key.into(), n }, lifetime: None }
     }
 
     fn put(keyspace: KeyspaceId, key: &str, value: i64) -> Op {
         let value = value.to_le_bytes().into();
-        Op { keyspace, write: Write::Put { key: key.into(), value } }
+        Op { keyspace, write: Write::Put { key: key.into(), value }, lifetime: None }
     }
 
     fn delete(keyspace: KeyspaceId, start: &str, end: Option<&str>) -> Op {
         let end = end.map(Into::into);
         let write = Write::DeleteRange { start: start.into(), end, prefix: Vec::new() };
-        Op { keyspace, write }
+        Op { keyspace, write, lifetime: None }
     }
 
     /// Where the store has 100 for every key of keyspace 1, and nothing in keyspace 2.
@@ -122,7 +122,11 @@ mod tests {
 
     #[test]
     fn additions_follow_what_their_batch_did_before() {
-        let key = |key: &str| Op { keyspace: ONE, write: Write::Delete { key: key.into() } };
+        let key = |key: &str| Op {
+            keyspace: ONE,
+            write: Write::Delete { key: key.into() },
+            lifetime: None,
+        };
         assert_eq!(sums_of(&[add(ONE, "a", 1), add(TWO, "a", 1)]), [(0, 101), (1, 1)]);
         assert_eq!(sums_of(&[add(ONE, "a", 1), add(ONE, "a", -3)]), [(0, 101), (1, 98)]);
         assert_eq!(sums_of(&[put(ONE, "a", 7), add(ONE, "a", 1)]), [(1, 8)]);

@@ -23,12 +23,14 @@ pub(super) fn previous(
         Operation::Put { keyspace, key, .. } | Operation::Delete { keyspace, key } => {
             Some((keyspace, key))
         }
+        Operation::PutUntil { keyspace, key, .. } => Some((keyspace, key)),
         _ => None,
     }));
     let mut previous = Previous::new();
     for (index, operation) in logged {
         let (keyspace, key, value) = match operation {
             Operation::Put { keyspace, key, value } => (keyspace, key, Some(value)),
+            Operation::PutUntil { keyspace, key, value } => (keyspace, key, Some(value.value())),
             Operation::Delete { keyspace, key } => (keyspace, key, None),
             Operation::DeleteRange { keyspace, start, end } => {
                 values.set_range(keyspace, start, Some(end), None);

@@ -113,7 +113,9 @@ impl<V: Views> Lanes<'_, '_, V> {
         let view = self.views.entry(keyspace).or_insert_with(|| self.keyspaces.view(keyspace));
         let Some(view) = view.clone() else { return Ok(()) };
         match operation {
-            Operation::Put { key, .. } | Operation::Delete { key, .. } => {
+            Operation::Put { key, .. }
+            | Operation::PutUntil { key, .. }
+            | Operation::Delete { key, .. } => {
                 self.add_to(view.partition(view.index(key))?, operation)
             }
             // What was there before is not what is there now.

@@ -4,10 +4,9 @@ use super::batch::{Batch, Op, Write};
 use super::condition::{Condition, Unmet};
 use super::counter::{Sums, sums};
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
-use crate::engine::{
-    Cursor, Direction, Engine, EngineBatch, EngineValue, Read, ShardEngine, WriteBatch as _,
-};
+use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::ExpiringValue;
 use crate::id::{KeyspaceId, ShardId};
 use crate::latch::{Current, HeldStripe, Routed, StripeSet, stripe_set};
 use crate::log::{InFlight, Operation};
@@ -60,6 +59,8 @@ pub(super) struct ConcreteBatch<'a> {
     ops: &'a [Op],
     ends: Ends,
     sums: Sums,
+    /// The values as they are stored of puts of rows that expire, by the index of the operation.
+    stored: BTreeMap<usize, Vec<u8>>,
     /// What is logged of the values before.
     pub(super) previous: Previous,
 }
@@ -155,7 +156,7 @@ impl<'a> RoutedBatch<'a> {
             let found = present(partition, &condition.key)?;
             if !condition.holds(found.as_deref()) {
                 let (keyspace, key) = (condition.keyspace, condition.key.clone());
-                unmet.push(Unmet { keyspace, key, found: found.map(Value::new) });
+                unmet.push(Unmet { keyspace, key, found });
             }
         }
         Ok(unmet)
@@ -187,7 +188,25 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        Ok(ConcreteBatch { ops: self.ops, ends, sums, previous: Previous::new() })
+        let stored = self.stored(&sums)?;
+        Ok(ConcreteBatch { ops: self.ops, ends, sums, stored, previous: Previous::new() })
+    }
+
+    /// Returns the values as they are stored of puts of rows that expire.
+    fn stored(&self, sums: &Sums) -> Result<BTreeMap<usize, Vec<u8>>> {
+        let mut stored = BTreeMap::new();
+        for (index, op) in self.ops.iter().enumerate() {
+            let Some(lifetime) = op.lifetime else { continue };
+            let value = match &op.write {
+                Write::Put { value, .. } => Some(value.as_slice()),
+                Write::Add { .. } => sums.get(&index).map(|sum| sum.as_slice()),
+                Write::Delete { .. } | Write::DeleteRange { .. } => None,
+            };
+            if let (Some(value), Some(expiring)) = (value, &self.partition_of(index)?.expiring) {
+                stored.insert(index, expiring.store(value, lifetime));
+            }
+        }
+        Ok(stored)
     }
 
     pub(super) fn ops(&self) -> &'a [Op] {
@@ -258,6 +277,7 @@ impl ConcreteBatch<'_> {
             Op {
                 keyspace,
                 write: Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. },
+                ..
             } => Some(Operation::Previous { keyspace: *keyspace, key, value }),
             Op { write: Write::DeleteRange { .. }, .. } => None,
         }
@@ -266,8 +286,13 @@ impl ConcreteBatch<'_> {
     /// Returns an operation with its end, an addition as the put of its sum; `None` if it is a
     /// range in which there is nothing.
     pub(super) fn operation<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
-        let Op { keyspace, write } = op;
+        let Op { keyspace, write, .. } = op;
         let keyspace = *keyspace;
+        if let (Some(stored), Write::Put { key, .. } | Write::Add { key, .. }) =
+            (self.stored.get(&index), write)
+        {
+            return Some(Operation::PutUntil { keyspace, key, value: ExpiringValue::new(stored) });
+        }
         Some(match write {
             Write::Put { key, value } => Operation::Put { keyspace, key, value },
             Write::Delete { key } => Operation::Delete { keyspace, key },
@@ -299,6 +324,9 @@ impl Part {
 pub(super) fn add(batch: &mut EngineBatch, partition: &OpenPartition, operation: Operation<'_>) {
     match operation {
         Operation::Put { key, value, .. } => batch.put(&partition.handle, key, value),
+        Operation::PutUntil { key, value, .. } => {
+            batch.put(&partition.handle, key, value.bytes());
+        }
         Operation::Delete { key, .. } => batch.delete(&partition.handle, key),
         Operation::DeleteRange { start, end, .. } => {
             batch.delete_range(&partition.handle, start, end);
@@ -314,6 +342,7 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
     OVERHEAD_BYTES
         + match operation {
             Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::PutUntil { key, value, .. } => key.len() + value.bytes().len(),
             Operation::Delete { key, .. } => key.len(),
             Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
             Operation::Previous { .. } => 0,
@@ -321,8 +350,13 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
 }
 
 /// Returns what a key of a partition has.
-pub(super) fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<EngineValue>> {
-    partition.shard.get(&partition.handle, key, Read::PRESENT)
+#[inline]
+pub(super) fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<Value>> {
+    let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?.map(Value::new);
+    match (found, &partition.expiring) {
+        (Some(value), Some(expiring)) => value.unless_expired(expiring.now()),
+        (found, _) => Ok(found),
+    }
 }
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.

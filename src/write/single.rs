@@ -1,9 +1,11 @@
 //! Writes of one key: put, delete, compare-and-swap, update.
 
+use super::routed::present;
 use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
-use crate::engine::{Durability, Engine, Read};
+use crate::engine::{Durability, Engine};
 use crate::error::{Error, Result};
+use crate::expiry::{ExpiringValue, PutLifetime};
 use crate::heat;
 use crate::latch::{Current, HeldStripe, Routed, Site, enter};
 use crate::log::{CommitLog, InFlight, Operation};
@@ -108,7 +110,7 @@ impl Routed for RoutedKey<'_> {
     }
 }
 
-/// What is written to a key by itself: its new value, or `None` to delete it.
+/// What is written to a key by itself: its new value as it is stored, or `None` to delete it.
 #[derive(Clone, Copy)]
 pub(super) struct KeyChange<'a> {
     pub(super) keyspace: &'a KeyspaceState,
@@ -124,10 +126,12 @@ impl Writer<'_> {
         keyspace: &KeyspaceState,
         key: &[u8],
         value: &[u8],
+        lifetime: PutLifetime,
         durability: Durability,
     ) -> Result<()> {
         self.catalog.check_value_bytes(value.len())?;
-        self.change(KeyChange { keyspace, key, value: Some(value), durability })
+        let value = keyspace.store(value, lifetime)?;
+        self.change(KeyChange { keyspace, key, value: Some(&value), durability })
     }
 
     pub(crate) fn delete(
@@ -182,12 +186,15 @@ impl Writer<'_> {
                 return Ok(None);
             }
             let partition = ticket.routed().partition();
-            let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
+            let found = present(partition, key)?;
+            let change = KeyChange { keyspace, key, value: None, durability };
             if found.as_deref() != expected {
                 drop(ticket);
-                self.record(sampled, KeyChange { value: None, ..change });
-                return Ok(Some(Swap::Found(found.map(Value::new))));
+                self.record(sampled, change);
+                return Ok(Some(Swap::Found(found)));
             }
+            let stored = new.map(|new| keyspace.store(new, PutLifetime::Default)).transpose()?;
+            let change = KeyChange { value: stored.as_deref(), ..change };
             let written = ticket.write(|| match new {
                 // It is not there, as it should be.
                 None if found.is_none() => Ok(()),
@@ -223,11 +230,13 @@ impl Writer<'_> {
                 return Ok(None);
             };
             let partition = ticket.routed().partition();
-            let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?;
+            let found = present(partition, key)?;
             let new = change(found.as_deref())?;
             let value = new.as_ref().map(AsRef::as_ref);
             self.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
-            let written = KeyChange { keyspace, key, value, durability };
+            let store = |value| keyspace.store(value, PutLifetime::Default);
+            let stored = value.map(store).transpose()?;
+            let written = KeyChange { keyspace, key, value: stored.as_deref(), durability };
             let result = ticket.write(|| match value {
                 // It is not there, as it should be.
                 None if found.is_none() => Ok(()),
@@ -257,8 +266,12 @@ impl Writer<'_> {
     fn write<'a>(&'a self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
         let KeyChange { keyspace, key, value, durability } = change;
         let logs_old_value = keyspace.logs_old_values();
+        let expires = keyspace.expiring().is_some();
         let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
         let operation = match value {
+            Some(value) if expires => {
+                Operation::PutUntil { keyspace, key, value: ExpiringValue::new(value) }
+            }
             Some(value) => Operation::Put { keyspace, key, value },
             None => Operation::Delete { keyspace, key },
         };
@@ -274,7 +287,7 @@ impl Writer<'_> {
         };
         if logs_old_value {
             // The stripe is held: it is the value before this write.
-            let value = shard.get(handle, key, Read::PRESENT)?;
+            let value = present(partition, key)?;
             let previous = Operation::Previous { keyspace, key, value: value.as_deref() };
             let append = |log: &'a CommitLog| log.append([previous, operation].into_iter());
             return self.log_and_apply(append, durability, apply);

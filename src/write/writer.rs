@@ -40,6 +40,8 @@ pub(crate) struct Since<'a> {
     pub(crate) admit: &'a dyn Fn(&Record<'_>) -> Result<()>,
     /// The indexes whose entries are in the batch.
     pub(crate) indexes: &'a IndexesUsed,
+    /// Fails if a row has expired that it relies on.
+    pub(crate) check_time: &'a dyn Fn() -> Result<()>,
 }
 
 impl Writer<'_> {

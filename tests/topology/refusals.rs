@@ -242,3 +242,40 @@ fn a_record_with_a_changed_byte_is_damaged_or_valid() {
     }
     assert!(damaged > record.len(), "{damaged}");
 }
+
+/// A topology without keyspaces whose rows expire is what earlier versions write and read; one with
+/// them has a format that those refuse.
+#[test]
+fn rows_that_expire_have_a_format_of_their_own() {
+    let without = topology();
+    let record = encode_topology(&without).unwrap();
+    assert_eq!(record[..2], 2_u16.to_le_bytes());
+    let hour = std::time::Duration::from_secs(3600);
+    let create =
+        |name: &str, spec: KeyspaceSpec| Change::CreateKeyspace { name: name.into(), spec };
+    let with = without.apply(&create("hour", KeyspaceSpec::range().time_to_live(hour).into()));
+    let by_put = KeyspaceSpec::hash().time_to_live_by_put();
+    let with = with.unwrap().apply(&create("by put", by_put.into())).unwrap();
+    let mut record = encode_topology(&with).unwrap();
+    assert_eq!(record[..2], 3_u16.to_le_bytes());
+    let back = decode_topology(&record).unwrap();
+    assert_eq!(back, with);
+    let lifetime = |name: &str| {
+        let keyspace = back.keyspace_named(name).unwrap();
+        keyspace.time_to_live().map(|time_to_live| time_to_live.default_lifetime())
+    };
+    assert_eq!(lifetime("hour"), Some(Some(hour)));
+    assert_eq!(lifetime("by put"), Some(None));
+    assert_eq!(without.keyspaces().filter(|it| it.time_to_live().is_some()).count(), 0);
+    let id = back.keyspace_named("hour").unwrap().id();
+    let dropped = back.apply(&Change::DropKeyspace { id }).unwrap();
+    assert_eq!(decode_topology(&encode_topology(&dropped).unwrap()).unwrap(), dropped);
+    let last = record.len() - 1;
+    record[last] ^= 1;
+    assert_eq!(decode_topology(&record).unwrap_err().kind(), ErrorKind::Damaged);
+    for bad in [std::time::Duration::ZERO, std::time::Duration::from_micros(1500)] {
+        let spec = KeyspaceSpec::hash().time_to_live(bad).into();
+        let refused = without.apply(&create("bad", spec)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+    }
+}

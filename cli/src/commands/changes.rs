@@ -179,6 +179,7 @@ impl<'a> Printer<'a> {
                 "position": position.get(),
                 "end": record.end().get(),
                 "time": time,
+                "timestamp": record.timestamp().to_string(),
                 "changes": changes,
             }))?;
             return Ok(true);

@@ -6,6 +6,7 @@ use crate::open::{ReadArgs, StoreArgs};
 use crate::output::Output;
 use crate::rows::{RowsArgs, sample_keys};
 use crate::table::Table;
+use crate::time_to_live::TimeToLive;
 use annulus::placement::{HashPart, RangeMap};
 use annulus::topology::{KeyspaceSpec, Partitioning};
 use annulus::{Keyspace, Store};
@@ -43,6 +44,7 @@ enum Command {
     after_help = "Examples:
   annulus keyspace create users --hash -s /data/store
   annulus keyspace create carts --hash --hashed up-to:/ -s /data/store
+  annulus keyspace create sessions --hash --ttl 12h -s /data/store
   annulus keyspace create names --range --split-at h --split-at q -s /data/store
   annulus keyspace create names --range --split-like names.tsv --parts 8 -s /data/store"
 )]
@@ -81,6 +83,11 @@ struct CreateArgs {
     /// Find ranges of equal numbers of keys from a sample of this file's key column
     #[arg(long, value_name = "FILE", conflicts_with_all = ["hash", "split_at"])]
     split_like: Option<PathBuf>,
+
+    /// Let rows expire: this long after they were put, like 30m or 7d (ms, s, m, h, d), unless the
+    /// put says otherwise; or `by-put`, if only their put says it
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<TimeToLive>,
 
     /// How many ranges to find [default: one for each shard]
     #[arg(long, value_name = "N", requires = "split_like")]
@@ -131,12 +138,22 @@ fn create(args: &CreateArgs, output: &mut Output) -> Outcome<()> {
     let store = args.store.open()?;
     let spec: KeyspaceSpec = if args.hash {
         let spec = KeyspaceSpec::hash().hashed(args.hashed);
-        match args.arcs {
-            Some(arcs) => spec.arcs_per_shard(arcs).into(),
+        let spec = match args.arcs {
+            Some(arcs) => spec.arcs_per_shard(arcs),
+            None => spec,
+        };
+        match args.ttl {
             None => spec.into(),
+            Some(TimeToLive::After(time)) => spec.time_to_live(time).into(),
+            Some(TimeToLive::ByPut) => spec.time_to_live_by_put().into(),
         }
     } else {
-        KeyspaceSpec::range().split_at(split_points(args, &store)?).into()
+        let spec = KeyspaceSpec::range().split_at(split_points(args, &store)?);
+        match args.ttl {
+            None => spec.into(),
+            Some(TimeToLive::After(time)) => spec.time_to_live(time).into(),
+            Some(TimeToLive::ByPut) => spec.time_to_live_by_put().into(),
+        }
     };
     let keyspace = store.create_keyspace(&args.name, spec)?;
     store.close()?;
@@ -180,12 +197,16 @@ fn list(store: &Store, output: &mut Output) -> Outcome<()> {
     output.text(table)
 }
 
-/// Describes how a keyspace is partitioned.
+/// Describes how a keyspace is partitioned, and how long its rows live.
 pub(crate) fn how(keyspace: &Keyspace) -> String {
-    match keyspace.placement().partitioning() {
+    let how = match keyspace.placement().partitioning() {
         Partitioning::Hash { hashed: HashPart::Whole, .. } => "hash".into(),
         Partitioning::Hash { hashed, .. } => format!("hash of {hashed}"),
         other => other.as_str().into(),
+    };
+    match keyspace.time_to_live() {
+        Some(time_to_live) => format!("{how}, {time_to_live}"),
+        None => how,
     }
 }
 
@@ -195,10 +216,16 @@ fn describe(keyspace: &Keyspace) -> Value {
         Partitioning::Hash { hashed, .. } => Some(hashed.to_string()),
         _ => None,
     };
-    json!({
+    let mut described = json!({
         "name": keyspace.name(),
         "partitioning": placement.partitioning().as_str(),
         "partitions": placement.partition_count(),
         "hashed": hashed,
-    })
+    });
+    if let (Some(time_to_live), Some(object)) = (keyspace.time_to_live(), described.as_object_mut())
+    {
+        let default_ms = time_to_live.default_lifetime().map(|time| time.as_millis() as u64);
+        object.insert("time_to_live".into(), json!({ "default_ms": default_ms }));
+    }
+    described
 }

@@ -8,7 +8,9 @@ use crate::output::Output;
 use crate::table::Table;
 use crate::text;
 use annulus::KeyspaceId;
-use annulus::log::{LogCopy, LogReader, LogSegment, LogView, Operation, Position, Record};
+use annulus::log::{
+    ExpiringValue, LogCopy, LogReader, LogSegment, LogView, Operation, Position, Record,
+};
 use annulus_workload::human;
 use serde_json::{Map, Value, json};
 use std::thread::sleep;
@@ -299,6 +301,7 @@ impl<'a> Printer<'a> {
                 "position": position.get(),
                 "end": record.end().get(),
                 "time": time,
+                "timestamp": record.timestamp().to_string(),
                 "operations": operations,
             }))?;
             return Ok(true);
@@ -320,6 +323,13 @@ impl<'a> Printer<'a> {
             }
             Operation::Put { key, value, .. } => {
                 format!("{keyspace}\tput\t{}\t{} B", show(key), value.len())
+            }
+            Operation::PutUntil { key, value, .. } => {
+                let until = until(value);
+                let (key, value) = (show(key), value.value());
+                let bytes = value.len();
+                let shown = if self.values { format!("\t{}", show(value)) } else { String::new() };
+                format!("{keyspace}\tput\t{key}\t{bytes} B\tuntil {until}{shown}")
             }
             Operation::Delete { key, .. } => format!("{keyspace}\tdelete\t{}", show(key)),
             Operation::DeleteRange { start, end, .. } => {
@@ -344,7 +354,7 @@ impl<'a> Printer<'a> {
         object.insert("keyspace".into(), self.names.get(keyspace).into());
         object.insert("keyspace_id".into(), keyspace.0.into());
         let kind = match operation {
-            Operation::Put { .. } => "put",
+            Operation::Put { .. } | Operation::PutUntil { .. } => "put",
             Operation::Delete { .. } => "delete",
             Operation::DeleteRange { .. } => "delete_range",
             Operation::Previous { .. } => "previous",
@@ -356,6 +366,14 @@ impl<'a> Printer<'a> {
                 object.insert("value_bytes".into(), value.len().into());
                 if self.values {
                     text::insert(&mut object, "value", value, self.hex);
+                }
+            }
+            Operation::PutUntil { key, value, .. } => {
+                text::insert(&mut object, "key", key, self.hex);
+                object.insert("until".into(), value.expires().map(human::precise_date).into());
+                object.insert("value_bytes".into(), value.value().len().into());
+                if self.values {
+                    text::insert(&mut object, "value", value.value(), self.hex);
                 }
             }
             Operation::Delete { key, .. } => text::insert(&mut object, "key", key, self.hex),
@@ -373,4 +391,9 @@ impl<'a> Printer<'a> {
         }
         Value::Object(object)
     }
+}
+
+/// Returns when a row expires, for people.
+fn until(value: ExpiringValue<'_>) -> String {
+    value.expires().map_or_else(|| "ever".to_owned(), human::precise_date)
 }

@@ -36,6 +36,37 @@ fn keyspaces_are_created_listed_and_dropped() {
 }
 
 #[test]
+fn keyspaces_whose_rows_expire_are_created_and_their_rows_are_gone() {
+    let place = Place::new();
+    let created = place.json(&["keyspace", "create", "soon", "--range", "--ttl", "1ms"]);
+    assert_eq!(created["time_to_live"], json!({ "default_ms": 1 }));
+    let created = place.json(&["keyspace", "create", "day", "--hash", "--ttl", "1d"]);
+    assert_eq!(created["time_to_live"]["default_ms"], 86_400_000);
+    let created = place.json(&["keyspace", "create", "some", "--hash", "--ttl", "by-put"]);
+    assert_eq!(created["time_to_live"], json!({ "default_ms": null }));
+    assert!(place.text(&["keyspace", "list"]).contains("rows expire after 86400s"));
+    place.run(&["put", "soon", "ada", "countess"]).success();
+    place.run(&["put", "day", "ada", "countess"]).success();
+    place.run(&["put", "some", "ada", "countess"]).success();
+    // Longer ago than a millisecond, since each is a process of its own.
+    place.run(&["get", "soon", "ada"]).code(1).stdout("");
+    assert_eq!(place.text(&["scan", "soon"]), "");
+    assert_eq!(place.text(&["get", "day", "ada"]), "countess\n");
+    assert_eq!(place.text(&["scan", "day"]), "ada\tcountess\n");
+    let stats = place.json(&["stats"]);
+    let keyspaces = stats["keyspaces"].as_array().unwrap();
+    let expiry = |name: &str| {
+        let found = keyspaces.iter().find(|keyspace| keyspace["name"] == name).unwrap();
+        found.get("expiry").cloned()
+    };
+    assert_eq!(expiry("soon").unwrap()["default_ms"], 1);
+    assert_eq!(expiry("h"), None);
+    for bad in ["5", "1.5h", "soon", "0s"] {
+        place.run(&["keyspace", "create", "n", "--hash", "--ttl", bad]).code(2);
+    }
+}
+
+#[test]
 fn put_get_delete() {
     let place = Place::new();
     for keyspace in ["h", "r"] {

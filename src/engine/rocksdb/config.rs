@@ -1,6 +1,8 @@
 //! The options of Annulus in RocksDB's terms.
 
 use super::error::context;
+use super::expire::{ExpiringPartitions, remove_expired};
+use super::names::parse_family;
 use crate::engine::{Compression, EngineOptions, LogDamage};
 use crate::error::Result;
 use crate::os::descriptors::{raise_limit, share};
@@ -9,6 +11,7 @@ use rocksdb::{
     BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Env, LogLevel,
     Options as RocksOptions, WriteBufferManager,
 };
+use std::sync::Arc;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -78,6 +81,8 @@ pub(crate) struct Resources {
     options: EngineOptions,
     /// How many files each shard keeps open; `None` for all.
     open_files: Option<u32>,
+    /// The partitions whose rows expire.
+    pub(crate) expiring: Arc<ExpiringPartitions>,
 }
 
 impl Resources {
@@ -92,6 +97,7 @@ impl Resources {
             ),
             options: *options,
             open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
+            expiring: Arc::default(),
         }
     }
 
@@ -178,6 +184,15 @@ impl Resources {
         options.set_keep_log_file_num(4);
         options.set_stats_dump_period_sec(0);
         Ok(options)
+    }
+
+    /// Returns the options of the column family with a name.
+    pub(super) fn family(&self, name: &str) -> RocksOptions {
+        let mut options = self.column_family();
+        if let Some(expiring) = parse_family(name).and_then(|name| self.expiring.get(name)) {
+            remove_expired(&mut options, &expiring);
+        }
+        options
     }
 
     /// Returns the options of a partition's column family.

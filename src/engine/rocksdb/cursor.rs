@@ -141,6 +141,7 @@ mod tests {
             keep_bytes: 0,
             hold: false,
             guard: None,
+            clock: Arc::new(crate::clock::HybridClock::new(Arc::new(crate::clock::SystemClock))),
         });
         let data = directory.join("data");
         let db = RocksDb::open(&data, &resources, None, &log.unwrap()).unwrap();

@@ -6,6 +6,7 @@ use super::config::Resources;
 use super::damage::{self, Damaged};
 use super::db::Db;
 use super::error::context;
+use super::expire::{ExpiringPartitions, remove_expired};
 use super::files::{self, remove_all};
 use super::flushes::{FlushState, Flushes};
 use super::handles::{ColumnFamily, LockGuard, OpenDb};
@@ -20,12 +21,14 @@ use super::reads::memory_only;
 use super::stats;
 use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Expiring;
 use crate::log::{CommitLog, LogLoss, Position};
 use crate::os::files::{cannot, sync_directory};
 use crate::os::parallel;
 use crate::topology::PartitionName;
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{ReadOptions, WriteOptions};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +58,9 @@ pub(crate) struct RocksDb {
     /// Held exclusively while a family is dropped: RocksDB ends a flush of several families at the
     /// first that is dropped in the meantime.
     pub(super) dropping: RwLock<()>,
-    pub(super) family_options: rocksdb::Options,
+    family_options: rocksdb::Options,
+    /// The partitions whose rows expire.
+    pub(super) expiring: Arc<ExpiringPartitions>,
     pub(super) present: ReadOptions,
     /// Without reading files.
     pub(super) in_memory: ReadOptions,
@@ -141,10 +146,26 @@ impl RocksDb {
             damaged,
             dropping: RwLock::new(()),
             family_options: resources.column_family(),
+            expiring: Arc::clone(&resources.expiring),
             present: ReadOptions::default(),
             in_memory: memory_only(),
             writes: writes(),
         }
+    }
+
+    /// Returns the options of the family of a partition.
+    pub(super) fn family_options(&self, name: PartitionName) -> Cow<'_, rocksdb::Options> {
+        let Some(expiring) = self.expiring.get(name) else {
+            return Cow::Borrowed(&self.family_options);
+        };
+        let mut options = self.family_options.clone();
+        remove_expired(&mut options, &expiring);
+        Cow::Owned(options)
+    }
+
+    /// Returns what is shared of the keyspace of a partition, if its rows expire.
+    pub(crate) fn expiring(&self, name: PartitionName) -> Option<Arc<Expiring>> {
+        self.expiring.get(name)
     }
 
     /// Applies a batch.
@@ -207,7 +228,7 @@ impl RocksDb {
         note: impl FnOnce(&Flushes, &CommitLog),
     ) -> Result<Arc<ColumnFamily>> {
         self.add(name, note, || {
-            let made = import::create(&self.db, &self.family_options, &family(name));
+            let made = import::create(&self.db, &self.family_options(name), &family(name));
             made.map_err(|error| self.describe("creating a partition", error))
         })
     }

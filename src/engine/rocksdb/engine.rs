@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
-use rocksdb::FlushOptions;
+use rocksdb::{BottommostLevelCompaction, CompactOptions, FlushOptions};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ impl Engine for RocksDb {
         // each flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
         self.flushes.remove(name);
+        self.expiring.remove(name);
         let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {
                 self.db.drop_cf(&family(name)).map_err(self.failed("dropping a partition"))
@@ -185,7 +186,8 @@ impl Engine for RocksDb {
             name,
             |flushes, log| flushes.add_behind(name, || log.first()),
             || {
-                let made = import::import(&self.db, &self.family_options, &family(name), &export);
+                let made =
+                    import::import(&self.db, &self.family_options(name), &family(name), &export);
                 made.map_err(|error| self.describe("taking over files", error))
             },
         )?;
@@ -200,7 +202,7 @@ impl Engine for RocksDb {
         fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
     ) -> Result<Arc<ColumnFamily>> {
         let scratch = ingest::Scratch::claim(&self.scratch, name)?;
-        let files = ingest::write_files(&self.family_options, scratch.path(), fill)?;
+        let files = ingest::write_files(&self.family_options(name), scratch.path(), fill)?;
         crate::os::failpoint::hit("load-after-files");
         let partition =
             self.create(name, |flushes, log| flushes.add_behind(name, || log.first()))?;
@@ -279,6 +281,16 @@ impl Engine for RocksDb {
 
     fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
         stats::usage(&self.db, partition).map_err(self.failed("reading a property"))
+    }
+
+    fn compact(&self, partition: &ColumnFamily) -> Result<()> {
+        self.flush_partition(partition)?;
+        let mut all = CompactOptions::default();
+        all.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        // Along with compactions that the engine decides on.
+        all.set_exclusive_manual_compaction(false);
+        self.db.compact_range_cf_opt::<&[u8], &[u8]>(partition.handle(), None, None, &all);
+        Ok(())
     }
 
     fn set_few_first_level_files(&self, partition: &ColumnFamily, few: bool) -> Result<()> {

@@ -213,7 +213,7 @@ impl Snapshot {
 pub(crate) struct Pinned(Place);
 
 enum Place {
-    Stored { slice: DBPinnableSlice<'static>, _partition: Arc<ColumnFamily> },
+    ExpiringValue { slice: DBPinnableSlice<'static>, _partition: Arc<ColumnFamily> },
     Overlaid(Arc<[u8]>),
 }
 
@@ -273,7 +273,7 @@ impl Pinned {
         // SAFETY: see the module documentation; `slice` borrows from the database that `partition`
         // holds, and `partition` is held next to it.
         let slice = unsafe { transmute::<DBPinnableSlice<'_>, DBPinnableSlice<'static>>(slice) };
-        Self(Place::Stored { slice, _partition: Arc::clone(partition) })
+        Self(Place::ExpiringValue { slice, _partition: Arc::clone(partition) })
     }
 
     fn overlaid(value: &Arc<[u8]>) -> Self {
@@ -287,7 +287,7 @@ impl Deref for Pinned {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Place::Stored { slice, .. } => slice,
+            Place::ExpiringValue { slice, .. } => slice,
             Place::Overlaid(value) => value,
         }
     }

@@ -9,6 +9,7 @@ mod database;
 mod db;
 mod engine;
 mod error;
+mod expire;
 mod files;
 mod flushes;
 mod handles;

@@ -36,7 +36,7 @@ fn descriptors<'n>(
     names: &'n [String],
     resources: &'n Resources,
 ) -> impl Iterator<Item = ColumnFamilyDescriptor> + 'n {
-    names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.column_family()))
+    names.iter().map(|name| ColumnFamilyDescriptor::new(name, resources.family(name)))
 }
 
 fn cannot_open(directory: &Path) -> impl FnOnce(rocksdb::Error) -> Error {

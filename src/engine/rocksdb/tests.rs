@@ -40,6 +40,7 @@ impl Fixture {
             keep_bytes: 0,
             hold: false,
             guard: None,
+            clock: Arc::new(crate::clock::HybridClock::new(Arc::new(crate::clock::SystemClock))),
         });
         let log = log.unwrap();
         log.finish_replay();

@@ -3,6 +3,7 @@
 use super::super::record::{self, HEADER_BYTES, Header, Kind, Operations};
 use super::super::walk;
 use super::Owned;
+use crate::clock::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -10,6 +11,8 @@ fn operation() -> impl Strategy<Value = Owned> {
     let bytes = || vec(any::<u8>(), 0..300);
     prop_oneof![
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::Put(k, a, b)),
+        (any::<u32>(), bytes(), vec(any::<u8>(), 8..300))
+            .prop_map(|(k, a, b)| Owned::PutUntil(k, a, b)),
         (any::<u32>(), bytes()).prop_map(|(k, a)| Owned::Delete(k, a)),
         (any::<u32>(), bytes(), bytes()).prop_map(|(k, a, b)| Owned::DeleteRange(k, a, b)),
         (any::<u32>(), bytes(), proptest::option::of(bytes()))
@@ -52,12 +55,13 @@ proptest! {
     #[test]
     fn a_header_comes_back_and_one_changed_bit_is_noticed(
         bytes in HEADER_BYTES as u32..1 << 20, at in 0_u64..1 << 50, back in 0_u64..1 << 50,
-        check: u32, millis: u64, seed: u32, bit in 0..HEADER_BYTES * 8,
+        check: u32, number in 0_u64..1 << 63, seed: u32, bit in 0..HEADER_BYTES * 8,
     ) {
         let position = at * 8;
         let synced = position.saturating_sub(back);
         let kind = if check % 2 == 0 { Kind::Mark } else { Kind::Operations };
-        let header = Header { bytes, payload_check: check, position, synced, millis, kind };
+        let timestamp = Timestamp::from_number(number);
+        let header = Header { bytes, payload_check: check, position, synced, timestamp, kind };
         let mut encoded = header.encode(seed);
         prop_assert_eq!(Header::decode(&encoded, seed), Some(header));
         prop_assert_eq!(Header::decode(&encoded, seed ^ 1), None);
@@ -81,7 +85,8 @@ fn seeds_of_the_fuzz_target() {
     let record = |seed: u32, position: u64, kind: Kind, payload: &[u8]| {
         let bytes = (HEADER_BYTES + payload.len()) as u32;
         let payload_check = crc32c::crc32c_append(seed, payload);
-        let header = Header { bytes, payload_check, position, synced: 0, millis: 1, kind };
+        let timestamp = Timestamp::from_millis(1);
+        let header = Header { bytes, payload_check, position, synced: 0, timestamp, kind };
         let mut record = [&header.encode(seed)[..], payload].concat();
         record.resize(record.len().next_multiple_of(8), 0);
         record

@@ -7,10 +7,12 @@ mod closing;
 mod conditional;
 mod damages;
 mod encoding;
+mod time;
 mod views;
 mod walks;
 
 use super::*;
+use crate::clock::{HybridClock, SystemClock};
 use crate::id::KeyspaceId;
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +23,7 @@ pub(super) const ACCESSES: [LogAccess; 2] = [LogAccess::Mapped, LogAccess::Writt
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Owned {
     Put(u32, Vec<u8>, Vec<u8>),
+    PutUntil(u32, Vec<u8>, Vec<u8>),
     Delete(u32, Vec<u8>),
     DeleteRange(u32, Vec<u8>, Vec<u8>),
     Previous(u32, Vec<u8>, Option<Vec<u8>>),
@@ -29,6 +32,9 @@ pub(super) enum Owned {
 impl Owned {
     pub(super) fn of(operation: &Operation<'_>) -> Self {
         match *operation {
+            Operation::PutUntil { keyspace, key, value } => {
+                Self::PutUntil(keyspace.0, key.to_vec(), value.bytes().to_vec())
+            }
             Operation::Put { keyspace, key, value } => {
                 Self::Put(keyspace.0, key.to_vec(), value.to_vec())
             }
@@ -46,6 +52,10 @@ impl Owned {
         match self {
             Self::Put(keyspace, key, value) => {
                 Operation::Put { keyspace: KeyspaceId(*keyspace), key, value }
+            }
+            Self::PutUntil(keyspace, key, value) => {
+                let (keyspace, value) = (KeyspaceId(*keyspace), ExpiringValue::new(value));
+                Operation::PutUntil { keyspace, key, value }
             }
             Self::Delete(keyspace, key) => {
                 Operation::Delete { keyspace: KeyspaceId(*keyspace), key }
@@ -73,6 +83,7 @@ pub(super) fn options(directory: &Path, access: LogAccess) -> LogOptions {
         keep_bytes: 0,
         hold: false,
         guard: None,
+        clock: Arc::new(HybridClock::new(Arc::new(SystemClock))),
     }
 }
 

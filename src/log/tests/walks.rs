@@ -6,6 +6,7 @@ use super::super::record::{self, HEADER_BYTES, Header, Kind};
 use super::super::segment::{CONTENT, SegmentHeader};
 use super::super::walk::{self, Beyond};
 use super::*;
+use crate::clock::Timestamp;
 use fastrand::Rng;
 use std::ops::RangeInclusive;
 
@@ -17,7 +18,7 @@ fn header(position: u64, synced: u64, payload: &[u8], kind: Kind) -> Header {
         payload_check: crc32c::crc32c_append(SEED, payload),
         position,
         synced,
-        millis: 0,
+        timestamp: Timestamp::default(),
         kind,
     }
 }

@@ -8,7 +8,6 @@ pub use segment::{LogSegment, SegmentState};
 
 use super::copy_set::CopyNumber;
 use super::judge::{self, Judged, Kept};
-use super::reader::time;
 use super::segment::{Place, SEGMENT, SegmentHeader, open_to_read};
 use super::{LogAccess, LogDamage, LogLoss, Position};
 use crate::error::{Error, ErrorKind, Result};
@@ -264,7 +263,7 @@ fn segments(judged: &Judged) -> Vec<LogSegment> {
             bytes: found.header.file_bytes,
             positions: Position(*first)..Position(*end),
             records: content.records,
-            times: content.millis.map(|(first, last)| (time(first), time(last))),
+            times: content.times.map(|(first, last)| (first.time(), last.time())),
             salt: found.header.salt,
             copy: found.header.copy,
         }

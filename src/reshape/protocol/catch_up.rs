@@ -180,6 +180,7 @@ mod tests {
                 endpoint(&target, KeyRange::new("a", Some("b"))),
                 endpoint(&target, KeyRange::new("b", Some("c"))),
             ],
+            expired_at: None,
         };
         for change in [
             Change::Put { key: b"c", value: b"" },
@@ -204,6 +205,7 @@ mod tests {
                 endpoint(&low, KeyRange::new("", Some("m"))),
                 endpoint(&high, KeyRange::new("m", None)),
             ],
+            expired_at: None,
         };
         let mut changes = Changes::default();
         for (key, value) in [(b"a", b"1"), (b"k", b"1"), (b"n", b"1"), (b"z", b"1")] {

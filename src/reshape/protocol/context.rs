@@ -9,6 +9,7 @@ use super::estimate::Estimate;
 use crate::catalog::OpenPartition;
 use crate::engine::ShardEngine;
 use crate::error::Result;
+use crate::expiry::{Held, Moment};
 use crate::id::ShardId;
 use crate::placement::PartitionRange;
 use crate::read::RowFilter;
@@ -31,6 +32,8 @@ pub(crate) struct Reshape<'a> {
     /// The transport that was chosen.
     pub(super) transport: Transport,
     pub(super) sources: Vec<Endpoint>,
+    /// Its moment, where rows expire.
+    pub(super) held: Option<Held>,
     pub(super) source_range: PartitionRange,
     /// The rows within that range.
     pub(super) source_rows: RowFilter,
@@ -60,6 +63,9 @@ pub(crate) struct Endpoint {
 pub(crate) struct ReshapePair {
     pub(crate) sources: Vec<Endpoint>,
     pub(crate) targets: Vec<Endpoint>,
+    /// Where rows expire: those that have at this moment do not count, and others stay, on both
+    /// sides.
+    pub(crate) expired_at: Option<Moment>,
 }
 
 /// What was counted during a reshape.

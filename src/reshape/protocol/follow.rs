@@ -201,6 +201,9 @@ impl Changes {
             Operation::Put { keyspace, key, value } if keyspace == wanted && rows.has(key) => {
                 self.push(Change::Put { key, value });
             }
+            Operation::PutUntil { keyspace, key, value } if keyspace == wanted && rows.has(key) => {
+                self.push(Change::Put { key, value: value.bytes() });
+            }
             Operation::Delete { keyspace, key } if keyspace == wanted && rows.has(key) => {
                 self.push(Change::Delete { key });
             }

@@ -33,6 +33,7 @@ use super::outcome::Outcome;
 use super::phase::Phase;
 use super::reshaper::Reshaper;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::Held;
 use crate::id::{PartitionId, ShardId};
 use crate::planner::Step;
 use context::{Commit, ReshapePair, Tally};
@@ -127,7 +128,8 @@ impl Reshape<'_> {
         // IMPORTANT: sort the sources in the order in which batches take latches, because all of
         // them are sealed together.
         sources.sort_by_key(|side| side.partition.name);
-        let pair = ReshapePair { sources, targets };
+        let expired_at = self.held.as_ref().map(Held::at);
+        let pair = ReshapePair { sources, targets, expired_at };
         self.set_phase(Phase::CatchingUp);
         self.catch_up(&pair, &mut follower, tally)?;
         self.compare(&pair, &mut follower, tally)?;

@@ -77,6 +77,7 @@ impl<'a> Reshape<'a> {
         let recording = begun.elapsed();
         crate::os::failpoint::hit("reshape-after-intent");
         catalog.set_numbers(numbered);
+        let held = view.expiring().map(|expiring| expiring.hold());
         let reshape = Self {
             reshaper,
             options,
@@ -86,6 +87,7 @@ impl<'a> Reshape<'a> {
             spec,
             transport,
             sources,
+            held,
             source_range,
             source_rows,
             target_specs,

@@ -8,6 +8,7 @@ use crate::engine::{
     Direction, Engine, EnginePartition, EngineSnapshot, PutRow, Read, ShardEngine,
 };
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::{Held, Moment};
 use crate::id::ShardId;
 use crate::os::failpoint;
 use crate::placement::KeyRange;
@@ -53,6 +54,10 @@ impl Reshape<'_> {
             self.checkpoint()?;
             // An earlier attempt may have left a partition of this name behind.
             target_spec.shard.drop_partition(target_spec.name)?;
+            let expiring = self.sources.first().and_then(|it| it.partition.expiring.as_ref());
+            if let Some(expiring) = expiring {
+                self.reshaper.catalog.resources.expiring.add(target_spec.name, expiring);
+            }
             let (handle, out_of_range) = match (transport, self.sources.as_slice()) {
                 (Transport::Link, [source, ..]) => {
                     let handle = link(&source.partition, target_spec)?;
@@ -76,7 +81,7 @@ impl Reshape<'_> {
                         self.control.add_done(keys, bytes);
                         self.pace(bytes)
                     };
-                    (copy(&self.sources, target_spec, pace)?, 0)
+                    (copy(&self.sources, target_spec, self.held.as_ref().map(Held::at), pace)?, 0)
                 }
             };
             if failpoint::skip("birth-position") {
@@ -126,9 +131,11 @@ fn link(source: &OpenPartition, target: &TargetSpec) -> Result<EnginePartition> 
 
 /// Makes a target from the rows of its range, as each source holds them at one moment. `pace`
 /// receives the numbers of keys and bytes as they are read, and may end the copy with an error.
+/// Rows that have expired at a moment are left out.
 fn copy(
     sources: &[Endpoint],
     target: &TargetSpec,
+    expired_at: Option<Moment>,
     mut pace: impl FnMut(u64, u64) -> Result<()>,
 ) -> Result<EnginePartition> {
     let mut snapshots: BTreeMap<ShardId, EngineSnapshot> = BTreeMap::new();
@@ -136,7 +143,7 @@ fn copy(
     for Endpoint { partition, filter } in sources {
         let snapshot =
             snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
-        let read = Read { at: Some(snapshot), bypass_cache: true, ..Read::PRESENT };
+        let read = Read { at: Some(snapshot), bypass_cache: true, expired_at, ..Read::PRESENT };
         let range = range_of(&target.range);
         let filter = narrower(filter, target);
         cursors.push(PartitionCursor::open(partition, filter, &range, Direction::Forward, read)?);

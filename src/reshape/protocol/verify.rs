@@ -10,8 +10,10 @@ use super::follow::{Change, Changes, Follower};
 use super::retry_budget::RetryBudget;
 use crate::engine::{Direction, Engine, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry;
 use crate::id::ShardId;
 use crate::log::Position;
+use crate::os::failpoint;
 use crate::placement::KeyRange;
 use crate::placement::just_after;
 use crate::read::{MergeCursor, PartitionCursor};
@@ -50,10 +52,17 @@ struct Moment {
     pending: Changes,
     pending_keys: HashSet<Box<[u8]>>,
     pending_ranges: Vec<KeyRange>,
+    /// The moment at which rows that have expired do not count: compactions of the two sides may
+    /// have removed others of them.
+    expired_at: Option<expiry::Moment>,
 }
 
 impl Moment {
-    fn new(snapshots: BTreeMap<ShardId, EngineSnapshot>, pending: Changes) -> Self {
+    fn new(
+        snapshots: BTreeMap<ShardId, EngineSnapshot>,
+        pending: Changes,
+        expired_at: Option<expiry::Moment>,
+    ) -> Self {
         let (mut pending_keys, mut pending_ranges) = (HashSet::new(), Vec::new());
         for change in pending.iter() {
             match change {
@@ -65,7 +74,7 @@ impl Moment {
                 }
             }
         }
-        Self { snapshots, pending, pending_keys, pending_ranges }
+        Self { snapshots, pending, pending_keys, pending_ranges, expired_at }
     }
 
     fn is_pending(&self, key: &[u8]) -> bool {
@@ -129,7 +138,7 @@ fn take(
         longest = longest.max(begun.elapsed());
         if let Some((snapshots, end)) = cut {
             let pending = follower.follow_all(end, || pace(0))?;
-            return Ok((Moment::new(snapshots, pending), longest));
+            return Ok((Moment::new(snapshots, pending, sides.expired_at), longest));
         }
         // What is applied now need not be left out.
         let end = follower.end();
@@ -169,7 +178,8 @@ fn rows(
 ) -> Result<MergeCursor<PartitionCursor>> {
     let cursors = side.iter().map(|Endpoint { partition, filter }| {
         let at = moment.snapshots.get(&partition.owner);
-        let read = Read { at, bypass_cache: true, ..Read::PRESENT };
+        let expired_at = if failpoint::skip("compare-expired") { None } else { moment.expired_at };
+        let read = Read { at, bypass_cache: true, expired_at, ..Read::PRESENT };
         PartitionCursor::open(partition, filter.clone(), range, Direction::Forward, read)
     });
     Ok(MergeCursor::new(cursors.collect::<Result<Vec<_>>>()?, Direction::Forward))
@@ -319,7 +329,7 @@ mod tests {
         let target = Arc::new(OpenPartition::new(name, source.owner, Arc::clone(&shard), handle));
         spoil(&shard, &target);
         let side = |partition| vec![Endpoint { partition, filter: RowFilter::All }];
-        ReshapePair { sources: side(source), targets: side(target) }
+        ReshapePair { sources: side(source), targets: side(target), expired_at: None }
     }
 
     /// Compares a copy with its source, into which `late` is written when the copy has all of the

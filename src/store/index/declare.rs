@@ -49,10 +49,20 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is empty, longer than 200
-    /// bytes, or has control characters; those of
+    /// bytes, or has control characters, and for a keyspace whose rows expire; those of
     /// [`Store::create_keyspace`](crate::Store::create_keyspace) and of [`put`](Self::put).
     pub fn index(&self, spec: IndexSpec) -> Result<Index> {
         check_name(&spec.name)?;
+        if self.state().expiring().is_some() {
+            // A row expires without a write that could take its entries away.
+            let text = format!(
+                "the rows of keyspace `{}` expire, so it cannot have an index; keep what index \
+                 `{}` is to find in a keyspace without a time to live",
+                self.name(),
+                spec.name
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
         let catalog = &self.core().catalog;
         catalog.check_open()?;
         // It may have been dropped.

@@ -12,7 +12,7 @@ use crate::heat::Operation;
 use crate::id::KeyspaceId;
 use crate::read::Value;
 use crate::sampling::{SampleTicket, SampledOperation, Sampler};
-use crate::topology;
+use crate::topology::{self, TimeToLive};
 use std::fmt;
 use std::sync::Arc;
 
@@ -61,6 +61,16 @@ impl Keyspace {
     #[must_use]
     pub fn placement(&self) -> Arc<topology::KeyspaceLayout> {
         Arc::clone(&self.state.load().keyspace)
+    }
+
+    /// Returns how long its rows live; `None` if they do not expire.
+    #[must_use]
+    pub fn time_to_live(&self) -> Option<TimeToLive> {
+        self.state.expiring().map(|expiring| expiring.time_to_live())
+    }
+
+    pub(super) fn rows_expire(&self) -> bool {
+        self.state.expiring().is_some()
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {

@@ -40,8 +40,8 @@ impl Keyspace {
     ///
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
     /// [`Io`](crate::ErrorKind::Io) or [`Damaged`](crate::ErrorKind::Damaged) if the shard cannot
-    /// be read; [`Busy`](crate::ErrorKind::Busy) if it has refused a write of the partition that is in
-    /// the log, until that is applied: try again.
+    /// be read; [`Busy`](crate::ErrorKind::Busy) if it has refused a write of the partition that is
+    /// in the log, until that is applied: try again.
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
         self.get_from(key.as_ref(), Read::PRESENT)
@@ -71,11 +71,21 @@ impl Keyspace {
             }
             _ => self.get_routed(key, read)?.map(Value::new),
         };
+        let value = self.unless_expired(value)?;
         self.record_read(sampled, key, value.as_ref());
         Ok(value)
     }
 
     /// Reads a value from the shard.
+    /// Returns a value as it is stored without what says when it expires, unless it has.
+    #[inline]
+    fn unless_expired(&self, value: Option<Value>) -> Result<Option<Value>> {
+        match (value, self.state.expiring()) {
+            (Some(value), Some(expiring)) => value.unless_expired(expiring.now()),
+            (value, _) => Ok(value),
+        }
+    }
+
     #[inline]
     fn get_routed(
         &self,
@@ -156,6 +166,11 @@ impl Keyspace {
                 self.get_many_hot(cache, &keys, &mut values)?;
             }
             _ => self.get_all(&keys, (0..keys.len()).collect(), read, &mut values)?,
+        }
+        if self.rows_expire() {
+            for value in &mut values {
+                *value = self.unless_expired(value.take())?;
+            }
         }
         for (key, value) in keys.iter().zip(&values) {
             self.record_read_untimed(key.as_ref(), value.as_ref());
@@ -260,16 +275,16 @@ impl Keyspace {
     /// for word in ["ant", "bee", "cat"] {
     ///     words.put(word, "")?;
     /// }
-    /// let keys: Vec<_> = words.scan("b"..)?.map(|row| Ok(row?.0)).collect::<annulus::Result<_>>()?;
-    /// assert_eq!(keys, [b"bee", b"cat"]);
+    /// let keys: Vec<_> = words.scan("b"..)?.map(|row|
+    /// Ok(row?.0)).collect::<annulus::Result<_>>()?; assert_eq!(keys, [b"bee", b"cat"]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
-    /// inverted range.
+    /// Those of [`get`](Self::get), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for
+    /// an inverted range.
     pub fn scan(&self, range: impl KeyBounds) -> Result<Scan> {
         self.scan_with(range, ScanOptions::new())
     }
@@ -285,7 +300,8 @@ impl Keyspace {
         let threads = self.core.options.scan_threads;
         loop {
             let watch = ScanSampler::begin(self.sampler(), self.id());
-            let scan = Scan::open(&self.view(), &bounds, options, None, threads, watch)?;
+            let at = self.state.expiring().map(|expiring| expiring.now());
+            let scan = Scan::open(&self.view(), &bounds, options, None, at, threads, watch)?;
             if let Some(scan) = scan {
                 return Ok(scan);
             }
@@ -362,8 +378,8 @@ impl Keyspace {
         Ok(keys)
     }
 
-    /// Returns about how many keys there are. Fast; overwritten and deleted keys count until
-    /// compaction.
+    /// Returns about how many keys there are. Fast; overwritten, deleted and expired keys count
+    /// until compaction.
     ///
     /// # Errors
     ///

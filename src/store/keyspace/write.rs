@@ -1,10 +1,14 @@
 //! Writes to a keyspace: puts, deletes, compare-and-swap, updates, counters.
 
 use super::Keyspace;
+use crate::catalog::does_not_expire;
 use crate::engine::Durability;
+use crate::engine::Engine as _;
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::read::KeyBounds;
 use crate::write::{Batch, Swap, sum};
+use std::time::Duration;
 
 impl Keyspace {
     /// Puts a value, replacing any that is there.
@@ -14,12 +18,12 @@ impl Keyspace {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key or value that is longer
     /// than the store's options allow, before anything is written;
     /// [`Closed`](crate::ErrorKind::Closed) after the keyspace was dropped or the store closed;
-    /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of the
-    /// write, the store takes no more of them, and the next opening finds out whether it is in the
-    /// log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in the log
-    /// then: it is applied when the shard takes writes again, or by the next opening; or while the
-    /// store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an earlier
-    /// write of the partition, until that is applied: nothing was written, try again.
+    /// [`Io`](crate::ErrorKind::Io) if the log cannot be written or synced: nothing can be seen of
+    /// the write, the store takes no more of them, and the next opening finds out whether it is in
+    /// the log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in
+    /// the log then: it is applied when the shard takes writes again, or by the next opening; or
+    /// while the store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an
+    /// earlier write of the partition, until that is applied: nothing was written, try again.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.put_with(key, value, self.core.options.durability)
@@ -37,7 +41,92 @@ impl Keyspace {
         value: impl AsRef<[u8]>,
         durability: Durability,
     ) -> Result<()> {
-        self.core.writer().put(&self.state, key.as_ref(), value.as_ref(), durability)
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.core.writer().put(&self.state, key, value, PutLifetime::Default, durability)
+    }
+
+    /// Sets a key to a value for a time, whatever the keyspace's [default](Self::time_to_live) is:
+    /// at its end the row has expired. From then on all reads, swaps, updates, conditions and
+    /// transactions find nothing there, at once; a snapshot or a transaction that began before
+    /// still sees it. A later put replaces value and lifetime. The time is that of the
+    /// [store](crate::Store::now), in milliseconds; a lifetime is rounded up to them.
+    ///
+    /// Expiry is no write: [changes](crate::Store::changes) say nothing of it. The space comes back
+    /// by compactions.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use annulus::clock::ManualClock;
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(SystemTime::now());
+    /// # let store = Store::builder(directory.path().join("store")).clock(clock.clone()).open()?;
+    /// let hour = Duration::from_secs(3600);
+    /// let sessions = store.create_keyspace("sessions", KeyspaceSpec::hash().time_to_live(hour))?;
+    /// sessions.put("alice", "token")?;
+    /// sessions.put_for("bob", "token", 24 * hour)?;
+    /// clock.advance(2 * hour);
+    /// assert!(!sessions.contains("alice")? && sessions.contains("bob")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put); [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the
+    /// keyspace was not created with a [time to live](crate::topology::HashSpec::time_to_live).
+    pub fn put_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<()> {
+        self.put_for_with(key, value, lifetime, self.core.options.durability)
+    }
+
+    /// The same as [`put_for`](Self::put_for), with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put_for`](Self::put_for).
+    pub fn put_for_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
+    }
+
+    /// Gives the space of rows that have expired back at once, by a compaction of the whole
+    /// keyspace, which also removes what was overwritten and deleted. By themselves compactions
+    /// come to all of a keyspace in half its default lifetime, between an hour and a week, or in a
+    /// day if it has none.
+    ///
+    /// What a snapshot or a transaction that is open could still read stays, and so does what it
+    /// holds for [other reasons](crate::Store::snapshot).
+    ///
+    /// Cost: all files of the keyspace are read and written, one partition after the other; other
+    /// reads and writes go on. If the process ends meanwhile, nothing is lost, and some space is
+    /// not back.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the rows of the keyspace do not
+    /// expire; [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly), and
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot write what it has in memory.
+    pub fn reclaim_expired(&self) -> Result<()> {
+        if !self.rows_expire() {
+            return Err(does_not_expire(self.name()));
+        }
+        for partition in &self.view().partitions {
+            self.core.catalog.check_writable()?;
+            partition.shard.compact(&partition.handle)?;
+        }
+        Ok(())
     }
 
     /// Deletes a key, if it is there.
@@ -63,8 +152,8 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// Those of [`put`](Self::put), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an
-    /// inverted range.
+    /// Those of [`put`](Self::put), and [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for
+    /// an inverted range.
     pub fn delete_range(&self, range: impl KeyBounds) -> Result<()> {
         self.delete_range_with(range, self.core.options.durability)
     }
@@ -81,11 +170,12 @@ impl Keyspace {
     }
 
     /// Sets whether each write of this keyspace logs the value that its key had before, for
-    /// [readers of changes](crate::Store::changes). Durable when this returns, and then so for every
-    /// write that begins, until it is set otherwise. Default: false. Setting what is set does nothing.
+    /// [readers of changes](crate::Store::changes). Durable when this returns, and then so for
+    /// every write that begins, until it is set otherwise. Default: false. Setting what is set does
+    /// nothing.
     ///
-    /// Cost, while it is set: each put, delete and batch reads the keys that it writes, and the log has
-    /// their values before and their keys a second time. Deletions of ranges log no old values.
+    /// Cost, while it is set: each put, delete and batch reads the keys that it writes, and the log
+    /// has their values before and their keys a second time. Deletions of ranges log no old values.
     ///
     /// ```
     /// use annulus::changes::{Change, OldValue};
@@ -110,8 +200,8 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly),
-    /// [`Io`](crate::ErrorKind::Io); [`InDoubt`](crate::ErrorKind::InDoubt) if no one knows whether it
-    /// is on the disk: open the store again.
+    /// [`Io`](crate::ErrorKind::Io); [`InDoubt`](crate::ErrorKind::InDoubt) if no one knows whether
+    /// it is on the disk: open the store again.
     pub fn log_old_values(&self, logged: bool) -> Result<()> {
         self.core.catalog.set_old_values(&self.state, logged)
     }
@@ -282,8 +372,9 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or the
-    /// sum is out of bounds: nothing is written. Those of [`put`](Self::put) and [`get`](Self::get).
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or
+    /// the sum is out of bounds: nothing is written. Those of [`put`](Self::put) and
+    /// [`get`](Self::get).
     pub fn add(&self, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
         self.add_with(counter, n, self.core.options.durability)
     }

@@ -72,7 +72,7 @@ impl Transaction {
         }
         let state = &mut *self.state.borrow_mut();
         for EntryWrite { index, key, value, .. } in writes {
-            state.pending.write(index.entries, &key, value.as_deref());
+            state.pending.write(index.entries, &key, value.as_deref(), None);
         }
         state.indexes.insert(keyspace.id(), Arc::clone(indexes));
         self.check_bytes(state)

@@ -1,25 +1,30 @@
 //! The handle of a transaction: its reads, its writes, its end.
 
 mod indexed;
+mod once;
 mod run;
 mod scan;
 
+pub use once::Once;
 pub use scan::TransactionScan;
 
 use super::core::Core;
 use super::keyspace::Keyspace;
 use super::snapshot::Snapshot;
+use crate::catalog::does_not_expire;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::PutLifetime;
 use crate::id::KeyspaceId;
 use crate::index::IndexesUsed;
 use crate::log::Reader;
 use crate::placement::KeyRange;
-use crate::read::{Bounds, KeyBounds, Prefix, ScanOptions, Value};
+use crate::read::{Bounds, FirstExpiry, KeyBounds, Prefix, ScanOptions, Value};
 use crate::transaction::{Footprint, Isolation, Own, Pending, TransactionOptions};
 use crate::write::{Since, sum};
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Reads and writes over any keyspaces and shards that take effect together, or not at all; begun
 /// by [`Store::begin`](crate::Store::begin), or by [`Store::transact`](crate::Store::transact),
@@ -74,9 +79,17 @@ struct State {
     pending: Pending,
     /// The ranges of scans that are open; `None` for those that were dropped, and have noted what
     /// they have seen.
-    scans: Vec<Option<(KeyspaceId, KeyRange)>>,
+    scans: Vec<Option<OpenScan>>,
     /// The indexes whose entries are among the writes.
     indexes: IndexesUsed,
+}
+
+/// A scan that is open.
+struct OpenScan {
+    keyspace: KeyspaceId,
+    /// What it counts as if it is never dropped.
+    range: KeyRange,
+    expires: Option<FirstExpiry>,
 }
 
 impl Transaction {
@@ -108,7 +121,18 @@ impl Transaction {
         let noted = self.options.isolation == Isolation::Serializable;
         match self.own(keyspace, key, noted)? {
             Some(own) => Ok(own),
-            None => self.snapshot.get(keyspace, key),
+            None => {
+                let found = self.snapshot.get(keyspace, key)?;
+                self.note_expiry(found.as_ref().and_then(Value::expires));
+                Ok(found)
+            }
+        }
+    }
+
+    /// Notes when a row expires that the transaction relies on.
+    fn note_expiry(&self, expires: Option<u64>) {
+        if expires.is_some() && self.options.isolation == Isolation::Serializable {
+            self.state.borrow_mut().reads.add_expiry(expires);
         }
     }
 
@@ -147,7 +171,9 @@ impl Transaction {
             .map(|key| self.own(keyspace, key.as_ref(), noted))
             .collect::<Result<_>>()?;
         let asked = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
-        let mut found = self.snapshot.get_many(keyspace, asked.map(|(key, _)| key))?.into_iter();
+        let found = self.snapshot.get_many(keyspace, asked.map(|(key, _)| key))?;
+        self.note_expiry(found.iter().flatten().filter_map(Value::expires).min());
+        let mut found = found.into_iter();
         let missing =
             || Error::new(ErrorKind::Internal, "a snapshot returned fewer values than keys");
         own.into_iter().map(|own| own.or_else(|| found.next()).ok_or_else(missing)).collect()
@@ -221,7 +247,29 @@ impl Transaction {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<()> {
-        self.write(keyspace, key.as_ref(), Some(value.as_ref()))
+        let lifetime = keyspace.rows_expire().then_some(PutLifetime::Default);
+        self.write(keyspace, key.as_ref(), Some(value.as_ref()), lifetime)
+    }
+
+    /// Sets a key to a value for a time, which begins when the transaction is committed; see
+    /// [`Keyspace::put_for`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put); [`InvalidArgument`](ErrorKind::InvalidArgument) if the rows of
+    /// the keyspace do not expire.
+    pub fn put_for(
+        &self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<()> {
+        if !keyspace.rows_expire() {
+            return Err(does_not_expire(keyspace.name()));
+        }
+        let lifetime = Some(PutLifetime::For(lifetime));
+        self.write(keyspace, key.as_ref(), Some(value.as_ref()), lifetime)
     }
 
     /// Deletes a key, if it is there.
@@ -230,10 +278,16 @@ impl Transaction {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<()> {
-        self.write(keyspace, key.as_ref(), None)
+        self.write(keyspace, key.as_ref(), None, None)
     }
 
-    fn write(&self, keyspace: &Keyspace, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+    fn write(
+        &self,
+        keyspace: &Keyspace,
+        key: &[u8],
+        value: Option<&[u8]>,
+        lifetime: Option<PutLifetime>,
+    ) -> Result<()> {
         self.check_store(keyspace)?;
         self.core.catalog.check_key_bytes(key.len())?;
         self.core.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
@@ -241,7 +295,7 @@ impl Transaction {
             self.write_entries(keyspace, key, value)?;
         }
         let state = &mut *self.state.borrow_mut();
-        state.pending.write(keyspace.id(), key, value);
+        state.pending.write(keyspace.id(), key, value, lifetime);
         self.check_bytes(state)
     }
 
@@ -307,7 +361,10 @@ impl Transaction {
             Isolation::Serializable => {
                 // Scans that were never dropped.
                 let open = scans.into_iter().flatten();
-                open.for_each(|(keyspace, range)| reads.add_range(keyspace, &range));
+                for OpenScan { keyspace, range, expires } in open {
+                    reads.add_range(keyspace, &range);
+                    reads.add_expiry(expires.map(|first| first.get()));
+                }
             }
         }
         let batch = pending.into_batch(core.catalog.home.id);
@@ -315,7 +372,17 @@ impl Transaction {
         // Most of it before anything is locked.
         let admit = |record: &crate::log::Record<'_>| reads.admit(record);
         reader.pass(admit)?;
-        let since = Since { reader: &mut reader, admit: &admit, indexes: &indexes };
+        // Without the time of day where no row expires.
+        let check_time = || match reads.may_expire() {
+            true => reads.check_time(core.catalog.home.horizon.now()),
+            false => Ok(()),
+        };
+        let since = Since {
+            reader: &mut reader,
+            admit: &admit,
+            check_time: &check_time,
+            indexes: &indexes,
+        };
         core.writer().commit_since(&**core.catalog.keyspaces(), batch, durability, since)
     }
 

@@ -1,10 +1,10 @@
 //! The scans of a transaction.
 
-use super::Transaction;
+use super::{OpenScan, Transaction};
 use crate::error::Result;
 use crate::id::KeyspaceId;
 use crate::placement::{KeyRange, just_after};
-use crate::read::{Bounds, KeyBounds, Scan, ScanOptions};
+use crate::read::{Bounds, FirstExpiry, KeyBounds, Scan, ScanOptions};
 use crate::store::Keyspace;
 use crate::transaction::{Isolation, MergedRows};
 use std::fmt;
@@ -58,7 +58,9 @@ impl<'t> TransactionScan<'t> {
             ScanOptions { limit, ..options },
         )?;
         let serializable = transaction.options.isolation == Isolation::Serializable;
-        let seen = serializable.then(|| Seen::begin(transaction, id, bounds.range, reverse));
+        let expires = scan.expires().cloned();
+        let seen =
+            serializable.then(|| Seen::begin(transaction, id, bounds.range, expires, reverse));
         Ok(Self {
             rows: MergedRows::new(scan, own, reverse),
             left: options.limit.unwrap_or(u64::MAX),
@@ -115,11 +117,12 @@ impl<'t> Seen<'t> {
         transaction: &'t Transaction,
         keyspace: KeyspaceId,
         range: KeyRange,
+        expires: Option<FirstExpiry>,
         reverse: bool,
     ) -> Self {
         let scans = &mut transaction.state.borrow_mut().scans;
         let index = scans.len();
-        scans.push(Some((keyspace, range.clone())));
+        scans.push(Some(OpenScan { keyspace, range: range.clone(), expires }));
         Self { transaction, index, keyspace, range, reverse, last: None, whole: false }
     }
 
@@ -158,9 +161,8 @@ impl Drop for Seen<'_> {
         if let Some(passed) = passed {
             state.reads.add_range(self.keyspace, &passed);
         }
-        if let Some(open) = state.scans.get_mut(self.index) {
-            *open = None;
-        }
+        let open = state.scans.get_mut(self.index).and_then(Option::take);
+        state.reads.add_expiry(open.and_then(|open| open.expires).map(|first| first.get()));
         // Those that end in the order in which they were opened, or one at a time, leave nothing.
         while state.scans.last().is_some_and(Option::is_none) {
             state.scans.pop();

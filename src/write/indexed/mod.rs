@@ -195,7 +195,7 @@ impl Writer<'_> {
                 Some(value) => Write::Put { key, value },
                 None => Write::Delete { key },
             };
-            batch.push(self.catalog.home.id, id, bytes, write);
+            batch.push(self.catalog.home.id, id, bytes, write, None);
         }
         batch.check(self.catalog)?;
         let views = &**self.catalog.keyspaces();

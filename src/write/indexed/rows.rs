@@ -1,12 +1,11 @@
 //! The rows of an indexed keyspace that a batch writes: what they were, and what they become.
 
 use crate::catalog::KeyspaceState;
-use crate::engine::EngineValue;
 use crate::error::Result;
 use crate::index::RowChange;
 use crate::latch::Current;
 use crate::placement::KeyRange;
-use crate::read::{Bounds, Scan, ScanOptions};
+use crate::read::{Bounds, Scan, ScanOptions, Value};
 use crate::write::Write;
 use crate::write::counter::sum;
 use crate::write::routed::present;
@@ -27,7 +26,7 @@ enum New<'a> {
 
 /// A value that was read, pinned or copied.
 enum EngineBytes {
-    Pinned(EngineValue),
+    Pinned(Value),
     Copied(Vec<u8>),
 }
 
@@ -59,7 +58,7 @@ impl Row<'_> {
 }
 
 /// Reads a row at the present. The caller owns it.
-pub(super) fn read_row(keyspace: &KeyspaceState, key: &[u8]) -> Result<Option<EngineValue>> {
+pub(super) fn read_row(keyspace: &KeyspaceState, key: &[u8]) -> Result<Option<Value>> {
     loop {
         let route = keyspace.route(key);
         if let Some(found) = route.read(|| present(route.partition(), key))? {
@@ -121,7 +120,7 @@ fn row_of<'r, 'a>(
 fn scan(keyspace: &KeyspaceState, bounds: &Bounds) -> Result<Scan> {
     loop {
         // None if a reshape has superseded the view meanwhile.
-        let opened = Scan::open(&keyspace.view(), bounds, ScanOptions::new(), None, 1, None)?;
+        let opened = Scan::open(&keyspace.view(), bounds, ScanOptions::new(), None, None, 1, None)?;
         if let Some(scan) = opened {
             return Ok(scan);
         }

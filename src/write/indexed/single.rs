@@ -6,7 +6,6 @@ use crate::catalog::KeyspaceState;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::latch::stripe_set;
-use crate::read::Value;
 use crate::write::single::{KeyChange, Swap};
 use crate::write::{Batch, Write, Writer};
 
@@ -24,7 +23,7 @@ impl Writer<'_> {
             None => Write::Delete { key: key.to_vec() },
         };
         let mut batch = Batch::new();
-        batch.push(self.catalog.home.id, keyspace.id(), key.len(), write);
+        batch.push(self.catalog.home.id, keyspace.id(), key.len(), write, None);
         self.commit_rows(indexed, batch, durability).map(|_| ())
     }
 
@@ -39,7 +38,7 @@ impl Writer<'_> {
         self.own_rows([row].into_iter(), |indexed| {
             let found = read_row(keyspace, key)?;
             if found.as_deref() != expected {
-                return Ok(Swap::Found(found.map(Value::new)));
+                return Ok(Swap::Found(found));
             }
             if found.is_some() || value.is_some() {
                 self.change_row(indexed, change)?;

@@ -347,6 +347,19 @@ fn a_keyspace_whose_index_is_not_declared_is_not_written() {
     check(&rows.index(words()).unwrap());
 }
 
+/// An expired row would leave its entries behind.
+#[test]
+fn a_keyspace_whose_rows_expire_has_no_index() {
+    let (_directory, store) = store();
+    let spec = KeyspaceSpec::hash().time_to_live_by_put();
+    let rows = store.create_keyspace("sessions", spec).unwrap();
+    let error = rows.index(words()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert!(error.to_string().contains("`sessions`"), "{error}");
+    assert!(rows.index_names().is_empty());
+    rows.put("a", "word").unwrap();
+}
+
 #[test]
 fn another_version_is_built_again() {
     let (directory, store) = store();

@@ -1,0 +1,103 @@
+//! Rows that expire: how a value says when, which time decides, and from when on the space of
+//! expired rows may be reclaimed.
+//!
+//! Keyspaces that were created for it store before each value when it expires. The others store
+//! their values as they are.
+//!
+//! `docs/time.md` has the argument.
+
+mod horizon;
+mod stored;
+
+pub(crate) use horizon::{Held, Horizon};
+pub use stored::ExpiringValue;
+use stored::NEVER;
+pub(crate) use stored::{HEADER_BYTES, Moment};
+
+use crate::topology::TimeToLive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long a row lives that is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum PutLifetime {
+    /// As its keyspace says.
+    #[default]
+    Default,
+    /// As the put says.
+    For(Duration),
+}
+
+/// What the parts of a keyspace share whose rows expire.
+#[derive(Debug)]
+pub(crate) struct Expiring {
+    horizon: Arc<Horizon>,
+    time_to_live: TimeToLive,
+    /// The fields of [`Counts`].
+    counts: [AtomicU64; 4],
+}
+
+impl Expiring {
+    pub(crate) fn new(horizon: &Arc<Horizon>, time_to_live: TimeToLive) -> Arc<Self> {
+        let horizon = Arc::clone(horizon);
+        Arc::new(Self { horizon, time_to_live, counts: Default::default() })
+    }
+
+    /// Returns the lifetime of rows whose put does not say it.
+    pub(crate) const fn time_to_live(&self) -> TimeToLive {
+        self.time_to_live
+    }
+
+    /// Returns the present moment.
+    pub(crate) fn now(&self) -> Moment {
+        self.horizon.now()
+    }
+
+    /// Returns the moment up to which what has expired is needed by no reader, and the present one.
+    pub(crate) fn reclaimable(&self) -> (Moment, Moment) {
+        self.horizon.reclaimable()
+    }
+
+    /// Holds the present moment for a reader that goes on: what has not expired at it stays.
+    pub(crate) fn hold(&self) -> Held {
+        self.horizon.hold()
+    }
+
+    /// Returns a value as it is stored that is put now.
+    pub(crate) fn store(&self, value: &[u8], lifetime: PutLifetime) -> Vec<u8> {
+        let lifetime = match lifetime {
+            PutLifetime::Default => self.time_to_live.default_lifetime(),
+            PutLifetime::For(lifetime) => Some(lifetime),
+        };
+        let expires = lifetime.map_or(NEVER, |lifetime| self.now().after(lifetime));
+        [&expires.to_le_bytes()[..], value].concat()
+    }
+
+    /// Adds to what was counted since the opening.
+    pub(crate) fn count(&self, more: Counts) {
+        let Counts { rows_reclaimed, bytes_reclaimed, rows_held, rows_passed } = more;
+        let more = [rows_reclaimed, bytes_reclaimed, rows_held, rows_passed];
+        for (counter, n) in self.counts.iter().zip(more).filter(|(_, n)| *n > 0) {
+            counter.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let [rows_reclaimed, bytes_reclaimed, rows_held, rows_passed] =
+            self.counts.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+        Counts { rows_reclaimed, bytes_reclaimed, rows_held, rows_passed }
+    }
+}
+
+/// What was seen of rows that have expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// What compactions have removed.
+    pub(crate) rows_reclaimed: u64,
+    pub(crate) bytes_reclaimed: u64,
+    /// What compactions have left for readers.
+    pub(crate) rows_held: u64,
+    /// What scans have passed over.
+    pub(crate) rows_passed: u64,
+}
