@@ -22,7 +22,6 @@ impl Inner {
             let mut tail = self.tail.lock();
             let states_first = tail.stated_first >= self.first.load(Ordering::Acquire);
             // A time that was shown, and that no record has, is to bound that of the next opening.
-            // The mark that follows the last sync has it, too, and a power cut may take that.
             let states_time =
                 tail.timestamp >= self.clock.latest() || failpoint::skip("log-close-mark");
             // Without room for it, the next opening replays what is in files already.
