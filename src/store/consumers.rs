@@ -15,24 +15,20 @@
 
 use super::core::Core;
 use super::keyspaces::make_keyspace;
+use super::positions::{decode, encode, positions};
 use super::{ChangesBuilder, Keyspace, Store};
-use crate::catalog::{CONSUMERS_KEYSPACE, Catalog};
+use crate::catalog::CONSUMERS_KEYSPACE;
 use crate::changes::ChangesFrom;
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
-use crate::read::{Bounds, Scan, ScanOptions};
 use crate::topology::KeyspaceSpec;
 use crate::write::Batch;
 use std::fmt;
-use std::ops::Bound;
 use std::sync::Arc;
 
 /// The longest name of a consumer, in bytes.
 const NAME_BYTES_MAX: usize = 255;
-
-/// The format of a row: this byte, and the position.
-const FORMAT: u8 = 1;
 
 /// A named reader of changes whose position is stored in the store; made by [`Store::consumer`].
 ///
@@ -237,45 +233,6 @@ fn own_keyspace(core: &Arc<Core>) -> Result<Option<Keyspace>> {
     core.catalog.check_open()?;
     let Some(id) = core.catalog.consumers_keyspace.get() else { return Ok(None) };
     core.catalog.keyspace(*id).map(|state| Some(Keyspace::new(core, &state)))
-}
-
-/// Returns the positions of all consumers, by name.
-pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
-    let Some(id) = catalog.consumers_keyspace.get() else { return Ok(Vec::new()) };
-    let keyspace = catalog.keyspace(*id)?;
-    let all = Bounds::of(&(Bound::<&[u8]>::Unbounded, Bound::<&[u8]>::Unbounded))?;
-    let mut scan = loop {
-        let options = ScanOptions::new();
-        // None if a reshape has superseded the view meanwhile.
-        if let Some(scan) = Scan::open(&keyspace.view(), &all, options, None, None, 1, None)? {
-            break scan;
-        }
-    };
-    let mut positions = Vec::new();
-    while let Some((name, row)) = scan.next_row()? {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let position = decode(&name, row)?;
-        positions.push((name, position));
-    }
-    Ok(positions)
-}
-
-fn encode(position: Position) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = position.get().to_le_bytes();
-    [FORMAT, a, b, c, d, e, f, g, h]
-}
-
-fn decode(name: &str, row: &[u8]) -> Result<Position> {
-    let position = match row.split_first() {
-        Some((&FORMAT, position)) => position.try_into().ok().map(u64::from_le_bytes),
-        _ => None,
-    };
-    position.map(Position::new).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Damaged,
-            format!("the position of consumer `{name}` cannot be read; delete the consumer"),
-        )
-    })
 }
 
 fn missing(name: &str) -> Error {

@@ -1,7 +1,7 @@
 //! Findings: what an opening repaired or found damaged, and what a verification found, each with a
 //! text for people.
 
-use super::index::IndexProblem;
+use super::index::findings::IndexProblem;
 use crate::error::Error;
 use crate::id::{PartitionId, ShardId};
 use crate::reshape::journal::Intent;

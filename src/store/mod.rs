@@ -17,6 +17,7 @@ mod log_directory;
 mod open;
 mod options;
 mod point_in_time;
+mod positions;
 mod read_only;
 mod recovery;
 mod reshape;

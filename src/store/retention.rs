@@ -6,15 +6,15 @@
 //!
 //! It affects neither an opening's replay nor flushes: what is kept so was released.
 
-use super::consumers;
 use super::core::Core;
+use super::positions::positions;
 use crate::catalog::Catalog;
 use crate::log::{HoldLimits, Position};
 
 /// Decides from where on the log is kept for consumers and readers of changes.
 pub(super) fn retain_changes(catalog: &Catalog, limits: HoldLimits) {
     let _excluded = catalog.consumers.lock();
-    let needed = match consumers::positions(catalog) {
+    let needed = match positions(catalog) {
         Ok(positions) => positions.iter().map(|(_, position)| *position).min(),
         Err(error) => {
             tracing::warn!(

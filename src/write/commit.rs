@@ -5,7 +5,7 @@ use super::condition::ConditionalWrite;
 use super::indexed::indexes_changed;
 use super::previous::previous;
 use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
-use super::writer::{Since, Writer, not_applied};
+use super::writer::{Gate, Since, Writer, not_applied};
 use crate::cache::HotCache;
 use crate::catalog::{Catalog, PassedGate};
 use crate::engine::Durability;
@@ -15,13 +15,6 @@ use crate::latch::{AtWork, Site, enter};
 use crate::log::{CommitLog, InFlight};
 use crate::os::failpoint;
 use crate::sampling::{SampledOperation, Sampler};
-
-/// Whether the commit gate is passed for a batch, or was passed already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gate {
-    ToPass,
-    Passed,
-}
 
 /// A batch that is not yet routed.
 struct BatchWrite<'a, V> {

@@ -44,6 +44,13 @@ pub(crate) struct Since<'a> {
     pub(crate) check_time: &'a dyn Fn() -> Result<()>,
 }
 
+/// Whether the commit gate is passed for a batch, or was passed already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    ToPass,
+    Passed,
+}
+
 impl Writer<'_> {
     /// Appends one record to the log by `append`, syncs it if that is asked for, and then calls
     /// `apply`, which applies it to the shards. The caller owns the stripes of all keys until this

@@ -1,16 +1,18 @@
-//! The handle of a secondary index. Its reads are in `read.rs` and `rows.rs`.
+//! The handle of a secondary index. Its reads are in `read.rs`, `entries.rs` and `rows.rs`.
 
 mod build;
 mod declare;
+mod entries;
+pub(super) mod findings;
 mod read;
 mod rows;
 mod verify;
 
 pub use build::IndexProgress;
-pub use read::{IndexEntry, IndexReader, IndexScan};
+pub use entries::{IndexEntry, IndexReader, IndexScan};
+pub use findings::{IndexProblem, IndexVerification};
 pub use rows::{IndexRow, IndexRows};
 pub(super) use verify::verify_all;
-pub use verify::{IndexProblem, IndexVerification};
 
 use super::{Keyspace, Snapshot, Transaction};
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! The rows that an index finds.
 
-use super::read::{IndexReader, IndexScan, Source};
-use super::{Index, IndexEntry};
+use super::Index;
+use super::entries::{IndexEntry, IndexReader, IndexScan, Source};
 use crate::error::{Error, ErrorKind, Result};
 use crate::read::Value;
 use std::fmt;

@@ -17,9 +17,8 @@ mod rows;
 mod single;
 
 use super::batch::{Batch, Op, Write};
-use super::commit::Gate;
 use super::condition::{Condition, ConditionalWrite, Expect, Unmet};
-use super::writer::{Since, Writer};
+use super::writer::{Gate, Since, Writer};
 use crate::catalog::{Catalog, KeyspaceState};
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
