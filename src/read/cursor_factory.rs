@@ -5,7 +5,7 @@ use super::partition_cursor::{PartitionCursor, RowFilter};
 use crate::catalog::OpenPartition;
 use crate::engine::{Direction, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::Moment;
+use crate::expiry::{Held, Moment};
 use crate::id::ShardId;
 use crate::os::parallel;
 use crate::placement::KeyRange;
@@ -17,8 +17,22 @@ use std::time::{Duration, Instant};
 /// If opening cursors takes longer than this, it waits for a disk.
 const SERIAL_OPEN_MAX: Duration = Duration::from_millis(1);
 
-/// The cut that a scan reads from: one snapshot of each shard.
-pub(crate) type ShardSnapshots = Arc<BTreeMap<ShardId, EngineSnapshot>>;
+/// The cut that a scan reads from.
+pub(crate) type ShardSnapshots = Arc<Cut>;
+
+/// What of a store's moment is kept as long as anything reads it.
+pub(crate) struct Cut {
+    /// One snapshot of each shard.
+    pub(crate) shards: BTreeMap<ShardId, EngineSnapshot>,
+    /// Keeps rows from being reclaimed that had not expired; where there are rows that expire.
+    pub(crate) held: Option<Held>,
+}
+
+impl Cut {
+    pub(crate) fn get(&self, shard: &ShardId) -> Option<&EngineSnapshot> {
+        self.shards.get(shard)
+    }
+}
 
 /// What cursors are opened from.
 pub(crate) struct CursorFactory {

@@ -11,7 +11,7 @@ mod partition_cursor;
 mod scan;
 mod value;
 
-pub(crate) use cursor_factory::ShardSnapshots;
+pub(crate) use cursor_factory::{Cut, ShardSnapshots};
 pub(crate) use first_expiry::FirstExpiry;
 pub(crate) use key_bounds::Bounds;
 pub(crate) use key_bounds::sealed::RawBounds;

@@ -9,7 +9,8 @@ use crate::expiry::{Held, Moment};
 use crate::id::KeyspaceId;
 use crate::log::CommitLog;
 use crate::read::{
-    Bounds, KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots, Value,
+    Bounds, Cut, KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, ShardSnapshots,
+    Value,
 };
 use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
@@ -33,8 +34,6 @@ struct Inner {
     cut: ShardSnapshots,
     scan_threads: usize,
     _counted: Arc<()>,
-    /// Its moment, if the store has rows that expire: those that have not by then stay.
-    held: Option<Held>,
 }
 
 impl Snapshot {
@@ -73,8 +72,8 @@ impl Snapshot {
         let expires = views.values().any(|view| view.expiring().is_some());
         let held = expires.then(|| catalog.home.horizon.hold());
         let (store, scan_threads) = (catalog.home.id, core.options.scan_threads);
-        let (cut, _counted) = (Arc::new(cut), Arc::clone(&core.snapshots));
-        let inner = Inner { store, views, cut, scan_threads, _counted, held };
+        let (cut, _counted) = (Arc::new(Cut { shards: cut, held }), Arc::clone(&core.snapshots));
+        let inner = Inner { store, views, cut, scan_threads, _counted };
         Ok((Self { inner: Arc::new(inner) }, noted))
     }
 
@@ -127,7 +126,13 @@ impl Snapshot {
         let at = self.inner.cut.get(&partition.owner);
         let sampled = keyspace.sampler().begin();
         let found = partition.shard.get_from_memory(&partition.handle, key, at)?;
-        let read = MemoryRead::new(found);
+        let read = match MemoryRead::new(found) {
+            MemoryRead::Value(value) => {
+                let value = self.unless_expired(view, Some(value))?;
+                value.map_or(MemoryRead::Absent, MemoryRead::Value)
+            }
+            absent_or_unknown => absent_or_unknown,
+        };
         match &read {
             MemoryRead::Value(value) => keyspace.record_read(sampled, key, Some(value)),
             MemoryRead::Absent => keyspace.record_read(sampled, key, None),
@@ -228,7 +233,7 @@ impl Snapshot {
 
     /// Returns the moment at which rows of a keyspace have expired, if they expire.
     fn moment(&self, view: &View) -> Option<Moment> {
-        view.expiring().and(self.inner.held.as_ref()).map(Held::at)
+        view.expiring().and(self.inner.cut.held.as_ref()).map(Held::at)
     }
 
     /// Returns a value as it is stored without what says when it expires, unless it has.

@@ -51,6 +51,12 @@ impl Keyspace {
                 read
             }
         };
+        let read = match read {
+            MemoryRead::Value(value) => {
+                self.unless_expired(Some(value))?.map_or(MemoryRead::Absent, MemoryRead::Value)
+            }
+            absent_or_unknown => absent_or_unknown,
+        };
         // What is left open is read again, and recorded then.
         match &read {
             MemoryRead::Value(value) => self.record_read(sampled, key, Some(value)),

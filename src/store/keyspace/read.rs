@@ -79,7 +79,7 @@ impl Keyspace {
     /// Reads a value from the shard.
     /// Returns a value as it is stored without what says when it expires, unless it has.
     #[inline]
-    fn unless_expired(&self, value: Option<Value>) -> Result<Option<Value>> {
+    pub(super) fn unless_expired(&self, value: Option<Value>) -> Result<Option<Value>> {
         match (value, self.state.expiring()) {
             (Some(value), Some(expiring)) => value.unless_expired(expiring.now()),
             (value, _) => Ok(value),

@@ -122,17 +122,18 @@ impl Store {
     fn responses(&self) -> Result<Keyspace> {
         let present = || {
             let catalog = &self.core().catalog;
-            let id = catalog.responses_keyspace.get();
-            let state = id.map(|id| catalog.keyspace(*id)).transpose()?;
-            Ok::<_, Error>(state.map(|state| Keyspace::new(self.core(), &state)))
+            // Its number is noted before it is published, for those who wait for its creation.
+            let keyspaces = catalog.keyspaces();
+            let state = catalog.responses_keyspace.get().and_then(|id| keyspaces.get(id));
+            state.map(|state| Keyspace::new(self.core(), state))
         };
-        if let Some(keyspace) = present()? {
+        if let Some(keyspace) = present() {
             return Ok(keyspace);
         }
         let spec = KeyspaceSpec::hash().time_to_live_by_put();
         match make_keyspace(self.core(), RESPONSES_KEYSPACE, spec.into()) {
             // Another thread was first.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => present()?.ok_or(error),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => present().ok_or(error),
             made => made,
         }
     }

@@ -11,8 +11,8 @@ use annulus::clock::ManualClock;
 use annulus::reshape::{Check, ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, CreateMode, Durability, ErrorKind, Expect, Isolation, Keyspace, Options, ShardId, Store,
-    TransactionOptions,
+    Batch, CreateMode, Durability, ErrorKind, Expect, Isolation, Keyspace, MemoryRead, Options,
+    ShardId, Store, TransactionOptions,
 };
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -49,6 +49,27 @@ fn keys(keyspace: &Keyspace) -> Vec<String> {
     rows.collect()
 }
 
+/// A scan may outlive its snapshot, and opens partitions when it comes to them.
+#[test]
+fn a_scan_keeps_the_moment_of_a_snapshot_that_is_gone() {
+    let (directory, clock) = (quick_directory(), clock());
+    let builder = Store::builder(directory.path().join("store")).shards(2);
+    let store = builder.clock(clock.clone()).open().unwrap();
+    let spec = KeyspaceSpec::range().split_at(["m"]).time_to_live(HOUR);
+    let rows = store.create_keyspace("rows", spec).unwrap();
+    for key in ["a", "b", "x", "y"] {
+        rows.put(key, key).unwrap();
+    }
+    let mut scan = store.snapshot().unwrap().scan(&rows, ..).unwrap();
+    scan.next().unwrap().unwrap();
+    clock.advance(2 * HOUR);
+    rows.reclaim_expired().unwrap();
+    let left: Vec<_> = scan.map(|row| row.unwrap().0).collect();
+    assert_eq!(left, [b"b", b"x", b"y"]);
+    rows.reclaim_expired().unwrap();
+    assert_eq!(rows.count().unwrap(), 0);
+}
+
 #[test]
 fn an_expired_row_is_gone_at_once_for_every_call() {
     let (directory, clock) = (quick_directory(), clock());
@@ -60,10 +81,19 @@ fn an_expired_row_is_gone_at_once_for_every_call() {
         for _ in 0..5 {
             assert_eq!(text(rows.get("a").unwrap()).as_deref(), Some("one"));
         }
+        let before = store.snapshot().unwrap();
+        let from_memory = [rows.get_from_memory("a"), before.get_from_memory(rows, "a")];
+        for read in from_memory {
+            assert!(matches!(read.unwrap(), MemoryRead::Value(value) if *value == *b"one"));
+        }
         clock.advance(HOUR - Duration::from_millis(1));
         assert_eq!(keys(rows), ["a", "b"]);
         clock.advance(Duration::from_millis(1));
         assert!(rows.get("a").unwrap().is_none() && !rows.contains("a").unwrap());
+        assert!(matches!(rows.get_from_memory("a").unwrap(), MemoryRead::Absent));
+        let at_present = store.snapshot().unwrap().get_from_memory(rows, "a").unwrap();
+        assert!(matches!(at_present, MemoryRead::Absent));
+        drop(before);
         let many = rows.get_many(["a", "b"]).unwrap().into_iter().map(text).collect::<Vec<_>>();
         assert_eq!(many, [None, Some("two".to_owned())]);
         assert_eq!(keys(rows), ["b"]);
