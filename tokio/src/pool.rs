@@ -34,6 +34,12 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// What the threads share with the pool, which they outlive while they finish what was admitted.
 struct Shared {
     state: Mutex<State>,
@@ -209,7 +215,8 @@ impl Shared {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                // What it returns goes to who waits for it; here only a destructor may panic.
+                let _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.state.lock();
             } else if state.closed {
                 break;

@@ -50,7 +50,8 @@ impl Index {
     ///
     /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the index is unique and two rows have the
     /// same index key: change one of them and build again;
-    /// [`Aborted`](crate::ErrorKind::Aborted) if it was declared again or dropped meanwhile; those of
+    /// [`Aborted`](crate::ErrorKind::Aborted) if it was declared again or dropped meanwhile,
+    /// [`Busy`](crate::ErrorKind::Busy) if it was [emptied](Self::rebuild) meanwhile; those of
     /// the index's function, and of [`Keyspace::put`](crate::Keyspace::put) and
     /// [`Keyspace::scan`](crate::Keyspace::scan). What was added by then stays, and a later build goes
     /// through all rows again.
@@ -61,6 +62,7 @@ impl Index {
         }
         let passed = &self.declared.rows_passed;
         passed.store(0, Ordering::Relaxed);
+        let times_emptied = self.declared.times_emptied();
         let mut scan = self.rows.scan(..)?;
         let mut keys = BTreeSet::new();
         loop {
@@ -76,7 +78,7 @@ impl Index {
                 break;
             }
         }
-        self.complete()
+        self.complete(times_emptied)
     }
 
     /// Empties the index and builds it again: for one that [`verify`](Self::verify) has found to be
@@ -103,11 +105,15 @@ impl Index {
         Ok(())
     }
 
-    /// Writes the marker: from now on the index counts as complete, also for the next opening.
-    fn complete(&self) -> Result<()> {
+    /// Writes the marker: from now on the index counts as complete, also for the next opening. Not if
+    /// it was emptied since the build began.
+    fn complete(&self, times_emptied: u64) -> Result<()> {
         let catalog = &self.rows.core().catalog;
         let _declaring = catalog.declaring.lock();
         self.check_declared()?;
+        if self.declared.times_emptied() != times_emptied {
+            return Err(self.declared.not_ready());
+        }
         failpoint::hit("index-built");
         self.entries.put_with(MARKER, self.declared.marker(), Durability::Synced)?;
         failpoint::hit("index-marked");

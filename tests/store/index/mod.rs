@@ -347,6 +347,24 @@ fn a_keyspace_whose_index_is_not_declared_is_not_written() {
     check(&rows.index(words()).unwrap());
 }
 
+/// An entry was among the writes before its row was, and the bound was met between them.
+#[test]
+fn a_transaction_that_outgrows_its_bound_keeps_rows_and_entries_together() {
+    let (_directory, store) = store();
+    let [rows, _] = both(&store);
+    let index = rows.index(words()).unwrap();
+    index.build().unwrap();
+    for bytes_max in (300..900).step_by(13) {
+        rows.delete_range(..).unwrap();
+        let options = TransactionOptions::new().bytes_max(bytes_max);
+        let transaction = store.begin_with(options).unwrap();
+        let put = |n| transaction.put(&rows, format!("k{n}"), format!("some words {n}"));
+        assert!((0..100).any(|n| put(n).is_err()), "{bytes_max}");
+        transaction.commit().unwrap();
+        check(&index);
+    }
+}
+
 /// An expired row would leave its entries behind.
 #[test]
 fn a_keyspace_whose_rows_expire_has_no_index() {
