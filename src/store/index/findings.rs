@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// What [`Index::verify`] or [`Index::repair`] found.
+/// What [`Index::verify`](crate::Index::verify) or [`Index::repair`](crate::Index::repair) found.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct IndexVerification {

@@ -10,7 +10,7 @@ impl<'a> IndexReader<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`Index::keys`]. [`Busy`](ErrorKind::Busy) also if the index was not complete when
+    /// Those of [`Index::keys`](crate::Index::keys). [`Busy`](crate::ErrorKind::Busy) also if the index was not complete when
     /// the snapshot was taken or the transaction began.
     pub fn keys(&self, index_key: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>> {
         let entries = self.scan(index_key.as_ref()..=index_key.as_ref())?;
@@ -32,7 +32,7 @@ impl<'a> IndexReader<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`scan`](Self::scan); [`Damaged`](ErrorKind::Damaged) for an entry whose row is not
+    /// Those of [`scan`](Self::scan); [`Damaged`](crate::ErrorKind::Damaged) for an entry whose row is not
     /// there at this moment.
     pub fn rows(&self, range: impl KeyBounds) -> Result<IndexRows<'a>> {
         self.rows_with(range, ScanOptions::new())

@@ -354,7 +354,7 @@ fn a_transaction_that_outgrows_its_bound_keeps_rows_and_entries_together() {
     let [rows, _] = both(&store);
     let index = rows.index(words()).unwrap();
     index.build().unwrap();
-    for bytes_max in (300..900).step_by(13) {
+    for bytes_max in (4096..4700).step_by(13) {
         rows.delete_range(..).unwrap();
         let options = TransactionOptions::new().bytes_max(bytes_max);
         let transaction = store.begin_with(options).unwrap();
