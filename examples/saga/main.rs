@@ -175,6 +175,14 @@ impl Shop {
         })
     }
 
+    /// Takes an order of anything, by anyone.
+    fn order_at_random(&self, number: usize, random: &mut fastrand::Rng) {
+        let (item, customer) = (random.u64(..ITEMS), random.u64(..CUSTOMERS));
+        let cents = random.i64(1..5_000);
+        let order = Order { state: State::Reserve, item, customer, cents };
+        self.order(&format!("{number:08}"), order).unwrap();
+    }
+
     /// Makes steps until none comes for a while. Some workers are late, and some vanish.
     fn work(&self, wait: Duration, mut random: Option<fastrand::Rng>) {
         while let Some(lease) = self.steps.take_within(wait).unwrap() {
@@ -205,10 +213,7 @@ fn run(directory: &Path) {
         }
         let mut random = fastrand::Rng::new();
         for number in shop.orders.scan(..).unwrap().count().. {
-            let (item, customer) = (random.u64(..ITEMS), random.u64(..CUSTOMERS));
-            let cents = random.i64(1..5_000);
-            let order = Order { state: State::Reserve, item, customer, cents };
-            shop.order(&format!("{number:08}"), order).unwrap();
+            shop.order_at_random(number, &mut random);
             std::thread::sleep(Duration::from_millis(1));
         }
     });
@@ -218,8 +223,12 @@ fn run(directory: &Path) {
 fn check(kills: u32) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("shop");
-    support::kill_repeatedly(&path, kills, &mut support::random());
+    let mut random = support::random();
+    support::kill_repeatedly(&path, kills, &mut random);
     let shop = Shop::open(&path);
+    // Enough of them even if it was always killed while it started.
+    let taken = shop.orders.scan(..).unwrap().count();
+    (taken..taken + 200).for_each(|number| shop.order_at_random(number, &mut random));
     shop.work(Duration::from_millis(500), None);
     let (mut stock, mut money) = (vec![STOCK; ITEMS as usize], vec![MONEY; CUSTOMERS as usize]);
     let mut ends = BTreeMap::new();
