@@ -54,11 +54,8 @@ impl Settings {
         other: impl Fn(u64) + Sync,
     ) {
         if self.arguments.wants(name) {
-            let rate = |turn, side: &(dyn Fn(u64) + Sync)| {
-                turns::rate(self.rows, self.turn, threads, turn, side)
-            };
-            let (one, other) = (|turn| rate(turn, &one), |turn| rate(turn, &other));
-            turns::compare(self.turns, name, "op/s", one, other);
+            let sides = (self.rows, self.turn, threads);
+            turns::compare_rates(sides, self.turns, name, one, other);
         }
     }
 }

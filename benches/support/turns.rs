@@ -38,6 +38,18 @@ pub fn rate(
     total.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
 }
 
+/// [Compares](compare) the [rates](rate) of two operations.
+pub fn compare_rates(
+    (rows, time, threads): (u64, Duration, u64),
+    turns: usize,
+    name: &str,
+    one: impl Fn(u64) + Sync,
+    other: impl Fn(u64) + Sync,
+) {
+    let rate_of = |turn, side: &(dyn Fn(u64) + Sync)| rate(rows, time, threads, turn, side);
+    compare(turns, name, "op/s", |turn| rate_of(turn, &one), |turn| rate_of(turn, &other));
+}
+
 /// Runs both sides in turns and prints the ratio of their results, larger being better: the median
 /// of the ratios with the quartiles.
 pub fn compare(
