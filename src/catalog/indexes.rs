@@ -2,8 +2,8 @@
 //!
 //! The entries of an index are the rows of a keyspace of the store's own, whose name has the number of
 //! the keyspace that is indexed and the name of the index. So an index is there as soon as its
-//! keyspace is in the topology, and no longer. Whether it is complete, its
-//! [marker](crate::index::MARKER) says, which is a row of it.
+//! keyspace is in the topology, and no longer. Its [marker](crate::index::MARKER), which is a row of
+//! it, says that it is complete.
 
 use super::commit_gate::Excluding;
 use super::{Catalog, KeyspaceState, Keyspaces, OWN_PREFIX};

@@ -45,7 +45,8 @@ enum Fate {
     Leads,
 }
 
-/// Whether to wait for other threads: not for a while after they have not come, longer each time.
+/// Decides whether a sync waits for other threads. After a wait in vain, the next syncs do not wait,
+/// for twice as many of them each time.
 #[derive(Debug, Default)]
 struct Patience {
     /// How often in a row they have not come.

@@ -3,8 +3,8 @@
 use super::row::Moment;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// After so many jobs that were taken, the mark is moved to where the queue begins by then: a scan
-/// of its head passes the remains of about as many. A row more for each 128 jobs costs nothing that
+/// The mark is moved to the present head of the queue each time this many jobs have been taken: a scan
+/// from it steps over the remains of about as many. A row more for each 128 jobs costs nothing that
 /// shows; passing 128 deleted rows takes about ten microseconds.
 const TAKEN_MAX: u64 = 128;
 

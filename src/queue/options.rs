@@ -22,8 +22,8 @@ pub struct QueueOptions {
     /// How long a job that was taken is left to its worker, which may [extend](super::Queue::extend)
     /// it. Default: 30 seconds; from a millisecond to a year.
     pub lease: Duration,
-    /// How often a job is taken before it is dead: after so many leases that were not finished, it is
-    /// taken no more. Default: 5; at least 1.
+    /// How many leases a job gets. One that none of them has finished is dead, and is not taken again.
+    /// Default: 5; at least 1.
     pub attempts_max: u32,
     /// How long a job that has failed for the first time waits before it is taken again; twice as long
     /// after each further failure, and never longer than [`retry_max`](field@Self::retry_max).

@@ -71,8 +71,8 @@ impl Queue {
     /// Returns also whether the mark was moved.
     ///
     /// IMPORTANT: the transaction relies on everything from the mark to the job, in which it has found
-    /// nothing. Only so the mark may be moved to the job: whoever puts something there meanwhile makes
-    /// this fail, and whoever comes later finds the new mark.
+    /// nothing. That is why the mark may be moved to the job: a push into that range in the meantime makes
+    /// this transaction fail, and a later one finds the new mark.
     fn take_in(&self, tx: &Transaction, mark: Moment, now: Moment) -> Result<(Taken, bool)> {
         for _ in 0..DEAD_MAX {
             let range = first_due(mark)..after_due(now);

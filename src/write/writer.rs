@@ -44,7 +44,7 @@ pub(crate) struct Since<'a> {
     pub(crate) check_time: &'a dyn Fn() -> Result<()>,
 }
 
-/// Whether the commit gate is passed for a batch, or was passed already.
+/// Says whether a batch has to pass the commit gate itself, or its caller has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
     ToPass,

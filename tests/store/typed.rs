@@ -316,7 +316,7 @@ fn an_index_has_the_order_of_its_values() {
         assert_eq!(by_price.row((-9, "d")).unwrap(), Some((("d".into(), 1), order("d", 9))));
         assert!(by_price.at(&before).row((-9, "d")).unwrap().is_none());
 
-        // What does not decode cannot be indexed, whoever writes it.
+        // A value that does not decode cannot be indexed, through whichever handle it is written.
         let error = orders.keyspace().put(tuple::encode(&("e", 1)), "no order").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongType);
         assert!(error.to_string().contains(r#"("e", 1)"#), "{error}");

@@ -42,7 +42,7 @@
 //! are in its way. [`PoolOptions`] bounds it: `threads` run operations, and `in_flight_max`
 //! operations have a place, running or next in turn. **When it is full**, a task waits for a place,
 //! in the order of arrival; the pool holds nothing for it meanwhile. With `waiting_max`, a task that
-//! finds so many waiting gets [`Busy`](annulus::ErrorKind::Busy) at once, and nothing is done: for
+//! finds that many waiting gets [`Busy`](annulus::ErrorKind::Busy) at once, and nothing is done: for
 //! servers that would rather refuse than be late. Reads of memory need no place.
 //! [`Store::pool_stats`] says how full it is.
 //!

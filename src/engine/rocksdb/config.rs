@@ -25,10 +25,10 @@ const MEMTABLE_FILTER_PART: f64 = 0.0005;
 pub(super) const FIRST_LEVEL_FILES: &str = "4";
 pub(super) const FEW_FIRST_LEVEL_FILES: &str = "1";
 
-/// A file in which nearly all of so many rows in succession are deletions is compacted as soon as it is
-/// written, which drops them: a scan comes past each of them otherwise, for half a microsecond each.
-/// So dense are only rows that were deleted one after the other, as those of a queue or of a session
-/// that has ended; deletions among rows that stay are left to the usual compactions.
+/// A file with a run of this many entries, nearly all of them deletions, is compacted as soon as it is
+/// written. The compaction drops the deletions; until then a scan steps over each of them, at half a
+/// microsecond each. Only rows that are deleted in key order are this dense, as in a queue or in a
+/// session that has ended; deletions among rows that stay are left to the usual compactions.
 const DELETED_RUN: usize = 4096;
 const DELETED_OF_RUN: usize = DELETED_RUN - DELETED_RUN / 64;
 

@@ -101,7 +101,7 @@ impl Keyspace {
         self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
     }
 
-    /// Gives the space of rows that have expired back at once, by a compaction of the whole
+    /// Reclaims the space of rows that have expired at once, by a compaction of the whole
     /// keyspace, which also removes what was overwritten and deleted. By themselves compactions
     /// come to all of a keyspace in half its default lifetime, between an hour and a week, or in a
     /// day if it has none.

@@ -45,7 +45,7 @@ fn child() {
     let store = Store::builder(directory.join("store")).shards(3).options(small()).open().unwrap();
     for rows in both(&store) {
         for name in rows.index_names() {
-            // So that an index is created anew by some children.
+            // So that some children create the index again.
             if noted(&directory).is_multiple_of(3) {
                 rows.drop_index(&name).unwrap();
             }

@@ -37,8 +37,8 @@ fn get(code: &str) -> String {
     format!("GET /{code} HTTP/1.1\r\nHost: links\r\nConnection: close\r\n\r\n")
 }
 
-/// Makes links until it is told to end. Returns the code of each request. Some answers are not waited
-/// for, and some requests are sent twice at the same time.
+/// Makes links until `over` is set. Returns the code of each request. Some answers are not waited for,
+/// and some requests are sent twice at the same time.
 async fn make_links(
     address: Arc<str>,
     client: u64,
