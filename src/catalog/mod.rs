@@ -31,7 +31,7 @@ pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::changes::OwnKeyspaces;
-use crate::clock::HybridClock;
+use crate::clock::{Clock, HybridClock};
 use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::Horizon;
@@ -90,6 +90,17 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    pub(crate) fn new(
+        id: u128,
+        path: PathBuf,
+        lock: Option<Arc<DirectoryLock>>,
+        places: Arc<Places>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let clock = Arc::new(HybridClock::new(clock));
+        Self { id, path, lock, places, horizon: Horizon::new(Arc::clone(&clock)), clock }
+    }
+
     /// Returns what keeps the directory locked, for an engine.
     pub(crate) fn guard(&self) -> LockGuard {
         self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)

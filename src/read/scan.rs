@@ -7,7 +7,7 @@ use super::key_bounds::Bounds;
 use super::left_out::{LeftOut, LeftOutList};
 use super::merge::MergeCursor;
 use super::partition_cursor::{PartitionCursor, filtered};
-use crate::catalog::View;
+use crate::catalog::{KeyspaceState, View};
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::{ExpiringValue, Moment};
@@ -115,6 +115,17 @@ enum Rows {
 }
 
 impl Scan {
+    /// Opens a scan of a keyspace whose rows do not expire, on this thread alone, for the store itself.
+    pub(crate) fn of_keyspace(keyspace: &KeyspaceState, bounds: &Bounds) -> Result<Self> {
+        loop {
+            let (view, options) = (keyspace.view(), ScanOptions::new());
+            // None if a reshape has superseded the view meanwhile.
+            if let Some(scan) = Self::open(&view, bounds, options, None, None, 1, None)? {
+                return Ok(scan);
+            }
+        }
+    }
+
     /// Opens a scan. Returns `None` if a partition was superseded since the view was taken. Where
     /// rows expire, those are passed over that have expired at a moment.
     pub(crate) fn open(

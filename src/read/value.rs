@@ -59,7 +59,7 @@ impl Value {
         Self::whole(Place::Cached(value))
     }
 
-    /// Copies a value that a transaction has written.
+    /// Copies a value that has no place of its own: that of a scan, or what a transaction has written.
     pub(crate) fn owned(value: &[u8]) -> Self {
         Self::whole(Place::Owned(value.into()))
     }
@@ -78,9 +78,10 @@ pub enum MemoryRead {
 }
 
 impl MemoryRead {
-    pub(crate) fn new(found: Option<Option<EngineValue>>) -> Self {
-        match found {
-            Some(Some(value)) => Self::Value(Value::new(value)),
+    /// Of what is known of a key: `None` if a file would have to be read.
+    pub(crate) fn new(known: Option<Option<Value>>) -> Self {
+        match known {
+            Some(Some(value)) => Self::Value(value),
             Some(None) => Self::Absent,
             None => Self::Unknown,
         }

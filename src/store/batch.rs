@@ -74,8 +74,8 @@ impl Batch {
     /// batch.put(&jobs, "0007", "node 3");
     /// assert!(store.write_if(batch.clone())?.is_written());
     ///
-    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice")
-    /// }; assert_eq!(unmet[0].key, b"0007");
+    /// let ConditionalWrite::Unmet(unmet) = store.write_if(batch)? else { panic!("written twice") };
+    /// assert_eq!(unmet[0].key, b"0007");
     /// assert_eq!(unmet[0].found.as_deref(), Some(&b"node 3"[..]));
     /// # Ok(())
     /// # }

@@ -13,10 +13,9 @@ use super::{Options, Store, in_use};
 use crate::catalog::directory::{self, DirectoryLock, Identity, io};
 use crate::catalog::places::{Place, Places, check_outside_shards, check_overlaps};
 use crate::catalog::{Home, Metadata};
-use crate::clock::{Clock, HybridClock, SystemClock};
+use crate::clock::{Clock, SystemClock};
 use crate::engine::Resources;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::Horizon;
 use crate::id::ShardId;
 use crate::reshape::{Event, Listener};
 use crate::topology::{Topology, encode_topology};
@@ -216,9 +215,7 @@ impl StoreBuilder {
             Place::note("the store's directory", &path)?,
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
-        let clock = Arc::new(HybridClock::new(self.clock));
-        let home =
-            Home { id, path, lock, places, horizon: Horizon::new(Arc::clone(&clock)), clock };
+        let home = Home::new(id, path, lock, places, self.clock);
         let store = load(Opening { home, options, listener, shards })?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
@@ -233,15 +230,7 @@ impl StoreBuilder {
         let Self { path, options, listener, shards, clock, .. } = self;
         // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
-        let clock = Arc::new(HybridClock::new(clock));
-        let home = Home {
-            id: identity.store,
-            path,
-            lock: None,
-            places,
-            horizon: Horizon::new(Arc::clone(&clock)),
-            clock,
-        };
+        let home = Home::new(identity.store, path, None, places, clock);
         load_read_only(&Opening { home, options, listener, shards })
     }
 
@@ -303,15 +292,7 @@ impl StoreBuilder {
             }
         };
         let (lock, path) = (None, self.path.clone());
-        let clock = Arc::new(HybridClock::new(Arc::clone(&self.clock)));
-        let home = Home {
-            id: identity.store,
-            path,
-            lock,
-            places: Arc::default(),
-            horizon: Horizon::new(Arc::clone(&clock)),
-            clock,
-        };
+        let home = Home::new(identity.store, path, lock, Arc::default(), Arc::clone(&self.clock));
         let (log, copies) = log_copies::create(&self.options, &home)?;
         let resources = Resources::new(&self.options.engine(), topology.shards().len());
         for shard in topology.shards() {

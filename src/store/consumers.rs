@@ -15,6 +15,7 @@
 
 use super::core::Core;
 use super::keyspaces::make_keyspace;
+use super::names::check_name;
 use super::positions::{decode, encode, positions};
 use super::{ChangesBuilder, Keyspace, Store};
 use crate::catalog::CONSUMERS_KEYSPACE;
@@ -177,7 +178,7 @@ impl Store {
     /// or has control characters; those of [`ChangesBuilder::open`], of
     /// [`create_keyspace`](Self::create_keyspace) and of [`Keyspace::put`].
     pub fn consumer_or_create(&self, name: &str, from: impl Into<ChangesFrom>) -> Result<Consumer> {
-        check_name(name)?;
+        check_name("a consumer", name, NAME_BYTES_MAX)?;
         let core = self.core();
         let keyspace = match own_keyspace(core)? {
             Some(keyspace) => keyspace,
@@ -238,14 +239,4 @@ fn own_keyspace(core: &Arc<Core>) -> Result<Option<Keyspace>> {
 fn missing(name: &str) -> Error {
     let text = format!("there is no consumer `{name}`; create it, or list those there are");
     Error::new(ErrorKind::NotFound, text)
-}
-
-fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "the name {name:?} of a consumer must have 1 to {NAME_BYTES_MAX} bytes, and no control \
-             characters"
-        )));
-    }
-    Ok(())
 }

@@ -101,9 +101,7 @@ impl Store {
     /// [`NotFound`](ErrorKind::NotFound) if there is none.
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
         check_not_own(name)?;
-        let keyspaces = self.core().catalog.keyspaces();
-        let found = keyspaces.values().find(|keyspace| keyspace.name() == name);
-        found.map(|keyspace| Keyspace::new(self.core(), keyspace)).ok_or_else(|| {
+        find(self.core(), name).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
                 format!("there is no keyspace `{name}`; create it, or list those there are"),
@@ -145,6 +143,13 @@ impl Store {
         }
         drop_keyspace(self.core(), &keyspace)
     }
+}
+
+/// Returns the keyspace with a name, which may be the store's own.
+pub(super) fn find(core: &Arc<Core>, name: &str) -> Option<Keyspace> {
+    let keyspaces = core.catalog.keyspaces();
+    let found = keyspaces.values().find(|keyspace| keyspace.name() == name);
+    found.map(|keyspace| Keyspace::new(core, keyspace))
 }
 
 /// Creates a keyspace, which may be the store's own.

@@ -14,6 +14,7 @@ mod keyspace;
 mod keyspaces;
 mod log_copies;
 mod log_directory;
+mod names;
 mod open;
 mod options;
 mod point_in_time;

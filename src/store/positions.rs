@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
-use crate::read::{Bounds, Scan, ScanOptions};
+use crate::read::{Bounds, Scan};
 use std::ops::Bound;
 
 /// The format of a row: this byte, and the position.
@@ -14,13 +14,7 @@ pub(super) fn positions(catalog: &Catalog) -> Result<Vec<(String, Position)>> {
     let Some(id) = catalog.consumers_keyspace.get() else { return Ok(Vec::new()) };
     let keyspace = catalog.keyspace(*id)?;
     let all = Bounds::of(&(Bound::<&[u8]>::Unbounded, Bound::<&[u8]>::Unbounded))?;
-    let mut scan = loop {
-        let options = ScanOptions::new();
-        // None if a reshape has superseded the view meanwhile.
-        if let Some(scan) = Scan::open(&keyspace.view(), &all, options, None, None, 1, None)? {
-            break scan;
-        }
-    };
+    let mut scan = Scan::of_keyspace(&keyspace, &all)?;
     let mut positions = Vec::new();
     while let Some((name, row)) = scan.next_row()? {
         let name = String::from_utf8_lossy(name).into_owned();

@@ -126,19 +126,12 @@ impl Snapshot {
         let at = self.inner.cut.get(&partition.owner);
         let sampled = keyspace.sampler().begin();
         let found = partition.shard.get_from_memory(&partition.handle, key, at)?;
-        let read = match MemoryRead::new(found) {
-            MemoryRead::Value(value) => {
-                let value = self.unless_expired(view, Some(value))?;
-                value.map_or(MemoryRead::Absent, MemoryRead::Value)
-            }
-            absent_or_unknown => absent_or_unknown,
-        };
-        match &read {
-            MemoryRead::Value(value) => keyspace.record_read(sampled, key, Some(value)),
-            MemoryRead::Absent => keyspace.record_read(sampled, key, None),
-            MemoryRead::Unknown => {}
+        let known = found.map(|value| self.unless_expired(view, value.map(Value::new)));
+        let known = known.transpose()?;
+        if let Some(value) = &known {
+            keyspace.record_read(sampled, key, value.as_ref());
         }
-        Ok(read)
+        Ok(MemoryRead::new(known))
     }
 
     /// Returns the values of several keys, in the order of the keys. Keys of one partition are read

@@ -1,7 +1,7 @@
 //! Declaring and dropping indexes.
 //!
-//! Whether an index is complete is said by its marker, which is a row of its own keyspace, and so a
-//! record of the log among the others:
+//! The marker of an index says that it is complete. It is a row of the index's own keyspace, and so a
+//! record of the log like any other:
 //!
 //! | step | on disk after it | the next opening |
 //! |---|---|---|
@@ -21,7 +21,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::{DeclaredIndex, IndexSpec, KeyspaceIndexes, MARKER, entry_range};
 use crate::os::failpoint;
 use crate::store::core::Core;
-use crate::store::keyspaces::{drop_keyspace, make_keyspace};
+use crate::store::keyspaces::{drop_keyspace, find, make_keyspace};
+use crate::store::names::check_name;
 use crate::topology::KeyspaceSpec;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -52,8 +53,8 @@ impl Keyspace {
     /// bytes, or has control characters, and for a keyspace whose rows expire; those of
     /// [`Store::create_keyspace`](crate::Store::create_keyspace) and of [`put`](Self::put).
     pub fn index(&self, spec: IndexSpec) -> Result<Index> {
-        check_name(&spec.name)?;
-        if self.state().expiring().is_some() {
+        check_name("an index", &spec.name, NAME_BYTES_MAX)?;
+        if self.rows_expire() {
             // A row expires without a write that could take its entries away.
             let text = format!(
                 "the rows of keyspace `{}` expire, so it cannot have an index; keep what index \
@@ -158,12 +159,6 @@ impl Index {
     }
 }
 
-fn find(core: &Arc<Core>, name: &str) -> Option<Keyspace> {
-    let keyspaces = core.catalog.keyspaces();
-    let found = keyspaces.values().find(|keyspace| keyspace.name() == name);
-    found.map(|keyspace| Keyspace::new(core, keyspace))
-}
-
 fn find_or_make(core: &Arc<Core>, name: &str, spec: &IndexSpec) -> Result<Keyspace> {
     if let Some(found) = find(core, name) {
         return Ok(found);
@@ -188,14 +183,4 @@ fn without_index(present: Option<&KeyspaceIndexes>, name: &str) -> KeyspaceIndex
     let declared = present.iter().flat_map(|it| it.declared.iter().filter(others).cloned());
     let undeclared = present.iter().flat_map(|it| it.undeclared.iter().filter(|it| *it != name));
     KeyspaceIndexes::new(declared.collect(), undeclared.cloned().collect())
-}
-
-fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!(
-            "the name {name:?} of an index must have 1 to {NAME_BYTES_MAX} bytes, and no control \
-             characters"
-        )));
-    }
-    Ok(())
 }

@@ -41,29 +41,22 @@ impl Keyspace {
     pub fn get_from_memory(&self, key: impl AsRef<[u8]>) -> Result<MemoryRead> {
         let key = key.as_ref();
         let sampled = self.sampler().begin();
-        let read = match &self.core.hot_cache {
-            None => MemoryRead::new(self.get_routed_from_memory(key)?),
+        let known = match &self.core.hot_cache {
+            None => self.get_routed_from_memory(key)?.map(|value| value.map(Value::new)),
             Some(cache) => {
-                let (read, found_in) = self.get_hot_from_memory(cache, key)?;
+                let (known, found_in) = self.get_hot_from_memory(cache, key)?;
                 if let (Some(sampled), Some(found)) = (&sampled, found_in) {
                     cache.count_as(found, sampled.weight());
                 }
-                read
+                known
             }
         };
-        let read = match read {
-            MemoryRead::Value(value) => {
-                self.unless_expired(Some(value))?.map_or(MemoryRead::Absent, MemoryRead::Value)
-            }
-            absent_or_unknown => absent_or_unknown,
-        };
+        let known = known.map(|value| self.unless_expired(value)).transpose()?;
         // What is left open is read again, and recorded then.
-        match &read {
-            MemoryRead::Value(value) => self.record_read(sampled, key, Some(value)),
-            MemoryRead::Absent => self.record_read(sampled, key, None),
-            MemoryRead::Unknown => {}
+        if let Some(value) = &known {
+            self.record_read(sampled, key, value.as_ref());
         }
-        Ok(read)
+        Ok(MemoryRead::new(known))
     }
 
     /// Reads a value from the cache of hot keys, or from the memory of the shard. Never waits for
@@ -72,21 +65,19 @@ impl Keyspace {
         &self,
         cache: &HotCache,
         key: &[u8],
-    ) -> Result<(MemoryRead, Option<bool>)> {
+    ) -> Result<(Option<Option<Value>>, Option<bool>)> {
         let miss = match cache.look(self.id(), key) {
             Ok(found) => {
                 let hit = !matches!(found, Found::Read(_));
-                let value = self.value_of(found, key)?;
-                return Ok((value.map_or(MemoryRead::Absent, MemoryRead::Value), Some(hit)));
+                return Ok((Some(self.value_of(found, key)?), Some(hit)));
             }
             Err(miss) => miss,
         };
         let Some(value) = self.get_routed_from_memory(key)? else {
-            return Ok((MemoryRead::Unknown, None));
+            return Ok((None, None));
         };
         cache.offer(&miss, self.id(), key, value.as_deref());
-        let value = value.map(Value::new);
-        Ok((value.map_or(MemoryRead::Absent, MemoryRead::Value), Some(false)))
+        Ok((Some(value.map(Value::new)), Some(false)))
     }
 
     #[inline]

@@ -76,7 +76,6 @@ impl Keyspace {
         Ok(value)
     }
 
-    /// Reads a value from the shard.
     /// Returns a value as it is stored without what says when it expires, unless it has.
     #[inline]
     pub(super) fn unless_expired(&self, value: Option<Value>) -> Result<Option<Value>> {
@@ -86,6 +85,7 @@ impl Keyspace {
         }
     }
 
+    /// Reads a value from the shard.
     #[inline]
     fn get_routed(
         &self,
@@ -275,8 +275,8 @@ impl Keyspace {
     /// for word in ["ant", "bee", "cat"] {
     ///     words.put(word, "")?;
     /// }
-    /// let keys: Vec<_> = words.scan("b"..)?.map(|row|
-    /// Ok(row?.0)).collect::<annulus::Result<_>>()?; assert_eq!(keys, [b"bee", b"cat"]);
+    /// let keys: Vec<_> = words.scan("b"..)?.map(|row| Ok(row?.0)).collect::<annulus::Result<_>>()?;
+    /// assert_eq!(keys, [b"bee", b"cat"]);
     /// # Ok(())
     /// # }
     /// ```

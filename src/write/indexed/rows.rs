@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::index::RowChange;
 use crate::latch::Current;
 use crate::placement::KeyRange;
-use crate::read::{Bounds, Scan, ScanOptions, Value};
+use crate::read::{Bounds, Scan, Value};
 use crate::write::Write;
 use crate::write::counter::sum;
 use crate::write::routed::present;
@@ -14,7 +14,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 /// A row of a batch: what it was, and what the batch has made of it so far.
 pub(super) struct Row<'a> {
-    old: Option<EngineBytes>,
+    old: Option<Value>,
     new: New<'a>,
 }
 
@@ -24,24 +24,9 @@ enum New<'a> {
     Value(Cow<'a, [u8]>),
 }
 
-/// A value that was read, pinned or copied.
-enum EngineBytes {
-    Pinned(Value),
-    Copied(Vec<u8>),
-}
-
-impl EngineBytes {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Pinned(value) => value,
-            Self::Copied(value) => value,
-        }
-    }
-}
-
 impl Row<'_> {
     fn before(&self) -> Option<&[u8]> {
-        self.old.as_ref().map(EngineBytes::bytes)
+        self.old.as_deref()
     }
 
     fn after(&self) -> Option<&[u8]> {
@@ -89,10 +74,11 @@ pub(super) fn rows<'a>(
                 let deleted = rows.iter_mut().filter(|(key, _)| range.contains(key));
                 deleted.for_each(|(_, row)| row.new = New::Deleted);
                 let bounds = Bounds { range, prefix: prefix.clone() };
-                let mut scan = scan(keyspace, &bounds)?;
+                // The rows are owned, so it sees the present.
+                let mut scan = Scan::of_keyspace(keyspace, &bounds)?;
                 while let Some((key, value)) = scan.next_row()? {
                     rows.entry(Cow::Owned(key.to_vec())).or_insert_with(|| Row {
-                        old: Some(EngineBytes::Copied(value.to_vec())),
+                        old: Some(Value::owned(value)),
                         new: New::Deleted,
                     });
                 }
@@ -110,19 +96,8 @@ fn row_of<'r, 'a>(
     match rows.entry(Cow::Borrowed(key)) {
         Entry::Occupied(row) => Ok(row.into_mut()),
         Entry::Vacant(row) => {
-            let old = read_row(keyspace, key)?.map(EngineBytes::Pinned);
+            let old = read_row(keyspace, key)?;
             Ok(row.insert(Row { old, new: New::Unchanged }))
-        }
-    }
-}
-
-/// Opens a scan of rows that the caller owns, so that it sees the present.
-fn scan(keyspace: &KeyspaceState, bounds: &Bounds) -> Result<Scan> {
-    loop {
-        // None if a reshape has superseded the view meanwhile.
-        let opened = Scan::open(&keyspace.view(), bounds, ScanOptions::new(), None, None, 1, None)?;
-        if let Some(scan) = opened {
-            return Ok(scan);
         }
     }
 }
