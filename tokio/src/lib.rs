@@ -1,4 +1,6 @@
-//! [Annulus](annulus) for tasks of [tokio]: the calls of its handles as asynchronous functions.
+//! [Annulus](annulus) for tasks of [tokio]: the calls of stores, keyspaces, snapshots and consumers as
+//! asynchronous functions. For others, as of indexes, typed handles and queues, [`Store::run`] runs a
+//! closure on the pool.
 //!
 //! ```
 //! use annulus::topology::KeyspaceSpec;
