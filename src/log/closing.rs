@@ -24,9 +24,11 @@ impl Inner {
             // A time that was shown, and that no record has, is to bound that of the next opening.
             let states_time =
                 tail.timestamp >= self.clock.latest() || failpoint::skip("log-close-mark");
-            // Without room for it, the next opening replays what is in files already.
-            if !(states_first && states_time) {
-                self.mark_if_room(&mut tail)?;
+            let is_marked = states_first && states_time || self.mark_if_room(&mut tail)?;
+            // Without room for what the mark says of the first position, the next opening replays
+            // what is in files already; the time is stated, in the next segment if need be.
+            if !is_marked && !states_time {
+                self.switch(&mut tail, 0)?;
             }
             let end = tail.end;
             drop(tail);

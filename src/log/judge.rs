@@ -145,10 +145,20 @@ impl Judge<'_> {
                 }
             };
             self.judged.lost.push(loss);
-            self.judged.dropped.push(path);
-            self.judged.dropped.extend(files.by_ref().map(|(_, path)| path));
+            self.drop_whole(path)?;
+            files.by_ref().try_for_each(|(_, path)| self.drop_whole(path))?;
         }
         Ok(segments)
+    }
+
+    /// Drops a segment with all that it has. No timestamp that a record of it has may be issued
+    /// again; without a sound header, none of its records can be told from garbage.
+    fn drop_whole(&mut self, path: PathBuf) -> Result<()> {
+        if let Some(header) = header(&path, self.place.store)? {
+            self.judged.latest = self.judged.latest.max(whole(&path, &header)?.latest);
+        }
+        self.judged.dropped.push(path);
+        Ok(())
     }
 
     /// Returns the header of a segment and where its records begin, if it has any; the offset at
@@ -273,9 +283,7 @@ impl Judge<'_> {
         let bytes = first.header.file_bytes.saturating_sub(CONTENT);
         let file = first.path.clone();
         for found in std::iter::once(first).chain(later) {
-            let mut file = Pieces::open(&found.path)?;
-            let all = 0..=u64::MAX;
-            let beyond = walk::beyond(&mut file, found.header.seed(), CONTENT, None, &all)?;
+            let beyond = whole(&found.path, &found.header)?;
             position = position.max(beyond.position);
             self.judged.latest = self.judged.latest.max(beyond.latest);
             dropped.push(found.path);
@@ -300,6 +308,12 @@ impl Judge<'_> {
         self.judged.first = self.judged.first.max(kept_from).min(self.judged.end);
         Ok(())
     }
+}
+
+/// Returns what the headers of all records in a segment say.
+fn whole(path: &Path, header: &SegmentHeader) -> Result<Beyond> {
+    let mut file = Pieces::open(path)?;
+    walk::beyond(&mut file, header.seed(), CONTENT, None, &(0..=u64::MAX))
 }
 
 /// Returns the header of a file; `None` if it is damaged.

@@ -123,6 +123,7 @@ impl Topology {
         self.next_keyspace = KeyspaceId(next);
         self.next_partition = PartitionId(end);
         let (name, time_to_live) = (name.to_owned(), spec.expiry());
+        self.has_had_expiry |= time_to_live.is_some();
         let keyspace = KeyspaceLayout { id, name, partitioning, partitions, time_to_live };
         self.keyspaces.insert(id, Arc::new(keyspace));
         Ok(())

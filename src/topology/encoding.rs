@@ -18,8 +18,9 @@ use std::sync::Arc;
 /// The format of records.
 pub const FORMAT: u16 = 2;
 
-/// The format of a topology that has keyspaces whose rows expire: after the rest of it come their
-/// numbers and how long their rows live. Versions that do not know it take their rows for others.
+/// The format of a topology that has, or has had, keyspaces whose rows expire: after the rest of it
+/// come their numbers and how long their rows live. Versions that do not know it take their rows for
+/// others, and their puts in the log for damage.
 const FORMAT_EXPIRING: u16 = 3;
 
 const HEADER_BYTES: usize = 6;
@@ -78,12 +79,12 @@ fn decode_as<T: DeserializeOwned>(expected: u16, what: &str, record: &[u8]) -> R
 ///
 /// [`Internal`](ErrorKind::Internal) if it cannot be encoded, which no valid topology causes.
 pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
+    if !topology.has_had_expiry {
+        return encode("the topology", topology);
+    }
     let time_to_live = |keyspace: &Arc<KeyspaceLayout>| Some((keyspace.id, keyspace.time_to_live?));
     let expiring: ExpiringKeyspaces =
         topology.keyspaces.values().filter_map(time_to_live).collect();
-    if expiring.is_empty() {
-        return encode("the topology", topology);
-    }
     encode_as(FORMAT_EXPIRING, "the topology", &(topology, expiring))
 }
 
@@ -96,12 +97,13 @@ pub fn encode_topology(topology: &Topology) -> Result<Vec<u8>> {
 /// [`Damaged`](ErrorKind::Damaged) for a wrong checksum, an undecodable content, or a content
 /// that breaks an invariant.
 pub fn decode_topology(record: &[u8]) -> Result<Topology> {
-    let (mut fields, expiring): (Fields, ExpiringKeyspaces) =
-        if record.starts_with(&FORMAT_EXPIRING.to_le_bytes()) {
-            decode_as(FORMAT_EXPIRING, "the topology", record)?
-        } else {
-            (decode("the topology", record)?, ExpiringKeyspaces::new())
-        };
+    let has_had_expiry = record.starts_with(&FORMAT_EXPIRING.to_le_bytes());
+    let (mut fields, expiring): (Fields, ExpiringKeyspaces) = if has_had_expiry {
+        decode_as(FORMAT_EXPIRING, "the topology", record)?
+    } else {
+        (decode("the topology", record)?, ExpiringKeyspaces::new())
+    };
+    fields.has_had_expiry = has_had_expiry;
     for (id, time_to_live) in expiring {
         let keyspace = fields.keyspaces.get_mut(&id).ok_or_else(|| {
             let text =
@@ -130,14 +132,25 @@ struct Fields {
     next_keyspace: KeyspaceId,
     next_partition: PartitionId,
     next_shard: ShardId,
+    #[serde(skip)]
+    has_had_expiry: bool,
 }
 
 impl TryFrom<Fields> for Topology {
     type Error = Error;
 
     fn try_from(fields: Fields) -> Result<Self> {
-        let Fields { epoch, shards, keyspaces, next_keyspace, next_partition, next_shard } = fields;
-        let topology = Self { epoch, shards, keyspaces, next_keyspace, next_partition, next_shard };
+        let Fields { epoch, shards, keyspaces, .. } = fields;
+        let Fields { next_keyspace, next_partition, next_shard, has_had_expiry, .. } = fields;
+        let topology = Self {
+            epoch,
+            shards,
+            keyspaces,
+            next_keyspace,
+            next_partition,
+            next_shard,
+            has_had_expiry,
+        };
         topology.check()?;
         Ok(topology)
     }

@@ -100,6 +100,10 @@ pub struct Topology {
     pub(super) next_keyspace: KeyspaceId,
     pub(super) next_partition: PartitionId,
     pub(super) next_shard: ShardId,
+    /// Whether there is or was a keyspace whose rows expire: the log may still have puts of one that
+    /// was dropped.
+    #[serde(skip)]
+    pub(super) has_had_expiry: bool,
 }
 
 impl Topology {

@@ -37,6 +37,7 @@ impl Topology {
             next_keyspace: KeyspaceId(1),
             next_partition: PartitionId(1),
             next_shard,
+            has_had_expiry: false,
         };
         topology.check()?;
         Ok(topology)
