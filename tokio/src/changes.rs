@@ -2,9 +2,11 @@
 
 use crate::feed::{Feed, Source};
 use crate::inner::Inner;
-use annulus::Result;
+use crate::keyspace::Keyspace;
+use crate::store::Store;
 use annulus::changes::{Commit, Wakeup, Watched};
 use annulus::log::Position;
+use annulus::{ChangesBuilder, Result};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use std::fmt;
@@ -23,6 +25,49 @@ use std::task::{Context, Poll, Waker};
 pub struct Changes {
     feed: Feed<annulus::changes::Changes>,
     watermark: Position,
+}
+
+impl Store {
+    /// Begins to read the store's changes: see [`annulus::Store::changes`]. `choose` says from where,
+    /// and which.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = annulus_tokio::Store::open(directory.path().join("store")).await?;
+    /// # let users = store.create_keyspace("users", annulus::topology::KeyspaceSpec::hash()).await?;
+    /// let handle = users.blocking().clone();
+    /// let mut changes = store.changes(move |changes| changes.keyspace(&handle)).await?;
+    /// users.put("ada", "countess").await?;
+    /// let commit = changes.next().await.expect("the store is open")?;
+    /// assert_eq!(commit.changes().next().expect("a change").key(), b"ada");
+    /// # store.shutdown().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ChangesBuilder::open`] and of [`run`](Self::run).
+    pub async fn changes(
+        &self,
+        choose: impl FnOnce(ChangesBuilder) -> ChangesBuilder + Send + 'static,
+    ) -> Result<Changes> {
+        let changes = self.run(|store| choose(store.changes()).open()).await?;
+        Ok(Changes::new(changes, &self.inner))
+    }
+
+    /// Returns the commits from now on that concern keys of a keyspace with a prefix: see
+    /// [`annulus::Store::watch`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Store::watch`] and of [`run`](Self::run).
+    pub async fn watch(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Result<Watch> {
+        let (keyspace, prefix) = (keyspace.blocking().clone(), prefix.as_ref().to_vec());
+        let watch = self.run(move |store| store.watch(&keyspace, prefix)).await?;
+        Ok(Watch::new(watch, &self.inner))
+    }
 }
 
 impl Changes {

@@ -2,6 +2,8 @@
 
 use crate::changes::Changes;
 use crate::inner::Inner;
+use crate::store::Store;
+use annulus::changes::ChangesFrom;
 use annulus::log::Position;
 use annulus::{ChangesBuilder, Result};
 use std::fmt;
@@ -12,6 +14,34 @@ use std::sync::Arc;
 pub struct Consumer {
     consumer: annulus::Consumer,
     inner: Arc<Inner>,
+}
+
+impl Store {
+    /// As [`annulus::Store::consumer`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Store::consumer`] and of [`run`](Self::run).
+    pub async fn consumer(&self, name: &str) -> Result<Consumer> {
+        let name = name.to_owned();
+        let consumer = self.run(move |store| store.consumer(&name)).await?;
+        Ok(Consumer::new(consumer, &self.inner))
+    }
+
+    /// As [`annulus::Store::consumer_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Store::consumer_or_create`] and of [`run`](Self::run).
+    pub async fn consumer_or_create(
+        &self,
+        name: &str,
+        from: impl Into<ChangesFrom>,
+    ) -> Result<Consumer> {
+        let (name, from) = (name.to_owned(), from.into());
+        let consumer = self.run(move |store| store.consumer_or_create(&name, from)).await?;
+        Ok(Consumer::new(consumer, &self.inner))
+    }
 }
 
 impl Consumer {

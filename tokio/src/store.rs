@@ -1,17 +1,14 @@
 //! The handle of a store.
 
-use crate::changes::{Changes, Watch};
-use crate::consumer::Consumer;
 use crate::inner::Inner;
 use crate::keyspace::Keyspace;
 use crate::options::PoolOptions;
 use crate::pool::{Pool, PoolStats};
 use crate::snapshot::Snapshot;
-use annulus::changes::ChangesFrom;
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, ChangesBuilder, ConditionalWrite, Durability, Error, ErrorKind, Result, StoreBuilder,
-    Transaction, TransactionOptions,
+    Batch, ConditionalWrite, Durability, Error, ErrorKind, Result, StoreBuilder, Transaction,
+    TransactionOptions,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -24,7 +21,7 @@ use tokio::sync::oneshot;
 /// [crate] says which calls leave the task, and what becomes of those that are cancelled.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl Store {
@@ -284,73 +281,6 @@ impl Store {
         run: impl FnMut(&Transaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(move |store| store.transact_with(options, run)).await
-    }
-
-    /// Begins to read the store's changes: see [`annulus::Store::changes`]. `choose` says from where,
-    /// and which.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = annulus_tokio::Store::open(directory.path().join("store")).await?;
-    /// # let users = store.create_keyspace("users", annulus::topology::KeyspaceSpec::hash()).await?;
-    /// let handle = users.blocking().clone();
-    /// let mut changes = store.changes(move |changes| changes.keyspace(&handle)).await?;
-    /// users.put("ada", "countess").await?;
-    /// let commit = changes.next().await.expect("the store is open")?;
-    /// assert_eq!(commit.changes().next().expect("a change").key(), b"ada");
-    /// # store.shutdown().await
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ChangesBuilder::open`] and of [`run`](Self::run).
-    pub async fn changes(
-        &self,
-        choose: impl FnOnce(ChangesBuilder) -> ChangesBuilder + Send + 'static,
-    ) -> Result<Changes> {
-        let changes = self.run(|store| choose(store.changes()).open()).await?;
-        Ok(Changes::new(changes, &self.inner))
-    }
-
-    /// Returns the commits from now on that concern keys of a keyspace with a prefix: see
-    /// [`annulus::Store::watch`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`annulus::Store::watch`] and of [`run`](Self::run).
-    pub async fn watch(&self, keyspace: &Keyspace, prefix: impl AsRef<[u8]>) -> Result<Watch> {
-        let (keyspace, prefix) = (keyspace.blocking().clone(), prefix.as_ref().to_vec());
-        let watch = self.run(move |store| store.watch(&keyspace, prefix)).await?;
-        Ok(Watch::new(watch, &self.inner))
-    }
-
-    /// As [`annulus::Store::consumer`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`annulus::Store::consumer`] and of [`run`](Self::run).
-    pub async fn consumer(&self, name: &str) -> Result<Consumer> {
-        let name = name.to_owned();
-        let consumer = self.run(move |store| store.consumer(&name)).await?;
-        Ok(Consumer::new(consumer, &self.inner))
-    }
-
-    /// As [`annulus::Store::consumer_or_create`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`annulus::Store::consumer_or_create`] and of [`run`](Self::run).
-    pub async fn consumer_or_create(
-        &self,
-        name: &str,
-        from: impl Into<ChangesFrom>,
-    ) -> Result<Consumer> {
-        let (name, from) = (name.to_owned(), from.into());
-        let consumer = self.run(move |store| store.consumer_or_create(&name, from)).await?;
-        Ok(Consumer::new(consumer, &self.inner))
     }
 
     /// As [`annulus::Store::sync`].

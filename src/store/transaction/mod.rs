@@ -1,9 +1,11 @@
-//! The handle of a transaction: its reads, its writes, its end.
+//! The handle of a transaction: its beginning, its state, its end.
 
 mod indexed;
 mod once;
+mod read;
 mod run;
 mod scan;
+mod write;
 
 pub use once::Once;
 pub use scan::TransactionScan;
@@ -11,20 +13,17 @@ pub use scan::TransactionScan;
 use super::core::Core;
 use super::keyspace::Keyspace;
 use super::snapshot::Snapshot;
-use crate::catalog::does_not_expire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::PutLifetime;
 use crate::id::KeyspaceId;
 use crate::index::IndexesUsed;
 use crate::log::Reader;
 use crate::placement::KeyRange;
-use crate::read::{Bounds, FirstExpiry, KeyBounds, Prefix, ScanOptions, Value};
-use crate::transaction::{Footprint, Isolation, Own, Pending, TransactionOptions};
-use crate::write::{Since, sum};
+use crate::read::FirstExpiry;
+use crate::transaction::{Footprint, Isolation, Pending, TransactionOptions};
+use crate::write::Since;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Reads and writes over any keyspaces and shards that take effect together, or not at all; begun
 /// by [`Store::begin`](crate::Store::begin), or by [`Store::transact`](crate::Store::transact),
@@ -106,234 +105,6 @@ impl Transaction {
             indexes: IndexesUsed::new(),
         };
         Ok(Self { core: Arc::clone(core), snapshot, options, state: RefCell::new(state) })
-    }
-
-    /// Returns the value of a key: what this transaction has written, or otherwise what the store
-    /// had when it began. That the key is not there is remembered, too.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](ErrorKind::NotFound) for a keyspace that was created after the transaction
-    /// began; [`InvalidArgument`](ErrorKind::InvalidArgument) if the transaction has outgrown
-    /// [`bytes_max`](TransactionOptions::bytes_max); otherwise those of [`Keyspace::get`].
-    pub fn get(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        let key = key.as_ref();
-        let noted = self.options.isolation == Isolation::Serializable;
-        match self.own(keyspace, key, noted)? {
-            Some(own) => Ok(own),
-            None => {
-                let found = self.snapshot.get(keyspace, key)?;
-                self.note_expiry(found.as_ref().and_then(Value::expires));
-                Ok(found)
-            }
-        }
-    }
-
-    /// Notes when a row expires that the transaction relies on.
-    fn note_expiry(&self, expires: Option<u64>) {
-        if expires.is_some() && self.options.isolation == Isolation::Serializable {
-            self.state.borrow_mut().reads.add_expiry(expires);
-        }
-    }
-
-    /// Returns what the transaction has made of a key; `None` if nothing: then that the key is read
-    /// has been noted, if it is to be.
-    fn own(&self, keyspace: &Keyspace, key: &[u8], noted: bool) -> Result<Option<Option<Value>>> {
-        self.check_store(keyspace)?;
-        let state = &mut *self.state.borrow_mut();
-        match state.pending.get(keyspace.id(), key) {
-            Own::Value(value) => return Ok(Some(Some(Value::owned(value)))),
-            Own::Deleted => return Ok(Some(None)),
-            Own::Unknown => {}
-        }
-        if noted {
-            state.reads.add_key(keyspace.id(), key);
-            self.check_bytes(state)?;
-        }
-        Ok(None)
-    }
-
-    /// Returns the values of several keys, in the order of the keys. Keys of one partition are read
-    /// in one call to its shard.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn get_many<K: AsRef<[u8]>>(
-        &self,
-        keyspace: &Keyspace,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<Value>>> {
-        let keys: Vec<K> = keys.into_iter().collect();
-        let noted = self.options.isolation == Isolation::Serializable;
-        let own: Vec<Option<Option<Value>>> = keys
-            .iter()
-            .map(|key| self.own(keyspace, key.as_ref(), noted))
-            .collect::<Result<_>>()?;
-        let asked = keys.iter().zip(&own).filter(|(_, own)| own.is_none());
-        let found = self.snapshot.get_many(keyspace, asked.map(|(key, _)| key))?;
-        self.note_expiry(found.iter().flatten().filter_map(Value::expires).min());
-        let mut found = found.into_iter();
-        let missing =
-            || Error::new(ErrorKind::Internal, "a snapshot returned fewer values than keys");
-        own.into_iter().map(|own| own.or_else(|| found.next()).ok_or_else(missing)).collect()
-    }
-
-    /// Returns true if a key is there.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn contains(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(keyspace, key)?.is_some())
-    }
-
-    /// Returns the rows of a range of keys, in order, with what this transaction has written before
-    /// the call. What the scan comes past is remembered, also where nothing is.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get), and [`InvalidArgument`](ErrorKind::InvalidArgument) for an
-    /// inverted range.
-    pub fn scan(&self, keyspace: &Keyspace, range: impl KeyBounds) -> Result<TransactionScan<'_>> {
-        self.scan_with(keyspace, range, ScanOptions::new())
-    }
-
-    /// Returns the rows of a range of keys, as the options say.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`scan`](Self::scan).
-    pub fn scan_with(
-        &self,
-        keyspace: &Keyspace,
-        range: impl KeyBounds,
-        options: ScanOptions,
-    ) -> Result<TransactionScan<'_>> {
-        TransactionScan::open(self, keyspace, &range, options)
-    }
-
-    /// Returns the rows whose keys begin with a prefix, in order: [`scan`](Self::scan) of a
-    /// [`Prefix`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn scan_prefix(
-        &self,
-        keyspace: &Keyspace,
-        prefix: impl AsRef<[u8]>,
-    ) -> Result<TransactionScan<'_>> {
-        self.scan(keyspace, Prefix::new(prefix.as_ref()))
-    }
-
-    /// Puts a value, replacing any that is there.
-    ///
-    /// In a keyspace with [indexes](crate::index) this reads the row, and puts and deletes entries,
-    /// too, so that what the transaction reads of an index has what it has written. A unique index
-    /// is compared with what the transaction sees by now.
-    ///
-    /// # Errors
-    ///
-    /// In a keyspace with indexes, [`AlreadyExists`](ErrorKind::AlreadyExists) if a unique one has
-    /// another row with the same index key, and [`Conflict`](ErrorKind::Conflict) if an index was
-    /// declared or dropped since the transaction began;
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a key or value that is longer than the
-    /// store's options allow, for a keyspace of another store, and if the transaction has outgrown
-    /// [`bytes_max`](TransactionOptions::bytes_max).
-    pub fn put(
-        &self,
-        keyspace: &Keyspace,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-    ) -> Result<()> {
-        let lifetime = keyspace.rows_expire().then_some(PutLifetime::Default);
-        self.write(keyspace, key.as_ref(), Some(value.as_ref()), lifetime)
-    }
-
-    /// Sets a key to a value for a time, which begins when the transaction is committed; see
-    /// [`Keyspace::put_for`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put); [`InvalidArgument`](ErrorKind::InvalidArgument) if the rows of
-    /// the keyspace do not expire.
-    pub fn put_for(
-        &self,
-        keyspace: &Keyspace,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-        lifetime: Duration,
-    ) -> Result<()> {
-        if !keyspace.rows_expire() {
-            return Err(does_not_expire(keyspace.name()));
-        }
-        let lifetime = Some(PutLifetime::For(lifetime));
-        self.write(keyspace, key.as_ref(), Some(value.as_ref()), lifetime)
-    }
-
-    /// Deletes a key, if it is there.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put).
-    pub fn delete(&self, keyspace: &Keyspace, key: impl AsRef<[u8]>) -> Result<()> {
-        self.write(keyspace, key.as_ref(), None, None)
-    }
-
-    fn write(
-        &self,
-        keyspace: &Keyspace,
-        key: &[u8],
-        value: Option<&[u8]>,
-        lifetime: Option<PutLifetime>,
-    ) -> Result<()> {
-        self.check_store(keyspace)?;
-        self.core.catalog.check_key_bytes(key.len())?;
-        self.core.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
-        if keyspace.state().has_indexes() {
-            self.write_entries(keyspace, key, value)?;
-        }
-        let state = &mut *self.state.borrow_mut();
-        state.pending.write(keyspace.id(), key, value, lifetime);
-        self.check_bytes(state)
-    }
-
-    /// Deletes all keys of a range: those that are there when the transaction is committed, and
-    /// those that it has put before this call.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put), and [`InvalidArgument`](ErrorKind::InvalidArgument) for an
-    /// inverted range.
-    pub fn delete_range(&self, keyspace: &Keyspace, range: impl KeyBounds) -> Result<()> {
-        self.check_store(keyspace)?;
-        let bounds = Bounds::of(&range)?;
-        let ends = [Some(&bounds.range.start), bounds.range.end.as_ref()];
-        // A bound that is not part of the range is one byte longer here.
-        let longest = ends.into_iter().flatten().map(|key| key.len()).max().unwrap_or_default();
-        self.core.catalog.check_key_bytes(longest.saturating_sub(1))?;
-        if keyspace.state().has_indexes() {
-            self.delete_entries(keyspace, &range)?;
-        }
-        let state = &mut *self.state.borrow_mut();
-        state.pending.delete_range(keyspace.id(), bounds);
-        self.check_bytes(state)
-    }
-
-    /// Adds to a counter, as [`Keyspace::add`] does, and returns what it is then. This reads the
-    /// counter: two transactions that add to it conflict. [`Batch::add`](crate::Batch::add) is the
-    /// way to add to a counter that many write to.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if the value is no counter or the sum is out
-    /// of bounds; those of [`get`](Self::get) and [`put`](Self::put).
-    pub fn add(&self, keyspace: &Keyspace, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
-        let key = counter.as_ref();
-        let after = sum(key, self.get(keyspace, key)?.as_deref(), n)?;
-        self.put(keyspace, key, after.to_le_bytes())?;
-        Ok(after)
     }
 
     /// Commits: all that was written takes effect, or nothing. After a crash of the process or a
