@@ -32,8 +32,13 @@ pub fn key(n: u64) -> [u8; 16] {
 
 /// Returns the value of row `n`: about half of it compresses.
 pub fn value(n: u64) -> [u8; VALUE_BYTES] {
-    let mut value = [b'v'; VALUE_BYTES];
-    fastrand::Rng::with_seed(n).fill(&mut value[..VALUE_BYTES / 2]);
+    value_of(n)
+}
+
+/// Returns such a value of any length.
+pub fn value_of<const BYTES: usize>(n: u64) -> [u8; BYTES] {
+    let mut value = [b'v'; BYTES];
+    fastrand::Rng::with_seed(n).fill(&mut value[..BYTES / 2]);
     value
 }
 

@@ -6,7 +6,7 @@
 //! cargo bench --package annulus-tokio --bench tasks -- --quick      short rounds, to see whether it runs
 //! ```
 //!
-//! Two sides in turns, on one runtime with a thread for each processor; medians with quartiles.
+//! Two sides in turns, on one runtime with a thread for each processor; medians with 95 % intervals.
 //!
 //! `get`: rows that are in the block cache. `direct` calls the blocking handle in the task, which is
 //! what a task may do only because the rows are cached; `spawn_blocking` calls it on tokio's threads
@@ -24,14 +24,17 @@
     reason = "a bench"
 )]
 
+#[path = "../../benches/support/turns.rs"]
+mod turns;
+
 use annulus::topology::KeyspaceSpec;
 use annulus::{Durability, Options};
 use annulus_tokio::{Keyspace, PoolOptions, Store};
-use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+use turns::{Measured, Measuring};
 
 const ROWS: u64 = 100_000;
 const TASKS: [usize; 3] = [1, 64, 10_000];
@@ -46,12 +49,6 @@ enum Side {
     GetDirect,
     GetSpawnBlocking,
     Put(Durability),
-}
-
-/// What one turn of a side has measured.
-struct Measured {
-    per_second: f64,
-    processor_micros: f64,
 }
 
 /// When a turn is over, and what was done in it.
@@ -73,11 +70,6 @@ fn key(n: u64) -> [u8; 16] {
     let mut key = [b'k'; 16];
     key[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     key
-}
-
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 impl Side {
@@ -113,17 +105,12 @@ impl Bench {
     /// Measures one turn of what `begin` starts, until `end` has seen it end.
     fn measure<T>(&self, begin: impl FnOnce(&Arc<Turn>) -> T, end: impl FnOnce(T)) -> Measured {
         let turn = Arc::new(Turn::default());
-        let (begun, processor) = (Instant::now(), processor_time());
+        let measuring = Measuring::begin();
         let started = begin(&turn);
         std::thread::sleep(self.turn);
         turn.over.store(true, Ordering::Relaxed);
         end(started);
-        let (elapsed, processor) = (begun.elapsed(), processor_time() - processor);
-        let done = turn.done.load(Ordering::Relaxed) as f64;
-        Measured {
-            per_second: done / elapsed.as_secs_f64(),
-            processor_micros: processor.as_secs_f64() * 1e6 / done,
-        }
+        measuring.end(turn.done.load(Ordering::Relaxed))
     }
 
     fn tasks(&self, side: Side, tasks: usize) -> Measured {
@@ -163,7 +150,6 @@ impl Bench {
         )
     }
 
-    /// Compares two sides in turns: A B B A …, so that a slow moment of the machine hits both.
     fn compare(
         &self,
         name: &str,
@@ -173,30 +159,8 @@ impl Bench {
         if !self.filters.is_empty() && !self.filters.iter().any(|filter| name.contains(filter)) {
             return;
         }
-        let (mut speeds, mut processor, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-        for turn in 0..self.turns {
-            let (one, other) = if turn % 2 == 0 {
-                let first = one(self);
-                (first, other(self))
-            } else {
-                let first = other(self);
-                (one(self), first)
-            };
-            speeds.push(one.per_second / other.per_second);
-            processor.push(one.processor_micros / other.processor_micros);
-            rates.push(one.per_second);
-        }
-        let [speed, processor, rate] = [speeds, processor, rates].map(quartiles);
-        println!(
-            "{name:<40} {:>10.0}/s  speed {:.2} ({:.2}..{:.2})  processor time {:.2} ({:.2}..{:.2})",
-            rate[1], speed[1], speed[0], speed[2], processor[1], processor[0], processor[2]
-        );
+        turns::compare(self.turns, name, "op/s", |_| one(self), |_| other(self));
     }
-}
-
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
 }
 
 fn main() {

@@ -40,7 +40,7 @@ pub struct Args {
           value_parser = clap::value_parser!(u64).range(1..))]
     operations: Option<u64>,
 
-    /// How many seconds each run takes [default: 5]
+    /// How many seconds each run takes: many short runs tell more than few long ones [default: 0.4]
     #[arg(long, value_name = "S", value_parser = checked::seconds)]
     seconds: Option<f64>,
 
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = checked::memory::<usize>)]
     write_buffer: usize,
 
-    /// How often each run is repeated: all engines have a turn in each round [default: 3]
+    /// How often each run is repeated: all engines have a turn in each round [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
 
@@ -131,7 +131,7 @@ impl Args {
             (Some(operations), _) => Length::Operations(operations),
             (None, Some(seconds)) => Length::Time(Duration::from_secs_f64(seconds)),
             (None, None) if self.quick => Length::Operations(2_000),
-            (None, None) => Length::Time(Duration::from_secs(5)),
+            (None, None) => Length::Time(Duration::from_millis(400)),
         };
         let directory = self.directory.clone();
         if let Some(directory) = directory.as_ref().filter(|directory| !directory.is_dir()) {
@@ -153,7 +153,7 @@ impl Args {
             durability: self.durability,
             cache_bytes: self.cache,
             write_buffer_bytes: self.write_buffer,
-            rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
+            rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 30 }),
             seed: self.seed,
             event: self.reshape_at.map(|percent| (percent, self.reshape)),
             hotspot_at: self.hotspot_at,
@@ -184,7 +184,7 @@ mod tests {
     fn defaults_and_quick() {
         let usual = plan("").unwrap();
         assert_eq!(usual.workloads.len(), 6);
-        assert_eq!((usual.records, usual.rounds, &usual.threads[..]), (200_000, 3, &[2][..]));
+        assert_eq!((usual.records, usual.rounds, &usual.threads[..]), (200_000, 30, &[2][..]));
         assert_eq!(usual.cache_bytes, 256 << 20);
         let quick = plan("--quick --rounds 2 --workload A,e").unwrap();
         assert_eq!((quick.records, quick.rounds), (2_000, 2));

@@ -94,6 +94,7 @@ mod record;
 mod runner;
 mod source;
 mod text;
+mod usage;
 mod values;
 mod workload;
 
@@ -101,7 +102,7 @@ pub use args::Args;
 pub use chooser::{
     Chooser, Distribution, Hotspot, Latest, Scrambled, Sequential, Uniform, Zipfian,
 };
-pub use compare::{Plan, Report, Spread, compare};
+pub use compare::{Estimate, Plan, Report, Spread, compare};
 pub use engine::{
     CacheReads, Candidate, Description, Durability, Engine, Error, Event, Identity,
     InvalidArgument, Result, Setup,
@@ -110,7 +111,7 @@ pub use growth::Growth;
 pub use hot::HotRange;
 pub use keys::{KEY_BYTES, Key, KeyOrder, Keys};
 pub use operations::{Kind, Operation, Operations};
-pub use record::{KindRecord, Ratio, RunRecord};
+pub use record::{KindRecord, Ratio, RunRecord, UsageRecord};
 pub use runner::{EventTimes, Interval, Length, Observer, Outcome, Run, Stage, load, run};
 pub use source::{locked_version, source_commit};
 pub use values::{ValueBytes, Values};

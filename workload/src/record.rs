@@ -1,9 +1,9 @@
 //! The results in a form for machines.
 
-use crate::compare::Spread;
+use crate::compare::{Estimate, Spread};
 use crate::engine::Durability;
 use crate::runner::{EventTimes, Interval};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The results of one candidate in one workload with one number of threads. Rates and percentiles
@@ -37,6 +37,8 @@ pub struct RunRecord {
     /// Relative to the baseline, round by round; `None` for the baseline itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Ratio>,
+    /// What the process used for it, an operation.
+    pub usage: UsageRecord,
     /// By kind of operation.
     pub kinds: BTreeMap<&'static str, KindRecord>,
     /// Operations of each round, on average.
@@ -97,11 +99,29 @@ pub struct RunRecord {
 pub struct Ratio {
     /// The baseline.
     pub to: String,
-    /// Over the rounds.
+    /// Over the rounds, with its 95 % interval.
     #[serde(flatten)]
-    pub spread: Spread,
-    /// Whether the rounds differ so much that it may as well be 1; not known after one round.
+    pub estimate: Estimate,
+    /// Whether that interval holds 1; not known after one round.
     pub noise: Option<bool>,
+    /// Processor time of an operation relative to that of the baseline: less is better.
+    pub processor: Estimate,
+}
+
+/// What the process used for an operation, up to when it was idle again: flushes and compactions
+/// that the operations have caused are part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// Microseconds of user and system time of all threads, in the median of the rounds.
+    pub processor_us: f64,
+    /// The same by round.
+    pub processor_us_by_round: Vec<f64>,
+    /// Bytes written to disks, over all rounds; `None` if the system does not report it.
+    pub written_bytes: Option<f64>,
+    /// Bytes read from disks, over all rounds.
+    pub read_bytes: Option<f64>,
+    /// Bytes written to disks for each byte of a key or value that was put; `None` without puts.
+    pub write_amplification: Option<f64>,
 }
 
 /// The operations of one kind, over all rounds.

@@ -1,6 +1,6 @@
 //! The results in a form for people.
 
-use crate::compare::{Plan, Report};
+use crate::compare::{Estimate, Plan, Report};
 use crate::record::{Ratio, RunRecord};
 use crate::runner::Length;
 use std::fmt;
@@ -89,20 +89,22 @@ fn section(f: &mut fmt::Formatter<'_>, records: &[RunRecord], width: usize) -> f
     )?;
     writeln!(
         f,
-        "  {:<width$} {:>9}  {:<19} {:>8} {:>8} {:>8} {:>9}  ratio",
-        "", "ops/s", "least … most", "p50 µs", "p99 µs", "p99.9 µs", "max µs",
+        "  {:<width$} {:>9}  {:<19} {:>8} {:>8} {:>8} {:>9} {:>7} {:>6}  ratio, 95 % interval",
+        "", "ops/s", "least … most", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "cpu µs", "w. amp"
     )?;
     for record in records {
         let spread = format!("{:.0} … {:.0}", record.spread.min, record.spread.max);
         writeln!(
             f,
-            "  {:<width$} {:>9.0}  {spread:<19} {:>8.1} {:>8.1} {:>8.1} {:>9.0}  {}",
+            "  {:<width$} {:>9.0}  {spread:<19} {:>8.1} {:>8.1} {:>8.1} {:>9.0} {:>7.2} {:>6}  {}",
             name(record),
             record.ops_per_s,
             record.p50_us,
             record.p99_us,
             record.p999_us,
             record.max_us,
+            record.usage.processor_us,
+            record.usage.write_amplification.map_or("–".into(), |it| format!("{it:.1}")),
             ratio(record.ratio.as_ref()),
         )?;
     }
@@ -138,11 +140,16 @@ fn details(f: &mut fmt::Formatter<'_>, records: &[RunRecord]) -> fmt::Result {
 }
 
 fn ratio(ratio: Option<&Ratio>) -> String {
-    let Some(Ratio { spread, noise, .. }) = ratio else { return "1 (the baseline)".into() };
+    let Some(ratio) = ratio else { return "1 (the baseline)".into() };
+    let Ratio { estimate, noise, processor, .. } = ratio;
     let note = match noise {
-        Some(true) => "  noise",
+        Some(true) => " noise",
         Some(false) => "",
-        None => return format!("{:.2} (one round)", spread.median),
+        None => return format!("{:.2} (one round)", estimate.median),
     };
-    format!("{:.2} [{:.2} … {:.2}]{note}", spread.median, spread.min, spread.max)
+    format!("{}{note}; of cpu {}", with_interval(estimate), with_interval(processor))
+}
+
+fn with_interval(Estimate { median, low, high }: &Estimate) -> String {
+    format!("{median:.2} [{low:.2} … {high:.2}]")
 }

@@ -1,6 +1,6 @@
 //! The data of a report: plain values, written to a file and read from it again.
 
-use annulus_workload::{RunRecord, Spread};
+use annulus_workload::{Estimate, RunRecord, Spread, UsageRecord};
 use serde::{Deserialize, Serialize};
 
 /// The format of the file; another one is refused.
@@ -68,6 +68,9 @@ pub struct Run {
     pub(super) spread: Spread,
     /// Operations a second, by round.
     pub(super) rounds: Vec<f64>,
+    /// Records of earlier revisions have none.
+    #[serde(default)]
+    pub(super) usage: Option<UsageRecord>,
     pub(super) wrong_reads: u64,
     pub(super) records: u64,
     pub(super) value_bytes: String,
@@ -176,8 +179,17 @@ impl Run {
     }
 
     /// Returns operations a second relative to those of another candidate, round by round.
-    pub(super) fn ratio(&self, other: &Self) -> Option<Spread> {
-        let rounds = self.rounds.iter().zip(&other.rounds);
-        Spread::of(rounds.map(|(mine, other)| mine / other.max(1e-9)))
+    pub(super) fn ratio(&self, other: &Self) -> Option<Estimate> {
+        by_round(&self.rounds, &other.rounds)
     }
+
+    /// Returns processor time of an operation relative to that of another candidate, round by round.
+    pub(super) fn processor_ratio(&self, other: &Self) -> Option<Estimate> {
+        let (mine, other) = (self.usage.as_ref()?, other.usage.as_ref()?);
+        by_round(&mine.processor_us_by_round, &other.processor_us_by_round)
+    }
+}
+
+fn by_round(mine: &[f64], other: &[f64]) -> Option<Estimate> {
+    Estimate::of(mine.iter().zip(other).map(|(mine, other)| mine / other.max(1e-9)))
 }

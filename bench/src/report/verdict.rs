@@ -1,7 +1,7 @@
 //! Verdicts on figures, in words. A ratio that may as well be 1 is called noise.
 
 use super::data::Run;
-use annulus_workload::Spread;
+use annulus_workload::{Estimate, Spread};
 
 /// Returns the smallest count from which no greater one is better than its best round; `None`
 /// without figures. With several counts, that is the point where more no longer helps.
@@ -12,17 +12,17 @@ pub(super) fn stops_helping(figures: &[(u32, Spread)]) -> Option<u32> {
     figures.iter().filter(no_better).map(|(count, _)| *count).min()
 }
 
-/// Returns a ratio with its spread.
-pub(super) fn ratio(ratio: Spread) -> String {
-    let Spread { median, min, max } = ratio;
-    format!("{median:.2} [{min:.2} … {max:.2}]")
+/// Returns a ratio with its interval.
+pub(super) fn ratio(ratio: Estimate) -> String {
+    let Estimate { median, low, high } = ratio;
+    format!("{median:.2} [{low:.2} … {high:.2}]")
 }
 
 /// Describes a ratio of rates over this number of rounds.
-pub(super) fn words(ratio: Spread, rounds: usize) -> &'static str {
+pub(super) fn words(ratio: Estimate, rounds: usize) -> &'static str {
     match ratio {
         _ if rounds < 2 => "one round",
-        ratio if ratio.straddles_one() => "noise",
+        ratio if ratio.holds_one() => "noise",
         ratio if ratio.median > 1.0 => "ahead",
         _ => "behind",
     }
@@ -61,10 +61,11 @@ mod tests {
 
     #[test]
     fn noise_is_called_noise() {
-        assert_eq!(words(figure(1.05, 0.1), 3), "noise");
-        assert_eq!(words(figure(1.2, 0.1), 3), "ahead");
-        assert_eq!(words(figure(0.8, 0.1), 3), "behind");
-        assert_eq!(words(figure(1.2, 0.0), 1), "one round");
-        assert_eq!(ratio(figure(1.2, 0.1)), "1.20 [1.10 … 1.30]");
+        let estimate = |median, by| Estimate { median, low: median - by, high: median + by };
+        assert_eq!(words(estimate(1.05, 0.1), 3), "noise");
+        assert_eq!(words(estimate(1.2, 0.1), 3), "ahead");
+        assert_eq!(words(estimate(0.8, 0.1), 3), "behind");
+        assert_eq!(words(estimate(1.2, 0.0), 1), "one round");
+        assert_eq!(ratio(estimate(1.2, 0.1)), "1.20 [1.10 … 1.30]");
     }
 }

@@ -2,12 +2,17 @@
 //! all of them, and ratios are taken within a turn.
 
 mod contest;
+mod estimate;
 mod plan;
 mod report;
 mod spread;
 mod turns;
 
+pub use estimate::Estimate;
 pub use plan::Plan;
 pub use report::Report;
 pub use spread::Spread;
 pub use turns::compare;
+
+#[cfg(test)]
+mod tests;

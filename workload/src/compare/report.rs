@@ -1,10 +1,13 @@
 //! The report: from the outcomes of all rounds to results.
 
-use super::contest::{Cell, Contestant};
+use super::contest::{Cell, Contestant, Turn};
+use super::estimate::{Estimate, median};
 use super::plan::Plan;
 use super::spread::Spread;
 use crate::engine::{CacheReads, Identity};
-use crate::record::{KindRecord, Ratio, RunRecord};
+use crate::keys::KEY_BYTES;
+use crate::operations::Kind;
+use crate::record::{KindRecord, Ratio, RunRecord, UsageRecord};
 use crate::runner::{Outcome, max_over_mean};
 use crate::source::source_commit;
 use hdrhistogram::Histogram;
@@ -38,9 +41,9 @@ pub(super) fn report(
     let commit = source_commit();
     let baseline = baseline(plan, contestants.iter().map(|contestant| &contestant.identity));
     let mut records = Vec::new();
-    let run = |name: String, distribution, threads, rounds: &[Vec<&Outcome>]| {
+    let run = |name: String, distribution, threads, rounds: &[Vec<&Turn>]| {
         let made = contestants.iter().enumerate().map(|(place, contestant)| {
-            let of = |place: usize| -> Vec<&Outcome> {
+            let of = |place: usize| -> Vec<&Turn> {
                 rounds.iter().filter_map(|round| round.get(place).copied()).collect()
             };
             let ratio = contestants
@@ -52,10 +55,10 @@ pub(super) fn report(
         });
         made.flatten().collect::<Vec<_>>()
     };
-    let loads: Vec<&Outcome> = contestants.iter().map(|contestant| &contestant.load).collect();
+    let loads: Vec<&Turn> = contestants.iter().map(|contestant| &contestant.load).collect();
     records.extend(run("load".into(), "sequential", plan.threads_max(), &[loads]));
     for cell in cells {
-        let rounds: Vec<Vec<&Outcome>> =
+        let rounds: Vec<Vec<&Turn>> =
             cell.rounds.iter().map(|round| round.iter().collect()).collect();
         let distribution = plan.distribution.unwrap_or(cell.workload.distribution()).name();
         let name = cell.workload.to_string().to_lowercase();
@@ -74,11 +77,52 @@ fn ops_per_s(outcome: &Outcome) -> f64 {
     outcome.operations as f64 / outcome.elapsed.as_secs_f64().max(1e-9)
 }
 
-fn ratio(to: &Identity, mine: &[&Outcome], base: &[&Outcome]) -> Option<Ratio> {
-    let ratios = mine.iter().zip(base).map(|(mine, base)| ops_per_s(mine) / ops_per_s(base));
-    let spread = Spread::of(ratios)?;
-    let noise = (mine.len() > 1).then(|| spread.straddles_one());
-    Some(Ratio { to: to.to_string(), spread, noise })
+fn processor_us(turn: &Turn) -> f64 {
+    turn.usage.processor.as_secs_f64() * 1e6 / turn.operations().max(1) as f64
+}
+
+fn ratio(to: &Identity, mine: &[&Turn], base: &[&Turn]) -> Option<Ratio> {
+    let of = |figure: &dyn Fn(&Turn) -> f64| {
+        let ratios = mine.iter().zip(base).map(|(mine, base)| figure(mine) / figure(base));
+        Estimate::of(ratios)
+    };
+    let estimate = of(&|turn| ops_per_s(&turn.outcome))?;
+    let noise = (mine.len() > 1).then(|| estimate.holds_one());
+    Some(Ratio { to: to.to_string(), estimate, noise, processor: of(&processor_us)? })
+}
+
+/// Returns what the turns have used.
+fn usage(turns: &[&Turn], plan: &Plan) -> Option<UsageRecord> {
+    let by_round: Vec<f64> = turns.iter().map(|turn| processor_us(turn)).collect();
+    let sum = |bytes: &dyn Fn(&Turn) -> Option<u64>| turns.iter().map(|turn| bytes(turn)).sum();
+    let operations: u64 = turns.iter().map(|turn| turn.operations()).sum();
+    let written: Option<u64> = sum(&|turn| turn.usage.written_bytes);
+    let read: Option<u64> = sum(&|turn| turn.usage.read_bytes);
+    let an_operation = |bytes: u64| bytes as f64 / operations.max(1) as f64;
+    // The warm-up does the same as what is measured.
+    let row_bytes = (KEY_BYTES + plan.value_bytes.mean()) as f64;
+    let put = writes(turns) * operations as f64 * row_bytes;
+    Some(UsageRecord {
+        processor_us: median(&mut by_round.clone())?,
+        processor_us_by_round: by_round,
+        written_bytes: written.map(an_operation),
+        read_bytes: read.map(an_operation),
+        write_amplification: written.filter(|_| put > 0.0).map(|bytes| bytes as f64 / put),
+    })
+}
+
+/// Returns which part of the operations writes.
+fn writes(turns: &[&Turn]) -> f64 {
+    let kinds = turns.iter().flat_map(|turn| &turn.outcome.kinds);
+    let (mut writes, mut all) = (0, 0);
+    for (kind, latencies) in kinds {
+        all += latencies.len();
+        writes += match kind {
+            Kind::Update | Kind::Insert | Kind::ReadModifyWrite => latencies.len(),
+            Kind::Read | Kind::Scan => 0,
+        };
+    }
+    writes as f64 / all.max(1) as f64
 }
 
 fn micros(histogram: &Histogram<u64>, quantile: f64) -> f64 {
@@ -95,7 +139,9 @@ struct Made<'a> {
 
 impl Made<'_> {
     /// Returns the record of a run; `None` if there is no complete round.
-    fn record(&self, rounds: &[&Outcome]) -> Option<RunRecord> {
+    fn record(&self, turns: &[&Turn]) -> Option<RunRecord> {
+        let rounds: Vec<&Outcome> = turns.iter().map(|turn| &turn.outcome).collect();
+        let rounds = &rounds[..];
         let Contestant { identity, description, disk_bytes, .. } = self.contestant;
         let (first, last) = (rounds.first()?, rounds.last()?);
         let median = |figure: &dyn Fn(&Outcome) -> f64| {
@@ -122,6 +168,7 @@ impl Made<'_> {
             spread,
             rounds: rounds.iter().map(|outcome| ops_per_s(outcome)).collect(),
             ratio: None,
+            usage: usage(turns, self.plan)?,
             kinds: kinds(rounds),
             operations: sum(&|outcome| outcome.operations) / rounds.len() as u64,
             seconds: median(&|outcome| outcome.elapsed.as_secs_f64())?,

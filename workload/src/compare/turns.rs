@@ -1,6 +1,6 @@
 //! The order in which candidates run.
 
-use super::contest::{Cell, Contestant};
+use super::contest::{Cell, Contestant, Turn};
 use super::plan::Plan;
 use super::report::{Report, report};
 use crate::engine::{Candidate, InvalidArgument, Result, Setup};
@@ -8,6 +8,7 @@ use crate::growth::Growth;
 use crate::quiet::wait_until_quiet;
 use crate::random::derive;
 use crate::runner::{self, Length, Observer, Outcome, Run, Stage};
+use crate::usage::Usage;
 use crate::values::Values;
 use crate::workload::Workload;
 use std::ops::ControlFlow;
@@ -109,7 +110,8 @@ impl Turns<'_, '_> {
             let growth = Growth::new(0, threads);
             let values = self.values.clone();
             let run = self.run(Workload::A, threads, &values, derive(plan.seed, &[u64::MAX]));
-            let load = self.told(&format!("load {identity}"), |tell| {
+            let before = Usage::of_process();
+            let outcome = self.told(&format!("load {identity}"), |tell| {
                 runner::load(&*engine, &growth, plan.records, &run, tell)
             })?;
             if self.stopped {
@@ -117,6 +119,7 @@ impl Turns<'_, '_> {
             }
             engine.finish_load()?;
             self.wait_until_quiet();
+            let load = Turn { outcome, usage: Usage::of_process().since(before) };
             let disk_bytes = bytes_below(&directory).ok();
             let description = engine.describe();
             contestants.push(Contestant {
@@ -137,12 +140,12 @@ impl Turns<'_, '_> {
         contestants: &[Contestant],
         workload: Workload,
         threads: usize,
-    ) -> Result<Vec<Vec<Outcome>>> {
+    ) -> Result<Vec<Vec<Turn>>> {
         let plan = self.plan;
         let mut rounds = Vec::new();
         for round in 0..plan.rounds {
             let seed = derive(plan.seed, &[workload as u64, threads as u64, u64::from(round)]);
-            let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
+            let mut turns: Vec<(usize, Turn)> = Vec::new();
             let mut order: Vec<_> = contestants.iter().enumerate().collect();
             if round % 2 == 1 {
                 order.reverse();
@@ -155,17 +158,19 @@ impl Turns<'_, '_> {
                 let values = self.values.clone();
                 let run = self.run(workload, threads, &values, seed);
                 let title = format!("{workload} {identity}, round {}", round + 1);
+                let before = Usage::of_process();
                 let outcome =
                     self.told(&title, |tell| runner::run(&**engine, growth, &run, tell))?;
                 engine.finish_run()?;
                 self.wait_until_quiet();
-                outcomes.push((place, outcome));
+                let usage = Usage::of_process().since(before);
+                turns.push((place, Turn { outcome, usage }));
             }
             if self.stopped {
                 return Ok(rounds);
             }
-            outcomes.sort_by_key(|(place, _)| *place);
-            rounds.push(outcomes.into_iter().map(|(_, outcome)| outcome).collect());
+            turns.sort_by_key(|(place, _)| *place);
+            rounds.push(turns.into_iter().map(|(_, turn)| turn).collect());
         }
         Ok(rounds)
     }

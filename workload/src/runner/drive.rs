@@ -72,9 +72,11 @@ pub fn run(
         let operations = operations.clone().seeded(seed).for_thread(thread, run.threads);
         workers.push(Worker::new(run, thread, operations, hot.clone())?);
     }
+    let mut warm_up_operations = 0;
     if let Some(warm) = warm {
         workers =
             work(&first, workers, warm, &mut Watch::without_events(&mut |_, _| tell(0.0, 0)))?;
+        warm_up_operations = workers.iter().map(|worker| worker.tally.operations).sum();
         workers.iter_mut().for_each(Worker::forget);
     }
     let stopped = first.stop.into_inner();
@@ -85,7 +87,7 @@ pub fn run(
     let workers = work(&shared, workers, run.length, &mut watch)?;
     let cache_reads = engine.cache_reads().zip(cached).map(|(now, before)| now.since(before));
     let outcome = outcome::gather(workers, shared, watch.into_event(), records)?;
-    Ok(Outcome { cache_reads, ..outcome })
+    Ok(Outcome { cache_reads, warm_up_operations, ..outcome })
 }
 
 /// Returns twice as many as the run inserts on average: YCSB's guess, so that popular records are

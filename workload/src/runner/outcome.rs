@@ -26,6 +26,8 @@ pub struct Outcome {
     pub wrong_reads: u64,
     /// Rows that scans have read.
     pub rows: u64,
+    /// How many operations the warm-up before it had.
+    pub warm_up_operations: u64,
     /// Records before the run and after it.
     pub records: (u64, u64),
     /// The time line.
@@ -115,6 +117,7 @@ pub(super) fn gather(
         latencies,
         wrong_reads,
         rows,
+        warm_up_operations: 0,
         records,
         intervals,
         shard_operations,

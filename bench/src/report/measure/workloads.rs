@@ -34,7 +34,8 @@ fn plan(settings: &Settings, workloads: &[Workload], seconds: f64) -> Plan {
         durability: Durability::Buffered,
         cache_bytes: memory,
         write_buffer_bytes: memory,
-        rounds: settings.or(3, 2),
+        // Many short turns: few long ones are hit by slow moments of the machine one by one.
+        rounds: settings.or(30, 2),
         seed: settings.seed,
         event: None,
         hotspot_at: None,
@@ -65,24 +66,24 @@ fn run(
     Ok(Run::all(&report.records)?)
 }
 
-/// Runs every workload with two threads. In a few seconds a plain RocksDB flushes its one memtable
-/// once or not at all, which makes a difference of a half, so there are more rounds than elsewhere.
+/// Runs every workload with two threads.
 pub(super) fn each(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
-    let mut plan = plan(settings, &Workload::ALL, 4.0);
-    plan.rounds = settings.or(5, 2);
+    let plan = plan(settings, &Workload::ALL, 0.4);
     run(&plan, &stores(&[SHARDS]), true, watch)
 }
 
 /// Runs updates and reads, and reads alone, by number of threads.
 pub(super) fn by_threads(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
-    let mut plan = plan(settings, &[Workload::A, Workload::C], 2.0);
+    let mut plan = plan(settings, &[Workload::A, Workload::C], 0.4);
+    plan.rounds = settings.or(15, 2);
     plan.threads = settings.or(&[1, 2, 4, 8][..], &[1, 2]).to_vec();
     without_loads(run(&plan, &stores(&[SHARDS]), true, watch)?)
 }
 
 /// Returns the same by number of shards. All are open at once, so each gets less memory.
 pub(super) fn by_shards(settings: &Settings, watch: &mut Watch<'_, '_>) -> Result<Vec<Run>> {
-    let mut plan = plan(settings, &[Workload::A, Workload::C], 1.5);
+    let mut plan = plan(settings, &[Workload::A, Workload::C], 0.4);
+    plan.rounds = settings.or(12, 2);
     plan.records = settings.or(100_000, 500);
     plan.cache_bytes /= 2;
     plan.write_buffer_bytes /= 2;

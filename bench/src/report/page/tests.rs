@@ -2,7 +2,7 @@
 
 use super::page;
 use crate::report::data::{Event, FORMAT, Growth, Interval, Machine, Made, Moves, Raw, Run, Scans};
-use annulus_workload::Spread;
+use annulus_workload::{Spread, UsageRecord};
 
 fn figure(median: f64) -> Spread {
     Spread { median, min: median * 0.9, max: median * 1.1 }
@@ -20,6 +20,13 @@ fn run(engine: &str, partitioning: &str, workload: &str, rate: f64) -> Run {
         p999_us: 200.0,
         spread: figure(rate),
         rounds: vec![rate * 0.9, rate * 1.1, rate],
+        usage: Some(UsageRecord {
+            processor_us: 4.0,
+            processor_us_by_round: vec![4.0, 3.9, 4.1],
+            written_bytes: Some(2000.0),
+            read_bytes: None,
+            write_amplification: Some(2.0),
+        }),
         wrong_reads: 0,
         records: 1000,
         value_bytes: "1000".into(),

@@ -139,6 +139,9 @@ fn figures_table(runs: &[Run]) -> Markup {
         "p99.9 µs",
         "against RocksDB",
         "which is",
+        "cpu µs",
+        "against RocksDB’s",
+        "written",
     ];
     let row = |run: &Run| {
         let base = baseline(runs, run).filter(|base| *base != run);
@@ -152,6 +155,12 @@ fn figures_table(runs: &[Run]) -> Markup {
             format!("{:.0}", run.p999_us),
             found.map_or("–".into(), ratio),
             found.map_or("", |found| words(found, run.rounds.len())).into(),
+            run.usage.as_ref().map_or("–".into(), |usage| format!("{:.2}", usage.processor_us)),
+            base.and_then(|base| run.processor_ratio(base)).map_or("–".into(), ratio),
+            run.usage
+                .as_ref()
+                .and_then(|usage| usage.write_amplification)
+                .map_or("–".into(), |times| format!("{times:.1} ×")),
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();

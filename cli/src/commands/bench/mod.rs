@@ -16,13 +16,15 @@ use clap::ValueEnum;
 /// (95 % reads, 5 % updates), c (reads), f (half reads, half read-modify-writes), d (95 % reads of
 /// the latest, 5 % inserts), e (95 % scans of 1 to 100 rows, 5 % inserts). In each round every
 /// store has its turn; between turns, the tool waits for compactions. It prints medians of the
-/// rounds with minimum and maximum, and ratios to the baseline round by round. A ratio that is
-/// below 1 in some rounds and above in others is called noise.
+/// rounds with minimum and maximum; then processor time an operation and write amplification, up to
+/// the end of the compactions that a turn has caused; then the median of the ratios to the baseline,
+/// round by round, with its 95 % interval (a bootstrap), and the same of processor time, which a
+/// busy machine hardly moves. A ratio whose interval holds 1 is called noise.
 ///
 /// Every read is checked. Ends with 1 if one is wrong, with 10 if Ctrl-C ended it, after printing
 /// what was complete. With --json, one array of objects, one for each store and run: at least
 /// `engine`, `partitioning`, `workload`, `threads`, `shards`, `ops_per_s`, `p50_us`, `p99_us`,
-/// `p999_us`, `spread`, `ratio`, `wrong_reads`; the load is one of the workloads.
+/// `p999_us`, `spread`, `usage`, `ratio`, `wrong_reads`; the load is one of the workloads.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus bench
