@@ -30,7 +30,10 @@ pub(super) struct Other {
 pub(super) enum OtherState {
     /// It has the same segments, with the same records.
     Same(Judged),
-    /// It has to be made again.
+    /// It is sound, and shorter, or has something beyond its end: it has all that is synced. It has to
+    /// be made equal, and counts meanwhile.
+    Behind(String),
+    /// It has to be made again, and does not count before that is done.
     Differs(String),
     /// It cannot be: its directory is not there.
     Unreachable(Error),
@@ -95,7 +98,12 @@ impl Candidate<'_> {
                 } else {
                     let (end, longer) = (judged.end, chosen.end);
                     let text = format!("it ended at position {end}, the other one at {longer}");
-                    OtherState::Differs(text)
+                    // One that lacks what was synced has lost it, however sound it looks.
+                    if end < chosen.stated_synced {
+                        OtherState::Differs(text)
+                    } else {
+                        OtherState::Behind(text)
+                    }
                 }
             }
         };

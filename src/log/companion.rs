@@ -1,12 +1,16 @@
 //! The copy of a log that is not the one that is read: an opening makes it equal to that one, or
 //! goes on without it.
 //!
-//! | step, where it is not equal | a crash after it leaves |
+//! | step, where it is damaged, gone, or did not count | a crash after it leaves |
 //! |---|---|
 //! | 1. recorded: only the copy that is read has everything | that one; the other is ignored |
 //! | 2. [`rebuild`] gives it the segments of the other, synced | the same |
 //! | 3. the opening ends in both: what has to be cut is cut, a mark is written | the same |
 //! | 4. recorded: both have everything | both |
+//!
+//! One that is sound, and only behind, as after a power cut, has step 2 alone: it has all that is
+//! synced, at each moment of it, too. So the loss of the copy that is read, before the opening has
+//! ended, costs nothing that was acknowledged.
 
 use super::choose::{Other, OtherState};
 use super::copy_set::{CopyNumber, CopySet};
@@ -49,17 +53,26 @@ impl Companion {
             remove_unfinished(&place)?;
             return Ok(Self { place: Some(place), unused: same.unused, ..Self::default() });
         }
-        if is_current {
+        let counts = is_current
+            && matches!(state, OtherState::Behind(_))
+            && !failpoint::skip("log-copy-counts");
+        if is_current && !counts {
             record_without(place.copy, options)?;
         }
         let (reason, rebuilt) = match state {
-            OtherState::Differs(reason) => (reason, rebuild(&judged.kept, &place)),
+            OtherState::Behind(reason) | OtherState::Differs(reason) => {
+                (reason, rebuild(&judged.kept, &place))
+            }
             OtherState::Unreachable(error) => (format!("{error:#}"), Err(error)),
             OtherState::Same(_) => (String::new(), Ok(())),
         };
         let directory = place.directory.clone();
-        let mut companion = Self { place: Some(place), is_rebuilt: true, ..Self::default() };
+        let (copy, is_rebuilt) = (place.copy, !counts);
+        let mut companion = Self { place: Some(place), is_rebuilt, ..Self::default() };
         if let Err(error) = rebuilt {
+            if counts {
+                record_without(copy, options)?;
+            }
             companion.fail(&error);
         }
         let failure = companion.failures.first().map(|(.., why)| why.clone());
@@ -139,7 +152,7 @@ impl Other {
     pub(super) fn seen(self) -> Option<CopyRepair> {
         let reason = match self.state {
             OtherState::Same(_) => return None,
-            OtherState::Differs(reason) => reason,
+            OtherState::Behind(reason) | OtherState::Differs(reason) => reason,
             OtherState::Unreachable(error) => format!("{error:#}"),
         };
         let failure = Some("the store was opened read-only".to_owned());

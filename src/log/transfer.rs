@@ -6,7 +6,6 @@ use super::segment::{CONTENT, PREPARING, Place, SEGMENT, SegmentHeader, allocate
 use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::os::files::{cannot, sync_directory};
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -58,11 +57,13 @@ pub(crate) fn copy_segments(from: &Path, to: &Path) -> Result<()> {
     sync_directory(to)
 }
 
-/// Makes a copy of a log again: with what was accepted of another one, and nothing else. On the
-/// disk when it returns.
+/// Gives a copy of a log what was accepted of another one, and nothing else. On the disk when it
+/// returns.
 ///
-/// IMPORTANT: on the way it is neither what it was nor what it is to be, so it must be recorded as
-/// one that does not count.
+/// IMPORTANT: a copy that was sound before, and the beginning of the other one, is both all the way:
+/// each segment is exchanged as a whole, after those before it, for one that has the same records
+/// and more; then what is beyond the last one goes, from the end on, and what was released, from the
+/// beginning on. Each step is on the disk before the next.
 pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
     let directory = &to.directory;
     for extension in [ARRIVING, PREPARING] {
@@ -71,23 +72,26 @@ pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
         }
     }
     let last = from.last().map(|last| last.found.number);
-    let mut there = BTreeSet::new();
-    for (number, path) in judge::list(directory, SEGMENT)?.into_iter().rev() {
-        // Behind the last record of all, whatever is there must go.
-        let model = from.iter().find(|it| it.found.number == number && Some(number) != last);
-        if model.is_some_and(|model| has_content_of(&path, model, to)) {
-            there.insert(number);
-        } else {
-            std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+    for kept in from {
+        let number = kept.found.number;
+        // Of the last one, whatever is beyond the last record of all must go.
+        if Some(number) != last && has_content_of(&to.path(number, SEGMENT), kept, to) {
+            continue;
         }
-    }
-    to.sync_directory()?;
-    for kept in from.iter().filter(|kept| !there.contains(&kept.found.number)) {
         failpoint::hit("log-rebuild");
         let until = kept.end - kept.first + CONTENT;
-        copy_segment(&kept.found.path, until, directory, kept.found.number, Some(to.copy))?;
+        copy_segment(&kept.found.path, until, directory, number, Some(to.copy))?;
+        to.sync_directory()?;
     }
-    to.sync_directory()
+    let others = judge::list(directory, SEGMENT)?.into_iter();
+    let others = others.filter(|(number, _)| from.iter().all(|it| it.found.number != *number));
+    let (later, released): (Vec<_>, Vec<_>) = others.partition(|(number, _)| Some(*number) > last);
+    for (_, path) in later.into_iter().rev().chain(released) {
+        failpoint::hit("log-rebuild-remove");
+        std::fs::remove_file(&path).map_err(|error| cannot("remove", &path, error))?;
+        to.sync_directory()?;
+    }
+    Ok(())
 }
 
 /// Returns true if a file has the records of a segment. What cannot be read has not.
