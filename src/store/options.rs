@@ -46,7 +46,8 @@ pub struct Options {
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
     pub key_bytes_max: usize,
-    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB.
+    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB. A record of the log has at
+    /// most 2 GiB, so what is longer is refused whatever this says, and so is a batch with more in all.
     pub value_bytes_max: usize,
     /// Arcs per shard of a new hash keyspace that does not specify them. Default:
     /// [`ARCS_PER_SHARD`](crate::placement::ARCS_PER_SHARD), which is 4; 1 to 1,024.
