@@ -41,7 +41,7 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds the
     /// log, and with it how much an opening after a crash must replay: to about twice this.
-    /// Partitions that are seldom written are flushed so that the log can be cut. Default: 256 MiB;
+    /// Partitions that are seldom written are flushed so that the log can be released. Default: 256 MiB;
     /// at least 4 MiB.
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
