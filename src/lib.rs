@@ -64,14 +64,16 @@
 //!
 //! # What it promises
 //!
-//! * Reads and writes of a key are linearizable; readers take no lock.
+//! * Reads and writes of a key are linearizable. A read waits for no writer: it takes no lock but those
+//!   of the cache of hot keys, if there is one.
 //! * An acknowledged write survives the end of the process; a [`Synced`](Durability::Synced) one
 //!   survives a power cut, and what a power cut leaves is one prefix of everything that was written.
 //! * A batch takes effect whole or not at all, over any keyspaces and shards.
 //! * A snapshot is one cut over all shards.
 //! * Transactions are serializable, over keyspaces, shards and ranges, in the order of commits.
-//! * All of this holds while partitions move, split and merge: reads never wait for that, writes
-//!   to a partition wait about as long as one sync when it is handed over.
+//! * All of this holds while partitions move, split and merge. Reads never wait for that; writes to a
+//!   partition wait when it is handed over, about as long as one sync takes, and some milliseconds where
+//!   all processors are busy.
 //! * Nothing is guessed: a damaged, swapped or foreign file is refused by name.
 //!
 //! # What it is not
@@ -195,7 +197,7 @@ pub mod log_fuzzing {
     pub use crate::log::fuzzing::check;
 }
 
-/// The example of README.md.
+/// The examples of README.md.
 #[cfg(all(doctest, feature = "rocksdb"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! The last opening, as the store, each shard, and a log behind a link know it: a copy of a store is
+//! The last opening, as the store, each shard, and a log that is reached by a link know it: a copy of a store is
 //! noticed before it writes into a shard, or the log, of the original.
 //!
 //! A shard with an absolute path is the same for a store and for its copy, and so is what a link

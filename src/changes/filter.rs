@@ -65,7 +65,10 @@ fn may_begin_with(operation: &Operation<'_>, prefix: &[u8]) -> bool {
             let is_after_start = start <= prefix || start.starts_with(prefix);
             is_before_end && is_after_start
         }
-        _ => operation.key().starts_with(prefix),
+        Operation::Put { key, .. }
+        | Operation::PutUntil { key, .. }
+        | Operation::Delete { key, .. }
+        | Operation::Previous { key, .. } => key.starts_with(prefix),
     }
 }
 

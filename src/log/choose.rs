@@ -79,7 +79,7 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Returns how good it is: the longer one is better, then one that need not be cut.
+    /// Returns how good it is: the longer one is better, then one that need not be truncated.
     fn rank(&self) -> Option<(u64, bool, Reverse<CopyNumber>)> {
         let judged = self.judged.as_ref().ok()?;
         Some((judged.end, !judged.cut, Reverse(self.place.copy)))

@@ -44,13 +44,13 @@ pub(super) struct Judged {
     pub(super) content_end: u64,
     /// Up to where the log was synced, as its records say.
     pub(super) stated_synced: u64,
-    /// The greatest timestamp of any record that was found, those that are cut off included.
+    /// The greatest timestamp of any record that was found, those that are truncated included.
     pub(super) latest: Timestamp,
     /// True if something was found beyond the end that must never count.
     pub(super) cut: bool,
-    /// Segments behind the end, in their order, that nothing was ever written to.
+    /// Segments after the end, in their order, that nothing was ever written to.
     pub(super) unused: Vec<Found>,
-    /// Files behind the end whose content must go, in their order.
+    /// Files after the end whose content must go, in their order.
     pub(super) dropped: Vec<PathBuf>,
     pub(super) lost: Vec<LogLoss>,
     /// The number of the next segment.
@@ -274,7 +274,7 @@ impl Judge<'_> {
     }
 
     /// Judges a log whose first segment does not begin with a record: it did when it was made.
-    /// Positions continue behind all that can still be found.
+    /// Positions continue after all that can still be found.
     fn headless(&mut self, first: Found, later: Vec<Found>) -> Result<()> {
         self.refuse(&first.path, &format!("is damaged at offset {CONTENT}"))?;
         let mut position = 0;

@@ -232,7 +232,7 @@ impl CommitLog {
         Position(self.inner.end.load(Ordering::Acquire))
     }
 
-    /// Returns up to where the log is known to be on the disk. It may stay behind the end by
+    /// Returns up to where the log is known to be on the disk. It may be before the end by
     /// records without operations, which the log appends itself.
     #[cfg(test)]
     pub(crate) fn synced(&self) -> Position {

@@ -1,4 +1,4 @@
-//! Opening: what was found is synced, cut if it has to be, and continued.
+//! Opening: what was found is synced, truncated if it has to be, and continued.
 
 use super::choose::{Chosen, choose, no_copy};
 use super::companion::{Companion, open_file, open_files, remove_unfinished};
@@ -136,7 +136,7 @@ fn drop_files(files: &[PathBuf], place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Takes the segments behind the end that are ready for use, in all copies; removes those that are
+/// Takes the segments after the end that are ready for use, in all copies; removes those that are
 /// not.
 fn take_spares(
     spares: &mut Spares,
@@ -237,7 +237,7 @@ impl Parts {
 }
 
 impl Inner {
-    /// Begins a segment where the log was cut. Its first record says where, on the disk, so what is
+    /// Begins a segment where the log was truncated. Its first record says where, on the disk, so what is
     /// in an earlier segment beyond never comes back.
     fn begin_after_cut(&self) -> Result<()> {
         let mut tail = self.tail.lock();

@@ -47,7 +47,7 @@ impl LogMirror {
 
 /// What an opening does where the commit log, or that of the metadata, is damaged before its end:
 /// by a flipped bit, or an impossible sector. The torn end that a power cut leaves is not damage;
-/// it is cut off and reported in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
+/// it is truncated and reported in [`RecoveryReport::lost`](crate::report::RecoveryReport::lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -47,7 +47,7 @@ impl<'p> Pieces<'p> {
         self.bytes
     }
 
-    /// Returns the first part at or behind an offset that is no hole.
+    /// Returns the first part at or after an offset that is no hole.
     fn data(&mut self, at: u64) -> Range<u64> {
         if !(self.data.0..self.data.1.end).contains(&at) {
             self.data = (at, data(&self.file, at, self.bytes));

@@ -22,7 +22,7 @@ enum Extent {
 impl Inner {
     /// Returns when everything before a position is on the disk, of what has operations.
     pub(super) fn sync_to(&self, position: u64) -> Result<()> {
-        // A mark behind the last operations need not be synced, or each sync would make work for
+        // A mark after the last operations need not be synced, or each sync would make work for
         // the next one.
         self.sync_all_to(position.min(self.content_end.load(Ordering::Acquire)))
     }

@@ -106,7 +106,7 @@ fn has_content_of(path: &Path, model: &Kept, to: &Place) -> bool {
             .unwrap_or(false)
 }
 
-/// Returns true if two segments have the same bytes from behind their headers up to an offset.
+/// Returns true if two segments have the same bytes from the end of their headers up to an offset.
 pub(super) fn is_same_content(one: &Path, other: &Path, until: u64) -> Result<bool> {
     let open = |path: &Path| open_to_read(path).map_err(|error| cannot("open", path, error));
     let (first, second) = (open(one)?, open(other)?);

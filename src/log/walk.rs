@@ -251,7 +251,7 @@ impl Wanted {
     }
 }
 
-/// Returns where zeros begin that reach to the end of a file, if that is behind an offset.
+/// Returns where zeros begin that reach to the end of a file, if that is after an offset.
 pub(super) fn used<S: Source>(file: &mut S, from: u64) -> Result<u64, S::Error> {
     let (mut at, mut used) = (from, from);
     loop {

@@ -29,7 +29,7 @@ enum FileWriter {
     Written(Vec<u8>),
 }
 
-/// Where in its file a record is, with the zero behind it.
+/// Where in its file a record is, with the zero after it.
 #[derive(Clone, Copy)]
 struct Extent {
     at: usize,

@@ -1,7 +1,7 @@
 //! A durable queue of jobs, with leases, retries and a place for those that fail too often.
 //!
 //! A [`Queue`] is a keyspace of its own. A worker [takes](Queue::take) the first job that is due,
-//! which gives it a [`Lease`]: for as long as that lasts, no one else gets the job. It does the job's
+//! and gets a [`Lease`]: for as long as that lasts, no other worker gets the job. It does the job's
 //! work in a [transaction](crate::Transaction) that also [finishes](Queue::finish_in) the lease: the
 //! effects and the end of the job are one commit, so **each job takes effect exactly once**, whenever
 //! a worker dies, stalls, or is late.
@@ -31,8 +31,8 @@
 //! ```
 //!
 //! A job can be pushed in a transaction, too ([`push_in`](Queue::push_in)): it is there if, and only
-//! if, what it is for is. Work outside of the store, such as a mail, is done *at least* once; give the
-//! receiver the [job's number](Lease::id), by which it recognizes what it has.
+//! if, the transaction is committed. Work outside of the store, such as a mail, is done *at least* once;
+//! pass the receiver the [job's number](Lease::id), by which it recognizes what it has.
 //!
 //! # What happens when
 //!
@@ -50,7 +50,7 @@
 //! was done, jobs and effects alike.
 //!
 //! `docs/queue.md` has the rows, the argument for all this, and why the first job is found quickly
-//! behind any number of jobs that are done.
+//! after any number of jobs that are done.
 
 mod dead;
 mod head;
@@ -222,7 +222,7 @@ impl Queue {
         Place { due: now.saturating_add(micros(delay)), id: JobId(id) }
     }
 
-    /// Returns the time in the queue, which does not go back behind its mark.
+    /// Returns the time in the queue, which is never before its mark.
     fn now(&self, mark: Moment) -> Moment {
         let mark = if failpoint::skip("queue-clock-mark") { 0 } else { mark };
         moment(self.options.now()).max(mark)

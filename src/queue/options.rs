@@ -56,8 +56,9 @@ impl QueueOptions {
         retry_max: Duration,
     }
 
-    /// Sets the clock, for tests that let time pass. Default: that of the system. All handles of a
-    /// queue should have the same.
+    /// Sets the clock by which jobs are due and leases run out, for tests that let time pass. It is not
+    /// that of the [store](crate::StoreBuilder::clock), which a queue does not ask. Default: that of the
+    /// system. All handles of a queue should have the same.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));

@@ -10,7 +10,7 @@
 //! | the position is committed, `Synced` | it is there | it is there |
 //! | a batch with work and position | both, or neither | both, or neither |
 //!
-//! The log is freed only behind a sync of it ([`keeper`](../log/keeper.rs)), which includes the position
+//! The log is freed only after a sync of it ([`keeper`](../log/keeper.rs)), which includes the position
 //! because of which it may be freed. So no position that a crash leaves is before what is kept.
 
 use super::core::Core;

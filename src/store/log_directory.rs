@@ -50,7 +50,7 @@ pub(super) struct LogDirectory {
     pub(super) copy: CopyNumber,
     /// Without links.
     pub(super) path: PathBuf,
-    /// True if it is behind a link, so that other stores may have it, too.
+    /// True if it is reached by a link, so that other stores may have it, too.
     is_linked: bool,
 }
 

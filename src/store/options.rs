@@ -41,12 +41,13 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Bytes of writes kept in memory before they go to files, over all shards. It also bounds the
     /// log, and with it how much an opening after a crash must replay: to about twice this.
-    /// Partitions that are seldom written are flushed so that the log can be cut. Default: 256 MiB;
+    /// Partitions that are seldom written are flushed so that the log can be released. Default: 256 MiB;
     /// at least 4 MiB.
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
     pub key_bytes_max: usize,
-    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB.
+    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB. A record of the log has at
+    /// most 2 GiB, so what is longer is refused whatever this says, and so is a batch with more in all.
     pub value_bytes_max: usize,
     /// Arcs per shard of a new hash keyspace that does not specify them. Default:
     /// [`ARCS_PER_SHARD`](crate::placement::ARCS_PER_SHARD), which is 4; 1 to 1,024.

@@ -20,11 +20,10 @@ pub(super) fn previous(
     let logged: Vec<(usize, Operation<'_>)> =
         logged.filter_map(|(index, op)| Some((index, concrete.operation(index, op)?))).collect();
     let mut values = KeyStates::of(logged.iter().filter_map(|(_, operation)| match *operation {
-        Operation::Put { keyspace, key, .. } | Operation::Delete { keyspace, key } => {
-            Some((keyspace, key))
-        }
-        Operation::PutUntil { keyspace, key, .. } => Some((keyspace, key)),
-        _ => None,
+        Operation::Put { keyspace, key, .. }
+        | Operation::PutUntil { keyspace, key, .. }
+        | Operation::Delete { keyspace, key } => Some((keyspace, key)),
+        Operation::DeleteRange { .. } | Operation::Previous { .. } => None,
     }));
     let mut previous = Previous::new();
     for (index, operation) in logged {

@@ -109,7 +109,7 @@ impl Drop for Applying<'_> {
     }
 }
 
-/// Returns the error of a write that a shard did not take, and that stands in the log.
+/// Returns the error of a write that a shard did not take, and that is in the log.
 #[cold]
 pub(super) fn not_applied(shard: ShardId, cause: Error) -> Error {
     Error::new(

@@ -173,7 +173,7 @@ impl Resources {
         // store of four shards, which took most of the opening's time.
         options.set_max_file_opening_threads(1);
         // Files go to the disk bit by bit, so that a sync, of which the hand-over of a partition
-        // has one, does not wait behind a flush that was written at once. Logs do not: writers
+        // has one, does not wait for a flush that was written at once. Logs do not: writers
         // would have to wait for it, and most logs are no longer needed before they have to be on
         // the disk.
         options.set_bytes_per_sync(MIB as u64);

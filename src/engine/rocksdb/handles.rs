@@ -7,7 +7,7 @@
 //! `import.rs` and `listener.rs` calls RocksDB's C interface; there is no other):
 //!
 //! 1. the borrow is of an `OpenDb` inside an `Arc`, whose address does not change;
-//! 2. the borrowing value stands in a private field before the `Arc`, so it is dropped first;
+//! 2. the borrowing value is in a private field before the `Arc`, so it is dropped first;
 //! 3. it is lent out only under the lifetime of a borrow of the struct itself.
 
 #![expect(unsafe_code, reason = "the quarantine that the module documentation argues for")]

@@ -52,7 +52,7 @@ pub(super) fn logs(directory: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// | the same | the log has its last write, and no later one has any | a write that had failed | the later ones are emptied |
 ///
 /// IMPORTANT: cut here instead of leaving it to RocksDB, for two reasons. It takes zeros for the
-/// padding of a block and continues behind them, so that what is left is no prefix. And where it
+/// padding of a block and continues after them, so that what is left is no prefix. And where it
 /// does stop, it continues with a later log only if the numbers of the writes are consecutive,
 /// which they are not where the recovery has left some out: the next opening would drop what was
 /// written since this one. For the same reason the caller flushes when something was lost: no later opening sees
@@ -68,7 +68,7 @@ pub(super) fn mend_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLo
     judge(directory, damage, Opening::ForWriting)
 }
 
-/// The same without changing anything. RocksDB may then show writes behind a loss, which an opening
+/// The same without changing anything. RocksDB may then show writes after a loss, which an opening
 /// for writing drops.
 pub(super) fn judge_logs(directory: &Path, damage: LogDamage) -> Result<Vec<LogLoss>> {
     judge(directory, damage, Opening::ReadOnly)

@@ -61,7 +61,7 @@ fn a_close_keeps_what_is_pinned_for_good() {
         while reader.next().unwrap().is_some() {
             read += 1;
         }
-        assert_eq!(read, 30, "a reader goes on behind a close");
+        assert_eq!(read, 30, "a reader goes on after a close");
         drop((reader, pin, log));
         let log = open(directory.path(), access);
         assert_eq!(keys(&log), (20..50).collect::<Vec<_>>());

@@ -221,7 +221,7 @@ fn flip(directory: &Path, record: Position) {
     std::fs::write(&file, &bytes).unwrap();
 }
 
-/// The mark behind it says that it was synced; no later record does.
+/// The mark after it says that it was synced; no later record does.
 #[test]
 fn a_flipped_bit_in_the_last_synced_record_is_refused() {
     for access in ACCESSES {
@@ -238,8 +238,8 @@ fn a_flipped_bit_in_the_last_synced_record_is_refused() {
     }
 }
 
-/// Positions are used again behind a cut. So a file that is used again may hold records with
-/// positions behind the end, which say that they were synced: only the salt tells that they are of
+/// Positions are used again after a log was truncated. So a file that is used again may hold records with
+/// positions after the end, which say that they were synced: only the salt tells that they are of
 /// an earlier use.
 #[test]
 fn what_a_file_held_before_a_cut_is_no_evidence_when_it_is_used_again() {

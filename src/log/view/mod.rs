@@ -161,7 +161,7 @@ impl LogView {
     }
 
     /// Returns up to where the log says that it is synced: no power cut takes what is before. More of it
-    /// may be, and a mark behind the last records need not.
+    /// may be, and a mark after the last records need not.
     #[must_use]
     pub const fn synced(&self) -> Position {
         Position(self.synced)

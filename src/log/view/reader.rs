@@ -7,7 +7,7 @@
 //! * A later segment begins there: the reader goes on in it.
 //! * A later segment begins beyond. Then a record was appended there since the first look, or the
 //!   segment has been used again.
-//! * A later segment begins before: an opening has cut the log.
+//! * A later segment begins before: an opening has truncated the log.
 //! * None of it: the log ends there as of now.
 
 use super::segment::LogSegment;
@@ -28,7 +28,7 @@ pub struct LogReader {
     place: Place,
     segment: Arc<Segment>,
     /// Where the next segment begins, if that was known when the present one was entered.
-    /// IMPORTANT: what lies beyond in the present one was cut off, even if it is sound.
+    /// IMPORTANT: what lies beyond in the present one was truncated, even if it is sound.
     limit: Option<u64>,
     at: u64,
     /// Records that begin before it are passed over.
@@ -73,7 +73,7 @@ impl LogReader {
     ///
     /// [`NotFound`](ErrorKind::NotFound) if another process has released the place meanwhile, and
     /// used the file again; [`Damaged`](ErrorKind::Damaged) if what was there is not there any
-    /// more, or was cut off; those of the system.
+    /// more, or was truncated; those of the system.
     #[expect(clippy::should_implement_trait, reason = "lends its buffer")]
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
         self.next_before(Position(u64::MAX))

@@ -197,22 +197,22 @@ impl Changes {
 
     /// Adds an operation if it concerns these rows of a keyspace.
     fn push_if(&mut self, operation: Operation<'_>, wanted: KeyspaceId, rows: &RowFilter) {
-        match operation {
-            Operation::Put { keyspace, key, value } if keyspace == wanted && rows.has(key) => {
-                self.push(Change::Put { key, value });
+        if operation.keyspace() != wanted {
+            return;
+        }
+        let (concerns_rows, change) = match operation {
+            Operation::Put { key, value, .. } => (rows.has(key), Change::Put { key, value }),
+            Operation::PutUntil { key, value, .. } => {
+                (rows.has(key), Change::Put { key, value: value.bytes() })
             }
-            Operation::PutUntil { keyspace, key, value } if keyspace == wanted && rows.has(key) => {
-                self.push(Change::Put { key, value: value.bytes() });
+            Operation::Delete { key, .. } => (rows.has(key), Change::Delete { key }),
+            Operation::DeleteRange { start, end, .. } => {
+                (may_meet(rows, start, end), Change::DeleteRange { start, end })
             }
-            Operation::Delete { keyspace, key } if keyspace == wanted && rows.has(key) => {
-                self.push(Change::Delete { key });
-            }
-            Operation::DeleteRange { keyspace, start, end }
-                if keyspace == wanted && may_meet(rows, start, end) =>
-            {
-                self.push(Change::DeleteRange { start, end });
-            }
-            _ => {}
+            Operation::Previous { .. } => return,
+        };
+        if concerns_rows {
+            self.push(change);
         }
     }
 

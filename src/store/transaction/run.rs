@@ -31,10 +31,11 @@ impl Store {
     /// what `run` returned in the attempt that was committed.
     ///
     /// `run` may be called several times, and should have no effects other than through the
-    /// transaction. If it returns an error, nothing is written, and that error is returned, unless
-    /// it is a conflict that one of the transaction's calls has met; [`Transaction::abort`] makes
-    /// one. Between attempts the thread sleeps, for a random time of
-    /// up to 20 µs after the first conflict and up to 10 ms after many.
+    /// transaction. If it returns an error, nothing is written. An error of kind
+    /// [`Conflict`](ErrorKind::Conflict), which calls of the transaction may return, is a reason to run
+    /// it again; any other one is returned. [`Transaction::abort`] makes an error to end with. Between
+    /// attempts the thread sleeps, for a random time of up to 20 µs after the first conflict and up to
+    /// 10 ms after many.
     ///
     /// A transaction that has met eight conflicts is run once with all other writes of the store
     /// waiting, so that a long one gets through, too:
