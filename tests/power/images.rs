@@ -11,7 +11,7 @@ use crate::disk::{Cut, Disk, Image, Names, lay_out};
 use crate::journal::{Call, Journal};
 use crate::mirror::{self, Mirror};
 use crate::notes::{History, Rows};
-use crate::recorder;
+use crate::past::{Before, Past, record};
 use crate::workload::{CONSUMER, Order, open};
 use annulus::{Batch, Durability, ErrorKind, Store};
 use serde_json::json;
@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -190,47 +191,6 @@ fn still_works(store: Store, disk: &Path, figures: &Figures) -> Result<(), Strin
     }
 }
 
-/// What processes have done so far.
-#[derive(Clone)]
-struct Past {
-    /// The disk as it is after the first calls of the journal.
-    disk: Disk,
-    played: usize,
-    journal: Journal,
-    base: Content,
-}
-
-impl Past {
-    /// Nothing, on a disk whose content is all synced.
-    fn none(disk: Disk, base: Content) -> Self {
-        let journal = Journal { bytes: Vec::new(), calls: Vec::new() };
-        Self { disk, played: 0, journal, base }
-    }
-
-    fn history(&self) -> History {
-        let notes = (0..self.journal.calls.len()).filter_map(|n| Some((n, self.journal.note(n)?)));
-        History::read(self.base.clone(), notes)
-    }
-}
-
-/// Runs a child under the recorder, and adds what it does to what was done before.
-fn record(order: &Order, series: &Series<'_>, past: Past) -> Result<Past, String> {
-    let journal = order.directory.join("journal");
-    let _ = fs::remove_file(&journal);
-    let _ = fs::remove_file(order.notes());
-    let mut child = recorder::child(order);
-    child.env("ANNULUS_RECORD_JOURNAL", &journal).env("ANNULUS_SKIP", series.skipped);
-    series.mirror.order(&mut child);
-    child.env("ANNULUS_RECORD_SYNC_MICROS", series.sync_micros.to_string());
-    let status = child.status().unwrap();
-    if !status.success() {
-        return Err(format!("the child ended with {status}:\n{}", recorder::log(order)));
-    }
-    let next = Journal::parse(fs::read(&journal).unwrap(), order.disk().to_str().unwrap());
-    let played = past.played;
-    Ok(Past { journal: past.journal.killed_at(played, next), ..past })
-}
-
 /// Returns places to cut at: anywhere; soon after a sync or a change of names; soon after an
 /// acknowledgement during which the topology changed; or soon after a keyspace was created or
 /// dropped.
@@ -306,7 +266,7 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         mapped: false,
     };
     fs::create_dir_all(order.disk()).unwrap();
-    let mut past = Past::none(Disk::of(&order.disk(), series.names), Content::default());
+    let mut past = Past::none(Disk::of(&order.disk(), series.names), Content::default(), None);
     for run in 0..2 {
         let told =
             |what: String| format!("{what}\nseed {}, {:?}, run {run}", series.seed, series.names);
@@ -318,8 +278,9 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
         })?;
         lay_out(&image, &order.disk());
         // The process was killed, or what was left of the disk is all that there is.
-        past = next
-            .unwrap_or_else(|content| Past::none(Disk::of(&order.disk(), series.names), content));
+        past = next.unwrap_or_else(|(content, before)| {
+            Past::none(Disk::of(&order.disk(), series.names), content, Some(before))
+        });
         order = Order { first: 1 << 32, seed: order.seed ^ 1, lives: 1, steps: 5, ..order };
     }
     Ok(())
@@ -327,7 +288,7 @@ pub(crate) fn series(series: &Series<'_>, figures: &Figures) -> Result<(), Strin
 
 /// A run to go on from: what a killed process leaves, with what is not synced yet, or the content
 /// that a power cut has left.
-type Next = (Image, Result<Past, Content>);
+type Next = (Image, Result<Past, (Content, Before)>);
 
 /// Makes images of what was recorded last, and returns one of them to go on from; in an error, the
 /// image that breaks a promise.
@@ -338,7 +299,7 @@ fn images_of(
     random: &mut fastrand::Rng,
     figures: &Figures,
 ) -> Result<Next, (Image, String)> {
-    let history = past.history();
+    let history = Arc::new(past.history());
     Figures::add(&figures.acknowledged, history.acknowledged());
     let goes_on_from = random.usize(..series.images);
     let mut next: Option<Next> = None;
@@ -370,12 +331,22 @@ fn images_of(
         match examine(&place, &history, cut, end, works, figures) {
             Ok(content) if goes_on => {
                 let killed = || past.clone();
-                let past = if end == End::Process { Ok(killed()) } else { Err(content) };
+                let before = || Before { history: Arc::clone(&history), cut };
+                let past =
+                    if end == End::Process { Ok(killed()) } else { Err((content, before())) };
                 next = Some((image, past));
             }
             Ok(_) => {}
             Err(what) if is_lost && series.mirror.explains(&what) => {}
             Err(what) => {
+                let is_opening = history.openings.iter().all(|at| *at >= cut);
+                if let Some(before) = past.before.as_ref().filter(|_| is_lost && is_opening) {
+                    lay_out(&image, &place);
+                    let Before { history, cut } = before;
+                    if examine(&place, history, *cut, End::Power, works, figures).is_ok() {
+                        continue;
+                    }
+                }
                 let calls = past.journal.calls.len();
                 return Err((
                     image,

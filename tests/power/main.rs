@@ -30,6 +30,7 @@ mod manifests;
 mod mirror;
 mod mutations;
 mod notes;
+mod past;
 mod recorder;
 mod script;
 mod segments;
