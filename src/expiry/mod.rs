@@ -14,7 +14,9 @@ pub use stored::ExpiringValue;
 use stored::NEVER;
 pub(crate) use stored::{HEADER_BYTES, Moment};
 
+use crate::os::failpoint;
 use crate::topology::TimeToLive;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +29,24 @@ pub(crate) enum PutLifetime {
     Default,
     /// As the put says.
     For(Duration),
+}
+
+/// The moment at which all of one write is judged: its conditions, what it reads, what it logs of the
+/// values before, and the beginning of its rows' lifetimes. The present, when it is first asked for;
+/// that is not before the stripes are held. A write without rows that expire never asks.
+#[derive(Debug, Default)]
+pub(crate) struct WriteMoment(Cell<Option<Moment>>);
+
+impl WriteMoment {
+    /// Returns the moment. All keyspaces of a store have the same time.
+    pub(crate) fn get(&self, expiring: &Expiring) -> Moment {
+        // IMPORTANT: once. Time goes on while a write is made, and a row that its condition has found
+        // must not be logged as one that was not there.
+        let moment = self.0.get().filter(|_| !failpoint::skip("write-moment"));
+        let moment = moment.unwrap_or_else(|| expiring.now());
+        self.0.set(Some(moment));
+        moment
+    }
 }
 
 /// What the parts of a keyspace share whose rows expire.
@@ -64,13 +84,18 @@ impl Expiring {
         self.horizon.hold()
     }
 
-    /// Returns a value as it is stored that is put now.
-    pub(crate) fn store(&self, value: &[u8], lifetime: PutLifetime) -> Vec<u8> {
+    /// Returns a value as it is stored that is put at a moment.
+    pub(crate) fn store(
+        &self,
+        value: &[u8],
+        lifetime: PutLifetime,
+        moment: &WriteMoment,
+    ) -> Vec<u8> {
         let lifetime = match lifetime {
             PutLifetime::Default => self.time_to_live.default_lifetime(),
             PutLifetime::For(lifetime) => Some(lifetime),
         };
-        let expires = lifetime.map_or(NEVER, |lifetime| self.now().after(lifetime));
+        let expires = lifetime.map_or(NEVER, |lifetime| moment.get(self).after(lifetime));
         [&expires.to_le_bytes()[..], value].concat()
     }
 

@@ -1,6 +1,7 @@
 //! Rows that expire, under a clock that the test sets.
 
 mod model;
+mod moment;
 mod once;
 mod protections;
 
