@@ -12,14 +12,14 @@ mod stored;
 pub(crate) use horizon::{Held, Horizon};
 pub use stored::ExpiringValue;
 use stored::NEVER;
-pub(crate) use stored::{HEADER_BYTES, Moment};
+pub(crate) use stored::{HEADER_BYTES, Moment, time_of};
 
 use crate::os::failpoint;
 use crate::topology::TimeToLive;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long a row lives that is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,8 +27,17 @@ pub(crate) enum PutLifetime {
     /// As its keyspace says.
     #[default]
     Default,
-    /// As the put says.
+    /// A time from the moment of the put on.
     For(Duration),
+    /// Until this value of the field that says when a row expires.
+    Until(u64),
+}
+
+impl PutLifetime {
+    /// Returns that of a row that lives until a time, never less; or for ever.
+    pub(crate) fn until(time: Option<SystemTime>) -> Self {
+        Self::Until(time.map_or(NEVER, stored::field_of))
+    }
 }
 
 /// The moment at which all of one write is judged: its conditions, what it reads, what it logs of the
@@ -91,11 +100,12 @@ impl Expiring {
         lifetime: PutLifetime,
         moment: &WriteMoment,
     ) -> Vec<u8> {
-        let lifetime = match lifetime {
-            PutLifetime::Default => self.time_to_live.default_lifetime(),
-            PutLifetime::For(lifetime) => Some(lifetime),
+        let after = |lifetime| moment.get(self).after(lifetime);
+        let expires = match lifetime {
+            PutLifetime::Default => self.time_to_live.default_lifetime().map_or(NEVER, after),
+            PutLifetime::For(lifetime) => after(lifetime),
+            PutLifetime::Until(field) => field,
         };
-        let expires = lifetime.map_or(NEVER, |lifetime| moment.get(self).after(lifetime));
         [&expires.to_le_bytes()[..], value].concat()
     }
 

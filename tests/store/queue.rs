@@ -466,7 +466,7 @@ fn child() {
 #[test]
 fn each_job_takes_effect_once_though_the_process_is_killed() {
     let mut random = fastrand::Rng::with_seed(seed());
-    let directory = crate::churn::quick_directory();
+    let directory = quick_directory();
     for _ in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "queue::child", "--test-threads=1"])
