@@ -155,8 +155,11 @@ impl<'a> RoutedBatch<'a> {
         for (condition, partition) in &self.conditions {
             let found = present(partition, &condition.key, moment)?;
             if !condition.holds(found.as_deref()) {
-                let (keyspace, key) = (condition.keyspace, condition.key.clone());
-                unmet.push(Unmet { keyspace, key, found });
+                unmet.push(Unmet {
+                    keyspace: condition.keyspace,
+                    key: condition.key.clone(),
+                    found,
+                });
             }
         }
         Ok(unmet)
@@ -274,13 +277,11 @@ impl ConcreteBatch<'_> {
 
     fn previous<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
         let value = self.previous.get(&index)?.as_deref();
-        match op {
-            Op {
-                keyspace,
-                write: Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. },
-                ..
-            } => Some(Operation::Previous { keyspace: *keyspace, key, value }),
-            Op { write: Write::DeleteRange { .. }, .. } => None,
+        match &op.write {
+            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => {
+                Some(Operation::Previous { keyspace: op.keyspace, key, value })
+            }
+            Write::DeleteRange { .. } => None,
         }
     }
 
