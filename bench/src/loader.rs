@@ -2,6 +2,7 @@
 
 use annulus::{Batch, Durability, Keyspace, ShardId, Store};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// The maximum number of rows committed together. Large enough that the cost of a commit vanishes
 /// among them.
@@ -35,10 +36,36 @@ impl<'s> Loader<'s> {
     ///
     /// Those of the store.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> annulus::Result<bool> {
+        let keyspace = self.keyspace;
+        self.batch_of(key).put(keyspace, key, value);
+        self.has_added(key, value)
+    }
+
+    /// Adds a row that lives until a time, or for ever. Commits if enough have accumulated, and returns
+    /// whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; `InvalidArgument` if the rows of the keyspace do not expire.
+    pub fn put_until(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        until: Option<SystemTime>,
+    ) -> annulus::Result<bool> {
+        let keyspace = self.keyspace;
+        self.batch_of(key).put_until(keyspace, key, value, until);
+        self.has_added(key, value)
+    }
+
+    fn batch_of(&mut self, key: &[u8]) -> &mut Batch {
         let placement = self.keyspace.placement();
         let partitioning = placement.partitioning();
         let owner = partitioning.owner(partitioning.find(key)).unwrap_or_default();
-        self.pending.entry(owner).or_default().put(self.keyspace, key, value);
+        self.pending.entry(owner).or_default()
+    }
+
+    fn has_added(&mut self, key: &[u8], value: &[u8]) -> annulus::Result<bool> {
         self.rows += 1;
         self.bytes += key.len() + value.len();
         let full = self.rows >= ROWS_MAX || self.bytes >= BYTES_MAX;

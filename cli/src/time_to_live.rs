@@ -1,7 +1,8 @@
 //! How long rows live, as an argument says it.
 
+use annulus_workload::human;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long the rows of a keyspace live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,26 +21,33 @@ impl FromStr for TimeToLive {
         if text == "by-put" {
             return Ok(Self::ByPut);
         }
-        let bad = || {
-            format!(
-                "`{text}` is no time: write a whole number and ms, s, m, h or d, like 30m; or \
-                 by-put"
-            )
-        };
-        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
-        let (number, unit) = text.split_at(digits);
-        let unit_ms = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(bad()),
-        };
-        let number: u64 = number.parse().map_err(|_| bad())?;
-        let millis = number.checked_mul(unit_ms).ok_or_else(bad)?;
-        Ok(Self::After(Duration::from_millis(millis)))
+        let lifetime = lifetime(text).map_err(|problem| format!("{problem}; or by-put"))?;
+        Ok(Self::After(lifetime))
     }
+}
+
+/// Parses how long a row lives: a number with a unit.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
+    let bad =
+        || format!("`{text}` is no time: write a whole number and ms, s, m, h or d, like 30m");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(bad()),
+    };
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    Ok(Duration::from_millis(number.checked_mul(unit_ms).ok_or_else(bad)?))
+}
+
+/// Parses until when a row lives.
+pub(crate) fn moment(text: &str) -> Result<SystemTime, String> {
+    let bad = || format!("`{text}` is no time such as 2026-11-27T14:30:00Z");
+    human::parse_date(text).ok_or_else(bad)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ mod failures;
 mod files;
 #[path = "cli/heat.rs"]
 mod heat;
+#[path = "cli/lifetimes.rs"]
+mod lifetimes;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/pictures.rs"]

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::error::{Error, Result};
-use crate::expiry::{Expiring, PutLifetime};
+use crate::expiry::{Expiring, PutLifetime, WriteMoment};
 use crate::id::KeyspaceId;
 use crate::index::KeyspaceIndexes;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -81,21 +81,31 @@ impl KeyspaceState {
         self.expiring.as_ref()
     }
 
-    /// Returns a value as it is stored. What does not expire is stored as it is.
+    /// Checks whether rows may have such a lifetime.
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` if it is to have a lifetime of its own, and rows do not expire.
+    /// `InvalidArgument` if it is one of its own, and rows do not expire.
+    #[inline]
+    pub(crate) fn check_lifetime(&self, lifetime: PutLifetime) -> Result<()> {
+        if self.expiring.is_none() && lifetime != PutLifetime::Default {
+            return Err(does_not_expire(&self.name));
+        }
+        Ok(())
+    }
+
+    /// Returns a value as it is stored that is put at a moment. Where rows do not expire that is
+    /// the value as it is.
     #[inline]
     pub(crate) fn store<'v>(
         &self,
         value: &'v [u8],
         lifetime: PutLifetime,
-    ) -> Result<Cow<'v, [u8]>> {
+        moment: &WriteMoment,
+    ) -> Cow<'v, [u8]> {
         match &self.expiring {
-            None if lifetime == PutLifetime::Default => Ok(Cow::Borrowed(value)),
-            None => Err(does_not_expire(&self.name)),
-            Some(expiring) => Ok(Cow::Owned(expiring.store(value, lifetime))),
+            None => Cow::Borrowed(value),
+            Some(expiring) => Cow::Owned(expiring.store(value, lifetime, moment)),
         }
     }
 

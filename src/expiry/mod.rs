@@ -12,12 +12,14 @@ mod stored;
 pub(crate) use horizon::{Held, Horizon};
 pub use stored::ExpiringValue;
 use stored::NEVER;
-pub(crate) use stored::{HEADER_BYTES, Moment};
+pub(crate) use stored::{HEADER_BYTES, Moment, time_of};
 
+use crate::os::failpoint;
 use crate::topology::TimeToLive;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long a row lives that is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,8 +27,35 @@ pub(crate) enum PutLifetime {
     /// As its keyspace says.
     #[default]
     Default,
-    /// As the put says.
+    /// A time from the moment of the put on.
     For(Duration),
+    /// Until this value of the field that says when a row expires.
+    Until(u64),
+}
+
+impl PutLifetime {
+    /// Returns that of a row that lives until a time, never less; or for ever.
+    pub(crate) fn until(time: Option<SystemTime>) -> Self {
+        Self::Until(time.map_or(NEVER, stored::field_of))
+    }
+}
+
+/// The moment at which all of one write is judged: its conditions, what it reads, what it logs of the
+/// values before, and the beginning of its rows' lifetimes. The present, when it is first asked for;
+/// that is not before the stripes are held. A write without rows that expire never asks.
+#[derive(Debug, Default)]
+pub(crate) struct WriteMoment(Cell<Option<Moment>>);
+
+impl WriteMoment {
+    /// Returns the moment. All keyspaces of a store have the same time.
+    pub(crate) fn get(&self, expiring: &Expiring) -> Moment {
+        // IMPORTANT: once. Time goes on while a write is made, and a row that its condition has found
+        // must not be logged as one that was not there.
+        let moment = self.0.get().filter(|_| !failpoint::skip("write-moment"));
+        let moment = moment.unwrap_or_else(|| expiring.now());
+        self.0.set(Some(moment));
+        moment
+    }
 }
 
 /// What the parts of a keyspace share whose rows expire.
@@ -64,13 +93,19 @@ impl Expiring {
         self.horizon.hold()
     }
 
-    /// Returns a value as it is stored that is put now.
-    pub(crate) fn store(&self, value: &[u8], lifetime: PutLifetime) -> Vec<u8> {
-        let lifetime = match lifetime {
-            PutLifetime::Default => self.time_to_live.default_lifetime(),
-            PutLifetime::For(lifetime) => Some(lifetime),
+    /// Returns a value as it is stored that is put at a moment.
+    pub(crate) fn store(
+        &self,
+        value: &[u8],
+        lifetime: PutLifetime,
+        moment: &WriteMoment,
+    ) -> Vec<u8> {
+        let after = |lifetime| moment.get(self).after(lifetime);
+        let expires = match lifetime {
+            PutLifetime::Default => self.time_to_live.default_lifetime().map_or(NEVER, after),
+            PutLifetime::For(lifetime) => after(lifetime),
+            PutLifetime::Until(field) => field,
         };
-        let expires = lifetime.map_or(NEVER, |lifetime| self.now().after(lifetime));
         [&expires.to_le_bytes()[..], value].concat()
     }
 

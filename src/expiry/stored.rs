@@ -9,7 +9,7 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The bytes before a value.
 pub(crate) const HEADER_BYTES: usize = 8;
@@ -28,14 +28,29 @@ impl Moment {
 
     /// Returns the field of a row that lives from now on for a time: never less than that.
     pub(crate) fn after(self, lifetime: Duration) -> u64 {
-        let millis = lifetime.as_nanos().div_ceil(1_000_000);
-        self.0.saturating_add(u64::try_from(millis).unwrap_or(NEVER))
+        self.0.saturating_add(whole_millis(lifetime))
     }
 
     /// Returns true if a row with this field has expired.
     pub(crate) const fn has_passed(self, expires: u64) -> bool {
         expires <= self.0 && expires != NEVER
     }
+}
+
+/// Returns the field of a row that lives until a time, never less. A time before 1970 is 1970.
+pub(super) fn field_of(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, whole_millis)
+}
+
+/// Returns the time of a field; `None` if the row never expires.
+pub(crate) fn time_of(field: u64) -> Option<SystemTime> {
+    let time = || UNIX_EPOCH.checked_add(Duration::from_millis(field));
+    if field == NEVER { None } else { time() }
+}
+
+/// Returns the milliseconds of a time, with a part of one counted as a whole one.
+fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(NEVER)
 }
 
 /// A value that says when it expires, as the log has it.
@@ -78,8 +93,7 @@ impl<'a> ExpiringValue<'a> {
     /// Returns when it expires; `None` if it never does.
     #[must_use]
     pub fn expires(self) -> Option<SystemTime> {
-        let (field, _) = self.split().ok()?;
-        (field != NEVER).then(|| Timestamp::from_millis(field).time())
+        self.split().ok().and_then(|(field, _)| time_of(field))
     }
 
     /// Returns true if it has expired. What does not say when it expires has not.
@@ -114,6 +128,16 @@ mod tests {
         let never = NEVER.to_le_bytes();
         assert!(!ExpiringValue::new(&never).has_expired(Moment(u64::MAX)));
         assert_eq!(ExpiringValue::new(&never).expires(), None);
+    }
+
+    #[test]
+    fn a_time_comes_back_as_it_was_and_is_never_earlier() {
+        for field in [0, 1, 1 << 40, 1 << 47, (1 << 60) + 1] {
+            assert_eq!(field_of(time_of(field).unwrap()), field);
+        }
+        assert_eq!(time_of(NEVER), None);
+        assert_eq!(field_of(UNIX_EPOCH + Duration::from_nanos(1_000_001)), 2);
+        assert_eq!(field_of(UNIX_EPOCH - Duration::from_secs(1)), 0);
     }
 
     #[test]

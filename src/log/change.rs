@@ -2,12 +2,14 @@
 
 use super::{Operation, Record};
 use crate::id::KeyspaceId;
+use std::time::SystemTime;
 
 /// One change of one keyspace, as a feed of changes returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change<'a> {
     /// A key was set to a value.
+    #[non_exhaustive]
     Put {
         /// The number of the keyspace, which never belongs to another one.
         keyspace: KeyspaceId,
@@ -17,6 +19,10 @@ pub enum Change<'a> {
         value: &'a [u8],
         /// Its value before.
         old: OldValue<'a>,
+        /// When the row expires, in whole milliseconds; `None` if it never does. Nothing more comes
+        /// when it expires. A mirror that keeps the time, by
+        /// [`Batch::put_until`](crate::Batch::put_until), loses the row at the same time.
+        expires: Option<SystemTime>,
     },
     /// A key was deleted. It need not have been there.
     Delete {
@@ -88,11 +94,12 @@ pub(crate) fn changes<'a>(
             }
             Operation::Put { keyspace, key, value } => {
                 let old = of(keyspace, key, before.take());
-                Some(Change::Put { keyspace, key, value, old })
+                Some(Change::Put { keyspace, key, value, old, expires: None })
             }
             Operation::PutUntil { keyspace, key, value } => {
-                let (value, old) = (value.value(), of(keyspace, key, before.take()));
-                Some(Change::Put { keyspace, key, value, old })
+                let (expires, value) = (value.expires(), value.value());
+                let old = of(keyspace, key, before.take());
+                Some(Change::Put { keyspace, key, value, old, expires })
             }
             Operation::Delete { keyspace, key } => {
                 let old = of(keyspace, key, before.take());

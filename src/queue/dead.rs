@@ -17,7 +17,8 @@ pub struct DeadJob {
     pub payload: Vec<u8>,
     /// How often it was tried.
     pub attempts: u32,
-    /// Why the last attempt failed, as its worker has said; or that its lease ran out.
+    /// Why the last attempt failed, as its worker has said, up to 1,024 bytes of it; or that its lease
+    /// ran out.
     pub reason: String,
 }
 
@@ -56,7 +57,7 @@ impl Queue {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such dead job; those of
     /// [`Store::transact`](crate::Store::transact).
     pub fn revive(&self, id: JobId) -> Result<()> {
-        self.store.transact(|tx| {
+        self.transact(|tx| {
             let row = self.take_dead(tx, id)?;
             let Dead { job, .. } = Dead::decode(&dead_key(id), &row)?;
             let place = self.new_place(self.mark_in(tx)?, Duration::ZERO);
@@ -71,7 +72,7 @@ impl Queue {
     ///
     /// Those of [`revive`](Self::revive).
     pub fn remove_dead(&self, id: JobId) -> Result<()> {
-        self.store.transact(|tx| self.take_dead(tx, id).map(drop))
+        self.transact(|tx| self.take_dead(tx, id).map(drop))
     }
 
     fn take_dead(&self, tx: &Transaction, id: JobId) -> Result<Vec<u8>> {

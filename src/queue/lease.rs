@@ -89,20 +89,21 @@ impl Queue {
     /// [`Gone`](ErrorKind::Gone) if the lease has run out, or has ended; those of
     /// [`Store::transact`](crate::Store::transact).
     pub fn finish(&self, lease: &Lease) -> Result<()> {
-        self.store.transact(|tx| self.finish_in(tx, lease))
+        self.transact(|tx| self.finish_in(tx, lease))
     }
 
     /// Ends a lease and has the job tried again later, or no more if this was its last attempt; then
-    /// `reason` is kept with it among the [dead](Self::dead) ones.
+    /// `reason`, its first 1,024 bytes at most, is kept with it among the [dead](Self::dead) ones.
     ///
     /// # Errors
     ///
     /// Those of [`finish`](Self::finish); then the job is tried again anyway.
     pub fn fail(&self, lease: &Lease, reason: &str) -> Result<()> {
-        self.store.transact(|tx| self.fail_in(tx, lease, reason))
+        self.transact(|tx| self.fail_in(tx, lease, reason))
     }
 
-    /// The same in a transaction, which may record something about the failure.
+    /// The same in a transaction, which may record something about the failure. It moves the job, so
+    /// the transaction must have room for the payload.
     ///
     /// # Errors
     ///
@@ -123,7 +124,7 @@ impl Queue {
     ///
     /// Those of [`finish`](Self::finish). The lease is then as it was.
     pub fn extend(&self, lease: &mut Lease) -> Result<()> {
-        let place = self.store.transact(|tx| {
+        let place = self.transact(|tx| {
             let now = self.now(self.mark_in(tx)?);
             self.end_in(tx, lease, now)?;
             let due = now.saturating_add(micros(self.options.lease));

@@ -69,14 +69,18 @@ use crate::os::failpoint;
 use crate::read::Value;
 use crate::store::{Keyspace, Store, Transaction};
 use crate::topology::KeyspaceSpec;
-use crate::transaction::Isolation;
+use crate::transaction::{Isolation, TransactionOptions};
 use crate::write::{Batch, ConditionalWrite, Expect};
 use head::Head;
 use parking_lot::Mutex;
-use row::{Job, MARK, Moment, Place, decode_mark};
+use row::{Job, MARK, Moment, Place, decode_mark, payload_bytes_max};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+/// What a transaction that moves a job remembers next to the payload: keys, ranges and dead jobs that
+/// it has buried before, far less than this.
+const ROOM_BYTES: usize = 16 << 20;
 
 /// A durable queue of jobs: see the [module](self). Cheap to clone; every method may be called from
 /// any thread.
@@ -125,11 +129,16 @@ impl Queue {
 
     /// Adds a job, which may be taken at once. Atomic and durable as [`Keyspace::put`] is.
     ///
+    /// A payload may have 9 bytes less than
+    /// [`value_bytes_max`](crate::Options::value_bytes_max), and 1 GiB at most: a longer one could not
+    /// be moved to the [dead](Self::dead) jobs.
+    ///
     /// Cost: that of a batch with one condition.
     ///
     /// # Errors
     ///
-    /// Those of [`Keyspace::put`]. After one of kind [`InDoubt`](crate::ErrorKind::InDoubt) the job
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a payload that is longer: nothing was
+    /// written. Those of [`Keyspace::put`]. After one of kind [`InDoubt`](crate::ErrorKind::InDoubt) the job
     /// may be there.
     pub fn push(&self, payload: impl AsRef<[u8]>) -> Result<JobId> {
         self.push_after(payload, Duration::ZERO)
@@ -141,7 +150,7 @@ impl Queue {
     ///
     /// Those of [`push`](Self::push).
     pub fn push_after(&self, payload: impl AsRef<[u8]>, delay: Duration) -> Result<JobId> {
-        let job = Job { attempts: 0, payload: payload.as_ref() }.encode();
+        let job = self.new_job(payload.as_ref())?;
         let mut mark = self.keyspace.get(MARK)?.as_deref().map(<[u8]>::to_vec);
         loop {
             let place = self.new_place(decode_mark(mark.as_deref())?, delay);
@@ -185,9 +194,34 @@ impl Queue {
         delay: Duration,
     ) -> Result<JobId> {
         let place = self.new_place(self.mark_in(tx)?, delay);
-        let job = Job { attempts: 0, payload: payload.as_ref() };
-        tx.put(&self.keyspace, place.key(), job.encode())?;
+        tx.put(&self.keyspace, place.key(), self.new_job(payload.as_ref())?)?;
         Ok(place.id)
+    }
+
+    /// Returns the row of a job that was never taken.
+    fn new_job(&self, payload: &[u8]) -> Result<Vec<u8>> {
+        let most = payload_bytes_max(self.store.options().value_bytes_max);
+        if payload.len() > most && !failpoint::skip("queue-payload") {
+            return Err(Error::invalid(format!(
+                "a job with a payload of {} bytes is too long for queue `{}`: with the store's option \
+                 value_bytes_max it may have {most}; put the payload into rows of its own, and their \
+                 keys into the job",
+                payload.len(),
+                self.keyspace.name()
+            )));
+        }
+        Ok(Job { attempts: 0, payload }.encode())
+    }
+
+    /// Runs a transaction of the queue's own: with room for any job that it may move, whatever
+    /// transactions of applications are allowed.
+    fn transact<T>(&self, run: impl FnMut(&Transaction) -> Result<T>) -> Result<T> {
+        let mut options = TransactionOptions::new();
+        if !failpoint::skip("queue-room") {
+            let row = self.store.options().value_bytes_max.saturating_add(ROOM_BYTES);
+            options.bytes_max = options.bytes_max.max(row);
+        }
+        self.store.transact_with(options, run)
     }
 
     /// Reads the mark, and makes the transaction rely on it.

@@ -16,6 +16,30 @@ pub(super) const DEAD_JOBS: &[u8] = &[DEAD];
 /// The first byte of each value.
 const FORMAT: u8 = 1;
 
+/// The bytes of a dead job's value before the reason and the payload: format, attempts, length of the
+/// reason.
+const DEAD_HEADER_BYTES: usize = 1 + 4 + 4;
+
+/// The longest reason that is kept with a dead job.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// The longest payload in any store: one record of the log must have room for a job that is moved.
+const PAYLOAD_BYTES_MAX: usize = 1 << 30;
+
+/// Returns the longest payload that can be moved until its job is finished or dead, in a store with
+/// the longest value `value_bytes_max`. The row of a dead job is longer than that of a job that waits.
+pub(super) fn payload_bytes_max(value_bytes_max: usize) -> usize {
+    value_bytes_max.saturating_sub(DEAD_HEADER_BYTES).min(PAYLOAD_BYTES_MAX)
+}
+
+/// Returns as much of a reason as may be kept with a payload.
+pub(super) fn reason_beside(reason: &str, payload: usize, value_bytes_max: usize) -> &str {
+    let room = value_bytes_max.saturating_sub(DEAD_HEADER_BYTES + payload);
+    let ends = reason.char_indices().map(|(at, char)| at + char.len_utf8());
+    let end = ends.take_while(|end| *end <= room.min(REASON_BYTES_MAX)).last();
+    reason.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 /// The number of a job, which it keeps for as long as it is in its queue. Later jobs of one handle
 /// have greater ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,7 +179,7 @@ fn body(value: &[u8]) -> Option<(u32, &[u8])> {
 #[cold]
 fn no_row(key: &[u8]) -> Error {
     let text = format!(
-        "the row \"{}\" is none of a queue; a queue needs a keyspace of its own",
+        "the row \"{}\" is not one of a queue; a queue needs a keyspace of its own",
         key.escape_ascii()
     );
     Error::new(ErrorKind::WrongType, text)
@@ -193,6 +217,18 @@ mod tests {
         let error = Job::decode(b"k\0", b"\x02____").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongType);
         assert!(error.to_string().contains("k\\x00"), "{error}");
+        let boundary = payload_bytes_max(100);
+        assert_eq!(
+            Dead { job: Job { attempts: 0, payload: &[0; 91] }, reason: "" }.encode().len(),
+            100
+        );
+        assert_eq!(
+            (boundary, payload_bytes_max(4), payload_bytes_max(usize::MAX)),
+            (91, 0, 1 << 30)
+        );
+        assert_eq!(reason_beside("änd", 88, 100), "än");
+        assert_eq!(reason_beside("änd", 90, 100), "", "no half of a letter");
+        assert_eq!(reason_beside(&"x".repeat(5000), 0, 1 << 20).len(), 1024);
         assert!(Place::of_key(b"\x01short").is_err() && id_of_dead(b"\x02short").is_err());
         assert!(decode_mark(Some(b"short")).is_err());
     }

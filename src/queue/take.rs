@@ -1,16 +1,22 @@
 //! Taking jobs.
 
 use super::lease::Lease;
-use super::row::{Dead, JOBS, Job, MARK, Moment, Place, after_due, dead_key, first_due};
+use super::row::{
+    Dead, JOBS, Job, MARK, Moment, Place, after_due, dead_key, first_due, reason_beside,
+};
 use super::{Queue, micros};
 use crate::changes::Watch;
 use crate::error::Result;
+use crate::os::failpoint;
 use crate::read::ScanOptions;
 use crate::store::Transaction;
 use std::time::{Duration, Instant};
 
 /// How many jobs one transaction buries at most.
 const DEAD_MAX: usize = 64;
+
+/// How many bytes of payloads one transaction buries at most, unless a single job has more.
+const DEAD_BYTES_MAX: usize = 8 << 20;
 
 /// A worker that waits looks again after this long without a push: retries, delayed jobs and leases
 /// that run out are noticed so late at most.
@@ -29,8 +35,9 @@ impl Queue {
     /// Takes the first job that is due, or returns `None` if none is. The job is the caller's until
     /// the lease runs out; durable as the store's writes are.
     ///
-    /// Jobs that were taken [`attempts_max`](super::QueueOptions::attempts_max) times come to the
-    /// dead ones here.
+    /// Moves jobs that come first and were taken
+    /// [`attempts_max`](super::QueueOptions::attempts_max) times to the [dead](Self::dead) ones, up to
+    /// 64 of them, or 8 MiB of payloads, in each transaction.
     ///
     /// Cost: a transaction with a read, a scan of one row and two writes. Workers of one process take
     /// jobs one after the other.
@@ -53,7 +60,7 @@ impl Queue {
     }
 
     fn take_once(&self) -> Result<Taken> {
-        let (taken, moved) = self.store.transact(|tx| {
+        let (taken, moved) = self.transact(|tx| {
             let mark = self.mark_in(tx)?;
             self.take_in(tx, mark, self.now(mark))
         })?;
@@ -74,6 +81,7 @@ impl Queue {
     /// nothing. That is why the mark may be moved to the job: a push into that range in the meantime makes
     /// this transaction fail, and a later one finds the new mark.
     fn take_in(&self, tx: &Transaction, mark: Moment, now: Moment) -> Result<(Taken, bool)> {
+        let mut buried_bytes = 0;
         for _ in 0..DEAD_MAX {
             let range = first_due(mark)..after_due(now);
             let first = ScanOptions::new().limit(1);
@@ -89,8 +97,15 @@ impl Queue {
             let (place, job) = (Place::of_key(key)?, Job::decode(key, value)?);
             let (attempts, payload) = (job.attempts, job.payload.to_vec());
             drop(scan);
+            // IMPORTANT: dead jobs are moved with their payloads, so their number alone does not bound
+            // the transaction. What it does not take is the next one's.
+            let is_full = buried_bytes > 0 && buried_bytes + payload.len() > DEAD_BYTES_MAX;
+            if is_full && !failpoint::skip("queue-dead-bytes") {
+                return Ok((Taken::Buried, false));
+            }
             tx.delete(&self.keyspace, place.key())?;
             if attempts >= self.options.attempts_max {
+                buried_bytes += payload.len();
                 self.bury_in(tx, place, attempts, &payload, "its last lease ran out")?;
                 continue;
             }
@@ -115,6 +130,7 @@ impl Queue {
         payload: &[u8],
         reason: &str,
     ) -> Result<()> {
+        let reason = reason_beside(reason, payload.len(), self.store.options().value_bytes_max);
         let dead = Dead { job: Job { attempts, payload }, reason };
         tx.put(&self.keyspace, dead_key(place.id), dead.encode())
     }

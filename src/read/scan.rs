@@ -10,7 +10,7 @@ use super::partition_cursor::{PartitionCursor, filtered};
 use crate::catalog::{KeyspaceState, View};
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::{ExpiringValue, Moment};
+use crate::expiry::{ExpiringValue, Moment, time_of};
 use crate::latch::Current;
 use crate::read::ReadOptions;
 use crate::sampling::ScanSampler;
@@ -18,7 +18,7 @@ use crate::setters::setters;
 use crate::topology::Partitioning;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// Reading the clock costs about as much as a row, so a scan reads it once in this many rows.
 const ROWS_PER_CLOCK: u32 = 32;
@@ -106,6 +106,9 @@ pub struct Scan {
     /// Where rows expire: when those do that were returned.
     expires: Option<FirstExpiry>,
 }
+
+/// A key, its value, and what says when the row expires, if it does.
+type RowUntil<'r, T> = (&'r [u8], &'r [u8], Option<T>);
 
 enum Rows {
     /// Disjoint partitions in key order, one open at a time.
@@ -215,6 +218,39 @@ impl Scan {
     /// [`Io`](ErrorKind::Io) or [`Damaged`](ErrorKind::Damaged) when the shard cannot be read. A
     /// scan that fails yields no more rows: it never ends early without an error.
     pub fn next_row(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        Ok(self.next_expiring()?.map(|(key, value, _)| (key, value)))
+    }
+
+    /// Returns the next row as [`next_row`](Self::next_row) does, and when it expires; `None` if it
+    /// never does.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let spec = KeyspaceSpec::range().time_to_live_by_put();
+    /// let tokens = store.create_keyspace("tokens", spec)?;
+    /// tokens.put_for("ada", "1", Duration::from_secs(60))?;
+    /// let mut scan = tokens.scan(..)?;
+    /// let (key, value, until) = scan.next_row_until()?.expect("a row");
+    /// assert!(key == b"ada" && value == b"1" && until > Some(SystemTime::now()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next_row`](Self::next_row).
+    pub fn next_row_until(&mut self) -> Result<Option<RowUntil<'_, SystemTime>>> {
+        let row = self.next_expiring()?;
+        Ok(row.map(|(key, value, field)| (key, value, field.and_then(time_of))))
+    }
+
+    /// Returns the next row with the field that says when it expires, where rows do.
+    #[inline]
+    fn next_expiring(&mut self) -> Result<Option<RowUntil<'_, u64>>> {
         if self.failed || self.left == 0 {
             return Ok(None);
         }
@@ -224,17 +260,20 @@ impl Scan {
             return Err(error);
         }
         self.left -= 1;
-        let (mut row, partition) = match &self.rows {
+        let (row, partition) = match &self.rows {
             Rows::ConcatCursor(chain) => (chain.row(), chain.opened()),
             Rows::MergeCursor(merge) => (merge.row(), 0),
         };
-        if let (Some(first), Some((key, stored))) = (&self.expires, row) {
-            let (expires, value) =
-                ExpiringValue::new(stored).split().inspect_err(|_| self.failed = true)?;
-            first.note(expires);
-            row = Some((key, value));
-        }
-        if let (Some(watch), Some((key, value))) = (&mut self.watch, row) {
+        let row = match (&self.expires, row) {
+            (Some(first), Some((key, stored))) => {
+                let (expires, value) =
+                    ExpiringValue::new(stored).split().inspect_err(|_| self.failed = true)?;
+                first.note(expires);
+                Some((key, value, Some(expires)))
+            }
+            (_, row) => row.map(|(key, value)| (key, value, None)),
+        };
+        if let (Some(watch), Some((key, value, _))) = (&mut self.watch, row) {
             watch.row(partition, key, value.len());
         }
         Ok(row)

@@ -6,7 +6,7 @@ use crate::placement::KeyRange;
 use crate::read::{Bounds, KeyBounds};
 use crate::write::{Batch, Condition, Expect, Write};
 use std::ops::Bound;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Batch {
     /// Adds a put.
@@ -26,13 +26,28 @@ impl Batch {
         value: impl AsRef<[u8]>,
         lifetime: Duration,
     ) {
-        let (key, value) = (key.as_ref(), value.as_ref());
+        self.put_expiring(keyspace, key.as_ref(), value.as_ref(), PutLifetime::For(lifetime));
+    }
+
+    /// Adds a put of a row that expires at a time, or never; see [`Keyspace::put_until`]. The batch
+    /// is refused when it is committed if the rows of the keyspace do not expire.
+    pub fn put_until(
+        &mut self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) {
+        let lifetime = PutLifetime::until(until.into());
+        self.put_expiring(keyspace, key.as_ref(), value.as_ref(), lifetime);
+    }
+
+    fn put_expiring(&mut self, keyspace: &Keyspace, key: &[u8], value: &[u8], lives: PutLifetime) {
         if !keyspace.rows_expire() {
             self.note_undying(keyspace.name());
         }
         let write = Write::Put { key: key.to_vec(), value: value.to_vec() };
-        let lifetime = Some(PutLifetime::For(lifetime));
-        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, lifetime);
+        self.push(keyspace.store_id(), keyspace.id(), key.len(), write, Some(lives));
     }
 
     /// Adds a delete; the key need not exist.

@@ -8,7 +8,7 @@
 //! | the work for a commit is done, its position not committed | the commit is returned again | the same |
 //! | the position is committed, `Buffered` | it is there | it, or an earlier one, from which the log is kept |
 //! | the position is committed, `Synced` | it is there | it is there |
-//! | a batch with work and position | both, or neither | both, or neither |
+//! | a batch or a transaction with work and position | both, or neither | both, or neither |
 //!
 //! The log is freed only after a sync of it ([`keeper`](../log/keeper.rs)), which includes the position
 //! because of which it may be freed. So no position that a crash leaves is before what is kept.
@@ -17,12 +17,13 @@ use super::core::Core;
 use super::keyspaces::make_keyspace;
 use super::names::check_name;
 use super::positions::{decode, encode, positions};
-use super::{ChangesBuilder, Keyspace, Store};
+use super::{ChangesBuilder, Keyspace, Store, Transaction};
 use crate::catalog::CONSUMERS_KEYSPACE;
 use crate::changes::ChangesFrom;
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
+use crate::os::failpoint;
 use crate::topology::KeyspaceSpec;
 use crate::write::Batch;
 use std::fmt;
@@ -127,11 +128,7 @@ impl Consumer {
         let present = self.position()?;
         let end = self.keyspace.core().catalog.log.end();
         if position < present || position > end {
-            return Err(Error::invalid(format!(
-                "consumer `{}` is at position {present} and the log ends at {end}; it cannot commit \
-                 {position}",
-                self.name
-            )));
+            return Err(self.cannot_commit(position, present, end));
         }
         if position == present {
             return Ok(());
@@ -145,6 +142,77 @@ impl Consumer {
     /// The position is not checked.
     pub fn commit_in(&self, batch: &mut Batch, position: Position) {
         batch.put(&self.keyspace, &*self.name, encode(position));
+    }
+
+    /// Commits a position in a transaction: it is there when that is committed, with what the
+    /// transaction has written, or not at all. For work that reads what it changes, or on what else
+    /// has been written.
+    ///
+    /// The transaction relies on the position that the consumer has: of two readers of one consumer
+    /// that have come to the same commit, one takes effect, and the other is refused. So each commit
+    /// counts exactly once if a transaction does the work of one; if it does that of several, the
+    /// consumer must have one reader at a time.
+    ///
+    /// ```
+    /// use annulus::changes::ChangesFrom;
+    /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
+    ///
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let names = store.create_keyspace("names", KeyspaceSpec::hash())?;
+    /// let counts = store.create_keyspace("counts", KeyspaceSpec::hash())?;
+    /// let consumer = store.consumer_or_create("counts", ChangesFrom::Now)?;
+    /// names.put("ada", "Augusta Ada King")?;
+    ///
+    /// let mut changes = consumer.changes()?.keyspace(&names).open()?;
+    /// let commit = changes.next().expect("the store is open")?;
+    /// let count = || {
+    ///     store.transact(|tx| {
+    ///         tx.add(&counts, "changes", commit.changes().count() as i64)?;
+    ///         consumer.commit_within(tx, commit.end())
+    ///     })
+    /// };
+    /// count()?;
+    /// assert_eq!(count().unwrap_err().kind(), ErrorKind::Gone);
+    /// assert_eq!(counts.add("changes", 0)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`](ErrorKind::Gone) if the consumer has committed this position, or one after it: return
+    /// this error from the closure, so that nothing is written, and go on from its
+    /// [position](Self::position). [`InvalidArgument`](ErrorKind::InvalidArgument) for a position
+    /// beyond the log's end; [`NotFound`](ErrorKind::NotFound) if it was deleted; those of
+    /// [`Transaction::get`] and [`Transaction::put`].
+    pub fn commit_within(&self, transaction: &Transaction, position: Position) -> Result<()> {
+        let row = transaction.get(&self.keyspace, &*self.name)?;
+        let present = decode(&self.name, &row.ok_or_else(|| missing(&self.name))?)?;
+        let end = self.keyspace.core().catalog.log.end();
+        if position > end {
+            return Err(self.cannot_commit(position, present, end));
+        }
+        // IMPORTANT: not the same position either. It would be a second time for its work.
+        if position <= present && !failpoint::skip("consumer-within") {
+            let name = &self.name;
+            let text = format!(
+                "consumer `{name}` has committed {present} already, so what was done up to \
+                 {position} may not be written a second time; go on from {present}"
+            );
+            return Err(Error::new(ErrorKind::Gone, text));
+        }
+        transaction.put(&self.keyspace, &*self.name, encode(position))
+    }
+
+    #[cold]
+    fn cannot_commit(&self, position: Position, present: Position, end: Position) -> Error {
+        Error::invalid(format!(
+            "consumer `{}` is at position {present} and the log ends at {end}; it cannot commit \
+             {position}",
+            self.name
+        ))
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Codec, TypedKeyspace, decode_key};
 use crate::error::{Error, Result};
 use crate::tuple::{self, Key, KeyFor, TupleBounds};
 use crate::write::{Batch, Expect, Unmet};
+use std::time::{Duration, SystemTime};
 
 impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
     /// Adds a put to a batch.
@@ -15,6 +16,42 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
     pub fn put_in(&self, batch: &mut Batch, key: impl KeyFor<K>, value: &V) -> Result<()> {
         let key = tuple::encode(&key);
         batch.put(&self.keyspace, &key, self.encode(&key, value)?);
+        Ok(())
+    }
+
+    /// Adds a put of a row that lives for a time to a batch: see
+    /// [`Batch::put_for`](crate::Batch::put_for).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_in`](Self::put_in).
+    pub fn put_for_in(
+        &self,
+        batch: &mut Batch,
+        key: impl KeyFor<K>,
+        value: &V,
+        lifetime: Duration,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        batch.put_for(&self.keyspace, &key, self.encode(&key, value)?, lifetime);
+        Ok(())
+    }
+
+    /// Adds a put of a row that lives until a time, or for ever, to a batch: see
+    /// [`Batch::put_until`](crate::Batch::put_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_in`](Self::put_in).
+    pub fn put_until_in(
+        &self,
+        batch: &mut Batch,
+        key: impl KeyFor<K>,
+        value: &V,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        batch.put_until(&self.keyspace, &key, self.encode(&key, value)?, until);
         Ok(())
     }
 

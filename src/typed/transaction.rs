@@ -7,6 +7,7 @@ use crate::read::ScanOptions;
 use crate::store::{Transaction, TransactionScan};
 use crate::tuple::{self, Key, KeyFor, PrefixOf, TupleBounds, TuplePrefix};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// A typed keyspace within a transaction; made by [`TypedKeyspace::within`].
 ///
@@ -137,6 +138,34 @@ impl<'a, K: Key, V, C: Codec<V>> TypedTransaction<'a, K, V, C> {
         let key = tuple::encode(&key);
         let value = self.keyspace.encode(&key, value)?;
         self.transaction.put(&self.keyspace.keyspace, &key, value)
+    }
+
+    /// Puts a value for a time, which begins when the transaction is committed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transaction::put_for`], and
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value cannot be encoded.
+    pub fn put_for(&self, key: impl KeyFor<K>, value: &V, lifetime: Duration) -> Result<()> {
+        let key = tuple::encode(&key);
+        let value = self.keyspace.encode(&key, value)?;
+        self.transaction.put_for(&self.keyspace.keyspace, &key, value, lifetime)
+    }
+
+    /// Puts a value until a time, or for ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        let value = self.keyspace.encode(&key, value)?;
+        self.transaction.put_until(&self.keyspace.keyspace, &key, value, until)
     }
 
     /// Deletes a key, if it is there.

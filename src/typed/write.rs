@@ -5,6 +5,7 @@ use crate::engine::Durability;
 use crate::error::Result;
 use crate::tuple::{self, Key, KeyFor, TupleBounds};
 use crate::write::Swap;
+use std::time::{Duration, SystemTime};
 
 impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
     /// Puts a value, replacing any that is there.
@@ -26,6 +27,81 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
     pub fn put_with(&self, key: impl KeyFor<K>, value: &V, durability: Durability) -> Result<()> {
         let key = tuple::encode(&key);
         self.keyspace.put_with(&key, self.encode(&key, value)?, durability)
+    }
+
+    /// Puts a value for a time, at whose end the row has expired: see
+    /// [`Keyspace::put_for`](crate::Keyspace::put_for).
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let sessions = KeyspaceSpec::hash().time_to_live_by_put();
+    /// let sessions = store.create_keyspace("sessions", sessions)?.typed::<u64, String>();
+    /// sessions.put_for(1, &"ada".to_owned(), Duration::from_secs(3600))?;
+    /// sessions.put_until(2, &"bob".to_owned(), SystemTime::UNIX_EPOCH)?;
+    /// assert_eq!((sessions.get(1)?.as_deref(), sessions.get(2)?), (Some("ada"), None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Keyspace::put_for`](crate::Keyspace::put_for), and
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value cannot be encoded.
+    pub fn put_for(&self, key: impl KeyFor<K>, value: &V, lifetime: Duration) -> Result<()> {
+        let key = tuple::encode(&key);
+        self.keyspace.put_for(&key, self.encode(&key, value)?, lifetime)
+    }
+
+    /// The same as [`put_for`](Self::put_for), with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_for_with(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        lifetime: Duration,
+        durability: Durability,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        self.keyspace.put_for_with(&key, self.encode(&key, value)?, lifetime, durability)
+    }
+
+    /// Puts a value until a time, or for ever: see
+    /// [`Keyspace::put_until`](crate::Keyspace::put_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        self.keyspace.put_until(&key, self.encode(&key, value)?, until)
+    }
+
+    /// The same as [`put_until`](Self::put_until), with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until_with(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        until: impl Into<Option<SystemTime>>,
+        durability: Durability,
+    ) -> Result<()> {
+        let key = tuple::encode(&key);
+        self.keyspace.put_until_with(&key, self.encode(&key, value)?, until, durability)
     }
 
     /// Deletes a key, if it is there.

@@ -10,6 +10,7 @@ use crate::cache::HotCache;
 use crate::catalog::{Catalog, PassedGate};
 use crate::engine::Durability;
 use crate::error::{Error, Result};
+use crate::expiry::WriteMoment;
 use crate::heat;
 use crate::latch::{AtWork, Site, enter};
 use crate::log::{CommitLog, InFlight};
@@ -120,13 +121,14 @@ impl Writer<'_> {
                 return Ok(None);
             }
             let routes = ticket.routed();
-            let unmet = routes.unmet()?;
+            let moment = WriteMoment::default();
+            let unmet = routes.unmet(&moment)?;
             if !unmet.is_empty() {
                 return Ok(Some(unmet));
             }
-            let mut concrete = routes.concrete()?;
+            let mut concrete = routes.concrete(&moment)?;
             if self.catalog.may_log_old_values() {
-                concrete.previous = previous(routes, &concrete, self.catalog)?;
+                concrete.previous = previous(routes, &concrete, self.catalog, &moment)?;
             }
             let parts = routes.parts(&concrete)?;
             let write =

@@ -5,6 +5,7 @@ use super::key_states::KeyStates;
 use super::routed::{ConcreteBatch, Previous, RoutedBatch, present};
 use crate::catalog::Catalog;
 use crate::error::Result;
+use crate::expiry::WriteMoment;
 use crate::log::Operation;
 
 /// Reads the values before, of keyspaces that log them. The caller owns the stripes of all keys.
@@ -12,6 +13,7 @@ pub(super) fn previous(
     batch: &RoutedBatch<'_>,
     concrete: &ConcreteBatch<'_>,
     catalog: &Catalog,
+    moment: &WriteMoment,
 ) -> Result<Previous> {
     let keyspaces = catalog.keyspaces();
     let logs = |op: &Op| keyspaces.get(&op.keyspace).is_some_and(|it| it.logs_old_values());
@@ -39,7 +41,10 @@ pub(super) fn previous(
         };
         let old = match values.get(keyspace, key) {
             Some(old) => old.map(<[u8]>::to_vec),
-            None => present(batch.partition_of(index)?, key)?.map(|value| value.to_vec()),
+            None => {
+                let found = present(batch.partition_of(index)?, key, moment)?;
+                found.map(|value| value.to_vec())
+            }
         };
         previous.insert(index, old);
         values.set(keyspace, key, value);

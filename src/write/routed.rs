@@ -6,7 +6,7 @@ use super::counter::{Sums, sums};
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::ExpiringValue;
+use crate::expiry::{ExpiringValue, WriteMoment};
 use crate::id::{KeyspaceId, ShardId};
 use crate::latch::{Current, HeldStripe, Routed, StripeSet, stripe_set};
 use crate::log::{InFlight, Operation};
@@ -150,13 +150,16 @@ impl<'a> RoutedBatch<'a> {
     }
 
     /// Returns the conditions that do not hold. Reads their keys, so the caller must own the stripes.
-    pub(super) fn unmet(&self) -> Result<Vec<Unmet>> {
+    pub(super) fn unmet(&self, moment: &WriteMoment) -> Result<Vec<Unmet>> {
         let mut unmet = Vec::new();
         for (condition, partition) in &self.conditions {
-            let found = present(partition, &condition.key)?;
+            let found = present(partition, &condition.key, moment)?;
             if !condition.holds(found.as_deref()) {
-                let (keyspace, key) = (condition.keyspace, condition.key.clone());
-                unmet.push(Unmet { keyspace, key, found });
+                unmet.push(Unmet {
+                    keyspace: condition.keyspace,
+                    key: condition.key.clone(),
+                    found,
+                });
             }
         }
         Ok(unmet)
@@ -167,8 +170,9 @@ impl<'a> RoutedBatch<'a> {
     ///
     /// A range without an end reaches to the greatest key that is in one of its partitions, or that
     /// the same batch has put. Its end is the same for all partitions: a replay may find others.
-    pub(super) fn concrete(&self) -> Result<ConcreteBatch<'a>> {
-        let sums = sums(self.ops, |index, key| present(self.partition_of(index)?, key))?;
+    pub(super) fn concrete(&self, moment: &WriteMoment) -> Result<ConcreteBatch<'a>> {
+        let read = |index: usize, key: &[u8]| present(self.partition_of(index)?, key, moment);
+        let sums = sums(self.ops, read)?;
         let mut ends = Ends::new();
         let mut greatest_put: BTreeMap<KeyspaceId, &[u8]> = BTreeMap::new();
         for (index, op) in self.ops.iter().enumerate() {
@@ -188,12 +192,12 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        let stored = self.stored(&sums)?;
+        let stored = self.stored(&sums, moment)?;
         Ok(ConcreteBatch { ops: self.ops, ends, sums, stored, previous: Previous::new() })
     }
 
     /// Returns the values as they are stored of puts of rows that expire.
-    fn stored(&self, sums: &Sums) -> Result<BTreeMap<usize, Vec<u8>>> {
+    fn stored(&self, sums: &Sums, moment: &WriteMoment) -> Result<BTreeMap<usize, Vec<u8>>> {
         let mut stored = BTreeMap::new();
         for (index, op) in self.ops.iter().enumerate() {
             let Some(lifetime) = op.lifetime else { continue };
@@ -203,7 +207,7 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => None,
             };
             if let (Some(value), Some(expiring)) = (value, &self.partition_of(index)?.expiring) {
-                stored.insert(index, expiring.store(value, lifetime));
+                stored.insert(index, expiring.store(value, lifetime, moment));
             }
         }
         Ok(stored)
@@ -273,13 +277,11 @@ impl ConcreteBatch<'_> {
 
     fn previous<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
         let value = self.previous.get(&index)?.as_deref();
-        match op {
-            Op {
-                keyspace,
-                write: Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. },
-                ..
-            } => Some(Operation::Previous { keyspace: *keyspace, key, value }),
-            Op { write: Write::DeleteRange { .. }, .. } => None,
+        match &op.write {
+            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => {
+                Some(Operation::Previous { keyspace: op.keyspace, key, value })
+            }
+            Write::DeleteRange { .. } => None,
         }
     }
 
@@ -349,12 +351,16 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
         }
 }
 
-/// Returns what a key of a partition has.
+/// Returns what a key of a partition has, at the moment of a write.
 #[inline]
-pub(super) fn present(partition: &OpenPartition, key: &[u8]) -> Result<Option<Value>> {
+pub(super) fn present(
+    partition: &OpenPartition,
+    key: &[u8],
+    moment: &WriteMoment,
+) -> Result<Option<Value>> {
     let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?.map(Value::new);
     match (found, &partition.expiring) {
-        (Some(value), Some(expiring)) => value.unless_expired(expiring.now()),
+        (Some(value), Some(expiring)) => value.unless_expired(moment.get(expiring)),
         (found, _) => Ok(found),
     }
 }

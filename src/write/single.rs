@@ -5,7 +5,7 @@ use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
 use crate::engine::{Durability, Engine};
 use crate::error::{Error, Result};
-use crate::expiry::{ExpiringValue, PutLifetime};
+use crate::expiry::{ExpiringValue, PutLifetime, WriteMoment};
 use crate::heat;
 use crate::latch::{Current, HeldStripe, Routed, Site, enter};
 use crate::log::{CommitLog, InFlight, Operation};
@@ -130,8 +130,8 @@ impl Writer<'_> {
         durability: Durability,
     ) -> Result<()> {
         self.catalog.check_value_bytes(value.len())?;
-        let value = keyspace.store(value, lifetime)?;
-        self.change(KeyChange { keyspace, key, value: Some(&value), durability })
+        keyspace.check_lifetime(lifetime)?;
+        self.change(KeyChange { keyspace, key, value: Some(value), durability }, lifetime)
     }
 
     pub(crate) fn delete(
@@ -140,12 +140,14 @@ impl Writer<'_> {
         key: &[u8],
         durability: Durability,
     ) -> Result<()> {
-        self.change(KeyChange { keyspace, key, value: None, durability })
+        let lifetime = PutLifetime::Default;
+        self.change(KeyChange { keyspace, key, value: None, durability }, lifetime)
     }
 
+    /// Makes a change whose value is not yet as it is stored.
     #[inline]
-    fn change(&self, change: KeyChange<'_>) -> Result<()> {
-        let KeyChange { keyspace, key, .. } = change;
+    fn change(&self, change: KeyChange<'_>, lifetime: PutLifetime) -> Result<()> {
+        let KeyChange { keyspace, key, value, .. } = change;
         self.catalog.check_key_bytes(key.len())?;
         if keyspace.has_indexes() {
             return self.change_indexed(change);
@@ -158,7 +160,10 @@ impl Writer<'_> {
                 return None;
             }
             let partition = ticket.routed().partition();
-            Some(ticket.write(|| self.write_through(partition, change)))
+            let moment = WriteMoment::default();
+            let stored = value.map(|value| keyspace.store(value, lifetime, &moment));
+            let change = KeyChange { value: stored.as_deref(), ..change };
+            Some(ticket.write(|| self.write_through(partition, change, &moment)))
         })?;
         let Some(written) = written else { return self.change_indexed(change) };
         self.record(sampled, change);
@@ -186,19 +191,20 @@ impl Writer<'_> {
                 return Ok(None);
             }
             let partition = ticket.routed().partition();
-            let found = present(partition, key)?;
+            let moment = WriteMoment::default();
+            let found = present(partition, key, &moment)?;
             let change = KeyChange { keyspace, key, value: None, durability };
             if found.as_deref() != expected {
                 drop(ticket);
                 self.record(sampled, change);
                 return Ok(Some(Swap::Found(found)));
             }
-            let stored = new.map(|new| keyspace.store(new, PutLifetime::Default)).transpose()?;
+            let stored = new.map(|new| keyspace.store(new, PutLifetime::Default, &moment));
             let change = KeyChange { value: stored.as_deref(), ..change };
             let written = ticket.write(|| match new {
                 // It is not there, as it should be.
                 None if found.is_none() => Ok(()),
-                _ => self.write_through(partition, change),
+                _ => self.write_through(partition, change, &moment),
             });
             self.record(sampled, change);
             written.map(|()| Some(Swap::Swapped))
@@ -230,17 +236,18 @@ impl Writer<'_> {
                 return Ok(None);
             };
             let partition = ticket.routed().partition();
-            let found = present(partition, key)?;
+            let moment = WriteMoment::default();
+            let found = present(partition, key, &moment)?;
             let new = change(found.as_deref())?;
             let value = new.as_ref().map(AsRef::as_ref);
             self.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
-            let store = |value| keyspace.store(value, PutLifetime::Default);
-            let stored = value.map(store).transpose()?;
+            let store = |value| keyspace.store(value, PutLifetime::Default, &moment);
+            let stored = value.map(store);
             let written = KeyChange { keyspace, key, value: stored.as_deref(), durability };
             let result = ticket.write(|| match value {
                 // It is not there, as it should be.
                 None if found.is_none() => Ok(()),
-                _ => self.write_through(partition, written),
+                _ => self.write_through(partition, written, &moment),
             });
             self.record(sampled, written);
             result.map(|()| Some(new))
@@ -253,9 +260,14 @@ impl Writer<'_> {
 
     /// Writes through the cache of hot keys if there is one.
     #[inline]
-    fn write_through(&self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
+    fn write_through(
+        &self,
+        partition: &OpenPartition,
+        change: KeyChange<'_>,
+        moment: &WriteMoment,
+    ) -> Result<()> {
         let KeyChange { keyspace, key, value, .. } = change;
-        let write = || self.write(partition, change);
+        let write = || self.write(partition, change, moment);
         match self.cache {
             Some(cache) => cache.write_through(keyspace.id(), key, value, write),
             None => write(),
@@ -263,7 +275,12 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn write<'a>(&'a self, partition: &OpenPartition, change: KeyChange<'_>) -> Result<()> {
+    fn write<'a>(
+        &'a self,
+        partition: &OpenPartition,
+        change: KeyChange<'_>,
+        moment: &WriteMoment,
+    ) -> Result<()> {
         let KeyChange { keyspace, key, value, durability } = change;
         let logs_old_value = keyspace.logs_old_values();
         let expires = keyspace.expiring().is_some();
@@ -287,7 +304,7 @@ impl Writer<'_> {
         };
         if logs_old_value {
             // The stripe is held: it is the value before this write.
-            let value = present(partition, key)?;
+            let value = present(partition, key, moment)?;
             let previous = Operation::Previous { keyspace, key, value: value.as_deref() };
             let append = |log: &'a CommitLog| log.append([previous, operation].into_iter());
             return self.log_and_apply(append, durability, apply);

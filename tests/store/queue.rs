@@ -6,6 +6,7 @@
 //! then a process that is killed. Each protection is left out once, and a test must fail.
 
 use crate::basic::{quick_store, reopen, small};
+use crate::churn::quick_directory;
 use annulus::queue::{JobId, Lease, Queue, QueueOptions};
 use annulus::topology::KeyspaceSpec;
 use annulus::{ErrorKind, Isolation, Keyspace, Store, TransactionOptions};
@@ -166,6 +167,67 @@ fn a_job_that_fails_too_often_is_dead_until_it_is_revived() {
     let lease = queue.take().unwrap().unwrap();
     assert_eq!((lease.id(), lease.attempt(), lease.payload()), (id, 1, &b"job"[..]));
     assert_eq!(queue.dead().unwrap().count(), 0);
+}
+
+/// A past bug: as many dead jobs as one transaction buries could have more bytes than it may
+/// remember. Then each `take` failed, and the queue was blocked for good.
+#[test]
+fn dead_jobs_with_long_payloads_do_not_block_a_queue() {
+    const DEAD: usize = 33;
+    let directory = quick_directory();
+    // Transactions of the queue have the room of others.
+    let options = small().value_bytes_max(3 << 20);
+    let store = Store::builder(directory.path().join("store")).options(options).open().unwrap();
+    let clock = Clock::new();
+    let queue = Queue::open(&store, "jobs", clock.options().attempts_max(1)).unwrap();
+    let payload_of = |n: usize| vec![b'a' + n as u8; 2 << 20];
+    for n in 0..DEAD {
+        queue.push(payload_of(n)).unwrap();
+        assert_eq!(queue.take().unwrap().unwrap().attempt(), 1);
+    }
+    clock.pass(10_000);
+    queue.push("after them").unwrap();
+    assert_eq!(payload(queue.take().unwrap()).as_deref(), Some("after them"));
+    let dead: Vec<_> = queue.dead().unwrap().map(|job| job.unwrap().payload).collect();
+    assert_eq!(dead.len(), DEAD);
+    assert!((0..DEAD).all(|n| dead[n] == payload_of(n)));
+}
+
+/// A past bug: a job that was longer than what a transaction remembers by default could be pushed, but
+/// not taken, and no one came past it. And one whose row was as long as a value may be could not be
+/// moved to the dead ones, whose rows are longer.
+#[test]
+fn a_job_that_can_be_pushed_can_be_moved_to_its_end() {
+    let directory = quick_directory();
+    let path = directory.path().join("store");
+    let values = 65 << 20;
+    let options = small().value_bytes_max(values);
+    let store = Store::builder(&path).shards(1).options(options).open().unwrap();
+    let clock = Clock::new();
+    let queue = Queue::open(&store, "jobs", clock.options().attempts_max(2)).unwrap();
+    let longest = vec![7; values - 9];
+    let id = queue.push(&longest).unwrap();
+    let mut lease = queue.take().unwrap().unwrap();
+    queue.extend(&mut lease).unwrap();
+    queue.fail(&lease, "no answer").unwrap();
+    clock.pass(1_000);
+    queue.fail(&queue.take().unwrap().unwrap(), "no answer, either").unwrap();
+    let dead: Vec<_> = queue.dead().unwrap().map(Result::unwrap).collect();
+    // There is no room for the reason.
+    assert_eq!((dead.len(), dead[0].id, &*dead[0].reason), (1, id, ""));
+    queue.revive(id).unwrap();
+    let lease = queue.take().unwrap().unwrap();
+    assert!(lease.payload() == longest);
+    queue.finish(&lease).unwrap();
+    assert!(queue.take().unwrap().is_none());
+    let longer = vec![7; values - 8];
+    let room = TransactionOptions::new().bytes_max(2 * values);
+    for refused in [queue.push(&longer), store.transact_with(room, |tx| queue.push_in(tx, &longer))]
+    {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains("value_bytes_max it may have"), "{error}");
+    }
 }
 
 /// Moves the mark of a queue, which happens every 128 jobs.
@@ -404,7 +466,7 @@ fn child() {
 #[test]
 fn each_job_takes_effect_once_though_the_process_is_killed() {
     let mut random = fastrand::Rng::with_seed(seed());
-    let directory = crate::churn::quick_directory();
+    let directory = quick_directory();
     for _ in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "queue::child", "--test-threads=1"])
@@ -440,6 +502,9 @@ fn each_protection_of_the_queue_is_needed() {
             "queue-lease-time",
             "a_lease_that_has_run_out_is_the_next_workers_and_no_longer_the_first_ones",
         ),
+        ("queue-dead-bytes", "dead_jobs_with_long_payloads_do_not_block_a_queue"),
+        ("queue-room", "a_job_that_can_be_pushed_can_be_moved_to_its_end"),
+        ("queue-payload", "a_job_that_can_be_pushed_can_be_moved_to_its_end"),
     ] {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &format!("queue::{test}")])

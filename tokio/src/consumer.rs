@@ -50,8 +50,9 @@ impl Consumer {
     }
 
     /// Returns the handle for threads that may wait, and for
-    /// [`commit_in`](annulus::Consumer::commit_in), with which a batch has the position and the work
-    /// that was done up to it: each commit counts exactly once.
+    /// [`commit_in`](annulus::Consumer::commit_in) and
+    /// [`commit_within`](annulus::Consumer::commit_within), with which a batch or a transaction has the
+    /// position and the work that was done up to it: each commit counts exactly once.
     #[must_use]
     pub const fn blocking(&self) -> &annulus::Consumer {
         &self.consumer

@@ -28,8 +28,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// are consumers, changes_keep_bytes, with which the store is opened.
 ///
 /// A commit is a line for each of its changes: position, time, keyspace, `put`, `delete` or
-/// `delete-range`, key (of a range both, as `from..to`), the value, and the value before, if that is
-/// logged: `none` if there was none. Keys and values are escaped as by `annulus scan`. With --json it
+/// `delete-range`, key (of a range both, as `from..to`), the value, `until` when the row lives, if it
+/// expires, and the value before, if that is logged: `none` if there was none. Keys and values are escaped as by `annulus scan`. With --json it
 /// is an object for each commit; `end` is the position to continue from. A keyspace that was dropped
 /// has only its number.
 #[derive(Debug, clap::Args)]
@@ -200,8 +200,10 @@ impl<'a> Printer<'a> {
             OldValue::Value(old) => format!("\tbefore {}", show(old)),
         };
         match *change {
-            Change::Put { key, value, old, .. } => {
-                format!("{name}\tput\t{}\t{}{}", show(key), show(value), before(old))
+            Change::Put { key, value, old, expires, .. } => {
+                let until = expires.map(|at| format!("\tuntil {}", human::precise_date(at)));
+                let (until, before) = (until.unwrap_or_default(), before(old));
+                format!("{name}\tput\t{}\t{}{until}{before}", show(key), show(value))
             }
             Change::Delete { key, old, .. } => {
                 format!("{name}\tdelete\t{}{}", show(key), before(old))
@@ -220,9 +222,12 @@ impl<'a> Printer<'a> {
         object.insert("keyspace_id".into(), keyspace.0.into());
         let mut add = |name: &str, bytes| text::insert(&mut object, name, bytes, self.hex);
         let (kind, old) = match *change {
-            Change::Put { key, value, old, .. } => {
+            Change::Put { key, value, old, expires, .. } => {
                 add("key", key);
                 add("value", value);
+                if let Some(at) = expires {
+                    object.insert("until".into(), human::precise_date(at).into());
+                }
                 ("put", old)
             }
             Change::Delete { key, old, .. } => {

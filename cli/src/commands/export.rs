@@ -5,7 +5,9 @@ use crate::json::PathJson;
 use crate::open::ReadArgs;
 use crate::output::Output;
 use crate::progress;
-use crate::rows::{Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs};
+use crate::rows::{
+    Complaints, Format, KeyColumn, Layout, Malformed, Reader, RowsArgs, Until, check_rows_expire,
+};
 use crate::select::SelectArgs;
 use crate::text;
 use annulus::report::LeftOut;
@@ -13,6 +15,7 @@ use annulus::{Keyspace, ReadOptions, Scan, ScanOptions};
 use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,11 +26,15 @@ use std::path::{Path, PathBuf};
 /// back in its place. With `--like FILE`, a file that was sorted by its key comes out as it went
 /// in, byte for byte; only quotes around CSV keys that need none are not kept.
 ///
+/// Values are written alone. With --until-column, that column of --header or --like, which is not the
+/// key's, says when each row expires, and is empty where it never does: `load --until-column` puts the
+/// rows back with their lifetimes.
+///
 /// A row that the format cannot hold is reported and left out, and the command ends with 1. What is
 /// damaged is left out, too: it is named, and the command ends with 5. Of a partition with a
 /// damaged file, everything from the first row that needs that file may be missing. On the standard
 /// output, --json writes one object per row: `{"key":…,"value":…}`, where bytes that are not UTF-8
-/// appear as `key_hex` or `value_hex`.
+/// appear as `key_hex` or `value_hex`; `until` says when a row expires that does.
 #[derive(Debug, clap::Args)]
 #[command(
     group = ArgGroup::new("heading").multiple(false),
@@ -35,6 +42,7 @@ use std::path::{Path, PathBuf};
   annulus export users --like users.tsv -o copy.tsv -s /data/store
   annulus export users --header 'name\\tborn\\tcity' -s /data/store > users.tsv
   annulus export users --format csv --key-column 2 --prefix a -s /data/store
+  annulus export sessions --header key,user,until --format csv --until-column until -s /data/store
   annulus export users --json -s /data/store | gzip > users.jsonl.gz"
 )]
 pub(crate) struct Args {
@@ -59,12 +67,22 @@ pub(crate) struct Args {
     #[command(flatten)]
     rows: RowsArgs,
 
+    /// The column that says when a row expires: its number from 1, or its name in the header
+    #[arg(long, value_name = "COLUMN", requires = "heading", help_heading = "Layout of FILE")]
+    until_column: Option<KeyColumn>,
+
     #[command(flatten)]
     select: SelectArgs,
 
     /// KEYs of --from, --to and --prefix are hexadecimal digits
     #[arg(long)]
     hex: bool,
+}
+
+/// How rows are written.
+struct Written {
+    layout: Layout,
+    until: Option<Until>,
 }
 
 /// What has been done so far.
@@ -79,20 +97,29 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let layout = layout(args)?;
     let store = args.store.open(output)?;
     let keyspace = store.keyspace(&args.keyspace)?;
+    if args.until_column.is_some() {
+        check_rows_expire(&keyspace)?;
+    }
+    let until = Until::find(args.until_column.as_ref(), Some(&layout))?;
+    let format = Written { layout, until };
     let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
     let options = options.leave_out_damaged(true);
     let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
     let mut progress = Progress::default();
     if args.output != Path::new("-") {
-        to_file(args, &layout, &keyspace, &mut scan, &mut progress, output)?;
+        to_file(args, &format, &keyspace, &mut scan, &mut progress, output)?;
         report(args, &progress, &scan.left_out(), output)?;
     } else if output.json() {
-        while let Some((key, value)) = scan.next_row()? {
-            output.object(&text::row(key, Some(value), args.hex))?;
+        while let Some((key, value, until)) = scan.next_row_until()? {
+            let mut row = text::row(key, Some(value), args.hex);
+            if let (Some(row), Some(until)) = (row.as_object_mut(), until) {
+                row.insert("until".into(), human::precise_date(until).into());
+            }
+            output.object(&row)?;
         }
     } else {
         let write = |bytes: &[u8], output: &mut Output| output.bytes(bytes);
-        rows(&layout, &mut scan, &mut progress, output, write)?;
+        rows(&format, &mut scan, &mut progress, output, write)?;
     }
     if let Some(summary) = progress.complaints.summary() {
         output.note(summary);
@@ -127,7 +154,7 @@ fn layout(args: &Args) -> Outcome<Layout> {
 
 fn to_file(
     args: &Args,
-    layout: &Layout,
+    format: &Written,
     keyspace: &Keyspace,
     scan: &mut Scan,
     progress: &mut Progress,
@@ -138,7 +165,7 @@ fn to_file(
     let mut file = BufWriter::with_capacity(1 << 18, file);
     let bar = progress::rows(!output.json(), "export", keyspace.count_estimated()?);
     let mut unseen = 0;
-    let written = rows(layout, scan, progress, output, |bytes, _| {
+    let written = rows(format, scan, progress, output, |bytes, _| {
         unseen += 1;
         if unseen == 1_000 {
             bar.inc(std::mem::take(&mut unseen));
@@ -155,7 +182,7 @@ fn to_file(
 
 /// Writes header and rows, in one piece each.
 fn rows(
-    layout: &Layout,
+    Written { layout, until }: &Written,
     scan: &mut Scan,
     progress: &mut Progress,
     output: &mut Output,
@@ -166,9 +193,14 @@ fn rows(
     }
     let mut row = Vec::new();
     let mut number = 0;
-    while let Some((key, value)) = scan.next_row()? {
+    while let Some((key, value, expires)) = scan.next_row_until()? {
         number += 1;
-        match layout.row_of(key, value, progress.rows == 0, &mut row) {
+        let first = progress.rows == 0;
+        let value = match until {
+            None => Ok(Cow::Borrowed(value)),
+            Some(until) => until.put(value, expires).map(Cow::Owned),
+        };
+        match value.and_then(|value| layout.row_of(key, &value, first, &mut row)) {
             Ok(()) => {
                 row.extend_from_slice(layout.line_end());
                 progress.rows += 1;

@@ -6,7 +6,7 @@ use crate::json::PathJson;
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::progress;
-use crate::rows::{Complaints, Reader, RowsArgs};
+use crate::rows::{Complaints, KeyColumn, Reader, RowsArgs, Until, check_rows_expire};
 use crate::text;
 use annulus::Store;
 use annulus_bench::loader::Loader;
@@ -31,6 +31,10 @@ use std::time::Instant;
 /// because its lines end that way. UTF-16 is recognised by a byte order mark, or a NUL byte in the
 /// header or in a key. In CSV a key may have such bytes in quotes.
 ///
+/// With --until-column, that column says when each row expires, as 2026-11-22T02:33:24.071Z, and is
+/// not part of the value; where it is empty, the row never does. It is what `export --until-column`
+/// writes, so that rows keep their lifetimes. Without it each row lives as long as the keyspace says.
+///
 /// Loading the same file again does no harm: every row is put to the same place. After an
 /// interruption do that, or continue with --from-line, which the error message names. When the
 /// command reports success, the rows survive a power cut.
@@ -40,7 +44,8 @@ use std::time::Instant;
   annulus load users --from users.csv --key-column email -s /data/store
   annulus load words --from /usr/share/dict/words --no-header -s /data/store
   zcat users.tsv.gz | annulus load users --from - -s /data/store
-  annulus load users --from users.tsv --from-line 120001 -s /data/store")]
+  annulus load users --from users.tsv --from-line 120001 -s /data/store
+  annulus load sessions --from sessions.csv --until-column until -s /data/store")]
 pub(crate) struct Args {
     #[command(flatten)]
     store: StoreArgs,
@@ -54,6 +59,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     rows: RowsArgs,
+
+    /// The column that says when a row expires: its number from 1, or its name in the header
+    #[arg(long, value_name = "COLUMN", help_heading = "Layout of FILE")]
+    until_column: Option<KeyColumn>,
 
     /// Skip the lines before this one; the first line still defines the columns
     #[arg(long, value_name = "LINE")]
@@ -77,12 +86,16 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let store = args.store.open()?;
     // Before the file is opened: the standard input might have to be waited for.
     let keyspace = store.keyspace(&args.keyspace)?;
+    if args.until_column.is_some() {
+        check_rows_expire(&keyspace)?;
+    }
     let mut reader = Reader::open(&args.from, &args.rows, &args.store.memory.options())?;
+    let until = Until::find(args.until_column.as_ref(), reader.layout())?;
     let started = Instant::now();
     let mut progress = Progress::default();
     let bar = progress::file(!output.json(), reader.length());
     let mut loader = Loader::new(&store, &keyspace, durability(args.synced));
-    let loaded = load(args, &mut reader, &mut loader, &mut progress, &bar, output);
+    let loaded = load(args, &mut reader, until.as_ref(), &mut loader, &mut progress, &bar, output);
     bar.finish_and_clear();
     loaded.and_then(|()| Ok(finish(&store)?)).map_err(|failure| match progress.line_done {
         0 => failure.note("nothing is known to be loaded; repeat the command"),
@@ -99,6 +112,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
 fn load(
     args: &Args,
     reader: &mut Reader,
+    until: Option<&Until>,
     loader: &mut Loader<'_>,
     progress: &mut Progress,
     bar: &ProgressBar,
@@ -109,11 +123,19 @@ fn load(
     }
     let mut line = 0;
     while let Some(row) = reader.next()? {
+        let row = row.and_then(|row| match until {
+            None => Ok((row, None)),
+            Some(until) => until.take(row).map(|(row, until)| (row, Some(until))),
+        });
         match row {
-            Ok(row) => {
+            Ok((row, until)) => {
                 progress.rows += 1;
                 line = row.last_line;
-                if loader.put(&row.key, &row.value)? {
+                let committed = match until {
+                    None => loader.put(&row.key, &row.value)?,
+                    Some(until) => loader.put_until(&row.key, &row.value, until)?,
+                };
+                if committed {
                     progress.line_done = line;
                     bar.set_position(reader.bytes_read());
                     let rate = progress.rows as f64 / bar.elapsed().as_secs_f64().max(1e-3);

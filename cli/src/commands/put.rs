@@ -6,10 +6,12 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
 use crate::text;
+use crate::time_to_live::{lifetime, moment};
 use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// Put a value, and replace an existing one
 ///
@@ -20,6 +22,7 @@ use std::path::Path;
   printf %s \"$TOKEN\" | annulus put secrets token --synced -s /data/store
   annulus put photos cat.jpg - -s /data/store < cat.jpg
   annulus put leases leader node-1 --if-absent -s /data/store
+  annulus put sessions ada token --ttl 30m -s /data/store
   annulus put blobs 00ff cafe --hex -s /data/store")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -42,6 +45,15 @@ pub(crate) struct Args {
     #[arg(long)]
     if_absent: bool,
 
+    /// How long the row lives, in a keyspace whose rows expire: a whole number and ms, s, m, h or d
+    /// [default: as the keyspace says]
+    #[arg(long, value_name = "TIME", value_parser = lifetime, conflicts_with_all = ["if_absent", "until"])]
+    ttl: Option<Duration>,
+
+    /// Until when the row lives, as 2026-11-27T14:30:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "if_absent")]
+    until: Option<SystemTime>,
+
     /// Sync to the disk before reporting success, to survive a power cut
     #[arg(long)]
     synced: bool,
@@ -59,7 +71,11 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let found = if args.if_absent {
         keyspace.put_if_absent_with(&key, &value, durability)?.found()
     } else {
-        keyspace.put_with(&key, &value, durability)?;
+        match (args.ttl, args.until) {
+            (Some(ttl), _) => keyspace.put_for_with(&key, &value, ttl, durability)?,
+            (None, Some(until)) => keyspace.put_until_with(&key, &value, until, durability)?,
+            (None, None) => keyspace.put_with(&key, &value, durability)?,
+        }
         None
     };
     if output.json() {

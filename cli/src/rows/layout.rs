@@ -7,6 +7,7 @@ use super::format::{Format, KeyColumn};
 use super::lines::ROW_LINES_MAX;
 use crate::exit::{Failure, Outcome};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The layout of a file's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Layout {
     }
 
     /// Returns the value of a row: its text without the key's field and one delimiter.
-    pub(super) fn value_of(&self, text: &[u8], key: &std::ops::Range<usize>) -> Vec<u8> {
+    pub(super) fn value_of(&self, text: &[u8], key: &Range<usize>) -> Vec<u8> {
         let (before, after) =
             if key.start == 0 { (0, key.end + 1) } else { (key.start - 1, key.end) };
         let before = text.get(..before).unwrap_or_default();
@@ -123,22 +124,34 @@ impl Layout {
             let wanted = self.columns.unwrap_or(self.key + 1);
             return Err(format!("it has {columns} columns, not {wanted}"));
         }
-        let delimiter = self.format.delimiter();
-        match self.key.checked_sub(1).and_then(|before| places.get(before)) {
-            None => {
-                row.extend_from_slice(&field);
-                row.push(delimiter);
-                row.extend_from_slice(value);
-            }
-            Some(before) => {
-                let (left, right) = value.split_at_checked(before.end).unwrap_or_default();
-                row.extend_from_slice(left);
-                row.push(delimiter);
-                row.extend_from_slice(&field);
-                row.extend_from_slice(right);
-            }
-        }
+        insert(self.format, value, &places, self.key, &field, row);
         Ok(())
+    }
+}
+
+/// Adds to a row a text with a field put into it: the one with this number, from 0.
+pub(super) fn insert(
+    format: Format,
+    text: &[u8],
+    places: &[Range<usize>],
+    number: usize,
+    field: &[u8],
+    row: &mut Vec<u8>,
+) {
+    let delimiter = format.delimiter();
+    match number.checked_sub(1).and_then(|before| places.get(before)) {
+        None => {
+            row.extend_from_slice(field);
+            row.push(delimiter);
+            row.extend_from_slice(text);
+        }
+        Some(before) => {
+            let (left, right) = text.split_at_checked(before.end).unwrap_or_default();
+            row.extend_from_slice(left);
+            row.push(delimiter);
+            row.extend_from_slice(field);
+            row.extend_from_slice(right);
+        }
     }
 }
 

@@ -12,9 +12,11 @@ mod layout;
 mod lines;
 mod reader;
 mod sample;
+mod until;
 
 pub(crate) use column::Column;
 pub(crate) use format::{Format, KeyColumn};
 pub(crate) use layout::Layout;
 pub(crate) use reader::{Complaints, Malformed, Reader, Row, RowsArgs};
 pub(crate) use sample::sample_keys;
+pub(crate) use until::{Until, check_rows_expire};

@@ -10,12 +10,12 @@ use crate::read::{MemoryRead, Value};
 impl Keyspace {
     /// Returns what memory knows of a key, without reading a file and without waiting: what the cache
     /// of hot keys has, what is not in files yet, and what is in blocks that are in the block cache.
-    /// For callers that must not wait, such as tasks of an asynchronous runtime: they have the read
-    /// that this leaves open made elsewhere, by [`get`](Self::get), which also brings the block into
-    /// the cache.
+    /// For callers that must not wait, such as tasks of an asynchronous runtime. Where it returns
+    /// [`Unknown`](MemoryRead::Unknown), they call [`get`](Self::get) on another thread, which also
+    /// brings the block into the cache.
     ///
-    /// As linearizable as [`get`](Self::get). Cost: at most that of a `get` of what is in memory;
-    /// where that has to be left open, an error of the engine that is not returned.
+    /// As linearizable as [`get`](Self::get). Cost: at most that of a `get` of what is in memory,
+    /// and with `Unknown` that of an error of the engine, which is not returned.
     ///
     /// ```
     /// # use annulus::{MemoryRead, Store, topology::KeyspaceSpec};

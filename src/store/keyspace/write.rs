@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::expiry::PutLifetime;
 use crate::read::KeyBounds;
 use crate::write::{Batch, Swap, sum};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Keyspace {
     /// Puts a value, replacing any that is there.
@@ -99,6 +99,58 @@ impl Keyspace {
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
         self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
+    }
+
+    /// Sets a key to a value until a time, whatever the keyspace's
+    /// [default](Self::time_to_live) is; `None` stands for ever. From then on the row has expired:
+    /// see [`put_for`](Self::put_for). The time is rounded up to whole milliseconds; if it is past,
+    /// the row has expired when this returns.
+    ///
+    /// For lifetimes that are known elsewhere: of a token that names its end, of rows that are
+    /// [copied](crate::changes::Change::Put) from another store.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let spec = KeyspaceSpec::hash().time_to_live_by_put();
+    /// let tokens = store.create_keyspace("tokens", spec)?;
+    /// tokens.put_until("alice", "token", SystemTime::now() + Duration::from_secs(60))?;
+    /// tokens.put_until("bob", "late", SystemTime::UNIX_EPOCH)?;
+    /// tokens.put_until("carol", "for ever", None)?;
+    /// assert!(tokens.contains("alice")? && !tokens.contains("bob")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        self.put_until_with(key, value, until, self.core.options.durability)
+    }
+
+    /// The same as [`put_until`](Self::put_until), with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value, until) = (key.as_ref(), value.as_ref(), PutLifetime::until(until.into()));
+        self.core.writer().put(&self.state, key, value, until, durability)
     }
 
     /// Reclaims the space of rows that have expired at once, by a compaction of the whole

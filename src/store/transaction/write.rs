@@ -7,7 +7,7 @@ use crate::expiry::PutLifetime;
 use crate::read::{Bounds, KeyBounds};
 use crate::store::keyspace::Keyspace;
 use crate::write::sum;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 impl Transaction {
     /// Puts a value, replacing any that is there.
@@ -48,11 +48,37 @@ impl Transaction {
         value: impl AsRef<[u8]>,
         lifetime: Duration,
     ) -> Result<()> {
+        let lifetime = PutLifetime::For(lifetime);
+        self.put_expiring(keyspace, key.as_ref(), value.as_ref(), lifetime)
+    }
+
+    /// Sets a key to a value until a time, or for ever; see [`Keyspace::put_until`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub fn put_until(
+        &self,
+        keyspace: &Keyspace,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        let lifetime = PutLifetime::until(until.into());
+        self.put_expiring(keyspace, key.as_ref(), value.as_ref(), lifetime)
+    }
+
+    fn put_expiring(
+        &self,
+        keyspace: &Keyspace,
+        key: &[u8],
+        value: &[u8],
+        lifetime: PutLifetime,
+    ) -> Result<()> {
         if !keyspace.rows_expire() {
             return Err(does_not_expire(keyspace.name()));
         }
-        let lifetime = Some(PutLifetime::For(lifetime));
-        self.write(keyspace, key.as_ref(), Some(value.as_ref()), lifetime)
+        self.write(keyspace, key, Some(value), Some(lifetime))
     }
 
     /// Deletes a key, if it is there.

@@ -2,6 +2,7 @@
 
 use crate::catalog::KeyspaceState;
 use crate::error::Result;
+use crate::expiry::WriteMoment;
 use crate::index::RowChange;
 use crate::latch::Current;
 use crate::placement::KeyRange;
@@ -44,9 +45,11 @@ impl Row<'_> {
 
 /// Reads a row at the present. The caller owns it.
 pub(super) fn read_row(keyspace: &KeyspaceState, key: &[u8]) -> Result<Option<Value>> {
+    // Never asked: neither rows that have indexes nor entries expire.
+    let moment = WriteMoment::default();
     loop {
         let route = keyspace.route(key);
-        if let Some(found) = route.read(|| present(route.partition(), key))? {
+        if let Some(found) = route.read(|| present(route.partition(), key, &moment))? {
             return Ok(found);
         }
     }

@@ -3,8 +3,9 @@
 use super::{LONG, Rows, apply, content, words};
 use crate::basic::{both, quick_store, reopen};
 use annulus::changes::{Change, ChangesFrom};
+use annulus::log::Position;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Consumer, ErrorKind, Store};
+use annulus::{Batch, Consumer, ErrorKind, Store, Transaction};
 use std::time::Duration;
 
 /// Returns what a consumer gets, from where it has committed to the end.
@@ -161,4 +162,60 @@ fn a_position_is_committed_with_the_work_or_not_at_all() {
         apply(&mut all, &commit);
     }
     assert!(all == content(std::slice::from_ref(&range)));
+}
+
+/// Transactions of two readers that have come to the same commit, and of one that begins again.
+#[test]
+fn a_position_is_committed_within_a_transaction_once() {
+    let (_directory, store) = quick_store();
+    let [hash, range] = both(&store);
+    let consumer = store.consumer_or_create("sum", ChangesFrom::Now).unwrap();
+    let begin = consumer.position().unwrap();
+    hash.put("a", "1").unwrap();
+    let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+    let commit = changes.next_timeout(LONG).unwrap().unwrap();
+    let count = |tx: &Transaction| {
+        tx.add(&range, "count", 1)?;
+        consumer.commit_within(tx, commit.end())
+    };
+    let aborted = store.transact(|tx| count(tx).and(Err::<(), _>(tx.abort("not yet"))));
+    assert_eq!(aborted.unwrap_err().kind(), ErrorKind::Aborted);
+    assert_eq!((consumer.position().unwrap(), range.contains("count").unwrap()), (begin, false));
+
+    // They have written nothing in common but the position.
+    let (one, other) = (store.begin().unwrap(), store.begin().unwrap());
+    count(&one).unwrap();
+    other.put(&range, "other", "").unwrap();
+    consumer.commit_within(&other, commit.end()).unwrap();
+    one.commit().unwrap();
+    assert_eq!(other.commit().unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(consumer.position().unwrap(), commit.end());
+    let again = store.transact(count).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Gone, "{again}");
+    assert!(!again.is_retryable());
+    assert_eq!(range.add("count", 0).unwrap(), 1);
+    assert!(!range.contains("other").unwrap());
+
+    let beyond = Position::new(store.log_end().get() + 1_000_000);
+    let refused = store.transact(|tx| consumer.commit_within(tx, beyond)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+    store.delete_consumer("sum").unwrap();
+    hash.put("b", "1").unwrap();
+    let end = store.log_end();
+    let refused = store.transact(|tx| consumer.commit_within(tx, end)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
+}
+
+/// Without the comparison with the position that is there, a commit counts twice.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_missing_comparison_of_positions_is_noticed() {
+    let test = "changes::consumers::a_position_is_committed_within_a_transaction_once";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("ANNULUS_SKIP", "consumer-within")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 failed"), "{text}");
 }

@@ -3,9 +3,9 @@
 
 use crate::basic::{both, small};
 use crate::churn::{quick_directory, seed};
-use annulus::changes::{Change, ChangesFrom};
+use annulus::changes::{Change, ChangesFrom, Commit};
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Durability, Keyspace, Store};
+use annulus::{Batch, Consumer, Durability, ErrorKind, Keyspace, Store};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,16 @@ fn child() {
                 consumer.commit(commit.end()).unwrap();
             }
         });
+        // Two readers of one consumer, who do not know of each other.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let consumer = store.consumer_or_create("total", ChangesFrom::Earliest).unwrap();
+                let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+                loop {
+                    add_within(&store, &sum, &consumer, &changes.next().unwrap().unwrap());
+                }
+            });
+        }
     });
 }
 
@@ -78,12 +88,7 @@ fn number(value: Option<&[u8]>) -> u64 {
 }
 
 /// Adds the numbers of a commit to the sum, and commits the position with it.
-fn add(
-    store: &Store,
-    sum: &Keyspace,
-    consumer: &annulus::Consumer,
-    commit: &annulus::changes::Commit,
-) {
+fn add(store: &Store, sum: &Keyspace, consumer: &Consumer, commit: &Commit) {
     let mut batch = Batch::new();
     let mut present = number(sum.get("sum").unwrap().as_deref());
     for change in commit.changes() {
@@ -93,6 +98,24 @@ fn add(
     batch.put(sum, "sum", present.to_string());
     consumer.commit_in(&mut batch, commit.end());
     store.write(batch).unwrap();
+}
+
+/// Adds the numbers of a commit to the total, and commits the position in the same transaction; unless
+/// the other reader has.
+fn add_within(store: &Store, sum: &Keyspace, consumer: &Consumer, commit: &Commit) {
+    let added = store.transact(|tx| {
+        let mut present = number(tx.get(sum, "total")?.as_deref());
+        for change in commit.changes() {
+            let Change::Put { value, .. } = change else { panic!() };
+            present += number(Some(value));
+        }
+        tx.put(sum, "total", present.to_string())?;
+        consumer.commit_within(tx, commit.end())
+    });
+    match added {
+        Err(error) if error.kind() == ErrorKind::Gone => {}
+        added => added.unwrap(),
+    }
 }
 
 fn check(directory: &Path) -> u64 {
@@ -107,8 +130,16 @@ fn check(directory: &Path) -> u64 {
         add(&store, &derived(&store), &consumer, &commit);
         store.sync().unwrap();
     }
-    let sum = number(derived(&store).get("sum").unwrap().as_deref());
-    assert_eq!(sum, last * (last + 1) / 2, "each of {last} numbers exactly once");
+    let consumer = store.consumer_or_create("total", ChangesFrom::Earliest).unwrap();
+    let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+    while let Some(commit) = changes.try_next().unwrap() {
+        add_within(&store, &derived(&store), &consumer, &commit);
+        store.sync().unwrap();
+    }
+    for name in ["sum", "total"] {
+        let sum = number(derived(&store).get(name).unwrap().as_deref());
+        assert_eq!(sum, last * (last + 1) / 2, "{name}: each of {last} numbers exactly once");
+    }
 
     let notes = std::fs::read(directory.join("notes")).unwrap_or_default();
     let noted = notes.chunks_exact(8).map(|it| u64::from_le_bytes(it.try_into().unwrap()));

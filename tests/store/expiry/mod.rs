@@ -1,13 +1,14 @@
 //! Rows that expire, under a clock that the test sets.
 
 mod model;
+mod moment;
 mod once;
 mod protections;
 
 use crate::basic::small;
 use crate::churn::quick_directory;
 use annulus::changes::{Change, ChangesFrom};
-use annulus::clock::ManualClock;
+use annulus::clock::{Clock, ManualClock};
 use annulus::reshape::{Check, ReshapeOptions, Transport};
 use annulus::topology::KeyspaceSpec;
 use annulus::{
@@ -284,10 +285,15 @@ fn what_is_put_for_a_time_needs_a_keyspace_for_it() {
     let mut batch = Batch::new();
     batch.put_for(&plain, "a", "value", HOUR);
     let transaction = store.begin().unwrap();
+    let mut until = Batch::new();
+    until.put_until(&plain, "a", "value", None);
     let refused = [
         plain.put_for("a", "value", HOUR),
+        plain.put_until("a", "value", None),
         store.write(batch),
+        store.write(until),
         transaction.put_for(&plain, "a", "value", HOUR),
+        transaction.put_until(&plain, "a", "value", clock.now() + HOUR),
         plain.reclaim_expired(),
     ];
     for refused in refused {
@@ -305,7 +311,7 @@ fn what_is_put_for_a_time_needs_a_keyspace_for_it() {
 }
 
 #[test]
-fn a_feed_has_values_without_their_times_and_nothing_of_expiry() {
+fn a_feed_has_nothing_of_expiry_and_old_values_without_their_times() {
     let (directory, clock) = (quick_directory(), clock());
     let (store, [rows, _]) = with_rows(&directory.path().join("store"), &clock);
     rows.log_old_values(true).unwrap();
@@ -334,6 +340,86 @@ fn a_feed_has_values_without_their_times_and_nothing_of_expiry() {
         format!("four {}", value("three")),
     ];
     assert_eq!(seen, expected);
+}
+
+/// A put until a time, in each way there is, and mirrors of the feed that lose each row when the
+/// original does, one of them in another store. They write each commit half an hour late.
+#[test]
+fn a_mirror_of_a_feed_loses_rows_when_the_original_does() {
+    let (directory, clock) = (quick_directory(), clock());
+    let (store, [rows, mirror]) = with_rows(&directory.path().join("store"), &clock);
+    let (other, [elsewhere, _]) = with_rows(&directory.path().join("other"), &clock);
+    let changes = store.changes().keyspace(&rows).durability(Durability::Buffered);
+    let mut changes = changes.open().unwrap();
+    let now = clock.now();
+    rows.put("default", "").unwrap();
+    rows.put_for("for", "", 3 * HOUR).unwrap();
+    rows.put_until_with("until", "", now + 4 * HOUR, Durability::Synced).unwrap();
+    rows.put_until("ever", "", None).unwrap();
+    rows.put_until("past", "", now).unwrap();
+    let mut batch = Batch::new();
+    batch.put_until(&rows, "batch", "", now + 5 * HOUR + Duration::from_nanos(1));
+    batch.add(&rows, "counter", 1);
+    store.write(batch).unwrap();
+    store.transact(|tx| tx.put_until(&rows, "transaction", "", now + 6 * HOUR)).unwrap();
+    let typed = rows.typed::<String, String>();
+    store
+        .transact(|tx| {
+            typed.within(tx).put_for("typed for", &String::new(), 7 * HOUR)?;
+            typed.within(tx).put_until("typed until", &String::new(), now + 8 * HOUR)
+        })
+        .unwrap();
+    typed.put_for("typed later", &String::new(), 9 * HOUR).unwrap();
+    let mut batch = Batch::new();
+    typed.put_for_in(&mut batch, "typed batch", &String::new(), 10 * HOUR).unwrap();
+    typed.put_until_in(&mut batch, "typed end", &String::new(), None).unwrap();
+    store.write(batch).unwrap();
+    assert!(!rows.contains("past").unwrap());
+    clock.advance(HOUR / 2);
+    let mut seen = Vec::new();
+    while let Some(commit) = changes.try_next().unwrap() {
+        let (mut here, mut there) = (Batch::new(), Batch::new());
+        for change in commit.changes() {
+            let Change::Put { key, value, expires, .. } = change else { panic!("{change:?}") };
+            here.put_until(&mirror, key, value, expires);
+            there.put_until(&elsewhere, key, value, expires);
+            seen.push(expires.map(|at| at.duration_since(now).unwrap()));
+        }
+        store.write(here).unwrap();
+        other.write(there).unwrap();
+    }
+    let hours = |hours: u32| Some(hours * HOUR);
+    let expected = [
+        hours(1),
+        hours(3),
+        hours(4),
+        None,
+        hours(0),
+        Some(5 * HOUR + Duration::from_millis(1)),
+        hours(1),
+        hours(6),
+        hours(7),
+        hours(8),
+        hours(9),
+        hours(10),
+        None,
+    ];
+    // Those of a transaction are in the order of their keys.
+    assert_eq!(seen, expected);
+    for hour in 0..12 {
+        let there = keys(&rows);
+        assert_eq!((keys(&mirror), keys(&elsewhere)), (there.clone(), there), "hour {hour}");
+        clock.advance(HOUR / 2);
+        rows.reclaim_expired().unwrap();
+        clock.advance(HOUR / 2);
+    }
+    assert_eq!(rows.count().unwrap(), 2);
+    let mut scan = mirror.scan(..).unwrap();
+    let mut until = Vec::new();
+    while let Some((_, _, at)) = scan.next_row_until().unwrap() {
+        until.push(at);
+    }
+    assert_eq!(until, [None, None]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Keyspace;
 use annulus::{Durability, KeyBounds, Result, Swap};
+use std::time::{Duration, SystemTime};
 
 impl Keyspace {
     /// Puts a value: [`annulus::Keyspace::put`].
@@ -28,6 +29,68 @@ impl Keyspace {
     ) -> Result<()> {
         let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
         self.run(move |keyspace| keyspace.put_with(key, value, durability)).await
+    }
+
+    /// Puts a value for a time, at whose end the row has expired: [`annulus::Keyspace::put_for`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`annulus::Keyspace::put_for`] and of [`Store::run`](crate::Store::run).
+    pub async fn put_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.run(move |keyspace| keyspace.put_for(key, value, lifetime)).await
+    }
+
+    /// Puts a value for a time, with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub async fn put_for_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.run(move |keyspace| keyspace.put_for_with(key, value, lifetime, durability)).await
+    }
+
+    /// Puts a value until a time, or for ever: [`annulus::Keyspace::put_until`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub async fn put_until(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<()> {
+        let (key, value, until) = (key.as_ref().to_vec(), value.as_ref().to_vec(), until.into());
+        self.run(move |keyspace| keyspace.put_until(key, value, until)).await
+    }
+
+    /// Puts a value until a time, or for ever, with the given durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for).
+    pub async fn put_until_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+        durability: Durability,
+    ) -> Result<()> {
+        let (key, value, until) = (key.as_ref().to_vec(), value.as_ref().to_vec(), until.into());
+        self.run(move |keyspace| keyspace.put_until_with(key, value, until, durability)).await
     }
 
     /// Deletes a key, if it is there: [`annulus::Keyspace::delete`].

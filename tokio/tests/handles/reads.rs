@@ -2,8 +2,10 @@
 //! does not have is read by the pool, and is in memory from then on.
 
 use super::{occupy, open, rows, run};
-use annulus::{MemoryRead, Options};
+use annulus::topology::KeyspaceSpec;
+use annulus::{Durability, MemoryRead, Options};
 use annulus_tokio::{PoolOptions, Store};
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn what_is_in_memory_needs_no_thread_and_the_rest_does() {
@@ -102,6 +104,42 @@ fn each_call_answers_as_the_blocking_one_does() {
         assert_eq!(snapshot.get(&rows, "0150").await.unwrap().unwrap(), "value 150");
         let error = rows.scan("b".."a").await.unwrap_err();
         assert_eq!(error.kind(), annulus::ErrorKind::InvalidArgument);
+        store.shutdown().await.unwrap();
+    });
+}
+
+/// Each put says how long its row lives; the scan of the blocking handle says what it was.
+#[test]
+fn rows_live_as_long_as_their_put_says() {
+    let directory = tempfile::tempdir().unwrap();
+    run(async {
+        let store = open(&directory.path().join("store"), PoolOptions::new()).await;
+        let spec = KeyspaceSpec::range().time_to_live_by_put();
+        let rows = store.keyspace_or_create("rows", spec).await.unwrap();
+        let hour = Duration::from_secs(3600);
+        let end = SystemTime::UNIX_EPOCH + 600_000 * hour;
+        let before = SystemTime::now();
+        rows.put_for("a", "", hour).await.unwrap();
+        rows.put_for_with("b", "", 2 * hour, Durability::Synced).await.unwrap();
+        rows.put_until("c", "", end).await.unwrap();
+        rows.put_until_with("d", "", None, Durability::Synced).await.unwrap();
+        rows.put_until("e", "", SystemTime::UNIX_EPOCH).await.unwrap();
+        assert!(!rows.contains("e").await.unwrap());
+        let (mut until, mut scan) = (Vec::new(), rows.blocking().scan(..).unwrap());
+        while let Some((_, _, at)) = scan.next_row_until().unwrap() {
+            until.push(at);
+        }
+        let [Some(a), Some(b), c, d] = until[..] else { panic!("{until:?}") };
+        // The clock of the store is in milliseconds.
+        let about = |at: SystemTime, lifetime: Duration| {
+            let lived = at + Duration::from_secs(1) - lifetime;
+            lived >= before && lived < before + Duration::from_secs(600)
+        };
+        assert!(about(a, hour) && about(b, 2 * hour), "{until:?}");
+        assert_eq!((c, d), (Some(end), None));
+        let plain = super::rows(&store, "plain").await;
+        let refused = plain.put_for("a", "", hour).await.unwrap_err();
+        assert_eq!(refused.kind(), annulus::ErrorKind::InvalidArgument);
         store.shutdown().await.unwrap();
     });
 }
