@@ -6,6 +6,7 @@
 //! is written after that is changed by a writer who knows what it had.
 
 use super::Index;
+use super::declare::with_index;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::index::MARKER;
@@ -56,6 +57,7 @@ impl Index {
     /// [`Keyspace::scan`](crate::Keyspace::scan). What was added by then stays, and a later build goes
     /// through all rows again.
     pub fn build(&self) -> Result<()> {
+        self.rows.core().reshaper.registry.teller().refuse("build an index")?;
         let _alone = self.declared.building.lock();
         if self.is_ready() {
             return Ok(());
@@ -90,10 +92,20 @@ impl Index {
     pub fn rebuild(&self) -> Result<()> {
         {
             let catalog = &self.rows.core().catalog;
+            self.rows.core().reshaper.registry.teller().refuse("build an index")?;
             let _declaring = catalog.declaring.lock();
             self.check_declared()?;
             let _stopped = catalog.stop_writers();
-            self.empty()?;
+            let emptied = self.empty();
+            if !failpoint::skip("index-again") {
+                // IMPORTANT: and after it is no longer ready. A transaction that has planned with the
+                // complete index is not committed with these: the entry that its row gives up may be
+                // another row's by then.
+                let present = self.rows.state().indexes();
+                let again = with_index(present.as_deref(), &self.declared);
+                catalog.show_indexes(self.rows.state(), again);
+            }
+            emptied?;
             failpoint::hit("index-emptied");
         }
         self.build()

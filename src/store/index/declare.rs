@@ -65,10 +65,11 @@ impl Keyspace {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         let catalog = &self.core().catalog;
+        self.core().reshaper.registry.teller().refuse("declare an index")?;
         catalog.check_open()?;
-        // It may have been dropped.
-        catalog.keyspace(self.id())?;
         let _declaring = catalog.declaring.lock();
+        // It may have been dropped. From here on it is not.
+        catalog.keyspace(self.id())?;
         let present = self.state().indexes();
         let same = present
             .as_ref()
@@ -113,10 +114,16 @@ impl Keyspace {
     /// [`NotFound`](ErrorKind::NotFound) if there is none with this name; those of
     /// [`Store::drop_keyspace`](crate::Store::drop_keyspace).
     pub fn drop_index(&self, name: &str) -> Result<()> {
-        let (core, catalog) = (self.core(), &self.core().catalog);
-        core.reshaper.registry.teller().refuse("drop an index")?;
+        let catalog = &self.core().catalog;
+        self.core().reshaper.registry.teller().refuse("drop an index")?;
         catalog.check_open()?;
         let _declaring = catalog.declaring.lock();
+        self.drop_index_alone(name)
+    }
+
+    /// Drops an index. The caller keeps others from declaring and dropping any.
+    pub(in crate::store) fn drop_index_alone(&self, name: &str) -> Result<()> {
+        let (core, catalog) = (self.core(), &self.core().catalog);
         let entries = find(core, &index_keyspace(self.id(), name)).ok_or_else(|| {
             let of = self.name();
             let text = format!("keyspace `{of}` has no index `{name}`; list those that it has");
@@ -140,7 +147,9 @@ impl Index {
     /// Deletes everything, the marker first of all. The caller has all writers waiting.
     pub(super) fn empty(&self) -> Result<()> {
         self.declared.set_incomplete();
-        self.entries.delete_range(..)
+        let emptied = self.entries.delete_range(..);
+        self.declared.set_begin(self.rows.core().catalog.log.end());
+        emptied
     }
 
     /// Checks that it was neither declared again nor dropped. The caller keeps that out.
@@ -172,7 +181,10 @@ fn find_or_make(core: &Arc<Core>, name: &str, spec: &IndexSpec) -> Result<Keyspa
     made
 }
 
-fn with_index(present: Option<&KeyspaceIndexes>, index: &Arc<DeclaredIndex>) -> KeyspaceIndexes {
+pub(super) fn with_index(
+    present: Option<&KeyspaceIndexes>,
+    index: &Arc<DeclaredIndex>,
+) -> KeyspaceIndexes {
     let mut next = without_index(present, &index.name);
     next.declared.push(Arc::clone(index));
     next

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "failpoints")]
 mod crash;
+mod meanwhile;
 mod model;
 #[cfg(feature = "failpoints")]
 mod planted;
