@@ -1,6 +1,6 @@
 //! The indexes of a keyspace that is open.
 
-use super::entry::entry;
+use super::entry::{Form, entry};
 use super::spec::Function;
 use super::{IndexSpec, UniqueViolation};
 use crate::error::{Error, ErrorKind, Result};
@@ -144,10 +144,9 @@ impl DeclaredIndex {
         entry(self.unique, index_key, row)
     }
 
-    /// Returns the value of the marker of this index, once it is complete: format, uniqueness, and
-    /// version.
-    pub(crate) fn marker(&self) -> Vec<u8> {
-        [&[1, u8::from(self.unique)][..], &self.version.to_be_bytes()].concat()
+    /// Returns what its marker says, once it is complete.
+    pub(crate) const fn form(&self) -> Form {
+        Form { unique: self.unique, version: self.version }
     }
 
     /// Returns the error of a write whose entry has a longer key than the store's options allow.

@@ -127,7 +127,7 @@ impl Index {
             return Err(self.declared.not_ready());
         }
         failpoint::hit("index-built");
-        self.entries.put_with(MARKER, self.declared.marker(), Durability::Synced)?;
+        self.entries.put_with(MARKER, self.declared.form().marker(), Durability::Synced)?;
         failpoint::hit("index-marked");
         self.declared.set_ready();
         Ok(())

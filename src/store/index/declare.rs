@@ -81,7 +81,8 @@ impl Keyspace {
         }
         let declared = Arc::new(DeclaredIndex::new(spec, self.name(), entries.id()));
         let index = Index { rows: self.clone(), entries, declared };
-        let is_complete = index.entries.get(MARKER)?.as_deref() == Some(&index.declared.marker());
+        let is_complete =
+            index.entries.get(MARKER)?.as_deref() == Some(&index.declared.form().marker());
         let next = with_index(present.as_deref(), &index.declared);
         // With all others waiting: none of them writes entries of one version among those of another,
         // or meets the ones that are about to go.
