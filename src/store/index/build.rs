@@ -14,10 +14,11 @@ use crate::os::failpoint;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-/// How many rows are owned at once: writers of them, and of some others, wait so long.
+/// How many rows are owned at once. Their writers wait meanwhile, and so do those of other rows in the
+/// same stripes.
 const ROWS_AT_ONCE: usize = 32;
 
-/// How far an index is.
+/// How far an index has been built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexProgress {
@@ -34,7 +35,7 @@ impl Index {
         self.declared.is_ready()
     }
 
-    /// Returns how far it is. A build runs in the thread that calls it; others may ask meanwhile.
+    /// Returns how far it has been built. A build runs in the thread that calls it; others may ask meanwhile.
     #[must_use]
     pub fn progress(&self) -> IndexProgress {
         let rows_passed = self.declared.rows_passed.load(Ordering::Relaxed);
@@ -44,7 +45,9 @@ impl Index {
     /// Adds all rows that the index lacks. Returns when it is complete, at once if it is already.
     /// Reads and writes of the keyspace continue meanwhile; writers of up to 32 rows at a time wait.
     ///
-    /// Durable when it returns. If the process ends before that, the index begins empty when it is
+    /// Durable when it returns. Cost: a scan of the rows, and for each a read, a call of the function, and
+    /// a look at each of its entries; what is missing is written, in one batch for up to 32 rows. If the
+    /// process ends before that, the index begins empty when it is
     /// declared again.
     ///
     /// # Errors
@@ -54,8 +57,10 @@ impl Index {
     /// [`Aborted`](crate::ErrorKind::Aborted) if it was declared again or dropped meanwhile,
     /// [`Busy`](crate::ErrorKind::Busy) if it was [emptied](Self::rebuild) meanwhile; those of
     /// the index's function, and of [`Keyspace::put`](crate::Keyspace::put) and
-    /// [`Keyspace::scan`](crate::Keyspace::scan). What was added by then stays, and a later build goes
-    /// through all rows again.
+    /// [`Keyspace::scan`](crate::Keyspace::scan);
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
+    /// [listener](crate::StoreBuilder::listener) of this store. What was added by then stays, and a
+    /// later build goes through all rows again. A panic of the function ends the build in the same way.
     pub fn build(&self) -> Result<()> {
         self.rows.core().reshaper.registry.teller().refuse("build an index")?;
         let _alone = self.declared.building.lock();

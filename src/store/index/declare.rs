@@ -34,10 +34,10 @@ impl Keyspace {
     /// Declares a secondary index, and returns it. From now on every write of this keyspace, through
     /// whatever handle, writes what follows from it in the index, in the same commit.
     ///
-    /// To be called after each opening of the store, for each index, before the keyspace is written
-    /// to. If the index is new, or was built with another version, or the process has ended before it
-    /// was complete, it begins empty: [`Index::build`] then adds the rows that there are. An index
-    /// that is declared already is returned as it is, with the function that it has, if version and
+    /// Call this after each opening of the store, for each index, before you write to the keyspace. An
+    /// index begins empty if it is new, if it was built with another version, or if the process ended
+    /// before it was complete: [`Index::build`] then adds the rows that are already there. An index that
+    /// is declared already is returned as it is, with the function that it has, if version and
     /// uniqueness are the same.
     ///
     /// What it costs each write of this keyspace: a read of the row, a call of the function for what
@@ -50,7 +50,9 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is empty, longer than 200
-    /// bytes, or has control characters, and for a keyspace whose rows expire; those of
+    /// bytes, or has control characters, for a keyspace whose rows expire, and in a
+    /// [listener](crate::StoreBuilder::listener) of this store;
+    /// [`Closed`](ErrorKind::Closed) if the keyspace was dropped; those of
     /// [`Store::create_keyspace`](crate::Store::create_keyspace) and of [`put`](Self::put).
     pub fn index(&self, spec: IndexSpec) -> Result<Index> {
         check_name("an index", &spec.name, NAME_BYTES_MAX)?;

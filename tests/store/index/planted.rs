@@ -95,7 +95,7 @@ fn entries_without_rows_are_found_in_an_index_that_is_not_declared() {
     let problem = |keyspace, index, index_key| {
         format!(
             "index `{index}` of keyspace `{keyspace}`: the index has row `r7` at the index key \
-             `{index_key}`, which the row has not"
+             `{index_key}`, which the row does not have"
         )
     };
     let expected = [
