@@ -183,9 +183,9 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, ExpiryStats, IndexProblem, IndexVerification, KeyspaceStats,
-        KeyspaceVerification, Leftover, LogCopyStats, PartitionStats, Problem, Recovered,
-        RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats, IndexVerification,
+        KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, PartitionStats, Problem,
+        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

@@ -16,8 +16,31 @@ use std::ops::Bound;
 /// Where an index says that it is complete.
 pub(crate) const MARKER: &[u8] = &[0, 0];
 
+/// How the format of entries begins the value of a marker.
+const FORMAT: u8 = 1;
+
 const ESCAPE: u8 = 0xFF;
 const END: u8 = 1;
+
+/// What the marker of a complete index says of its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) unique: bool,
+    pub(crate) version: u32,
+}
+
+impl Form {
+    /// Returns the value of the marker: format, uniqueness, and version.
+    pub(crate) fn marker(self) -> Vec<u8> {
+        [&[FORMAT, u8::from(self.unique)][..], &self.version.to_be_bytes()].concat()
+    }
+}
+
+/// Returns what the value of a marker says; `None` if it is of another format.
+pub(crate) fn parse_marker(value: &[u8]) -> Option<Form> {
+    let (&[FORMAT, unique @ (0 | 1)], version) = value.split_first_chunk()? else { return None };
+    Some(Form { unique: unique == 1, version: u32::from_be_bytes(version.try_into().ok()?) })
+}
 
 /// Appends an index key and, after it, what follows its entries' common beginning.
 fn encode(index_key: &[u8], end: u8) -> Vec<u8> {
@@ -133,6 +156,19 @@ mod tests {
                     assert_eq!(range_of((Unbounded, Unbounded)), keys(&|_| true));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_marker_comes_back_and_none_of_another_format() {
+        for form in [Form { unique: true, version: 7 }, Form { unique: false, version: u32::MAX }] {
+            let mut marker = form.marker();
+            assert_eq!(parse_marker(&marker), Some(form));
+            marker.push(0);
+            assert_eq!(parse_marker(&marker), None);
+        }
+        for other in [&[][..], &[1], &[1, 2, 0, 0, 0, 7], &[2, 1, 0, 0, 0, 7]] {
+            assert_eq!(parse_marker(other), None, "{other:?}");
         }
     }
 

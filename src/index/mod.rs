@@ -52,7 +52,7 @@ mod set;
 mod spec;
 mod violation;
 
-pub(crate) use entry::{MARKER, entry_range, parse_entry};
+pub(crate) use entry::{Form, MARKER, entry_range, parse_entry, parse_marker};
 pub(crate) use plan::{EntryWrite, RowChange, plan};
 pub(crate) use set::{DeclaredIndex, IndexesUsed, KeyspaceIndexes};
 pub use spec::IndexSpec;

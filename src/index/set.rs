@@ -1,11 +1,12 @@
 //! The indexes of a keyspace that is open.
 
-use super::entry::entry;
+use super::entry::{Form, entry};
 use super::spec::Function;
 use super::{IndexSpec, UniqueViolation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::latch::Latch;
+use crate::log::Position;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(crate) struct DeclaredIndex {
     ready: AtomicBool,
     /// How often it was emptied: what was read across that is not all.
     emptied: AtomicU64,
+    /// Where in the log it was emptied last: what it had before says nothing of this version.
+    begins: AtomicU64,
     /// Held by a build.
     pub(crate) building: Mutex<()>,
     /// How many rows the build has passed that runs, or ran last.
@@ -83,6 +86,7 @@ impl DeclaredIndex {
             function,
             ready: AtomicBool::new(false),
             emptied: AtomicU64::new(0),
+            begins: AtomicU64::new(0),
             building: Mutex::default(),
             rows_passed: AtomicU64::new(0),
         }
@@ -101,6 +105,16 @@ impl DeclaredIndex {
     pub(crate) fn set_incomplete(&self) {
         self.ready.store(false, Ordering::Release);
         self.emptied.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes where in the log it was emptied. Writers are waiting.
+    pub(crate) fn set_begin(&self, end: Position) {
+        self.begins.store(end.0, Ordering::Release);
+    }
+
+    /// Returns true if it was emptied after a position: it had other entries there.
+    pub(crate) fn begins_after(&self, position: Position) -> bool {
+        self.begins.load(Ordering::Acquire) > position.0
     }
 
     /// Returns a number that is another one once it was emptied.
@@ -130,10 +144,9 @@ impl DeclaredIndex {
         entry(self.unique, index_key, row)
     }
 
-    /// Returns the value of the marker of this index, once it is complete: format, uniqueness, and
-    /// version.
-    pub(crate) fn marker(&self) -> Vec<u8> {
-        [&[1, u8::from(self.unique)][..], &self.version.to_be_bytes()].concat()
+    /// Returns what its marker says, once it is complete.
+    pub(crate) const fn form(&self) -> Form {
+        Form { unique: self.unique, version: self.version }
     }
 
     /// Returns the error of a write whose entry has a longer key than the store's options allow.

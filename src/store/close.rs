@@ -64,6 +64,7 @@ impl Store {
                     name: keyspace.name().to_owned(),
                     partitioning: keyspace.placement().partitioning().as_str(),
                     partitions: keyspace.stats()?,
+                    indexes: index::index_stats(keyspace)?,
                     expiry: keyspace.state().expiring().map(|it| ExpiryStats::of(it)),
                 })
             })
@@ -86,8 +87,8 @@ impl Store {
 
     /// Reads the whole store as of one moment, and checks the invariants of the topology, that each
     /// key is in the partition to which it is routed, and in order, the checksum of every block on
-    /// disk, including the metadata, and that rows and [indexes](crate::index) agree, of the indexes
-    /// that are declared. Reads and writes continue meanwhile.
+    /// disk, including the metadata, and that rows and [indexes](crate::index) agree; of indexes that
+    /// are not declared, that each entry has its row. Reads and writes continue meanwhile.
     ///
     /// Cost: reads everything twice, as rows and as blocks. Verification continues after damage:
     /// each damaged partition is reported with a file, and among the files that no row needed, the

@@ -9,6 +9,7 @@ use crate::catalog::{
 use crate::engine::{Engine, MetadataBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
+use crate::os::failpoint;
 use crate::topology::{self, Change, KeyspaceSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,9 +138,13 @@ impl Store {
     pub fn drop_keyspace(&self, name: &str) -> Result<()> {
         let registry = &self.core().reshaper.registry;
         registry.teller().refuse("drop a keyspace")?;
+        let catalog = &self.core().catalog;
+        catalog.check_open()?;
+        // IMPORTANT: until the keyspace is gone, so that it gets no index that would outlive it.
+        let _declaring = (!failpoint::skip("index-outlives")).then(|| catalog.declaring.lock());
         let keyspace = self.keyspace(name)?;
-        for index in index_names(&self.core().catalog.keyspaces(), keyspace.id()) {
-            keyspace.drop_index(&index)?;
+        for index in index_names(&catalog.keyspaces(), keyspace.id()) {
+            keyspace.drop_index_alone(&index)?;
         }
         drop_keyspace(self.core(), &keyspace)
     }
@@ -174,7 +179,7 @@ pub(super) fn make_keyspace(core: &Arc<Core>, name: &str, spec: KeyspaceSpec) ->
         catalog.set_numbers(present.with_numbers_of(&next));
     })?;
     let state = Arc::new(KeyspaceState::new(view));
-    crate::os::failpoint::hit("keyspace-after-partitions");
+    failpoint::hit("keyspace-after-partitions");
     catalog.commit_with(&next, records)?;
     catalog.note_own_keyspace(&state);
     catalog.publish(next, |keyspaces| {
@@ -221,7 +226,7 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
         partition.state.close();
     }
     catalog.commit_with(&next, records)?;
-    crate::os::failpoint::hit("drop-after-commit");
+    failpoint::hit("drop-after-commit");
     catalog.publish(next, |keyspaces| {
         keyspaces.remove(&keyspace.id());
     });

@@ -38,7 +38,7 @@ pub use consumers::{Consumer, ConsumerInfo};
 pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
 pub use index::{
     Index, IndexEntry, IndexProblem, IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan,
-    IndexVerification,
+    IndexState, IndexStats, IndexVerification,
 };
 pub use keyspace::Keyspace;
 pub use options::Options;

@@ -1,5 +1,6 @@
 //! Statistics: what a store occupies, as plain values.
 
+use super::IndexStats;
 use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -76,6 +77,9 @@ pub struct KeyspaceStats {
     pub partitioning: &'static str,
     /// Its partitions, in the order of tokens or keys.
     pub partitions: Vec<PartitionStats>,
+    /// Its [indexes](crate::index), whether declared since the opening or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexStats>,
     /// What is known of its rows that have expired; `None` if its rows do not expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiry: Option<ExpiryStats>,

@@ -8,13 +8,14 @@ use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
 use annulus::Store;
-use annulus::report::{KeyspaceStats, ShardStats, StoreStats};
+use annulus::report::{IndexState, IndexStats, KeyspaceStats, ShardStats, StoreStats};
 use annulus_workload::human;
 use serde::Serialize;
 
 /// Show what the store occupies, by shard and by keyspace
 ///
 /// Numbers of keys are estimates: keys that were overwritten or deleted count until compaction.
+/// Entries of indexes are also among the keys of the keyspaces that have them, `annulus/index/…`.
 /// The log holds what is not in files of all shards yet. Foreign bytes are those of partitions that
 /// share files since a split or a move by links, until
 /// they are trimmed. Of reshapes, the totals are over those that `annulus migrations` lists.
@@ -53,6 +54,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     output.text(format_args!("\n{}", shards(&stats.shards)))?;
     if !stats.keyspaces.is_empty() {
         output.text(format_args!("\n{}", keyspaces(&store, &stats)))?;
+    }
+    if stats.keyspaces.iter().any(|keyspace| !keyspace.indexes.is_empty()) {
+        output.text(format_args!("\n{}", indexes(&stats.keyspaces)))?;
     }
     if history != Totals::default() {
         let Totals { committed, trimmed, rolled_back, pause_ms_max, .. } = history;
@@ -135,4 +139,35 @@ fn keyspaces(store: &Store, stats: &StoreStats) -> Table {
         ]);
     }
     table
+}
+
+fn indexes(keyspaces: &[KeyspaceStats]) -> Table {
+    let head = ["keyspace", "index", "entries (about)", "on disk", "in memory", "state"];
+    let mut table = Table::new(2, head);
+    for keyspace in keyspaces {
+        for index in &keyspace.indexes {
+            table.row([
+                keyspace.name.clone(),
+                index.name.clone(),
+                human::count(index.entries_estimated),
+                human::bytes(index.bytes_on_disk),
+                human::bytes(index.bytes_in_memory),
+                state_of_index(index),
+            ]);
+        }
+    }
+    table
+}
+
+/// Returns in words whether an index is complete, and what it is then.
+fn state_of_index(index: &IndexStats) -> String {
+    let state = match index.state {
+        IndexState::Complete => "complete",
+        IndexState::Building => "being built",
+        IndexState::Incomplete => "incomplete",
+        _ => "unknown",
+    };
+    let version = index.version.map(|version| format!("version {version}"));
+    let unique = index.unique.filter(|unique| *unique).map(|_| "unique".to_owned());
+    [Some(state.to_owned()), version, unique].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,8 @@
 //! The happy path of each command, in text and in JSON.
 
 use super::{Place, lines};
+use annulus::Store;
+use annulus::index::IndexSpec;
 use serde_json::{Value, json};
 
 #[test]
@@ -147,6 +149,34 @@ fn stats_and_verify_see_the_rows() {
     assert_eq!(verified["keyspaces"][0]["keys"], 20);
     assert_eq!(verified["keyspaces"][0]["misplaced"], 0);
     assert!(place.text(&["verify"]).contains("no problems"));
+}
+
+/// The application has declared the index; the tool knows no function.
+#[test]
+fn stats_and_verify_see_indexes() {
+    let place = Place::new();
+    {
+        let store = Store::open(place.store()).unwrap();
+        let rows = store.keyspace("h").unwrap();
+        let spec = IndexSpec::new("by_value", 3, |_key, value| [value.to_vec()]);
+        rows.index(spec.unique()).unwrap().build().unwrap();
+        (0..20).for_each(|n| rows.put(format!("{n}"), format!("v{n}")).unwrap());
+        let other = store.keyspace("r").unwrap();
+        other.index(IndexSpec::new("unfinished", 1, |key, _value| [key.to_vec()])).unwrap();
+    }
+    let indexes = place.json(&["stats"])["keyspaces"][0]["indexes"].clone();
+    assert_eq!(indexes.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&indexes[0]["name"], &indexes[0]["state"]),
+        (&"by_value".into(), &"complete".into())
+    );
+    assert_eq!((&indexes[0]["version"], &indexes[0]["unique"]), (&3.into(), &true.into()));
+    assert_eq!(indexes[0]["entries_estimated"], 20);
+    let text = place.text(&["stats"]);
+    for state in ["complete, version 3, unique", "incomplete"] {
+        assert!(text.contains(state), "`{state}` is not in: {text}");
+    }
+    place.run(&["verify"]).success();
 }
 
 #[test]

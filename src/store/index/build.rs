@@ -6,6 +6,7 @@
 //! is written after that is changed by a writer who knows what it had.
 
 use super::Index;
+use super::declare::with_index;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::index::MARKER;
@@ -13,10 +14,11 @@ use crate::os::failpoint;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-/// How many rows are owned at once: writers of them, and of some others, wait so long.
+/// How many rows are owned at once. Their writers wait meanwhile, and so do those of other rows in the
+/// same stripes.
 const ROWS_AT_ONCE: usize = 32;
 
-/// How far an index is.
+/// How far an index has been built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexProgress {
@@ -33,7 +35,7 @@ impl Index {
         self.declared.is_ready()
     }
 
-    /// Returns how far it is. A build runs in the thread that calls it; others may ask meanwhile.
+    /// Returns how far it has been built. A build runs in the thread that calls it; others may ask meanwhile.
     #[must_use]
     pub fn progress(&self) -> IndexProgress {
         let rows_passed = self.declared.rows_passed.load(Ordering::Relaxed);
@@ -43,7 +45,9 @@ impl Index {
     /// Adds all rows that the index lacks. Returns when it is complete, at once if it is already.
     /// Reads and writes of the keyspace continue meanwhile; writers of up to 32 rows at a time wait.
     ///
-    /// Durable when it returns. If the process ends before that, the index begins empty when it is
+    /// Durable when it returns. Cost: a scan of the rows, and for each a read, a call of the function, and
+    /// a look at each of its entries; what is missing is written, in one batch for up to 32 rows. If the
+    /// process ends before that, the index begins empty when it is
     /// declared again.
     ///
     /// # Errors
@@ -53,9 +57,12 @@ impl Index {
     /// [`Aborted`](crate::ErrorKind::Aborted) if it was declared again or dropped meanwhile,
     /// [`Busy`](crate::ErrorKind::Busy) if it was [emptied](Self::rebuild) meanwhile; those of
     /// the index's function, and of [`Keyspace::put`](crate::Keyspace::put) and
-    /// [`Keyspace::scan`](crate::Keyspace::scan). What was added by then stays, and a later build goes
-    /// through all rows again.
+    /// [`Keyspace::scan`](crate::Keyspace::scan);
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
+    /// [listener](crate::StoreBuilder::listener) of this store. What was added by then stays, and a
+    /// later build goes through all rows again. A panic of the function ends the build in the same way.
     pub fn build(&self) -> Result<()> {
+        self.rows.core().reshaper.registry.teller().refuse("build an index")?;
         let _alone = self.declared.building.lock();
         if self.is_ready() {
             return Ok(());
@@ -90,10 +97,20 @@ impl Index {
     pub fn rebuild(&self) -> Result<()> {
         {
             let catalog = &self.rows.core().catalog;
+            self.rows.core().reshaper.registry.teller().refuse("build an index")?;
             let _declaring = catalog.declaring.lock();
             self.check_declared()?;
             let _stopped = catalog.stop_writers();
-            self.empty()?;
+            let emptied = self.empty();
+            if !failpoint::skip("index-again") {
+                // IMPORTANT: and after it is no longer ready. A transaction that has planned with the
+                // complete index is not committed with these: the entry that its row gives up may be
+                // another row's by then.
+                let present = self.rows.state().indexes();
+                let again = with_index(present.as_deref(), &self.declared);
+                catalog.show_indexes(self.rows.state(), again);
+            }
+            emptied?;
             failpoint::hit("index-emptied");
         }
         self.build()
@@ -115,7 +132,7 @@ impl Index {
             return Err(self.declared.not_ready());
         }
         failpoint::hit("index-built");
-        self.entries.put_with(MARKER, self.declared.marker(), Durability::Synced)?;
+        self.entries.put_with(MARKER, self.declared.form().marker(), Durability::Synced)?;
         failpoint::hit("index-marked");
         self.declared.set_ready();
         Ok(())

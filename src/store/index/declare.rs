@@ -34,10 +34,10 @@ impl Keyspace {
     /// Declares a secondary index, and returns it. From now on every write of this keyspace, through
     /// whatever handle, writes what follows from it in the index, in the same commit.
     ///
-    /// To be called after each opening of the store, for each index, before the keyspace is written
-    /// to. If the index is new, or was built with another version, or the process has ended before it
-    /// was complete, it begins empty: [`Index::build`] then adds the rows that there are. An index
-    /// that is declared already is returned as it is, with the function that it has, if version and
+    /// Call this after each opening of the store, for each index, before you write to the keyspace. An
+    /// index begins empty if it is new, if it was built with another version, or if the process ended
+    /// before it was complete: [`Index::build`] then adds the rows that are already there. An index that
+    /// is declared already is returned as it is, with the function that it has, if version and
     /// uniqueness are the same.
     ///
     /// What it costs each write of this keyspace: a read of the row, a call of the function for what
@@ -50,7 +50,9 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is empty, longer than 200
-    /// bytes, or has control characters, and for a keyspace whose rows expire; those of
+    /// bytes, or has control characters, for a keyspace whose rows expire, and in a
+    /// [listener](crate::StoreBuilder::listener) of this store;
+    /// [`Closed`](ErrorKind::Closed) if the keyspace was dropped; those of
     /// [`Store::create_keyspace`](crate::Store::create_keyspace) and of [`put`](Self::put).
     pub fn index(&self, spec: IndexSpec) -> Result<Index> {
         check_name("an index", &spec.name, NAME_BYTES_MAX)?;
@@ -65,10 +67,11 @@ impl Keyspace {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         let catalog = &self.core().catalog;
+        self.core().reshaper.registry.teller().refuse("declare an index")?;
         catalog.check_open()?;
-        // It may have been dropped.
-        catalog.keyspace(self.id())?;
         let _declaring = catalog.declaring.lock();
+        // It may have been dropped. From here on it is not.
+        catalog.keyspace(self.id())?;
         let present = self.state().indexes();
         let same = present
             .as_ref()
@@ -80,7 +83,8 @@ impl Keyspace {
         }
         let declared = Arc::new(DeclaredIndex::new(spec, self.name(), entries.id()));
         let index = Index { rows: self.clone(), entries, declared };
-        let is_complete = index.entries.get(MARKER)?.as_deref() == Some(&index.declared.marker());
+        let is_complete =
+            index.entries.get(MARKER)?.as_deref() == Some(&index.declared.form().marker());
         let next = with_index(present.as_deref(), &index.declared);
         // With all others waiting: none of them writes entries of one version among those of another,
         // or meets the ones that are about to go.
@@ -113,10 +117,16 @@ impl Keyspace {
     /// [`NotFound`](ErrorKind::NotFound) if there is none with this name; those of
     /// [`Store::drop_keyspace`](crate::Store::drop_keyspace).
     pub fn drop_index(&self, name: &str) -> Result<()> {
-        let (core, catalog) = (self.core(), &self.core().catalog);
-        core.reshaper.registry.teller().refuse("drop an index")?;
+        let catalog = &self.core().catalog;
+        self.core().reshaper.registry.teller().refuse("drop an index")?;
         catalog.check_open()?;
         let _declaring = catalog.declaring.lock();
+        self.drop_index_alone(name)
+    }
+
+    /// Drops an index. The caller keeps others from declaring and dropping any.
+    pub(in crate::store) fn drop_index_alone(&self, name: &str) -> Result<()> {
+        let (core, catalog) = (self.core(), &self.core().catalog);
         let entries = find(core, &index_keyspace(self.id(), name)).ok_or_else(|| {
             let of = self.name();
             let text = format!("keyspace `{of}` has no index `{name}`; list those that it has");
@@ -140,7 +150,9 @@ impl Index {
     /// Deletes everything, the marker first of all. The caller has all writers waiting.
     pub(super) fn empty(&self) -> Result<()> {
         self.declared.set_incomplete();
-        self.entries.delete_range(..)
+        let emptied = self.entries.delete_range(..);
+        self.declared.set_begin(self.rows.core().catalog.log.end());
+        emptied
     }
 
     /// Checks that it was neither declared again nor dropped. The caller keeps that out.
@@ -172,7 +184,10 @@ fn find_or_make(core: &Arc<Core>, name: &str, spec: &IndexSpec) -> Result<Keyspa
     made
 }
 
-fn with_index(present: Option<&KeyspaceIndexes>, index: &Arc<DeclaredIndex>) -> KeyspaceIndexes {
+pub(super) fn with_index(
+    present: Option<&KeyspaceIndexes>,
+    index: &Arc<DeclaredIndex>,
+) -> KeyspaceIndexes {
     let mut next = without_index(present, &index.name);
     next.declared.push(Arc::clone(index));
     next

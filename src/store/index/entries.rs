@@ -95,7 +95,7 @@ impl<'a> IndexReader<'a> {
         match marker {
             // The index is younger.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            marker => Ok(marker?.as_deref() == Some(&self.index.declared.marker())),
+            marker => Ok(marker?.as_deref() == Some(&self.index.declared.form().marker())),
         }
     }
 }

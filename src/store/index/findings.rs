@@ -41,7 +41,7 @@ pub enum IndexProblem {
         /// The key of the row.
         key: Vec<u8>,
     },
-    /// An entry follows from no row: the row is not there, or has not this index key.
+    /// An entry follows from no row: the row is not there, or does not have this index key.
     #[non_exhaustive]
     Stale {
         /// The index key.
@@ -62,13 +62,13 @@ impl fmt::Display for IndexProblem {
         match self {
             Self::Missing { index_key, key } => write!(
                 f,
-                "row `{}` has the index key `{}`, and the index does not say so",
+                "row `{}` has the index key `{}`, but the index has no entry of it",
                 key.escape_ascii(),
                 index_key.escape_ascii()
             ),
             Self::Stale { index_key, key } => write!(
                 f,
-                "the index has row `{}` at the index key `{}`, which the row has not",
+                "the index has row `{}` at the index key `{}`, which the row does not have",
                 key.escape_ascii(),
                 index_key.escape_ascii()
             ),

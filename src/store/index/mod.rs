@@ -6,12 +6,15 @@ mod entries;
 pub(super) mod findings;
 mod read;
 mod rows;
+mod stats;
 mod verify;
 
 pub use build::IndexProgress;
 pub use entries::{IndexEntry, IndexReader, IndexScan};
 pub use findings::{IndexProblem, IndexVerification};
 pub use rows::{IndexRow, IndexRows};
+pub(super) use stats::index_stats;
+pub use stats::{IndexState, IndexStats};
 pub(super) use verify::verify_all;
 
 use super::{Keyspace, Snapshot, Transaction};

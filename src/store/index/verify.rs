@@ -2,8 +2,10 @@
 
 use super::findings::{IndexProblem, IndexVerification};
 use super::{Index, Keyspace};
+use crate::catalog::index_keyspace;
 use crate::error::{ErrorKind, Result};
-use crate::index::{IndexesUsed, parse_entry};
+use crate::index::{Form, IndexesUsed, MARKER, parse_entry, parse_marker};
+use crate::store::keyspaces::find;
 use crate::store::{Problem, Snapshot};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -74,7 +76,11 @@ impl Index {
         self.at(snapshot).scan((Bound::Included(""), Bound::Included("")))?;
         let (mut report, mut broken) = (IndexVerification::default(), Broken::default());
         self.compare_rows(snapshot, &mut report, &mut broken)?;
-        self.compare_entries(snapshot, &mut report, &mut broken)?;
+        let index = Entries { rows: &self.rows, entries: &self.entries, unique: self.is_unique() };
+        let has = |row: &[u8], value: &[u8], index_key: &Vec<u8>| {
+            self.declared.keys(row, value).is_ok_and(|keys| keys.contains(index_key))
+        };
+        index.compare(snapshot, has, &mut report, &mut broken)?;
         Ok((report, broken))
     }
 
@@ -108,22 +114,32 @@ impl Index {
         }
         Ok(())
     }
+}
 
-    /// Looks for the rows of which the index has entries.
-    fn compare_entries(
+/// The entries of an index, whose function need not be known.
+struct Entries<'a> {
+    rows: &'a Keyspace,
+    entries: &'a Keyspace,
+    unique: bool,
+}
+
+impl Entries<'_> {
+    /// Looks for the rows of which the index has entries. `has` says whether a row, with its value, has
+    /// an index key.
+    fn compare(
         &self,
         snapshot: &Snapshot,
+        has: impl Fn(&[u8], &[u8], &Vec<u8>) -> bool,
         report: &mut IndexVerification,
         broken: &mut Broken,
     ) -> Result<()> {
-        for entries in chunks(snapshot.scan(&self.entries, Self::all_entries())?) {
+        for entries in chunks(snapshot.scan(self.entries, Index::all_entries())?) {
             let entries = entries?;
             report.entries += entries.len() as u64;
-            let parse =
-                |(key, value): &(Vec<u8>, Vec<u8>)| parse_entry(self.is_unique(), key, value);
+            let parse = |(key, value): &(Vec<u8>, Vec<u8>)| parse_entry(self.unique, key, value);
             let parsed: Vec<_> = entries.iter().map(parse).collect();
             let keys = parsed.iter().flatten().map(|(_, row)| row);
-            let mut values = snapshot.get_many(&self.rows, keys)?.into_iter();
+            let mut values = snapshot.get_many(self.rows, keys)?.into_iter();
             for (entry, parsed) in entries.into_iter().zip(parsed) {
                 let Some((index_key, row)) = parsed else {
                     report.stale += 1;
@@ -131,9 +147,8 @@ impl Index {
                     broken.stale.push(StaleEntry { row: None, entry });
                     continue;
                 };
-                let keys = values.next().flatten().map(|value| self.declared.keys(&row, &value));
-                let follows = keys.is_some_and(|keys| keys.is_ok_and(|it| it.contains(&index_key)));
-                if !follows {
+                let value = values.next().flatten();
+                if !value.is_some_and(|value| has(&row, &value, &index_key)) {
                     report.stale += 1;
                     report.name(|| IndexProblem::Stale { index_key, key: row.clone() });
                     broken.stale.push(StaleEntry { row: Some(row), entry });
@@ -160,7 +175,8 @@ fn chunks<R>(mut rows: impl Iterator<Item = Result<R>>) -> impl Iterator<Item = 
     })
 }
 
-/// Verifies all indexes of keyspaces that are declared and were complete when a snapshot was taken.
+/// Verifies all indexes of keyspaces that were complete when a snapshot was taken: those that are
+/// declared both ways. Of others, whose functions are not known, each entry must have its row.
 pub(in crate::store) fn verify_all(
     keyspaces: &[Keyspace],
     snapshot: &Snapshot,
@@ -171,8 +187,12 @@ pub(in crate::store) fn verify_all(
         .filter_map(|keyspace| Some((keyspace.id(), keyspace.state().indexes()?)))
         .collect();
     for keyspace in keyspaces {
-        let declared = indexes.get(&keyspace.id()).map(|indexes| &indexes.declared);
-        for declared in declared.into_iter().flatten() {
+        let Some(indexes) = indexes.get(&keyspace.id()) else { continue };
+        for name in &indexes.undeclared {
+            let found = compare_undeclared(keyspace, name, snapshot)?;
+            problems.extend(named(keyspace, name, found));
+        }
+        for declared in &indexes.declared {
             let core = keyspace.core();
             let entries = Keyspace::new(core, &core.catalog.keyspace(declared.entries)?);
             let index = Index { rows: keyspace.clone(), entries, declared: Arc::clone(declared) };
@@ -181,12 +201,39 @@ pub(in crate::store) fn verify_all(
                 Err(error) if error.kind() == ErrorKind::Busy => continue,
                 Err(error) => return Err(error),
             };
-            problems.extend(found.problems.into_iter().map(|problem| Problem::Index {
-                keyspace: keyspace.name().to_owned(),
-                index: index.name().to_owned(),
-                problem,
-            }));
+            problems.extend(named(keyspace, index.name(), found));
         }
     }
     Ok(())
+}
+
+fn named<'a>(
+    keyspace: &'a Keyspace,
+    index: &'a str,
+    found: IndexVerification,
+) -> impl Iterator<Item = Problem> + 'a {
+    found.problems.into_iter().map(|problem| Problem::Index {
+        keyspace: keyspace.name().to_owned(),
+        index: index.to_owned(),
+        problem,
+    })
+}
+
+/// Looks for the rows of the entries of an index whose function is not known.
+fn compare_undeclared(
+    rows: &Keyspace,
+    name: &str,
+    snapshot: &Snapshot,
+) -> Result<IndexVerification> {
+    let (mut report, mut broken) = (IndexVerification::default(), Broken::default());
+    let Some(entries) = find(rows.core(), &index_keyspace(rows.id(), name)) else {
+        return Ok(report);
+    };
+    let Some(marker) = snapshot.get(&entries, MARKER)? else { return Ok(report) };
+    // What has another format is read by another version.
+    if let Some(Form { unique, .. }) = parse_marker(&marker) {
+        let index = Entries { rows, entries: &entries, unique };
+        index.compare(snapshot, |_, _, _| true, &mut report, &mut broken)?;
+    }
+    Ok(report)
 }

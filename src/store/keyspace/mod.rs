@@ -1,7 +1,10 @@
-//! The handle of a keyspace; its reads are in `read.rs` and `memory.rs`, its writes in `write.rs`.
+//! The handle of a keyspace; its reads are in `read.rs`, `memory.rs` and `count.rs`, its writes in
+//! `write.rs` and `update.rs`.
 
+mod count;
 mod memory;
 mod read;
+mod update;
 mod write;
 
 pub(super) use read::read;

@@ -1,4 +1,4 @@
-//! Reads of a keyspace: keys, several keys, ranges, counts.
+//! Reads of a keyspace: keys, several keys, ranges.
 
 use super::Keyspace;
 use crate::cache::{Found, HotCache};
@@ -8,9 +8,7 @@ use crate::latch::Current;
 use crate::read::{
     Bounds, KeyBounds, Prefix, ReadOptions, Scan, ScanOptions, Value, deadline_exceeded,
 };
-use crate::sampling::SampleTicket;
-use crate::sampling::ScanSampler;
-use crate::store::{PartitionStats, stats};
+use crate::sampling::{SampleTicket, ScanSampler};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -316,85 +314,6 @@ impl Keyspace {
     /// Those of [`get`](Self::get).
     pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
         self.scan(Prefix::new(prefix.as_ref()))
-    }
-
-    /// Returns how many keys there are, by counting them.
-    ///
-    /// Cost: reads everything, bypassing the block cache.
-    ///
-    /// ```
-    /// # use annulus::{Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = Store::open(directory.path().join("store"))?;
-    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
-    /// words.put("ant", "1")?;
-    /// words.put("bee", "2")?;
-    /// words.delete("ant")?;
-    /// assert_eq!(words.count()?, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get`](Self::get).
-    pub fn count(&self) -> Result<u64> {
-        self.count_with(ReadOptions::new())
-    }
-
-    /// Returns how many keys there are, read as the options say.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`get_with`](Self::get_with).
-    pub fn count_with(&self, options: ReadOptions) -> Result<u64> {
-        self.count_range_with(.., options)
-    }
-
-    /// Returns how many keys a range has, by counting them.
-    ///
-    /// Cost: reads the range, bypassing the block cache.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`scan`](Self::scan).
-    pub fn count_range(&self, range: impl KeyBounds) -> Result<u64> {
-        self.count_range_with(range, ReadOptions::new())
-    }
-
-    /// Returns how many keys a range has, read as the options say.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`scan`](Self::scan) and [`get_with`](Self::get_with).
-    pub fn count_range_with(&self, range: impl KeyBounds, options: ReadOptions) -> Result<u64> {
-        let read = ReadOptions { bypass_cache: true, ..options };
-        let mut scan = self.scan_with(range, ScanOptions::new().read(read))?;
-        let mut keys = 0;
-        while scan.next_row()?.is_some() {
-            keys += 1;
-        }
-        Ok(keys)
-    }
-
-    /// Returns about how many keys there are. Fast; overwritten, deleted and expired keys count
-    /// until compaction.
-    ///
-    /// # Errors
-    ///
-    /// [`Io`](crate::ErrorKind::Io) if a shard cannot report it.
-    pub fn count_estimated(&self) -> Result<u64> {
-        Ok(self.stats()?.iter().map(|partition| partition.keys_estimated).sum())
-    }
-
-    /// Returns what each partition occupies, in the order of tokens or keys.
-    ///
-    /// # Errors
-    ///
-    /// [`Io`](crate::ErrorKind::Io) if a shard cannot report it.
-    pub fn stats(&self) -> Result<Vec<PartitionStats>> {
-        stats::partitions(&self.view())
     }
 }
 

@@ -1,17 +1,42 @@
-//! Writes to a keyspace: puts, deletes, compare-and-swap, updates, counters.
+//! Writes to a keyspace that depend on nothing: puts, deletes; and what comes with them.
 
 use super::Keyspace;
 use crate::catalog::does_not_expire;
-use crate::engine::Durability;
-use crate::engine::Engine as _;
+use crate::engine::{Durability, Engine as _};
 use crate::error::Result;
 use crate::expiry::PutLifetime;
 use crate::read::KeyBounds;
-use crate::write::{Batch, Swap, sum};
+use crate::write::Batch;
 use std::time::{Duration, SystemTime};
 
 impl Keyspace {
     /// Puts a value, replacing any that is there.
+    ///
+    /// Atomic: readers see the value before or this one, and so does the next opening after a crash.
+    /// Returns when the write is in the log and in the memory of its shard. With
+    /// [`Durability::Buffered`], the default of a store, it survives the end of the process from then
+    /// on, and a power cut once the log was synced; with [`Durability::Synced`] it survives a power
+    /// cut, too.
+    ///
+    /// In a keyspace with [indexes](crate::index) the same commit has what follows in them.
+    ///
+    /// Cost: a record of the log, and an insertion into the memory of one shard; a sync, which
+    /// writers share that wait at the same time, if it is `Synced`. Waits for other writes of the key,
+    /// for microseconds, while a reshape hands over its partition, and while a shard has more in
+    /// memory than it can write.
+    ///
+    /// ```
+    /// # use annulus::{Durability, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+    /// users.put("ada", "countess")?;
+    /// users.put_with("ada", "mathematician", Durability::Synced)?;
+    /// assert_eq!(users.get("ada")?.unwrap(), "mathematician");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -85,11 +110,11 @@ impl Keyspace {
         self.put_for_with(key, value, lifetime, self.core.options.durability)
     }
 
-    /// The same as [`put_for`](Self::put_for), with the given durability.
+    /// Sets a key to a value for a time, with the given durability.
     ///
     /// # Errors
     ///
-    /// As for [`put_for`](Self::put_for).
+    /// Those of [`put_for`](Self::put_for).
     pub fn put_for_with(
         &self,
         key: impl AsRef<[u8]>,
@@ -153,10 +178,10 @@ impl Keyspace {
         self.core.writer().put(&self.state, key, value, until, durability)
     }
 
-    /// Reclaims the space of rows that have expired at once, by a compaction of the whole
-    /// keyspace, which also removes what was overwritten and deleted. By themselves compactions
-    /// come to all of a keyspace in half its default lifetime, between an hour and a week, or in a
-    /// day if it has none.
+    /// Reclaims the space of expired rows at once, by compacting the whole keyspace; this also
+    /// removes what was overwritten and deleted. Without this call, compactions reach all of a
+    /// keyspace within half of its default lifetime, but no sooner than within an hour and no later
+    /// than within a week; or within a day if it has none.
     ///
     /// What a snapshot or a transaction that is open could still read stays, and so does what it
     /// holds for [other reasons](crate::Store::snapshot).
@@ -181,7 +206,23 @@ impl Keyspace {
         Ok(())
     }
 
-    /// Deletes a key, if it is there.
+    /// Deletes a key, if it is there. To delete one that is not there is no error, and is logged, too.
+    ///
+    /// Atomic and durable as [`put`](Self::put) is, and as expensive: the shard notes that the key is
+    /// gone, and a compaction frees the space.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+    /// users.put("ada", "countess")?;
+    /// users.delete("ada")?;
+    /// assert!(!users.contains("ada")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -199,8 +240,27 @@ impl Keyspace {
         self.core.writer().delete(&self.state, key.as_ref(), durability)
     }
 
-    /// Deletes all keys of a range, in one step, over all partitions. Costs one range tombstone per
-    /// partition, not one write per key; compaction frees the space.
+    /// Deletes all keys of a range, in one step, over all partitions.
+    ///
+    /// Atomic and durable as a [batch](crate::Store::write) is: after a crash all of the keys are gone
+    /// or none. Cost: one range tombstone per partition, not one write per key; compaction frees the
+    /// space. In a keyspace with [indexes](crate::index) the rows of the range are read, and held in
+    /// memory, for their entries.
+    ///
+    /// ```
+    /// # use annulus::{Prefix, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let events = store.create_keyspace("events", KeyspaceSpec::range())?;
+    /// for day in ["2026-06-30", "2026-07-01", "2026-07-02"] {
+    ///     events.put(day, "")?;
+    /// }
+    /// events.delete_range(Prefix::new("2026-07"))?;
+    /// assert_eq!(events.count()?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -256,197 +316,5 @@ impl Keyspace {
     /// it is on the disk: open the store again.
     pub fn log_old_values(&self, logged: bool) -> Result<()> {
         self.core.catalog.set_old_values(&self.state, logged)
-    }
-
-    /// Puts a value if the key is absent: [`compare_and_swap`](Self::compare_and_swap) with absence
-    /// expected. [`Swap::Found`] has the value that is there otherwise.
-    ///
-    /// ```
-    /// # use annulus::{Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = Store::open(directory.path().join("store"))?;
-    /// # let leases = store.create_keyspace("leases", KeyspaceSpec::hash())?;
-    /// assert!(leases.put_if_absent("leader", "node 1")?.is_swapped());
-    /// let second = leases.put_if_absent("leader", "node 2")?;
-    /// assert_eq!(second.found().as_deref(), Some(&b"node 1"[..]));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put).
-    pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Swap> {
-        self.put_if_absent_with(key, value, self.core.options.durability)
-    }
-
-    /// Puts a value if the key is absent, with the given durability.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put).
-    pub fn put_if_absent_with(
-        &self,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-        durability: Durability,
-    ) -> Result<Swap> {
-        self.compare_and_swap_with(key, None, Some(value.as_ref()), durability)
-    }
-
-    /// Replaces a value if it is the expected one; `None` stands for absence on both sides. No
-    /// other write of the key comes between the comparison and the swap.
-    ///
-    /// ```
-    /// # use annulus::{Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = Store::open(directory.path().join("store"))?;
-    /// # let counters = store.create_keyspace("counters", KeyspaceSpec::hash())?;
-    /// counters.put("visits", "1")?;
-    /// assert!(counters.compare_and_swap("visits", Some(b"1"), Some(b"2"))?.is_swapped());
-    /// assert!(!counters.compare_and_swap("visits", Some(b"1"), Some(b"3"))?.is_swapped());
-    /// assert!(counters.compare_and_swap("visits", Some(b"2"), None)?.is_swapped());
-    /// assert!(!counters.contains("visits")?);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put) and [`get`](Self::get).
-    pub fn compare_and_swap(
-        &self,
-        key: impl AsRef<[u8]>,
-        expected: Option<&[u8]>,
-        new: Option<&[u8]>,
-    ) -> Result<Swap> {
-        self.compare_and_swap_with(key, expected, new, self.core.options.durability)
-    }
-
-    /// Replaces a value if it is the expected one, with the given durability.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`compare_and_swap`](Self::compare_and_swap).
-    pub fn compare_and_swap_with(
-        &self,
-        key: impl AsRef<[u8]>,
-        expected: Option<&[u8]>,
-        new: Option<&[u8]>,
-        durability: Durability,
-    ) -> Result<Swap> {
-        self.core.writer().compare_and_swap(&self.state, key.as_ref(), expected, new, durability)
-    }
-
-    /// Replaces a key's value by what `change` makes of it, in one step: no other write of the key
-    /// comes in between. `change` gets the value, or `None` if there is none, and returns the new
-    /// one, or `None` to delete the key. Returns what `change` has returned.
-    ///
-    /// `change` is called once, while writers of the key, and of some other keys of its partition,
-    /// wait: it should take no longer than a write does. It may read, but IMPORTANT: it must not
-    /// write to this store, take a snapshot of it, or begin a transaction, nor wait for another
-    /// thread that does: it would wait for itself for ever. If it panics, nothing is written.
-    ///
-    /// Atomic and durable as [`put`](Self::put) is. Cost: a read of the shard and a put.
-    ///
-    /// ```
-    /// # use annulus::{Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = Store::open(directory.path().join("store"))?;
-    /// # let words = store.create_keyspace("words", KeyspaceSpec::hash())?;
-    /// words.put("greeting", "hello")?;
-    /// let now = words.update("greeting", |old| Some([old.unwrap_or_default(), b"!"].concat()))?;
-    /// assert_eq!(now.as_deref(), Some(&b"hello!"[..]));
-    /// assert_eq!(words.get("greeting")?.unwrap(), "hello!");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`put`](Self::put) and [`get`](Self::get).
-    pub fn update<V: AsRef<[u8]>>(
-        &self,
-        key: impl AsRef<[u8]>,
-        change: impl FnOnce(Option<&[u8]>) -> Option<V>,
-    ) -> Result<Option<V>> {
-        self.update_with(key, self.core.options.durability, change)
-    }
-
-    /// Replaces a key's value by what `change` makes of it, with the given durability.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`update`](Self::update).
-    pub fn update_with<V: AsRef<[u8]>>(
-        &self,
-        key: impl AsRef<[u8]>,
-        durability: Durability,
-        change: impl FnOnce(Option<&[u8]>) -> Option<V>,
-    ) -> Result<Option<V>> {
-        self.try_update(key.as_ref(), Some(durability), |old| Ok(change(old)))
-    }
-
-    /// Replaces a key's value by what `change` makes of it, with the store's durability if no other
-    /// is given. An error of `change` is returned, and nothing is written.
-    pub(crate) fn try_update<V: AsRef<[u8]>>(
-        &self,
-        key: &[u8],
-        durability: Option<Durability>,
-        change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
-    ) -> Result<Option<V>> {
-        let durability = durability.unwrap_or(self.core.options.durability);
-        self.core.writer().update(&self.state, key, durability, change)
-    }
-
-    /// Adds to a counter, in one step, and returns what it is then. A counter is a value of 8
-    /// bytes, an `i64` in little-endian order; one that is not there counts as zero. The log has
-    /// the outcome, not the addition: after a crash nothing is added twice.
-    ///
-    /// Atomic and durable as [`put`](Self::put) is. Cost: a read of the shard and a put.
-    ///
-    /// ```
-    /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let store = Store::open(directory.path().join("store"))?;
-    /// # let visits = store.create_keyspace("visits", KeyspaceSpec::hash())?;
-    /// assert_eq!(visits.add("/index.html", 1)?, 1);
-    /// assert_eq!(visits.add("/index.html", 2)?, 3);
-    /// let error = visits.add("/index.html", i64::MAX).unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the value has another length or
-    /// the sum is out of bounds: nothing is written. Those of [`put`](Self::put) and
-    /// [`get`](Self::get).
-    pub fn add(&self, counter: impl AsRef<[u8]>, n: i64) -> Result<i64> {
-        self.add_with(counter, n, self.core.options.durability)
-    }
-
-    /// Adds to a counter, with the given durability.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`add`](Self::add).
-    pub fn add_with(
-        &self,
-        counter: impl AsRef<[u8]>,
-        n: i64,
-        durability: Durability,
-    ) -> Result<i64> {
-        let (key, mut after) = (counter.as_ref(), 0);
-        self.try_update(key, Some(durability), |old| {
-            after = sum(key, old, n)?;
-            Ok(Some(after.to_le_bytes()))
-        })?;
-        Ok(after)
     }
 }

@@ -9,6 +9,7 @@
 use super::Transaction;
 use crate::error::{ErrorKind, Result};
 use crate::index::{DeclaredIndex, EntryWrite, KeyspaceIndexes, RowChange, plan};
+use crate::os::failpoint;
 use crate::read::{KeyBounds, Value};
 use crate::store::Keyspace;
 use crate::write::indexes_changed;
@@ -44,6 +45,12 @@ impl Transaction {
         let now = keyspace.state().indexes().ok_or_else(indexes_changed)?;
         now.check_declared(keyspace.name())?;
         let (state, id) = (self.state.borrow(), keyspace.id());
+        let begun = state.reader.position();
+        // What it sees of their entries is of an earlier version, or of none.
+        let is_older = now.declared.iter().any(|index| index.begins_after(begun));
+        if is_older && !failpoint::skip("index-begin") {
+            return Err(indexes_changed());
+        }
         // What was written before has no entries, if there were no indexes then.
         let is_same = match state.indexes.get(&id) {
             Some(used) => Arc::ptr_eq(used, &now),

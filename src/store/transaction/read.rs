@@ -8,7 +8,11 @@ use crate::transaction::{Isolation, Own};
 
 impl Transaction {
     /// Returns the value of a key: what this transaction has written, or otherwise what the store
-    /// had when it began. That the key is not there is remembered, too.
+    /// had when it began. At [`Isolation::Serializable`] the transaction relies on it: a later write of
+    /// the key by others makes the [commit](Self::commit) a conflict, also if the key is not there.
+    ///
+    /// Cost: a look at its own writes, that of [`Snapshot::get`](crate::Snapshot::get), and the key in
+    /// memory, which counts towards [`bytes_max`](crate::TransactionOptions::bytes_max).
     ///
     /// # Errors
     ///

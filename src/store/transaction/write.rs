@@ -12,9 +12,33 @@ use std::time::{Duration, SystemTime};
 impl Transaction {
     /// Puts a value, replacing any that is there.
     ///
+    /// The value is remembered, and written by the [commit](Self::commit), with everything else or not
+    /// at all; reads of this transaction see it at once. At [`Isolation::Serializable`](crate::Isolation::Serializable) a put alone does
+    /// not conflict with other writes of the key: the later commit wins.
+    ///
     /// In a keyspace with [indexes](crate::index) this reads the row, and puts and deletes entries,
     /// too, so that what the transaction reads of an index has what it has written. A unique index
-    /// is compared with what the transaction sees by now.
+    /// is compared with what the transaction sees by now. Two transactions that write the row conflict
+    /// then.
+    ///
+    /// Cost: an insertion into an ordered map in memory; with indexes also a read of the row, and one
+    /// of each entry that a unique index takes.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+    /// let transaction = store.begin()?;
+    /// transaction.put(&users, "ada", "countess")?;
+    /// assert_eq!(transaction.get(&users, "ada")?.unwrap(), "countess");
+    /// assert!(users.get("ada")?.is_none());
+    /// transaction.commit()?;
+    /// assert_eq!(users.get("ada")?.unwrap(), "countess");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -81,7 +105,7 @@ impl Transaction {
         self.write(keyspace, key, Some(value), Some(lifetime))
     }
 
-    /// Deletes a key, if it is there.
+    /// Deletes a key, if it is there. Remembered, written and paid for as a [`put`](Self::put) is.
     ///
     /// # Errors
     ///
@@ -110,6 +134,30 @@ impl Transaction {
 
     /// Deletes all keys of a range: those that are there when the transaction is committed, and
     /// those that it has put before this call.
+    ///
+    /// Cost: an insertion in memory; at the commit, one range tombstone per partition. In a keyspace
+    /// with [indexes](crate::index) the rows of the range are read, and their entries deleted one by
+    /// one, all of which counts towards [`bytes_max`](crate::TransactionOptions::bytes_max).
+    ///
+    /// ```
+    /// # use annulus::{Prefix, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let carts = store.create_keyspace("carts", KeyspaceSpec::range())?;
+    /// # let orders = store.create_keyspace("orders", KeyspaceSpec::hash())?;
+    /// carts.put("ada/tea", "2")?;
+    /// carts.put("ada/cups", "4")?;
+    /// let ordered = store.transact(|tx| {
+    ///     let items = tx.scan_prefix(&carts, "ada/")?.count();
+    ///     tx.delete_range(&carts, Prefix::new("ada/"))?;
+    ///     tx.put(&orders, "ada", items.to_string())?;
+    ///     Ok(items)
+    /// })?;
+    /// assert_eq!((ordered, carts.count()?), (2, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -71,10 +71,7 @@ pub(crate) fn indexes_changed() -> Error {
     )
 }
 
-fn indexed(
-    catalog: &Catalog,
-    rows: impl Iterator<Item = (KeyspaceId, StripeSet)>,
-) -> Result<Indexed> {
+fn indexed(catalog: &Catalog, rows: impl Iterator<Item = (KeyspaceId, StripeSet)>) -> Indexed {
     let keyspaces = catalog.keyspaces();
     let mut indexed = Indexed::new();
     for (id, stripes) in rows {
@@ -83,11 +80,10 @@ fn indexed(
         } else if let Some(keyspace) = keyspaces.get(&id)
             && let Some(indexes) = keyspace.indexes()
         {
-            indexes.check_declared(keyspace.name())?;
             indexed.insert(id, (Arc::clone(keyspace), indexes, stripes));
         }
     }
-    Ok(indexed)
+    indexed
 }
 
 impl Writer<'_> {
@@ -100,6 +96,24 @@ impl Writer<'_> {
         }
     }
 
+    /// Owns rows that are to be written, and calls `write`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if a keyspace has an index that is not declared: it would not have them.
+    fn own_written_rows<T>(
+        &self,
+        rows: impl Iterator<Item = (KeyspaceId, StripeSet)>,
+        write: impl FnOnce(&Indexed) -> Result<T>,
+    ) -> Result<T> {
+        self.own_rows(rows, |indexed| {
+            for (keyspace, indexes, _) in indexed.values() {
+                indexes.check_declared(keyspace.name())?;
+            }
+            write(indexed)
+        })
+    }
+
     /// Passes the gate, owns rows, and calls `write`: steps 1 and 2.
     fn own_rows<T>(
         &self,
@@ -107,7 +121,7 @@ impl Writer<'_> {
         write: impl FnOnce(&Indexed) -> Result<T>,
     ) -> Result<T> {
         let _gate = self.catalog.gate.pass();
-        let indexed = indexed(self.catalog, rows)?;
+        let indexed = indexed(self.catalog, rows);
         let mut held = Vec::new();
         if !failpoint::skip("index-rows") {
             for (_, indexes, stripes) in indexed.values() {
@@ -124,7 +138,9 @@ impl Writer<'_> {
         durability: Durability,
     ) -> Result<ConditionalWrite> {
         let rows: Vec<_> = batch.ops.iter().map(|op| (op.keyspace, op.write.stripes())).collect();
-        self.own_rows(rows.into_iter(), |indexed| self.commit_rows(indexed, batch, durability))
+        self.own_written_rows(rows.into_iter(), |indexed| {
+            self.commit_rows(indexed, batch, durability)
+        })
     }
 
     /// Commits the batch of a transaction, which has the entries already.
@@ -135,7 +151,7 @@ impl Writer<'_> {
         since: Since<'_>,
     ) -> Result<()> {
         let rows = batch.ops.iter().map(|op| (op.keyspace, op.write.stripes()));
-        self.own_rows(rows, |indexed| {
+        self.own_written_rows(rows, |indexed| {
             let is_used = |(id, (_, now, _)): (&KeyspaceId, &(_, Arc<KeyspaceIndexes>, _))| {
                 since.indexes.get(id).is_some_and(|used| Arc::ptr_eq(used, now))
             };

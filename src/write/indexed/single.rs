@@ -6,6 +6,7 @@ use crate::catalog::KeyspaceState;
 use crate::engine::Durability;
 use crate::error::Result;
 use crate::latch::stripe_set;
+use crate::os::failpoint;
 use crate::write::single::{KeyChange, Swap};
 use crate::write::{Batch, Write, Writer};
 
@@ -13,7 +14,7 @@ impl Writer<'_> {
     /// Puts or deletes a row.
     pub(in crate::write) fn change_indexed(&self, change: KeyChange<'_>) -> Result<()> {
         let row = (change.keyspace.id(), stripe_set(change.key));
-        self.own_rows([row].into_iter(), |indexed| self.change_row(indexed, change))
+        self.own_written_rows([row].into_iter(), |indexed| self.change_row(indexed, change))
     }
 
     fn change_row(&self, indexed: &Indexed, change: KeyChange<'_>) -> Result<()> {
@@ -33,18 +34,25 @@ impl Writer<'_> {
         change: KeyChange<'_>,
         expected: Option<&[u8]>,
     ) -> Result<Swap> {
-        let KeyChange { keyspace, key, value, .. } = change;
+        let KeyChange { keyspace, key, value, durability } = change;
         let row = (keyspace.id(), stripe_set(key));
-        self.own_rows([row].into_iter(), |indexed| {
+        let swap = self.own_written_rows([row].into_iter(), |indexed| {
+            if !owns_row(indexed, keyspace) {
+                return Ok(None);
+            }
             let found = read_row(keyspace, key)?;
             if found.as_deref() != expected {
-                return Ok(Swap::Found(found));
+                return Ok(Some(Swap::Found(found)));
             }
             if found.is_some() || value.is_some() {
                 self.change_row(indexed, change)?;
             }
-            Ok(Swap::Swapped)
-        })
+            Ok(Some(Swap::Swapped))
+        })?;
+        match swap {
+            Some(swap) => Ok(swap),
+            None => self.compare_and_swap(keyspace, key, expected, value, durability),
+        }
     }
 
     /// Replaces a row by what `change` makes of it. It is called once: the row is owned.
@@ -56,14 +64,28 @@ impl Writer<'_> {
         change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
     ) -> Result<Option<V>> {
         let row = (keyspace.id(), stripe_set(key));
-        self.own_rows([row].into_iter(), |indexed| {
+        let mut change = Some(change);
+        let updated = self.own_written_rows([row].into_iter(), |indexed| {
+            let Some(change) = change.take_if(|_| owns_row(indexed, keyspace)) else {
+                return Ok(None);
+            };
             let found = read_row(keyspace, key)?;
             let new = change(found.as_deref())?;
             let value = new.as_ref().map(AsRef::as_ref);
             if found.is_some() || value.is_some() {
                 self.change_row(indexed, KeyChange { keyspace, key, value, durability })?;
             }
-            Ok(new)
-        })
+            Ok(Some(new))
+        })?;
+        match (updated, change) {
+            (None, Some(change)) => self.update(keyspace, key, durability, change),
+            (updated, _) => Ok(updated.flatten()),
+        }
     }
+}
+
+/// Returns true if a row of a keyspace is owned. It is not if the last index was dropped since the
+/// caller has looked: what it reads of the row would not stay so, and it begins again without indexes.
+fn owns_row(indexed: &Indexed, keyspace: &KeyspaceState) -> bool {
+    indexed.contains_key(&keyspace.id()) || failpoint::skip("index-gone")
 }

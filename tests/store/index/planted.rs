@@ -1,7 +1,7 @@
 //! Faults that are planted in an index are found by its verification, named, and repaired.
 
 use super::{check, names, words};
-use crate::basic::{apart, both, store};
+use crate::basic::{apart, both, reopen, store};
 use annulus::report::{IndexProblem, Problem};
 
 fn test(name: &str) -> String {
@@ -70,6 +70,41 @@ fn stale_entries_are_found_and_deleted() {
         assert!(store.verify().unwrap().is_sound());
         rows.drop_index("words").unwrap();
     }
+}
+
+/// Without the function of an index, as in the tool: an entry must still have its row.
+#[test]
+fn entries_without_rows_are_found_in_an_index_that_is_not_declared() {
+    let name = test("entries_without_rows_are_found_in_an_index_that_is_not_declared");
+    if !apart(&name, &[("ANNULUS_SKIP", "index-release")]) {
+        return;
+    }
+    let (directory, store) = store();
+    for rows in both(&store) {
+        rows.index(words()).unwrap().build().unwrap();
+        rows.index(names()).unwrap().build().unwrap();
+        (0..9).for_each(|n| rows.put(format!("r{n}"), format!("@x{n}")).unwrap());
+    }
+    assert!(store.verify().unwrap().is_sound());
+    both(&store).iter().for_each(|rows| rows.delete("r7").unwrap());
+    drop(store);
+    let store = reopen(&directory);
+    let mut found: Vec<_> =
+        store.verify().unwrap().problems.iter().map(ToString::to_string).collect();
+    found.sort();
+    let problem = |keyspace, index, index_key| {
+        format!(
+            "index `{index}` of keyspace `{keyspace}`: the index has row `r7` at the index key \
+             `{index_key}`, which the row does not have"
+        )
+    };
+    let expected = [
+        ("hash", "names", "x7"),
+        ("range", "names", "x7"),
+        ("hash", "words", "@x7"),
+        ("range", "words", "@x7"),
+    ];
+    assert_eq!(found, expected.map(|(keyspace, index, key)| problem(keyspace, index, key)));
 }
 
 /// In a unique index, an entry that is stale keeps others from the index key.
