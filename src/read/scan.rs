@@ -107,6 +107,9 @@ pub struct Scan {
     expires: Option<FirstExpiry>,
 }
 
+/// A key, its value, and what says when the row expires, if it does.
+type RowUntil<'r, T> = (&'r [u8], &'r [u8], Option<T>);
+
 enum Rows {
     /// Disjoint partitions in key order, one open at a time.
     ConcatCursor(Box<ConcatCursor>),
@@ -240,14 +243,14 @@ impl Scan {
     /// # Errors
     ///
     /// Those of [`next_row`](Self::next_row).
-    pub fn next_row_until(&mut self) -> Result<Option<(&[u8], &[u8], Option<SystemTime>)>> {
+    pub fn next_row_until(&mut self) -> Result<Option<RowUntil<'_, SystemTime>>> {
         let row = self.next_expiring()?;
         Ok(row.map(|(key, value, field)| (key, value, field.and_then(time_of))))
     }
 
     /// Returns the next row with the field that says when it expires, where rows do.
     #[inline]
-    fn next_expiring(&mut self) -> Result<Option<(&[u8], &[u8], Option<u64>)>> {
+    fn next_expiring(&mut self) -> Result<Option<RowUntil<'_, u64>>> {
         if self.failed || self.left == 0 {
             return Ok(None);
         }

@@ -274,13 +274,11 @@ impl ConcreteBatch<'_> {
 
     fn previous<'o>(&'o self, index: usize, op: &'o Op) -> Option<Operation<'o>> {
         let value = self.previous.get(&index)?.as_deref();
-        match op {
-            Op {
-                keyspace,
-                write: Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. },
-                ..
-            } => Some(Operation::Previous { keyspace: *keyspace, key, value }),
-            Op { write: Write::DeleteRange { .. }, .. } => None,
+        match &op.write {
+            Write::Put { key, .. } | Write::Delete { key } | Write::Add { key, .. } => {
+                Some(Operation::Previous { keyspace: op.keyspace, key, value })
+            }
+            Write::DeleteRange { .. } => None,
         }
     }
 
@@ -366,8 +364,7 @@ pub(super) fn present(
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.
 fn end_of_rows(partition: &OpenPartition, start: &[u8]) -> Result<Option<Vec<u8>>> {
-    let rest = KeyRange { start: start.into(), end: None };
-    let read = Read::PRESENT;
+    let (rest, read) = (KeyRange { start: start.into(), end: None }, Read::PRESENT);
     let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
     cursor.status()?;
     Ok(cursor.key().map(just_after))

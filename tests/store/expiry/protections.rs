@@ -6,7 +6,7 @@ fn a_missing_protection_is_noticed() {
     for (protection, test) in [
         ("expiry-horizon", "a_snapshot_keeps_its_moment_and_compactions_leave_what_it_reads"),
         ("check-expiry", "a_transaction_meets_a_conflict_when_a_row_has_expired_that_it_has_read"),
-        ("write-moment", "all_of_a_write_is_judged_at_one_moment"),
+        ("write-moment", "moment::all_of_a_write_is_judged_at_one_moment"),
         ("compare-expired", "reshapes_find_no_difference_while_rows_expire_and_are_reclaimed"),
     ] {
         let test = format!("expiry::{test}");
