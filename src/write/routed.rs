@@ -367,8 +367,7 @@ pub(super) fn present(
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.
 fn end_of_rows(partition: &OpenPartition, start: &[u8]) -> Result<Option<Vec<u8>>> {
-    let rest = KeyRange { start: start.into(), end: None };
-    let read = Read::PRESENT;
+    let (rest, read) = (KeyRange { start: start.into(), end: None }, Read::PRESENT);
     let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
     cursor.status()?;
     Ok(cursor.key().map(just_after))

@@ -16,7 +16,7 @@ use annulus::{
     ShardId, Store, TransactionOptions,
 };
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -342,26 +342,18 @@ fn a_feed_has_nothing_of_expiry_and_old_values_without_their_times() {
     assert_eq!(seen, expected);
 }
 
-/// A put until a time, in each way there is, and mirrors of the feed that lose each row when the
-/// original does, one of them in another store. They write each commit half an hour late.
-#[test]
-fn a_mirror_of_a_feed_loses_rows_when_the_original_does() {
-    let (directory, clock) = (quick_directory(), clock());
-    let (store, [rows, mirror]) = with_rows(&directory.path().join("store"), &clock);
-    let (other, [elsewhere, _]) = with_rows(&directory.path().join("other"), &clock);
-    let changes = store.changes().keyspace(&rows).durability(Durability::Buffered);
-    let mut changes = changes.open().unwrap();
-    let now = clock.now();
+/// Puts rows in each way there is to say how long they live.
+fn put_in_each_way(store: &Store, rows: &Keyspace, now: SystemTime) {
     rows.put("default", "").unwrap();
     rows.put_for("for", "", 3 * HOUR).unwrap();
     rows.put_until_with("until", "", now + 4 * HOUR, Durability::Synced).unwrap();
     rows.put_until("ever", "", None).unwrap();
     rows.put_until("past", "", now).unwrap();
     let mut batch = Batch::new();
-    batch.put_until(&rows, "batch", "", now + 5 * HOUR + Duration::from_nanos(1));
-    batch.add(&rows, "counter", 1);
+    batch.put_until(rows, "batch", "", now + 5 * HOUR + Duration::from_nanos(1));
+    batch.add(rows, "counter", 1);
     store.write(batch).unwrap();
-    store.transact(|tx| tx.put_until(&rows, "transaction", "", now + 6 * HOUR)).unwrap();
+    store.transact(|tx| tx.put_until(rows, "transaction", "", now + 6 * HOUR)).unwrap();
     let typed = rows.typed::<String, String>();
     store
         .transact(|tx| {
@@ -374,6 +366,19 @@ fn a_mirror_of_a_feed_loses_rows_when_the_original_does() {
     typed.put_for_in(&mut batch, "typed batch", &String::new(), 10 * HOUR).unwrap();
     typed.put_until_in(&mut batch, "typed end", &String::new(), None).unwrap();
     store.write(batch).unwrap();
+}
+
+/// Mirrors of the feed lose each row when the original does, one of them in another store. They write
+/// each commit half an hour late.
+#[test]
+fn a_mirror_of_a_feed_loses_rows_when_the_original_does() {
+    let (directory, clock) = (quick_directory(), clock());
+    let (store, [rows, mirror]) = with_rows(&directory.path().join("store"), &clock);
+    let (other, [elsewhere, _]) = with_rows(&directory.path().join("other"), &clock);
+    let changes = store.changes().keyspace(&rows).durability(Durability::Buffered);
+    let mut changes = changes.open().unwrap();
+    let now = clock.now();
+    put_in_each_way(&store, &rows, now);
     assert!(!rows.contains("past").unwrap());
     clock.advance(HOUR / 2);
     let mut seen = Vec::new();
