@@ -2,7 +2,8 @@
 //!
 //! Each protection is also left out, in a process of its own, where the test must fail.
 
-use super::{check, names, taken, words};
+use super::unique::taken;
+use super::{check, names, words};
 use crate::basic::{both, quick_store, reopen};
 use annulus::index::IndexSpec;
 use annulus::topology::KeyspaceSpec;
