@@ -117,7 +117,7 @@ fn a_row_is_changed_in_one_step_while_the_last_index_is_dropped() {
     }
 }
 
-/// A unique index by what follows an `@`, whose function panics for the row `trap` while it is told to.
+/// A unique index by what follows an `@`, whose function panics for the row `trap` while the trap is set.
 fn names_with_a_trap(rows: &Keyspace) -> (Index, Arc<AtomicBool>) {
     let trap = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&trap);
