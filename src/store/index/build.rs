@@ -47,8 +47,7 @@ impl Index {
     ///
     /// Durable when it returns. Cost: a scan of the rows, and for each a read, a call of the function, and
     /// a look at each of its entries; what is missing is written, in one batch for up to 32 rows. If the
-    /// process ends before that, the index begins empty when it is
-    /// declared again.
+    /// process ends before that, the index begins empty when it is declared again.
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 //!
 //! Each protection is also left out, in a process of its own, where the test must fail.
 
-use super::{check, names, taken, words};
+use super::unique::taken;
+use super::{check, names, words};
 use crate::basic::{both, quick_store, reopen};
 use annulus::index::IndexSpec;
 use annulus::topology::KeyspaceSpec;
@@ -116,7 +117,7 @@ fn a_row_is_changed_in_one_step_while_the_last_index_is_dropped() {
     }
 }
 
-/// A unique index by what follows an `@`, whose function panics for the row `trap` while it is told to.
+/// A unique index by what follows an `@`, whose function panics for the row `trap` while the trap is set.
 fn names_with_a_trap(rows: &Keyspace) -> (Index, Arc<AtomicBool>) {
     let trap = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&trap);

@@ -6,17 +6,18 @@ mod meanwhile;
 mod model;
 #[cfg(feature = "failpoints")]
 mod planted;
+mod stats;
+mod transactions;
+mod unique;
 
 use crate::basic::{both, reopen, store};
-use annulus::index::{IndexSpec, UniqueViolation};
-use annulus::report::IndexState;
+use annulus::index::IndexSpec;
 use annulus::topology::KeyspaceSpec;
 use annulus::{
-    Batch, ConditionalWrite, Durability, ErrorKind, Expect, Index, Isolation, Keyspace, Prefix,
-    ScanOptions, Store, TransactionOptions,
+    Batch, ConditionalWrite, Durability, ErrorKind, Expect, Index, Keyspace, Prefix, ScanOptions,
+    Store,
 };
 use std::collections::BTreeSet;
-use std::error::Error as _;
 
 /// An index by each word of the value.
 fn words() -> IndexSpec {
@@ -145,155 +146,6 @@ fn batches_keep_it() {
 }
 
 #[test]
-fn transactions_keep_it_and_read_their_own_entries() {
-    let (_directory, store) = store();
-    for (rows, isolation) in
-        both(&store).into_iter().zip([Isolation::Serializable, Isolation::Snapshot])
-    {
-        let index = rows.index(words()).unwrap();
-        index.build().unwrap();
-        for n in 0..20 {
-            rows.put(format!("r{n:02}"), "x").unwrap();
-        }
-        let options = TransactionOptions::new().isolation(isolation);
-        let tx = store.begin_with(options).unwrap();
-        tx.put(&rows, "a", "x mine").unwrap();
-        tx.put(&rows, "r00", "mine").unwrap();
-        tx.delete(&rows, "r01").unwrap();
-        tx.delete_range(&rows, "r10"..).unwrap();
-        tx.add(&rows, "n", 3).unwrap();
-        let within = index.within(&tx);
-        assert_eq!(within.keys("mine").unwrap(), [&b"a"[..], b"r00"]);
-        assert_eq!(within.keys("x").unwrap().len(), 9);
-        let found: Vec<_> = within.rows("m".."n").unwrap().map(|row| row.unwrap().value).collect();
-        assert_eq!(found, ["x mine", "mine"]);
-        assert_eq!(index.keys("x").unwrap().len(), 20, "nothing is written yet");
-        tx.commit().unwrap();
-        assert_eq!(index.keys("x").unwrap().len(), 9);
-        check(&index);
-
-        // A row that was changed meanwhile: its entries would be others.
-        let tx = store.begin_with(options).unwrap();
-        tx.put(&rows, "a", "y").unwrap();
-        rows.put("a", "z").unwrap();
-        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Conflict);
-        check(&index);
-        // A row that came into a range that was deleted.
-        let tx = store.begin_with(options).unwrap();
-        tx.delete_range(&rows, "s"..).unwrap();
-        rows.put("t", "z").unwrap();
-        assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Conflict);
-        check(&index);
-    }
-    // A phantom: what was read of an index is relied on.
-    let [rows, _] = both(&store);
-    let index = rows.index(words()).unwrap();
-    let tx = store.begin().unwrap();
-    assert!(index.within(&tx).keys("free").unwrap().is_empty());
-    tx.put(&rows, "mine", "other").unwrap();
-    rows.put("theirs", "free").unwrap();
-    assert_eq!(tx.commit().unwrap_err().kind(), ErrorKind::Conflict);
-}
-
-/// A past bug: a transaction that had deleted a range without rows in it took the indexes for changed at
-/// its next write, in each attempt again.
-#[test]
-fn a_transaction_deletes_a_range_in_which_there_is_nothing() {
-    let (_directory, store) = store();
-    let [rows, _] = both(&store);
-    let index = rows.index(words()).unwrap();
-    index.build().unwrap();
-    let run = |tx: &annulus::Transaction| {
-        tx.delete_range(&rows, "a".."b")?;
-        tx.put(&rows, "c", "x")
-    };
-    store.transact(run).unwrap();
-    store.transact(|tx| tx.delete_range(&rows, "a".."b")).unwrap();
-    assert_eq!(index.keys("x").unwrap(), [b"c"]);
-}
-
-fn taken(error: &annulus::Error) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error:#}");
-    for word in ["`names`", "unique"] {
-        assert!(error.to_string().contains(word), "`{word}` is not in: {error}");
-    }
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<UniqueViolation>()).unwrap();
-    (cause.index_key.clone(), cause.key.clone(), cause.taken_by.clone())
-}
-
-#[test]
-fn a_unique_index_refuses_a_second_row() {
-    let (_directory, store) = store();
-    for rows in both(&store) {
-        let index = rows.index(names()).unwrap();
-        index.build().unwrap();
-        rows.put("1", "@ada").unwrap();
-        rows.put("1", "@ada").unwrap();
-        rows.put("2", "no name").unwrap();
-        rows.put("3", "no name").unwrap();
-        let named = (b"ada".to_vec(), b"2".to_vec(), b"1".to_vec());
-        assert_eq!(taken(&rows.put("2", "@ada").unwrap_err()), named);
-        assert_eq!(taken(&rows.update("2", |_| Some("@ada")).unwrap_err()), named);
-        let swapped = rows.compare_and_swap("2", Some(b"no name"), Some(b"@ada"));
-        assert_eq!(taken(&swapped.unwrap_err()), named);
-        let refused = store.transact(|tx| tx.put(&rows, "2", "@ada")).unwrap_err();
-        assert_eq!(taken(&refused), named);
-        let mut batch = Batch::new();
-        batch.put(&rows, "4", "@bob");
-        batch.put(&rows, "2", "@ada");
-        assert_eq!(taken(&store.write(batch).unwrap_err()), named);
-        let mut batch = Batch::new();
-        batch.put(&rows, "4", "@bob");
-        batch.put(&rows, "5", "@bob");
-        taken(&store.write(batch).unwrap_err());
-        assert_eq!(rows.count().unwrap(), 3, "nothing was written");
-        assert_eq!(rows.get("2").unwrap().unwrap(), "no name");
-
-        // One row gives it up in the batch in which another one takes it.
-        for (from, to) in [("1", "0"), ("0", "9")] {
-            let mut batch = Batch::new();
-            batch.put(&rows, to, "@ada");
-            batch.delete(&rows, from);
-            store.write(batch).unwrap();
-            assert_eq!(index.keys("ada").unwrap(), [to.as_bytes()]);
-        }
-        rows.put("1", "@bob").unwrap();
-        let mut exchange = Batch::new();
-        exchange.put(&rows, "1", "@ada");
-        exchange.put(&rows, "9", "@bob");
-        store.write(exchange).unwrap();
-        assert_eq!(index.row("ada").unwrap().unwrap().0, b"1");
-        assert_eq!(index.row("bob").unwrap().unwrap().1, "@bob");
-        assert!(index.row("eve").unwrap().is_none());
-        // In a transaction in the order of its calls.
-        store
-            .transact(|tx| {
-                tx.delete(&rows, "1")?;
-                tx.put(&rows, "2", "@ada")
-            })
-            .unwrap();
-        assert_eq!(index.keys("ada").unwrap(), [b"2"]);
-        assert!(index.verify().unwrap().is_sound());
-    }
-}
-
-#[test]
-fn two_transactions_do_not_both_take_what_is_unique() {
-    let (_directory, store) = store();
-    let [rows, _] = both(&store);
-    rows.index(names()).unwrap().build().unwrap();
-    for isolation in [Isolation::Serializable, Isolation::Snapshot] {
-        let options = TransactionOptions::new().isolation(isolation);
-        let (one, other) = (store.begin_with(options).unwrap(), store.begin_with(options).unwrap());
-        one.put(&rows, "1", format!("@{isolation:?}")).unwrap();
-        other.put(&rows, "2", format!("@{isolation:?}")).unwrap();
-        one.commit().unwrap();
-        assert_eq!(other.commit().unwrap_err().kind(), ErrorKind::Conflict);
-        rows.delete("1").unwrap();
-    }
-}
-
-#[test]
 fn a_keyspace_whose_index_is_not_declared_is_not_written() {
     let (directory, store) = store();
     let [rows, range] = both(&store);
@@ -347,24 +199,6 @@ fn a_keyspace_whose_index_is_not_declared_is_not_written() {
     rows.put("c", "x").unwrap();
     assert_eq!(rows.drop_index("names").unwrap_err().kind(), ErrorKind::NotFound);
     check(&rows.index(words()).unwrap());
-}
-
-/// An entry was among the writes before its row was, and the bound was met between them.
-#[test]
-fn a_transaction_that_outgrows_its_bound_keeps_rows_and_entries_together() {
-    let (_directory, store) = store();
-    let [rows, _] = both(&store);
-    let index = rows.index(words()).unwrap();
-    index.build().unwrap();
-    for bytes_max in (4096..4700).step_by(13) {
-        rows.delete_range(..).unwrap();
-        let options = TransactionOptions::new().bytes_max(bytes_max);
-        let transaction = store.begin_with(options).unwrap();
-        let put = |n| transaction.put(&rows, format!("k{n}"), format!("some words {n}"));
-        assert!((0..100).any(|n| put(n).is_err()), "{bytes_max}");
-        transaction.commit().unwrap();
-        check(&index);
-    }
 }
 
 /// An expired row would leave its entries behind.
@@ -427,66 +261,6 @@ fn another_version_is_built_again() {
 }
 
 #[test]
-fn statistics_say_what_it_occupies_and_how_far_it_is() {
-    let (directory, store) = store();
-    let of = |store: &Store| {
-        let stats = store.stats().unwrap();
-        let mut keyspaces = stats.keyspaces.into_iter();
-        keyspaces.find(|keyspace| keyspace.name == "hash").unwrap().indexes
-    };
-    let [rows, _] = both(&store);
-    assert!(of(&store).is_empty());
-    (0..100).for_each(|n| rows.put(format!("{n:02}"), "@one two").unwrap());
-    let index = rows.index(words()).unwrap();
-    let stats = &of(&store)[0];
-    assert_eq!(
-        (&*stats.name, stats.state, stats.declared),
-        ("words", IndexState::Incomplete, true)
-    );
-    assert_eq!((stats.version, stats.unique, stats.rows_passed), (Some(1), Some(false), 0));
-    index.build().unwrap();
-    rows.index(IndexSpec::new("keys", 7, |key, _| [key.to_vec()]).unique()).unwrap();
-    store.flush().unwrap();
-    let [words_stats, keys] = &of(&store)[..] else { panic!("two") };
-    assert_eq!((words_stats.state, words_stats.rows_passed), (IndexState::Complete, 100));
-    assert_eq!(words_stats.entries_estimated, 200);
-    assert!(words_stats.bytes_on_disk > 0);
-    assert_eq!(
-        (keys.state, keys.version, keys.unique),
-        (IndexState::Incomplete, Some(7), Some(true))
-    );
-    drop((rows, index, store));
-    // What is known without the functions.
-    let store = reopen(&directory);
-    let [words_stats, keys] = &of(&store)[..] else { panic!("two") };
-    let known = (words_stats.state, words_stats.version, words_stats.unique, words_stats.declared);
-    assert_eq!(known, (IndexState::Complete, Some(1), Some(false), false));
-    assert_eq!((keys.state, keys.version, keys.unique), (IndexState::Incomplete, None, None));
-}
-
-#[test]
-fn a_build_names_rows_that_cannot_be_unique() {
-    let (_directory, store) = store();
-    let [rows, _] = both(&store);
-    for n in 0..100 {
-        rows.put(format!("{n:02}"), format!("@{}", n % 99)).unwrap();
-    }
-    let index = rows.index(names()).unwrap();
-    let error = index.build().unwrap_err();
-    let (index_key, one, other) = taken(&error);
-    let pair: BTreeSet<_> = [one, other].into();
-    assert_eq!((&*index_key, pair), (&b"0"[..], [b"00".to_vec(), b"99".to_vec()].into()));
-    assert!(!index.is_ready());
-    assert_eq!(index.keys("0").unwrap_err().kind(), ErrorKind::Busy);
-    // Each of the two rows gives up only what is its own.
-    rows.delete("00").unwrap();
-    index.build().unwrap();
-    assert_eq!(index.keys("0").unwrap(), [b"99"]);
-    assert_eq!(index.scan(..).unwrap().count(), 99);
-    assert!(index.verify().unwrap().is_sound());
-}
-
-#[test]
 fn a_snapshot_reads_rows_and_entries_of_its_moment() {
     let (_directory, store) = store();
     for rows in both(&store) {
@@ -508,34 +282,6 @@ fn a_snapshot_reads_rows_and_entries_of_its_moment() {
         assert_eq!((&*row.0, &*row.1), (&b"a"[..], &b"x"[..]));
         assert_eq!(index.keys("x").unwrap(), [b"b"]);
     }
-}
-
-#[test]
-fn a_transaction_that_is_older_than_an_index_is_run_again() {
-    let (_directory, store) = store();
-    let [rows, range] = both(&store);
-    let (early, written) = (store.begin().unwrap(), store.begin().unwrap());
-    written.put(&rows, "a", "x").unwrap();
-    let index = rows.index(names()).unwrap();
-    index.build().unwrap();
-    assert_eq!(early.put(&rows, "b", "@y").unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(written.put(&rows, "b", "@y").unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(written.commit().unwrap_err().kind(), ErrorKind::Conflict);
-    early.put(&range, "a", "x").unwrap();
-    early.commit().unwrap();
-    // Another version, and none.
-    let written = store.begin().unwrap();
-    written.put(&rows, "a", "@z").unwrap();
-    let other = IndexSpec::new("names", 2, |_key, value| [value.to_vec()]);
-    let index = rows.index(other).unwrap();
-    assert_eq!(written.commit().unwrap_err().kind(), ErrorKind::Conflict);
-    index.build().unwrap();
-    let written = store.begin().unwrap();
-    written.put(&rows, "a", "@z").unwrap();
-    rows.drop_index("names").unwrap();
-    assert_eq!(written.commit().unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(index.keys("x").unwrap_err().kind(), ErrorKind::Busy);
-    assert_eq!(rows.count().unwrap(), 0);
 }
 
 #[test]
