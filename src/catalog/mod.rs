@@ -7,6 +7,7 @@ mod behind;
 mod commit_gate;
 pub(crate) mod directory;
 mod health;
+mod home;
 mod indexes;
 mod keyspace;
 mod lagging;
@@ -22,6 +23,7 @@ mod view;
 
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
+pub(crate) use home::Home;
 pub(crate) use indexes::{index_keyspace, index_names};
 pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
@@ -31,10 +33,8 @@ pub(crate) use route::KeyRoute;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::changes::OwnKeyspaces;
-use crate::clock::{Clock, HybridClock};
-use crate::engine::{Engine as _, LockGuard, Resources, ShardEngine};
+use crate::engine::{Engine as _, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::expiry::Horizon;
 use crate::id::{KeyspaceId, ShardId};
 use crate::log::CommitLog;
 use crate::os::descriptors;
@@ -42,13 +42,10 @@ use crate::planner::Sizes;
 use crate::topology::{PartitionName, Topology};
 use arc_swap::{ArcSwap, Guard};
 use commit_gate::CommitGate;
-use directory::DirectoryLock;
 use health::Health;
 use parking_lot::Mutex;
-use places::Places;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -72,44 +69,6 @@ pub(crate) struct Limits {
     pub(crate) partitions_per_shard_max: usize,
     /// How long the log may become before partitions are flushed for its sake.
     pub(crate) log_bytes_max: u64,
-}
-
-/// The directory of a store and its clock, before its engines are open.
-#[derive(Clone)]
-pub(crate) struct Home {
-    /// The store's number, the same in its directory's and its shards' identity files.
-    pub(crate) id: u128,
-    pub(crate) path: PathBuf,
-    /// `None` in a store that is opened read-only.
-    pub(crate) lock: Option<Arc<DirectoryLock>>,
-    pub(crate) places: Arc<Places>,
-    /// The time of the store, which the log issues to its records.
-    pub(crate) clock: Arc<HybridClock>,
-    /// Up to when expired rows may be reclaimed.
-    pub(crate) horizon: Arc<Horizon>,
-}
-
-impl Home {
-    pub(crate) fn new(
-        id: u128,
-        path: PathBuf,
-        lock: Option<Arc<DirectoryLock>>,
-        places: Arc<Places>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        let clock = Arc::new(HybridClock::new(clock));
-        Self { id, path, lock, places, horizon: Horizon::new(Arc::clone(&clock)), clock }
-    }
-
-    /// Returns what keeps the directory locked, for an engine.
-    pub(crate) fn guard(&self) -> LockGuard {
-        self.lock.clone().map(|lock| lock as Arc<dyn Send + Sync>)
-    }
-
-    /// Returns what keeps the directory and that of a shard locked, for the engine of the shard.
-    pub(crate) fn guard_with(&self, shard: DirectoryLock) -> LockGuard {
-        Some(Arc::new((shard, self.lock.clone())))
-    }
 }
 
 /// What exists in an open store and where it is.

@@ -8,6 +8,7 @@ mod condition;
 mod counter;
 mod indexed;
 mod key_states;
+mod present;
 mod previous;
 mod replay;
 mod routed;

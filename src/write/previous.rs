@@ -2,7 +2,8 @@
 
 use super::batch::Op;
 use super::key_states::KeyStates;
-use super::routed::{ConcreteBatch, Previous, RoutedBatch, present};
+use super::present::present;
+use super::routed::{ConcreteBatch, Previous, RoutedBatch};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::expiry::WriteMoment;

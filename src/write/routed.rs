@@ -3,6 +3,7 @@
 use super::batch::{Batch, Op, Write};
 use super::condition::{Condition, Unmet};
 use super::counter::{Sums, sums};
+use super::present::present;
 use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +13,6 @@ use crate::latch::{Current, HeldStripe, Routed, StripeSet, stripe_set};
 use crate::log::{InFlight, Operation};
 use crate::os::failpoint;
 use crate::placement::{KeyRange, just_after};
-use crate::read::Value;
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -349,20 +349,6 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
             Operation::DeleteRange { start, end, .. } => start.len() + end.len(),
             Operation::Previous { .. } => 0,
         }
-}
-
-/// Returns what a key of a partition has, at the moment of a write.
-#[inline]
-pub(super) fn present(
-    partition: &OpenPartition,
-    key: &[u8],
-    moment: &WriteMoment,
-) -> Result<Option<Value>> {
-    let found = partition.shard.get(&partition.handle, key, Read::PRESENT)?.map(Value::new);
-    match (found, &partition.expiring) {
-        (Some(value), Some(expiring)) => value.unless_expired(moment.get(expiring)),
-        (found, _) => Ok(found),
-    }
 }
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.

@@ -1,6 +1,6 @@
 //! Writes of one key: put, delete, compare-and-swap, update.
 
-use super::routed::present;
+use super::present::present;
 use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
 use crate::engine::{Durability, Engine};

@@ -9,7 +9,7 @@ use crate::placement::KeyRange;
 use crate::read::{Bounds, Scan, Value};
 use crate::write::Write;
 use crate::write::counter::sum;
-use crate::write::routed::present;
+use crate::write::present::present;
 use std::borrow::Cow;
 use std::collections::btree_map::{BTreeMap, Entry};
 
