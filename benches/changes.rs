@@ -6,7 +6,7 @@
 //! cargo bench --bench changes -- --quick           short rounds, to see whether it runs
 //! ```
 //!
-//! Costs are ratios of two stores that run in turns in one process: the median with the quartiles.
+//! Costs are ratios of two stores that run in turns in one process: the median with its 95 % interval.
 //! Above 1 the first one, which has the reader, is faster. Rows have 216 bytes. `put` has one writer,
 //! `idle` is a reader that is open and not asked, `waits` one that waits for each commit, `buffered`
 //! one that takes what is not synced.

@@ -7,8 +7,8 @@
 //! cargo bench --bench heat -- --quick           short rounds, to see whether it runs
 //! ```
 //!
-//! Costs and gains are ratios of two stores that run in turns in one process: the median with the
-//! quartiles. Above 1 the first one is faster.
+//! Costs and gains are ratios of two stores that run in turns in one process: the median with its
+//! 95 % interval. Above 1 the first one is faster.
 
 #![allow(
     clippy::unwrap_used,
@@ -247,7 +247,7 @@ fn until(
 
 fn main() {
     let settings = Settings::from_arguments();
-    println!("{:<34} {:>6}  [quartiles]         medians", "with / without", "median");
+    println!("{:<34} {:>6}  [95 % interval]     medians", "with / without", "median");
     tracking(&settings);
     hot_key(&settings);
     detection(&settings);

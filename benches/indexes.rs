@@ -9,7 +9,7 @@
 //!
 //! Both sides run in turns, A B B A …, in one process, on four shards, with rows that are all in
 //! memory, without the cache of hot keys; each round yields one ratio. Printed is the median of the
-//! ratios with the quartiles: 0.833 means that the index takes 1.2 times as long as the batch. The
+//! ratios with its 95 % interval: 0.833 means that the index takes 1.2 times as long as the batch. The
 //! index is by the first 8 bytes of the value. Rows are in a hash keyspace, entries, on both sides, in
 //! a range keyspace with one partition.
 //!
@@ -194,7 +194,7 @@ fn main() {
     let arguments = Arguments::read();
     let (rows, millis, turns) = if arguments.quick { (5_000, 20, 4) } else { (50_000, 200, 20) };
     let settings = Settings { rows, turn: Duration::from_millis(millis), turns, arguments };
-    println!("{:<34} {:>6}  [quartiles]         medians", "an index / by hand", "median");
+    println!("{:<34} {:>6}  [95 % interval]     medians", "an index / by hand", "median");
     inserts(&settings);
     overwrites(&settings);
     reads(&settings);

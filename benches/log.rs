@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Both sides are open at the same time and write in turns, A B B A …; each round yields one ratio.
-//! Printed is the median of the ratios with the quartiles. Above 1 the log with the mirror is faster.
+//! Printed is the median of the ratios with its 95 % interval. Above 1 the log with the mirror is faster.
 
 #![allow(
     clippy::unwrap_used,

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Both sides run in turns, A B B A …, in one process, on rows that are all in memory, without the
-//! cache of hot keys; each round yields one ratio. Printed is the median of the ratios with the
-//! quartiles. Of a transaction to its parts, 0.667 means that it takes 1.5 times as long. A
+//! cache of hot keys; each round yields one ratio. Printed is the median of the ratios with its
+//! 95 % interval. Of a transaction to its parts, 0.667 means that it takes 1.5 times as long. A
 //! transaction has two reads and two writes of other keys; over four shards, it has one of them on
 //! each, or several. With eight threads, each has keys of its own. `OptimisticTransactionDB` is one
 //! RocksDB with the same cache and write buffer; its reads are `get_for_update`, which it checks at
@@ -215,7 +215,7 @@ fn single_keys(settings: &Settings, directory: &TempDir) {
 
 fn main() {
     let settings = Settings::from_arguments();
-    println!("{:<34} {:>6}  [quartiles]         medians", "transactions / …", "median");
+    println!("{:<34} {:>6}  [95 % interval]     medians", "transactions / …", "median");
     for part in [single_keys, one_thread, eight_threads] {
         let directory = TempDir::new().unwrap();
         part(&settings, &directory);
