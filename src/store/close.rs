@@ -1,13 +1,13 @@
 //! Operations on the store as a whole: syncing, flushing, statistics, verification, closing.
 
+use super::each_shard::in_parallel;
 use super::findings::{Problem, Recovered};
 use super::retention::retain_changes;
 use super::stats::ExpiryStats;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, index, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
+use crate::error::Result;
 use crate::os::parallel;
 use crate::topology;
 
@@ -19,9 +19,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a log cannot be synced: the store then takes no more writes, and
+    /// [`Io`](crate::ErrorKind::Io) if a log cannot be synced: the store then takes no more writes, and
     /// those that were not synced before are in doubt until it is opened again;
-    /// [`Closed`](ErrorKind::Closed); [`ReadOnly`](ErrorKind::ReadOnly).
+    /// [`Closed`](crate::ErrorKind::Closed); [`ReadOnly`](crate::ErrorKind::ReadOnly).
     pub fn sync(&self) -> Result<()> {
         let catalog = &self.core().catalog;
         catalog.check_open()?;
@@ -35,8 +35,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot be written; [`Closed`](ErrorKind::Closed);
-    /// [`ReadOnly`](ErrorKind::ReadOnly).
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot be written; [`Closed`](crate::ErrorKind::Closed);
+    /// [`ReadOnly`](crate::ErrorKind::ReadOnly).
     pub fn flush(&self) -> Result<()> {
         let catalog = &self.core().catalog;
         catalog.check_open()?;
@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) if a shard cannot report it.
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot report it.
     pub fn stats(&self) -> Result<StoreStats> {
         let topology = self.topology();
         let keyspaces = self
@@ -148,7 +148,7 @@ impl Store {
     /// # Errors
     ///
     /// The first error of a shard; the other shards are closed nevertheless, and the log is kept for
-    /// the one that failed. [`InvalidArgument`](ErrorKind::InvalidArgument) in a
+    /// the one that failed. [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
     /// [listener](crate::StoreBuilder::listener) of this store; nothing was done.
     pub fn close(&self) -> Result<()> {
         let (core, catalog) = (self.core(), &self.core().catalog);
@@ -230,19 +230,4 @@ fn on_every_shard(
     job: impl Fn(&ShardEngine) -> Result<()> + Sync,
 ) -> Result<()> {
     in_parallel(catalog, |(_, shard)| job(shard))
-}
-
-/// Runs a job for every shard, in parallel, each to its end even if another fails. Returns the
-/// first error.
-pub(super) fn in_parallel(
-    catalog: &Catalog,
-    job: impl Fn((&ShardId, &ShardEngine)) -> Result<()> + Sync,
-) -> Result<()> {
-    let shards = catalog.shards();
-    let shards: Vec<_> = shards.iter().map(|(id, shard)| (id, &**shard)).collect();
-    let panicked = || Error::new(ErrorKind::Internal, "a shard's worker panicked");
-    parallel::each(&shards, |shard| job(*shard))
-        .into_iter()
-        .map(|done| done.unwrap_or_else(|_| Err(panicked())))
-        .fold(Ok(()), Result::and)
 }

@@ -1,7 +1,7 @@
 //! The creation, lookup and dropping of keyspaces.
 
-use super::close::in_parallel;
 use super::core::Core;
+use super::each_shard::in_parallel;
 use super::{Keyspace, Store, open};
 use crate::catalog::{
     Catalog, KeyspaceState, Metadata, OWN_PREFIX, View, index_names, remove_leftover,

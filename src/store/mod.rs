@@ -6,6 +6,7 @@ mod changes;
 mod close;
 mod consumers;
 mod core;
+mod each_shard;
 mod findings;
 mod heat;
 mod in_use;
