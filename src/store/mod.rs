@@ -7,6 +7,7 @@ mod close;
 mod consumers;
 mod core;
 mod findings;
+mod health;
 mod heat;
 mod in_use;
 mod index;
@@ -14,6 +15,7 @@ mod keyspace;
 mod keyspaces;
 mod log_copies;
 mod log_directory;
+mod missing;
 mod names;
 mod open;
 mod options;
@@ -35,7 +37,7 @@ mod verify;
 pub use builder::{CreateMode, StoreBuilder};
 pub use changes::ChangesBuilder;
 pub use consumers::{Consumer, ConsumerInfo};
-pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
+pub use findings::{DamagedPartition, Leftover, MissingShard, Problem, Recovered, RolledBack};
 pub use index::{
     Index, IndexEntry, IndexProblem, IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan,
     IndexVerification,

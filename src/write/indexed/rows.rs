@@ -45,7 +45,7 @@ impl Row<'_> {
 /// Reads a row at the present. The caller owns it.
 pub(super) fn read_row(keyspace: &KeyspaceState, key: &[u8]) -> Result<Option<Value>> {
     loop {
-        let route = keyspace.route(key);
+        let route = keyspace.route(key)?;
         if let Some(found) = route.read(|| present(route.partition(), key))? {
             return Ok(found);
         }
