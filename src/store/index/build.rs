@@ -35,7 +35,8 @@ impl Index {
         self.declared.is_ready()
     }
 
-    /// Returns how far it has been built. A build runs in the thread that calls it; others may ask meanwhile.
+    /// Returns how far it has been built. A build runs in the thread that calls it; others may ask
+    /// meanwhile.
     #[must_use]
     pub fn progress(&self) -> IndexProgress {
         let rows_passed = self.declared.rows_passed.load(Ordering::Relaxed);

@@ -1,10 +1,9 @@
 //! Statistics of indexes: what they occupy, and how far they are.
 
 use super::Keyspace;
-use crate::catalog::index_keyspace;
+use crate::catalog::{index_keyspace, index_names};
 use crate::error::Result;
 use crate::index::{MARKER, parse_marker};
-use crate::store::keyspaces::find;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
@@ -51,11 +50,12 @@ pub enum IndexState {
 
 /// Returns the statistics of the indexes of a keyspace, in the order of their creation.
 pub(in crate::store) fn index_stats(keyspace: &Keyspace) -> Result<Vec<IndexStats>> {
-    let names = keyspace.index_names();
+    let keyspaces = keyspace.core().catalog.keyspaces();
+    let names = index_names(&keyspaces, keyspace.id());
     let stats = names.into_iter().filter_map(|name| {
-        // It may have been dropped since.
-        let entries = find(keyspace.core(), &index_keyspace(keyspace.id(), &name))?;
-        Some(of_index(keyspace, &entries, name))
+        let of_entries = index_keyspace(keyspace.id(), &name);
+        let entries = keyspaces.values().find(|entries| entries.name() == of_entries)?;
+        Some(of_index(keyspace, &Keyspace::new(keyspace.core(), entries), name))
     });
     stats.collect()
 }
