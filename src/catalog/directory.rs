@@ -7,7 +7,7 @@
 //! <store>/HEAT*            what was last known of the load; may be deleted
 //! <store>/log/             the commit log: every write of every keyspace that is not in files yet;
 //!                          a directory, or a symbolic link to one
-//! <log>/LOCK, OPENED       in a log that is reached by a link: locked while it is open; its last opening
+//! <log>/LOCK, OPENED       in a log that a link leads to: locked while it is open; its last opening
 //! <store>/metadata/        an engine instance: topology, intents of reshapes
 //! <shard>/SHARD            identity of the shard: which store, which number; locked while it is open
 //! <shard>/OPENED           its last opening
@@ -69,7 +69,7 @@ impl DirectoryLock {
         Ok(Self { file, process })
     }
 
-    /// Locks a directory of the log that is reached by a link: a copy of the store has the same link.
+    /// Locks a directory of the log that a link leads to: a copy of the store has the same link.
     pub(crate) fn take_log(log: &Path) -> Result<Self> {
         let file = take(&log.join("LOCK"), true, |_| {
             Error::new(

@@ -1,5 +1,5 @@
-//! The last opening, as the store, each shard, and a log that is reached by a link know it: a copy of a store is
-//! noticed before it writes into a shard, or the log, of the original.
+//! The last opening, as the store, each shard, and a log that is reached by a link know it: a copy of
+//! a store is noticed before it writes into a shard, or the log, of the original.
 //!
 //! A shard with an absolute path is the same for a store and for its copy, and so is what a link
 //! leads to. Each opening draws a number, which the metadata and every such directory keep. What

@@ -52,9 +52,11 @@ impl WriteMoment {
         // IMPORTANT: once. Time goes on while a write is made, and a row that its condition has found
         // must not be logged as one that was not there.
         let moment = self.0.get().filter(|_| !failpoint::skip("write-moment"));
-        let moment = moment.unwrap_or_else(|| expiring.now());
-        self.0.set(Some(moment));
-        moment
+        moment.unwrap_or_else(|| {
+            let now = expiring.now();
+            self.0.set(Some(now));
+            now
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! | step, where it is damaged, gone, or did not count | a crash after it leaves |
 //! |---|---|
 //! | 1. recorded: only the copy that is read has everything | that one; the other is ignored |
-//! | 2. [`rebuild`] gives it the segments of the other, synced | the same |
+//! | 2. [`rebuild`] makes its segments equal to those of the other, synced | the same |
 //! | 3. the opening ends in both: what has to be cut is cut, a mark is written | the same |
 //! | 4. recorded: both have everything | both |
 //!

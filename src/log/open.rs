@@ -237,8 +237,8 @@ impl Parts {
 }
 
 impl Inner {
-    /// Begins a segment where the log was truncated. Its first record says where, on the disk, so what is
-    /// in an earlier segment beyond never comes back.
+    /// Begins a segment where the log was truncated. Its first record says where, on the disk, so what
+    /// is in an earlier segment beyond never comes back.
     fn begin_after_cut(&self) -> Result<()> {
         let mut tail = self.tail.lock();
         self.switch(&mut tail, 0)?;

@@ -57,8 +57,7 @@ pub(crate) fn copy_segments(from: &Path, to: &Path) -> Result<()> {
     sync_directory(to)
 }
 
-/// Gives a copy of a log what was accepted of another one, and nothing else. On the disk when it
-/// returns.
+/// Makes a copy of a log equal to what was accepted of another one. On the disk when it returns.
 ///
 /// IMPORTANT: a copy that was sound before, and the beginning of the other one, is both all the way:
 /// each segment is exchanged as a whole, after those before it, for one that has the same records

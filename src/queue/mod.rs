@@ -138,8 +138,8 @@ impl Queue {
     /// # Errors
     ///
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a payload that is longer: nothing was
-    /// written. Those of [`Keyspace::put`]. After one of kind [`InDoubt`](crate::ErrorKind::InDoubt) the job
-    /// may be there.
+    /// written. Those of [`Keyspace::put`]. After one of kind
+    /// [`InDoubt`](crate::ErrorKind::InDoubt) the job may be there.
     pub fn push(&self, payload: impl AsRef<[u8]>) -> Result<JobId> {
         self.push_after(payload, Duration::ZERO)
     }

@@ -155,11 +155,8 @@ impl<'a> RoutedBatch<'a> {
         for (condition, partition) in &self.conditions {
             let found = present(partition, &condition.key, moment)?;
             if !condition.holds(found.as_deref()) {
-                unmet.push(Unmet {
-                    keyspace: condition.keyspace,
-                    key: condition.key.clone(),
-                    found,
-                });
+                let (keyspace, key) = (condition.keyspace, condition.key.clone());
+                unmet.push(Unmet { keyspace, key, found });
             }
         }
         Ok(unmet)
@@ -353,7 +350,8 @@ pub(super) fn bytes_of(operation: Operation<'_>) -> usize {
 
 /// Returns what is just after the greatest key of a partition, if it has any from `start` on.
 fn end_of_rows(partition: &OpenPartition, start: &[u8]) -> Result<Option<Vec<u8>>> {
-    let (rest, read) = (KeyRange { start: start.into(), end: None }, Read::PRESENT);
+    let rest = KeyRange { start: start.into(), end: None };
+    let read = Read::PRESENT;
     let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
     cursor.status()?;
     Ok(cursor.key().map(just_after))

@@ -29,9 +29,9 @@ const POLL: Duration = Duration::from_millis(50);
 ///
 /// A commit is a line for each of its changes: position, time, keyspace, `put`, `delete` or
 /// `delete-range`, key (of a range both, as `from..to`), the value, `until` when the row lives, if it
-/// expires, and the value before, if that is logged: `none` if there was none. Keys and values are escaped as by `annulus scan`. With --json it
-/// is an object for each commit; `end` is the position to continue from. A keyspace that was dropped
-/// has only its number.
+/// expires, and the value before, if that is logged: `none` if there was none. Keys and values are
+/// escaped as by `annulus scan`. With --json it is an object for each commit; `end` is the position
+/// to continue from. A keyspace that was dropped has only its number.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   annulus changes -s /data/store

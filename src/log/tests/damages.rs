@@ -238,9 +238,9 @@ fn a_flipped_bit_in_the_last_synced_record_is_refused() {
     }
 }
 
-/// Positions are used again after a log was truncated. So a file that is used again may hold records with
-/// positions after the end, which say that they were synced: only the salt tells that they are of
-/// an earlier use.
+/// Positions are used again after a log was truncated. So a file that is used again may hold records
+/// with positions after the end, which say that they were synced: only the salt tells that they are
+/// of an earlier use.
 #[test]
 fn what_a_file_held_before_a_cut_is_no_evidence_when_it_is_used_again() {
     for access in ACCESSES {

@@ -1,9 +1,10 @@
 //! Statistics of indexes: what they occupy, and how far they are.
 
 use super::Keyspace;
-use crate::catalog::{index_keyspace, index_names};
+use crate::catalog::index_keyspace;
 use crate::error::Result;
 use crate::index::{MARKER, parse_marker};
+use crate::store::keyspaces::find;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::Ordering;
 pub struct IndexStats {
     /// Its name.
     pub name: String,
-    /// Whether it has all entries.
+    /// How complete it is.
     pub state: IndexState,
     /// True if it was declared since the store was opened. Until then its keyspace is not written.
     pub declared: bool,
@@ -33,7 +34,7 @@ pub struct IndexStats {
     pub bytes_in_memory: u64,
 }
 
-/// Whether an index has all entries.
+/// How complete an index is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -50,12 +51,11 @@ pub enum IndexState {
 
 /// Returns the statistics of the indexes of a keyspace, in the order of their creation.
 pub(in crate::store) fn index_stats(keyspace: &Keyspace) -> Result<Vec<IndexStats>> {
-    let keyspaces = keyspace.core().catalog.keyspaces();
-    let names = index_names(&keyspaces, keyspace.id());
+    let names = keyspace.index_names();
     let stats = names.into_iter().filter_map(|name| {
-        let of_entries = index_keyspace(keyspace.id(), &name);
-        let entries = keyspaces.values().find(|entries| entries.name() == of_entries)?;
-        Some(of_index(keyspace, &Keyspace::new(keyspace.core(), entries), name))
+        // It may have been dropped since.
+        let entries = find(keyspace.core(), &index_keyspace(keyspace.id(), &name))?;
+        Some(of_index(keyspace, &entries, name))
     });
     stats.collect()
 }

@@ -13,8 +13,9 @@ impl Transaction {
     /// Puts a value, replacing any that is there.
     ///
     /// The value is remembered, and written by the [commit](Self::commit), with everything else or not
-    /// at all; reads of this transaction see it at once. At [`Isolation::Serializable`](crate::Isolation::Serializable) a put alone does
-    /// not conflict with other writes of the key: the later commit wins.
+    /// at all; reads of this transaction see it at once. At
+    /// [`Isolation::Serializable`](crate::Isolation::Serializable) a put alone does not conflict with
+    /// other writes of the key: the later commit wins.
     ///
     /// In a keyspace with [indexes](crate::index) this reads the row, and puts and deletes entries,
     /// too, so that what the transaction reads of an index has what it has written. A unique index
