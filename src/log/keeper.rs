@@ -3,7 +3,7 @@
 //! Where it cannot be started, appending prepares segments, and releasing frees them.
 
 use super::opened::{Segment, SegmentFile};
-use super::state::{Inner, POPULATED_AHEAD};
+use super::state::{Inner, POPULATED_AHEAD, POPULATED_STEP};
 use crate::error::{Error, Result};
 use crate::os::failpoint;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Inner {
     }
 
     /// Makes the pages in front of the end present, if what is appended is not synced soon: a page
-    /// that is present is dirty, and each sync writes it.
+    /// that is present is dirty, and each sync writes it. Called once for each step that the end
+    /// has gone, it does two, until as much is present as there should be.
     fn populate(&self, populated: &mut (u64, u64)) {
         let tail = self.tail.lock();
         let Some((segment, _)) = &tail.active else { return };
@@ -71,7 +72,8 @@ impl Inner {
         }
         let at = segment.offset(end).next_multiple_of(4096);
         let from = if populated.0 == segment.number { at.max(populated.1) } else { at };
-        let until = (at + 2 * POPULATED_AHEAD).min(segment.file_bytes) / 4096 * 4096;
+        let until = (at + POPULATED_AHEAD).min(from + 2 * POPULATED_STEP).min(segment.file_bytes);
+        let until = until / 4096 * 4096;
         let (file, twin) = segment.files();
         let files = std::iter::once(file).chain(twin).filter(|file| segment.is_current(file));
         for map in files.filter_map(SegmentFile::mapping).filter(|_| from < until) {

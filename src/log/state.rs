@@ -17,8 +17,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// How much of a segment is made ready for writing at once.
+/// How much of a segment is ready for writing in front of the end.
 pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
+/// How much of it is made ready at once. It takes a processor for that long, in which a writer may
+/// have to wait for it: some 40 µs.
+pub(super) const POPULATED_STEP: u64 = 64 << 10;
 
 /// An open log. Locks are taken in the order in which they stand here.
 pub(super) struct Inner {
@@ -220,7 +223,7 @@ impl Inner {
         self.content_end.store(end, Ordering::Release);
         self.end.store(end, Ordering::Release);
         drop(tail);
-        if start / POPULATED_AHEAD != end / POPULATED_AHEAD || was_half_used != is_half_used {
+        if start / POPULATED_STEP != end / POPULATED_STEP || was_half_used != is_half_used {
             self.keeper.wake();
         }
         Ok(Appended { start, end, number })
