@@ -186,8 +186,7 @@ pub mod report {
     pub use crate::store::{
         DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats, IndexVerification,
         KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, MissingShard, PartitionStats,
-        Problem,
-        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

@@ -15,7 +15,12 @@
 //! So a store is never refused because of a crash or a power cut. A copy that was opened has left a
 //! number in the shard that the original does not accept, and vice versa: the second to be opened
 //! is refused. A shard that is [missing](super::missing) keeps the number of the last opening that had
-//! it; the metadata accept that of it, and of no other part, until it is back. The same holds for metadata, or a shard, that were restored from an older copy.
+//! it; the metadata accept that of it, and of no other part, until it is back. The same holds for metadata, or
+//! a shard, that were restored from an older copy.
+//!
+//! A shard whose disk has no room for the new number is served all the same, since deleting makes room: it
+//! keeps the one before, which stays accepted. Until the next opening that finds room, a copy that knows that
+//! number, too, is not noticed.
 
 use super::directory::{io, read_line_file, write_line_file};
 use super::metadata::Metadata;
@@ -70,6 +75,10 @@ impl Opened {
     }
 
     fn write(&self, part: &Path) -> Result<()> {
+        if failpoint::fails_in(part, "note-opening") {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(io("write", &part.join(FILE))(full));
+        }
         let Self { number, by } = self;
         write_line_file(&part.join(FILE), &format!("opening {number:032x}\nstore {by}\n"))
     }
@@ -141,27 +150,31 @@ impl Checked {
     }
 
     /// Notes a new opening on both sides, and in the metadata also the shards that it does without,
-    /// whose return needs the log from its `first` position on. All parts are locked. Returns the
-    /// records of all shards that are missing, or were until now, and the numbers that are accepted.
+    /// whose return needs the log from its `first` position on. All parts are locked.
     ///
     /// IMPORTANT: the numbers that a missing shard may know are recorded in the same write that may
-    /// forget them for all others.
+    /// forget them for all others. One that is back may know this one from now on, and may be missing
+    /// again before its record goes.
     pub(crate) fn note(
         self,
         metadata: &Metadata,
         store: &Path,
         parts: &[Part],
-        (missing, first): (impl Iterator<Item = ShardId>, Position),
-    ) -> Result<(MissingRecords, Vec<u128>)> {
+        (missing, first): (&[ShardId], Position),
+    ) -> Result<Noted> {
         let number = uuid::Uuid::new_v4().as_u128();
-        let Self { known, kept: mut accepted, mut of_missing } = self;
+        let Self { known, kept: mut accepted, of_missing: mut records } = self;
         let mut batch = MetadataBatch::default();
         accepted.push(number);
+        for (shard, record) in records.iter_mut().filter(|(shard, _)| !missing.contains(shard)) {
+            record.openings.push(number);
+            missing::note(&mut batch, *shard, record)?;
+        }
         for shard in missing {
             let record =
-                of_missing.entry(shard).or_insert_with(|| MissingRecord::new(first, known.clone()));
+                records.entry(*shard).or_insert_with(|| MissingRecord::new(first, known.clone()));
             if !failpoint::skip("missing-record") {
-                missing::note(&mut batch, shard, record)?;
+                missing::note(&mut batch, *shard, record)?;
             }
         }
         batch.put(ACCEPTED_KEY, &encode("the record of the last openings", &accepted)?);
@@ -174,12 +187,27 @@ impl Checked {
             failpoint::hit("opening-after-shard");
             noted
         });
-        for noted in noted {
+        let mut not_noted = Vec::new();
+        for (part, noted) in parts.iter().zip(noted) {
             let panicked = |_| Error::new(ErrorKind::Internal, "noting an opening panicked");
-            noted.unwrap_or_else(|panic| Err(panicked(panic)))?;
+            match (part.shard, noted.unwrap_or_else(|panic| Err(panicked(panic)))) {
+                (_, Ok(())) => {}
+                (Some(shard), Err(error)) => not_noted.push((shard, error)),
+                (None, Err(error)) => return Err(error),
+            }
         }
-        Ok((of_missing, accepted))
+        Ok(Noted { records, accepted, not_noted })
     }
+}
+
+/// An opening that is noted.
+pub(crate) struct Noted {
+    /// The records of all shards that are missing, or were until now.
+    pub(crate) records: MissingRecords,
+    /// The numbers that the metadata accept.
+    pub(crate) accepted: Vec<u128>,
+    /// The shards that could not note it, and why: they know a former one, which stays accepted.
+    pub(crate) not_noted: Vec<(ShardId, Error)>,
 }
 
 fn refusal(store: &Path, part: &Part, by: &str) -> Error {

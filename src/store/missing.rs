@@ -132,6 +132,28 @@ impl FoundShards {
         self.check_any()
     }
 
+    /// Goes on without the shards that could not note this opening. One whose disk is full is served:
+    /// what it holds may be what is to be deleted.
+    ///
+    /// # Errors
+    ///
+    /// The first reason, unless the opening may do without the shard.
+    pub(super) fn bear_not_noted(&mut self, not_noted: Vec<(ShardId, Error)>) -> Result<()> {
+        for (shard, error) in not_noted {
+            if is_full(&error) {
+                tracing::warn!(
+                    %shard, error = format_args!("{error:#}"),
+                    "the disk of a shard is full: it does not know of this opening, and a copy of the \
+                     store that opens it next is not noticed"
+                );
+                continue;
+            }
+            self.unless_missing::<()>(shard, Err(error))?;
+            self.there.retain(|there| there.id != shard);
+        }
+        self.check_any()
+    }
+
     /// Returns the parts of the store that know their last opening, of the shards.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
         self.there.iter().map(|shard| part(shard.id, &shard.directory))
@@ -219,6 +241,19 @@ impl FoundShards {
         };
         self.missing.iter().map(of_one).collect()
     }
+}
+
+/// Returns true if an error comes from a disk that is full, or from a quota that is used up.
+fn is_full(error: &Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+            return matches!(cause.kind(), StorageFull | QuotaExceeded);
+        }
+        source = cause.source();
+    }
+    false
 }
 
 fn part(id: ShardId, directory: &Path) -> Part {

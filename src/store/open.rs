@@ -12,7 +12,7 @@ use super::shard_directory::{finish_retiring, note_shard, open_shard};
 use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
 use crate::catalog::missing::{self, MissingRecords, MissingShards};
-use crate::catalog::openings::{Accepted, Part};
+use crate::catalog::openings::{Accepted, Noted, Part};
 use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, LogKeeper, Metadata, OpenPartition, Shards, View,
@@ -170,9 +170,10 @@ fn reach_shards(
     let first = log.first();
     found.check_log(checked.missing(), first, options.log_damage)?;
     let noted: Vec<ShardId> = found.missing().collect();
-    let without = (noted.iter().copied(), first);
-    let (mut records, accepted) =
-        checked.note(metadata, &home.path, &parts(&found, &log_copies), without)?;
+    let parts = parts(&found, &log_copies);
+    let Noted { mut records, accepted, not_noted } =
+        checked.note(metadata, &home.path, &parts, (&noted, first))?;
+    found.bear_not_noted(not_noted)?;
     let resources = resources(options, home, topology);
     let shards =
         found.open(topology, |directory, guard| open_shard(directory, &resources, guard, &log))?;

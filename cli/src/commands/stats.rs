@@ -8,9 +8,7 @@ use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
 use annulus::Store;
-use annulus::report::{
-    IndexState, IndexStats, KeyspaceStats, ShardState, ShardStats, StoreStats,
-};
+use annulus::report::{IndexState, IndexStats, KeyspaceStats, ShardState, ShardStats, StoreStats};
 use annulus_workload::human;
 use serde::Serialize;
 

@@ -91,6 +91,49 @@ fn dies_at_every_step() {
     }
 }
 
+/// A past bug: an opening that has the shard again writes its own number into it. If the process died before
+/// the shard's record went, and the shard was missing again, the record did not have that number: after two
+/// more openings without it the shard was refused, as one that a copy of the store had opened.
+#[test]
+fn a_shard_that_was_back_for_a_moment_comes_back() {
+    let directory = quick_directory();
+    let directory = directory.path();
+    fill(directory);
+    take_away(directory);
+    drop(open_without(directory));
+    bring_back(directory);
+    let status = run(directory, "ANNULUS_FAILPOINT", "missing-before-forget");
+    assert_eq!(status.signal(), Some(6), "{status}");
+    take_away(directory);
+    for _ in 0..3 {
+        assert!(run(directory, "ANNULUS_FAILPOINT", "none").success());
+    }
+    bring_back(directory);
+    check(directory);
+}
+
+/// A disk that is full has room for nothing, not even for the number of an opening: its shard is served, so
+/// that something can be deleted.
+#[test]
+fn a_shard_without_room_for_the_number_of_an_opening_is_served() {
+    let directory = quick_directory();
+    let directory = directory.path();
+    fill(directory);
+    let full = shard_directory(directory).join("FAIL-note-opening");
+    fs::write(&full, "").unwrap();
+    for allow in [false, true, false] {
+        let (store, rows) = opened(directory, allow).unwrap();
+        assert!(store.recovery().missing.is_empty());
+        check_filled(&rows);
+        store.close().unwrap();
+    }
+    assert_eq!(fs::read(&full).unwrap().len(), 3, "each has tried");
+    fs::remove_file(&full).unwrap();
+    for _ in 0..2 {
+        check_filled(&open(directory).1);
+    }
+}
+
 /// Each protection is left out while the shard is missing; its return must notice.
 #[test]
 fn each_protection_is_missed() {

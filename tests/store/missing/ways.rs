@@ -43,6 +43,24 @@ fn each_way_to_be_missing_is_found_and_named() {
     }
 }
 
+/// A disk that can be read and not written, other than one that is full, is done without.
+#[test]
+fn a_shard_that_cannot_note_the_opening_is_done_without() {
+    let directory = quick_directory();
+    fill(directory.path());
+    let in_the_way = shard_directory(directory.path()).join("OPENED.tmp");
+    fs::create_dir_all(&in_the_way).unwrap();
+    opened(directory.path(), false).err().unwrap();
+    for _ in 0..3 {
+        let (store, rows) = open_without(directory.path());
+        assert!(store.recovery().missing[0].reason.contains("OPENED.tmp"));
+        is_unavailable(rows.get("1/004"));
+        store.close().unwrap();
+    }
+    fs::remove_dir(in_the_way).unwrap();
+    check_filled(&open(directory.path()).1);
+}
+
 /// An engine that cannot be opened is found after the opening has been noted in its directory.
 #[test]
 fn a_shard_with_a_damaged_database_is_taken_back_when_it_is_mended() {
