@@ -34,6 +34,9 @@ pub enum ErrorKind {
     Busy,
     /// Other writes have changed what a transaction relies on; nothing was written. Run it again.
     Conflict,
+    /// What the call needs is on a shard that is missing; nothing was done. The error names the shard
+    /// and says why it is missing. Trying again does not help before the store is opened with it.
+    Unavailable,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
     /// Data on disk fails its checks; restore the named file from a copy.
@@ -67,6 +70,7 @@ impl ErrorKind {
             Self::Aborted => "aborted",
             Self::Busy => "busy",
             Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
             Self::Io => "io",
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",

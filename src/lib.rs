@@ -180,12 +180,13 @@ pub use {
 #[cfg(feature = "rocksdb")]
 pub mod report {
     pub use crate::cache::HotCacheStats;
+    pub use crate::catalog::shard_health::{ShardHealth, ShardState};
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
         DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats, IndexVerification,
-        KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, PartitionStats, Problem,
-        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, MissingShard, PartitionStats,
+        Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

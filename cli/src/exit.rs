@@ -66,7 +66,7 @@ impl Exit {
             | ErrorKind::DeadlineExceeded
             | ErrorKind::Busy
             | ErrorKind::Conflict => Self::Later,
-            ErrorKind::Io => Self::Io,
+            ErrorKind::Io | ErrorKind::Unavailable => Self::Io,
             ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,
             ErrorKind::InDoubt => Self::InDoubt,
             ErrorKind::Aborted => Self::Aborted,

@@ -78,6 +78,11 @@ pub(crate) struct ReadArgs {
     /// Another process may have the store open: then it is seen as it was at one moment
     #[arg(long)]
     read_only: bool,
+
+    /// Open the store although the directories of some shards are missing, are others, or cannot be
+    /// read. What is on them is refused, and reported; an export leaves it out
+    #[arg(long)]
+    allow_missing_shards: bool,
 }
 
 impl ReadArgs {
@@ -98,7 +103,11 @@ impl ReadArgs {
     /// The same with these options, for a command that itself reports what logs had lost.
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
+        let builder = builder.allow_missing_shards(self.allow_missing_shards);
         let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
+        for missing in &store.recovery().missing {
+            output.note(format_args!("missing: {missing}"));
+        }
         for damaged in &store.recovery().damaged {
             output.note(format_args!("damaged: {damaged}"));
         }

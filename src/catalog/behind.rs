@@ -35,6 +35,11 @@ impl Behind {
         Position(self.from.load(Ordering::Acquire))
     }
 
+    /// Returns what the shard has refused, and why.
+    pub(super) fn cause(&self) -> String {
+        format!("{:#}", self.cause)
+    }
+
     /// Returns the error of an operation on the partition.
     #[cold]
     pub(super) fn error(&self, partition: PartitionId, shard: ShardId) -> Error {

@@ -5,10 +5,12 @@ use super::behind::Behind;
 use super::{Catalog, KeyspaceState, OpenPartition, View};
 use crate::engine::Engine as _;
 use crate::error::Error;
+use crate::id::ShardId;
 use crate::latch::{PartitionStatus, hand_over};
 use crate::log::{CommitLog, Position};
 use crate::os::failpoint;
 use parking_lot::MutexGuard;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,8 +64,8 @@ impl View {
             true => Arc::clone(by),
             false => Arc::clone(partition),
         };
-        let partitions = self.partitions.iter().map(same).collect();
-        Self { keyspace: Arc::clone(&self.keyspace), partitions }
+        let partitions = self.partitions.iter().map(|slot| slot.as_ref().map(same)).collect();
+        self.with_partitions(Arc::clone(&self.keyspace), partitions)
     }
 }
 
@@ -75,8 +77,18 @@ pub(crate) struct Lagging {
 
 impl Catalog {
     /// Notes that some partition may be behind, after it was marked.
+    #[cold]
     pub(crate) fn note_behind(&self) {
         self.any_behind.store(true, Ordering::Release);
+        self.observe_shards();
+    }
+
+    /// Returns the shards of which a partition is behind, with the cause of one.
+    pub(super) fn shards_behind(&self) -> BTreeMap<ShardId, String> {
+        let causes = self.find_lagging().into_iter().filter_map(|Lagging { partition, .. }| {
+            Some((partition.owner, partition.behind.get()?.cause()))
+        });
+        causes.collect()
     }
 
     /// Returns the partitions that are behind, apart from those whose keyspace is being dropped.
@@ -85,18 +97,23 @@ impl Catalog {
         if !self.any_behind.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
+        let lagging = self.find_lagging();
+        if !lagging.is_empty() {
+            self.any_behind.store(true, Ordering::Release);
+        }
+        lagging
+    }
+
+    fn find_lagging(&self) -> Vec<Lagging> {
         let mut lagging = Vec::new();
         for keyspace in self.keyspaces().values() {
-            for partition in &keyspace.load().partitions {
+            for partition in keyspace.load().open() {
                 let state = &partition.state;
                 if state.is_behind() && state.status() == PartitionStatus::Current {
                     let (keyspace, partition) = (Arc::clone(keyspace), Arc::clone(partition));
                     lagging.push(Lagging { keyspace, partition });
                 }
             }
-        }
-        if !lagging.is_empty() {
-            self.note_behind();
         }
         lagging
     }

@@ -12,6 +12,7 @@ mod indexes;
 mod keyspace;
 mod lagging;
 mod metadata;
+pub(crate) mod missing;
 mod old_values;
 pub(crate) mod openings;
 pub(crate) mod places;
@@ -19,6 +20,7 @@ mod publish;
 pub(crate) mod record_key;
 mod retention;
 mod route;
+pub(crate) mod shard_health;
 mod view;
 
 pub(crate) use commit_gate::PassedGate;
@@ -43,11 +45,13 @@ use crate::topology::{PartitionName, Topology};
 use arc_swap::{ArcSwap, Guard};
 use commit_gate::CommitGate;
 use health::Health;
+use missing::MissingShards;
 use parking_lot::Mutex;
+use shard_health::ShardHealths;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 /// The open shards.
 pub(crate) type Shards = BTreeMap<ShardId, Arc<ShardEngine>>;
@@ -85,6 +89,8 @@ pub(crate) struct Catalog {
     pub(crate) resources: Resources,
     /// The open shards. A shard is here from before it owns a partition until after it owns none.
     shards: ArcSwap<Shards>,
+    /// The shards that the opening has done without.
+    pub(crate) missing: Arc<MissingShards>,
     topology: ArcSwap<Topology>,
     keyspaces: ArcSwap<Keyspaces>,
     /// The keyspace that holds the positions of consumers.
@@ -105,6 +111,8 @@ pub(crate) struct Catalog {
     /// Held by a change of the topology, from reading the present one to publishing the next.
     changing: Mutex<()>,
     health: Health,
+    shard_healths: ShardHealths,
+    opened_at: SystemTime,
 }
 
 impl Catalog {
@@ -130,6 +138,7 @@ impl Catalog {
             any_behind: AtomicBool::new(false),
             resources,
             shards: ArcSwap::from_pointee(shards),
+            missing: Arc::default(),
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
             consumers_keyspace: OnceLock::new(),
@@ -140,6 +149,8 @@ impl Catalog {
             any_indexes: AtomicBool::new(false),
             declaring: Mutex::new(()),
             changing: Mutex::new(()),
+            shard_healths: ShardHealths::default(),
+            opened_at: crate::units::to_the_ms(SystemTime::now()),
         }
     }
 
@@ -196,8 +207,9 @@ impl Catalog {
     ///
     /// # Errors
     ///
-    /// `NotFound`.
+    /// `Unavailable` if it is missing; `NotFound`.
     pub(crate) fn shard(&self, id: ShardId) -> Result<Arc<ShardEngine>> {
+        self.check_there(id)?;
         self.shards.load().get(&id).cloned().ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("there is no shard {id}; list those there are"))
         })
@@ -210,11 +222,12 @@ impl Catalog {
         self.shards.store(Arc::new(shards));
     }
 
-    /// Returns the bytes of each partition, without those of others in shared files.
+    /// Returns the bytes of each partition that is not missing, without those of others in shared
+    /// files.
     pub(crate) fn sizes(&self) -> Result<Sizes> {
         let mut sizes = Sizes::new();
         for keyspace in self.keyspaces.load().values() {
-            for partition in &keyspace.view().partitions {
+            for partition in keyspace.view().open() {
                 let usage = partition.shard.usage(&partition.handle)?;
                 let own = u64::from(1000 - partition.out_of_range_permille.min(1000));
                 let bytes = usage.bytes_on_disk / 1000 * own + usage.bytes_in_memory;
@@ -261,85 +274,8 @@ impl Drop for Catalog {
     }
 }
 
-/// Health.
+/// Limits.
 impl Catalog {
-    /// Returns true if the store was opened read-only: nothing on disk may be changed.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.home.lock.is_none()
-    }
-
-    /// Checks that the store's paths still name what was opened, before anything is committed or
-    /// flushed. If they do not, the store takes no more writes.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, with the path and what was opened.
-    pub(crate) fn check_places(&self) -> Result<()> {
-        self.home.places.check().inspect_err(|error| self.displace(error))
-    }
-
-    /// The same, at most once a second.
-    pub(crate) fn watch_places(&self) {
-        if let Err(error) = self.home.places.check_if_due() {
-            tracing::error!(error = format_args!("{error:#}"), "the store takes no more writes");
-            self.displace(&error);
-        }
-    }
-
-    fn displace(&self, error: &Error) {
-        self.health.mark_displaced(error);
-        // What is flushed or merged from now on might end up in another store.
-        self.quiesce();
-    }
-
-    /// Ends background work of all engines; reads through handles that are still held go on.
-    pub(crate) fn quiesce(&self) {
-        self.shards.load().values().for_each(|shard| shard.quiesce());
-        self.metadata.engine.quiesce();
-    }
-
-    /// Refuses writes to a store that takes none.
-    ///
-    /// IMPORTANT: a writer asks after it has taken its stripes: what ends the store's writes (a
-    /// close, a change of the topology of which no one knows whether it is on disk) then waits for
-    /// writers that were not refused, or finds what they have written.
-    #[inline]
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.health.takes_writes() { Ok(()) } else { Err(self.refusal()) }
-    }
-
-    /// Refuses what writes files in a store that is opened read-only.
-    pub(crate) fn check_disk_writable(&self) -> Result<()> {
-        if self.is_read_only() { Err(self.refusal()) } else { Ok(()) }
-    }
-
-    #[cold]
-    fn refusal(&self) -> Error {
-        self.health.refusal(&self.home.path)
-    }
-
-    /// Makes the store refuse writes from now on, because a change of the topology may or may not be
-    /// on disk; each refusal carries the first cause.
-    pub(crate) fn mark_in_doubt(&self, cause: impl Display) {
-        self.health.mark_in_doubt(cause);
-    }
-
-    /// Marks the store closed. Returns true if it was not closed before.
-    pub(crate) fn mark_closed(&self) -> bool {
-        self.health.close()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.health.is_closed()
-    }
-
-    /// # Errors
-    ///
-    /// `Closed`.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.health.check_open()
-    }
-
     #[inline]
     pub(crate) fn check_key_bytes(&self, bytes: usize) -> Result<()> {
         let most = self.limits.key_bytes_max;

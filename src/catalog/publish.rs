@@ -8,7 +8,7 @@ use crate::engine::MetadataBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::os::failpoint;
-use crate::topology::{Topology, encode_topology};
+use crate::topology::{KeyspaceLayout, Topology, encode_topology};
 use parking_lot::MutexGuard;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,10 +38,37 @@ impl Catalog {
     /// cannot be encoded: nothing was written. `InDoubt`.
     pub(crate) fn commit_with(&self, next: &Topology, others: MetadataBatch) -> Result<()> {
         self.check_places()?;
+        self.check_gives_nothing_away(next)?;
         // Errors up to here leave no doubt: the topology is not on the disk.
         let record = encode_topology(next)?;
         self.sync_log_before_commit()?;
         self.metadata.commit(&record, others).map_err(|error| self.in_doubt(error))
+    }
+
+    /// Refuses a topology in which something that is on a missing shard would be elsewhere, or the
+    /// shard would be gone. Only a keyspace may go as a whole: nothing of it is wanted then.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    pub(crate) fn check_gives_nothing_away(&self, next: &Topology) -> Result<()> {
+        if self.missing.is_empty() || failpoint::skip("missing-keeps-partitions") {
+            return Ok(());
+        }
+        let present = self.topology();
+        for (shard, missing) in &*self.missing {
+            let of_shard = |keyspace: &KeyspaceLayout| -> Vec<_> {
+                keyspace.names().filter(|(_, owner)| owner == shard).collect()
+            };
+            let stays = |keyspace: &Arc<KeyspaceLayout>| {
+                let before = present.keyspace(keyspace.id()).map(|before| of_shard(before));
+                of_shard(keyspace) == before.unwrap_or_default()
+            };
+            if next.shard(*shard).is_none() || !next.keyspaces().all(stays) {
+                return Err(missing.error(*shard));
+            }
+        }
+        Ok(())
     }
 
     /// Syncs the log up to its end, as each commit of a topology requires.
@@ -115,13 +142,58 @@ impl View {
             Error::new(ErrorKind::Internal, format!("keyspace {id} is not in its topology"))
         })?;
         let mut open: BTreeMap<_, &Arc<OpenPartition>> = BTreeMap::new();
-        open.extend(self.partitions.iter().map(|partition| (partition.name, partition)));
+        open.extend(self.open().map(|partition| (partition.name, partition)));
         open.extend(made.into_iter().map(|partition| (partition.name, partition)));
-        let partitions = keyspace.names().map(|(name, _)| {
-            open.get(&name).copied().cloned().ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("partition {name} is not open"))
-            })
+        let partitions = keyspace.names().map(|(name, owner)| match open.get(&name) {
+            Some(partition) => Ok(Some(Arc::clone(partition))),
+            None if self.is_missing(owner) => Ok(None),
+            None => Err(Error::new(ErrorKind::Internal, format!("partition {name} is not open"))),
         });
-        Ok(Self { keyspace: Arc::clone(keyspace), partitions: partitions.collect::<Result<_>>()? })
+        Ok(self.with_partitions(Arc::clone(keyspace), partitions.collect::<Result<_>>()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::id::{PartitionId, ShardId};
+    use crate::topology::{Change, KeyspaceSpec, PartitionName, ReshapeSpec};
+    use crate::{ErrorKind, Store};
+
+    /// The second line: what asks for such a change is refused before it comes here.
+    #[test]
+    fn only_a_keyspace_as_a_whole_goes_from_a_missing_shard() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = Store::builder(&path).shards(2).open().unwrap();
+        let spec = KeyspaceSpec::range().split_at(["m"]);
+        let keyspace = store.create_keyspace("rows", spec).unwrap().id();
+        store.close().unwrap();
+        drop(store);
+        std::fs::remove_dir_all(path.join("shards/1")).unwrap();
+        let store = Store::builder(&path).allow_missing_shards(true).open().unwrap();
+        let catalog = &store.core().catalog;
+        let present = catalog.topology();
+        let (missing, there) = (ShardId(1), ShardId(0));
+        let moved = |from: ShardId, owner: ShardId| {
+            let partitions = present.keyspace(keyspace).unwrap().partitions();
+            let source: PartitionId =
+                partitions.into_iter().find(|it| it.owner == from).unwrap().id;
+            let (sources, owners) = (vec![source], vec![owner]);
+            let spec = ReshapeSpec { keyspace, sources, split_points: Vec::new(), owners };
+            let (targets, numbered): (Vec<PartitionName>, _) = present.name_targets(&spec).unwrap();
+            numbered.apply(&Change::Reshape { spec, targets }).unwrap()
+        };
+        for refused in [moved(missing, there), moved(there, missing)] {
+            let error = catalog.commit(&refused).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
+        let draining = Change::DrainShard { id: there, draining: true };
+        catalog.check_gives_nothing_away(&present.apply(&draining).unwrap()).unwrap();
+        let dropped = present.apply(&Change::DropKeyspace { id: keyspace }).unwrap();
+        catalog.check_gives_nothing_away(&dropped).unwrap();
+        let gone = dropped.apply(&Change::DrainShard { id: missing, draining: true }).unwrap();
+        let gone = gone.apply(&Change::RemoveShard { id: missing }).unwrap();
+        let error = catalog.check_gives_nothing_away(&gone).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     }
 }

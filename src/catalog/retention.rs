@@ -51,7 +51,12 @@ impl Catalog {
         }
         // IMPORTANT: a shard is in this list from before it owns a partition until after it owns none,
         // so no write of the log belongs to a shard that is not asked.
-        self.shards().values().map(|shard| shard.unflushed_from()).min()
+        let there = self.shards();
+        let there = there.values().map(|shard| shard.unflushed_from());
+        // One that is missing needs it when it is back.
+        let keep = !failpoint::skip("missing-keeps-log");
+        let missing = self.missing.values().filter(|_| keep).map(|missing| missing.log_from);
+        there.chain(missing).min()
     }
 
     /// Starts flushes of the partitions that keep the log longer than it may be, without waiting

@@ -14,23 +14,24 @@ pub(crate) struct KeyRoute {
 
 impl KeyspaceState {
     /// Finds the partition of a key.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if its shard is missing.
     #[inline]
-    pub(crate) fn route(&self, key: &[u8]) -> KeyRoute {
+    pub(crate) fn route(&self, key: &[u8]) -> Result<KeyRoute> {
         let view = self.load();
         let index = view.index(key);
-        KeyRoute { view, index }
+        view.partition(index)?;
+        Ok(KeyRoute { view, index })
     }
 }
 
 impl KeyRoute {
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a view has one partition for each range, which the topology's invariants and \
-                  the opening of the store make sure of"
-    )]
+    #[expect(clippy::expect_used, reason = "`route` has found it in this view")]
     pub(crate) fn partition(&self) -> &Arc<OpenPartition> {
-        &self.view.partitions[self.index]
+        self.view.partition(self.index).expect("a route leads to a partition")
     }
 }
 

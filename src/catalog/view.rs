@@ -1,10 +1,11 @@
 //! A keyspace as readers and writers see it: the partitions of one topology with their handles.
 
 use super::behind::Behind;
+use super::missing::{Missing, MissingShards};
 use crate::engine::{EnginePartition, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::Expiring;
-use crate::id::ShardId;
+use crate::id::{PartitionId, ShardId};
 use crate::latch::{Current, PartitionState, PartitionStatus};
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
@@ -97,14 +98,66 @@ impl OpenPartition {
 /// The partitions of a keyspace at one topology.
 pub(crate) struct View {
     pub(crate) keyspace: Arc<topology::KeyspaceLayout>,
-    pub(crate) partitions: Box<[Arc<OpenPartition>]>,
+    /// `None` for those of missing shards.
+    pub(super) partitions: Box<[Option<Arc<OpenPartition>>]>,
+    /// What is shared of the keyspace, if its rows expire.
+    expiring: Option<Arc<Expiring>>,
+    missing: Arc<MissingShards>,
 }
 
 impl View {
+    /// Returns the view of a keyspace with its partitions, in their order.
+    pub(crate) fn new(
+        keyspace: Arc<topology::KeyspaceLayout>,
+        partitions: Box<[Option<Arc<OpenPartition>>]>,
+        expiring: Option<Arc<Expiring>>,
+        missing: Arc<MissingShards>,
+    ) -> Self {
+        Self { keyspace, partitions, expiring, missing }
+    }
+
+    /// The same keyspace with other partitions.
+    pub(super) fn with_partitions(
+        &self,
+        keyspace: Arc<topology::KeyspaceLayout>,
+        partitions: Box<[Option<Arc<OpenPartition>>]>,
+    ) -> Self {
+        let (expiring, missing) = (self.expiring.clone(), Arc::clone(&self.missing));
+        Self { keyspace, partitions, expiring, missing }
+    }
+
     /// Returns what is shared of the keyspace if its rows expire.
     #[inline]
     pub(crate) fn expiring(&self) -> Option<&Arc<Expiring>> {
-        self.partitions.first()?.expiring.as_ref()
+        self.expiring.as_ref()
+    }
+
+    /// Returns the index of a partition.
+    pub(crate) fn position(&self, id: PartitionId) -> Option<usize> {
+        self.keyspace.names().position(|(name, _)| name.id == id)
+    }
+
+    /// Returns the partitions that are there, in their order.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<OpenPartition>> {
+        self.partitions.iter().flatten()
+    }
+
+    /// Returns the missing shard of a partition, if it is missing.
+    pub(crate) fn missing(&self, index: usize) -> Option<(ShardId, &Missing)> {
+        match self.partitions.get(index) {
+            Some(None) => self.missing_shard_of(index),
+            _ => None,
+        }
+    }
+
+    /// Returns true if a shard is missing.
+    pub(super) fn is_missing(&self, shard: ShardId) -> bool {
+        self.missing.contains_key(&shard)
+    }
+
+    fn missing_shard_of(&self, index: usize) -> Option<(ShardId, &Missing)> {
+        let owner = self.keyspace.partitioning().owner(index)?;
+        Some((owner, self.missing.get(&owner)?))
     }
 
     /// Returns the index of the partition that a key belongs to.
@@ -113,8 +166,23 @@ impl View {
         self.keyspace.partitioning().find(key)
     }
 
+    /// Returns a partition by its index.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if its shard is missing.
+    #[inline]
     pub(crate) fn partition(&self, index: usize) -> Result<&Arc<OpenPartition>> {
-        self.partitions.get(index).ok_or_else(no_such_index)
+        match self.partitions.get(index) {
+            Some(Some(partition)) => Ok(partition),
+            _ => Err(self.not_there(index)),
+        }
+    }
+
+    #[cold]
+    fn not_there(&self, index: usize) -> Error {
+        let missing = self.missing_shard_of(index);
+        missing.map_or_else(no_such_index, |(shard, missing)| missing.error(shard))
     }
 
     /// Returns the indexes of the partitions that may hold keys of a range. `prefix` is what all

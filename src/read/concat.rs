@@ -1,7 +1,7 @@
 //! Partitions that follow one another in key order, one open at a time.
 
 use super::cursor_factory::CursorFactory;
-use super::partition_cursor::{PartitionCursor, RowFilter, filtered};
+use super::partition_cursor::{PartitionCursor, RowFilter};
 use crate::catalog::{OpenPartition, View};
 use crate::engine::{Cursor, Direction};
 use crate::error::Result;
@@ -27,16 +27,19 @@ enum Rest {
 }
 
 impl Rest {
-    fn next(&mut self, direction: Direction) -> Result<Option<(Arc<OpenPartition>, RowFilter)>> {
+    fn next(&mut self, from: &CursorFactory) -> Result<Option<(Arc<OpenPartition>, RowFilter)>> {
         match self {
-            Self::Unopened(view, indexes) => {
-                let index = match direction {
+            Self::Unopened(view, indexes) => loop {
+                let index = match from.direction {
                     Direction::Forward => indexes.next(),
                     Direction::Reverse => indexes.next_back(),
                 };
-                index.map(|index| filtered(view, index)).transpose()
-            }
-            Self::Held(partitions) => Ok(match direction {
+                let Some(index) = index else { return Ok(None) };
+                if let Some(found) = from.find(view, index)? {
+                    return Ok(Some(found));
+                }
+            },
+            Self::Held(partitions) => Ok(match from.direction {
                 Direction::Forward => partitions.pop_front(),
                 Direction::Reverse => partitions.pop_back(),
             }),
@@ -54,9 +57,10 @@ impl Rest {
     }
 
     /// Replaces the view by the partitions that are left.
-    fn hold(&mut self) -> Result<()> {
+    fn hold(&mut self, from: &CursorFactory) -> Result<()> {
         if let Self::Unopened(view, indexes) = self {
-            let partitions: Result<_> = indexes.map(|index| filtered(view, index)).collect();
+            let found = indexes.filter_map(|index| from.find(view, index).transpose());
+            let partitions: Result<_> = found.collect();
             *self = Self::Held(partitions?);
         }
         Ok(())
@@ -101,9 +105,9 @@ impl ConcatCursor {
                     return Ok(());
                 }
                 cursor.status()?;
-                self.rest.hold()?;
+                self.rest.hold(&self.source)?;
             }
-            let next = self.rest.next(self.source.direction)?;
+            let next = self.rest.next(&self.source)?;
             let Some((partition, filter)) = next else {
                 self.cursor = None;
                 return Ok(());

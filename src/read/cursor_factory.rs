@@ -1,8 +1,8 @@
 //! Opening the cursors of a scan: where they begin, at which moment, and how many at a time.
 
-use super::left_out::LeftOutList;
-use super::partition_cursor::{PartitionCursor, RowFilter};
-use crate::catalog::OpenPartition;
+use super::left_out::{LeftOut, LeftOutList};
+use super::partition_cursor::{PartitionCursor, RowFilter, filtered};
+use crate::catalog::{OpenPartition, View};
 use crate::engine::{Direction, EngineSnapshot, Read};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::{Held, Moment};
@@ -47,9 +47,32 @@ pub(crate) struct CursorFactory {
     pub(crate) threads: usize,
     /// Where damage is noted, if it is to be left out.
     pub(crate) left_out: Option<LeftOutList>,
+    /// Where partitions of missing shards are noted, if they are to be left out.
+    pub(crate) missing_left_out: Option<LeftOutList>,
 }
 
 impl CursorFactory {
+    /// Returns a partition with its filter; `None` if it is left out because its shard is missing.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if its shard is missing, and it is not to be left out.
+    pub(crate) fn find(
+        &self,
+        view: &View,
+        index: usize,
+    ) -> Result<Option<(Arc<OpenPartition>, RowFilter)>> {
+        if let (Some(list), Some((shard, missing))) = (&self.missing_left_out, view.missing(index))
+        {
+            let partition = view.keyspace.partitions().nth(index).map(|it| it.id);
+            let partition = partition.unwrap_or_default();
+            let error = missing.error(shard);
+            list.lock().push(LeftOut { partition, shard, is_rest: false, error });
+            return Ok(None);
+        }
+        filtered(view, index).map(Some)
+    }
+
     /// Opens a cursor that stands on its first row. Returns `None` if the partition is left out as
     /// damaged.
     pub(crate) fn cursor(
@@ -135,7 +158,6 @@ impl CursorFactory {
 mod tests {
     use super::*;
     use crate::engine::Cursor;
-    use crate::read::partition_cursor::filtered;
     use crate::topology::KeyspaceSpec;
     use crate::{Options, Store};
 
@@ -150,6 +172,7 @@ mod tests {
             expired_at: None,
             threads,
             left_out: None,
+            missing_left_out: None,
         }
     }
 
@@ -176,7 +199,7 @@ mod tests {
         let source = source(8);
         let view = rows.view();
         let partitions: Vec<_> =
-            (0..view.partitions.len()).map(|index| filtered(&view, index).unwrap()).collect();
+            (0..view.open().count()).map(|index| filtered(&view, index).unwrap()).collect();
         let keys = |cursors: Vec<PartitionCursor>| {
             let mut keys: Vec<_> = cursors.iter().filter_map(|cursor| cursor.key()).collect();
             keys.sort_unstable();
@@ -188,7 +211,7 @@ mod tests {
         let one_by_one: Vec<_> = partitions.iter().filter_map(open).collect();
         let at_once = source.cursors_at_once(&partitions, Vec::new()).unwrap();
         let (one_by_one, at_once) = (keys(one_by_one), keys(at_once));
-        assert_eq!(one_by_one.len(), view.partitions.len());
+        assert_eq!(one_by_one.len(), view.open().count());
         assert_eq!(at_once, one_by_one);
     }
 }

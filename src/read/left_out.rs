@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
-/// A part of a keyspace that a [scan](crate::Scan::left_out) left out because it is damaged.
+/// A part of a keyspace that a [scan](crate::Scan::left_out) left out because it is damaged, or on a missing
+/// shard.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone)]
@@ -19,7 +20,8 @@ pub struct LeftOut {
     pub shard: ShardId,
     /// Whether rows of it were returned before the damage was met: then only the rest is missing.
     pub is_rest: bool,
-    /// What was met, with the file.
+    /// What was met, with the file; of kind [`Unavailable`](crate::ErrorKind::Unavailable) if the
+    /// shard is missing.
     pub error: Error,
 }
 

@@ -6,7 +6,7 @@ use super::first_expiry::FirstExpiry;
 use super::key_bounds::Bounds;
 use super::left_out::{LeftOut, LeftOutList};
 use super::merge::MergeCursor;
-use super::partition_cursor::{PartitionCursor, filtered};
+use super::partition_cursor::PartitionCursor;
 use crate::catalog::{KeyspaceState, View};
 use crate::engine::Direction;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +51,10 @@ pub struct ScanOptions {
     /// Leave out what is damaged instead of failing: what is left of a partition where damage is
     /// met. A scan that does so must be asked for [`Scan::left_out`] at its end. Default: false.
     pub leave_out_damaged: bool,
+    /// Leave out the partitions of shards that are
+    /// [missing](crate::StoreBuilder::allow_missing_shards) instead of failing, and name them in
+    /// [`Scan::left_out`]. Default: false.
+    pub leave_out_missing: bool,
     /// Timeout and cache behaviour.
     pub read: ReadOptions,
 }
@@ -59,12 +63,19 @@ impl ScanOptions {
     /// Returns the defaults: forward, without limits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { reverse: false, limit: None, leave_out_damaged: false, read: ReadOptions::new() }
+        Self {
+            reverse: false,
+            limit: None,
+            leave_out_damaged: false,
+            leave_out_missing: false,
+            read: ReadOptions::new(),
+        }
     }
 
     setters! {
         reverse: bool,
         leave_out_damaged: bool,
+        leave_out_missing: bool,
         read: ReadOptions;
         optional limit: u64,
     }
@@ -146,6 +157,9 @@ impl Scan {
             // Checked once: what is superseded or dropped later stays readable, as it was at that
             // moment, for a scan in progress.
             for index in indexes.clone() {
+                if options.leave_out_missing && view.missing(index).is_some() {
+                    continue;
+                }
                 if !view.partition(index)?.is_current()? {
                     return Ok(None);
                 }
@@ -153,7 +167,8 @@ impl Scan {
         }
         let interleaved =
             indexes.len() > 1 && matches!(view.keyspace.partitioning(), Partitioning::Hash { .. });
-        let left_out = options.leave_out_damaged.then(LeftOutList::default);
+        let leaves_out = options.leave_out_damaged || options.leave_out_missing;
+        let left_out = leaves_out.then(LeftOutList::default);
         let source = CursorFactory {
             cut,
             range: bounds.range.clone(),
@@ -163,10 +178,12 @@ impl Scan {
             read_ahead: options.read_ahead(interleaved),
             expired_at,
             threads,
-            left_out: left_out.clone(),
+            left_out: left_out.clone().filter(|_| options.leave_out_damaged),
+            missing_left_out: left_out.clone().filter(|_| options.leave_out_missing),
         };
         let rows = if interleaved {
-            let partitions: Result<Vec<_>> = indexes.map(|index| filtered(view, index)).collect();
+            let partitions = indexes.filter_map(|index| source.find(view, index).transpose());
+            let partitions: Result<Vec<_>> = partitions.collect();
             Rows::MergeCursor(MergeCursor::new(source.cursors(partitions?)?, source.direction))
         } else {
             Rows::ConcatCursor(Box::new(ConcatCursor::start(source, Arc::clone(view), indexes)?))
@@ -186,8 +203,8 @@ impl Scan {
         }))
     }
 
-    /// Returns what was left out so far because it is damaged. Only with
-    /// [`ScanOptions::leave_out_damaged`]: other scans fail.
+    /// Returns what was left out so far because it is damaged or missing. Only with
+    /// [`ScanOptions::leave_out_damaged`] or [`ScanOptions::leave_out_missing`]: other scans fail.
     #[must_use]
     pub fn left_out(&self) -> Vec<LeftOut> {
         self.left_out.as_ref().map(|list| list.lock().clone()).unwrap_or_default()

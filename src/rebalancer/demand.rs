@@ -16,6 +16,7 @@ impl State {
     pub(super) fn plan(&self) -> Result<LoadPlan> {
         // One topology for all of it: reshapes in flight are checked against the one that is
         // planned on.
+        self.reshaper.catalog.check_all_there()?;
         let topology = self.reshaper.catalog.topology();
         let demand = self.demand(&topology)?;
         let mut options = self.settings.rebalance;

@@ -64,7 +64,7 @@ impl State {
         few.decided = Some(Instant::now());
         let (mut there, mut changes) = (BTreeSet::new(), 0);
         for keyspace in self.reshaper.catalog.keyspaces().values() {
-            for partition in &keyspace.view().partitions {
+            for partition in keyspace.view().open() {
                 there.insert(partition.name);
                 if changes < CHANGES_MAX && self.reshaper.registry.is_resting() {
                     let rates = self.tracking.lock().tracker.rates(self.now(), partition.name.id);

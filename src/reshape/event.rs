@@ -2,8 +2,10 @@
 
 use super::outcome::Outcome;
 use super::phase::Phase;
+use crate::catalog::shard_health::ShardHealth;
 use crate::error::{Error, Result};
 use crate::heat::HeatEvent;
+use crate::id::ShardId;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +28,13 @@ pub enum Event {
     Ended(Outcome),
     /// A key or a partition has become hot, or has cooled.
     Heat(HeatEvent),
+    /// A shard can be read and written less than before, or all of it again.
+    Shard {
+        /// Its number.
+        shard: ShardId,
+        /// Its health from now on.
+        health: ShardHealth,
+    },
 }
 
 /// Receives events, on the thread that causes them.
@@ -96,6 +105,10 @@ impl Teller {
 
     pub(crate) const fn id(&self) -> TellerId {
         self.id
+    }
+
+    pub(crate) const fn has_listener(&self) -> bool {
+        self.listener.is_some()
     }
 
     /// Calls the listener. A panic in it is caught, and later events are still delivered.

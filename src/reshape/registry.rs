@@ -294,6 +294,11 @@ impl Registry {
         self.teller.tell(event);
     }
 
+    /// Returns true if there is a listener.
+    pub(crate) const fn has_listener(&self) -> bool {
+        self.teller.has_listener()
+    }
+
     /// Returns the teller's identity, which knows whether this thread is calling the listener.
     pub(crate) const fn teller(&self) -> TellerId {
         self.teller.id()

@@ -104,6 +104,8 @@ impl Store {
         if let Err(violation) = self.topology().check() {
             report.problems.push(Problem::Topology(violation));
         }
+        let missing = self.recovery().missing.iter().cloned();
+        report.problems.extend(missing.map(Problem::Missing));
         for view in snapshot.views() {
             let cut = |shard| snapshot.cut().get(&shard).cloned();
             let keyspace = verify::keyspace(view, cut, &mut report.problems);
@@ -172,7 +174,7 @@ impl Store {
         // Waits for the writes that passed the gate before the store was marked as closed.
         drop(catalog.gate.close());
         for keyspace in catalog.keyspaces().values() {
-            keyspace.view().partitions.iter().for_each(|partition| partition.state.close());
+            keyspace.view().open().for_each(|partition| partition.state.close());
         }
         if catalog.is_read_only() {
             return Ok(());
@@ -212,6 +214,7 @@ fn shard_stats(
         foreign_bytes: 0,
         partitions_behind: 0,
         draining: shard.draining,
+        health: catalog.shard_health(shard.id),
     };
     let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);
     for partition in partitions.filter(|partition| partition.owner == shard.id) {

@@ -104,6 +104,27 @@ impl fmt::Display for DamagedPartition {
     }
 }
 
+/// A shard that the opening of the store has done without, as it was
+/// [allowed](crate::StoreBuilder::allow_missing_shards) to.
+///
+/// Its text describes it for people, and so does its serialized form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingShard {
+    /// Its number.
+    pub shard: ShardId,
+    /// Where it should be.
+    pub directory: PathBuf,
+    /// Why it could not be opened.
+    pub reason: String,
+}
+
+impl fmt::Display for MissingShard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shard {} in {}: {}", self.shard, self.directory.display(), self.reason)
+    }
+}
+
 /// What the opening of the store repaired.
 ///
 /// Its text describes it for people, and so does its serialized form.
@@ -189,6 +210,8 @@ pub enum Problem {
     },
     /// The opening of the store found a file of a partition damaged.
     Damaged(DamagedPartition),
+    /// The opening of the store has done without a shard, of which nothing is checked.
+    Missing(MissingShard),
     /// The thread that checked a part of the store panicked, so the rest of that part is not
     /// checked.
     #[non_exhaustive]
@@ -222,6 +245,7 @@ impl fmt::Display for Problem {
             }
             Self::Checksum { shard, error } => write!(f, "{}: {error:#}", place(shard)),
             Self::Damaged(partition) => write!(f, "damaged: {partition}"),
+            Self::Missing(shard) => write!(f, "missing: {shard}"),
             Self::Unchecked { shard } => {
                 write!(f, "{}: a worker of the verification panicked", place(shard))
             }
@@ -239,7 +263,7 @@ macro_rules! serialize_as_text {
     )*};
 }
 
-serialize_as_text!(Leftover, RolledBack, DamagedPartition, Recovered, Problem);
+serialize_as_text!(Leftover, RolledBack, DamagedPartition, MissingShard, Recovered, Problem);
 
 #[cfg(test)]
 mod tests {

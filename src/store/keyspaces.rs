@@ -170,6 +170,7 @@ pub(super) fn make_keyspace(core: &Arc<Core>, name: &str, spec: KeyspaceSpec) ->
     })?;
     let mut records = MetadataBatch::default();
     Metadata::note_spec(&mut records, created.id(), &spec)?;
+    created.names().try_for_each(|(_, owner)| catalog.check_there(owner))?;
     catalog.check_room(&next)?;
     catalog.check_writable()?;
     catalog.check_places()?;
@@ -222,7 +223,7 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     catalog.log.check()?;
     let view = keyspace.view();
     // Before the commit, so that no write is acknowledged and then lost to the drop.
-    for partition in &view.partitions {
+    for partition in view.open() {
         partition.state.close();
     }
     catalog.commit_with(&next, records)?;
@@ -230,7 +231,8 @@ fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     catalog.publish(next, |keyspaces| {
         keyspaces.remove(&keyspace.id());
     });
-    for partition in &view.partitions {
+    // Those of a missing shard are orphans when it is back, and are dropped then.
+    for partition in view.open() {
         remove_leftover(&partition.shard, partition.name);
     }
     Ok(())

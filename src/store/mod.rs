@@ -8,6 +8,7 @@ mod consumers;
 mod core;
 mod each_shard;
 mod findings;
+mod health;
 mod heat;
 mod in_use;
 mod index;
@@ -15,6 +16,7 @@ mod keyspace;
 mod keyspaces;
 mod log_copies;
 mod log_directory;
+mod missing;
 mod names;
 mod open;
 mod options;
@@ -36,7 +38,7 @@ mod verify;
 pub use builder::{CreateMode, StoreBuilder};
 pub use changes::ChangesBuilder;
 pub use consumers::{Consumer, ConsumerInfo};
-pub use findings::{DamagedPartition, Leftover, Problem, Recovered, RolledBack};
+pub use findings::{DamagedPartition, Leftover, MissingShard, Problem, Recovered, RolledBack};
 pub use index::{
     Index, IndexEntry, IndexProblem, IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan,
     IndexState, IndexStats, IndexVerification,

@@ -2,26 +2,29 @@
 
 use super::core::Core;
 use super::findings::DamagedPartition;
+use super::health::HealthTeller;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
+use super::missing::FoundShards;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
 use super::retention::retain_changes;
-use super::shard_directory::{check_shard, finish_retiring, note_shard, open_shard};
+use super::shard_directory::{finish_retiring, note_shard, open_shard};
 use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
-use crate::catalog::directory::DirectoryLock;
-use crate::catalog::openings;
+use crate::catalog::missing::{self, MissingRecords, MissingShards};
+use crate::catalog::openings::{Accepted, Noted, Part};
 use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
     Catalog, Home, KeyspaceState, Keyspaces, LogKeeper, Metadata, OpenPartition, Shards, View,
 };
-use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, LockGuard, LogLoss, Resources, ShardEngine};
+use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, LogLoss, Resources, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::Expiring;
 use crate::id::ShardId;
-use crate::os::parallel;
+use crate::log::{CommitLog, CopyRepair, Position};
+use crate::os::{failpoint, parallel};
 use crate::rebalancer;
-use crate::reshape::journal;
+use crate::reshape::journal::{self, Intent};
 use crate::reshape::{self, Listener};
 use crate::topology::{self, PartitionName, Topology};
 use crate::write::{BringUp, replay};
@@ -51,66 +54,41 @@ pub(super) struct Opening {
     pub(super) listener: Option<Listener>,
     /// What the builder specifies; empty if it specifies no shard.
     pub(super) shards: Vec<ShardSpec>,
+    pub(super) allow_missing_shards: bool,
 }
 
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let Opening { home, options, listener, shards: specs } = opening;
+    let Opening { home, options, listener, shards: specs, allow_missing_shards } = opening;
     let path = &home.path;
     let directory = metadata_directory(path)?;
     let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
     let topology = metadata.topology(home.id)?;
     check_specs(path, &specs, &metadata, &topology)?;
     let intents = journal::intents(&metadata)?;
-    // IMPORTANT: check all identities before opening any engine, so that a refused opening changes
-    // nothing.
-    let mut directories = Vec::new();
-    for shard in topology.shards() {
-        directories.push((shard.id, check_shard(path, shard, home.id)?));
-    }
-    log_directory::settle(path)?;
-    let mut log_copies = LogCopies::find(path, metadata.log_copies()?)?;
-    let shards = topology.shards().map(|shard| (shard.id, &*shard.directory));
-    check_overlaps(path, log_copies::given(&options), shards)?;
-    let locks = directories.iter().map(|(_, directory)| DirectoryLock::take_shard(directory));
-    let locks = locks.collect::<Result<Vec<_>>>()?;
-    log_copies.lock()?;
-    let checked = openings::check(&metadata, path, &parts(&directories, &log_copies))?;
-    // Before the opening is noted: a log that is refused leaves everything as it is.
-    let OpenedLog { log, lost: lost_of_log, repairs, copies: log_copies } =
-        log_copies.open(&options, &home, &metadata)?;
-    checked.note(&metadata, path, &parts(&directories, &log_copies))?;
-    let resources = resources(&options, &home, &topology);
-    let locked = |((id, directory), lock)| (id, (directory, home.guard_with(lock)));
-    let locked: Vec<(ShardId, (PathBuf, LockGuard))> =
-        directories.into_iter().zip(locks).map(locked).collect();
-    let shards = open_shards(&locked, |_, (directory, guard)| {
-        open_shard(directory, &resources, guard, &log)
-    })?;
-    home.places.add(Place::note("the store's metadata", &directory)?);
-    // A log that has two copies goes on with one if it cannot reach the other.
-    if let [only] = log_copies.current().collect::<Vec<_>>()[..] {
-        home.places.add(Place::note(log_copies::name_of(only), &only.path)?);
-    }
-    for (id, (directory, _)) in &locked {
-        note_shard(&home.places, *id, directory)?;
-    }
+    let reached = reach_shards(&home, &options, &metadata, &topology, allow_missing_shards)?;
+    let Reached { found, log, lost_of_log, repairs, log_copies, records, first, .. } = reached;
+    let (resources, shards) = (reached.resources, reached.shards);
+    note_places(&home, &directory, &log_copies, &found)?;
     let mut recovery = RecoveryReport {
         lost: lost(&metadata, lost_of_log, &shards),
         log_copies: repairs,
         damaged: damaged(&shards),
         draining: draining(&topology),
+        missing: found.report(&home.path, &topology),
         ..RecoveryReport::default()
     };
     // IMPORTANT: flush before removing anything that an older topology lists. The last commit may
     // be in the metadata's log only, if its process died before the flush.
-    if !crate::os::failpoint::skip("flush-before-opening-drops") {
+    if !failpoint::skip("flush-before-opening-drops") {
         metadata.engine.flush()?;
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
-    roll_back(&metadata, &intents, &mut recovery)?;
+    let missing = found.into_missing(&records, first);
+    roll_back(&metadata, &without_missing_targets(&intents, &missing), &mut recovery)?;
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
+    let catalog = catalog.without(missing);
     finish_retiring(&catalog, &mut recovery.orphans)?;
     let catalog = Arc::new(catalog);
     catalog.show_keyspaces(open_keyspaces(&catalog)?)?;
@@ -118,7 +96,9 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     // IMPORTANT: only now. Until everything is replayed, what a flush has put into files does not
     // count as everything that is in the log before some position.
     catalog.log.finish_replay();
-    crate::os::failpoint::hit("opening-after-replay");
+    let are_back = records.into_keys().filter(|shard| !catalog.missing.contains_key(shard));
+    missing::forget(&catalog.metadata, are_back)?;
+    failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
     keep_log(&core);
     let past = journal::last_number(&core.catalog.metadata);
@@ -128,6 +108,79 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     trim_leftovers(store.core());
     rebalancer::start(&store.core().rebalancer);
     Ok(store)
+}
+
+/// Notes the directories of a store, so that it is noticed when their paths name others.
+fn note_places(
+    home: &Home,
+    metadata: &Path,
+    log_copies: &LogCopies,
+    found: &FoundShards,
+) -> Result<()> {
+    home.places.add(Place::note("the store's metadata", metadata)?);
+    // A log that has two copies goes on with one if it cannot reach the other.
+    if let [only] = log_copies.current().collect::<Vec<_>>()[..] {
+        home.places.add(Place::note(log_copies::name_of(only), &only.path)?);
+    }
+    for shard in &found.there {
+        note_shard(&home.places, shard.id, &shard.directory)?;
+    }
+    Ok(())
+}
+
+/// The shards and the log of a store that is being opened.
+struct Reached {
+    found: FoundShards,
+    log: Arc<CommitLog>,
+    lost_of_log: Vec<LogLoss>,
+    repairs: Vec<CopyRepair>,
+    log_copies: LogCopies,
+    /// The records of shards that are missing, or were until now.
+    records: MissingRecords,
+    /// The first position of the log.
+    first: Position,
+    resources: Resources,
+    shards: Shards,
+}
+
+/// Checks and locks the shards and the log, notes the opening in them, and opens their engines.
+fn reach_shards(
+    home: &Home,
+    options: &Options,
+    metadata: &Metadata,
+    topology: &Topology,
+    may_do_without: bool,
+) -> Result<Reached> {
+    // IMPORTANT: check all identities before opening any engine, so that a refused opening changes
+    // nothing.
+    let accepted = Accepted::read(metadata, missing::records(metadata)?)?;
+    let mut found = FoundShards::find(&home.path, home.id, topology, &accepted, may_do_without)?;
+    log_directory::settle(&home.path)?;
+    let mut log_copies = LogCopies::find(&home.path, metadata.log_copies()?)?;
+    let there: Vec<ShardId> = found.there.iter().map(|shard| shard.id).collect();
+    let shards = topology.shards().filter(|shard| there.contains(&shard.id));
+    let shards = shards.map(|shard| (shard.id, &*shard.directory));
+    check_overlaps(&home.path, log_copies::given(options), shards)?;
+    found.lock(home)?;
+    log_copies.lock()?;
+    let checked = accepted.check_all(&home.path, &parts(&found, &log_copies))?;
+    // Before the opening is noted: a log that is refused leaves everything as it is.
+    let OpenedLog { log, lost: lost_of_log, repairs, copies: log_copies } =
+        log_copies.open(options, home, metadata)?;
+    let first = log.first();
+    found.check_log(checked.missing(), first, options.log_damage)?;
+    let noted: Vec<ShardId> = found.missing().collect();
+    let parts = parts(&found, &log_copies);
+    let Noted { mut records, accepted, not_noted } =
+        checked.note(metadata, &home.path, &parts, (&noted, first))?;
+    found.bear_not_noted(not_noted)?;
+    let resources = resources(options, home, topology);
+    let shards =
+        found.open(topology, |directory, guard| open_shard(directory, &resources, guard, &log))?;
+    let was_noted = |shard| noted.contains(&shard);
+    found.note_late(metadata, &mut records, was_noted, &accepted, first)?;
+    failpoint::hit("missing-after-record");
+    Ok(Reached { found, log, lost_of_log, repairs, log_copies, records, first, resources, shards })
 }
 
 /// Returns what the shards of a store share, which knows the partitions whose rows expire.
@@ -155,8 +208,10 @@ pub(super) fn note_expiring(
 /// Starts what keeps the log short, and partitions and consumers up to it.
 fn keep_log(core: &Core) {
     let mut bring_up = BringUp::default();
+    let mut teller = HealthTeller::new(&core.reshaper.registry);
     let look = move |catalog: &Catalog| {
         bring_up.look(catalog);
+        teller.tell_changes(catalog);
     };
     let limits = core.hold_limits();
     let retain = move |catalog: &Catalog| retain_changes(catalog, limits);
@@ -176,10 +231,24 @@ pub(super) fn metadata_directory(store: &Path) -> Result<PathBuf> {
     ))
 }
 
-/// Returns the parts of a store that know their last opening, by name and directory.
-pub(super) fn parts(shards: &[(ShardId, PathBuf)], log: &LogCopies) -> Vec<(String, PathBuf)> {
-    let shards = shards.iter().map(|(id, directory)| (format!("shard {id}"), directory.clone()));
-    shards.chain(log.parts()).collect()
+/// Returns the parts of a store that know their last opening.
+pub(super) fn parts(shards: &FoundShards, log: &LogCopies) -> Vec<Part> {
+    let of_log = log.parts();
+    let of_log = of_log.map(|(what, directory)| Part { what, directory, shard: None });
+    shards.parts().chain(of_log).collect()
+}
+
+/// Returns the intents that can be rolled back. Those with a target on a missing shard say, when it is
+/// back, that the target may be dropped.
+fn without_missing_targets(
+    intents: &[(u64, Intent)],
+    missing: &MissingShards,
+) -> Vec<(u64, Intent)> {
+    let skip = failpoint::skip("missing-keeps-intent");
+    let ends = |(_, intent): &&(u64, Intent)| {
+        skip || intent.targets.iter().all(|(_, shard)| !missing.contains_key(shard))
+    };
+    intents.iter().filter(ends).cloned().collect()
 }
 
 /// Returns what the logs, and the lists of the shards' files, had lost.
@@ -212,23 +281,24 @@ pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
 
 /// Opens all shards, in parallel.
 pub(super) fn open_shards<T: Sync>(
-    shards: &[(ShardId, T)],
-    open: impl Fn(ShardId, &T) -> Result<ShardEngine> + Sync,
-) -> Result<Shards> {
-    let opened = parallel::each(shards, |(id, shard)| open(*id, shard));
-    let engine = |((id, _), opened): (&(ShardId, T), std::thread::Result<Result<ShardEngine>>)| {
-        let id = *id;
+    shards: &[T],
+    id: impl Fn(&T) -> ShardId,
+    open: impl Fn(&T) -> Result<ShardEngine> + Sync,
+) -> Vec<Result<Arc<ShardEngine>>> {
+    let opened = parallel::each(shards, open);
+    let engine = |(shard, opened): (&T, std::thread::Result<Result<ShardEngine>>)| {
+        let id = id(shard);
         let engine = opened
             .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
         let engine = engine.map_err(|error| {
             Error::new(error.kind(), format!("cannot open shard {id}")).with_source(error)
         })?;
-        Ok((id, Arc::new(engine)))
+        Ok(Arc::new(engine))
     };
     shards.iter().zip(opened).map(engine).collect()
 }
 
-/// Opens the keyspaces of a store whose partitions are all there.
+/// Opens the keyspaces of a store whose partitions are all there, or on a missing shard.
 pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
     let foreign = journal::out_of_range(&catalog.metadata)?;
     let open = |keyspace: &Arc<topology::KeyspaceLayout>| {
@@ -238,27 +308,30 @@ pub(super) fn open_keyspaces(catalog: &Catalog) -> Result<Keyspaces> {
     catalog.topology().keyspaces().map(open).collect()
 }
 
-/// Opens the view of a keyspace whose partitions are all there.
+/// Opens the view of a keyspace whose partitions are all there, or on a missing shard.
 pub(super) fn open_view(
     catalog: &Catalog,
     keyspace: &Arc<topology::KeyspaceLayout>,
     foreign: &BTreeMap<PartitionName, u32>,
 ) -> Result<View> {
     let shards = catalog.shards();
-    let partitions = keyspace
-        .names()
-        .map(|(name, owner)| {
-            let shard = shards.get(&owner);
-            let opened = shard.and_then(|shard| Some((shard, shard.partition(name)?)));
-            let (shard, handle) = opened.ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("partition {} is not open", name.id))
-            })?;
-            let permille = foreign.get(&name).copied().unwrap_or(0);
-            let partition = OpenPartition::new(name, owner, Arc::clone(shard), handle);
-            Ok(Arc::new(partition.with_out_of_range(permille)))
-        })
-        .collect::<Result<_>>()?;
-    Ok(View { keyspace: Arc::clone(keyspace), partitions })
+    let open = |(name, owner)| {
+        if catalog.missing.contains_key(&owner) {
+            return Ok(None);
+        }
+        let shard = shards.get(&owner);
+        let opened = shard.and_then(|shard| Some((shard, shard.partition(name)?)));
+        let (shard, handle) = opened.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("partition {} is not open", name.id))
+        })?;
+        let permille = foreign.get(&name).copied().unwrap_or(0);
+        let partition = OpenPartition::new(name, owner, Arc::clone(shard), handle);
+        Ok(Some(Arc::new(partition.with_out_of_range(permille))))
+    };
+    let partitions = keyspace.names().map(open).collect::<Result<_>>()?;
+    let expiring = &catalog.resources.expiring;
+    let expiring = keyspace.names().find_map(|(name, _)| expiring.get(name));
+    Ok(View::new(Arc::clone(keyspace), partitions, expiring, Arc::clone(&catalog.missing)))
 }
 
 /// Queues for trimming the partitions that have shared files since before this opening.
@@ -269,7 +342,7 @@ fn trim_leftovers(core: &Core) {
     let mut any = false;
     for keyspace in core.catalog.keyspaces().values() {
         let view = keyspace.view();
-        for partition in view.partitions.iter().filter(|p| p.out_of_range_permille > 0) {
+        for partition in view.open().filter(|p| p.out_of_range_permille > 0) {
             core.reshaper.registry.trim_later(partition.name);
             any = true;
         }

@@ -3,11 +3,12 @@
 
 use super::log_copies::LogCopies;
 use super::log_directory::{entry, is_there};
+use super::missing::FoundShards;
 use super::open::{metadata_directory, parts};
-use super::shard_directory::check_shard;
 use super::{CreateMode, Options, Store};
 use crate::catalog::directory::{DirectoryLock, Identity, io};
-use crate::catalog::{Metadata, openings};
+use crate::catalog::openings::Accepted;
+use crate::catalog::{Metadata, missing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::log::{
@@ -194,11 +195,9 @@ fn topology(store: &Path, id: u128) -> Result<(Metadata, Topology)> {
 /// shards have absolute paths names those of the original.
 fn check_copy(copy: &Path, id: u128) -> Result<Topology> {
     let (metadata, topology) = topology(copy, id)?;
-    let mut directories = Vec::new();
-    for shard in topology.shards() {
-        directories.push((shard.id, check_shard(copy, shard, id)?));
-    }
+    let accepted = Accepted::read(&metadata, missing::records(&metadata)?)?;
+    let found = FoundShards::find(copy, id, &topology, &accepted, false)?;
     let log_copies = LogCopies::find(copy, metadata.log_copies()?)?;
-    openings::check(&metadata, copy, &parts(&directories, &log_copies))?;
+    accepted.check_all(copy, &parts(&found, &log_copies))?;
     Ok(topology)
 }

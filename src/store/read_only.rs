@@ -14,14 +14,14 @@
 use super::Store;
 use super::core::Core;
 use super::log_copies::LogCopies;
+use super::missing::FoundShards;
 use super::open::{
-    Opening, damaged, draining, lost, metadata_directory, open_keyspaces, open_shards, parts,
-    resources,
+    Opening, damaged, draining, lost, metadata_directory, open_keyspaces, parts, resources,
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
-use super::shard_directory::check_shard;
 use super::shard_spec::check_specs;
-use crate::catalog::openings;
+use crate::catalog::missing;
+use crate::catalog::openings::Accepted;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine as _, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +36,10 @@ const TRIES: u32 = 3;
 pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
     let mut tries = 1;
     loop {
-        match try_load(opening.clone()) {
+        // What another process removes meanwhile must not look like a shard that is missing.
+        let is_last = tries == TRIES;
+        let allow_missing_shards = opening.allow_missing_shards && is_last;
+        match try_load(Opening { allow_missing_shards, ..opening.clone() }) {
             Err(error) if tries < TRIES => {
                 tracing::debug!(
                     error = format_args!("{error:#}"),
@@ -50,23 +53,22 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
 }
 
 fn try_load(opening: Opening) -> Result<Store> {
-    let Opening { home, mut options, listener, shards: specs } = opening;
+    let Opening { home, mut options, listener, shards: specs, allow_missing_shards } = opening;
     // Load is not observed: what is known about it belongs to the process that writes it to disk.
     options.heat = None;
     let path = &home.path;
     let metadata = Metadata::open_read_only(&metadata_directory(path)?, options.log_damage)?;
     let topology = metadata.topology(home.id)?;
     check_specs(path, &specs, &metadata, &topology)?;
-    let mut directories = Vec::new();
-    for shard in topology.shards() {
-        directories.push((shard.id, check_shard(path, shard, home.id)?));
-    }
+    let accepted = Accepted::read(&metadata, missing::records(&metadata)?)?;
+    let mut found = FoundShards::find(path, home.id, &topology, &accepted, allow_missing_shards)?;
     let log_copies = LogCopies::find(path, metadata.log_copies()?)?;
-    openings::check(&metadata, path, &parts(&directories, &log_copies))?;
+    let checked = accepted.check_all(path, &parts(&found, &log_copies))?;
     let open_log = || log_copies.open_read_only(&options, &home);
     let began_at = open_log()?.first();
     let resources = resources(&options, &home, &topology);
-    let shards = open_shards(&directories, |_, directory| {
+    found.check_log(checked.missing(), began_at, options.log_damage)?;
+    let shards = found.open(&topology, |directory, _| {
         ShardEngine::open_read_only(&directory.join("data"), &resources, None)
     })?;
     for (id, shard) in &shards {
@@ -88,9 +90,11 @@ fn try_load(opening: Opening) -> Result<Store> {
         log_copies: log.repairs().to_vec(),
         damaged: damaged(&shards),
         draining: draining(&topology),
+        missing: found.report(&home.path, &topology),
         ..RecoveryReport::default()
     };
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
+    let catalog = catalog.without(found.into_missing(checked.missing(), began_at));
     catalog.show_keyspaces(open_keyspaces(&catalog)?)?;
     recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
     let core = Core::new(options, Arc::new(catalog), listener);

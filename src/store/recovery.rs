@@ -1,7 +1,7 @@
 //! Recovery: an opening removes partitions that an interrupted change has left behind, and rolls
 //! back reshapes that were not committed.
 
-use super::findings::{DamagedPartition, Leftover, RolledBack};
+use super::findings::{DamagedPartition, Leftover, MissingShard, RolledBack};
 use crate::catalog::Metadata;
 use crate::engine::{
     Cursor, Direction, Durability, Engine, LogLoss, MetadataBatch, Read, ShardEngine,
@@ -46,6 +46,9 @@ pub struct RecoveryReport {
     /// Shards whose removal was interrupted: [`Store::remove_shard`](crate::Store::remove_shard)
     /// continues it.
     pub draining: Vec<ShardId>,
+    /// Shards that the opening has done without, as it was
+    /// [allowed](crate::StoreBuilder::allow_missing_shards) to.
+    pub missing: Vec<MissingShard>,
 }
 
 /// Checks that every partition of the topology is there, and removes others, which are leftovers of

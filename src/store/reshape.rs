@@ -125,6 +125,11 @@ impl Store {
         let core = self.core();
         core.catalog.check_open()?;
         core.catalog.check_writable()?;
+        let is_explicit =
+            matches!(request, Request::Move { .. } | Request::Split { .. } | Request::Merge { .. });
+        if !is_explicit {
+            core.catalog.check_all_there()?;
+        }
         match request {
             Request::AddShard(shard) => shards::start_adding(core, shard, options),
             Request::RemoveShard(shard) => shards::start_removing(core, *shard, options),

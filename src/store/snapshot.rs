@@ -63,7 +63,7 @@ impl Snapshot {
         let views: BTreeMap<_, _> =
             keyspaces.iter().map(|(id, keyspace)| (*id, keyspace.view())).collect();
         let mut cut = BTreeMap::new();
-        for partition in views.values().flat_map(|view| view.partitions.iter()) {
+        for partition in views.values().flat_map(|view| view.open()) {
             // With the gate closed, so that no write is between the log and its partitions.
             partition.check_up_to_date()?;
             cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());

@@ -2,6 +2,7 @@
 
 use super::IndexStats;
 use crate::catalog::View;
+use crate::catalog::shard_health::ShardHealth;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::expiry::{Counts, Expiring};
@@ -9,6 +10,7 @@ use crate::id::{Epoch, PartitionId, ShardId};
 use crate::log::{CommitLog, CopyState};
 use crate::placement::PartitionRange;
 use crate::reshape::ReshapeStats;
+use crate::topology::PartitionInfo;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +38,24 @@ pub struct PartitionStats {
     /// True while it is behind the log: its shard has refused a write that is in the log, and so it
     /// refuses reads and writes until the store has brought it up.
     pub behind: bool,
+    /// True if its shard is missing: nothing is known of what it occupies.
+    pub missing: bool,
+}
+
+impl PartitionStats {
+    fn missing(described: PartitionInfo) -> Self {
+        Self {
+            id: described.id,
+            owner: described.owner,
+            range: described.range,
+            keys_estimated: 0,
+            bytes_on_disk: 0,
+            bytes_in_memory: 0,
+            foreign_bytes: 0,
+            behind: false,
+            missing: true,
+        }
+    }
 }
 
 /// What a shard occupies, over all keyspaces.
@@ -65,6 +85,8 @@ pub struct ShardStats {
     pub partitions_behind: usize,
     /// True while it is being removed: it receives nothing new.
     pub draining: bool,
+    /// What of it can be read and written, since when, and why not all.
+    pub health: ShardHealth,
 }
 
 /// What a keyspace occupies.
@@ -169,8 +191,12 @@ pub(super) fn log_copies(log: &CommitLog) -> Vec<LogCopyStats> {
 pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
     view.keyspace
         .partitions()
-        .zip(&view.partitions)
-        .map(|(described, open)| {
+        .enumerate()
+        .map(|(index, described)| {
+            if view.missing(index).is_some() {
+                return Ok(PartitionStats::missing(described));
+            }
+            let open = view.partition(index)?;
             let usage = open.shard.usage(&open.handle)?;
             let foreign = |whole: u64| whole / 1000 * u64::from(open.out_of_range_permille);
             Ok(PartitionStats {
@@ -182,6 +208,7 @@ pub(super) fn partitions(view: &View) -> Result<Vec<PartitionStats>> {
                 bytes_on_disk: usage.bytes_on_disk,
                 bytes_in_memory: usage.bytes_in_memory,
                 behind: open.state.is_behind(),
+                missing: false,
             })
         })
         .collect()

@@ -77,6 +77,7 @@ pub(crate) fn keyspace(
         .keyspace
         .partitions()
         .enumerate()
+        .filter(|(index, _)| view.missing(*index).is_none())
         .map(|(index, partition)| (index, partition.owner))
         .collect();
     let mut report = KeyspaceVerification {

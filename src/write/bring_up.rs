@@ -66,13 +66,18 @@ impl BringUp {
                     brought += 1;
                 }
                 Ok(false) => {}
-                Err(error) => self.put_off(one, &error),
+                Err(error) => {
+                    let refusals = self.put_off(one, &error);
+                    catalog.note_refusal(shard, refusals, &error);
+                }
             }
         }
+        catalog.observe_recovered_shards();
         brought
     }
 
-    fn put_off(&mut self, one: &Lagging, error: &Error) {
+    /// Leaves a shard alone for a while. Returns how often in a row it has refused.
+    fn put_off(&mut self, one: &Lagging, error: &Error) -> u32 {
         let shard = one.partition.owner;
         let refusals = self.waits.get(&shard).map_or(0, |wait| wait.refusals).saturating_add(1);
         let until = Instant::now() + WAITS.wait(refusals);
@@ -81,6 +86,7 @@ impl BringUp {
             partition = %one.partition.name.id, %shard, refusals, error = format_args!("{error:#}"),
             "cannot bring up a partition yet"
         );
+        refusals
     }
 }
 
@@ -102,7 +108,8 @@ fn bring_up(catalog: &Catalog, one: &Lagging) -> Result<bool> {
     catalog.log.check()?;
     let Some(changing) = catalog.try_changing() else { return Ok(false) };
     let view = one.keyspace.view();
-    let index = view.partitions.iter().position(|other| Arc::ptr_eq(other, partition));
+    let index = view.position(partition.name.id);
+    let index = index.filter(|at| view.partition(*at).is_ok_and(|it| Arc::ptr_eq(it, partition)));
     // It is not there any more if its keyspace was dropped.
     let Some(index) = index.filter(|_| partition.state.status() == PartitionStatus::Current) else {
         return Ok(false);

@@ -115,17 +115,24 @@ impl<V: Views> Lanes<'_, '_, V> {
         match operation {
             Operation::Put { key, .. }
             | Operation::PutUntil { key, .. }
-            | Operation::Delete { key, .. } => {
-                self.add_to(view.partition(view.index(key))?, operation)
-            }
+            | Operation::Delete { key, .. } => self.add_at(&view, view.index(key), operation),
             // What was there before is not what is there now.
             Operation::Previous { .. } => Ok(()),
             Operation::DeleteRange { start, end, .. } => {
                 for index in view.intersecting(&KeyRange::new(start, Some(end)), &[]) {
-                    self.add_to(view.partition(index)?, operation)?;
+                    self.add_at(&view, index, operation)?;
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Adds an operation to the batch of a partition, unless its shard is missing: it is replayed
+    /// when that is back.
+    fn add_at(&mut self, view: &View, index: usize, operation: Operation<'_>) -> Result<()> {
+        match view.missing(index) {
+            Some(_) => Ok(()),
+            None => self.add_to(view.partition(index)?, operation),
         }
     }
 

@@ -72,7 +72,7 @@ impl Site for KeyWrite<'_> {
 
     #[inline]
     fn route(&self) -> Result<RoutedKey<'_>> {
-        let route = self.keyspace.route(self.key);
+        let route = self.keyspace.route(self.key)?;
         Ok(RoutedKey { route, key: self.key })
     }
 

@@ -5,9 +5,12 @@
 use super::BringUp;
 use crate::latch::{Current as _, stripe_set};
 use crate::log::Operation;
+use crate::report::{ShardHealth, ShardState};
+use crate::reshape::Event;
 use crate::topology::KeyspaceSpec;
 use crate::{Batch, ErrorKind, Keyspace, Options, Prefix, Store};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 fn open(directory: &Path) -> (Store, Keyspace) {
@@ -261,4 +264,74 @@ fn ranges_without_an_end_are_replayed_as_they_were_made() {
     for _ in 0..2 {
         assert_eq!(values(&open(directory.path()).1), before);
     }
+}
+
+/// The health of shard 1.
+fn health(store: &Store) -> ShardHealth {
+    store.stats().unwrap().shards.swap_remove(1).health
+}
+
+#[test]
+fn the_health_of_a_shard_follows_its_partitions_and_the_listener_receives_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { heat: None, ..Options::default() };
+    let (sender, events) = std::sync::mpsc::channel();
+    let builder = Store::builder(directory.path().join("store")).shards(3).options(options);
+    let listener = move |event: &Event| {
+        if let Event::Shard { shard, health } = event {
+            sender.send((shard.0, health.state)).unwrap();
+        }
+    };
+    let store = builder.listener(listener).open().unwrap();
+    let spec = KeyspaceSpec::range().split_at(["1", "2"]);
+    let rows = store.keyspace_or_create("rows", spec).unwrap();
+    assert_eq!((health(&store).state, health(&store).reason), (ShardState::Serving, None));
+
+    let file = make_sick(directory.path(), 1);
+    rows.put("1/a", "").unwrap_err();
+    // At once, and with the cause; and no other shard is concerned.
+    assert_eq!(health(&store).state, ShardState::ReadOnly);
+    assert!(health(&store).reason.unwrap().contains("apply"), "{:?}", health(&store));
+    let states: Vec<_> = store.stats().unwrap().shards.iter().map(|it| it.health.state).collect();
+    assert_eq!(states, [ShardState::Serving, ShardState::ReadOnly, ShardState::Serving]);
+    rows.put("0/a", "").unwrap();
+
+    let wait = || events.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(wait(), (1, ShardState::ReadOnly));
+    assert_eq!(wait(), (1, ShardState::Failed), "it has refused for seconds");
+    is_behind(&rows.get("1/a").unwrap_err());
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(wait(), (1, ShardState::Serving));
+    assert_eq!(health(&store).reason, None);
+    assert_eq!(rows.get("1/a").unwrap().unwrap(), b"");
+}
+
+/// A listener may wait for what a close holds: the thread that looks after the log, for which a close
+/// waits, must not be the one that calls it.
+#[test]
+fn a_listener_of_health_may_create_a_keyspace_while_the_store_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { heat: None, ..Options::default() };
+    let handle: Arc<OnceLock<Store>> = Arc::default();
+    let (used, (sender, events)) = (Arc::clone(&handle), std::sync::mpsc::channel());
+    let listener = move |event: &Event| {
+        if let (Event::Shard { .. }, Some(store)) = (event, used.get()) {
+            sender.send("called").unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+            // It may be closed by then.
+            let _ = store.keyspace_or_create("more", KeyspaceSpec::range());
+            sender.send("done").unwrap();
+        }
+    };
+    let builder = Store::builder(directory.path().join("store")).shards(3).options(options);
+    let store = handle.get_or_init(|| builder.listener(listener).open().unwrap());
+    let spec = KeyspaceSpec::range().split_at(["1", "2"]);
+    let rows = store.keyspace_or_create("rows", spec).unwrap();
+    let file = make_sick(directory.path(), 1);
+    rows.put("1/a", "").unwrap_err();
+    let wait = || events.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert_eq!(wait(), "called");
+    std::fs::remove_file(file).unwrap();
+    store.close().unwrap();
+    assert_eq!(wait(), "done");
 }

@@ -35,6 +35,7 @@ mod log_failure;
 #[cfg(feature = "failpoints")]
 mod log_mirror;
 mod logs;
+mod missing;
 mod model;
 mod paths;
 mod pressure;

@@ -11,7 +11,7 @@ use crate::rows::{
 use crate::select::SelectArgs;
 use crate::text;
 use annulus::report::LeftOut;
-use annulus::{Keyspace, ReadOptions, Scan, ScanOptions};
+use annulus::{ErrorKind, Keyspace, ReadOptions, Scan, ScanOptions};
 use annulus_workload::human;
 use clap::ArgGroup;
 use serde_json::json;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let until = Until::find(args.until_column.as_ref(), Some(&layout))?;
     let format = Written { layout, until };
     let options = ScanOptions::new().read(ReadOptions::new().bypass_cache(true));
-    let options = options.leave_out_damaged(true);
+    let options = options.leave_out_damaged(true).leave_out_missing(true);
     let mut scan = args.select.selection(args.hex)?.scan(&keyspace, options)?;
     let mut progress = Progress::default();
     if args.output != Path::new("-") {
@@ -126,8 +126,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     }
     let left_out = scan.left_out();
     if !left_out.is_empty() {
-        left_out.iter().for_each(|part| output.note(format_args!("left out as damaged: {part}")));
-        return Ok(Exit::Damaged);
+        let is_missing = |part: &LeftOut| part.error.kind() == ErrorKind::Unavailable;
+        for part in &left_out {
+            let why = if is_missing(part) { "missing" } else { "damaged" };
+            output.note(format_args!("left out as {why}: {part}"));
+        }
+        return Ok(if left_out.iter().all(is_missing) { Exit::Io } else { Exit::Damaged });
     }
     Ok(Exit::fine_if(progress.complaints.count == 0))
 }

@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::reshape::{Totals, totals};
 use crate::table::Table;
 use annulus::Store;
-use annulus::report::{IndexState, IndexStats, KeyspaceStats, ShardStats, StoreStats};
+use annulus::report::{IndexState, IndexStats, KeyspaceStats, ShardState, ShardStats, StoreStats};
 use annulus_workload::human;
 use serde::Serialize;
 
@@ -109,7 +109,12 @@ fn state(shard: &ShardStats) -> String {
         count => Some(format!("{count} behind the log")),
     };
     let draining = shard.draining.then(|| "being removed".to_owned());
-    draining.into_iter().chain(behind).collect::<Vec<_>>().join(", ")
+    let health = match shard.health.state {
+        ShardState::Serving => None,
+        ShardState::ReadOnly => Some("refuses writes".to_owned()),
+        other => Some(other.to_string()),
+    };
+    draining.into_iter().chain(health).chain(behind).collect::<Vec<_>>().join(", ")
 }
 
 fn keyspaces(store: &Store, stats: &StoreStats) -> Table {

@@ -130,3 +130,42 @@ fn an_export_saves_what_is_sound_and_names_the_rest() {
     }
     assert_eq!(left_out, 6, "three tables, twice");
 }
+
+/// A disk that is gone takes only its part of the store from the commands that read.
+#[test]
+fn what_is_left_of_a_store_with_a_missing_shard_is_read_when_asked_for() {
+    let place = Place::new();
+    let rows: String = (0..300).map(|n| format!("key-{n:03}\tvalue\n")).collect();
+    place.fill("h", &rows);
+    let (shard, away) = (place.store().join("shards/1"), place.path("away"));
+    std::fs::rename(&shard, &away).unwrap();
+    place.fails(&["stats"], 3, "not_found", &["shard 1 is missing", "shards/1"]);
+    for read_only in [&[][..], &["--read-only"]] {
+        let allowed = |command: &[&str]| {
+            let command = [command, &["--allow-missing-shards"], read_only].concat();
+            let done = place.command(&command).output().unwrap();
+            let texts = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+            (done.status.code(), texts)
+        };
+        let (code, [text, notes]) = allowed(&["stats"]);
+        assert_eq!(code, Some(0), "{notes}");
+        assert!(
+            text.contains("missing") && notes.contains("missing: shard 1 in "),
+            "{text}{notes}"
+        );
+        let (code, [text, notes]) = allowed(&["export", "h"]);
+        assert_eq!(code, Some(6), "{notes}");
+        assert!(notes.contains("left out as missing: partition"), "{notes}");
+        let count = text.lines().filter(|row| rows.contains(row)).count();
+        assert!(count > 150 && count < 290, "{count}");
+        let (code, [_, notes]) = allowed(&["scan", "h"]);
+        assert_eq!(code, Some(6), "{notes}");
+        assert!(notes.contains("shard 1 has been missing"), "{notes}");
+        let (code, [text, _]) = allowed(&["verify"]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("missing: shard 1 in "), "{text}");
+    }
+    std::fs::rename(away, shard).unwrap();
+    assert_eq!(place.text(&["scan", "h"]).lines().count(), 300);
+    assert!(place.text(&["verify"]).contains("no problems"));
+}

@@ -45,6 +45,7 @@ impl<'a> Reshape<'a> {
         let next =
             numbered.apply(&Change::Reshape { spec: spec.clone(), targets: names.clone() })?;
         catalog.check_room(&next)?;
+        catalog.check_gives_nothing_away(&next)?;
         check_not_draining(&present, &spec)?;
         let sources = open_sources(&present, &view, &spec)?;
         let source_range = whole_range(&present, &spec)?;
@@ -176,8 +177,7 @@ fn key_at(reshaper: &Arc<Reshaper>, step: &Step, permille: u32) -> Result<Vec<u8
         return Err(Error::new(ErrorKind::Internal, "a step without a partition"));
     };
     let view = reshaper.catalog.keyspace(step.keyspace)?.view();
-    let at = view.partitions.iter().position(|partition| partition.name.id == id);
-    let at = at.ok_or_else(|| gone(id))?;
+    let at = view.position(id).ok_or_else(|| gone(id))?;
     let Some(PartitionRange::Keys(range)) = view.keyspace.partitioning().range(at) else {
         return Err(Error::invalid(format!("partition {id} is an arc; split it at a token")));
     };

@@ -198,7 +198,10 @@ pub(in crate::store) fn verify_all(
             let index = Index { rows: keyspace.clone(), entries, declared: Arc::clone(declared) };
             let found = match index.compare(snapshot) {
                 Ok((found, _)) => found,
-                Err(error) if error.kind() == ErrorKind::Busy => continue,
+                // Not complete, or partly on a shard that is missing.
+                Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Unavailable) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             problems.extend(named(keyspace, index.name(), found));

@@ -83,7 +83,7 @@ impl Keyspace {
     #[inline]
     fn get_routed_from_memory(&self, key: &[u8]) -> Result<Option<Option<EngineValue>>> {
         loop {
-            let route = self.state.route(key);
+            let route = self.state.route(key)?;
             let partition = route.partition();
             let read = || partition.shard.get_from_memory(&partition.handle, key, None);
             if let Some(found) = route.read(read)? {

@@ -91,7 +91,7 @@ impl Keyspace {
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<EngineValue>> {
         loop {
-            let route = self.state.route(key);
+            let route = self.state.route(key)?;
             let partition = route.partition();
             let read = || partition.shard.get(&partition.handle, key, read);
             if let Some(value) = route.read(read)? {
@@ -122,7 +122,7 @@ impl Keyspace {
         }
         // Cached values outlive a keyspace that was dropped. A superseded partition does not
         // matter: values do not change when they move.
-        self.state.route(key).is_current()?;
+        self.state.route(key)?.is_current()?;
         Ok(match found {
             Found::Cached(value) => Some(Value::cached(value)),
             _ => None,

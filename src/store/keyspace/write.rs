@@ -199,7 +199,7 @@ impl Keyspace {
         if !self.rows_expire() {
             return Err(does_not_expire(self.name()));
         }
-        for partition in &self.view().partitions {
+        for partition in self.view().open() {
             self.core.catalog.check_writable()?;
             partition.shard.compact(&partition.handle)?;
         }

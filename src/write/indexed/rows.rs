@@ -48,7 +48,7 @@ pub(super) fn read_row(keyspace: &KeyspaceState, key: &[u8]) -> Result<Option<Va
     // Never asked: neither rows that have indexes nor entries expire.
     let moment = WriteMoment::default();
     loop {
-        let route = keyspace.route(key);
+        let route = keyspace.route(key)?;
         if let Some(found) = route.read(|| present(route.partition(), key, &moment))? {
             return Ok(found);
         }
