@@ -8,8 +8,10 @@
 //! was built at once and so has arcs of one size; `annulus_grown` got its last 63 shards one by one
 //! and has uneven ones, and more of them when there are many shards. `binary_search` and
 //! `btree_map` use the same boundaries and the same hash. The other crates use their own hash
-//! function and the same number of virtual nodes, with two exceptions: `pingora-ketama` has 160 for
-//! each shard, `anchorhash` and `mpchash` work without any.
+//! function and the same number of virtual nodes, with exceptions: `pingora-ketama` has 160 for each
+//! shard, `anchorhash` and `mpchash` work without any, and `fliphash` (Masson and Lee 2024) and
+//! `jump_back_hash` (Ertl 2024) without memory: these two know a number of shards, which can only
+//! grow and shrink at the end, and no weights.
 //!
 //! `range_map` measures a range map of as many boundaries as the group's name says, at 65,536
 //! keys of which half are boundaries and half lie between them. The keys look like the names in a
@@ -154,6 +156,41 @@ fn others_without_arcs(group: &mut BenchmarkGroup<'_, WallTime>, keys: &[[u8; 16
     each_key(group, "mpchash", keys, move |key| {
         u64::from(*ring.node(&key.as_slice()).unwrap().node())
     });
+
+    let function = TokenFunction::default();
+    let last = u64::from(shards) - 1;
+    each_key(group, "fliphash", keys, move |key| {
+        fliphash::fliphash_64(function.token(key).0, ..=last)
+    });
+    each_key(group, "jump_back_hash", keys, move |key| {
+        u64::from(jump_back_hash::bucket(&mut SplitMix(function.token(key).0), shards))
+    });
+}
+
+/// The random numbers that JumpBackHash asks for: SplitMix64 (Steele, Lea and Flood 2014), as its
+/// author uses.
+struct SplitMix(u64);
+
+impl rand_core::RngCore for SplitMix {
+    fn next_u32(&mut self) -> u32 {
+        self.next_u64() as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        rand_core::impls::fill_bytes_via_next(self, bytes);
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand_core::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
 }
 
 fn range_map(criterion: &mut Criterion) {

@@ -32,6 +32,7 @@ mod support;
 #[path = "../support/turns.rs"]
 mod turns;
 
+use annulus::placement::ARCS_PER_SHARD;
 use annulus::{Batch, Durability, Keyspace, Store};
 use arguments::Arguments;
 use rocksdb::DB;
@@ -126,7 +127,8 @@ fn load<const BYTES: usize>(settings: &Settings, rows: u64) {
             |_| {
                 let directory = TempDir::new().unwrap();
                 let path = directory.path().join("s");
-                let (_store, keyspace) = support::annulus(&path, 4, 16, support::options());
+                let (_store, keyspace) =
+                    support::annulus(&path, 4, ARCS_PER_SHARD, support::options());
                 let put = |n| keyspace.put(key(n), value_of::<BYTES>(n)).unwrap();
                 rate_of_all(rows, threads, put)
             },
@@ -155,7 +157,7 @@ fn writes(settings: &Settings) {
             |turn| {
                 let directory = TempDir::new().unwrap();
                 let (_store, rows) =
-                    support::annulus(&directory.path().join("s"), 4, 16, options());
+                    support::annulus(&directory.path().join("s"), 4, ARCS_PER_SHARD, options());
                 rate_of_all(settings.rows, 2, |n| rows.put(key(n), value(n)).unwrap());
                 rate(settings, time, threads, turn, |n| rows.put(key(n), value(n ^ 1)).unwrap())
             },
@@ -174,9 +176,13 @@ fn reads(settings: &Settings) {
         return;
     }
     let directory = TempDir::new().unwrap();
+    // A quarter of the rows, so that most of them have been flushed by either side: a row in memory
+    // takes longer to find than one in a file whose blocks are cached.
+    let write_buffer = support::WRITE_BUFFER_BYTES / 4;
+    let options = support::options().write_buffer_bytes(write_buffer);
     let (store, rows) =
-        support::annulus(&directory.path().join("annulus"), 4, 16, support::options());
-    let db = support::plain(&directory.path().join("plain"), support::WRITE_BUFFER_BYTES);
+        support::annulus(&directory.path().join("annulus"), 4, ARCS_PER_SHARD, options);
+    let db = support::plain(&directory.path().join("plain"), write_buffer);
     rate_of_all(settings.rows, 2, |n| rows.put(key(n), value(n)).unwrap());
     rate_of_all(settings.rows, 2, |n| db.put(key(n), value(n)).unwrap());
     let gets = |threads: u64, what: &str| {
@@ -207,7 +213,7 @@ fn synced_writes(settings: &Settings) {
     }
     let directory = TempDir::new().unwrap();
     let (_store, rows) =
-        support::annulus(&directory.path().join("annulus"), 4, 16, support::options());
+        support::annulus(&directory.path().join("annulus"), 4, ARCS_PER_SHARD, support::options());
     let db = support::plain(&directory.path().join("plain"), support::WRITE_BUFFER_BYTES);
     let synced = support::synced();
     for threads in [1, 2, 8] {
@@ -239,9 +245,9 @@ fn batches(settings: &Settings) {
     const ROWS: u64 = 8;
     let directory = TempDir::new().unwrap();
     let (several, over_four) =
-        support::annulus(&directory.path().join("four"), 4, 16, support::options());
+        support::annulus(&directory.path().join("four"), 4, ARCS_PER_SHARD, support::options());
     let (single, on_one) =
-        support::annulus(&directory.path().join("one"), 1, 16, support::options());
+        support::annulus(&directory.path().join("one"), 1, ARCS_PER_SHARD, support::options());
     let write = |store: &Store, keyspace: &Keyspace, n: u64| {
         let mut batch = Batch::new();
         for row in n..n + ROWS {

@@ -1,6 +1,7 @@
 //! What an opening takes.
 
 use super::{Settings, compare, get, plain_get, support};
+use annulus::placement::ARCS_PER_SHARD;
 use annulus::{Keyspace, Options, Store};
 use rocksdb::DB;
 use std::io::{BufRead as _, BufReader};
@@ -22,7 +23,7 @@ fn options() -> Options {
 }
 
 fn annulus(path: &Path) -> (Store, Keyspace) {
-    support::annulus(path, 4, 16, options())
+    support::annulus(path, 4, ARCS_PER_SHARD, options())
 }
 
 fn plain(path: &Path) -> DB {
