@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::findings::DamagedPartition;
+use super::index::drop_strays;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
 use super::recovery::{RecoveryReport, check_partitions, roll_back};
@@ -119,6 +120,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     // count as everything that is in the log before some position.
     catalog.log.finish_replay();
     crate::os::failpoint::hit("opening-after-replay");
+    drop_strays(&catalog, &mut recovery.orphans);
     let core = Core::new(options, catalog, listener);
     keep_log(&core);
     let past = journal::last_number(&core.catalog.metadata);
