@@ -1,7 +1,5 @@
 //! The health of a store: whether it takes writes, and if not, why.
 
-use super::Catalog;
-use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
 use std::fmt::Display;
 use std::path::Path;
@@ -104,83 +102,4 @@ impl Health {
 #[cold]
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed; open it again")
-}
-
-impl Catalog {
-    /// Returns true if the store was opened read-only: nothing on disk may be changed.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.home.lock.is_none()
-    }
-
-    /// Checks that the store's paths still name what was opened, before anything is committed or
-    /// flushed. If they do not, the store takes no more writes.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, with the path and what was opened.
-    pub(crate) fn check_places(&self) -> Result<()> {
-        self.home.places.check().inspect_err(|error| self.displace(error))
-    }
-
-    /// The same, at most once a second.
-    pub(crate) fn watch_places(&self) {
-        if let Err(error) = self.home.places.check_if_due() {
-            tracing::error!(error = format_args!("{error:#}"), "the store takes no more writes");
-            self.displace(&error);
-        }
-    }
-
-    fn displace(&self, error: &Error) {
-        self.health.mark_displaced(error);
-        // What is flushed or merged from now on might end up in another store.
-        self.quiesce();
-    }
-
-    /// Ends background work of all engines; reads through handles that are still held go on.
-    pub(crate) fn quiesce(&self) {
-        self.shards.load().values().for_each(|shard| shard.quiesce());
-        self.metadata.engine.quiesce();
-    }
-
-    /// Refuses writes to a store that takes none.
-    ///
-    /// IMPORTANT: a writer asks after it has taken its stripes: what ends the store's writes (a
-    /// close, a change of the topology of which no one knows whether it is on disk) then waits for
-    /// writers that were not refused, or finds what they have written.
-    #[inline]
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.health.takes_writes() { Ok(()) } else { Err(self.refusal()) }
-    }
-
-    /// Refuses what writes files in a store that is opened read-only.
-    pub(crate) fn check_disk_writable(&self) -> Result<()> {
-        if self.is_read_only() { Err(self.refusal()) } else { Ok(()) }
-    }
-
-    #[cold]
-    fn refusal(&self) -> Error {
-        self.health.refusal(&self.home.path)
-    }
-
-    /// Makes the store refuse writes from now on, because a change of the topology may or may not be
-    /// on disk; each refusal carries the first cause.
-    pub(crate) fn mark_in_doubt(&self, cause: impl Display) {
-        self.health.mark_in_doubt(cause);
-    }
-
-    /// Marks the store closed. Returns true if it was not closed before.
-    pub(crate) fn mark_closed(&self) -> bool {
-        self.health.close()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.health.is_closed()
-    }
-
-    /// # Errors
-    ///
-    /// `Closed`.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        self.health.check_open()
-    }
 }

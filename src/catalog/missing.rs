@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | – | the log is kept from the first position that a shard needs it from | with the shard: replays that; without it: does the steps below |
 //! | 1. an opening without the shard reads the log, and records the position from which that has records, and the numbers of openings that the shard may know ([`note`](crate::catalog::openings::Checked::note)); in one synced write with the number of this opening | the record; the log from that position on | with the shard: finds a number that the record accepts, and replays the log from that position or from an earlier one; without it: keeps the record |
-//! | 2. the store serves what is there; the log is released up to the recorded position at most ([`log_needed_from`](super::Catalog::release_log)) | the record; the log from the position on | the same |
+//! | 2. the store serves what is there; the log is released up to the recorded position at most (`Catalog::release_log`) | the record; the log from the position on | the same |
 //! | 3. an opening with the shard accepts the number that it knows, and writes its own into it | the record, and both numbers | the same as after 2 |
 //! | 4. it replays the log, to this shard as to all others | the same | the same: a replay is repeated |
 //! | 5. the record goes, synced; from now on the shard's engine says where it needs the log from, as it does since it was opened | no record | as if the shard had never been missing |
@@ -16,8 +16,8 @@
 //! Why the position is the right one: the log's first position at an opening is the one up to which all
 //! shards, this one included, had everything in files when the log was last released.
 
+use super::metadata::Metadata;
 use super::record_key::{numbered, parse_number};
-use super::{Catalog, Metadata};
 use crate::engine::{Durability, MetadataBatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -26,7 +26,6 @@ use crate::os::failpoint;
 use crate::topology::{decode, encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 const PREFIX: &[u8] = b"missing/";
 const WHAT: &str = "the record of a missing shard in the metadata";
@@ -134,31 +133,4 @@ pub(crate) fn forget(metadata: &Metadata, shards: impl Iterator<Item = ShardId>)
     metadata.engine.write(batch, Durability::Synced)?;
     failpoint::hit("missing-after-forget");
     Ok(())
-}
-
-impl Catalog {
-    /// The same, of a store that some shards are missing of.
-    pub(crate) fn without(mut self, missing: MissingShards) -> Self {
-        missing.iter().for_each(|(shard, missing)| self.note_missing(*shard, &missing.cause));
-        self.missing = Arc::new(missing);
-        self
-    }
-
-    /// Checks that a shard is not missing.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable`.
-    pub(crate) fn check_there(&self, id: ShardId) -> Result<()> {
-        self.missing.get(&id).map_or(Ok(()), |missing| Err(missing.error(id)))
-    }
-
-    /// Checks that no shard is missing.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable`, with the first that is.
-    pub(crate) fn check_all_there(&self) -> Result<()> {
-        self.missing.keys().try_for_each(|id| self.check_there(*id))
-    }
 }

@@ -5,6 +5,7 @@
 
 mod behind;
 mod commit_gate;
+mod condition;
 pub(crate) mod directory;
 mod health;
 mod home;
@@ -26,7 +27,7 @@ mod view;
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use home::Home;
-pub(crate) use indexes::{index_keyspace, index_names};
+pub(crate) use indexes::{index_keyspace, index_names, stray_indexes};
 pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;

@@ -12,7 +12,6 @@
 //! is known to itself. So no state of a shard can disagree with its partitions for longer than it takes
 //! to look at them, and a shard concerns no other.
 
-use super::Catalog;
 use crate::error::Error;
 use crate::id::ShardId;
 use parking_lot::Mutex;
@@ -94,22 +93,22 @@ impl ShardHealth {
 /// opened.
 #[derive(Default)]
 pub(crate) struct ShardHealths {
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
-struct Inner {
-    by_shard: BTreeMap<ShardId, ShardHealth>,
+pub(super) struct Inner {
+    pub(super) by_shard: BTreeMap<ShardId, ShardHealth>,
     /// What has changed since it was last asked for.
-    changes: Vec<(ShardId, ShardHealth)>,
+    pub(super) changes: Vec<(ShardId, ShardHealth)>,
 }
 
 impl Inner {
-    fn state(&self, shard: ShardId) -> ShardState {
+    pub(super) fn state(&self, shard: ShardId) -> ShardState {
         self.by_shard.get(&shard).map_or(ShardState::Serving, |health| health.state)
     }
 
-    fn enter(&mut self, shard: ShardId, state: ShardState, reason: Option<String>) {
+    pub(super) fn enter(&mut self, shard: ShardId, state: ShardState, reason: Option<String>) {
         let before = self.state(shard);
         if before == state {
             return;
@@ -125,7 +124,7 @@ impl Inner {
     }
 
     /// Draws the states from the partitions that are behind, with their causes.
-    fn observe(&mut self, behind: &BTreeMap<ShardId, String>) {
+    pub(super) fn observe(&mut self, behind: &BTreeMap<ShardId, String>) {
         for (shard, cause) in behind {
             if self.state(*shard) == ShardState::Serving {
                 self.enter(*shard, ShardState::ReadOnly, Some(cause.clone()));
@@ -142,7 +141,7 @@ impl Inner {
     }
 
     /// Notes that a shard has refused again what its partitions lack.
-    fn note_refusal(&mut self, shard: ShardId, refusals: u32, cause: &Error) {
+    pub(super) fn note_refusal(&mut self, shard: ShardId, refusals: u32, cause: &Error) {
         if refusals >= REFUSALS_MAX && self.state(shard) == ShardState::ReadOnly {
             let reason = format!("it has refused what it lacks {refusals} times: {cause:#}");
             self.enter(shard, ShardState::Failed, Some(reason));
@@ -150,53 +149,11 @@ impl Inner {
     }
 
     /// Returns true if none can change by being looked at.
-    fn all_serve(&self) -> bool {
+    pub(super) fn all_serve(&self) -> bool {
         let serves = |health: &ShardHealth| {
             matches!(health.state, ShardState::Serving | ShardState::Missing)
         };
         self.by_shard.values().all(serves)
-    }
-}
-
-impl Catalog {
-    /// Returns the health of a shard; one that nothing has happened to has served since the opening.
-    pub(crate) fn shard_health(&self, shard: ShardId) -> ShardHealth {
-        let serving =
-            ShardHealth { state: ShardState::Serving, since: self.opened_at, reason: None };
-        self.shard_healths.inner.lock().by_shard.get(&shard).cloned().unwrap_or(serving)
-    }
-
-    /// Notes that the opening has done without a shard.
-    pub(super) fn note_missing(&self, shard: ShardId, cause: &Error) {
-        let mut inner = self.shard_healths.inner.lock();
-        inner.enter(shard, ShardState::Missing, Some(format!("{cause:#}")));
-    }
-
-    /// Draws the states of shards from their partitions, after one was marked as behind.
-    pub(super) fn observe_shards(&self) {
-        // IMPORTANT: look with the lock held, so that the last one to draw has seen what all have
-        // marked.
-        let mut inner = self.shard_healths.inner.lock();
-        inner.observe(&self.shards_behind());
-    }
-
-    /// The same where nothing was marked: a shard whose partitions have been brought up, or dropped,
-    /// serves again.
-    pub(crate) fn observe_recovered_shards(&self) {
-        let mut inner = self.shard_healths.inner.lock();
-        if !inner.all_serve() {
-            inner.observe(&self.shards_behind());
-        }
-    }
-
-    /// Notes that a shard has refused again, so many times in a row, what its partitions lack.
-    pub(crate) fn note_refusal(&self, shard: ShardId, refusals: u32, cause: &Error) {
-        self.shard_healths.inner.lock().note_refusal(shard, refusals, cause);
-    }
-
-    /// Returns what has changed since the last call, in order.
-    pub(crate) fn take_health_changes(&self) -> Vec<(ShardId, ShardHealth)> {
-        std::mem::take(&mut self.shard_healths.inner.lock().changes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The creation, lookup and dropping of keyspaces.
 
 use super::core::Core;
+use super::drop_keyspace::drop_closed;
 use super::each_shard::in_parallel;
 use super::{Keyspace, Store, open};
 use crate::catalog::{
@@ -11,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::failpoint;
 use crate::topology::{self, Change, KeyspaceSpec};
+use crate::transaction::refuse_while_running;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -139,6 +141,7 @@ impl Store {
         let registry = &self.core().reshaper.registry;
         registry.teller().refuse("drop a keyspace")?;
         let catalog = &self.core().catalog;
+        refuse_while_running(catalog.home.id, "drop a keyspace")?;
         catalog.check_open()?;
         // IMPORTANT: until the keyspace is gone, so that it gets no index that would outlive it.
         let _declaring = (!failpoint::skip("index-outlives")).then(|| catalog.declaring.lock());
@@ -160,6 +163,7 @@ pub(super) fn find(core: &Arc<Core>, name: &str) -> Option<Keyspace> {
 /// Creates a keyspace, which may be the store's own.
 pub(super) fn make_keyspace(core: &Arc<Core>, name: &str, spec: KeyspaceSpec) -> Result<Keyspace> {
     let catalog = &core.catalog;
+    refuse_while_running(catalog.home.id, "create a keyspace")?;
     let spec = spec.or_arcs_per_shard(core.options.arcs_per_shard);
     let changing = catalog.changing();
     let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
@@ -210,32 +214,6 @@ pub(super) fn drop_keyspace(core: &Core, keyspace: &Keyspace) -> Result<()> {
     // If the keyspace is gone, a reshape notices that by itself.
     registry.reopen_keyspace(keyspace.id());
     dropped
-}
-
-/// Drops a keyspace none of whose partitions is being reshaped.
-fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
-    let _changing = catalog.changing();
-    let next = catalog.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
-    let mut records = MetadataBatch::default();
-    Metadata::forget_spec(&mut records, keyspace.id());
-    catalog.check_writable()?;
-    // A log that has failed refuses the commit, after the partitions were closed.
-    catalog.log.check()?;
-    let view = keyspace.view();
-    // Before the commit, so that no write is acknowledged and then lost to the drop.
-    for partition in view.open() {
-        partition.state.close();
-    }
-    catalog.commit_with(&next, records)?;
-    failpoint::hit("drop-after-commit");
-    catalog.publish(next, |keyspaces| {
-        keyspaces.remove(&keyspace.id());
-    });
-    // Those of a missing shard are orphans when it is back, and are dropped then.
-    for partition in view.open() {
-        remove_leftover(&partition.shard, partition.name);
-    }
-    Ok(())
 }
 
 /// Creates the partitions of a keyspace, the shards in parallel, and opens them. If one fails, the

@@ -6,7 +6,6 @@
 //! needs.
 
 use super::findings::MissingShard;
-use super::open::open_shards;
 use super::recovery::wanted_partitions;
 use super::shard_directory::check_shard;
 use crate::catalog::directory::DirectoryLock;
@@ -17,9 +16,11 @@ use crate::engine::{Durability, Engine as _, LockGuard, LogDamage, MetadataBatch
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::log::Position;
+use crate::os::parallel;
 use crate::topology::Topology;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The shards of a store that is being opened.
 pub(super) struct FoundShards {
@@ -258,4 +259,23 @@ fn is_full(error: &Error) -> bool {
 
 fn part(id: ShardId, directory: &Path) -> Part {
     Part { what: format!("shard {id}"), directory: directory.to_owned(), shard: Some(id) }
+}
+
+/// Opens all shards, in parallel.
+fn open_shards<T: Sync>(
+    shards: &[T],
+    id: impl Fn(&T) -> ShardId,
+    open: impl Fn(&T) -> Result<ShardEngine> + Sync,
+) -> Vec<Result<Arc<ShardEngine>>> {
+    let opened = parallel::each(shards, open);
+    let engine = |(shard, opened): (&T, std::thread::Result<Result<ShardEngine>>)| {
+        let id = id(shard);
+        let engine = opened
+            .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
+        let engine = engine.map_err(|error| {
+            Error::new(error.kind(), format!("cannot open shard {id}")).with_source(error)
+        })?;
+        Ok(Arc::new(engine))
+    };
+    shards.iter().zip(opened).map(engine).collect()
 }

@@ -6,6 +6,7 @@ mod changes;
 mod close;
 mod consumers;
 mod core;
+mod drop_keyspace;
 mod each_shard;
 mod findings;
 mod health;

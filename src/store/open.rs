@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::findings::DamagedPartition;
 use super::health::HealthTeller;
+use super::index::drop_strays;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
 use super::missing::FoundShards;
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::Expiring;
 use crate::id::ShardId;
 use crate::log::{CommitLog, CopyRepair, Position};
-use crate::os::{failpoint, parallel};
+use crate::os::failpoint;
 use crate::rebalancer;
 use crate::reshape::journal::{self, Intent};
 use crate::reshape::{self, Listener};
@@ -99,6 +100,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let are_back = records.into_keys().filter(|shard| !catalog.missing.contains_key(shard));
     missing::forget(&catalog.metadata, are_back)?;
     failpoint::hit("opening-after-replay");
+    drop_strays(&catalog, &mut recovery.orphans);
     let core = Core::new(options, catalog, listener);
     keep_log(&core);
     let past = journal::last_number(&core.catalog.metadata);
@@ -277,25 +279,6 @@ pub(super) fn damaged(shards: &Shards) -> Vec<DamagedPartition> {
 /// Returns the shards that are being removed.
 pub(super) fn draining(topology: &Topology) -> Vec<ShardId> {
     topology.shards().filter(|shard| shard.draining).map(|shard| shard.id).collect()
-}
-
-/// Opens all shards, in parallel.
-pub(super) fn open_shards<T: Sync>(
-    shards: &[T],
-    id: impl Fn(&T) -> ShardId,
-    open: impl Fn(&T) -> Result<ShardEngine> + Sync,
-) -> Vec<Result<Arc<ShardEngine>>> {
-    let opened = parallel::each(shards, open);
-    let engine = |(shard, opened): (&T, std::thread::Result<Result<ShardEngine>>)| {
-        let id = id(shard);
-        let engine = opened
-            .map_err(|_| Error::new(ErrorKind::Internal, format!("opening shard {id} panicked")))?;
-        let engine = engine.map_err(|error| {
-            Error::new(error.kind(), format!("cannot open shard {id}")).with_source(error)
-        })?;
-        Ok(Arc::new(engine))
-    };
-    shards.iter().zip(opened).map(engine).collect()
 }
 
 /// Opens the keyspaces of a store whose partitions are all there, or on a missing shard.

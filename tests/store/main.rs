@@ -10,6 +10,7 @@
     reason = "a test that fails panics"
 )]
 
+mod at_once;
 mod bank;
 mod basic;
 #[cfg(feature = "failpoints")]
@@ -21,6 +22,7 @@ mod conditional;
 mod crash;
 mod damage;
 mod elle;
+mod everything;
 mod expiry;
 mod heat;
 mod hot_cache;
@@ -46,6 +48,7 @@ mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;
+mod running;
 mod time;
 mod transaction_model;
 mod transactions;

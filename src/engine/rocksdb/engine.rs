@@ -59,6 +59,7 @@ impl Engine for RocksDb {
         // each flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
         self.flushes.remove(name);
+        self.stalls.note(name, false);
         self.expiring.remove(name);
         let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {
@@ -306,6 +307,14 @@ impl Engine for RocksDb {
 
     fn quiesce(&self) {
         self.db.cancel_all_background_work(true);
+    }
+}
+
+impl RocksDb {
+    /// Returns true if a write would be delayed or stopped, as far as is known: that may begin and end
+    /// while the caller looks.
+    pub(crate) fn has_writers_wait(&self) -> bool {
+        self.stalls.any()
     }
 }
 
