@@ -26,6 +26,7 @@
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[allow(dead_code, unreachable_pub, reason = "a part of the comparison of engines, too")]
 #[path = "../workload/src/compare/estimate.rs"]
 mod estimate;
 #[path = "support/mod.rs"]
@@ -126,8 +127,8 @@ fn routing() -> Vec<Operation> {
     ]
 }
 
-fn rows(store: &Store, name: &str, spec: KeyspaceSpec, rows: u64) -> Keyspace {
-    let keyspace = store.keyspace_or_create(name, spec).unwrap();
+fn rows(store: &Store, name: &str, spec: impl Into<KeyspaceSpec>, rows: u64) -> Keyspace {
+    let keyspace = store.keyspace_or_create(name, spec.into()).unwrap();
     (0..rows).for_each(|n| keyspace.put(key(n), value(n)).unwrap());
     keyspace
 }
