@@ -122,10 +122,14 @@ impl StoreBuilder {
     ///
     /// [`RecoveryReport::missing`]: crate::report::RecoveryReport::missing
     ///
-    /// A shard is taken back by the next opening that finds it, with everything that was acknowledged.
+    /// A shard is taken back when it can be opened, by this opening or by a later one, with everything that
+    /// was acknowledged; a store that is open [read-only](Self::read_only) takes none back.
     ///
     /// Cost: until then the log is kept from where the shard needs it, so it grows by everything that
-    /// is written, and each opening replays all of it.
+    /// is written ([`ShardStats::log_bytes_needed`], [`Event::LogKept`]), and each opening replays all of it.
+    /// The store looks for the shard, at intervals that grow to a minute.
+    ///
+    /// [`ShardStats::log_bytes_needed`]: crate::report::ShardStats::log_bytes_needed
     ///
     /// ```
     /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};

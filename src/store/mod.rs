@@ -1,6 +1,7 @@
 //! The store, which an application opens.
 
 mod batch;
+mod breakers;
 mod builder;
 mod changes;
 mod close;

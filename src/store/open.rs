@@ -1,5 +1,6 @@
 //! The opening of an existing store: everything is checked before anything is changed.
 
+use super::breakers::Breakers;
 use super::core::Core;
 use super::findings::DamagedPartition;
 use super::health::HealthTeller;
@@ -11,7 +12,7 @@ use super::retention::retain_changes;
 use super::shard_directory::{finish_retiring, note_shard, open_shard};
 use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
-use crate::catalog::missing::{self, MissingRecords, MissingShards};
+use crate::catalog::missing::{self, MissingRecords, MissingShards, Since};
 use crate::catalog::openings::{Accepted, Noted, Part};
 use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
@@ -85,7 +86,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         metadata.engine.flush()?;
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
-    let missing = found.into_missing(&records, first);
+    let missing = found.into_missing(&records, first, Since::Opening);
     roll_back(&metadata, &without_missing_targets(&intents, &missing), &mut recovery)?;
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
     let catalog = catalog.without(missing);
@@ -96,7 +97,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     // IMPORTANT: only now. Until everything is replayed, what a flush has put into files does not
     // count as everything that is in the log before some position.
     catalog.log.finish_replay();
-    let are_back = records.into_keys().filter(|shard| !catalog.missing.contains_key(shard));
+    let missing = catalog.missing();
+    let are_back = records.into_keys().filter(|shard| !missing.contains_key(shard));
     missing::forget(&catalog.metadata, are_back)?;
     failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
@@ -208,9 +210,11 @@ pub(super) fn note_expiring(
 /// Starts what keeps the log short, and partitions and consumers up to it.
 fn keep_log(core: &Core) {
     let mut bring_up = BringUp::default();
+    let mut breakers = Breakers::new(&core.catalog);
     let mut teller = HealthTeller::new(&core.reshaper.registry);
     let look = move |catalog: &Catalog| {
         bring_up.look(catalog);
+        breakers.look(catalog, bring_up.refusing());
         teller.tell_changes(catalog);
     };
     let limits = core.hold_limits();
@@ -314,9 +318,9 @@ pub(super) fn open_view(
     keyspace: &Arc<topology::KeyspaceLayout>,
     foreign: &BTreeMap<PartitionName, u32>,
 ) -> Result<View> {
-    let shards = catalog.shards();
+    let (shards, missing) = (catalog.shards(), catalog.missing());
     let open = |(name, owner)| {
-        if catalog.missing.contains_key(&owner) {
+        if missing.contains_key(&owner) {
             return Ok(None);
         }
         let shard = shards.get(&owner);
@@ -331,7 +335,7 @@ pub(super) fn open_view(
     let partitions = keyspace.names().map(open).collect::<Result<_>>()?;
     let expiring = &catalog.resources.expiring;
     let expiring = keyspace.names().find_map(|(name, _)| expiring.get(name));
-    Ok(View::new(Arc::clone(keyspace), partitions, expiring, Arc::clone(&catalog.missing)))
+    Ok(View::new(Arc::clone(keyspace), partitions, expiring, missing))
 }
 
 /// Queues for trimming the partitions that have shared files since before this opening.
