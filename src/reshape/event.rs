@@ -36,7 +36,7 @@ pub enum Event {
         health: ShardHealth,
     },
     /// The log is kept for a shard that is missing, or was taken out, and has grown: to the bound that it
-    /// has otherwise ([`Options::log_bytes_max`](crate::Options)), or to twice the bytes of the last such
+    /// has otherwise (twice [`Options::write_buffer_bytes`](crate::Options)), or to twice the bytes of the last such
     /// event of the shard.
     LogKept {
         /// The number of the shard.

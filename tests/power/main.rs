@@ -13,6 +13,7 @@
     reason = "a test that fails panics"
 )]
 
+mod broken;
 mod check;
 #[path = "../store/churn.rs"]
 #[allow(dead_code, reason = "the tests of the store use more of it")]
