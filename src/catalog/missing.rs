@@ -142,6 +142,11 @@ pub(crate) fn note(
     Ok(())
 }
 
+/// Adds to a batch that a shard is missing no more.
+pub(crate) fn remove(batch: &mut MetadataBatch, shard: ShardId) {
+    batch.delete(&numbered(PREFIX, u64::from(shard.0)));
+}
+
 /// Removes the records of shards that are back, synced.
 ///
 /// IMPORTANT: after the replay. What the log has for them is needed until then, and an opening that
@@ -150,7 +155,7 @@ pub(crate) fn forget(metadata: &Metadata, shards: impl Iterator<Item = ShardId>)
     let mut batch = MetadataBatch::default();
     let mut any = false;
     for shard in shards {
-        batch.delete(&numbered(PREFIX, u64::from(shard.0)));
+        remove(&mut batch, shard);
         any = true;
     }
     if !any {

@@ -164,6 +164,11 @@ impl FoundShards {
         self.missing.keys().copied()
     }
 
+    /// Forgets a shard that is missing and was given up.
+    pub(super) fn forget(&mut self, shard: ShardId) {
+        self.missing.remove(&shard);
+    }
+
     /// Opens those that are there.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::breakers::Breakers;
 use super::core::Core;
 use super::findings::DamagedPartition;
+use super::forget::forget;
 use super::health::HealthTeller;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
@@ -56,19 +57,24 @@ pub(super) struct Opening {
     /// What the builder specifies; empty if it specifies no shard.
     pub(super) shards: Vec<ShardSpec>,
     pub(super) allow_missing_shards: bool,
+    /// Those that are given up.
+    pub(super) forget_shards: Vec<ShardId>,
 }
 
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let Opening { home, options, listener, shards: specs, allow_missing_shards } = opening;
+    let Opening { home, options, listener, shards: specs, .. } = opening;
+    let may_do_without = opening.allow_missing_shards || !opening.forget_shards.is_empty();
     let path = &home.path;
     let directory = metadata_directory(path)?;
     let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
     let topology = metadata.topology(home.id)?;
     check_specs(path, &specs, &metadata, &topology)?;
     let intents = journal::intents(&metadata)?;
-    let reached = reach_shards(&home, &options, &metadata, &topology, allow_missing_shards)?;
+    let mut reached = reach_shards(&home, &options, &metadata, &topology, may_do_without)?;
+    let (topology, forgotten) =
+        forget(&home, &metadata, topology, &mut reached, &opening.forget_shards)?;
     let Reached { found, log, lost_of_log, repairs, log_copies, records, first, .. } = reached;
     let (resources, shards) = (reached.resources, reached.shards);
     note_places(&home, &directory, &log_copies, &found)?;
@@ -78,6 +84,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         damaged: damaged(&shards),
         draining: draining(&topology),
         missing: found.report(&home.path, &topology),
+        forgotten,
         ..RecoveryReport::default()
     };
     // IMPORTANT: flush before removing anything that an older topology lists. The last commit may
@@ -131,18 +138,18 @@ fn note_places(
 }
 
 /// The shards and the log of a store that is being opened.
-struct Reached {
-    found: FoundShards,
-    log: Arc<CommitLog>,
+pub(super) struct Reached {
+    pub(super) found: FoundShards,
+    pub(super) log: Arc<CommitLog>,
     lost_of_log: Vec<LogLoss>,
     repairs: Vec<CopyRepair>,
     log_copies: LogCopies,
     /// The records of shards that are missing, or were until now.
-    records: MissingRecords,
+    pub(super) records: MissingRecords,
     /// The first position of the log.
     first: Position,
-    resources: Resources,
-    shards: Shards,
+    pub(super) resources: Resources,
+    pub(super) shards: Shards,
 }
 
 /// Checks and locks the shards and the log, notes the opening in them, and opens their engines.

@@ -53,7 +53,7 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
 }
 
 fn try_load(opening: Opening) -> Result<Store> {
-    let Opening { home, mut options, listener, shards: specs, allow_missing_shards } = opening;
+    let Opening { home, mut options, listener, shards: specs, allow_missing_shards, .. } = opening;
     // Load is not observed: what is known about it belongs to the process that writes it to disk.
     options.heat = None;
     let path = &home.path;

