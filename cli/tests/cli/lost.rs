@@ -62,7 +62,7 @@ fn what_can_be_read_is_copied_to_a_new_store() {
     for keyspace in ["h", "r", "short"] {
         let [copy, original] = [Some(whole.as_str()), None].map(|store| {
             let store = store.map(|store| ["-s", store]);
-            let arguments = ["export", keyspace, "--format", "jsonl"];
+            let arguments = ["scan", keyspace, "--json"];
             place.text(&[&arguments[..], store.as_ref().map_or(&[][..], |it| &it[..])].concat())
         });
         assert_eq!(copy, original, "{keyspace}");
