@@ -196,8 +196,11 @@ fn child() {
     let value = vec![b'.'; 64 << 10];
     (0..400).for_each(|n| rows.put(format!("2/bulk/{n}"), &value).unwrap());
     store.flush().unwrap();
-    if std::env::var_os("ANNULUS_FAILPOINT").is_some() {
+    let skips_replay = std::env::var_os("ANNULUS_SKIP").is_some_and(|it| it == "take-back-replays");
+    if std::env::var_os("ANNULUS_FAILPOINT").is_some() || skips_replay {
         mend(&directory, &store);
+        let is_there = rows.get("1/batch").unwrap().is_some();
+        fs::write(directory.join("seen"), is_there.to_string()).unwrap();
     }
     std::process::exit(0);
 }
@@ -239,6 +242,20 @@ fn a_process_may_die_at_every_step() {
             });
         }
     });
+}
+
+/// What the log has is applied before the shard serves again: with that left out, a part of a batch is
+/// missing.
+#[test]
+fn a_missing_replay_is_noticed() {
+    for (variable, value, is_whole) in
+        [("ANNULUS_FAILPOINT", "none", "true"), ("ANNULUS_SKIP", "take-back-replays", "false")]
+    {
+        let directory = quick_directory();
+        drop(open(directory.path()));
+        assert!(run(directory.path(), variable, value).success(), "{value}");
+        assert_eq!(fs::read_to_string(directory.path().join("seen")).unwrap(), is_whole, "{value}");
+    }
 }
 
 /// The log is kept for a shard that is out although nothing else needs it: with that left out, what was in

@@ -102,3 +102,58 @@ fn the_log_that_is_kept_for_it_is_shown() {
     store.flush().unwrap();
     assert!(needed() < bytes, "{}", needed());
 }
+
+#[cfg(feature = "failpoints")]
+mod steps {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, Stdio};
+
+    const DIRECTORY: &str = "ANNULUS_TEST_RETURN_DIRECTORY";
+
+    #[test]
+    fn child() {
+        let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
+        let (store, rows) = open_without(&directory);
+        rows.put("0/meanwhile", "on").unwrap();
+        bring_back(&directory);
+        wait_until_back(&store);
+        rows.put("1/after", "back").unwrap();
+        std::process::exit(0);
+    }
+
+    /// Wherever the process dies, the shard may be missing again, and comes back whole.
+    #[test]
+    fn a_process_may_die_at_every_step() {
+        for step in [
+            "missing-before-admission",
+            "take-back-after-open",
+            "take-back-after-replay",
+            "take-back-before-views",
+            "missing-before-forget",
+            "missing-after-forget",
+            "none",
+        ] {
+            let directory = quick_directory();
+            let directory = directory.path();
+            fill(directory);
+            take_away(directory);
+            drop(open_without(directory));
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let test = "missing::returns::steps::child";
+            command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+            command.env(DIRECTORY, directory).env("ANNULUS_FAILPOINT", step);
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            assert_eq!(status.signal(), (step != "none").then_some(6), "{step}: {status}");
+            take_away(directory);
+            (0..3).for_each(|_| drop(open_without(directory)));
+            bring_back(directory);
+            let (store, rows) = open(directory);
+            assert_eq!(rows.get("0/meanwhile").unwrap().unwrap(), "on", "{step}");
+            assert_eq!(rows.get("1/after").unwrap().is_some(), step == "none", "{step}");
+            rows.delete("1/after").unwrap();
+            check_filled(&rows);
+            assert!(store.verify().unwrap().is_sound());
+        }
+    }
+}
