@@ -150,7 +150,9 @@ mod steps {
             bring_back(directory);
             let (store, rows) = open(directory);
             assert_eq!(rows.get("0/meanwhile").unwrap().unwrap(), "on", "{step}");
-            assert_eq!(rows.get("1/after").unwrap().is_some(), step == "none", "{step}");
+            // The process may have died before or after this write.
+            let after = rows.get("1/after").unwrap();
+            assert!(after.is_some() || step != "none", "{step}");
             rows.delete("1/after").unwrap();
             check_filled(&rows);
             assert!(store.verify().unwrap().is_sound());
