@@ -29,6 +29,7 @@ mod journal;
 mod kills;
 mod manifests;
 mod mirror;
+mod missing;
 mod mutations;
 mod notes;
 mod past;
