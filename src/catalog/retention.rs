@@ -66,6 +66,8 @@ impl Catalog {
         let end = self.log.end();
         let from = match self.missing().get(&shard) {
             Some(missing) => Some(missing.log_from),
+            // Its engines know nothing of it.
+            None if self.is_read_only() => Some(self.log.first()),
             None => self.shards().get(&shard).map(|engine| engine.unflushed_from()),
         };
         from.map_or(0, |from| end.0.saturating_sub(from.0))

@@ -20,7 +20,7 @@
 
 use super::missing::{Missing, MissingShards, Since};
 use super::{Catalog, KeyspaceState, OpenPartition, remove_leftover};
-use crate::engine::{Engine as _, Held, ShardEngine};
+use crate::engine::{Engine as _, ShardEngine};
 use crate::error::Error;
 use crate::id::ShardId;
 use crate::latch::{Seal, hand_over};
@@ -34,14 +34,15 @@ use std::time::Instant;
 pub(crate) type OpenPartitions = BTreeMap<PartitionName, Arc<OpenPartition>>;
 
 impl Catalog {
-    /// Takes out a shard: steps 1 to 3. Returns what is held of its engine; `None` if it has to be tried
-    /// again, since the topology is being changed, or writes take until after the deadline.
+    /// Takes out a shard: steps 1 to 3. Returns its engine, to be dropped where it disturbs nothing that
+    /// closing it takes long; `None` if it has to be tried again, since the topology is being changed, or
+    /// writes take until after the deadline.
     pub(crate) fn take_out(
         &self,
         shard: ShardId,
         cause: &Error,
         deadline: Instant,
-    ) -> Option<Held> {
+    ) -> Option<Arc<ShardEngine>> {
         let _changing = self.try_changing()?;
         let engine = self.shards().get(&shard).cloned().filter(|_| !self.is_closed())?;
         let keyspaces = self.keyspaces.load_full();
@@ -54,10 +55,8 @@ impl Catalog {
         let seals: Option<Vec<Seal<'_>>> =
             partitions.values().map(|partition| partition.state.seal(Some(deadline))).collect();
         let seals = seals?;
-        let held = engine.held();
         let log_from = engine.unflushed_from();
         self.home.places.remove(engine.home());
-        drop(engine);
         self.note_taken_out(shard, cause);
         let missing = Missing { cause: cause.clone(), log_from, since: Since::Failure };
         let missing = self.exchange(shard, Some(missing), None);
@@ -69,7 +68,7 @@ impl Catalog {
             hand_over(mine.map(|partition| &partition.state), [], || keyspace.publish(without));
         }
         drop(seals);
-        Some(held)
+        Some(engine)
     }
 
     /// Takes back a shard whose partitions have what the log has: step 7. Returns false if it has to be

@@ -51,6 +51,10 @@ const PROBES: Backoff = Backoff { first: Duration::from_millis(500), max: Durati
 /// For how long a shard that was taken back must serve until its failures before are forgotten.
 const CALM: Duration = Duration::from_secs(60);
 
+/// Why a shard is not opened whose engine is held.
+const HELD: &str = "it was taken out, because it failed; it is opened again when the snapshots, scans and \
+                    values are dropped that are held of it from before";
+
 /// How long the writes in progress are waited for. If they take longer, the next look waits again.
 const DRAIN_MAX: Duration = Duration::from_millis(20);
 
@@ -67,6 +71,8 @@ pub(super) struct Breakers {
 struct Breaker {
     /// What is held of the engine that was taken out.
     held: Option<Held>,
+    /// The thread that lets go of the engine: closing it may take long.
+    closing: Option<JoinHandle<()>>,
     /// How often in a row it could not be closed, or not for long.
     failures: u32,
     state: BreakerState,
@@ -81,7 +87,7 @@ enum BreakerState {
 impl Breakers {
     /// Returns the breakers of a store that is opened: those of missing shards are open.
     pub(super) fn new(catalog: &Arc<Catalog>) -> Self {
-        let of_missing = |shard: &ShardId| (*shard, Breaker::open(None, 1));
+        let of_missing = |shard: &ShardId| (*shard, Breaker::open(1));
         Self {
             catalog: Arc::downgrade(catalog),
             breakers: catalog.missing().keys().map(of_missing).collect(),
@@ -126,11 +132,17 @@ impl Breakers {
     }
 
     fn take_out(&mut self, catalog: &Catalog, shard: ShardId, error: &Error) {
-        let Some(held) = catalog.take_out(shard, error, Instant::now() + DRAIN_MAX) else { return };
+        let deadline = Instant::now() + DRAIN_MAX;
+        let Some(engine) = catalog.take_out(shard, error, deadline) else { return };
         self.room_since.remove(&shard);
         // Its failures are remembered if it has not served for long.
         let before = self.breakers.get(&shard).map_or(0, |breaker| breaker.failures);
-        self.breakers.insert(shard, Breaker::open(Some(held), before.saturating_add(1)));
+        let held = Some(engine.held());
+        let thread = std::thread::Builder::new().name("annulus-close".into());
+        // Where the system refuses a thread, it is dropped here.
+        let closing = thread.spawn(move || drop(engine)).ok();
+        let breaker = Breaker { held, closing, ..Breaker::open(before.saturating_add(1)) };
+        self.breakers.insert(shard, breaker);
     }
 }
 
@@ -139,18 +151,19 @@ impl Drop for Breakers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         for (_, breaker) in std::mem::take(&mut self.breakers) {
+            // A panic was reported by the thread itself.
             if let BreakerState::HalfOpen { probe } = breaker.state {
-                // A panic was reported by the thread itself.
                 let _ = probe.join();
             }
+            let _ = breaker.closing.map(JoinHandle::join);
         }
     }
 }
 
 impl Breaker {
-    fn open(held: Option<Held>, failures: u32) -> Self {
+    fn open(failures: u32) -> Self {
         let until = Instant::now() + PROBES.wait(failures);
-        Self { held, failures, state: BreakerState::Open { until } }
+        Self { held: None, closing: None, failures, state: BreakerState::Open { until } }
     }
 
     /// Begins a probe when it is time, and notes how one has ended.
@@ -165,6 +178,7 @@ impl Breaker {
             BreakerState::Open { until } if *until <= Instant::now() => {
                 if self.held.as_ref().is_some_and(|held| held.strong_count() > 0) {
                     // Looked at with the next tick: no failure of the shard.
+                    catalog.note_still_missing(shard, HELD.to_owned());
                     return;
                 }
                 match probe(shard, weak.clone(), Arc::clone(stop)) {
@@ -188,7 +202,8 @@ impl Breaker {
     }
 
     fn fail(&mut self, shard: ShardId, catalog: &Catalog, error: &Error) {
-        *self = Self::open(self.held.take(), self.failures.saturating_add(1));
+        let (held, closing) = (self.held.take(), self.closing.take());
+        *self = Self { held, closing, ..Self::open(self.failures.saturating_add(1)) };
         let reason = format!("it cannot be opened yet: {error:#}");
         tracing::debug!(%shard, failures = self.failures, "{reason}");
         catalog.note_still_missing(shard, reason);
