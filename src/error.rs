@@ -34,8 +34,9 @@ pub enum ErrorKind {
     Busy,
     /// Other writes have changed what a transaction relies on; nothing was written. Run it again.
     Conflict,
-    /// What the call needs is on a shard that is missing; nothing was done. The error names the shard
-    /// and says why it is missing. Trying again does not help before the store is opened with it.
+    /// What the call needs is on a shard that is missing, or was taken out because it failed; nothing was
+    /// done. The error names the shard, says why, and whether trying again can help
+    /// ([`Error::is_retryable`]): the store takes a shard back by itself when it can be opened again.
     Unavailable,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
@@ -105,6 +106,8 @@ impl fmt::Display for ErrorKind {
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
+    /// Whether what an error of this kind usually waits for may come by itself.
+    may_pass: bool,
     message: Box<str>,
     source: Option<Source>,
 }
@@ -113,11 +116,18 @@ impl Error {
     /// Returns an error with a message, for crates that build on this one: the message should name
     /// the thing and say what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into().into_boxed_str(), source: None }
+        Self { kind, may_pass: false, message: message.into().into_boxed_str(), source: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// The same, of a call that may succeed later with nothing else changed.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn that_may_pass(mut self) -> Self {
+        self.may_pass = true;
+        self
     }
 
     pub(crate) fn with_source(
@@ -146,7 +156,11 @@ impl Error {
     /// Returns true if the same call may succeed when it is made again, with nothing else changed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::DeadlineExceeded)
+        self.may_pass
+            || matches!(
+                self.kind,
+                ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::DeadlineExceeded
+            )
     }
 }
 

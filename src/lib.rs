@@ -184,9 +184,10 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats, IndexVerification,
-        KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, MissingShard, PartitionStats,
-        Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        DamagedPartition, ExpiryStats, ForgottenShard, IndexProblem, IndexState, IndexStats,
+        IndexVerification, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
+        MissingShard, PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardStats,
+        StoreStats, Verification,
     };
     pub use crate::write::Replayed;
 }

@@ -100,11 +100,26 @@ impl ReadArgs {
         Ok(store)
     }
 
+    /// Opens the store read-only, without the shards that are missing, to save what is left of it.
+    pub(crate) fn open_for_salvage(&self, options: Options, output: &mut Output) -> Outcome<Store> {
+        self.open_as(options, true, true, output)
+    }
+
     /// The same with these options, for a command that itself reports what logs had lost.
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
+        self.open_as(options, self.read_only, self.allow_missing_shards, output)
+    }
+
+    fn open_as(
+        &self,
+        options: Options,
+        read_only: bool,
+        allow_missing_shards: bool,
+        output: &mut Output,
+    ) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
-        let builder = builder.allow_missing_shards(self.allow_missing_shards);
-        let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
+        let builder = builder.allow_missing_shards(allow_missing_shards);
+        let store = builder.create(CreateMode::Never).read_only(read_only).open()?;
         for missing in &store.recovery().missing {
             output.note(format_args!("missing: {missing}"));
         }

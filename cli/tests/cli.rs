@@ -27,6 +27,8 @@ mod heat;
 mod lifetimes;
 #[path = "cli/log.rs"]
 mod log;
+#[path = "cli/lost.rs"]
+mod lost;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[path = "cli/read_only.rs"]

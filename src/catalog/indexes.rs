@@ -23,14 +23,14 @@ pub(crate) fn index_keyspace(keyspace: KeyspaceId, index: &str) -> String {
 }
 
 /// Returns the number of the keyspace that is indexed, and the name of the index.
-fn parse(name: &str) -> Option<(KeyspaceId, &str)> {
+pub(crate) fn parse_index_keyspace(name: &str) -> Option<(KeyspaceId, &str)> {
     let (number, index) = name.strip_prefix(OWN_PREFIX)?.strip_prefix(INDEX)?.split_once('/')?;
     Some((KeyspaceId(number.parse().ok()?), index))
 }
 
 /// Returns the names of the indexes of a keyspace.
 pub(crate) fn index_names(keyspaces: &Keyspaces, of: KeyspaceId) -> Vec<String> {
-    let names = keyspaces.values().filter_map(|keyspace| parse(keyspace.name()));
+    let names = keyspaces.values().filter_map(|keyspace| parse_index_keyspace(keyspace.name()));
     names.filter(|(id, _)| *id == of).map(|(_, name)| name.to_owned()).collect()
 }
 
@@ -39,7 +39,7 @@ impl Catalog {
     pub(super) fn load_indexes(&self, keyspaces: &Keyspaces) {
         let mut undeclared: BTreeMap<KeyspaceId, Vec<String>> = BTreeMap::new();
         for keyspace in keyspaces.values() {
-            if let Some((of, index)) = parse(keyspace.name()) {
+            if let Some((of, index)) = parse_index_keyspace(keyspace.name()) {
                 undeclared.entry(of).or_default().push(index.to_owned());
             }
         }
@@ -82,10 +82,10 @@ mod tests {
     fn the_name_of_an_index_comes_back() {
         for index in ["by_email", "a/b", ""] {
             let name = index_keyspace(KeyspaceId(7), index);
-            assert_eq!(parse(&name), Some((KeyspaceId(7), index)));
+            assert_eq!(parse_index_keyspace(&name), Some((KeyspaceId(7), index)));
         }
         for other in ["users", "annulus/consumers", "annulus/index/x/y", "index/7/a"] {
-            assert_eq!(parse(other), None);
+            assert_eq!(parse_index_keyspace(other), None);
         }
     }
 }

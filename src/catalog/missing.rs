@@ -24,6 +24,7 @@ use crate::id::ShardId;
 use crate::log::Position;
 use crate::os::failpoint;
 use crate::topology::{decode, encode};
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,29 +32,54 @@ use std::sync::Arc;
 const PREFIX: &[u8] = b"missing/";
 const WHAT: &str = "the record of a missing shard in the metadata";
 
-/// A shard that the opening has done without.
+/// A shard whose engine is not open.
 #[derive(Debug, Clone)]
 pub(crate) struct Missing {
     /// Why.
     pub(crate) cause: Error,
     /// From where on its return needs the log.
     pub(crate) log_from: Position,
+    pub(crate) since: Since,
+}
+
+/// Since when a shard has been missing, which decides what its return takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// The opening has done without it: the metadata have a record of it.
+    Opening,
+    /// The same, of a store that is open read-only: nothing takes it back.
+    ReadOnlyOpening,
+    /// It has failed, and was [taken out](super::taken_out).
+    Failure,
 }
 
 impl Missing {
     /// Returns the error of an operation that needs the shard.
     #[cold]
     pub(crate) fn error(&self, shard: ShardId) -> Error {
-        let message = format!(
-            "shard {shard} has been missing since the store was opened: {}; the call was refused \
-             as a whole, and trying again does not help before the store is opened with the shard",
-            self.cause
-        );
-        Error::new(ErrorKind::Unavailable, message).with_source(self.cause.clone())
+        let (what, then) = match self.since {
+            Since::Opening => (
+                "has been missing since the store was opened",
+                "the store takes it back by itself when it can be opened",
+            ),
+            Since::ReadOnlyOpening => (
+                "has been missing since the store was opened",
+                "trying again does not help before the store is opened again with the shard",
+            ),
+            Since::Failure => (
+                "was taken out, because it failed",
+                "the store takes it back by itself when it can be opened again",
+            ),
+        };
+        let cause = &self.cause;
+        let message =
+            format!("shard {shard} {what}: {cause}; the call was refused as a whole, and {then}");
+        let error = Error::new(ErrorKind::Unavailable, message).with_source(cause.clone());
+        if self.since == Since::ReadOnlyOpening { error } else { error.that_may_pass() }
     }
 }
 
-/// The shards that the opening has done without.
+/// The shards whose engines are not open.
 pub(crate) type MissingShards = BTreeMap<ShardId, Missing>;
 
 /// What the metadata keep of a missing shard until it is back.
@@ -116,6 +142,11 @@ pub(crate) fn note(
     Ok(())
 }
 
+/// Adds to a batch that a shard is missing no more.
+pub(crate) fn remove(batch: &mut MetadataBatch, shard: ShardId) {
+    batch.delete(&numbered(PREFIX, u64::from(shard.0)));
+}
+
 /// Removes the records of shards that are back, synced.
 ///
 /// IMPORTANT: after the replay. What the log has for them is needed until then, and an opening that
@@ -124,7 +155,7 @@ pub(crate) fn forget(metadata: &Metadata, shards: impl Iterator<Item = ShardId>)
     let mut batch = MetadataBatch::default();
     let mut any = false;
     for shard in shards {
-        batch.delete(&numbered(PREFIX, u64::from(shard.0)));
+        remove(&mut batch, shard);
         any = true;
     }
     if !any {
@@ -140,8 +171,13 @@ impl Catalog {
     /// The same, of a store that some shards are missing of.
     pub(crate) fn without(mut self, missing: MissingShards) -> Self {
         missing.iter().for_each(|(shard, missing)| self.note_missing(*shard, &missing.cause));
-        self.missing = Arc::new(missing);
+        self.missing = ArcSwap::from_pointee(missing);
         self
+    }
+
+    /// Returns the shards whose engines are not open, as they are now.
+    pub(crate) fn missing(&self) -> Arc<MissingShards> {
+        self.missing.load_full()
     }
 
     /// Checks that a shard is not missing.
@@ -150,7 +186,7 @@ impl Catalog {
     ///
     /// `Unavailable`.
     pub(crate) fn check_there(&self, id: ShardId) -> Result<()> {
-        self.missing.get(&id).map_or(Ok(()), |missing| Err(missing.error(id)))
+        self.missing.load().get(&id).map_or(Ok(()), |missing| Err(missing.error(id)))
     }
 
     /// Checks that no shard is missing.
@@ -159,6 +195,7 @@ impl Catalog {
     ///
     /// `Unavailable`, with the first that is.
     pub(crate) fn check_all_there(&self) -> Result<()> {
-        self.missing.keys().try_for_each(|id| self.check_there(*id))
+        let missing = self.missing.load();
+        missing.iter().next().map_or(Ok(()), |(id, missing)| Err(missing.error(*id)))
     }
 }

@@ -21,17 +21,19 @@ pub(crate) mod record_key;
 mod retention;
 mod route;
 pub(crate) mod shard_health;
+mod taken_out;
 mod view;
 
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use home::Home;
-pub(crate) use indexes::{index_keyspace, index_names};
+pub(crate) use indexes::{index_keyspace, index_names, parse_index_keyspace};
 pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;
 pub(crate) use retention::LogKeeper;
 pub(crate) use route::KeyRoute;
+pub(crate) use taken_out::OpenPartitions;
 pub(crate) use view::{OpenPartition, View};
 
 use crate::changes::OwnKeyspaces;
@@ -89,8 +91,8 @@ pub(crate) struct Catalog {
     pub(crate) resources: Resources,
     /// The open shards. A shard is here from before it owns a partition until after it owns none.
     shards: ArcSwap<Shards>,
-    /// The shards that the opening has done without.
-    pub(crate) missing: Arc<MissingShards>,
+    /// The shards whose engines are not open. Changes of the topology are excluded when it changes.
+    missing: ArcSwap<MissingShards>,
     topology: ArcSwap<Topology>,
     keyspaces: ArcSwap<Keyspaces>,
     /// The keyspace that holds the positions of consumers.
@@ -138,7 +140,7 @@ impl Catalog {
             any_behind: AtomicBool::new(false),
             resources,
             shards: ArcSwap::from_pointee(shards),
-            missing: Arc::default(),
+            missing: ArcSwap::default(),
             topology: ArcSwap::from_pointee(topology),
             keyspaces: ArcSwap::default(),
             consumers_keyspace: OnceLock::new(),

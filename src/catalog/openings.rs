@@ -210,6 +210,40 @@ pub(crate) struct Noted {
     pub(crate) not_noted: Vec<(ShardId, Error)>,
 }
 
+/// Admits a shard that is back while the store is open: it knows an opening that is accepted of it, and
+/// gets the number of the present one.
+///
+/// # Errors
+///
+/// `Damaged` if a copy of the store has opened it since; `Io`.
+pub(crate) fn admit(
+    metadata: &Metadata,
+    store: &Path,
+    shard: ShardId,
+    directory: &Path,
+) -> Result<()> {
+    let accepted = Accepted::read(metadata, missing::records(metadata)?)?;
+    let part = Part {
+        what: format!("shard {shard}"),
+        directory: directory.to_owned(),
+        shard: Some(shard),
+    };
+    if accepted.check(store, &part)? {
+        return Ok(());
+    }
+    let Some(number) = accepted.of_all.last().copied() else { return Ok(()) };
+    if let Some(mut record) = accepted.of_missing.get(&shard).cloned() {
+        // It may know this one from now on, and be missing at the next opening.
+        record.openings.push(number);
+        let mut batch = MetadataBatch::default();
+        missing::note(&mut batch, shard, &record)?;
+        metadata.engine.write(batch, Durability::Synced)?;
+    }
+    failpoint::hit("missing-before-admission");
+    let by = format!("{:?}", store.display().to_string());
+    Opened { number, by }.write(directory)
+}
+
 fn refusal(store: &Path, part: &Part, by: &str) -> Error {
     let Part { what, directory, .. } = part;
     Error::new(

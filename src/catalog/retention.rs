@@ -14,6 +14,7 @@
 
 use super::Catalog;
 use crate::engine::Engine as _;
+use crate::id::ShardId;
 use crate::log::{Pin, Position};
 use crate::os::failpoint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,8 +56,21 @@ impl Catalog {
         let there = there.values().map(|shard| shard.unflushed_from());
         // One that is missing needs it when it is back.
         let keep = !failpoint::skip("missing-keeps-log");
-        let missing = self.missing.values().filter(|_| keep).map(|missing| missing.log_from);
+        let missing = self.missing();
+        let missing = missing.values().filter(|_| keep).map(|missing| missing.log_from);
         there.chain(missing).min()
+    }
+
+    /// Returns how many bytes of the log a shard needs.
+    pub(crate) fn log_bytes_needed(&self, shard: ShardId) -> u64 {
+        let end = self.log.end();
+        let from = match self.missing().get(&shard) {
+            Some(missing) => Some(missing.log_from),
+            // Its engines know nothing of it.
+            None if self.is_read_only() => Some(self.log.first()),
+            None => self.shards().get(&shard).map(|engine| engine.unflushed_from()),
+        };
+        from.map_or(0, |from| end.0.saturating_sub(from.0))
     }
 
     /// Starts flushes of the partitions that keep the log longer than it may be, without waiting

@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | – | an opening reaches the shard | `Serving` |
 //! | `Serving` | it refuses a write, so that a partition falls [behind](super::behind) the log | `ReadOnly` |
-//! | `ReadOnly` | it has refused, again and again, what its partitions lack | `Failed` |
-//! | `ReadOnly`, `Failed` | none of its partitions is behind any more | `Serving` |
-//! | – | an opening has done without the shard | `Missing`, for as long as the store is open |
+//! | `ReadOnly` | none of its partitions is behind any more | `Serving` |
+//! | `ReadOnly` | it has refused, again and again, what its partitions lack, and is [taken out](super::taken_out) | `Failed` |
+//! | – | an opening has done without the shard | `Missing` |
+//! | `Failed`, `Missing` | it is taken back | `Serving` |
 //!
-//! The others than `Missing` are drawn from the partitions, and decide nothing: whether one can be read or written
-//! is known to itself. So no state of a shard can disagree with its partitions for longer than it takes
-//! to look at them, and a shard concerns no other.
+//! `Serving` and `ReadOnly` are drawn from the partitions; the other two are noted with the views in which
+//! its partitions are not there. A state decides nothing: whether a partition can be read or written is known
+//! to itself. So no state of a shard can disagree with its partitions for longer than it takes to look at
+//! them, and a shard concerns no other.
 
 use super::Catalog;
 use crate::error::Error;
@@ -20,11 +22,6 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
-
-/// After how many refusals in a row of what its partitions lack a shard has failed. With the waits
-/// between them that takes about six seconds: longer than RocksDB takes to notice that a full disk has
-/// room again.
-pub(crate) const REFUSALS_MAX: u32 = 6;
 
 /// What of a shard can be read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,12 +33,15 @@ pub enum ShardState {
     /// [`Busy`](crate::ErrorKind::Busy), until the store has brought them up to the log; the others can
     /// be read, and written as far as the shard takes it.
     ReadOnly,
-    /// The same, for several seconds, in which the store has tried to bring them up in vain. It goes on
-    /// trying, but an operator should look at the disk.
+    /// Nothing. It has refused for several seconds what its partitions lack, so the store has taken it
+    /// out. What needs it is refused as [`Unavailable`](crate::ErrorKind::Unavailable). The store tries
+    /// again and again to open it, and takes it back with everything that was acknowledged; but an
+    /// operator should look at the disk. Snapshots, scans and values that are held from before read on, and
+    /// it is not opened before they are dropped.
     Failed,
     /// Nothing. The opening could not reach it, and was
     /// [allowed](crate::StoreBuilder::allow_missing_shards) to do without it. What needs it is refused
-    /// as [`Unavailable`](crate::ErrorKind::Unavailable), until the store is opened with it.
+    /// as [`Unavailable`](crate::ErrorKind::Unavailable), until it can be opened.
     Missing,
 }
 
@@ -114,7 +114,7 @@ impl Inner {
         if before == state {
             return;
         }
-        let why = reason.as_deref().unwrap_or("none of its partitions is behind the log any more");
+        let why = reason.as_deref().unwrap_or("all of it can be read and written again");
         match state {
             ShardState::Serving => tracing::info!(%shard, %before, now = %state, "{why}"),
             _ => tracing::error!(%shard, %before, now = %state, "{why}"),
@@ -132,8 +132,7 @@ impl Inner {
             }
         }
         let recovered = self.by_shard.iter().filter(|(shard, health)| {
-            matches!(health.state, ShardState::ReadOnly | ShardState::Failed)
-                && !behind.contains_key(shard)
+            health.state == ShardState::ReadOnly && !behind.contains_key(shard)
         });
         let recovered: Vec<ShardId> = recovered.map(|(shard, _)| *shard).collect();
         for shard in recovered {
@@ -141,20 +140,9 @@ impl Inner {
         }
     }
 
-    /// Notes that a shard has refused again what its partitions lack.
-    fn note_refusal(&mut self, shard: ShardId, refusals: u32, cause: &Error) {
-        if refusals >= REFUSALS_MAX && self.state(shard) == ShardState::ReadOnly {
-            let reason = format!("it has refused what it lacks {refusals} times: {cause:#}");
-            self.enter(shard, ShardState::Failed, Some(reason));
-        }
-    }
-
     /// Returns true if none can change by being looked at.
-    fn all_serve(&self) -> bool {
-        let serves = |health: &ShardHealth| {
-            matches!(health.state, ShardState::Serving | ShardState::Missing)
-        };
-        self.by_shard.values().all(serves)
+    fn is_settled(&self) -> bool {
+        self.by_shard.values().all(|health| health.state != ShardState::ReadOnly)
     }
 }
 
@@ -184,14 +172,28 @@ impl Catalog {
     /// serves again.
     pub(crate) fn observe_recovered_shards(&self) {
         let mut inner = self.shard_healths.inner.lock();
-        if !inner.all_serve() {
+        if !inner.is_settled() {
             inner.observe(&self.shards_behind());
         }
     }
 
-    /// Notes that a shard has refused again, so many times in a row, what its partitions lack.
-    pub(crate) fn note_refusal(&self, shard: ShardId, refusals: u32, cause: &Error) {
-        self.shard_healths.inner.lock().note_refusal(shard, refusals, cause);
+    /// Notes that a shard has been taken out.
+    pub(super) fn note_taken_out(&self, shard: ShardId, cause: &Error) {
+        let mut inner = self.shard_healths.inner.lock();
+        inner.enter(shard, ShardState::Failed, Some(format!("{cause:#}")));
+    }
+
+    /// Notes that a shard that was missing, or taken out, has been taken back.
+    pub(super) fn note_taken_back(&self, shard: ShardId) {
+        self.shard_healths.inner.lock().enter(shard, ShardState::Serving, None);
+    }
+
+    /// Notes why a shard cannot be taken back yet.
+    pub(crate) fn note_still_missing(&self, shard: ShardId, reason: String) {
+        let mut inner = self.shard_healths.inner.lock();
+        if let Some(health) = inner.by_shard.get_mut(&shard) {
+            health.reason = Some(reason);
+        }
     }
 
     /// Returns what has changed since the last call, in order.
@@ -204,7 +206,6 @@ impl Catalog {
 mod tests {
     use super::ShardState::{Failed, ReadOnly, Serving};
     use super::*;
-    use crate::error::ErrorKind;
 
     const SHARD: ShardId = ShardId(1);
 
@@ -218,27 +219,26 @@ mod tests {
 
     #[test]
     fn the_states_follow_each_other_as_the_table_says() {
-        let cause = Error::new(ErrorKind::Io, "the disk is gone");
         let mut inner = Inner::default();
-        inner.note_refusal(SHARD, 100, &cause);
-        assert_eq!(inner.state(SHARD), Serving, "nothing is behind");
-
         inner.observe(&behind(&[(1, "first")]));
         inner.observe(&behind(&[(1, "second")]));
         assert_eq!(reason(&inner), Some("first"), "the first cause stays");
-        inner.note_refusal(SHARD, REFUSALS_MAX - 1, &cause);
-        assert_eq!(inner.state(SHARD), ReadOnly);
-        inner.note_refusal(SHARD, REFUSALS_MAX, &cause);
-        inner.note_refusal(SHARD, REFUSALS_MAX + 1, &cause);
-        inner.observe(&behind(&[(1, "third"), (2, "another shard")]));
-        assert!(reason(&inner).unwrap().contains("the disk is gone"));
-        inner.observe(&behind(&[(2, "another shard")]));
-        assert!(!inner.all_serve());
         inner.observe(&behind(&[]));
-        assert!(inner.all_serve());
+        assert_eq!(inner.state(SHARD), Serving);
+        inner.observe(&behind(&[(1, "third"), (2, "another shard")]));
+        inner.enter(SHARD, Failed, Some("the disk is gone".to_owned()));
+        inner.observe(&behind(&[(2, "another shard")]));
+        inner.observe(&behind(&[(1, "fourth"), (2, "another shard")]));
+        assert_eq!((inner.state(SHARD), reason(&inner)), (Failed, Some("the disk is gone")));
+        assert!(!inner.is_settled(), "the other one");
+        inner.observe(&behind(&[]));
+        assert!(inner.is_settled());
+        inner.enter(SHARD, Serving, None);
 
         let changes: Vec<_> = inner.changes.iter().map(|(id, it)| (id.0, it.state)).collect();
-        let expected = [(1, ReadOnly), (1, Failed), (2, ReadOnly), (1, Serving), (2, Serving)];
-        assert_eq!(changes, expected);
+        let of_first = [ReadOnly, Serving, ReadOnly, Failed, Serving].map(|state| (1, state));
+        let of = |id| changes.iter().copied().filter(move |change| change.0 == id);
+        assert!(of(1).eq(of_first), "{changes:?}");
+        assert!(of(2).eq([(2, ReadOnly), (2, Serving)]), "{changes:?}");
     }
 }

@@ -9,6 +9,7 @@ use crate::id::{PartitionId, ShardId};
 use crate::latch::{Current, PartitionState, PartitionStatus};
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
+use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::sync::{Arc, OnceLock};
 
@@ -116,6 +117,23 @@ impl View {
         Self { keyspace, partitions, expiring, missing }
     }
 
+    /// Returns the view in which an engine is not open any more, or open again: other shards are
+    /// missing, and the partitions of this one are those of `opened`.
+    pub(super) fn with_shard(
+        &self,
+        shard: ShardId,
+        opened: &BTreeMap<PartitionName, Arc<OpenPartition>>,
+        missing: &Arc<MissingShards>,
+    ) -> Self {
+        let slot = |((name, owner), slot): (_, &Option<_>)| match owner == shard {
+            true => opened.get(&name).cloned(),
+            false => slot.clone(),
+        };
+        let partitions = self.keyspace.names().zip(&self.partitions).map(slot).collect();
+        let missing = Arc::clone(missing);
+        Self { missing, ..self.with_partitions(Arc::clone(&self.keyspace), partitions) }
+    }
+
     /// The same keyspace with other partitions.
     pub(super) fn with_partitions(
         &self,
@@ -140,6 +158,11 @@ impl View {
     /// Returns the partitions that are there, in their order.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Arc<OpenPartition>> {
         self.partitions.iter().flatten()
+    }
+
+    /// Returns a partition by its index, if it is there.
+    pub(crate) fn open_at(&self, index: usize) -> Option<&Arc<OpenPartition>> {
+        self.partitions.get(index)?.as_ref()
     }
 
     /// Returns the missing shard of a partition, if it is missing.

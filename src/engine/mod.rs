@@ -20,7 +20,7 @@ use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// The engine's types, under the names that the store uses.
@@ -29,6 +29,9 @@ pub(crate) type EngineValue = <ShardEngine as Engine>::Value;
 pub(crate) type EngineSnapshot = Arc<<ShardEngine as Engine>::Snapshot>;
 pub(crate) type EngineCursor = <ShardEngine as Engine>::Cursor;
 pub(crate) type EngineBatch = <ShardEngine as Engine>::WriteBatch;
+
+/// What is gone when nothing of an engine is held any more.
+pub(crate) type Held = Weak<dyn Send + Sync>;
 
 /// The direction in which a cursor moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -200,6 +203,9 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     fn retire(&self, identity: &Path);
     /// Ends background work; reads through handles that are still held go on.
     fn quiesce(&self);
+    /// Returns what tells whether anything of the engine is held: itself, a handle of a partition, a
+    /// snapshot, a cursor or a value.
+    fn held(&self) -> Held;
 }
 
 /// Several writes to one shard that take effect together.

@@ -148,7 +148,7 @@ impl State {
 
     /// Plans, and acts according to the policy.
     fn plan_and_act(&self) -> Result<()> {
-        if !self.reshaper.catalog.missing.is_empty() {
+        if !self.reshaper.catalog.missing().is_empty() {
             // Nothing is evened out over what is left: it would be undone when the shard is back.
             return Ok(());
         }

@@ -35,6 +35,15 @@ pub enum Event {
         /// Its health from now on.
         health: ShardHealth,
     },
+    /// The log is kept for a shard that is missing, or was taken out, and has grown: to the bound that it
+    /// has otherwise (twice [`Options::write_buffer_bytes`](crate::Options)), or to twice the bytes of the last such
+    /// event of the shard.
+    LogKept {
+        /// The number of the shard.
+        shard: ShardId,
+        /// How many bytes of the log its return needs as of now.
+        bytes: u64,
+    },
 }
 
 /// Receives events, on the thread that causes them.

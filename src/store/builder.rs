@@ -74,7 +74,9 @@ pub struct StoreBuilder {
     listener: Option<Listener>,
     clock: Arc<dyn Clock>,
     read_only: bool,
-    allow_missing_shards: bool,
+    pub(super) allow_missing_shards: bool,
+    /// Those that are given up.
+    pub(super) forget_shards: Vec<ShardId>,
 }
 
 impl StoreBuilder {
@@ -88,6 +90,7 @@ impl StoreBuilder {
             clock: Arc::new(SystemClock),
             read_only: false,
             allow_missing_shards: false,
+            forget_shards: Vec::new(),
         }
     }
 
@@ -104,61 +107,6 @@ impl StoreBuilder {
     /// removals.
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
-        self
-    }
-
-    /// Sets whether the store is opened although some of its shards cannot be: a directory that is not
-    /// there because its disk is not mounted, that is another one, or whose files are damaged or cannot
-    /// be read. At least one must be there. Default: false.
-    ///
-    /// What is there is served. What needs a shard that is missing is refused as a whole, as
-    /// [`Unavailable`](ErrorKind::Unavailable), with its number and the reason: reads and writes of its
-    /// keys, scans that come to it (unless they [leave it out](crate::ScanOptions::leave_out_missing)),
-    /// batches and transactions of which a part concerns it, the creation of a keyspace that would be
-    /// on it, reshapes of its partitions, and the adding, removing and weighing of shards.
-    /// [Snapshots](Store::snapshot) and feeds of changes have what is there. A keyspace can be dropped:
-    /// what a missing shard has of it goes when it is back. [`RecoveryReport::missing`] names those that
-    /// are missing.
-    ///
-    /// [`RecoveryReport::missing`]: crate::report::RecoveryReport::missing
-    ///
-    /// A shard is taken back by the next opening that finds it, with everything that was acknowledged.
-    ///
-    /// Cost: until then the log is kept from where the shard needs it, so it grows by everything that
-    /// is written, and each opening replays all of it.
-    ///
-    /// ```
-    /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
-    /// # fn main() -> annulus::Result<()> {
-    /// # let directory = tempfile::tempdir().unwrap();
-    /// # let path = directory.path().join("store");
-    /// # let disk = path.join("shards/1");
-    /// # let elsewhere = directory.path().join("unmounted");
-    /// let store = Store::builder(&path).shards(2).open()?;
-    /// let words = store.create_keyspace("words", KeyspaceSpec::range().split_at(["m"]))?;
-    /// words.put("ant", "1")?;
-    /// words.put("yak", "2")?;
-    /// # drop((store, words));
-    /// # std::fs::rename(&disk, &elsewhere).unwrap();
-    /// // The disk of a shard is gone.
-    /// let store = Store::builder(&path).allow_missing_shards(true).open()?;
-    /// let missing = store.recovery().missing[0].shard;
-    /// let words = store.keyspace("words")?;
-    /// let reads = [words.get("ant"), words.get("yak")];
-    /// assert!(reads.iter().any(|read| read.is_ok()));
-    /// let refused = reads.into_iter().find_map(Result::err).unwrap();
-    /// assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    /// assert!(refused.to_string().contains(&format!("shard {missing}")));
-    /// # drop((store, words));
-    /// # std::fs::rename(&elsewhere, &disk).unwrap();
-    /// // It is back.
-    /// let words = Store::open(&path)?.keyspace("words")?;
-    /// assert_eq!(words.get("yak")?.as_deref(), Some(&b"2"[..]));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub const fn allow_missing_shards(mut self, allow: bool) -> Self {
-        self.allow_missing_shards = allow;
         self
     }
 
@@ -269,13 +217,15 @@ impl StoreBuilder {
         };
         let (id, path) = (identity.store, self.path);
         let (options, listener, shards) = (self.options, self.listener, self.shards);
-        let allow_missing_shards = self.allow_missing_shards;
+        let (allow_missing_shards, forget_shards) = (self.allow_missing_shards, self.forget_shards);
         let places = Arc::new(Places::new(vec![
             Place::note("the store's directory", &path)?,
             Place::note("the store's lock file", &path.join("LOCK"))?,
         ]));
         let home = Home::new(id, path, lock, places, self.clock);
-        let store = load(Opening { home, options, listener, shards, allow_missing_shards })?;
+        let opening =
+            Opening { home, options, listener, shards, allow_missing_shards, forget_shards };
+        let store = load(opening)?;
         tracing::debug!(path = %store.path().display(), elapsed = ?started.elapsed(), "opened");
         Ok(store)
     }
@@ -284,13 +234,19 @@ impl StoreBuilder {
         if self.creation == CreateMode::New {
             return Err(Error::invalid("a store that is opened read-only cannot be created"));
         }
+        if !self.forget_shards.is_empty() {
+            return Err(Error::invalid("a store that is opened read-only gives up no shard"));
+        }
         let identity = Identity::read(&self.path.join("STORE"))?.ok_or_else(|| self.missing())?;
         self.path = self.path.canonicalize().map_err(io("resolve", &self.path))?;
         let Self { path, options, listener, shards, clock, allow_missing_shards, .. } = self;
         // Nothing is written, so nothing can be written to the wrong place.
         let places = Arc::default();
         let home = Home::new(identity.store, path, None, places, clock);
-        load_read_only(&Opening { home, options, listener, shards, allow_missing_shards })
+        let forget_shards = Vec::new();
+        let opening =
+            Opening { home, options, listener, shards, allow_missing_shards, forget_shards };
+        load_read_only(&opening)
     }
 
     /// Checks, before anything is changed, that there is a store to open, or a place for a new one.

@@ -2,6 +2,7 @@
 
 use super::each_shard::in_parallel;
 use super::findings::{Problem, Recovered};
+use super::missing;
 use super::retention::retain_changes;
 use super::stats::ExpiryStats;
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, index, stats, verify};
@@ -104,8 +105,7 @@ impl Store {
         if let Err(violation) = self.topology().check() {
             report.problems.push(Problem::Topology(violation));
         }
-        let missing = self.recovery().missing.iter().cloned();
-        report.problems.extend(missing.map(Problem::Missing));
+        report.problems.extend(missing::report(&self.core().catalog).map(Problem::Missing));
         for view in snapshot.views() {
             let cut = |shard| snapshot.cut().get(&shard).cloned();
             let keyspace = verify::keyspace(view, cut, &mut report.problems);
@@ -214,6 +214,7 @@ fn shard_stats(
         foreign_bytes: 0,
         partitions_behind: 0,
         draining: shard.draining,
+        log_bytes_needed: catalog.log_bytes_needed(shard.id),
         health: catalog.shard_health(shard.id),
     };
     let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);

@@ -104,8 +104,8 @@ impl fmt::Display for DamagedPartition {
     }
 }
 
-/// A shard that the opening of the store has done without, as it was
-/// [allowed](crate::StoreBuilder::allow_missing_shards) to.
+/// A shard that is missing: the opening of the store has done without it, as it was
+/// [allowed](crate::StoreBuilder::allow_missing_shards) to, or the store has taken it out since.
 ///
 /// Its text describes it for people, and so does its serialized form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,7 +210,7 @@ pub enum Problem {
     },
     /// The opening of the store found a file of a partition damaged.
     Damaged(DamagedPartition),
-    /// The opening of the store has done without a shard, of which nothing is checked.
+    /// A shard is missing, or was taken out, and nothing of it is checked.
     Missing(MissingShard),
     /// The thread that checked a part of the store panicked, so the rest of that part is not
     /// checked.

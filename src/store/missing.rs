@@ -10,9 +10,9 @@ use super::open::open_shards;
 use super::recovery::wanted_partitions;
 use super::shard_directory::check_shard;
 use crate::catalog::directory::DirectoryLock;
-use crate::catalog::missing::{self, Missing, MissingRecord, MissingRecords, MissingShards};
+use crate::catalog::missing::{self, Missing, MissingRecord, MissingRecords, MissingShards, Since};
 use crate::catalog::openings::{Accepted, Part};
-use crate::catalog::{Home, Metadata, Shards};
+use crate::catalog::{Catalog, Home, Metadata, Shards};
 use crate::engine::{Durability, Engine as _, LockGuard, LogDamage, MetadataBatch, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -164,6 +164,11 @@ impl FoundShards {
         self.missing.keys().copied()
     }
 
+    /// Forgets a shard that is missing and was given up.
+    pub(super) fn forget(&mut self, shard: ShardId) {
+        self.missing.remove(&shard);
+    }
+
     /// Opens those that are there.
     ///
     /// # Errors
@@ -222,10 +227,15 @@ impl FoundShards {
     }
 
     /// Returns what is missing, for the catalog.
-    pub(super) fn into_missing(self, records: &MissingRecords, first: Position) -> MissingShards {
+    pub(super) fn into_missing(
+        self,
+        records: &MissingRecords,
+        first: Position,
+        since: Since,
+    ) -> MissingShards {
         let missing = |(shard, cause): (ShardId, Error)| {
             let log_from = records.get(&shard).map_or(first, MissingRecord::log_from);
-            (shard, Missing { cause, log_from })
+            (shard, Missing { cause, log_from, since })
         };
         self.missing.into_iter().map(missing).collect()
     }
@@ -243,17 +253,26 @@ impl FoundShards {
     }
 }
 
-/// Returns true if an error comes from a disk that is full, or from a quota that is used up.
-fn is_full(error: &Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-            return matches!(cause.kind(), StorageFull | QuotaExceeded);
-        }
-        source = cause.source();
-    }
-    false
+/// Returns the shards of an open store that are missing as of now, for people.
+pub(super) fn report(catalog: &Catalog) -> impl Iterator<Item = MissingShard> {
+    let (missing, topology) = (catalog.missing(), catalog.topology());
+    let of_one = |(id, missing): (&ShardId, &Missing)| {
+        let directory = topology.shard(*id).map(|it| catalog.home.path.join(&it.directory));
+        let directory = directory.unwrap_or_default();
+        MissingShard { shard: *id, directory, reason: format!("{:#}", missing.cause) }
+    };
+    missing.iter().map(of_one).collect::<Vec<_>>().into_iter()
+}
+
+/// Returns true if an error comes from a disk that is full, or from a quota that is used up. RocksDB's
+/// errors have only the text of the system.
+pub(super) fn is_full(error: &Error) -> bool {
+    let text = format!("{error:#}");
+    [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded]
+        .iter()
+        .any(|kind| text.contains(&kind.to_string()))
+        || text.contains("No space left on device")
+        || text.contains("Disk quota exceeded")
 }
 
 fn part(id: ShardId, directory: &Path) -> Part {

@@ -1,13 +1,16 @@
 //! The store, which an application opens.
 
 mod batch;
+mod breakers;
 mod builder;
 mod changes;
 mod close;
 mod consumers;
 mod core;
+mod doing_without;
 mod each_shard;
 mod findings;
+mod forget;
 mod health;
 mod heat;
 mod in_use;
@@ -39,6 +42,7 @@ pub use builder::{CreateMode, StoreBuilder};
 pub use changes::ChangesBuilder;
 pub use consumers::{Consumer, ConsumerInfo};
 pub use findings::{DamagedPartition, Leftover, MissingShard, Problem, Recovered, RolledBack};
+pub use forget::ForgottenShard;
 pub use index::{
     Index, IndexEntry, IndexProblem, IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan,
     IndexState, IndexStats, IndexVerification,

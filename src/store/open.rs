@@ -1,7 +1,9 @@
 //! The opening of an existing store: everything is checked before anything is changed.
 
+use super::breakers::Breakers;
 use super::core::Core;
 use super::findings::DamagedPartition;
+use super::forget::forget;
 use super::health::HealthTeller;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
@@ -11,7 +13,7 @@ use super::retention::retain_changes;
 use super::shard_directory::{finish_retiring, note_shard, open_shard};
 use super::shard_spec::{ShardSpec, check_specs};
 use super::{Options, Store};
-use crate::catalog::missing::{self, MissingRecords, MissingShards};
+use crate::catalog::missing::{self, MissingRecords, MissingShards, Since};
 use crate::catalog::openings::{Accepted, Noted, Part};
 use crate::catalog::places::{Place, check_overlaps};
 use crate::catalog::{
@@ -55,19 +57,24 @@ pub(super) struct Opening {
     /// What the builder specifies; empty if it specifies no shard.
     pub(super) shards: Vec<ShardSpec>,
     pub(super) allow_missing_shards: bool,
+    /// Those that are given up.
+    pub(super) forget_shards: Vec<ShardId>,
 }
 
 /// Opens a store whose directory is complete and locked.
 pub(super) fn load(opening: Opening) -> Result<Store> {
     warn_of_slow_checksums();
-    let Opening { home, options, listener, shards: specs, allow_missing_shards } = opening;
+    let Opening { home, options, listener, shards: specs, .. } = opening;
+    let may_do_without = opening.allow_missing_shards || !opening.forget_shards.is_empty();
     let path = &home.path;
     let directory = metadata_directory(path)?;
     let metadata = Metadata::open(&directory, home.guard(), options.log_damage)?;
     let topology = metadata.topology(home.id)?;
     check_specs(path, &specs, &metadata, &topology)?;
     let intents = journal::intents(&metadata)?;
-    let reached = reach_shards(&home, &options, &metadata, &topology, allow_missing_shards)?;
+    let mut reached = reach_shards(&home, &options, &metadata, &topology, may_do_without)?;
+    let (topology, forgotten) =
+        forget(&home, &metadata, topology, &mut reached, &opening.forget_shards)?;
     let Reached { found, log, lost_of_log, repairs, log_copies, records, first, .. } = reached;
     let (resources, shards) = (reached.resources, reached.shards);
     note_places(&home, &directory, &log_copies, &found)?;
@@ -77,6 +84,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         damaged: damaged(&shards),
         draining: draining(&topology),
         missing: found.report(&home.path, &topology),
+        forgotten,
         ..RecoveryReport::default()
     };
     // IMPORTANT: flush before removing anything that an older topology lists. The last commit may
@@ -85,7 +93,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
         metadata.engine.flush()?;
     }
     check_partitions(&topology, &shards, &intents, &mut recovery)?;
-    let missing = found.into_missing(&records, first);
+    let missing = found.into_missing(&records, first, Since::Opening);
     roll_back(&metadata, &without_missing_targets(&intents, &missing), &mut recovery)?;
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
     let catalog = catalog.without(missing);
@@ -96,7 +104,8 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     // IMPORTANT: only now. Until everything is replayed, what a flush has put into files does not
     // count as everything that is in the log before some position.
     catalog.log.finish_replay();
-    let are_back = records.into_keys().filter(|shard| !catalog.missing.contains_key(shard));
+    let missing = catalog.missing();
+    let are_back = records.into_keys().filter(|shard| !missing.contains_key(shard));
     missing::forget(&catalog.metadata, are_back)?;
     failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
@@ -129,18 +138,18 @@ fn note_places(
 }
 
 /// The shards and the log of a store that is being opened.
-struct Reached {
-    found: FoundShards,
-    log: Arc<CommitLog>,
+pub(super) struct Reached {
+    pub(super) found: FoundShards,
+    pub(super) log: Arc<CommitLog>,
     lost_of_log: Vec<LogLoss>,
     repairs: Vec<CopyRepair>,
     log_copies: LogCopies,
     /// The records of shards that are missing, or were until now.
-    records: MissingRecords,
+    pub(super) records: MissingRecords,
     /// The first position of the log.
     first: Position,
-    resources: Resources,
-    shards: Shards,
+    pub(super) resources: Resources,
+    pub(super) shards: Shards,
 }
 
 /// Checks and locks the shards and the log, notes the opening in them, and opens their engines.
@@ -208,9 +217,11 @@ pub(super) fn note_expiring(
 /// Starts what keeps the log short, and partitions and consumers up to it.
 fn keep_log(core: &Core) {
     let mut bring_up = BringUp::default();
+    let mut breakers = Breakers::new(&core.catalog);
     let mut teller = HealthTeller::new(&core.reshaper.registry);
     let look = move |catalog: &Catalog| {
         bring_up.look(catalog);
+        breakers.look(catalog, bring_up.refusing());
         teller.tell_changes(catalog);
     };
     let limits = core.hold_limits();
@@ -314,9 +325,9 @@ pub(super) fn open_view(
     keyspace: &Arc<topology::KeyspaceLayout>,
     foreign: &BTreeMap<PartitionName, u32>,
 ) -> Result<View> {
-    let shards = catalog.shards();
+    let (shards, missing) = (catalog.shards(), catalog.missing());
     let open = |(name, owner)| {
-        if catalog.missing.contains_key(&owner) {
+        if missing.contains_key(&owner) {
             return Ok(None);
         }
         let shard = shards.get(&owner);
@@ -331,7 +342,7 @@ pub(super) fn open_view(
     let partitions = keyspace.names().map(open).collect::<Result<_>>()?;
     let expiring = &catalog.resources.expiring;
     let expiring = keyspace.names().find_map(|(name, _)| expiring.get(name));
-    Ok(View::new(Arc::clone(keyspace), partitions, expiring, Arc::clone(&catalog.missing)))
+    Ok(View::new(Arc::clone(keyspace), partitions, expiring, missing))
 }
 
 /// Queues for trimming the partitions that have shared files since before this opening.

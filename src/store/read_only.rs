@@ -20,7 +20,7 @@ use super::open::{
 };
 use super::recovery::{RecoveryReport, wanted_partitions};
 use super::shard_spec::check_specs;
-use crate::catalog::missing;
+use crate::catalog::missing::{self, Since};
 use crate::catalog::openings::Accepted;
 use crate::catalog::{Catalog, Metadata};
 use crate::engine::{Engine as _, ShardEngine};
@@ -53,7 +53,7 @@ pub(super) fn load_read_only(opening: &Opening) -> Result<Store> {
 }
 
 fn try_load(opening: Opening) -> Result<Store> {
-    let Opening { home, mut options, listener, shards: specs, allow_missing_shards } = opening;
+    let Opening { home, mut options, listener, shards: specs, allow_missing_shards, .. } = opening;
     // Load is not observed: what is known about it belongs to the process that writes it to disk.
     options.heat = None;
     let path = &home.path;
@@ -94,7 +94,8 @@ fn try_load(opening: Opening) -> Result<Store> {
         ..RecoveryReport::default()
     };
     let catalog = Catalog::new(home, options.limits(), topology, shards, metadata, log, resources);
-    let catalog = catalog.without(found.into_missing(checked.missing(), began_at));
+    let catalog =
+        catalog.without(found.into_missing(checked.missing(), began_at, Since::ReadOnlyOpening));
     catalog.show_keyspaces(open_keyspaces(&catalog)?)?;
     recovery.replayed = replay(&catalog, &**catalog.keyspaces(), &catalog.log)?;
     let core = Core::new(options, Arc::new(catalog), listener);

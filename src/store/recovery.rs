@@ -2,6 +2,7 @@
 //! back reshapes that were not committed.
 
 use super::findings::{DamagedPartition, Leftover, MissingShard, RolledBack};
+use super::forget::ForgottenShard;
 use crate::catalog::Metadata;
 use crate::engine::{
     Cursor, Direction, Durability, Engine, LogLoss, MetadataBatch, Read, ShardEngine,
@@ -49,6 +50,8 @@ pub struct RecoveryReport {
     /// Shards that the opening has done without, as it was
     /// [allowed](crate::StoreBuilder::allow_missing_shards) to.
     pub missing: Vec<MissingShard>,
+    /// Shards that the opening has given up, as it [was to](crate::StoreBuilder::forget_shard).
+    pub forgotten: Vec<ForgottenShard>,
 }
 
 /// Checks that every partition of the topology is there, and removes others, which are leftovers of

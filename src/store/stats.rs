@@ -85,6 +85,10 @@ pub struct ShardStats {
     pub partitions_behind: usize,
     /// True while it is being removed: it receives nothing new.
     pub draining: bool,
+    /// Bytes of the log that this shard needs, since they may not be in its files. What the log has for other
+    /// shards counts, too. While the shard is missing, or was taken out, they grow with everything that is
+    /// written to the store.
+    pub log_bytes_needed: u64,
     /// What of it can be read and written, since when, and why not all.
     pub health: ShardHealth,
 }

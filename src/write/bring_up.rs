@@ -43,9 +43,35 @@ pub(crate) struct BringUp {
 }
 
 /// For how long a shard is left alone.
+#[derive(Default)]
 struct Wait {
+    failures: u32,
+    until: Option<Instant>,
+    /// How often the shard itself has refused, and why it did last.
     refusals: u32,
-    until: Instant,
+    refusal: Option<Error>,
+}
+
+/// A shard that refuses, again and again, what its partitions lack.
+pub(crate) struct Refusing<'a> {
+    pub(crate) shard: ShardId,
+    /// How often in a row.
+    pub(crate) refusals: u32,
+    pub(crate) error: &'a Error,
+}
+
+/// Why a partition cannot be brought up yet.
+enum Obstacle {
+    /// Its shard refuses what it lacks.
+    Shard(Error),
+    /// It is not the shard's fault.
+    Other(Error),
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 impl BringUp {
@@ -57,7 +83,8 @@ impl BringUp {
         let mut brought = 0;
         for one in &lagging {
             let shard = one.partition.owner;
-            if self.waits.get(&shard).is_some_and(|wait| Instant::now() < wait.until) {
+            let until = self.waits.get(&shard).and_then(|wait| wait.until);
+            if until.is_some_and(|until| Instant::now() < until) {
                 continue;
             }
             match bring_up(catalog, one) {
@@ -66,27 +93,38 @@ impl BringUp {
                     brought += 1;
                 }
                 Ok(false) => {}
-                Err(error) => {
-                    let refusals = self.put_off(one, &error);
-                    catalog.note_refusal(shard, refusals, &error);
-                }
+                Err(obstacle) => self.put_off(one, obstacle),
             }
         }
         catalog.observe_recovered_shards();
         brought
     }
 
-    /// Leaves a shard alone for a while. Returns how often in a row it has refused.
-    fn put_off(&mut self, one: &Lagging, error: &Error) -> u32 {
+    /// Returns the shards that have refused a batch since one of their partitions was brought up last.
+    pub(crate) fn refusing(&self) -> impl Iterator<Item = Refusing<'_>> {
+        self.waits.iter().filter_map(|(shard, wait)| {
+            let error = wait.refusal.as_ref()?;
+            Some(Refusing { shard: *shard, refusals: wait.refusals, error })
+        })
+    }
+
+    /// Leaves a shard alone for a while.
+    fn put_off(&mut self, one: &Lagging, obstacle: Obstacle) {
         let shard = one.partition.owner;
-        let refusals = self.waits.get(&shard).map_or(0, |wait| wait.refusals).saturating_add(1);
-        let until = Instant::now() + WAITS.wait(refusals);
-        self.waits.insert(shard, Wait { refusals, until });
+        let wait = self.waits.entry(shard).or_default();
+        wait.failures = wait.failures.saturating_add(1);
+        wait.until = Some(Instant::now() + WAITS.wait(wait.failures));
+        let error = match &obstacle {
+            Obstacle::Shard(error) | Obstacle::Other(error) => error,
+        };
         tracing::debug!(
-            partition = %one.partition.name.id, %shard, refusals, error = format_args!("{error:#}"),
-            "cannot bring up a partition yet"
+            partition = %one.partition.name.id, %shard, failures = wait.failures,
+            error = format_args!("{error:#}"), "cannot bring up a partition yet"
         );
-        refusals
+        if let Obstacle::Shard(error) = obstacle {
+            wait.refusals = wait.refusals.saturating_add(1);
+            wait.refusal = Some(error);
+        }
     }
 }
 
@@ -97,7 +135,7 @@ impl BringUp {
 ///
 /// That of the shard, which still takes no writes; those of the log; that of a store that takes no
 /// writes.
-fn bring_up(catalog: &Catalog, one: &Lagging) -> Result<bool> {
+fn bring_up(catalog: &Catalog, one: &Lagging) -> Result<bool, Obstacle> {
     let partition = &one.partition;
     catalog.check_writable()?;
     let Some(missing) = partition.missing(&catalog.log, Instant::now() + DRAIN_MAX) else {
@@ -116,7 +154,11 @@ fn bring_up(catalog: &Catalog, one: &Lagging) -> Result<bool> {
     };
     let (batch, operations) = read(catalog, &view, index, one.keyspace.id(), &missing)?;
     failpoint::hit("bring-up-before-apply");
-    partition.shard.write_at_once(batch)?;
+    partition.shard.write_at_once(batch).map_err(|error| match error.kind() {
+        // It has no room in memory at the moment.
+        ErrorKind::Busy => Obstacle::Other(error),
+        _ => Obstacle::Shard(error),
+    })?;
     failpoint::hit("bring-up-after-apply");
     catalog.put_back(one, &changing);
     failpoint::hit("bring-up-after-put-back");
@@ -138,7 +180,7 @@ fn read(
     index: usize,
     keyspace: KeyspaceId,
     part: &Range<Position>,
-) -> Result<(EngineBatch, u64)> {
+) -> Result<(EngineBatch, u64), Obstacle> {
     let partition = view.partition(index)?;
     let (mut batch, mut operations, mut bytes) = (EngineBatch::default(), 0, 0);
     let mut reader = catalog.log.read(part.start)?;
@@ -148,7 +190,7 @@ fn read(
             if concerns(view, index, keyspace, operation) {
                 bytes += bytes_of(operation);
                 if bytes > BATCH_BYTES_MAX {
-                    return Err(too_much(bytes));
+                    return Err(Obstacle::Shard(too_much(bytes)));
                 }
                 add(&mut batch, partition, operation);
                 operations += 1;
@@ -177,8 +219,8 @@ fn too_much(bytes: usize) -> Error {
     Error::new(
         ErrorKind::Io,
         format!(
-            "what the partition lacks has more than {bytes} bytes, too much to apply at once; open \
-             the store again, which brings it up"
+            "what the partition lacks has more than {bytes} bytes, too much to apply at once: its \
+             shard is opened again, which brings it up"
         ),
     )
 }

@@ -19,12 +19,12 @@ mod writer;
 
 pub use batch::Batch;
 pub(crate) use batch::Write;
-pub(crate) use bring_up::BringUp;
+pub(crate) use bring_up::{BringUp, Refusing};
 pub(crate) use condition::Condition;
 pub use condition::{ConditionalWrite, Expect, Unmet};
 pub(crate) use counter::sum;
 pub(crate) use indexed::indexes_changed;
 pub use replay::Replayed;
-pub(crate) use replay::replay;
+pub(crate) use replay::{replay, replay_from};
 pub use single::Swap;
 pub(crate) use writer::{Since, Writer};

@@ -49,7 +49,29 @@ pub(crate) fn replay(
     keyspaces: &impl Views,
     log: &Arc<CommitLog>,
 ) -> Result<Replayed> {
-    let (first, end) = (log.first(), log.end());
+    let replayed = replay_from(keyspaces, log, log.first(), || true)?;
+    if replayed.bytes > 0 {
+        tracing::info!(
+            store = %catalog.home.path.display(), records = replayed.records,
+            bytes = replayed.bytes, "replayed the log"
+        );
+    }
+    Ok(replayed)
+}
+
+/// Applies what the log has from a position on, up to its present end, to the partitions that are open
+/// in these views.
+///
+/// # Errors
+///
+/// Those of [`replay`]; `Aborted` when it is not to go on.
+pub(crate) fn replay_from(
+    keyspaces: &impl Views,
+    log: &Arc<CommitLog>,
+    first: Position,
+    goes_on: impl Fn() -> bool,
+) -> Result<Replayed> {
+    let end = log.end();
     if first == end {
         return Ok(Replayed::default());
     }
@@ -59,6 +81,12 @@ pub(crate) fn replay(
         let mut lanes = Lanes { scope, keyspaces, views: BTreeMap::new(), lanes: BTreeMap::new() };
         let mut reader = log.read(first)?;
         let read = loop {
+            if !goes_on() {
+                break Err(Error::new(ErrorKind::Aborted, "the store is being closed"));
+            }
+            if reader.position() >= end {
+                break Ok(());
+            }
             let record = match reader.next() {
                 Ok(Some(record)) => record,
                 Ok(None) => break Ok(()),
@@ -81,10 +109,6 @@ pub(crate) fn replay(
         };
         lanes.finish(read.is_ok()).and(read)
     })?;
-    tracing::info!(
-        store = %catalog.home.path.display(), records = replayed.records, bytes = replayed.bytes,
-        "replayed the log"
-    );
     Ok(replayed)
 }
 
@@ -127,13 +151,10 @@ impl<V: Views> Lanes<'_, '_, V> {
         }
     }
 
-    /// Adds an operation to the batch of a partition, unless its shard is missing: it is replayed
-    /// when that is back.
+    /// Adds an operation to the batch of a partition, unless that is not open: of a missing shard, it is
+    /// replayed when that is back.
     fn add_at(&mut self, view: &View, index: usize, operation: Operation<'_>) -> Result<()> {
-        match view.missing(index) {
-            Some(_) => Ok(()),
-            None => self.add_to(view.partition(index)?, operation),
-        }
+        view.open_at(index).map_or(Ok(()), |partition| self.add_to(partition, operation))
     }
 
     fn add_to(&mut self, partition: &OpenPartition, operation: Operation<'_>) -> Result<()> {

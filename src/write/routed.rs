@@ -31,6 +31,12 @@ impl Views for Keyspaces {
     }
 }
 
+impl Views for BTreeMap<KeyspaceId, Arc<View>> {
+    fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>> {
+        self.get(&keyspace).cloned()
+    }
+}
+
 impl Views for KeyspaceState {
     fn view(&self, keyspace: KeyspaceId) -> Option<Arc<View>> {
         (keyspace == self.id()).then(|| self.view())

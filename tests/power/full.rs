@@ -21,18 +21,18 @@ use std::time::{Duration, Instant};
 /// How long the disk is full.
 const FULL_MILLIS: &str = "1500";
 /// Where the keyspaces are split: the shards have one part each.
-const SPLITS: [&str; 2] = ["h", "p"];
-const LETTERS: [&str; 3] = ["a", "k", "r"];
+pub(crate) const SPLITS: [&str; 2] = ["h", "p"];
+pub(crate) const LETTERS: [&str; 3] = ["a", "k", "r"];
 
 /// A keyspace whose writes are noted.
-struct Noted<'a> {
-    notes: &'a Notes,
-    numbers: &'a Cell<u64>,
-    keyspace: Keyspace,
+pub(crate) struct Noted<'a> {
+    pub(crate) notes: &'a Notes,
+    pub(crate) numbers: &'a Cell<u64>,
+    pub(crate) keyspace: Keyspace,
 }
 
 impl Noted<'_> {
-    fn put(&self, key: &str, durability: Durability) -> annulus::Result<()> {
+    pub(crate) fn put(&self, key: &str, durability: Durability) -> annulus::Result<()> {
         let id = self.numbers.replace(self.numbers.get() + 1);
         let place = (self.keyspace.name().to_owned(), key.to_owned());
         let synced = durability == Durability::Synced;
@@ -42,7 +42,7 @@ impl Noted<'_> {
         Ok(())
     }
 
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         for letter in LETTERS {
             for n in 0..20 {
                 self.put(&format!("{letter}{n}"), Durability::Buffered).unwrap();
@@ -51,7 +51,7 @@ impl Noted<'_> {
     }
 }
 
-fn text(error: &Error) -> String {
+pub(crate) fn text(error: &Error) -> String {
     format!("{:?} {error:#}", error.kind())
 }
 

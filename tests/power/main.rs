@@ -13,6 +13,7 @@
     reason = "a test that fails panics"
 )]
 
+mod broken;
 mod check;
 #[path = "../store/churn.rs"]
 #[allow(dead_code, reason = "the tests of the store use more of it")]
@@ -28,6 +29,7 @@ mod journal;
 mod kills;
 mod manifests;
 mod mirror;
+mod missing;
 mod mutations;
 mod notes;
 mod past;

@@ -14,6 +14,8 @@ mod bank;
 mod basic;
 #[cfg(feature = "failpoints")]
 mod behind;
+#[cfg(feature = "failpoints")]
+mod breaker;
 mod changes;
 mod churn;
 mod commits;

@@ -1,5 +1,6 @@
 //! `annulus shard`
 
+use super::forget::{self, ForgetArgs};
 use super::stats;
 use crate::exit::{Exit, Outcome};
 use crate::open::StoreArgs;
@@ -8,7 +9,7 @@ use crate::reshape::{Act, AddShard, RemoveShard, Reweigh};
 use clap::Subcommand;
 use serde_json::json;
 
-/// List, add, remove and reweigh shards
+/// List, add, remove and reweigh shards, or give up one that is lost
 ///
 /// Works on a store with data in it: partitions move to their new shards, each by
 /// one atomic step. An application does the same while it reads and writes, with `Store::add_shard`
@@ -53,6 +54,8 @@ enum Command {
   annulus shard remove 0 --throttle 50MiB/s -s /data/store --json")]
     Remove(Act<RemoveShard>),
 
+    Forget(ForgetArgs),
+
     /// Change the weight of a shard and move the difference to it or from it
     ///
     /// With its present weight, it receives what it lacks: after Ctrl-C, for example.
@@ -77,6 +80,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
         Command::List(args) => list(args, output),
         Command::Add(act) => act.run(output),
         Command::Remove(act) => act.run(output),
+        Command::Forget(args) => forget::run(args, output),
         Command::Reweight(act) => act.run(output),
     }
 }

@@ -109,10 +109,11 @@ fn state(shard: &ShardStats) -> String {
         count => Some(format!("{count} behind the log")),
     };
     let draining = shard.draining.then(|| "being removed".to_owned());
+    let kept = || format!("the log is kept for it: {}", human::bytes(shard.log_bytes_needed));
     let health = match shard.health.state {
         ShardState::Serving => None,
         ShardState::ReadOnly => Some("refuses writes".to_owned()),
-        other => Some(other.to_string()),
+        other => Some(format!("{other}, {}", kept())),
     };
     draining.into_iter().chain(health).chain(behind).collect::<Vec<_>>().join(", ")
 }

@@ -1,6 +1,6 @@
 //! What the store asks of a shard, done by RocksDB.
 
-use super::super::{Direction, Engine, PutRow, Read, Usage};
+use super::super::{Direction, Engine, Held, PutRow, Read, Usage};
 use super::batch::RocksDbBatch;
 use super::config::{FEW_FIRST_LEVEL_FILES, FIRST_LEVEL_FILES};
 use super::cursor::RocksDbCursor;
@@ -306,6 +306,11 @@ impl Engine for RocksDb {
 
     fn quiesce(&self) {
         self.db.cancel_all_background_work(true);
+    }
+
+    fn held(&self) -> Held {
+        let held: Arc<dyn Send + Sync> = Arc::clone(&self.db) as _;
+        Arc::downgrade(&held)
     }
 }
 
