@@ -58,6 +58,18 @@ impl CommitGate {
         }
     }
 
+    /// Passes the gate if that takes no waiting.
+    #[inline]
+    pub(crate) fn try_pass(&self) -> Option<PassedGate<'_>> {
+        match self.lock.try_read() {
+            Ok(_others) => Some(PassedGate::Among { _others }),
+            Err(TryLockError::Poisoned(error)) => {
+                Some(PassedGate::Among { _others: error.into_inner() })
+            }
+            Err(TryLockError::WouldBlock) => self.is_mine().then_some(PassedGate::Alone),
+        }
+    }
+
     #[cold]
     fn wait(&self) -> PassedGate<'_> {
         if self.is_mine() {
@@ -115,11 +127,12 @@ mod tests {
         let excluding = gate.exclude();
         assert!(matches!(gate.pass(), PassedGate::Alone));
         assert!(matches!(gate.close(), ClosedGate::Already));
+        assert!(matches!(gate.try_pass(), Some(PassedGate::Alone)));
         drop(gate.exclude());
         assert!(matches!(gate.pass(), PassedGate::Alone), "the inner one does not open the gate");
         std::thread::scope(|scope| {
             let other = scope.spawn(|| {
-                assert!(gate.lock.try_read().is_err() && !gate.is_mine());
+                assert!(gate.try_pass().is_none() && !gate.is_mine());
                 assert!(matches!(gate.pass(), PassedGate::Among { .. }), "after a wait");
                 assert!(matches!(gate.close(), ClosedGate::Closed { .. }));
             });
@@ -127,6 +140,6 @@ mod tests {
             assert!(!other.is_finished());
             drop(excluding);
         });
-        assert!(matches!(gate.pass(), PassedGate::Among { .. }));
+        assert!(matches!(gate.try_pass(), Some(PassedGate::Among { .. })));
     }
 }

@@ -34,6 +34,18 @@ pub(crate) fn index_names(keyspaces: &Keyspaces, of: KeyspaceId) -> Vec<String> 
     names.filter(|(id, _)| *id == of).map(|(_, name)| name.to_owned()).collect()
 }
 
+/// Returns the indexes of keyspaces that are gone, with the keyspaces of their entries.
+pub(crate) fn stray_indexes(
+    keyspaces: &Keyspaces,
+) -> Vec<(KeyspaceId, String, Arc<KeyspaceState>)> {
+    let stray = |entries: &Arc<KeyspaceState>| {
+        let (of, index) = parse(entries.name())?;
+        let is_stray = !keyspaces.contains_key(&of);
+        is_stray.then(|| (of, index.to_owned(), Arc::clone(entries)))
+    };
+    keyspaces.values().filter_map(stray).collect()
+}
+
 impl Catalog {
     /// Finds out which keyspaces have indexes. Their functions are not known yet.
     pub(super) fn load_indexes(&self, keyspaces: &Keyspaces) {

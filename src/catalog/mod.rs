@@ -27,7 +27,7 @@ mod view;
 pub(crate) use commit_gate::PassedGate;
 pub(crate) use health::closed;
 pub(crate) use home::Home;
-pub(crate) use indexes::{index_keyspace, index_names, parse_index_keyspace};
+pub(crate) use indexes::{index_keyspace, index_names, parse_index_keyspace, stray_indexes};
 pub(crate) use keyspace::{KeyspaceState, Keyspaces, does_not_expire};
 pub(crate) use lagging::Lagging;
 pub(crate) use metadata::Metadata;

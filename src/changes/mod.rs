@@ -32,6 +32,7 @@
 
 mod commit;
 mod filter;
+mod pace;
 mod reader;
 mod watch;
 

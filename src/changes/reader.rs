@@ -6,9 +6,11 @@
 
 use super::commit::Commit;
 use super::filter::Filter;
+use super::pace::{Pace, SyncPace};
 use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ChangesFrom, CommitLog, Position, Reader};
+use crate::os::failpoint;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +52,10 @@ pub struct Changes {
     awaited: Awaited,
     /// By which the log knows it, once a task was to be woken.
     number: Option<u64>,
+    pace: Pace,
+    syncs: SyncPace,
+    /// True if its task is to be woken since it has last found nothing.
+    may_be_woken: bool,
 }
 
 /// The numbers of readers that wait as tasks.
@@ -71,6 +77,9 @@ impl Changes {
             watermark: begin,
             awaited: Awaited::Nothing,
             number: None,
+            pace: Pace::default(),
+            syncs: SyncPace::default(),
+            may_be_woken: false,
         })
     }
 
@@ -99,6 +108,7 @@ impl Changes {
     /// [`Io`](ErrorKind::Io) if the log cannot be read or synced;
     /// [`Damaged`](ErrorKind::Damaged), with file and offset.
     pub fn try_next(&mut self) -> Result<Option<Commit>> {
+        self.may_be_woken = false;
         loop {
             if let Found::Commit(commit) = self.next_published(None)? {
                 return Ok(Some(commit));
@@ -114,7 +124,9 @@ impl Changes {
     /// is to be called again: because there may be more, or an error. For asynchronous runtimes: it
     /// does not wait, and reads nothing.
     ///
-    /// A later call replaces the waker. The task may be woken where there is nothing after all.
+    /// A later call replaces the waker. The task may be woken where there is nothing after all. While
+    /// commits come without a pause it is woken about a thousand times a second, and finds all that have
+    /// come meanwhile.
     ///
     /// ```
     /// # use annulus::{Store, changes::Wakeup, topology::KeyspaceSpec};
@@ -136,7 +148,10 @@ impl Changes {
         let number = *self.number.get_or_insert_with(number);
         let (is_ready, due) = match self.awaited {
             Awaited::Nothing => (true, None),
-            Awaited::Applied(beyond) => (self.log.wake_applied(beyond, number, waker), None),
+            Awaited::Applied(beyond) => match self.pause_once() {
+                None => (self.log.wake_applied(beyond, number, waker), None),
+                pause => (false, pause),
+            },
             Awaited::Synced(due) => (self.log.wake_synced(self.published, number, waker), due),
         };
         if is_ready { Wakeup::Ready } else { Wakeup::Registered { due } }
@@ -162,13 +177,28 @@ impl Changes {
             match self.publish()? {
                 Awaited::Nothing => continue,
                 _ if is_past(deadline) => return Ok(None),
-                Awaited::Applied(beyond) => self.log.wait_applied(beyond, deadline),
+                Awaited::Applied(beyond) => match self.pause() {
+                    None => self.log.wait_applied(beyond, deadline),
+                    Some(pause) => sleep_until(deadline.map_or(pause, |at| at.min(pause))),
+                },
                 Awaited::Synced(due) => {
                     let until = due.into_iter().chain(deadline).min();
                     self.log.wait_synced(self.published, until);
                 }
             }
         }
+    }
+
+    /// Returns until when it is to pause, rather than have the next writer wake it.
+    fn pause(&mut self) -> Option<Instant> {
+        self.pace.pause(Instant::now()).filter(|_| !failpoint::skip("changes-pace"))
+    }
+
+    /// The same for a task, which may ask several times before it is woken.
+    fn pause_once(&mut self) -> Option<Instant> {
+        let pause = if self.may_be_woken { None } else { self.pause() };
+        self.may_be_woken = pause.is_none();
+        pause
     }
 
     /// Returns the next commit of what is known to be published.
@@ -222,12 +252,13 @@ impl Changes {
         }
         let now = Instant::now();
         let since = *self.unsynced_since.get_or_insert(now);
-        let due = since.checked_add(self.sync_after);
+        let due = self.syncs.due(since, self.sync_after);
         if !is_over && due.is_none_or(|due| now < due) {
             return Ok(Awaited::Synced(due));
         }
         self.unsynced_since = None;
         self.log.sync_to(progress.applied)?;
+        self.syncs.note(now, Instant::now(), self.sync_after);
         Ok(Awaited::Nothing)
     }
 }
@@ -247,8 +278,8 @@ pub enum Wakeup {
     Ready,
     /// The task is woken.
     Registered {
-        /// The moment at which the reader syncs what others have not, if it is asked then. Ask it
-        /// again at this moment, if the task was not woken before.
+        /// The moment at which to ask it again, if the task was not woken before: it syncs then what
+        /// others have not, or was woken so often that it is not woken before that moment.
         due: Option<Instant>,
     },
 }
@@ -270,6 +301,10 @@ enum Awaited {
     Applied(Position),
     /// That others sync what is applied; until a moment, at which the reader does.
     Synced(Option<Instant>),
+}
+
+fn sleep_until(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 
 fn is_past(deadline: Option<Instant>) -> bool {

@@ -8,7 +8,7 @@ use crate::id::KeyspaceId;
 use crate::latch::Latch;
 use crate::log::Position;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -135,9 +135,12 @@ impl DeclaredIndex {
         )
     }
 
-    /// Returns the index keys of a row.
-    pub(crate) fn keys(&self, row: &[u8], value: &[u8]) -> Result<BTreeSet<Vec<u8>>> {
-        (self.function)(row, value).map(|keys| keys.into_iter().collect())
+    /// Returns the index keys of a row, in order, each once.
+    pub(crate) fn keys(&self, row: &[u8], value: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut keys = (self.function)(row, value)?;
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
     }
 
     pub(crate) fn entry(&self, index_key: &[u8], row: &[u8]) -> (Vec<u8>, Vec<u8>) {

@@ -22,7 +22,7 @@ mod stripes;
 mod sync;
 mod versions;
 
-pub(crate) use protocol::{Current, Routed, Site, enter};
+pub(crate) use protocol::{Current, Routed, Site, enter, enter_at_once};
 pub(crate) use stripes::{ALL_STRIPES, HeldStripe, Latch, StripeSet, stripe_set};
 pub(crate) use versions::AtWork;
 pub(crate) use versions::{Version, Versions};

@@ -51,6 +51,11 @@ pub(crate) trait Routed: Current {
         Self: 'a;
 
     fn take_stripes(&self) -> Self::Stripes<'_>;
+
+    /// The same, if that takes no waiting. By default it may always have to wait.
+    fn try_take_stripes(&self) -> Option<Self::Stripes<'_>> {
+        None
+    }
 }
 
 /// Where a write enters: what the steps before the log need.
@@ -64,6 +69,10 @@ pub(crate) trait Site {
         Self: 'a;
 
     fn pass_gate(&self) -> Self::Gate<'_>;
+    /// The same, if that takes no waiting. By default it may always have to wait.
+    fn try_pass_gate(&self) -> Option<Self::Gate<'_>> {
+        None
+    }
     /// Finds the partitions in the present view.
     fn route(&self) -> Result<Self::Routed<'_>, Self::Error>;
     fn check_writable(&self) -> Result<(), Self::Error>;
@@ -110,4 +119,25 @@ pub(crate) fn enter<'s, S: Site, T>(
             return Ok(write(WriteTicket { routed: &routed, stripes, gate }));
         }
     }
+}
+
+/// The same, but returns `None` where it would have to wait: for the gate, for stripes, or for the view
+/// that follows a superseded one. For threads that have something else to do.
+///
+/// # Errors
+///
+/// Those of the site, before `write` is called.
+#[inline]
+pub(crate) fn enter_at_once<'s, S: Site, T>(
+    site: &'s S,
+    write: impl FnOnce(WriteTicket<'_, 's, S>) -> T,
+) -> Result<Option<T>, S::Error> {
+    let Some(gate) = site.try_pass_gate() else { return Ok(None) };
+    let routed = site.route()?;
+    let Some(stripes) = routed.try_take_stripes() else { return Ok(None) };
+    site.check_writable()?;
+    if !routed.is_current()? {
+        return Ok(None);
+    }
+    Ok(Some(write(WriteTicket { routed: &routed, stripes, gate })))
 }

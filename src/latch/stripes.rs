@@ -13,7 +13,7 @@
 //! stripes by index. A writer of several keys must not look at the turn again once it owns a stripe
 //! of the partition: the seal whose turn it is may be waiting for that stripe.
 
-use super::sync::{AtomicBool, CachePadded, Mutex, MutexGuard, Ordering, lock_until};
+use super::sync::{AtomicBool, CachePadded, Mutex, MutexGuard, Ordering, lock_until, try_lock};
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -77,6 +77,16 @@ impl Latch {
     pub(crate) fn own(&self, key: &[u8]) -> HeldStripe<'_> {
         self.yield_to_seal();
         self.stripes[stripe_index(key)].lock().into()
+    }
+
+    /// Owns the stripe of a key if that takes no waiting: neither for another writer nor for a seal.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of stripes")]
+    pub(crate) fn try_own(&self, key: &[u8]) -> Option<HeldStripe<'_>> {
+        if self.sealing.load(Ordering::Acquire) {
+            return None;
+        }
+        try_lock(&self.stripes[stripe_index(key)]).map(HeldStripe::from)
     }
 
     /// Owns several stripes at once, and adds them to `held`. One who owns them all keeps its turn
@@ -173,13 +183,16 @@ mod tests {
         let latch = Latch::default();
         let held = latch.own(b"a");
         assert!(latch.own_all(Some(Instant::now())).is_none());
+        assert!(latch.try_own(b"a").is_none());
         let other = (0..=u8::MAX).find(|key| stripe_set(&[*key]) != stripe_set(b"a")).unwrap();
-        drop((latch.own(&[other]), held));
+        drop((latch.try_own(&[other]).unwrap(), held));
+        assert!(latch.try_own(b"a").is_some());
         assert!(latch.own_all(Some(Instant::now())).is_some());
         let mut all = Vec::new();
         latch.own_set(ALL_STRIPES, &mut all);
         assert_eq!(all.len(), STRIPES + 1);
         assert!(latch.own_all(Some(Instant::now())).is_none());
+        assert!(latch.try_own(&[other]).is_none());
         drop(all);
         latch.own_set(stripe_set(b"a") | stripe_set(&[other]), &mut Vec::new());
     }

@@ -20,6 +20,11 @@ mod plain {
             None => Some(lock.lock()),
         }
     }
+
+    /// Takes a lock if that takes no waiting.
+    pub(crate) fn try_lock<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        lock.try_lock()
+    }
 }
 
 #[cfg(annulus_shuttle)]
@@ -42,6 +47,11 @@ mod explored {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
         }
+    }
+
+    /// Takes a lock if that takes no waiting.
+    pub(crate) fn try_lock<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        lock.0.try_lock().ok()
     }
 
     /// A model has no clock: it waits for the lock.

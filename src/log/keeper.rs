@@ -13,6 +13,14 @@ use std::thread::{Builder, JoinHandle};
 /// How many segments are kept ready: the rest of what is released is deleted.
 const SPARES_MAX: usize = 2;
 
+/// The pages that were made present last: those of a segment up to an offset, since a sync.
+#[derive(Default)]
+struct Populated {
+    segment: u64,
+    until: u64,
+    synced: u64,
+}
+
 /// Starts the keeper, if a thread can be started.
 pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
     if failpoint::fails("thread") {
@@ -21,7 +29,7 @@ pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
     inner.keeper.running.store(true, Ordering::Release);
     let of_thread = Arc::clone(inner);
     let started = Builder::new().name("annulus-log".into()).spawn(move || {
-        let mut populated = (0, 0);
+        let mut populated = Populated::default();
         while of_thread.keeper.next() {
             of_thread.prepare_ahead();
             of_thread.populate(&mut populated);
@@ -62,23 +70,26 @@ impl Inner {
     /// Makes the pages in front of the end present, if what is appended is not synced soon: a page
     /// that is present is dirty, and each sync writes it. Called once for each step that the end
     /// has gone, it does two, until as much is present as there should be.
-    fn populate(&self, populated: &mut (u64, u64)) {
+    fn populate(&self, populated: &mut Populated) {
         let tail = self.tail.lock();
         let Some((segment, _)) = &tail.active else { return };
         let (segment, end) = (Arc::clone(segment), tail.end);
         drop(tail);
-        if end.saturating_sub(self.synced.load(Ordering::Acquire)) < POPULATED_AHEAD {
+        let synced = self.synced.load(Ordering::Acquire);
+        if end.saturating_sub(synced) < POPULATED_AHEAD {
             return;
         }
         let at = segment.offset(end).next_multiple_of(4096);
-        let from = if populated.0 == segment.number { at.max(populated.1) } else { at };
+        // A sync takes them away again: their next change is met by the kernel.
+        let is_so_far = (populated.segment, populated.synced) == (segment.number, synced);
+        let from = if is_so_far { at.max(populated.until) } else { at };
         let until = (at + POPULATED_AHEAD).min(from + 2 * POPULATED_STEP).min(segment.file_bytes);
         let until = until / 4096 * 4096;
         let (file, twin) = segment.files();
         let files = std::iter::once(file).chain(twin).filter(|file| segment.is_current(file));
         for map in files.filter_map(SegmentFile::mapping).filter(|_| from < until) {
             map.populate(from as usize..until as usize);
-            *populated = (segment.number, until);
+            *populated = Populated { segment: segment.number, until, synced };
         }
     }
 

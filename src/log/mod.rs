@@ -78,7 +78,7 @@ pub(crate) use pin::Pin;
 pub use position::{ChangesFrom, Position};
 pub(crate) use reader::Reader;
 pub use reader::Record;
-pub(crate) use record::Operations;
+pub(crate) use record::{BYTES_MAX as RECORD_BYTES_MAX, Operations, VALUE_BYTES_MAX};
 pub use repair::CopyRepair;
 pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
 pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};
@@ -169,6 +169,19 @@ impl CommitLog {
     ) -> Result<InFlight<'_>> {
         let appended = self.inner.append(operations)?;
         Ok(InFlight { log: self, appended })
+    }
+
+    /// The same, but returns `None`, with nothing appended, where it would have to wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub(crate) fn append_at_once<'a>(
+        &self,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+    ) -> Result<Option<InFlight<'_>>> {
+        let appended = self.inner.append_at_once(operations)?;
+        Ok(appended.map(|appended| InFlight { log: self, appended }))
     }
 
     /// Appends one record if `admit` accepts every record that the reader has not passed, in their

@@ -12,7 +12,9 @@ pub(super) const HEADER_BYTES: usize = 40;
 /// The bytes of a mark: a header, and the first position that the log keeps.
 pub(super) const MARK_BYTES: u64 = 48;
 /// A record with more bytes than this is refused.
-pub(super) const BYTES_MAX: u64 = 1 << 31;
+pub(crate) const BYTES_MAX: u64 = 1 << 31;
+/// The longest value for which a record has room, along with the longest key there may be.
+pub(crate) const VALUE_BYTES_MAX: usize = BYTES_MAX as usize - (2 << 20);
 
 const OPERATIONS: u32 = 1;
 const MARK: u32 = 2;

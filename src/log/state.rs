@@ -78,6 +78,13 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Returns true if a record of this many bytes is copied to memory, and nothing else.
+    fn has_room_in_memory(&self, bytes: u64) -> bool {
+        self.active.as_ref().is_some_and(|(segment, writer)| {
+            writer.is_mapped() && segment.offset(self.end) + bytes <= segment.file_bytes
+        })
+    }
+
     /// Returns true if at least half of the active segment is used.
     pub(super) fn is_half_used(&self) -> bool {
         let is_half = |(segment, _): &(Arc<Segment>, Writer)| {
@@ -187,6 +194,20 @@ impl Inner {
     ) -> Result<Appended> {
         let bytes = Self::size(operations.clone())?;
         self.append_at(self.tail.lock(), operations, bytes)
+    }
+
+    /// The same, but returns `None` where it would have to wait: for another thread that appends, for the
+    /// next segment, or for the disk, where the files are not in memory.
+    pub(super) fn append_at_once<'a>(
+        &self,
+        operations: impl Iterator<Item = Operation<'a>> + Clone,
+    ) -> Result<Option<Appended>> {
+        let bytes = Self::size(operations.clone())?;
+        let Some(tail) = self.tail.try_lock() else { return Ok(None) };
+        if !tail.has_room_in_memory(record::padded(bytes)) {
+            return Ok(None);
+        }
+        self.append_at(tail, operations, bytes).map(Some)
     }
 
     /// Returns the bytes of a record.

@@ -52,6 +52,12 @@ impl Writer {
         (segment, Self { first: writer(first), second: second.map(writer) })
     }
 
+    /// Returns true if all its files are mapped.
+    pub(super) fn is_mapped(&self) -> bool {
+        let mut writers = std::iter::once(&self.first).chain(&self.second);
+        writers.all(|writer| matches!(writer, FileWriter::Mapped(_)))
+    }
+
     /// Lets readers see what is in mapped files up to an offset.
     pub(super) fn raise(&mut self, offset: u64) {
         for writer in std::iter::once(&mut self.first).chain(&mut self.second) {

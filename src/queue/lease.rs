@@ -6,20 +6,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::os::failpoint;
 use crate::store::Transaction;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// A job that was taken, for as long as the lease lasts. It ends by [`Queue::finish`],
-/// [`Queue::fail`], or by running out; dropping it does nothing.
+/// [`Queue::fail`], or by running out; dropping it does nothing. Cheap to clone: all clones are the
+/// same lease, and when one of them is [extended](Queue::extend), the others have ended.
+#[derive(Clone)]
 pub struct Lease {
     /// When it runs out, and the number of the job.
     place: Place,
     attempt: u32,
-    payload: Vec<u8>,
+    payload: Arc<[u8]>,
 }
 
 impl Lease {
-    pub(super) const fn new(place: Place, attempt: u32, payload: Vec<u8>) -> Self {
-        Self { place, attempt, payload }
+    pub(super) fn new(place: Place, attempt: u32, payload: Vec<u8>) -> Self {
+        Self { place, attempt, payload: payload.into() }
     }
 
     pub(super) const fn place(&self) -> Place {

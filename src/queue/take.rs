@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::os::failpoint;
 use crate::read::ScanOptions;
 use crate::store::Transaction;
+use crate::transaction::refuse_while_running;
 use std::time::{Duration, Instant};
 
 /// How many jobs one transaction buries at most.
@@ -44,8 +45,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Those of [`Store::transact`](crate::Store::transact).
+    /// Those of [`Store::transact`](crate::Store::transact);
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in the closure of one.
     pub fn take(&self) -> Result<Option<Lease>> {
+        refuse_while_running(self.store.core().catalog.home.id, "take a job from a queue")?;
         loop {
             let taken = {
                 let _one_at_a_time = self.taking.lock();
@@ -135,6 +138,17 @@ impl Queue {
         tx.put(&self.keyspace, dead_key(place.id), dead.encode())
     }
 
+    /// Returns the commits from now on that push jobs, or put them back: for workers that wait for one
+    /// and do something else meanwhile, or wait as tasks. A job that is due at a later time is no commit
+    /// then, so look again now and then, as [`take_within`](Self::take_within) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::watch`](crate::Store::watch).
+    pub fn watch(&self) -> Result<Watch> {
+        self.store.watch(&self.keyspace, JOBS)
+    }
+
     /// Takes the first job that is due, and waits for one if there is none, until the time is up.
     /// Pushes are noticed at once; retries, delayed jobs and leases that run out, up to 200 ms late.
     ///
@@ -154,7 +168,7 @@ impl Queue {
             }
             match &mut watch {
                 // Looks once more before it waits: something may have come before the watch began.
-                None => watch = Some(self.store.watch(&self.keyspace, JOBS)?),
+                None => watch = Some(self.watch()?),
                 Some(watch) => {
                     watch.next_timeout(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)))?;
                 }

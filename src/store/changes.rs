@@ -94,7 +94,8 @@ impl ChangesBuilder {
 
     /// Sets how long something may wait for a sync, which others may make, before this reader syncs
     /// the log itself: what was written without a sync is returned that much later, and syncs come no
-    /// more often. Default: 10 ms.
+    /// more often. After one that has taken long it also rests, for at most eight times this time.
+    /// Default: 10 ms.
     pub const fn sync_after(mut self, time: Duration) -> Self {
         self.settings.sync_after = time;
         self

@@ -11,6 +11,7 @@ use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::Result;
 use crate::os::parallel;
 use crate::topology;
+use crate::transaction::refuse_while_running;
 
 impl Store {
     /// Ensures that every acknowledged write survives a power cut.
@@ -151,11 +152,13 @@ impl Store {
     ///
     /// The first error of a shard; the other shards are closed nevertheless, and the log is kept for
     /// the one that failed. [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
-    /// [listener](crate::StoreBuilder::listener) of this store; nothing was done.
+    /// [listener](crate::StoreBuilder::listener) of this store and in the closure of a
+    /// [transaction](Self::transact); nothing was done.
     pub fn close(&self) -> Result<()> {
         let (core, catalog) = (self.core(), &self.core().catalog);
         let registry = &core.reshaper.registry;
         registry.teller().refuse("close its store")?;
+        refuse_while_running(catalog.home.id, "close its store")?;
         // All reshapes end; those not yet committed are rolled back.
         registry.stop();
         registry.wait_until_idle();
@@ -163,7 +166,10 @@ impl Store {
             // Before taking the lock: the listener receives what is found, and may call the store.
             core.rebalancer.collect();
         }
-        // Excludes changes of the topology, and makes a second call of `close` wait for this one.
+        // Waits for the writes that have passed the gate. IMPORTANT: before changes of the topology are
+        // excluded: a transaction that has the gate to itself may be about to read under that lock.
+        let stopped = catalog.gate.close();
+        // Makes a second call of `close` wait for this one, too.
         let _changing = catalog.changing();
         if !catalog.mark_closed() {
             return Ok(());
@@ -171,8 +177,7 @@ impl Store {
         if core.options.heat.is_some() {
             core.rebalancer.save(true);
         }
-        // Waits for the writes that passed the gate before the store was marked as closed.
-        drop(catalog.gate.close());
+        drop(stopped);
         for keyspace in catalog.keyspaces().values() {
             keyspace.view().open().for_each(|partition| partition.state.close());
         }

@@ -25,8 +25,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
 use crate::os::failpoint;
 use crate::topology::KeyspaceSpec;
-use crate::write::Batch;
+use crate::transaction::refuse_while_running;
+use crate::write::{Batch, Expect};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The longest name of a consumer, in bytes.
@@ -139,19 +141,53 @@ impl Consumer {
     /// Adds the position to a batch: it is committed with what else is in it, or not at all. If that
     /// is all that was done for the commits before the position, each of them counts exactly once.
     ///
-    /// The position is not checked.
+    /// The position is not checked. Where several readers of the consumer may be at work, also
+    /// [require](Self::require_in) that it is where the work of the batch begins.
     pub fn commit_in(&self, batch: &mut Batch, position: Position) {
         batch.put(&self.keyspace, &*self.name, encode(position));
     }
 
-    /// Commits a position in a transaction: it is there when that is committed, with what the
-    /// transaction has written, or not at all. For work that reads what it changes, or on what else
-    /// has been written.
+    /// Adds a condition to a batch, which [`Store::write_if`] checks: that the consumer has committed
+    /// this position, and no other. With the position at which the work of the batch begins, of several
+    /// readers that have done the work of one commit a single one writes it.
     ///
-    /// The transaction relies on the position that the consumer has: of two readers of one consumer
-    /// that have come to the same commit, one takes effect, and the other is refused. So each commit
-    /// counts exactly once if a transaction does the work of one; if it does that of several, the
-    /// consumer must have one reader at a time.
+    /// ```
+    /// # use annulus::changes::ChangesFrom;
+    /// # use annulus::{Batch, Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let names = store.create_keyspace("names", KeyspaceSpec::hash())?;
+    /// # let counts = store.create_keyspace("counts", KeyspaceSpec::hash())?;
+    /// let consumer = store.consumer_or_create("counts", ChangesFrom::Now)?;
+    /// names.put("ada", "Augusta Ada King")?;
+    ///
+    /// let mut changes = consumer.changes()?.keyspace(&names).open()?;
+    /// let from = changes.watermark();
+    /// let commit = changes.next().expect("the store is open")?;
+    /// let mut batch = Batch::new();
+    /// batch.add(&counts, "changes", commit.changes().count() as i64);
+    /// consumer.require_in(&mut batch, from);
+    /// consumer.commit_in(&mut batch, commit.end());
+    /// assert!(store.write_if(batch.clone())?.is_written());
+    /// assert!(!store.write_if(batch)?.is_written());
+    /// assert_eq!(counts.add("changes", 0)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn require_in(&self, batch: &mut Batch, position: Position) {
+        batch.require(&self.keyspace, &*self.name, Expect::Value(&encode(position)));
+    }
+
+    /// Commits the work of a part of the log in a transaction: the consumer's position is the end of
+    /// the part when the transaction is committed, with what it has written, or nothing of it is
+    /// there. For work that reads what it changes, or on what else has been written.
+    ///
+    /// The part begins where the consumer is: at the [`watermark`](crate::changes::Changes::watermark)
+    /// with which its changes begin, and later at the end of the part before. The transaction relies on
+    /// that. So **each commit counts exactly once, whatever number of readers the consumer has**, and
+    /// however many commits one transaction does the work of: of two parts that overlap, one takes
+    /// effect, and the other is refused.
     ///
     /// ```
     /// use annulus::changes::ChangesFrom;
@@ -166,11 +202,12 @@ impl Consumer {
     /// names.put("ada", "Augusta Ada King")?;
     ///
     /// let mut changes = consumer.changes()?.keyspace(&names).open()?;
+    /// let from = changes.watermark();
     /// let commit = changes.next().expect("the store is open")?;
     /// let count = || {
     ///     store.transact(|tx| {
     ///         tx.add(&counts, "changes", commit.changes().count() as i64)?;
-    ///         consumer.commit_within(tx, commit.end())
+    ///         consumer.commit_within(tx, from..commit.end())
     ///     })
     /// };
     /// count()?;
@@ -182,28 +219,32 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`Gone`](ErrorKind::Gone) if the consumer has committed this position, or one after it: return
-    /// this error from the closure, so that nothing is written, and go on from its
-    /// [position](Self::position). [`InvalidArgument`](ErrorKind::InvalidArgument) for a position
-    /// beyond the log's end; [`NotFound`](ErrorKind::NotFound) if it was deleted; those of
-    /// [`Transaction::get`] and [`Transaction::put`].
-    pub fn commit_within(&self, transaction: &Transaction, position: Position) -> Result<()> {
+    /// [`Gone`](ErrorKind::Gone) if the consumer is not where the part begins, because another reader
+    /// has committed its work, or this one has: return this error from the closure, so that nothing is
+    /// written, and go on from its [position](Self::position). It is no
+    /// [`Conflict`](ErrorKind::Conflict), with which the transaction would be run again, since what it
+    /// would write again is done; that is the error of its commit, if the position is committed by
+    /// another one in between. [`InvalidArgument`](ErrorKind::InvalidArgument) for a part that is empty
+    /// or inverted, or that ends beyond the log; [`NotFound`](ErrorKind::NotFound) if the consumer was
+    /// deleted; those of [`Transaction::get`] and [`Transaction::put`].
+    pub fn commit_within(&self, transaction: &Transaction, part: Range<Position>) -> Result<()> {
         let row = transaction.get(&self.keyspace, &*self.name)?;
         let present = decode(&self.name, &row.ok_or_else(|| missing(&self.name))?)?;
         let end = self.keyspace.core().catalog.log.end();
-        if position > end {
-            return Err(self.cannot_commit(position, present, end));
+        if part.is_empty() || part.end > end {
+            return Err(self.cannot_commit(part.end, present, end));
         }
-        // IMPORTANT: not the same position either. It would be a second time for its work.
-        if position <= present && !failpoint::skip("consumer-within") {
-            let name = &self.name;
+        // IMPORTANT: neither a later position nor an earlier one. What is between would count twice, or
+        // not at all.
+        if part.start != present && !failpoint::skip("consumer-within") {
+            let (name, Range { start, end }) = (&self.name, part);
             let text = format!(
-                "consumer `{name}` has committed {present} already, so what was done up to \
-                 {position} may not be written a second time; go on from {present}"
+                "consumer `{name}` has committed {present}, so the work from {start} to {end} may not \
+                 be written: it was done in part, or not from where the consumer is; go on from {present}"
             );
             return Err(Error::new(ErrorKind::Gone, text));
         }
-        transaction.put(&self.keyspace, &*self.name, encode(position))
+        transaction.put(&self.keyspace, &*self.name, encode(part.end))
     }
 
     #[cold]
@@ -258,6 +299,10 @@ impl Store {
             },
         };
         let consumer = Consumer { keyspace, name: name.into() };
+        if consumer.keyspace.contains(name)? {
+            return Ok(consumer);
+        }
+        refuse_while_running(core.catalog.home.id, "create a consumer")?;
         // IMPORTANT: held until the row is there. Between two looks at the rows the log would be freed
         // for a consumer that neither has one yet, nor is held any more.
         let _excluded = core.catalog.consumers.lock();
@@ -293,6 +338,7 @@ impl Store {
     /// [`NotFound`](ErrorKind::NotFound) if there is none; those of [`Keyspace::delete`].
     pub fn delete_consumer(&self, name: &str) -> Result<()> {
         let consumer = self.consumer(name)?;
+        refuse_while_running(self.core().catalog.home.id, "delete a consumer")?;
         let _excluded = self.core().catalog.consumers.lock();
         consumer.keyspace.delete_with(name, Durability::Synced)
     }

@@ -3,7 +3,7 @@
 
 use super::index::findings::IndexProblem;
 use crate::error::Error;
-use crate::id::{PartitionId, ShardId};
+use crate::id::{KeyspaceId, PartitionId, ShardId};
 use crate::reshape::journal::Intent;
 use crate::topology::ReshapeKind;
 use serde::{Serialize, Serializer};
@@ -32,6 +32,14 @@ pub enum Leftover {
         /// Where they were.
         directory: PathBuf,
     },
+    /// An index of a keyspace that had been dropped.
+    #[non_exhaustive]
+    Index {
+        /// The number of the keyspace.
+        keyspace: KeyspaceId,
+        /// The name of the index.
+        index: String,
+    },
 }
 
 impl fmt::Display for Leftover {
@@ -42,6 +50,9 @@ impl fmt::Display for Leftover {
             }
             Self::Shard { shard, directory } => {
                 write!(f, "the files of removed shard {shard} in {}", directory.display())
+            }
+            Self::Index { keyspace, index } => {
+                write!(f, "index `{index}` of keyspace {keyspace}, which had been dropped")
             }
         }
     }

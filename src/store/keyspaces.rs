@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
 use crate::os::failpoint;
 use crate::topology::{self, Change, KeyspaceSpec};
+use crate::transaction::refuse_while_running;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -139,6 +140,7 @@ impl Store {
         let registry = &self.core().reshaper.registry;
         registry.teller().refuse("drop a keyspace")?;
         let catalog = &self.core().catalog;
+        refuse_while_running(catalog.home.id, "drop a keyspace")?;
         catalog.check_open()?;
         // IMPORTANT: until the keyspace is gone, so that it gets no index that would outlive it.
         let _declaring = (!failpoint::skip("index-outlives")).then(|| catalog.declaring.lock());
@@ -160,6 +162,7 @@ pub(super) fn find(core: &Arc<Core>, name: &str) -> Option<Keyspace> {
 /// Creates a keyspace, which may be the store's own.
 pub(super) fn make_keyspace(core: &Arc<Core>, name: &str, spec: KeyspaceSpec) -> Result<Keyspace> {
     let catalog = &core.catalog;
+    refuse_while_running(catalog.home.id, "create a keyspace")?;
     let spec = spec.or_arcs_per_shard(core.options.arcs_per_shard);
     let changing = catalog.changing();
     let change = Change::CreateKeyspace { name: name.to_owned(), spec: spec.clone() };
@@ -213,7 +216,7 @@ pub(super) fn drop_keyspace(core: &Core, keyspace: &Keyspace) -> Result<()> {
 }
 
 /// Drops a keyspace none of whose partitions is being reshaped.
-fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
+pub(super) fn drop_closed(catalog: &Catalog, keyspace: &KeyspaceState) -> Result<()> {
     let _changing = catalog.changing();
     let next = catalog.topology().apply(&Change::DropKeyspace { id: keyspace.id() })?;
     let mut records = MetadataBatch::default();

@@ -5,6 +5,7 @@ use super::core::Core;
 use super::findings::DamagedPartition;
 use super::forget::forget;
 use super::health::HealthTeller;
+use super::index::drop_strays;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
 use super::missing::FoundShards;
@@ -108,6 +109,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     let are_back = records.into_keys().filter(|shard| !missing.contains_key(shard));
     missing::forget(&catalog.metadata, are_back)?;
     failpoint::hit("opening-after-replay");
+    drop_strays(&catalog, &mut recovery.orphans);
     let core = Core::new(options, catalog, listener);
     keep_log(&core);
     let past = journal::last_number(&core.catalog.metadata);

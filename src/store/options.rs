@@ -4,7 +4,7 @@ use crate::catalog::Limits;
 use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
-use crate::log::{LogAccess, LogMirror};
+use crate::log::{LogAccess, LogMirror, VALUE_BYTES_MAX};
 use crate::os::failpoint;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
@@ -46,8 +46,10 @@ pub struct Options {
     pub write_buffer_bytes: usize,
     /// The longest key that is accepted. Default: 64 KiB; 1 byte to 1 MiB.
     pub key_bytes_max: usize,
-    /// The longest value that is accepted. Default: 1 GiB; at most 3 GiB. A record of the log has at
-    /// most 2 GiB, so what is longer is refused whatever this says, and so is a batch with more in all.
+    /// The longest value that is accepted. Default: 1 GiB; at most 2 MiB less than 2 GiB, because a
+    /// write is one record of the log, which has at most 2 GiB. All of a batch is one record, too, with
+    /// entries of indexes and [old values](crate::Keyspace::log_old_values): one with more in all is
+    /// refused, whatever this says.
     pub value_bytes_max: usize,
     /// Arcs per shard of a new hash keyspace that does not specify them. Default:
     /// [`ARCS_PER_SHARD`](crate::placement::ARCS_PER_SHARD), which is 4; 1 to 1,024.
@@ -213,7 +215,7 @@ impl Options {
             ("cache_bytes", self.cache_bytes, MIB, usize::MAX),
             ("write_buffer_bytes", self.write_buffer_bytes, 4 * MIB, usize::MAX),
             ("key_bytes_max", self.key_bytes_max, 1, MIB),
-            ("value_bytes_max", self.value_bytes_max, 0, 3 * GIB),
+            ("value_bytes_max", self.value_bytes_max, 0, VALUE_BYTES_MAX),
             ("arcs_per_shard", arcs, 1, 1024),
             ("partitions_per_shard_max", self.partitions_per_shard_max, 1, 4096),
             ("bloom_bits_per_key", usize::from(self.bloom_bits_per_key), 0, 32),
@@ -287,6 +289,15 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A past bug: values of up to 3 GiB were accepted here, of which the log then refused every one
+    /// that was longer than a record.
+    #[test]
+    fn no_value_is_allowed_that_is_longer_than_a_record() {
+        assert!(Options::new().value_bytes_max(VALUE_BYTES_MAX).validate().is_ok());
+        let refused = Options::new().value_bytes_max(2 * GIB).validate().unwrap_err();
+        assert!(refused.to_string().contains("value_bytes_max"), "{refused}");
+    }
 
     /// The names and units in configuration files, whatever the fields are called in the code.
     const SERIALIZED: &str = concat!(

@@ -12,9 +12,11 @@ mod intervals;
 mod merge;
 mod options;
 mod pending;
+mod running;
 
 pub(crate) use attempts::Attempts;
 pub(crate) use footprint::Footprint;
 pub(crate) use merge::MergedRows;
 pub use options::{Isolation, TransactionOptions};
 pub(crate) use pending::{Own, Pending};
+pub(crate) use running::{Running, refuse_while_running};

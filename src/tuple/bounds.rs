@@ -32,7 +32,7 @@ pub trait TupleBounds<K>: RawTupleBounds<K> {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TuplePrefix<P>(pub P);
 
-/// A range of encoded keys.
+/// A range of encoded keys, which calls on keyspaces of bytes take; made by [`encode_bounds`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedRange {
     pub(crate) range: KeyRange,
@@ -55,6 +55,24 @@ pub struct EncodedRange {
 /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the range is inverted.
 pub fn encode_range<K>(range: impl TupleBounds<K>) -> Result<KeyRange> {
     Ok(range.encoded()?.range)
+}
+
+/// Returns a range in the encoding of keys, for calls on keyspaces of bytes that take a range. It knows
+/// of a prefix that it is one, so that such a call looks only where keys with the prefix are.
+///
+/// ```
+/// use annulus::tuple::{self, TuplePrefix};
+///
+/// let range = tuple::encode_bounds::<(String, u64)>(TuplePrefix(("user",)))?;
+/// assert_eq!(range, tuple::encode_bounds::<(String, u64)>(TuplePrefix(("user",)))?);
+/// # Ok::<(), annulus::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the range is inverted.
+pub fn encode_bounds<K>(range: impl TupleBounds<K>) -> Result<EncodedRange> {
+    range.encoded()
 }
 
 pub(super) mod sealed {

@@ -90,9 +90,7 @@ mod times;
 mod tuples;
 mod writer;
 
-#[cfg(feature = "rocksdb")]
-pub(crate) use bounds::EncodedRange;
-pub use bounds::{TupleBounds, TuplePrefix, encode_range};
+pub use bounds::{EncodedRange, TupleBounds, TuplePrefix, encode_bounds, encode_range};
 pub use key::{Key, KeyEncode, KeyFor, decode, encode};
 pub use prefix::{BeginsWith, LastPart, PrefixOf};
 pub use reader::KeyReader;

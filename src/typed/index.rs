@@ -4,7 +4,9 @@ use super::{Codec, Postcard, TypedKeyspace, decode_key, decode_value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::IndexSpec;
 use crate::read::ScanOptions;
-use crate::store::{Index, IndexReader, IndexRow, IndexRows, IndexScan, Snapshot, Transaction};
+use crate::store::{
+    Index, IndexEntry, IndexReader, IndexRow, IndexRows, IndexScan, Snapshot, Transaction,
+};
 use crate::tuple::{self, Key, KeyFor, TupleBounds};
 use std::any::type_name;
 use std::fmt;
@@ -183,6 +185,32 @@ impl<I: Key, K: Key, V, C: Codec<V>> TypedIndex<I, K, V, C> {
     /// Those of [`Index::scan`].
     pub fn scan(&self, range: impl TupleBounds<I>) -> Result<TypedIndexScan<'_, I, K, V, C>> {
         self.present().scan(range)
+    }
+
+    /// Returns the keyspace whose rows it finds.
+    #[must_use]
+    pub const fn keyspace(&self) -> &TypedKeyspace<K, V, C> {
+        &self.keyspace
+    }
+
+    /// Returns the index key and the key of the row that an entry has, of [`Index::scan`].
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`](ErrorKind::WrongType) if one of them does not decode.
+    pub fn decode_entry(&self, entry: &IndexEntry) -> Result<(I, K)> {
+        let name = self.keyspace.name();
+        Ok((decode_index_key(name, &entry.index_key)?, decode_key(name, &entry.key)?))
+    }
+
+    /// Returns the index key, the key and the value of a row, of [`Index::rows`].
+    ///
+    /// # Errors
+    ///
+    /// [`WrongType`](ErrorKind::WrongType) if one of them does not decode.
+    pub fn decode_row(&self, row: &IndexRow) -> Result<(I, K, V)> {
+        let (key, value) = self.keyspace.decode_row(&row.key, &row.value)?;
+        Ok((decode_index_key(self.keyspace.name(), &row.index_key)?, key, value))
     }
 
     /// Returns the rows of a range of index keys, in the order of these: index keys, keys and values.

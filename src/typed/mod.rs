@@ -68,6 +68,7 @@ mod codec;
 mod counter;
 mod index;
 mod read;
+mod rows;
 mod scan;
 mod snapshot;
 mod transaction;

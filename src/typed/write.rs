@@ -3,6 +3,7 @@
 use super::{Codec, TypedKeyspace};
 use crate::engine::Durability;
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::tuple::{self, Key, KeyFor, TupleBounds};
 use crate::write::Swap;
 use std::time::{Duration, SystemTime};
@@ -153,6 +154,70 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
         self.compare_and_swap(key, None, Some(value))
     }
 
+    /// Puts a value for a time if the key is absent, or its row has expired: see
+    /// [`Keyspace::put_if_absent_for`](crate::Keyspace::put_if_absent_for).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for) and [`compare_and_swap`](Self::compare_and_swap).
+    pub fn put_if_absent_for(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        lifetime: Duration,
+    ) -> Result<Swap<V>> {
+        self.compare_and_swap_for(key, None, value, lifetime)
+    }
+
+    /// Puts a value until a time, or for ever, if the key is absent: see
+    /// [`Keyspace::put_if_absent_until`](crate::Keyspace::put_if_absent_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn put_if_absent_until(
+        &self,
+        key: impl KeyFor<K>,
+        value: &V,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<Swap<V>> {
+        self.compare_and_swap_until(key, None, value, until)
+    }
+
+    /// Replaces a value if it is the expected one, by one that lives for a time from now on: see
+    /// [`Keyspace::compare_and_swap_for`](crate::Keyspace::compare_and_swap_for).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn compare_and_swap_for(
+        &self,
+        key: impl KeyFor<K>,
+        expected: Option<&V>,
+        new: &V,
+        lifetime: Duration,
+    ) -> Result<Swap<V>> {
+        let lifetime = PutLifetime::For(lifetime);
+        self.swap(&tuple::encode(&key), expected, Some(new), lifetime, None)
+    }
+
+    /// Replaces a value if it is the expected one, by one that lives until a time, or for ever: see
+    /// [`Keyspace::compare_and_swap_until`](crate::Keyspace::compare_and_swap_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn compare_and_swap_until(
+        &self,
+        key: impl KeyFor<K>,
+        expected: Option<&V>,
+        new: &V,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<Swap<V>> {
+        let lifetime = PutLifetime::until(until.into());
+        self.swap(&tuple::encode(&key), expected, Some(new), lifetime, None)
+    }
+
     /// Replaces a value if it is the expected one; `None` stands for absence on both sides.
     ///
     /// The encodings are compared. A value whose type has several encodings for equal values, as a
@@ -168,7 +233,7 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
         expected: Option<&V>,
         new: Option<&V>,
     ) -> Result<Swap<V>> {
-        self.swap(&tuple::encode(&key), expected, new, None)
+        self.swap(&tuple::encode(&key), expected, new, PutLifetime::Default, None)
     }
 
     /// Replaces a value if it is the expected one, with the given durability.
@@ -183,7 +248,7 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
         new: Option<&V>,
         durability: Durability,
     ) -> Result<Swap<V>> {
-        self.swap(&tuple::encode(&key), expected, new, Some(durability))
+        self.swap(&tuple::encode(&key), expected, new, PutLifetime::Default, Some(durability))
     }
 
     fn swap(
@@ -191,18 +256,13 @@ impl<K: Key, V, C: Codec<V>> TypedKeyspace<K, V, C> {
         key: &[u8],
         expected: Option<&V>,
         new: Option<&V>,
+        lifetime: PutLifetime,
         durability: Option<Durability>,
     ) -> Result<Swap<V>> {
         let expected = expected.map(|value| self.encode(key, value)).transpose()?;
         let new = new.map(|value| self.encode(key, value)).transpose()?;
         let (expected, new) = (expected.as_deref(), new.as_deref());
-        let swap = match durability {
-            Some(durability) => {
-                self.keyspace.compare_and_swap_with(key, expected, new, durability)?
-            }
-            None => self.keyspace.compare_and_swap(key, expected, new)?,
-        };
-        Ok(match swap {
+        Ok(match self.keyspace.swap(key, expected, new, lifetime, durability)? {
             Swap::Swapped => Swap::Swapped,
             Swap::Found(found) => Swap::Found(self.decoded(key, found)?),
         })

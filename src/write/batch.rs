@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::expiry::PutLifetime;
 use crate::id::KeyspaceId;
 use crate::latch::{ALL_STRIPES, StripeSet, stripe_set};
+use crate::log::RECORD_BYTES_MAX;
 use crate::read::Bounds;
 
 /// The bytes of a counter: an `i64`, little-endian.
 pub(super) const COUNTER_BYTES: usize = size_of::<i64>();
 
-/// The most that one batch may hold: RocksDB counts a batch's bytes in 32 bits.
-pub(super) const BATCH_BYTES_MAX: usize = 3 << 30;
+/// The most that one batch may hold: it is one record of the log.
+const BATCH_BYTES_MAX: usize = RECORD_BYTES_MAX as usize;
 
 /// A bookkeeping allowance for each operation: headers here, in the log and in the engine.
 const OVERHEAD_BYTES: usize = 32;

@@ -12,7 +12,6 @@
 //! the process dies at any step, the next opening replays the same records, which the shard's
 //! engine keeps until a flush that comes after 5 has taken them to a file.
 
-use super::batch::BATCH_BYTES_MAX;
 use super::routed::{add, bytes_of};
 use crate::catalog::{Catalog, Lagging, View};
 use crate::engine::{Engine as _, EngineBatch};
@@ -31,6 +30,9 @@ use std::time::{Duration, Instant};
 /// How long the writes are waited for that were in progress. If they take longer, the next look
 /// waits again.
 const DRAIN_MAX: Duration = Duration::from_millis(20);
+
+/// The most bytes of one batch of an engine: RocksDB counts them in 32 bits.
+const ENGINE_BATCH_BYTES_MAX: usize = 3 << 30;
 
 /// How long a shard that has refused a batch is left alone.
 const WAITS: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(5) };
@@ -189,7 +191,7 @@ fn read(
         for operation in record.operations() {
             if concerns(view, index, keyspace, operation) {
                 bytes += bytes_of(operation);
-                if bytes > BATCH_BYTES_MAX {
+                if bytes > ENGINE_BATCH_BYTES_MAX {
                     return Err(Obstacle::Shard(too_much(bytes)));
                 }
                 add(&mut batch, partition, operation);

@@ -1,6 +1,7 @@
 //! Writes of keys and batches: by the protocol of `latch::enter`, to the log and then to the engines
 //! of shards; the replay of the log at an opening, and for partitions that are behind it.
 
+mod at_once;
 mod batch;
 mod bring_up;
 mod commit;

@@ -176,6 +176,13 @@ impl<'a> RoutedBatch<'a> {
     pub(super) fn concrete(&self, moment: &WriteMoment) -> Result<ConcreteBatch<'a>> {
         let read = |index: usize, key: &[u8]| present(self.partition_of(index)?, key, moment);
         let sums = sums(self.ops, read)?;
+        let ends = if self.open_ranges.is_empty() { Ends::new() } else { self.ends()? };
+        let stored = self.stored(&sums, moment)?;
+        Ok(ConcreteBatch { ops: self.ops, ends, sums, stored, previous: Previous::new() })
+    }
+
+    /// Returns the ends of ranges without one.
+    fn ends(&self) -> Result<Ends> {
         let mut ends = Ends::new();
         let mut greatest_put: BTreeMap<KeyspaceId, &[u8]> = BTreeMap::new();
         for (index, op) in self.ops.iter().enumerate() {
@@ -195,8 +202,7 @@ impl<'a> RoutedBatch<'a> {
                 Write::Delete { .. } | Write::DeleteRange { .. } => {}
             }
         }
-        let stored = self.stored(&sums, moment)?;
-        Ok(ConcreteBatch { ops: self.ops, ends, sums, stored, previous: Previous::new() })
+        Ok(ends)
     }
 
     /// Returns the values as they are stored of puts of rows that expire.

@@ -42,14 +42,14 @@ impl<V> Swap<V> {
 }
 
 /// A write of one key that is not yet routed.
-struct KeyWrite<'a> {
-    catalog: &'a Catalog,
-    keyspace: &'a KeyspaceState,
-    key: &'a [u8],
+pub(super) struct KeyWrite<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) keyspace: &'a KeyspaceState,
+    pub(super) key: &'a [u8],
 }
 
 /// The same, routed.
-struct RoutedKey<'a> {
+pub(super) struct RoutedKey<'a> {
     route: KeyRoute,
     key: &'a [u8],
 }
@@ -71,6 +71,11 @@ impl Site for KeyWrite<'_> {
     }
 
     #[inline]
+    fn try_pass_gate(&self) -> Option<Self::Gate<'_>> {
+        self.catalog.gate.try_pass()
+    }
+
+    #[inline]
     fn route(&self) -> Result<RoutedKey<'_>> {
         let route = self.keyspace.route(self.key)?;
         Ok(RoutedKey { route, key: self.key })
@@ -84,7 +89,7 @@ impl Site for KeyWrite<'_> {
 
 impl RoutedKey<'_> {
     #[inline]
-    fn partition(&self) -> &OpenPartition {
+    pub(super) fn partition(&self) -> &OpenPartition {
         self.route.partition()
     }
 }
@@ -108,6 +113,11 @@ impl Routed for RoutedKey<'_> {
     fn take_stripes(&self) -> HeldStripe<'_> {
         self.partition().state.latch.own(self.key)
     }
+
+    #[inline]
+    fn try_take_stripes(&self) -> Option<HeldStripe<'_>> {
+        self.partition().state.latch.try_own(self.key)
+    }
 }
 
 /// What is written to a key by itself: its new value as it is stored, or `None` to delete it.
@@ -117,6 +127,36 @@ pub(super) struct KeyChange<'a> {
     pub(super) key: &'a [u8],
     pub(super) value: Option<&'a [u8]>,
     pub(super) durability: Durability,
+}
+
+impl<'c> KeyChange<'c> {
+    /// Returns what is logged; the value must be as it is stored.
+    #[inline]
+    pub(super) fn operation(&self) -> Operation<'c> {
+        let Self { keyspace, key, value, .. } = *self;
+        let (expires, keyspace) = (keyspace.expiring().is_some(), keyspace.id());
+        match value {
+            Some(value) if expires => {
+                Operation::PutUntil { keyspace, key, value: ExpiringValue::new(value) }
+            }
+            Some(value) => Operation::Put { keyspace, key, value },
+            None => Operation::Delete { keyspace, key },
+        }
+    }
+
+    /// Applies what is in the log.
+    #[inline]
+    pub(super) fn apply(&self, partition: &OpenPartition, in_flight: &InFlight<'_>) -> Result<()> {
+        let (shard, handle) = (&partition.shard, &partition.handle);
+        let applied = match self.value {
+            Some(value) => shard.put(handle, self.key, value),
+            None => shard.delete(handle, self.key),
+        };
+        applied.map_err(|error| {
+            partition.fall_behind(in_flight.start(), &error);
+            not_applied(partition.owner, error)
+        })
+    }
 }
 
 impl Writer<'_> {
@@ -176,10 +216,12 @@ impl Writer<'_> {
         key: &[u8],
         expected: Option<&[u8]>,
         new: Option<&[u8]>,
+        lifetime: PutLifetime,
         durability: Durability,
     ) -> Result<Swap> {
         self.catalog.check_key_bytes(key.len())?;
         self.catalog.check_value_bytes(new.map_or(0, <[u8]>::len))?;
+        keyspace.check_lifetime(lifetime)?;
         let change = KeyChange { keyspace, key, value: new, durability };
         if keyspace.has_indexes() {
             return self.swap_indexed(change, expected);
@@ -199,7 +241,7 @@ impl Writer<'_> {
                 self.record(sampled, change);
                 return Ok(Some(Swap::Found(found)));
             }
-            let stored = new.map(|new| keyspace.store(new, PutLifetime::Default, &moment));
+            let stored = new.map(|new| keyspace.store(new, lifetime, &moment));
             let change = KeyChange { value: stored.as_deref(), ..change };
             let written = ticket.write(|| match new {
                 // It is not there, as it should be.
@@ -281,30 +323,13 @@ impl Writer<'_> {
         change: KeyChange<'_>,
         moment: &WriteMoment,
     ) -> Result<()> {
-        let KeyChange { keyspace, key, value, durability } = change;
-        let logs_old_value = keyspace.logs_old_values();
-        let expires = keyspace.expiring().is_some();
-        let (shard, handle, keyspace) = (&partition.shard, &partition.handle, keyspace.id());
-        let operation = match value {
-            Some(value) if expires => {
-                Operation::PutUntil { keyspace, key, value: ExpiringValue::new(value) }
-            }
-            Some(value) => Operation::Put { keyspace, key, value },
-            None => Operation::Delete { keyspace, key },
-        };
-        let apply = |in_flight: &InFlight<'_>| {
-            let applied = match value {
-                Some(value) => shard.put(handle, key, value),
-                None => shard.delete(handle, key),
-            };
-            applied.map_err(|error| {
-                partition.fall_behind(in_flight.start(), &error);
-                not_applied(partition.owner, error)
-            })
-        };
-        if logs_old_value {
+        let KeyChange { keyspace, key, durability, .. } = change;
+        let operation = change.operation();
+        let apply = |in_flight: &InFlight<'_>| change.apply(partition, in_flight);
+        if keyspace.logs_old_values() {
             // The stripe is held: it is the value before this write.
             let value = present(partition, key, moment)?;
+            let keyspace = keyspace.id();
             let previous = Operation::Previous { keyspace, key, value: value.as_deref() };
             let append = |log: &'a CommitLog| log.append([previous, operation].into_iter());
             return self.log_and_apply(append, durability, apply);
@@ -315,7 +340,7 @@ impl Writer<'_> {
 
     /// Records a write if it is sampled.
     #[inline]
-    fn record(&self, sampled: Option<SampleTicket>, change: KeyChange<'_>) {
+    pub(super) fn record(&self, sampled: Option<SampleTicket>, change: KeyChange<'_>) {
         let KeyChange { keyspace, key, value, .. } = change;
         let bytes = key.len() + value.map_or(0, <[u8]>::len);
         self.sampler.end(sampled, keyspace.id(), key, heat::Operation::Write, bytes);

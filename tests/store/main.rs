@@ -10,6 +10,7 @@
     reason = "a test that fails panics"
 )]
 
+mod at_once;
 mod bank;
 mod basic;
 #[cfg(feature = "failpoints")]
@@ -23,6 +24,7 @@ mod conditional;
 mod crash;
 mod damage;
 mod elle;
+mod everything;
 mod expiry;
 mod heat;
 mod hot_cache;
@@ -48,6 +50,7 @@ mod replay;
 mod reshape;
 mod reshape_crash;
 mod reshape_faults;
+mod running;
 mod time;
 mod transaction_model;
 mod transactions;

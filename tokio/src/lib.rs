@@ -1,6 +1,6 @@
-//! [Annulus](annulus) for tasks of [tokio]: the calls of stores, keyspaces, snapshots and consumers as
-//! asynchronous functions. For others, as of indexes, typed handles and queues, [`Store::run`] runs a
-//! closure on the pool.
+//! [Annulus](annulus) for tasks of [tokio]: the calls of stores, keyspaces (also [typed](Keyspace::typed)),
+//! snapshots, [indexes](Index), [queues](Queue) and consumers as asynchronous functions. For others, as of
+//! reshapes and verification, [`Store::run`] runs a closure on the pool.
 //!
 //! ```
 //! use annulus::topology::KeyspaceSpec;
@@ -28,11 +28,13 @@
 //!
 //! A [`get`](Keyspace::get), alone or of several keys, is answered **in the task** where memory has
 //! the answer: the cache of hot keys, the memtables, or blocks in the block cache
-//! ([`annulus::Keyspace::get_from_memory`]). It takes no lock that a writer or a disk holds. Such
-//! reads count in tokio's budget of a task, so that a loop of them lets other tasks run.
+//! ([`annulus::Keyspace::get_from_memory`]). It takes no lock that a writer or a disk holds. So is a
+//! buffered [`put`](Keyspace::put) or [`delete`](Keyspace::delete) that finds all that it needs free
+//! ([`annulus::Keyspace::put_at_once`]): it takes less time than waking a thread. Both count in tokio's
+//! budget of a task, so that a loop of them lets other tasks run.
 //!
-//! **Everything else runs on the pool**: reads of files, all writes, which may wait for other
-//! writes, for a sync or for a partition that is being handed over, scans, and the closures of
+//! **Everything else runs on the pool**: reads of files, other writes, and those that may have to wait for
+//! others, for a sync or for a partition that is being handed over, scans, and the closures of
 //! [`transact`](Store::transact) and [`update`](Keyspace::update).
 //!
 //! Any runtime may poll the futures. Only [`Changes`] needs tokio's timers, where it has to sync what
@@ -45,7 +47,7 @@
 //! operations have a place, running or next in turn. **When it is full**, a task waits for a place,
 //! in the order of arrival; the pool holds nothing for it meanwhile. With `waiting_max`, a task that
 //! finds that many waiting gets [`Busy`](annulus::ErrorKind::Busy) at once, and nothing is done: for
-//! servers that would rather refuse than be late. Reads of memory need no place.
+//! servers that would rather refuse than be late. What is done in the task needs no place.
 //! [`Store::pool_stats`] says how full it is.
 //!
 //! IMPORTANT: a closure that runs on the pool must not wait for a future of this crate: with all
@@ -74,20 +76,29 @@
 mod changes;
 mod consumer;
 mod feed;
+mod index;
 mod inner;
 mod keyspace;
 mod on_pool;
 mod options;
 mod pool;
+mod portions;
+mod queue;
 mod scan;
 mod snapshot;
 mod store;
+mod typed;
 
 pub use changes::{Changes, Watch};
 pub use consumer::Consumer;
+pub use index::{Index, IndexRows, IndexScan};
 pub use keyspace::Keyspace;
 pub use options::PoolOptions;
 pub use pool::PoolStats;
+pub use queue::{DeadJobs, Queue};
 pub use scan::Scan;
 pub use snapshot::Snapshot;
 pub use store::Store;
+pub use typed::{
+    TypedIndex, TypedIndexRows, TypedIndexScan, TypedKeyspace, TypedScan, TypedSnapshot,
+};

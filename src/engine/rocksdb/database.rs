@@ -18,6 +18,7 @@ use super::mending::Opening;
 use super::names::{family, parse_family};
 use super::open::{Opened, open_database, open_database_read_only};
 use super::reads::memory_only;
+use super::stalls::Stalls;
 use super::stats;
 use crate::engine::Engine as _;
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +52,7 @@ pub(crate) struct RocksDb {
     pub(super) log: Option<Arc<CommitLog>>,
     /// Up to where files hold each partition.
     pub(super) flushes: Arc<Flushes>,
+    pub(super) stalls: Arc<Stalls>,
     /// What the list of files had lost when the database was opened.
     pub(super) lost: Option<LogLoss>,
     /// Partitions that were found damaged when the database was opened.
@@ -85,12 +87,13 @@ impl RocksDb {
         std::fs::create_dir_all(directory)
             .map_err(|error| cannot("create the directory", directory, error))?;
         let mut options = resources.shard_database()?;
-        let flushes = Arc::new(Flushes::default());
+        let (flushes, stalls) = (Arc::new(Flushes::default()), Arc::new(Stalls::default()));
         listen(
             &mut options,
             FlushListener {
                 log: Arc::clone(log),
                 flushes: Arc::clone(&flushes),
+                stalls: Arc::clone(&stalls),
                 directory: directory.to_owned(),
             },
         );
@@ -100,7 +103,7 @@ impl RocksDb {
         for name in opened.partitions.lock().keys() {
             flushes.add(*name, || log.first());
         }
-        Ok(Self { lost, log: Some(Arc::clone(log)), flushes, ..opened })
+        Ok(Self { lost, log: Some(Arc::clone(log)), flushes, stalls, ..opened })
     }
 
     /// Opens the database in a directory read-only. Nothing is created, changed or locked: writes
@@ -142,6 +145,7 @@ impl RocksDb {
             stranded: Mutex::default(),
             log: None,
             flushes: Arc::default(),
+            stalls: Arc::default(),
             lost: None,
             damaged,
             dropping: RwLock::new(()),

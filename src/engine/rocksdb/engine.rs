@@ -59,6 +59,7 @@ impl Engine for RocksDb {
         // each flush of all of them would end.
         let Some(partition) = self.partitions.lock().remove(&name) else { return Ok(()) };
         self.flushes.remove(name);
+        self.stalls.note(name, false);
         self.expiring.remove(name);
         let dropped = self.check_failpoint("drop").and_then(|()| match partition.handle() {
             Handle::Named(_) => {

@@ -182,7 +182,8 @@ impl ColumnFamily {
 
 /// A snapshot of a database that it keeps open, with the options that read from it.
 pub(crate) struct Snapshot {
-    reads: ReadOptions,
+    /// Made for the first read: a cut has a snapshot of each shard, and few readers read all of them.
+    reads: OnceLock<ReadOptions>,
     inner: SnapshotWithThreadMode<'static, Db>,
     _db: Arc<OpenDb>,
 }
@@ -194,14 +195,16 @@ impl Snapshot {
         let inner = unsafe {
             transmute::<SnapshotWithThreadMode<'_, Db>, SnapshotWithThreadMode<'static, Db>>(inner)
         };
-        let mut reads = ReadOptions::default();
-        reads.set_snapshot(&inner);
-        Self { reads, inner, _db: Arc::clone(db) }
+        Self { reads: OnceLock::new(), inner, _db: Arc::clone(db) }
     }
 
     /// Returns options that read from this snapshot, to be used while it is held.
     pub(super) fn reads(&self) -> &ReadOptions {
-        &self.reads
+        self.reads.get_or_init(|| {
+            let mut reads = ReadOptions::default();
+            self.apply_to(&mut reads);
+            reads
+        })
     }
 
     pub(super) fn apply_to(&self, options: &mut ReadOptions) {

@@ -9,13 +9,14 @@
 use super::flushes::Flushes;
 use super::import::check;
 use super::names::parse_family;
+use super::stalls::Stalls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::CommitLog;
 use crate::os::failpoint;
 use crate::topology::PartitionName;
 use librocksdb_sys as ffi;
 use rocksdb::{AsRawPtr, Options};
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub(super) struct FlushListener {
     pub(super) log: Arc<CommitLog>,
     pub(super) flushes: Arc<Flushes>,
+    pub(super) stalls: Arc<Stalls>,
     pub(super) directory: PathBuf,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn listen(options: &mut Options, listener: FlushListener) {
         flush_begins: on_flush_begin,
         flush_completed: on_flush_completed,
         background_error: ignore_error,
+        stall_changed: on_stall_changed,
         memtable_sealed: on_memtable_sealed,
     };
     add(options, &callbacks);
@@ -64,6 +67,7 @@ pub(super) fn bear_damage(options: &mut Options) {
         flush_begins: ignore_flush,
         flush_completed: ignore_flush,
         background_error: on_background_error,
+        stall_changed: ignore_stall,
         memtable_sealed: ignore_memtable,
     };
     add(options, &callbacks);
@@ -79,6 +83,7 @@ struct Callbacks {
     flush_begins: OnFlush,
     flush_completed: OnFlush,
     background_error: unsafe extern "C" fn(*mut c_void, u32, *mut ffi::rocksdb_status_ptr_t),
+    stall_changed: unsafe extern "C" fn(*mut c_void, *const ffi::rocksdb_writestallinfo_t),
     memtable_sealed: unsafe extern "C" fn(*mut c_void, *const ffi::rocksdb_memtableinfo_t),
 }
 
@@ -98,7 +103,7 @@ fn add(options: &mut Options, callbacks: &Callbacks) {
             Some(ignore_part),
             Some(ignore_ingestion),
             Some(callbacks.background_error),
-            Some(ignore_stall),
+            Some(callbacks.stall_changed),
             Some(callbacks.memtable_sealed),
         );
         let options = AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options);
@@ -169,6 +174,27 @@ unsafe extern "C" fn on_memtable_sealed(
     };
     if let Some(name) = name {
         listener.flushes.seal(name, first, || listener.log.applied());
+    }
+}
+
+/// RocksDB's number of the condition in which no writer waits.
+const NO_STALL: c_int = 2;
+
+/// Called by the thread that has changed the state of a family, with no lock held.
+unsafe extern "C" fn on_stall_changed(
+    state: *mut c_void,
+    info: *const ffi::rocksdb_writestallinfo_t,
+) {
+    // SAFETY: the state is that of `listen`; RocksDB lends the information for the call. The condition is
+    // an enumeration of C++ without another type, and so an `int`.
+    let (listener, name, condition) = unsafe {
+        let mut bytes = 0;
+        let name = ffi::rocksdb_writestallinfo_cf_name(info, &raw mut bytes);
+        let condition = ffi::rocksdb_writestallinfo_cur(info).cast::<c_int>().read();
+        (&*state.cast::<FlushListener>(), partition(name, bytes), condition)
+    };
+    if let Some(name) = name {
+        listener.stalls.note(name, condition != NO_STALL);
     }
 }
 

@@ -24,6 +24,7 @@ mod open;
 mod overlay;
 mod overlay_cursor;
 mod reads;
+mod stalls;
 mod stats;
 #[cfg(test)]
 mod tests;

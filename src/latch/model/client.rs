@@ -1,6 +1,6 @@
 //! The clients' operations, by the protocol that the store follows.
 
-use super::super::{Current as _, enter};
+use super::super::{Current as _, enter, enter_at_once};
 use super::engine::{Cut, Key, Rows, View};
 use super::history::Act;
 use super::site::{InView, ModelWrite};
@@ -10,6 +10,8 @@ use super::store::{Broken, Closed, KEYS, Store};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Call {
     Put(Key),
+    /// A put that does not wait; one that would is made by waiting.
+    PutAtOnce(Key),
     Delete(Key),
     Add(Key),
     Batch(Key, Key),
@@ -31,6 +33,7 @@ impl Store {
         let begun = self.history.now();
         let act = match call {
             Call::Put(key) => self.write(key, Some(self.value()))?,
+            Call::PutAtOnce(key) => self.write_at_once(key, Some(self.value()))?,
             Call::Delete(key) => self.write(key, None)?,
             Call::Add(key) => self.add(key)?,
             Call::Batch(one, other) => {
@@ -87,6 +90,19 @@ impl Store {
             return self.write_wrongly(key, value);
         }
         self.batch(vec![(key, value)], false)
+    }
+
+    fn write_at_once(&self, key: Key, value: Option<u64>) -> Result<Act, Closed> {
+        let writes = vec![(key, value)];
+        let site = ModelWrite { store: self, writes: &writes, range: false };
+        let written = enter_at_once(&site, |ticket| {
+            let routed = ticket.routed();
+            ticket.write(|| routed.log_and_apply());
+        })?;
+        match written {
+            Some(()) => Ok(Act::Write(writes)),
+            None => self.write(key, value),
+        }
     }
 
     /// Adds one, like a compare-and-swap that finds what it expects.

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use super::client::Call::{
-    Add, Batch, BringUp, Clear, Delete, Get, Put, PutInVain, Snapshot, Transact,
+    Add, Batch, BringUp, Clear, Delete, Get, Put, PutAtOnce, PutInVain, Snapshot, Transact,
 };
 use super::reshape::Step::{self, Abort, Merge, Move, Split};
 use super::store::{MIDDLE, QUARTER};
@@ -53,6 +53,20 @@ fn who_reads_finds_what_was_acknowledged() {
                 &[Put(b'a'), Get(b'a'), Delete(b'a'), Get(b'a')],
                 &[Put(b'a'), Get(b'a'), Put(b'g'), Get(b'p')],
                 &[Get(b'a'), Get(b'g'), Get(b'a')],
+            ],
+            plan,
+        ));
+    }
+}
+
+#[test]
+fn writes_that_do_not_wait_keep_to_the_rules() {
+    for plan in PLANS {
+        hold(Scenario::new(
+            &[
+                &[PutAtOnce(b'a'), Get(b'a'), Add(b'g'), PutAtOnce(b'a')],
+                &[PutAtOnce(b'a'), Get(b'a'), PutAtOnce(b'g'), Get(b'g')],
+                &[Snapshot, PutAtOnce(b'p'), Get(b'p')],
             ],
             plan,
         ));

@@ -40,6 +40,10 @@ impl Site for ModelWrite<'_> {
         self.store.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn try_pass_gate(&self) -> Option<Self::Gate<'_>> {
+        self.store.gate.try_read().ok()
+    }
+
     fn route(&self) -> Result<RoutedWrites<'_>, Closed> {
         let view = self.store.view();
         let (mut stripes, mut parts) = (BTreeMap::new(), BTreeMap::<usize, Writes>::new());
@@ -133,6 +137,13 @@ impl Routed for RoutedWrites<'_> {
             }
         }
         held
+    }
+
+    fn try_take_stripes(&self) -> Option<Vec<HeldStripe<'_>>> {
+        // Of one key.
+        let (partition, _) = self.stripes.values().next()?;
+        let (key, _) = self.write.writes.first()?;
+        Some(vec![partition.state.latch.try_own(&[*key])?])
     }
 }
 

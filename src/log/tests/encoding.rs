@@ -1,5 +1,6 @@
 //! Encoding and decoding.
 
+use super::super::Operation;
 use super::super::record::{self, HEADER_BYTES, Header, Kind, Operations};
 use super::super::walk;
 use super::Owned;
@@ -68,6 +69,20 @@ proptest! {
         encoded[bit / 8] ^= 1 << (bit % 8);
         prop_assert_eq!(Header::decode(&encoded, seed), None);
     }
+}
+
+#[test]
+fn the_longest_value_fits_into_a_record_with_the_longest_key() {
+    let key = vec![0; 1 << 20];
+    // What is never written to takes no memory.
+    let value = vec![0; record::VALUE_BYTES_MAX];
+    let keyspace = crate::id::KeyspaceId(u32::MAX);
+    let put = Operation::Put { keyspace, key: &key, value: &value };
+    let before = Operation::Previous { keyspace, key: &key, value: None };
+    let bytes = |operations: &[Operation<'_>]| record::payload_bytes(operations.iter().copied());
+    // Where rows expire, a value has 8 bytes more.
+    let most = bytes(&[before, put]) + HEADER_BYTES as u64 + 8;
+    assert!(most <= record::BYTES_MAX, "{most}");
 }
 
 /// Writes the seeds of the fuzz target `log`, where `ANNULUS_WRITE_SEEDS` is set.

@@ -11,6 +11,7 @@ use crate::engine::Durability;
 use crate::error::Result;
 use crate::index::MARKER;
 use crate::os::failpoint;
+use crate::transaction::refuse_while_running;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -59,10 +60,11 @@ impl Index {
     /// the index's function, and of [`Keyspace::put`](crate::Keyspace::put) and
     /// [`Keyspace::scan`](crate::Keyspace::scan);
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
-    /// [listener](crate::StoreBuilder::listener) of this store. What was added by then stays, and a
+    /// [listener](crate::StoreBuilder::listener) of this store or the closure of a
+    /// [transaction](crate::Store::transact). What was added by then stays, and a
     /// later build goes through all rows again. A panic of the function ends the build in the same way.
     pub fn build(&self) -> Result<()> {
-        self.rows.core().reshaper.registry.teller().refuse("build an index")?;
+        self.check_may_wait()?;
         let _alone = self.declared.building.lock();
         if self.is_ready() {
             return Ok(());
@@ -97,7 +99,7 @@ impl Index {
     pub fn rebuild(&self) -> Result<()> {
         {
             let catalog = &self.rows.core().catalog;
-            self.rows.core().reshaper.registry.teller().refuse("build an index")?;
+            self.check_may_wait()?;
             let _declaring = catalog.declaring.lock();
             self.check_declared()?;
             let _stopped = catalog.stop_writers();
@@ -114,6 +116,13 @@ impl Index {
             failpoint::hit("index-emptied");
         }
         self.build()
+    }
+
+    /// Refuses a build in a listener, and in the closure of a transaction.
+    fn check_may_wait(&self) -> Result<()> {
+        let core = self.rows.core();
+        core.reshaper.registry.teller().refuse("build an index")?;
+        refuse_while_running(core.catalog.home.id, "build an index")
     }
 
     fn add(&self, keys: &BTreeSet<Vec<u8>>) -> Result<()> {

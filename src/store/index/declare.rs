@@ -24,6 +24,7 @@ use crate::store::core::Core;
 use crate::store::keyspaces::{drop_keyspace, find, make_keyspace};
 use crate::store::names::check_name;
 use crate::topology::KeyspaceSpec;
+use crate::transaction::refuse_while_running;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -51,7 +52,8 @@ impl Keyspace {
     ///
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a name that is empty, longer than 200
     /// bytes, or has control characters, for a keyspace whose rows expire, and in a
-    /// [listener](crate::StoreBuilder::listener) of this store;
+    /// [listener](crate::StoreBuilder::listener) of this store or the closure of a
+    /// [transaction](crate::Store::transact);
     /// [`Closed`](ErrorKind::Closed) if the keyspace was dropped; those of
     /// [`Store::create_keyspace`](crate::Store::create_keyspace) and of [`put`](Self::put).
     pub fn index(&self, spec: IndexSpec) -> Result<Index> {
@@ -68,6 +70,7 @@ impl Keyspace {
         }
         let catalog = &self.core().catalog;
         self.core().reshaper.registry.teller().refuse("declare an index")?;
+        refuse_while_running(catalog.home.id, "declare an index")?;
         catalog.check_open()?;
         let _declaring = catalog.declaring.lock();
         // It may have been dropped. From here on it is not.
@@ -119,6 +122,7 @@ impl Keyspace {
     pub fn drop_index(&self, name: &str) -> Result<()> {
         let catalog = &self.core().catalog;
         self.core().reshaper.registry.teller().refuse("drop an index")?;
+        refuse_while_running(catalog.home.id, "drop an index")?;
         catalog.check_open()?;
         let _declaring = catalog.declaring.lock();
         self.drop_index_alone(name)

@@ -3,7 +3,7 @@
 use super::Index;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{MARKER, entry_range, parse_entry};
-use crate::placement::KeyRange;
+use crate::placement::{KeyRange, just_after};
 use crate::read::{Bounds, KeyBounds, Scan, ScanOptions, Value};
 use crate::store::{Snapshot, Transaction, TransactionScan};
 use std::fmt;
@@ -64,11 +64,65 @@ impl<'a> IndexReader<'a> {
     ///
     /// Those of [`scan`](Self::scan).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<IndexScan<'a>> {
+        self.scan_part(range, None, options)
+    }
+
+    /// Returns the entries of a range that come after one of them in the order of the scan, as the
+    /// options say: the next page of a list that ended with this one. An entry is named by its index
+    /// key and the key of its row, and need not be there any more.
+    ///
+    /// ```
+    /// use annulus::index::IndexSpec;
+    /// use annulus::{ScanOptions, Store, topology::KeyspaceSpec};
+    ///
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// let cities = store.create_keyspace("cities", KeyspaceSpec::hash())?;
+    /// let by_country = cities.index(IndexSpec::new("country", 1, |_, value| [value.to_vec()]))?;
+    /// by_country.build()?;
+    /// for (city, country) in [("Bonn", "de"), ("Lyon", "fr"), ("Nice", "fr"), ("Rome", "it")] {
+    ///     cities.put(city, country)?;
+    /// }
+    /// let page = ScanOptions::new().limit(2);
+    /// let first: Vec<_> = by_country.scan_with(.., page)?.collect::<Result<_, _>>()?;
+    /// let last = &first[1];
+    /// assert_eq!(last.key, b"Lyon");
+    /// let second = by_country.scan_after(.., (&last.index_key, &last.key), page)?;
+    /// let second: Vec<_> = second.collect::<Result<_, _>>()?;
+    /// assert_eq!(second[0].key, b"Nice");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`scan`](Self::scan).
+    pub fn scan_after(
+        &self,
+        range: impl KeyBounds,
+        (index_key, key): (impl AsRef<[u8]>, impl AsRef<[u8]>),
+        options: ScanOptions,
+    ) -> Result<IndexScan<'a>> {
+        let (entry, _) = self.index.declared.entry(index_key.as_ref(), key.as_ref());
+        self.scan_part(range, Some(&entry), options)
+    }
+
+    fn scan_part(
+        &self,
+        range: impl KeyBounds,
+        after: Option<&[u8]>,
+        options: ScanOptions,
+    ) -> Result<IndexScan<'a>> {
         // Refuses an inverted range with what the caller has named.
         Bounds::of(&range)?;
         let times_emptied = self.index.declared.times_emptied();
         self.check_ready()?;
-        let KeyRange { start, end } = entry_range(range.start(), range.end());
+        let range = entry_range(range.start(), range.end());
+        let KeyRange { start, end } = match after {
+            Some(entry) => rest(range, entry, options.reverse),
+            None => range,
+        };
         let end = end.map_or(Bound::Unbounded, Bound::Excluded);
         let (entries, range) = (&self.index.entries, (Bound::Included(start), end));
         let rows = match self.source {
@@ -98,6 +152,18 @@ impl<'a> IndexReader<'a> {
             marker => Ok(marker?.as_deref() == Some(&self.index.declared.form().marker())),
         }
     }
+}
+
+/// Returns what comes of a range after a key, in the order of a scan. That may be an empty range.
+fn rest(range: KeyRange, after: &[u8], reverse: bool) -> KeyRange {
+    let KeyRange { mut start, mut end } = range;
+    if reverse {
+        end = Some(end.map_or_else(|| after.into(), |end| end.min(after.into())));
+    } else {
+        start = start.max(just_after(after).into());
+    }
+    let is_inverted = end.as_ref().is_some_and(|end| *end < start);
+    if is_inverted { KeyRange { end: Some(start.clone()), start } } else { KeyRange { start, end } }
 }
 
 impl fmt::Debug for IndexReader<'_> {

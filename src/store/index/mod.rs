@@ -7,6 +7,7 @@ pub(super) mod findings;
 mod read;
 mod rows;
 mod stats;
+mod strays;
 mod verify;
 
 pub use build::IndexProgress;
@@ -15,6 +16,7 @@ pub use findings::{IndexProblem, IndexVerification};
 pub use rows::{IndexRow, IndexRows};
 pub(super) use stats::index_stats;
 pub use stats::{IndexState, IndexStats};
+pub(super) use strays::drop_strays;
 pub(super) use verify::verify_all;
 
 use super::{Keyspace, Snapshot, Transaction};
@@ -149,6 +151,21 @@ impl Index {
         self.present().scan_with(range, options)
     }
 
+    /// Returns the entries of a range that come after one of them, which is named by its index key and
+    /// the key of its row: the next page of a list. See [`IndexReader::scan_after`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`scan`](Self::scan).
+    pub fn scan_after(
+        &self,
+        range: impl KeyBounds,
+        entry: (impl AsRef<[u8]>, impl AsRef<[u8]>),
+        options: ScanOptions,
+    ) -> Result<IndexScan<'_>> {
+        self.present().scan_after(range, entry, options)
+    }
+
     /// Returns the rows whose index keys are in a range, in the order of the index keys.
     ///
     /// Each row is returned as it is when it is read, and only if it has the index key then: one that
@@ -171,6 +188,21 @@ impl Index {
     /// Those of [`rows`](Self::rows).
     pub fn rows_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<IndexRows<'_>> {
         self.present().rows_with(range, options)
+    }
+
+    /// Returns the rows of a range that come after one of them, which is named by its index key and its
+    /// key: the next page of a list. See [`IndexReader::rows_after`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rows`](Self::rows).
+    pub fn rows_after(
+        &self,
+        range: impl KeyBounds,
+        row: (impl AsRef<[u8]>, impl AsRef<[u8]>),
+        options: ScanOptions,
+    ) -> Result<IndexRows<'_>> {
+        self.present().rows_after(range, row, options)
     }
 }
 

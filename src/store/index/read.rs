@@ -44,10 +44,30 @@ impl<'a> IndexReader<'a> {
     ///
     /// Those of [`rows`](Self::rows).
     pub fn rows_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<IndexRows<'a>> {
-        let ScanOptions { limit, .. } = options;
-        // At the present, rows may be left out.
+        let entries = self.scan_with(range, self.of_entries(options))?;
+        Ok(IndexRows::new(*self, entries, options.limit))
+    }
+
+    /// Returns the rows of a range that come after one of them in the order of the scan, as the options
+    /// say: the next page of a list that ended with this one. A row is named by its index key and its
+    /// key, and need not be there any more. See [`scan_after`](Self::scan_after).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rows`](Self::rows).
+    pub fn rows_after(
+        &self,
+        range: impl KeyBounds,
+        row: (impl AsRef<[u8]>, impl AsRef<[u8]>),
+        options: ScanOptions,
+    ) -> Result<IndexRows<'a>> {
+        let entries = self.scan_after(range, row, self.of_entries(options))?;
+        Ok(IndexRows::new(*self, entries, options.limit))
+    }
+
+    /// Returns the options of the scan of the entries of rows. At the present, rows may be left out.
+    fn of_entries(&self, options: ScanOptions) -> ScanOptions {
         let is_present = matches!(self.source, Source::Present);
-        let of_entries = ScanOptions { limit: limit.filter(|_| !is_present), ..options };
-        Ok(IndexRows::new(*self, self.scan_with(range, of_entries)?, limit))
+        ScanOptions { limit: options.limit.filter(|_| !is_present), ..options }
     }
 }

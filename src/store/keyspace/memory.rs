@@ -1,9 +1,10 @@
-//! Reads that do not wait: of what is in memory.
+//! Reads and writes that do not wait: of what is in memory, and to it.
 
 use super::Keyspace;
 use crate::cache::{Found, HotCache};
 use crate::engine::{Engine, EngineValue};
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::latch::Current;
 use crate::read::{MemoryRead, Value};
 
@@ -57,6 +58,50 @@ impl Keyspace {
             self.record_read(sampled, key, value.as_ref());
         }
         Ok(MemoryRead::new(known))
+    }
+
+    /// Puts a value, buffered, if that takes no waiting: no lock that another thread holds, no file, no
+    /// sync. Returns false, with nothing written, where it might: then callers that must not wait, such as
+    /// tasks of an asynchronous runtime, call [`put`](Self::put) on another thread.
+    ///
+    /// It might, for example, while another thread writes, takes a snapshot, or reshapes the partition, in
+    /// a keyspace with [indexes](crate::index) or [old values](Self::log_old_values), and for values of more
+    /// than 32 KiB. Where nothing of this is so, it returns true.
+    ///
+    /// Atomic as [`put`](Self::put), and durable as a [`Buffered`](crate::Durability::Buffered) one,
+    /// whatever the store's durability is. Cost: that of a put, or of finding out.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let users = store.create_keyspace("users", KeyspaceSpec::hash())?;
+    /// if !users.put_at_once("ada", "countess")? {
+    ///     users.put("ada", "countess")?; // on a thread that may wait
+    /// }
+    /// assert_eq!(users.get("ada")?.unwrap(), "countess");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
+    pub fn put_at_once(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let writer = self.core.writer();
+        writer.change_at_once(&self.state, key, Some(value), PutLifetime::Default)
+    }
+
+    /// Deletes a key, buffered, if that takes no waiting: see [`put_at_once`](Self::put_at_once).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`delete`](Self::delete).
+    pub fn delete_at_once(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        let writer = self.core.writer();
+        writer.change_at_once(&self.state, key.as_ref(), None, PutLifetime::Default)
     }
 
     /// Reads a value from the cache of hot keys, or from the memory of the shard. Never waits for

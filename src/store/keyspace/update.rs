@@ -3,7 +3,9 @@
 use super::Keyspace;
 use crate::engine::Durability;
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::write::{Swap, sum};
+use std::time::{Duration, SystemTime};
 
 impl Keyspace {
     /// Puts a value if the key is absent: [`compare_and_swap`](Self::compare_and_swap) with absence
@@ -89,7 +91,111 @@ impl Keyspace {
         new: Option<&[u8]>,
         durability: Durability,
     ) -> Result<Swap> {
-        self.core.writer().compare_and_swap(&self.state, key.as_ref(), expected, new, durability)
+        self.swap(key.as_ref(), expected, new, PutLifetime::Default, Some(durability))
+    }
+
+    /// Puts a value for a time if the key is absent, or its row has expired: a lease, which ends by
+    /// itself. [`Swap::Found`] has the value that is there otherwise, whose lifetime stays as it is.
+    ///
+    /// The comparison is that of [`put_if_absent`](Self::put_if_absent), the lifetime that of
+    /// [`put_for`](Self::put_for), and both are of one moment. With the durability of the store; for
+    /// another one, [`Store::write_if_with`](crate::Store::write_if_with) writes a batch on conditions.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # use annulus::clock::ManualClock;
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let clock = ManualClock::at(SystemTime::now());
+    /// # let store = Store::builder(directory.path().join("store")).clock(clock.clone()).open()?;
+    /// let spec = KeyspaceSpec::hash().time_to_live_by_put();
+    /// let leases = store.create_keyspace("leases", spec)?;
+    /// let minute = Duration::from_secs(60);
+    /// assert!(leases.put_if_absent_for("leader", "node 1", minute)?.is_swapped());
+    /// assert!(!leases.put_if_absent_for("leader", "node 2", minute)?.is_swapped());
+    /// // Only who has it makes it last longer.
+    /// let node_1 = Some(&b"node 1"[..]);
+    /// assert!(leases.compare_and_swap_for("leader", node_1, "node 1", 2 * minute)?.is_swapped());
+    /// clock.advance(3 * minute);
+    /// assert!(leases.put_if_absent_for("leader", "node 2", minute)?.is_swapped());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_for`](Self::put_for) and [`get`](Self::get).
+    pub fn put_if_absent_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<Swap> {
+        self.compare_and_swap_for(key, None, value, lifetime)
+    }
+
+    /// Puts a value until a time, or for ever, if the key is absent: see
+    /// [`put_if_absent_for`](Self::put_if_absent_for) and [`put_until`](Self::put_until).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn put_if_absent_until(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<Swap> {
+        self.compare_and_swap_until(key, None, value, until)
+    }
+
+    /// Replaces a value if it is the expected one, by one that lives for a time from now on; `None`
+    /// stands for absence. See [`put_if_absent_for`](Self::put_if_absent_for).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn compare_and_swap_for(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<Swap> {
+        let lifetime = PutLifetime::For(lifetime);
+        self.swap(key.as_ref(), expected, Some(new.as_ref()), lifetime, None)
+    }
+
+    /// Replaces a value if it is the expected one, by one that lives until a time, or for ever; `None`
+    /// for the expected one stands for absence. See [`put_if_absent_for`](Self::put_if_absent_for).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put_if_absent_for`](Self::put_if_absent_for).
+    pub fn compare_and_swap_until(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: impl AsRef<[u8]>,
+        until: impl Into<Option<SystemTime>>,
+    ) -> Result<Swap> {
+        let lifetime = PutLifetime::until(until.into());
+        self.swap(key.as_ref(), expected, Some(new.as_ref()), lifetime, None)
+    }
+
+    /// Replaces a value if it is the expected one, with the store's durability if no other is given.
+    pub(crate) fn swap(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        lifetime: PutLifetime,
+        durability: Option<Durability>,
+    ) -> Result<Swap> {
+        let durability = durability.unwrap_or(self.core.options.durability);
+        let writer = self.core.writer();
+        writer.compare_and_swap(&self.state, key, expected, new, lifetime, durability)
     }
 
     /// Replaces a key's value by what `change` makes of it, in one step: no other write of the key

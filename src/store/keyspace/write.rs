@@ -5,8 +5,10 @@ use crate::catalog::does_not_expire;
 use crate::engine::{Durability, Engine as _};
 use crate::error::Result;
 use crate::expiry::PutLifetime;
+use crate::latch::Current as _;
 use crate::read::KeyBounds;
 use crate::write::Batch;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 impl Keyspace {
@@ -199,11 +201,27 @@ impl Keyspace {
         if !self.rows_expire() {
             return Err(does_not_expire(self.name()));
         }
-        for partition in self.view().open() {
-            self.core.catalog.check_writable()?;
-            partition.shard.compact(&partition.handle)?;
+        let mut compacted = BTreeSet::new();
+        loop {
+            let (view, mut superseded) = (self.view(), false);
+            for partition in view.open() {
+                self.core.catalog.check_writable()?;
+                if compacted.contains(&partition.name) {
+                    continue;
+                }
+                match partition.shard.compact(&partition.handle) {
+                    Ok(()) => {
+                        compacted.insert(partition.name);
+                    }
+                    // A reshape may have dropped it; the present view has its successors.
+                    Err(_) if !partition.is_current()? => superseded = true,
+                    Err(error) => return Err(error),
+                }
+            }
+            if !superseded {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Deletes a key, if it is there. To delete one that is not there is no error, and is logged, too.

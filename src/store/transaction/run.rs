@@ -3,7 +3,7 @@
 use super::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
-use crate::transaction::{Attempts, TransactionOptions};
+use crate::transaction::{Attempts, Running, TransactionOptions};
 
 impl Store {
     /// Begins a transaction with the default options. It sees the store as it is now.
@@ -40,7 +40,9 @@ impl Store {
     /// A transaction that has met eight conflicts is run once with all other writes of the store
     /// waiting, so that a long one gets through, too:
     /// [`exclusive_after`](TransactionOptions::exclusive_after). IMPORTANT: `run` must not wait for
-    /// another thread that writes to the store.
+    /// another thread that writes to the store. Calls that might are refused in it, with
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument): those that create, drop or close, that declare,
+    /// build or drop an index, and [`Queue::take`](crate::queue::Queue::take).
     ///
     /// ```
     /// # use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
@@ -93,7 +95,10 @@ impl Store {
             let gate = &self.core().catalog.gate;
             let exclusive = attempts.is_exclusive().then(|| gate.exclude());
             let transaction = self.begin_with(options)?;
-            let committed = match run(&transaction) {
+            let running = Running::begin(self.core().catalog.home.id);
+            let returned = run(&transaction);
+            drop(running);
+            let committed = match returned {
                 Ok(returned) => transaction.commit().map(|()| returned),
                 Err(error) => Err(error),
             };

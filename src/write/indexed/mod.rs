@@ -39,7 +39,6 @@ type Bytes2 = (Vec<u8>, Vec<u8>);
 /// An entry that a row takes, and no other row may have.
 struct Claim {
     index: Arc<DeclaredIndex>,
-    entry: Vec<u8>,
     row: Vec<u8>,
     index_key: Vec<u8>,
 }
@@ -48,7 +47,10 @@ struct Claim {
 /// come first, and then entries that are not free.
 fn refused(claims: &[Claim], unmet: Vec<Unmet>) -> Result<ConditionalWrite> {
     let claim = |unmet: &Unmet| {
-        let is_it = |it: &&Claim| it.index.entries == unmet.keyspace && it.entry == unmet.key;
+        let is_it = |it: &&Claim| {
+            let entry = || it.index.entry(&it.index_key, &it.row).0;
+            it.index.entries == unmet.keyspace && entry() == unmet.key
+        };
         claims.iter().find(is_it)
     };
     let (taken, asked): (Vec<_>, Vec<_>) =
@@ -204,7 +206,7 @@ impl Writer<'_> {
                     let condition = Condition::new(id, &key, Expect::Absent);
                     batch.add_condition(self.catalog.home.id, condition);
                 }
-                claims.push(Claim { index, entry: key.clone(), row, index_key });
+                claims.push(Claim { index, row, index_key });
             }
             let write = match value {
                 Some(value) => Write::Put { key, value },

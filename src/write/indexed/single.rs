@@ -5,6 +5,7 @@ use super::rows::read_row;
 use crate::catalog::KeyspaceState;
 use crate::engine::Durability;
 use crate::error::Result;
+use crate::expiry::PutLifetime;
 use crate::latch::stripe_set;
 use crate::os::failpoint;
 use crate::write::single::{KeyChange, Swap};
@@ -51,7 +52,11 @@ impl Writer<'_> {
         })?;
         match swap {
             Some(swap) => Ok(swap),
-            None => self.compare_and_swap(keyspace, key, expected, value, durability),
+            // The rows of a keyspace that has had indexes do not expire.
+            None => {
+                let lifetime = PutLifetime::Default;
+                self.compare_and_swap(keyspace, key, expected, value, lifetime, durability)
+            }
         }
     }
 

@@ -5,7 +5,8 @@ use crate::basic::{both, quick_store, reopen};
 use annulus::changes::{Change, ChangesFrom};
 use annulus::log::Position;
 use annulus::topology::KeyspaceSpec;
-use annulus::{Batch, Consumer, ErrorKind, Store, Transaction};
+use annulus::{Batch, Consumer, ErrorKind, Keyspace, Store, Transaction};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Returns what a consumer gets, from where it has committed to the end.
@@ -151,7 +152,7 @@ fn a_position_is_committed_with_the_work_or_not_at_all() {
         consumer.commit_in(&mut batch, commit.end());
         store.write(batch).unwrap();
     }
-    let of = |keyspace: &annulus::Keyspace| {
+    let of = |keyspace: &Keyspace| {
         content(std::slice::from_ref(keyspace)).into_iter().map(|((_, key), value)| (key, value))
     };
     assert!(of(&hash).eq(of(&range)));
@@ -173,10 +174,11 @@ fn a_position_is_committed_within_a_transaction_once() {
     let begin = consumer.position().unwrap();
     hash.put("a", "1").unwrap();
     let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+    let from = changes.watermark();
     let commit = changes.next_timeout(LONG).unwrap().unwrap();
     let count = |tx: &Transaction| {
         tx.add(&range, "count", 1)?;
-        consumer.commit_within(tx, commit.end())
+        consumer.commit_within(tx, from..commit.end())
     };
     let aborted = store.transact(|tx| count(tx).and(Err::<(), _>(tx.abort("not yet"))));
     assert_eq!(aborted.unwrap_err().kind(), ErrorKind::Aborted);
@@ -186,7 +188,7 @@ fn a_position_is_committed_within_a_transaction_once() {
     let (one, other) = (store.begin().unwrap(), store.begin().unwrap());
     count(&one).unwrap();
     other.put(&range, "other", "").unwrap();
-    consumer.commit_within(&other, commit.end()).unwrap();
+    consumer.commit_within(&other, from..commit.end()).unwrap();
     one.commit().unwrap();
     assert_eq!(other.commit().unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(consumer.position().unwrap(), commit.end());
@@ -197,25 +199,121 @@ fn a_position_is_committed_within_a_transaction_once() {
     assert!(!range.contains("other").unwrap());
 
     let beyond = Position::new(store.log_end().get() + 1_000_000);
-    let refused = store.transact(|tx| consumer.commit_within(tx, beyond)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+    let from = commit.end();
+    for wrong in [from..beyond, from..from, from..begin] {
+        let refused = store.transact(|tx| consumer.commit_within(tx, wrong.clone())).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidArgument, "{refused}");
+    }
     store.delete_consumer("sum").unwrap();
     hash.put("b", "1").unwrap();
     let end = store.log_end();
-    let refused = store.transact(|tx| consumer.commit_within(tx, end)).unwrap_err();
+    let refused = store.transact(|tx| consumer.commit_within(tx, from..end)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
 }
 
-/// Without the comparison with the position that is there, a commit counts twice.
+/// A past bug: of two readers of one consumer, the second was refused only if it had come no further than
+/// the first. One that had done the work of two commits in a transaction, of which the other reader had
+/// committed the first, wrote that one's work a second time.
+#[test]
+fn a_reader_that_was_overtaken_writes_nothing() {
+    let (_directory, store) = quick_store();
+    let [hash, range] = both(&store);
+    let consumer = store.consumer_or_create("sum", ChangesFrom::Now).unwrap();
+    ["a", "b"].iter().for_each(|key| hash.put(key, "1").unwrap());
+    let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+    let from = changes.watermark();
+    let [one, two] = [(); 2].map(|()| changes.next_timeout(LONG).unwrap().unwrap().end());
+    let count = |part: Range<Position>, commits: i64| {
+        store.transact(|tx| {
+            tx.add(&range, "count", commits)?;
+            consumer.commit_within(tx, part.clone())
+        })
+    };
+    count(from..one, 1).unwrap();
+    assert_eq!(count(from..two, 2).unwrap_err().kind(), ErrorKind::Gone);
+    let mut batch = Batch::new();
+    batch.add(&range, "count", 2);
+    consumer.require_in(&mut batch, from);
+    consumer.commit_in(&mut batch, two);
+    assert!(!store.write_if(batch).unwrap().is_written());
+    assert_eq!((consumer.position().unwrap(), range.add("count", 0).unwrap()), (one, 1));
+    // Nor one that has passed over something.
+    hash.put("c", "1").unwrap();
+    assert_eq!(count(two..store.log_end(), 1).unwrap_err().kind(), ErrorKind::Gone);
+    count(one..two, 1).unwrap();
+    assert_eq!(range.add("count", 0).unwrap(), 2);
+}
+
+/// Takes up to three commits and counts them; once by a transaction, and once by a batch. Returns how
+/// often another reader was sooner.
+fn count_what_is_left(store: &Store, consumer: &Consumer, rows: [&Keyspace; 2], seed: u64) -> u32 {
+    let (mut random, mut overtaken) = (fastrand::Rng::with_seed(seed), 0);
+    let [hash, range] = rows;
+    loop {
+        let mut changes = consumer.changes().unwrap().keyspace(hash).open().unwrap();
+        let (from, mut end, mut commits) = (changes.watermark(), None, 0);
+        for _ in 0..random.usize(1..4) {
+            let Some(commit) = changes.next_timeout(Duration::from_millis(30)).unwrap() else {
+                break;
+            };
+            end = Some(commit.end());
+            commits += 1;
+        }
+        let Some(end) = end else { return overtaken };
+        let is_written = if random.bool() {
+            let counted = store.transact(|tx| {
+                tx.add(range, "count", commits)?;
+                consumer.commit_within(tx, from..end)
+            });
+            counted.map_err(|error| assert_eq!(error.kind(), ErrorKind::Gone, "{error:#}")).is_ok()
+        } else {
+            let mut batch = Batch::new();
+            batch.add(range, "count", commits);
+            consumer.require_in(&mut batch, from);
+            consumer.commit_in(&mut batch, end);
+            store.write_if(batch).unwrap().is_written()
+        };
+        overtaken += u32::from(!is_written);
+    }
+}
+
+/// Any number of readers of one consumer, each with transactions and batches over several commits.
+#[test]
+fn readers_of_one_consumer_count_each_commit_once() {
+    let (_directory, store) = quick_store();
+    let [hash, range] = both(&store);
+    let consumer = store.consumer_or_create("sum", ChangesFrom::Now).unwrap();
+    for n in 0..600 {
+        hash.put(format!("{n}"), "").unwrap();
+    }
+    let overtaken: u32 = std::thread::scope(|scope| {
+        let read = |seed| {
+            let (store, consumer, rows) = (&store, &consumer, [&hash, &range]);
+            scope.spawn(move || count_what_is_left(store, consumer, rows, seed))
+        };
+        let readers: Vec<_> = (0..3).map(read).collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+    });
+    assert!(overtaken > 0, "they were never at the same commits");
+    assert_eq!(range.add("count", 0).unwrap(), 600);
+}
+
+/// Without the comparison with the position that is there, commits count twice.
 #[cfg(feature = "failpoints")]
 #[test]
 fn a_missing_comparison_of_positions_is_noticed() {
-    let test = "changes::consumers::a_position_is_committed_within_a_transaction_once";
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env("ANNULUS_SKIP", "consumer-within")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("1 failed"), "{text}");
+    for test in [
+        "a_position_is_committed_within_a_transaction_once",
+        "a_reader_that_was_overtaken_writes_nothing",
+        "readers_of_one_consumer_count_each_commit_once",
+    ] {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("changes::consumers::{test}"), "--nocapture"])
+            .arg("--test-threads=1")
+            .env("ANNULUS_SKIP", "consumer-within")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("1 failed"), "{test}: {text}");
+    }
 }

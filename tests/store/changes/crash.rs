@@ -4,6 +4,7 @@
 use crate::basic::{both, small};
 use crate::churn::{quick_directory, seed};
 use annulus::changes::{Change, ChangesFrom, Commit};
+use annulus::log::Position;
 use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Consumer, Durability, ErrorKind, Keyspace, Store};
 use std::collections::BTreeSet;
@@ -75,8 +76,10 @@ fn child() {
             scope.spawn(|| {
                 let consumer = store.consumer_or_create("total", ChangesFrom::Earliest).unwrap();
                 let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+                let mut from = changes.watermark();
                 loop {
-                    add_within(&store, &sum, &consumer, &changes.next().unwrap().unwrap());
+                    let commit = changes.next().unwrap().unwrap();
+                    from = add_within(&store, &sum, &consumer, from, &commit);
                 }
             });
         }
@@ -101,8 +104,14 @@ fn add(store: &Store, sum: &Keyspace, consumer: &Consumer, commit: &Commit) {
 }
 
 /// Adds the numbers of a commit to the total, and commits the position in the same transaction; unless
-/// the other reader has.
-fn add_within(store: &Store, sum: &Keyspace, consumer: &Consumer, commit: &Commit) {
+/// the other reader has. Returns where it ends.
+fn add_within(
+    store: &Store,
+    sum: &Keyspace,
+    consumer: &Consumer,
+    from: Position,
+    commit: &Commit,
+) -> Position {
     let added = store.transact(|tx| {
         let mut present = number(tx.get(sum, "total")?.as_deref());
         for change in commit.changes() {
@@ -110,12 +119,13 @@ fn add_within(store: &Store, sum: &Keyspace, consumer: &Consumer, commit: &Commi
             present += number(Some(value));
         }
         tx.put(sum, "total", present.to_string())?;
-        consumer.commit_within(tx, commit.end())
+        consumer.commit_within(tx, from..commit.end())
     });
     match added {
         Err(error) if error.kind() == ErrorKind::Gone => {}
         added => added.unwrap(),
     }
+    commit.end()
 }
 
 fn check(directory: &Path) -> u64 {
@@ -132,8 +142,9 @@ fn check(directory: &Path) -> u64 {
     }
     let consumer = store.consumer_or_create("total", ChangesFrom::Earliest).unwrap();
     let mut changes = consumer.changes().unwrap().keyspace(&hash).open().unwrap();
+    let mut from = changes.watermark();
     while let Some(commit) = changes.try_next().unwrap() {
-        add_within(&store, &derived(&store), &consumer, &commit);
+        from = add_within(&store, &derived(&store), &consumer, from, &commit);
         store.sync().unwrap();
     }
     for name in ["sum", "total"] {

@@ -5,6 +5,7 @@
 mod consumers;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod pace;
 #[cfg(feature = "failpoints")]
 mod retention;
 mod under_reshapes;

@@ -4,6 +4,8 @@ mod model;
 mod moment;
 mod once;
 mod protections;
+mod reclaim;
+mod swaps;
 
 use crate::basic::small;
 use crate::churn::quick_directory;

@@ -73,7 +73,7 @@ impl Run {
     fn write(&mut self, of: usize) {
         let (key, value, rows) = (self.key(), self.value(), self.keyspaces[of].clone());
         let present = self.get(of, &key);
-        match self.rng.u32(..9) {
+        match self.rng.u32(..10) {
             0 => {
                 rows.put(&key, &value).unwrap();
                 self.set(of, key, value, LIFETIME);
@@ -119,6 +119,18 @@ impl Run {
                 assert!(!self.store.write_if(batch).unwrap().is_written());
             }
             7 => self.transact(of, key, value),
+            8 => {
+                let (lifetime, other) = (self.lifetime(), self.value());
+                let swap = rows.put_if_absent_for(&key, &value, lifetime).unwrap();
+                assert_eq!(swap.is_swapped(), present.is_none());
+                if present.is_none() {
+                    self.set(of, key.clone(), value, lifetime);
+                }
+                let (present, lifetime) = (self.get(of, &key), self.lifetime());
+                let swap = rows.compare_and_swap_for(&key, present.as_deref(), &other, lifetime);
+                assert!(swap.unwrap().is_swapped());
+                self.set(of, key, other, lifetime);
+            }
             _ => {
                 let (start, end) = (key.clone(), self.key());
                 if start < end {

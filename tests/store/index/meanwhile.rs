@@ -4,6 +4,8 @@
 
 use super::unique::taken;
 use super::{check, names, words};
+#[cfg(feature = "failpoints")]
+use crate::basic::apart;
 use crate::basic::{both, quick_store, reopen};
 use annulus::index::IndexSpec;
 use annulus::topology::KeyspaceSpec;
@@ -48,6 +50,7 @@ fn each_protection_is_missed() {
         ("index-gone", "a_row_is_changed_in_one_step_while_the_last_index_is_dropped"),
         ("index-again", "a_transaction_that_is_older_than_a_rebuild_is_not_committed"),
         ("index-outlives", "an_index_does_not_outlive_its_keyspace"),
+        ("index-strays", "an_index_that_has_outlived_its_keyspace_is_dropped_by_an_opening"),
         ("index-begin", "entries_of_an_earlier_version_are_in_no_ones_way"),
     ] {
         assert!(
@@ -194,6 +197,53 @@ fn an_index_does_not_outlive_its_keyspace() {
     assert_eq!(rows.put("a", "x").unwrap_err().kind(), ErrorKind::Closed);
 }
 
+/// A past bug: an index that had outlived its keyspace, as above, stayed after that was mended.
+#[cfg(feature = "failpoints")]
+#[test]
+fn an_index_that_has_outlived_its_keyspace_is_dropped_by_an_opening() {
+    let name = "an_index_that_has_outlived_its_keyspace_is_dropped_by_an_opening";
+    let skipped = std::env::var("ANNULUS_SKIP").unwrap_or_default();
+    let skipped = format!("index-outlives,{skipped}");
+    if !apart(&format!("index::meanwhile::{name}"), &[("ANNULUS_SKIP", &skipped)]) {
+        return;
+    }
+    let (directory, store) = quick_store();
+    store.create_keyspace("other", KeyspaceSpec::hash()).unwrap();
+    let names_of = |store: &Store| {
+        let topology = store.topology();
+        let names = topology.keyspaces().map(|keyspace| keyspace.name().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let mut number = None;
+    // Which of the threads comes first is not decided.
+    for _ in 0..20 {
+        let rows = store.create_keyspace("rows", KeyspaceSpec::hash()).unwrap();
+        rows.index(words()).unwrap();
+        std::thread::scope(|scope| {
+            while_a_write_is_in_progress(&store, || {
+                scope.spawn(|| store.drop_keyspace("rows").unwrap());
+                sleep(A_WHILE);
+                scope.spawn(|| rows.index(names()).map(drop));
+            });
+        });
+        number = Some(rows.id());
+        if names_of(&store).len() > 1 {
+            break;
+        }
+    }
+    assert!(names_of(&store)[1].starts_with("annulus/index/"), "{:?}", names_of(&store));
+    drop(store);
+    let store = reopen(&directory);
+    assert_eq!(names_of(&store), ["other"]);
+    let number = number.unwrap();
+    let orphans: Vec<_> = store.recovery().orphans.iter().map(ToString::to_string).collect();
+    let text = format!("index `names` of keyspace {number}, which had been dropped");
+    assert_eq!(orphans, [text]);
+    drop(store);
+    let store = reopen(&directory);
+    assert!(store.recovery().orphans.is_empty() && store.verify().unwrap().is_sound());
+}
+
 /// A past bug: a build was refused until all other indexes of the keyspace were declared, although it
 /// writes no row.
 #[test]
@@ -239,7 +289,11 @@ fn entries_of_an_earlier_version_are_in_no_ones_way() {
         store
             .transact(|tx| {
                 attempts += 1;
-                rows.index(whole())?.build()?;
+                std::thread::scope(|scope| {
+                    if attempts == 1 {
+                        scope.spawn(|| rows.index(whole()).unwrap().build().unwrap());
+                    }
+                });
                 tx.put(&rows, "2", "ada")
             })
             .unwrap();

@@ -240,8 +240,12 @@ impl Caller<'_> {
     }
 
     fn put(&mut self, key: usize) {
-        let (value, start, (keyspace, name)) = (self.value(key), self.world.now(), self.place(key));
-        keyspace.put(name, value.to_le_bytes()).unwrap();
+        let (value, at_once) = (self.value(key), self.random.bool());
+        let (start, (keyspace, name)) = (self.world.now(), self.place(key));
+        let at_once = at_once && keyspace.put_at_once(name, value.to_le_bytes()).unwrap();
+        if !at_once {
+            keyspace.put(name, value.to_le_bytes()).unwrap();
+        }
         self.record(key, start, Kind::Write { value: Some(value) });
     }
 

@@ -25,8 +25,7 @@ impl Keyspace {
         Self { keyspace, inner: Arc::clone(inner) }
     }
 
-    /// Returns the handle for threads that may wait: for batches, closures of transactions, and
-    /// [typed](annulus::Keyspace::typed) handles.
+    /// Returns the handle for threads that may wait: for batches and closures of transactions.
     #[must_use]
     pub const fn blocking(&self) -> &annulus::Keyspace {
         &self.keyspace
@@ -38,8 +37,12 @@ impl Keyspace {
         self.keyspace.name()
     }
 
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Runs something on the pool.
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         run: impl FnOnce(&annulus::Keyspace) -> Result<T> + Send + 'static,
     ) -> Result<T> {

@@ -1,6 +1,7 @@
 //! Futures that are dropped leave an operation done or not done.
 
 use super::{occupy, open, rows, run, seed, until};
+use annulus::Durability;
 use annulus_tokio::{Keyspace, PoolOptions, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ fn what_no_thread_has_taken_is_not_done() {
         // The first has a place, the second waits for one.
         for key in ["has a place", "waits"] {
             let (handle, before) = (rows.clone(), store.pool_stats());
-            let put = tokio::spawn(async move { handle.put(key, "").await });
+            // A synced one takes a thread.
+            let put = async move { handle.put_with(key, "", Durability::Synced).await };
+            let put = tokio::spawn(put);
             until(|| store.pool_stats() != before).await;
             put.abort();
             assert!(put.await.unwrap_err().is_cancelled());

@@ -10,10 +10,14 @@
 
 mod cancel;
 mod changes;
+mod index;
 mod pool;
+mod queue;
 mod reads;
 mod scans;
 mod shutdown;
+mod typed;
+mod writes;
 
 use annulus::topology::KeyspaceSpec;
 use annulus_tokio::{Keyspace, PoolOptions, Store};

@@ -1,11 +1,13 @@
 //! The bounds of the pool: how many run, how many have a place, how many wait, and what is refused.
 
 use super::{occupy, open, rows, run, until};
-use annulus::ErrorKind;
+use annulus::{Durability, ErrorKind};
 use annulus_tokio::{PoolOptions, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+const SYNCED: Durability = Durability::Synced;
 
 #[test]
 fn a_full_pool_makes_tasks_wait_and_a_full_queue_refuses_them() {
@@ -19,13 +21,14 @@ fn a_full_pool_makes_tasks_wait_and_a_full_queue_refuses_them() {
         let mut puts: Vec<_> = (0..10_u32)
             .map(|n| {
                 let rows = rows.clone();
-                tokio::spawn(async move { rows.put(n.to_string(), "").await })
+                // A synced one takes a thread.
+                tokio::spawn(async move { rows.put_with(n.to_string(), "", SYNCED).await })
             })
             .collect();
         until(|| store.pool_stats().waiting == 8).await;
         let stats = store.pool_stats();
         assert_eq!((stats.threads, stats.in_flight), (2, 4));
-        let refused = rows.put("refused", "").await.unwrap_err();
+        let refused = rows.put_with("refused", "", SYNCED).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
         assert!(refused.is_retryable());
         // Memory has it: no place is needed.
@@ -35,7 +38,7 @@ fn a_full_pool_makes_tasks_wait_and_a_full_queue_refuses_them() {
         until(|| store.pool_stats().waiting == 7).await;
         let last = tokio::spawn({
             let rows = rows.clone();
-            async move { rows.put("last", "").await }
+            async move { rows.put_with("last", "", SYNCED).await }
         });
         until(|| store.pool_stats().waiting == 8).await;
         drop(occupied);

@@ -64,7 +64,7 @@ fn streams_that_are_not_polled_occupy_nothing() {
         super::until(|| store.pool_stats().in_flight == 0).await;
         // A portion was read, not everything.
         let read = format!("{:?}", scans[0]);
-        assert!(read.contains("rows_read: 63"), "{read}");
+        assert!(read.contains("read_ahead: 63"), "{read}");
         rows.put("new", "").await.unwrap();
         // Those that go on see what they began with; the others are dropped halfway.
         for (n, mut scan) in scans.into_iter().enumerate() {
