@@ -39,7 +39,7 @@ pub(crate) fn stray_indexes(
     keyspaces: &Keyspaces,
 ) -> Vec<(KeyspaceId, String, Arc<KeyspaceState>)> {
     let stray = |entries: &Arc<KeyspaceState>| {
-        let (of, index) = parse(entries.name())?;
+        let (of, index) = parse_index_keyspace(entries.name())?;
         let is_stray = !keyspaces.contains_key(&of);
         is_stray.then(|| (of, index.to_owned(), Arc::clone(entries)))
     };

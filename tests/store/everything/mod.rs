@@ -126,8 +126,8 @@ impl World {
             }
         }
         let mirrored = Model { now: self.model.now, rows: self.mirror.clone() };
-        for of in 0..KEYSPACES {
-            assert_eq!(mirrored.times(of), self.model.times(of), "{}", keyspaces[of].name());
+        for (of, keyspace) in keyspaces.iter().enumerate() {
+            assert_eq!(mirrored.times(of), self.model.times(of), "{}", keyspace.name());
         }
     }
 
