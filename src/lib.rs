@@ -60,7 +60,8 @@
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
 //! * [`planner`]: plans: what to move, split and merge when shards come, go or change weight.
 //! * [`heat`]: where the load is, and where to split for it.
-//! * [`Error`]: one type; [`ErrorKind`] says what to do.
+//! * [`Error`]: one type; [`ErrorKind`] says what to do. [`retry`] makes calls again that may succeed
+//!   later.
 //!
 //! # What it promises
 //!
@@ -140,6 +141,9 @@ pub mod rebalancer;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 pub mod reshape;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it asks the clock, and it waits")]
+pub mod retry;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod sampling;

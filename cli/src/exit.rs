@@ -26,7 +26,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
       damaged, and wrote the rest
    6  the operating system refused: permissions, a full disk
    7  what should be created is there already
-   8  refused for now: the same command may succeed later
+   8  refused for now: the same command may succeed later. `get`, `put` and `delete` have tried
+      it again for some seconds
    9  a write may be half applied; opening the store again completes it
   10  a reshape was aborted, by Ctrl-C for example; what was not committed was rolled back. Or
       `bench` was ended by it

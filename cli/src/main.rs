@@ -8,6 +8,7 @@ mod json;
 mod keyspace_names;
 mod open;
 mod output;
+mod patience;
 mod picture;
 mod progress;
 mod redact;

@@ -2,6 +2,7 @@
 
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
+use crate::patience::patiently;
 use annulus::log::Position;
 use annulus::rebalancer::SavedHeat;
 use annulus::{CreateMode, ErrorKind, Options, Store, StoreBuilder};
@@ -98,7 +99,9 @@ impl ReadArgs {
     /// The same with these options, for a command that itself reports what logs had lost.
     pub(crate) fn open_with(&self, options: Options, output: &mut Output) -> Outcome<Store> {
         let builder = Store::builder(&self.store.store).options(options);
-        let store = builder.create(CreateMode::Never).read_only(self.read_only).open()?;
+        let builder = builder.create(CreateMode::Never).read_only(self.read_only);
+        // Read-only, it may meet a process that removes files just then.
+        let store = patiently(|| builder.clone().open())?;
         for damaged in &store.recovery().damaged {
             output.note(format_args!("damaged: {damaged}"));
         }

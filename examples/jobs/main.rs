@@ -23,6 +23,7 @@
 mod support;
 
 use annulus::queue::{Lease, Queue, QueueOptions};
+use annulus::retry::Retry;
 use annulus::topology::KeyspaceSpec;
 use annulus::{ErrorKind, Keyspace, Result, Store};
 use std::collections::BTreeSet;
@@ -45,6 +46,8 @@ struct Application {
     /// By number of the invoice: the attempt that settled it.
     receipts: Keyspace,
     queue: Queue,
+    /// For all threads: what fails for one leaves less for the others to try again.
+    retry: Retry,
 }
 
 impl Application {
@@ -61,6 +64,7 @@ impl Application {
             accounts: keyspace("accounts", KeyspaceSpec::hash().into()),
             receipts: keyspace("receipts", KeyspaceSpec::range().into()),
             queue: Queue::open(&store, "to settle", options).unwrap(),
+            retry: Retry::default(),
             store,
         }
     }
@@ -68,21 +72,27 @@ impl Application {
     /// Writes an invoice, and the job to settle it.
     fn bill(&self, number: u64, customer: u64, cents: u64) -> Result<()> {
         let (key, invoice) = (format!("{number:08}"), format!("{customer} {cents}"));
-        self.store.transact(|tx| {
-            tx.put(&self.invoices, &key, &invoice)?;
-            self.queue.push_in(tx, &key).map(drop)
-        })
+        let bill = || {
+            self.store.transact(|tx| {
+                tx.put(&self.invoices, &key, &invoice)?;
+                self.queue.push_in(tx, &key).map(drop)
+            })
+        };
+        self.retry.run(bill)
     }
 
-    /// Settles the invoice of a job.
+    /// Settles the invoice of a job; again, if the store refuses it for now.
     fn settle(&self, lease: &Lease) -> Result<()> {
-        self.store.transact(|tx| {
-            let invoice = tx.get(&self.invoices, lease.payload())?.unwrap();
-            let (customer, cents) = read(&invoice);
-            tx.add(&self.accounts, customer.to_string(), cents as i64)?;
-            tx.put(&self.receipts, lease.payload(), lease.attempt().to_string())?;
-            self.queue.finish_in(tx, lease)
-        })
+        let settle = || {
+            self.store.transact(|tx| {
+                let invoice = tx.get(&self.invoices, lease.payload())?.unwrap();
+                let (customer, cents) = read(&invoice);
+                tx.add(&self.accounts, customer.to_string(), cents as i64)?;
+                tx.put(&self.receipts, lease.payload(), lease.attempt().to_string())?;
+                self.queue.finish_in(tx, lease)
+            })
+        };
+        self.retry.run(settle)
     }
 
     /// What a worker does with one job. Some vanish with it, some are late.

@@ -25,6 +25,7 @@ mod service;
 mod support;
 
 use annulus::queue::{Lease, Queue, QueueOptions};
+use annulus::retry::Retry;
 use annulus::topology::KeyspaceSpec;
 use annulus::{ErrorKind, Keyspace, Result, Store};
 use service::Service;
@@ -113,6 +114,7 @@ struct Shop {
     stock: Service,
     payments: Service,
     shipping: Service,
+    retry: Retry,
 }
 
 impl Shop {
@@ -127,6 +129,7 @@ impl Shop {
             stock: Service::open(&directory.join("stock")),
             payments: Service::open(&directory.join("payments")),
             shipping: Service::open(&directory.join("shipping")),
+            retry: Retry::default(),
         };
         (0..ITEMS).for_each(|item| shop.stock.begin_with(&item.to_string(), STOCK));
         (0..CUSTOMERS).for_each(|customer| shop.payments.begin_with(&customer.to_string(), MONEY));
@@ -164,15 +167,19 @@ impl Shop {
     fn step(&self, lease: &Lease) -> Result<()> {
         let number = std::str::from_utf8(lease.payload()).unwrap();
         let order = Order::of(&self.orders.get(number)?.unwrap());
-        let next = order.state.next(self.ask(number, &order)?);
-        self.store.transact(|tx| {
-            self.steps.finish_in(tx, lease)?;
-            tx.put(&self.orders, number, Order { state: next, ..order }.row())?;
-            if !next.is_end() {
-                self.steps.push_in(tx, number)?;
-            }
-            Ok(())
-        })
+        // A service that refuses for now is asked again, which counts once.
+        let next = order.state.next(self.retry.run(|| self.ask(number, &order))?);
+        let commit = || {
+            self.store.transact(|tx| {
+                self.steps.finish_in(tx, lease)?;
+                tx.put(&self.orders, number, Order { state: next, ..order }.row())?;
+                if !next.is_end() {
+                    self.steps.push_in(tx, number)?;
+                }
+                Ok(())
+            })
+        };
+        self.retry.run(commit)
     }
 
     /// Takes an order of anything, by anyone.

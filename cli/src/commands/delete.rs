@@ -5,6 +5,7 @@ use crate::argument;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
+use crate::patience::patiently;
 use crate::select::SelectArgs;
 use annulus::Batch;
 use serde_json::json;
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     for key in &args.keys {
         batch.delete(&keyspace, argument::parse(key, args.hex)?);
     }
-    store.write_with(batch, durability(args.synced))?;
+    patiently(|| store.write_with(batch.clone(), durability(args.synced)))?;
     if output.json() {
         let deleted = if by_range { json!("range") } else { json!(args.keys.len()) };
         output.object(&json!({ "keyspace": args.keyspace, "deleted": deleted }))?;

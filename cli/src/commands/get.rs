@@ -4,6 +4,7 @@ use crate::argument;
 use crate::exit::{Exit, Outcome};
 use crate::open::ReadArgs;
 use crate::output::Output;
+use crate::patience::patiently;
 use crate::text;
 use serde_json::{Map, Value};
 use std::ffi::OsString;
@@ -41,7 +42,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let key = argument::parse(&args.key, args.hex)?;
     let store = args.store.open(output)?;
-    let value = store.keyspace(&args.keyspace)?.get(&key)?;
+    let keyspace = store.keyspace(&args.keyspace)?;
+    let value = patiently(|| keyspace.get(&key))?;
     if output.json() {
         let mut object = Map::new();
         text::insert(&mut object, "key", &key, args.hex);

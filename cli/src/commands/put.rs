@@ -5,6 +5,7 @@ use crate::argument;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::open::StoreArgs;
 use crate::output::Output;
+use crate::patience::patiently;
 use crate::text;
 use crate::time_to_live::{lifetime, moment};
 use serde_json::{Map, Value};
@@ -69,13 +70,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     let keyspace = store.keyspace(&args.keyspace)?;
     let durability = durability(args.synced);
     let found = if args.if_absent {
-        keyspace.put_if_absent_with(&key, &value, durability)?.found()
+        patiently(|| keyspace.put_if_absent_with(&key, &value, durability))?.found()
     } else {
-        match (args.ttl, args.until) {
-            (Some(ttl), _) => keyspace.put_for_with(&key, &value, ttl, durability)?,
-            (None, Some(until)) => keyspace.put_until_with(&key, &value, until, durability)?,
-            (None, None) => keyspace.put_with(&key, &value, durability)?,
-        }
+        patiently(|| match (args.ttl, args.until) {
+            (Some(ttl), _) => keyspace.put_for_with(&key, &value, ttl, durability),
+            (None, Some(until)) => keyspace.put_until_with(&key, &value, until, durability),
+            (None, None) => keyspace.put_with(&key, &value, durability),
+        })?;
         None
     };
     if output.json() {
