@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,17 +26,24 @@ pub enum ErrorKind {
     InUse,
     /// The store was closed, or the keyspace was dropped, while the call was made.
     Closed,
-    /// The deadline given to the call has passed; nothing was changed.
+    /// The deadline given to the call has passed; nothing was changed. A flush, a sync or a close that has
+    /// begun goes on.
     DeadlineExceeded,
     /// The work was ended by a call that asked for it; what it concerns is as it was before.
     Aborted,
     /// The call was refused for now, and nothing was done; try again. What it needs is in use, or
     /// the store is still bringing it up.
     Busy,
+    /// The store is asked for more than it can do, and has refused the call at once; nothing was done.
+    /// Come again [later](Error::retry_after).
+    Overloaded,
     /// Other writes have changed what a transaction relies on; nothing was written. Run it again.
     Conflict,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
+    /// A disk has less room than the [reserve](crate::Options::disk_reserve); nothing was written.
+    /// Delete rows, move partitions to another shard, or make room otherwise.
+    DiskFull,
     /// Data on disk fails its checks; restore the named file from a copy.
     Damaged,
     /// The data was written by a version of Annulus that this one cannot read.
@@ -43,8 +51,9 @@ pub enum ErrorKind {
     /// A key or a value is not of the type that it is read as; use the type it was written with, or
     /// read it as bytes.
     WrongType,
-    /// A write, or a change of the topology, may be half applied. The next opening completes it, or
-    /// the store itself before that; until then what it concerns takes no writes.
+    /// A write, or a change of the topology, may be half applied; or a write was in progress at its
+    /// deadline, and may still take effect. The store completes it, or the next opening does; until then
+    /// what it concerns takes no writes.
     InDoubt,
     /// The store was opened read-only; open it for writing.
     ReadOnly,
@@ -66,8 +75,10 @@ impl ErrorKind {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Aborted => "aborted",
             Self::Busy => "busy",
+            Self::Overloaded => "overloaded",
             Self::Conflict => "conflict",
             Self::Io => "io",
+            Self::DiskFull => "disk_full",
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",
             Self::WrongType => "wrong_type",
@@ -103,17 +114,23 @@ pub struct Error {
     kind: ErrorKind,
     message: Box<str>,
     source: Option<Source>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
     /// Returns an error with a message, for crates that build on this one: the message should name
     /// the thing and say what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into().into_boxed_str(), source: None }
+        Self { kind, message: message.into().into_boxed_str(), source: None, retry_after: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn with_retry_after(mut self, time: Duration) -> Self {
+        self.retry_after = Some(time);
+        self
     }
 
     pub(crate) fn with_source(
@@ -142,7 +159,15 @@ impl Error {
     /// Returns true if the same call may succeed when it is made again, with nothing else changed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::DeadlineExceeded)
+        use ErrorKind::{Busy, Conflict, DeadlineExceeded, Overloaded};
+        matches!(self.kind, Busy | Overloaded | Conflict | DeadlineExceeded)
+    }
+
+    /// Returns when it is likely that the same call succeeds, if the store has an idea of that, as it has
+    /// when it is [`Overloaded`](ErrorKind::Overloaded). A [`Retry`](crate::retry::Retry) waits so long.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 

@@ -52,7 +52,7 @@
 //! * [`Store::heat`], [`Keyspace::hot_keys`], [`Store::rebalancer`]: where the load falls, and what
 //!   is done about it. The types are in [`heat`] and [`rebalancer`].
 //! * [`Store::stats`], [`Store::recovery`], [`Store::verify`]: how a store is. The types are in
-//!   [`report`].
+//!   [`report`]. Disks that are nearly full, or slow, are reported early: [`disk`].
 //! * [`Store::changes`], [`Consumer`], [`Store::watch`]: every write in order, for applications that
 //!   follow. The types are in [`changes`].
 //! * [`log`]: every write in order, to look at, to follow, and to bring a copy of a store to a moment.
@@ -110,6 +110,9 @@ pub mod changes;
 #[expect(clippy::disallowed_methods, reason = "acts: it asks the clock of the system")]
 pub mod clock;
 #[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it asks the clock")]
+pub mod disk;
+#[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod engine;
 mod error;
@@ -127,6 +130,9 @@ pub mod log;
 #[cfg(feature = "rocksdb")]
 #[expect(clippy::disallowed_methods, reason = "acts: it may ask the clock and start threads")]
 mod os;
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it asks the clock, and it waits")]
+mod overload;
 pub mod placement;
 pub mod planner;
 #[cfg(feature = "rocksdb")]
@@ -169,6 +175,7 @@ pub use id::{Epoch, KeyspaceId, PartitionId, ShardId};
 pub use {
     engine::{Compression, Durability},
     log::{LogAccess, LogDamage, LogMirror},
+    overload::{OverloadOptions, Priority},
     read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
         ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Index, IndexEntry, IndexProgress,
@@ -187,9 +194,10 @@ pub mod report {
     pub use crate::log::{CopyRepair, LogLoss};
     pub use crate::read::LeftOut;
     pub use crate::store::{
-        DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats, IndexVerification,
-        KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats, PartitionStats, Problem,
-        Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats, Verification,
+        CallStats, DamagedPartition, ExpiryStats, IndexProblem, IndexState, IndexStats,
+        IndexVerification, KeyspaceStats, KeyspaceVerification, Leftover, LogCopyStats,
+        PartitionStats, Problem, Recovered, RecoveryReport, RolledBack, ShardStats, StoreStats,
+        Verification,
     };
     pub use crate::write::Replayed;
 }

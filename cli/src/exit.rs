@@ -66,8 +66,9 @@ impl Exit {
             ErrorKind::Closed
             | ErrorKind::DeadlineExceeded
             | ErrorKind::Busy
+            | ErrorKind::Overloaded
             | ErrorKind::Conflict => Self::Later,
-            ErrorKind::Io => Self::Io,
+            ErrorKind::Io | ErrorKind::DiskFull => Self::Io,
             ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,
             ErrorKind::InDoubt => Self::InDoubt,
             ErrorKind::Aborted => Self::Aborted,

@@ -65,7 +65,7 @@ impl Catalog {
 
     /// Has all writers wait, but for this thread, until what is returned is dropped.
     pub(crate) fn stop_writers(&self) -> Option<Excluding<'_>> {
-        (!failpoint::skip("index-gate")).then(|| self.gate.exclude())
+        if failpoint::skip("index-gate") { None } else { self.gate.exclude(None) }
     }
 
     /// Returns true if any keyspace may have indexes.

@@ -16,7 +16,7 @@ impl OwnKeyspaces {
         self.0.rcu(|noted| noted.iter().copied().chain([keyspace]).collect::<BTreeSet<_>>());
     }
 
-    fn contains(&self, keyspace: KeyspaceId) -> bool {
+    pub(crate) fn contains(&self, keyspace: KeyspaceId) -> bool {
         self.0.load().contains(&keyspace)
     }
 }

@@ -13,9 +13,11 @@ pub(crate) use crate::log::{LogDamage, LogLoss};
 pub(crate) use options::EngineOptions;
 pub use options::{Compression, Durability};
 
+use crate::disk::{IoWatch, Room};
 use crate::error::Result;
 use crate::expiry::Moment;
 use crate::log::Position;
+use crate::os::helpers::Helpers;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use std::ops::Deref;
@@ -162,6 +164,15 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     fn sample_keys(&self, name: PartitionName) -> Result<Vec<Vec<u8>>>;
     /// Returns the bytes left on the disk of this shard, or `None` if that cannot be known.
     fn bytes_free(&self) -> Option<u64>;
+
+    /// Returns threads for calls that may hang.
+    fn helpers(&self) -> &Helpers;
+    /// Returns true if writes would have to wait until there is room in memory.
+    fn is_stalled(&self) -> bool;
+    /// Returns whether there is room for puts, as was last seen.
+    fn room(&self) -> &Room;
+    /// Has reads counted that take long. The first call decides, for good.
+    fn watch(&self, watch: &Arc<IoWatch>);
 
     /// Returns a position of the log from which it is needed to recover this shard: files hold
     /// everything that was written before it.

@@ -8,8 +8,8 @@
 //! | step | what | why here |
 //! |---|---|---|
 //! | 1. gate | the commit gate is passed | a snapshot closes it, and finds no write half done |
-//! | 2. view, route | the partitions of the present view | after the gate, which a snapshot closes while it takes the view |
-//! | 3. stripes | of each partition's latch, those of the keys are owned | two writes of a key have one order, here and in the log; a seal owns them all, so it waits for this write, or this write waits for it |
+//! | 2. view, route | the partitions of the present view, whose shards have room in memory; otherwise it is waited for outside of the gate, and then again from 1 | after the gate, which a snapshot closes while it takes the view |
+//! | 3. stripes | of each partition's latch, those of the keys are owned; who waits long while it owns others gives them back, and begins again from 1 | two writes of a key have one order, here and in the log; a seal owns them all, so it waits for this write, or this write waits for it |
 //! | 4. writable | the store takes writes | a write that leaves the store in doubt says so while it holds its stripes |
 //! | 5. current | the partitions are current, and have what the log has; if superseded, again from 1 | a hand-over supersedes them while it owns the stripes |
 //! | 6. log | one record for all of it is appended; and synced, if that was asked for | before the engines: no reader and no file has what the log lacks. If this fails, nothing is applied |
@@ -50,7 +50,23 @@ pub(crate) trait Routed: Current {
     where
         Self: 'a;
 
-    fn take_stripes(&self) -> Self::Stripes<'_>;
+    /// Returns true if the shards have room in memory, as far as is known.
+    fn has_room(&self) -> bool;
+
+    /// Waits for that, with nothing held.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline of the write has passed.
+    fn wait_for_room(&self) -> Result<(), Self::Error>;
+
+    /// Takes the stripes. Returns `None` if they were given back, so that others need not wait with this
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline of the write has passed.
+    fn take_stripes(&self) -> Result<Option<Self::Stripes<'_>>, Self::Error>;
 }
 
 /// Where a write enters: what the steps before the log need.
@@ -63,7 +79,10 @@ pub(crate) trait Site {
     where
         Self: 'a;
 
-    fn pass_gate(&self) -> Self::Gate<'_>;
+    /// # Errors
+    ///
+    /// If the deadline of the write has passed.
+    fn pass_gate(&self) -> Result<Self::Gate<'_>, Self::Error>;
     /// Finds the partitions in the present view.
     fn route(&self) -> Result<Self::Routed<'_>, Self::Error>;
     fn check_writable(&self) -> Result<(), Self::Error>;
@@ -102,9 +121,14 @@ pub(crate) fn enter<'s, S: Site, T>(
     write: impl FnOnce(WriteTicket<'_, 's, S>) -> T,
 ) -> Result<T, S::Error> {
     loop {
-        let gate = site.pass_gate();
+        let gate = site.pass_gate()?;
         let routed = site.route()?;
-        let stripes = routed.take_stripes();
+        if !routed.has_room() {
+            drop(gate);
+            routed.wait_for_room()?;
+            continue;
+        }
+        let Some(stripes) = routed.take_stripes()? else { continue };
         site.check_writable()?;
         if routed.is_current()? {
             return Ok(write(WriteTicket { routed: &routed, stripes, gate }));

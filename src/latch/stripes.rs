@@ -71,24 +71,27 @@ impl Default for Latch {
 }
 
 impl Latch {
-    /// Owns the stripe of a key.
+    /// Owns the stripe of a key. Returns `None` if that takes until after the deadline.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "the remainder is below the number of stripes")]
-    pub(crate) fn own(&self, key: &[u8]) -> HeldStripe<'_> {
-        self.yield_to_seal();
-        self.stripes[stripe_index(key)].lock().into()
+    pub(crate) fn own(&self, key: &[u8], deadline: Option<Instant>) -> Option<HeldStripe<'_>> {
+        self.yield_to_seal(deadline)?;
+        lock_until(&self.stripes[stripe_index(key)], deadline).map(HeldStripe::from)
     }
 
-    /// Owns several stripes at once, and adds them to `held`. One who owns them all keeps its turn
-    /// as well.
-    pub(crate) fn own_set<'a>(&'a self, set: StripeSet, held: &mut Vec<HeldStripe<'a>>) {
+    /// Owns several stripes at once. One who owns them all keeps its turn as well. Returns `None`, holding
+    /// none of them, if that takes until after the deadline.
+    pub(crate) fn own_set(
+        &self,
+        set: StripeSet,
+        deadline: Option<Instant>,
+    ) -> Option<Vec<HeldStripe<'_>>> {
         if set == ALL_STRIPES {
-            held.extend(self.own_all(None).into_iter().flatten());
-            return;
+            return self.own_all(deadline);
         }
-        self.yield_to_seal();
+        self.yield_to_seal(deadline)?;
         let chosen = self.stripes.iter().enumerate().filter(|(index, _)| set & (1 << index) != 0);
-        held.extend(chosen.map(|(_, stripe)| HeldStripe::from(stripe.lock())));
+        chosen.map(|(_, stripe)| lock_until(stripe, deadline).map(HeldStripe::from)).collect()
     }
 
     /// Owns all stripes. Returns `None`, holding none of them, if that takes until after the
@@ -105,15 +108,13 @@ impl Latch {
     /// Waits for the end of the turn of a thread that owns all stripes, or is about to. Once: after
     /// that the writer may be before the next one.
     #[inline]
-    fn yield_to_seal(&self) {
-        if self.sealing.load(Ordering::Acquire) {
-            self.wait_for_turn();
-        }
+    fn yield_to_seal(&self, deadline: Option<Instant>) -> Option<()> {
+        if self.sealing.load(Ordering::Acquire) { self.wait_for_turn(deadline) } else { Some(()) }
     }
 
     #[cold]
-    fn wait_for_turn(&self) {
-        drop(self.turn.lock());
+    fn wait_for_turn(&self, deadline: Option<Instant>) -> Option<()> {
+        lock_until(&self.turn, deadline).map(drop)
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
                 let (latch, ended, writes) = (&latch, &ended, &writes);
                 scope.spawn(move || {
                     for n in (0_u32..).take_while(|_| !ended.load(Ordering::Relaxed)) {
-                        let _held = latch.own(&[thread, n as u8]);
+                        let _held = latch.own(&[thread, n as u8], None).unwrap();
                         writes.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(Duration::from_micros(20));
                     }
@@ -171,16 +172,18 @@ mod tests {
     #[test]
     fn a_seal_that_is_late_leaves_the_stripes_free() {
         let latch = Latch::default();
-        let held = latch.own(b"a");
+        let held = latch.own(b"a", None);
         assert!(latch.own_all(Some(Instant::now())).is_none());
+        assert!(latch.own(b"a", Some(Instant::now())).is_none(), "a writer that is late");
         let other = (0..=u8::MAX).find(|key| stripe_set(&[*key]) != stripe_set(b"a")).unwrap();
-        drop((latch.own(&[other]), held));
+        drop((latch.own(&[other], None).unwrap(), held));
         assert!(latch.own_all(Some(Instant::now())).is_some());
-        let mut all = Vec::new();
-        latch.own_set(ALL_STRIPES, &mut all);
+        let all = latch.own_set(ALL_STRIPES, None).unwrap();
         assert_eq!(all.len(), STRIPES + 1);
         assert!(latch.own_all(Some(Instant::now())).is_none());
+        let two = stripe_set(b"a") | stripe_set(&[other]);
+        assert!(latch.own_set(two, Some(Instant::now())).is_none(), "it would wait for the turn");
         drop(all);
-        latch.own_set(stripe_set(b"a") | stripe_set(&[other]), &mut Vec::new());
+        assert_eq!(latch.own_set(two, None).unwrap().len(), 2);
     }
 }

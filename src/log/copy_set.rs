@@ -1,9 +1,10 @@
 //! The numbers of the copies of a log, and sets of them.
 
+use crate::disk::IoWatch;
 use crate::error::Result;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Which copy of the log a file is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,15 +58,24 @@ impl CopySet {
 
 /// The copies that are written, as threads share it.
 #[derive(Debug)]
-pub(super) struct Current(AtomicU8);
+pub(super) struct Current {
+    set: AtomicU8,
+    /// Count syncs that take long, of each copy; none if that is not asked for.
+    first_watch: OnceLock<Arc<IoWatch>>,
+    mirror_watch: OnceLock<Arc<IoWatch>>,
+}
 
 impl Current {
     pub(super) fn new(set: CopySet) -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(set.bits())))
+        Arc::new(Self {
+            set: AtomicU8::new(set.bits()),
+            first_watch: OnceLock::new(),
+            mirror_watch: OnceLock::new(),
+        })
     }
 
     pub(super) fn set(&self) -> CopySet {
-        CopySet(self.0.load(Ordering::Acquire))
+        CopySet(self.set.load(Ordering::Acquire))
     }
 
     pub(super) fn has(&self, copy: CopyNumber) -> bool {
@@ -73,7 +83,24 @@ impl Current {
     }
 
     pub(super) fn change(&self, set: CopySet) {
-        self.0.store(set.bits(), Ordering::Release);
+        self.set.store(set.bits(), Ordering::Release);
+    }
+
+    /// Has the syncs of a copy counted that take long. The first call decides, for good.
+    pub(super) fn watch(&self, copy: CopyNumber, watch: &Arc<IoWatch>) {
+        let _ = self.watch_of(copy).set(Arc::clone(watch));
+    }
+
+    /// Makes a call that syncs a copy.
+    pub(super) fn sync<T>(&self, copy: CopyNumber, sync: impl FnOnce() -> T) -> T {
+        match self.watch_of(copy).get() {
+            None => sync(),
+            Some(watch) => watch.sync(sync),
+        }
+    }
+
+    fn watch_of(&self, copy: CopyNumber) -> &OnceLock<Arc<IoWatch>> {
+        if copy == CopyNumber::FIRST { &self.first_watch } else { &self.mirror_watch }
     }
 }
 

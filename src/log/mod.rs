@@ -85,6 +85,7 @@ pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};
 
 pub use crate::expiry::ExpiringValue;
 
+use crate::disk::IoWatch;
 use crate::error::Result;
 use parking_lot::Mutex;
 use state::{Appended, Inner};
@@ -142,6 +143,11 @@ impl CommitLog {
     /// Returns the copies of the log, and which of them have failed.
     pub(crate) fn copies(&self) -> Vec<CopyState> {
         self.inner.copies.states()
+    }
+
+    /// Has the syncs of a copy counted that take long. The first call decides, for good.
+    pub(crate) fn watch(&self, copy: CopyNumber, watch: &Arc<IoWatch>) {
+        self.inner.copies.current().watch(copy, watch);
     }
 
     /// Ends the mirror: from now on the first copy alone is the log.

@@ -104,6 +104,7 @@ impl SegmentFile {
         if failpoint::fails_in(directory, "log-sync") {
             return Err(Error::new(ErrorKind::Io, "a test makes the sync fail"));
         }
+        failpoint::hang_in(directory, "log-sync");
         if self.copy == CopyNumber::MIRROR && failpoint::skip("log-sync-mirror") {
             return Ok(());
         }
@@ -260,8 +261,9 @@ pub(super) fn sync_copy<'a>(
     segments: impl IntoIterator<Item = &'a Arc<Segment>>,
     copy: CopyNumber,
 ) -> Result<()> {
-    let mut files = segments.into_iter().filter_map(|segment| segment.file_of(copy));
-    files.try_for_each(SegmentFile::sync)
+    let mut files =
+        segments.into_iter().filter_map(|segment| Some((segment, segment.file_of(copy)?)));
+    files.try_for_each(|(segment, file)| segment.current.sync(copy, || file.sync()))
 }
 
 fn damaged(file: &SegmentFile, offset: u64) -> Error {

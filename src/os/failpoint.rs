@@ -9,6 +9,9 @@
 //! notice a missing one must then fail. `ANNULUS_MEMTABLE_BYTES` makes flushes frequent,
 //! `ANNULUS_REPLAY_BYTES` the batches of a replay small.
 //!
+//! A file `SET-` and a name in a directory holds a number that stands for what the system would say of
+//! it, and a file `HANG-` and an operation's name makes that operation wait until the file is gone.
+//!
 //! Operations fail where the variable `ANNULUS_FAIL` names them, and those on the files in a
 //! directory as long as that holds a file `FAIL-` and the operation's name.
 
@@ -82,6 +85,27 @@ pub(crate) fn size(variable: &str, usual: usize) -> usize {
     }
 }
 
+/// Returns the number that a test has put in the place of what the system says of a directory.
+#[inline]
+pub(crate) fn number_in(directory: &Path, name: &str) -> Option<u64> {
+    #[cfg(feature = "failpoints")]
+    return enabled::number_in(directory, name);
+    #[cfg(not(feature = "failpoints"))]
+    {
+        let _ = (directory, name);
+        None
+    }
+}
+
+/// Waits as long as a test has asked for this operation to hang on the files of a directory.
+#[inline]
+pub(crate) fn hang_in(directory: &Path, operation: &str) {
+    #[cfg(feature = "failpoints")]
+    enabled::hang_in(directory, operation);
+    #[cfg(not(feature = "failpoints"))]
+    let _ = (directory, operation);
+}
+
 #[cfg(feature = "failpoints")]
 mod enabled {
     use std::fs::OpenOptions;
@@ -132,6 +156,20 @@ mod enabled {
         static FAILING: LazyLock<Option<String>> =
             LazyLock::new(|| std::env::var("ANNULUS_FAIL").ok());
         FAILING.as_deref() == Some(operation)
+    }
+
+    pub(super) fn number_in(directory: &Path, name: &str) -> Option<u64> {
+        let file = directory.join(format!("SET-{name}"));
+        // First, so that a test that counts the calls that open files does not see this one.
+        let text = file.exists().then(|| std::fs::read_to_string(file))?.ok()?;
+        text.trim().parse().ok()
+    }
+
+    pub(super) fn hang_in(directory: &Path, operation: &str) {
+        let file = directory.join(format!("HANG-{operation}"));
+        while file.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     /// Adds a byte to the file for each failure, so that a test can count them.

@@ -1,7 +1,8 @@
-//! Events: what happens in a store, to reshapes and to the load, as its listener receives it.
+//! Events: what happens in a store, to reshapes, to the load and to disks, as its listener receives it.
 
 use super::outcome::Outcome;
 use super::phase::Phase;
+use crate::disk::DiskEvent;
 use crate::error::{Error, Result};
 use crate::heat::HeatEvent;
 use std::cell::RefCell;
@@ -26,6 +27,8 @@ pub enum Event {
     Ended(Outcome),
     /// A key or a partition has become hot, or has cooled.
     Heat(HeatEvent),
+    /// A disk is nearly full, has room again, or is slow.
+    Disk(DiskEvent),
 }
 
 /// Receives events, on the thread that causes them.

@@ -74,7 +74,7 @@ impl Retry {
 
     /// Makes a call, and makes it again as long as its error [is retryable](Error::is_retryable), attempts
     /// and time are left, and the budget has a token. Returns what the last attempt returned. The thread
-    /// sleeps between attempts.
+    /// sleeps between attempts, at least as long as the error [asks for](Error::retry_after).
     ///
     /// IMPORTANT: `call` is made several times. A single operation of the store may be: an error that is
     /// retryable says that nothing was done. A function that consists of several is to be one that may be
@@ -87,12 +87,14 @@ impl Retry {
     ///
     /// That of the last attempt.
     pub fn run<T>(&self, call: impl FnMut() -> Result<T>) -> Result<T> {
-        let returned = call
-            .retry(self.waits())
-            .when(Error::is_retryable)
-            .notify(note)
-            .sleep(std::thread::sleep)
-            .call();
+        let waits = self.waits();
+        let hint = Arc::clone(waits.hint());
+        let is_retryable = |error: &Error| {
+            hint.note(error);
+            error.is_retryable()
+        };
+        let returned =
+            call.retry(waits).when(is_retryable).notify(note).sleep(std::thread::sleep).call();
         if returned.is_ok() {
             self.budget.earn();
         }
@@ -167,6 +169,21 @@ mod tests {
         assert_eq!(successes, 1000);
         let attempts: u32 = (0..1000).map(|_| call(&retry.clone(), ErrorKind::Busy, 9).1).sum();
         assert_eq!(attempts, 1010, "the reserve is full again, and the clones share it");
+    }
+
+    /// A store that is overloaded knows when it is worth coming again.
+    #[test]
+    fn a_retry_comes_no_sooner_than_it_is_asked_to() {
+        let retry = Retry::new(at_once()).unwrap();
+        let (begun, asked) = (std::time::Instant::now(), Duration::from_millis(30));
+        let mut attempts = 0;
+        let overloaded = || Error::new(ErrorKind::Overloaded, "later").with_retry_after(asked);
+        let call = || {
+            attempts += 1;
+            if attempts < 3 { Err(overloaded()) } else { Ok(()) }
+        };
+        retry.run(call).unwrap();
+        assert!(begun.elapsed() >= 2 * asked);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The waits between the attempts at one call.
 
 use super::{RetryBudget, RetryOptions};
+use crate::error::Error;
 use crate::os::backoff::Backoff;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The waits between the attempts at one call: see [`Retry::waits`](super::Retry::waits).
@@ -12,11 +14,28 @@ pub struct Waits {
     budget: Arc<RetryBudget>,
     begun: Instant,
     failures: u32,
+    /// What the last error has asked for.
+    hint: Arc<Hint>,
+}
+
+/// How long to wait at least, as the last error says, in nanoseconds.
+#[derive(Debug, Default)]
+pub(super) struct Hint(AtomicU64);
+
+impl Hint {
+    pub(super) fn note(&self, error: &Error) {
+        let nanos = error.retry_after().map_or(0, |time| time.as_nanos());
+        self.0.store(u64::try_from(nanos).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Waits {
     pub(super) fn begin(options: RetryOptions, budget: Arc<RetryBudget>) -> Self {
-        Self { options, budget, begun: Instant::now(), failures: 0 }
+        Self { options, budget, begun: Instant::now(), failures: 0, hint: Arc::default() }
+    }
+
+    pub(super) fn hint(&self) -> &Arc<Hint> {
+        &self.hint
     }
 }
 
@@ -30,7 +49,8 @@ impl Iterator for Waits {
             return None;
         }
         let bounds = Backoff { first: self.options.wait_first, max: self.options.wait_max };
-        let wait = bounds.wait(self.failures);
+        let hint = Duration::from_nanos(self.hint.0.load(Ordering::Relaxed));
+        let wait = hint.saturating_add(bounds.wait(self.failures));
         let until = self.begun.elapsed().saturating_add(wait);
         if self.options.time_max.is_some_and(|most| until >= most) {
             return None;

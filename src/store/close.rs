@@ -1,15 +1,17 @@
 //! Operations on the store as a whole: syncing, flushing, statistics, verification, closing.
 
+use super::core::Core;
 use super::each_shard::in_parallel;
 use super::findings::{Problem, Recovered};
 use super::retention::retain_changes;
-use super::stats::ExpiryStats;
+use super::stats::{CallStats, ExpiryStats};
 use super::{KeyspaceStats, ShardStats, Store, StoreStats, Verification, index, stats, verify};
 use crate::catalog::Catalog;
 use crate::engine::{Engine as _, HARDWARE_CHECKSUMS, ShardEngine};
 use crate::error::Result;
 use crate::os::parallel;
 use crate::topology;
+use std::sync::Arc;
 
 impl Store {
     /// Ensures that every acknowledged write survives a power cut.
@@ -26,8 +28,9 @@ impl Store {
         let catalog = &self.core().catalog;
         catalog.check_open()?;
         catalog.check_disk_writable()?;
-        catalog.log.sync()?;
-        catalog.metadata.engine.sync()
+        let Some(deadline) = self.deadline else { return sync(catalog) };
+        let core = Arc::clone(self.core());
+        self.core().work_by(deadline, "the sync", move || sync(&core.catalog))
     }
 
     /// Moves the content of the write buffers into files, so that the next opening has little of the
@@ -42,7 +45,10 @@ impl Store {
         catalog.check_open()?;
         catalog.check_disk_writable()?;
         catalog.check_places()?;
-        let flushed = on_every_shard(catalog, ShardEngine::flush);
+        let flushed = match self.deadline {
+            None => on_every_shard(catalog, ShardEngine::flush),
+            Some(deadline) => self.core().flush_by(deadline),
+        };
         // What could be flushed is no longer needed, whatever became of the rest.
         retain_changes(catalog, self.core().hold_limits());
         catalog.release_log();
@@ -71,7 +77,7 @@ impl Store {
             .collect::<Result<Vec<_>>>()?;
         let catalog = &self.core().catalog;
         let shards =
-            topology.shards().map(|shard| shard_stats(catalog, shard, &keyspaces)).collect();
+            topology.shards().map(|shard| shard_stats(self.core(), shard, &keyspaces)).collect();
         Ok(StoreStats {
             epoch: topology.epoch(),
             shards,
@@ -79,6 +85,7 @@ impl Store {
             reshapes: self.reshape_stats(),
             cache_bytes: catalog.resources.cache_bytes_used(),
             write_buffer_bytes: catalog.resources.write_buffer_bytes_used(),
+            call_bytes: self.core().admission.as_ref().map_or(0, |admission| admission.bytes()),
             log_bytes: catalog.log.bytes(),
             log_copies: stats::log_copies(&catalog.log),
             hardware_checksums: HARDWARE_CHECKSUMS,
@@ -151,9 +158,15 @@ impl Store {
     /// the one that failed. [`InvalidArgument`](crate::ErrorKind::InvalidArgument) in a
     /// [listener](crate::StoreBuilder::listener) of this store; nothing was done.
     pub fn close(&self) -> Result<()> {
+        self.core().reshaper.registry.teller().refuse("close its store")?;
+        let Some(deadline) = self.deadline else { return self.close_now() };
+        let store = Self { deadline: None, ..self.clone() };
+        self.core().work_by(deadline, "the close", move || store.close_now())
+    }
+
+    fn close_now(&self) -> Result<()> {
         let (core, catalog) = (self.core(), &self.core().catalog);
         let registry = &core.reshaper.registry;
-        registry.teller().refuse("close its store")?;
         // All reshapes end; those not yet committed are rolled back.
         registry.stop();
         registry.wait_until_idle();
@@ -161,6 +174,8 @@ impl Store {
             // Before taking the lock: the listener receives what is found, and may call the store.
             core.rebalancer.collect();
         }
+        // Before taking the lock, for the same reason.
+        core.disk_keeper.lock().take();
         // Excludes changes of the topology, and makes a second call of `close` wait for this one.
         let _changing = catalog.changing();
         if !catalog.mark_closed() {
@@ -170,7 +185,7 @@ impl Store {
             core.rebalancer.save(true);
         }
         // Waits for the writes that passed the gate before the store was marked as closed.
-        drop(catalog.gate.close());
+        drop(catalog.gate.close(None));
         for keyspace in catalog.keyspaces().values() {
             keyspace.view().partitions.iter().for_each(|partition| partition.state.close());
         }
@@ -196,13 +211,13 @@ impl Store {
 }
 
 fn shard_stats(
-    catalog: &Catalog,
+    core: &Core,
     shard: &topology::ShardInfo,
     keyspaces: &[KeyspaceStats],
 ) -> ShardStats {
     let mut stats = ShardStats {
         id: shard.id,
-        directory: catalog.home.path.join(&shard.directory),
+        directory: core.catalog.home.path.join(&shard.directory),
         weight: shard.weight,
         zone: shard.zone.clone(),
         partitions: 0,
@@ -212,6 +227,8 @@ fn shard_stats(
         foreign_bytes: 0,
         partitions_behind: 0,
         draining: shard.draining,
+        disk_full: core.catalog.shards().get(&shard.id).is_some_and(|it| it.room().is_low()),
+        calls: CallStats::of(core, shard.id),
     };
     let partitions = keyspaces.iter().flat_map(|keyspace| &keyspace.partitions);
     for partition in partitions.filter(|partition| partition.owner == shard.id) {
@@ -223,6 +240,11 @@ fn shard_stats(
         stats.partitions_behind += usize::from(partition.behind);
     }
     stats
+}
+
+fn sync(catalog: &Catalog) -> Result<()> {
+    catalog.log.sync()?;
+    catalog.metadata.engine.sync()
 }
 
 fn on_every_shard(

@@ -1,11 +1,14 @@
 //! The store, which an application opens.
 
+mod admit;
 mod batch;
 mod builder;
 mod changes;
 mod close;
 mod consumers;
 mod core;
+mod deadline;
+mod disks;
 mod each_shard;
 mod findings;
 mod heat;
@@ -46,7 +49,9 @@ pub use options::Options;
 pub use recovery::RecoveryReport;
 pub use shard_spec::ShardSpec;
 pub use snapshot::Snapshot;
-pub use stats::{ExpiryStats, KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats};
+pub use stats::{
+    CallStats, ExpiryStats, KeyspaceStats, LogCopyStats, PartitionStats, ShardStats, StoreStats,
+};
 pub use transaction::{Once, Transaction, TransactionScan};
 pub use verify::{KeyspaceVerification, Verification};
 
@@ -56,11 +61,13 @@ use crate::engine::Durability;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::overload::Priority;
 use crate::topology::Topology;
-use crate::write::{Batch, ConditionalWrite};
+use crate::write::{Batch, Claim, ConditionalWrite};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// An open store, which holds [keyspaces](Keyspace). To read and write keys, get one:
 /// [`keyspace_or_create`](Self::keyspace_or_create) returns the handle that has
@@ -95,6 +102,10 @@ use std::sync::{Arc, Weak};
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// When its calls give up.
+    deadline: Option<Instant>,
+    /// How important they are.
+    priority: Priority,
 }
 
 struct Inner {
@@ -119,7 +130,7 @@ impl Store {
         let inner = Arc::new(Inner { core: Arc::new(core), recovery });
         let handles: Weak<Inner> = Arc::downgrade(&inner);
         in_use::note(handles, &inner.core);
-        Self { inner }
+        Self { inner, deadline: None, priority: Priority::default() }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -195,7 +206,8 @@ impl Store {
     /// log; [`InDoubt`](ErrorKind::InDoubt) if a shard refuses its part: it is applied when the
     /// shard takes writes again, or by the next opening; [`Busy`](ErrorKind::Busy) if a shard has
     /// refused an earlier write of one of the partitions, until that is applied: nothing was
-    /// written, try again.
+    /// written, try again; [`DiskFull`](ErrorKind::DiskFull) if it has puts or additions and a disk that they
+    /// need has less room than the [reserve](crate::Options::disk_reserve): nothing was written.
     pub fn write(&self, batch: Batch) -> Result<()> {
         self.write_with(batch, self.inner.core.options.durability)
     }
@@ -207,7 +219,12 @@ impl Store {
     /// Those of [`write`](Self::write).
     pub fn write_with(&self, batch: Batch, durability: Durability) -> Result<()> {
         let core = &self.inner.core;
-        core.writer().commit(&**core.catalog.keyspaces(), batch, durability)
+        let priority = self.priority;
+        let write = move |core: &Core, deadline, claim: Option<&Claim>| {
+            let _permits = core.admit_batch(&batch, priority, deadline)?;
+            core.writer(deadline, claim).commit(&**core.catalog.keyspaces(), batch, durability)
+        };
+        self.write_in_time(core, durability, write)
     }
 
     /// Commits a batch with the store's default durability if all its
@@ -236,7 +253,29 @@ impl Store {
     /// Those of [`write_if`](Self::write_if).
     pub fn write_if_with(&self, batch: Batch, durability: Durability) -> Result<ConditionalWrite> {
         let core = &self.inner.core;
-        core.writer().commit_if(&**core.catalog.keyspaces(), batch, durability)
+        let priority = self.priority;
+        let write = move |core: &Core, deadline, claim: Option<&Claim>| {
+            let _permits = core.admit_batch(&batch, priority, deadline)?;
+            core.writer(deadline, claim).commit_if(&**core.catalog.keyspaces(), batch, durability)
+        };
+        self.write_in_time(core, durability, write)
+    }
+
+    /// Makes a write, on a helping thread if a deadline may pass while it waits for a sync.
+    fn write_in_time<T: Send + 'static>(
+        &self,
+        core: &Arc<Core>,
+        durability: Durability,
+        write: impl FnOnce(&Core, Option<Instant>, Option<&Claim>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self.deadline {
+            Some(deadline) if durability == Durability::Synced => {
+                let (helped, claim) = (Arc::clone(core), Arc::new(Claim::default()));
+                let mine = Arc::clone(&claim);
+                core.write_by(deadline, &claim, move || write(&helped, Some(deadline), Some(&mine)))
+            }
+            deadline => write(core, deadline, None),
+        }
     }
 
     /// Returns a snapshot: everything as it is now, for as long as the snapshot is held.
@@ -250,7 +289,7 @@ impl Store {
     /// a shard has refused a write that is in the log, until that is applied: try again.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.core().catalog.check_open()?;
-        Snapshot::take(self.core())
+        Snapshot::take(self.core(), self.deadline)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The opening of an existing store: everything is checked before anything is changed.
 
 use super::core::Core;
+use super::disks::DiskKeeper;
 use super::findings::DamagedPartition;
 use super::log_copies::{self, LogCopies, OpenedLog};
 use super::log_directory;
@@ -121,6 +122,7 @@ pub(super) fn load(opening: Opening) -> Result<Store> {
     crate::os::failpoint::hit("opening-after-replay");
     let core = Core::new(options, catalog, listener);
     keep_log(&core);
+    DiskKeeper::start(&core);
     let past = journal::last_number(&core.catalog.metadata);
     let interrupted = intents.last().map_or(0, |(number, _)| *number);
     core.reshaper.registry.begin_numbers_at(past.max(interrupted) + 1);

@@ -1,11 +1,13 @@
 //! The options of a store: plain data, checked once, never silently corrected.
 
 use crate::catalog::Limits;
+use crate::disk::Reserve;
 use crate::engine::{Compression, Durability, EngineOptions, LogDamage};
 use crate::error::{Error, Result};
 use crate::heat::HeatOptions;
 use crate::log::{LogAccess, LogMirror};
 use crate::os::failpoint;
+use crate::overload::OverloadOptions;
 use crate::placement::ARCS_PER_SHARD;
 use crate::planner::load::RebalanceOptions;
 use crate::reshape::ReshapeOptions;
@@ -138,6 +140,28 @@ pub struct Options {
     /// whole segments of the log. Default: `None`, for any age.
     #[serde(rename = "changes_keep_for_ms", with = "crate::units::optional_ms")]
     pub changes_keep_for: Option<Duration>,
+    /// How many bytes are left free on the disk of each shard, and on that of the log. While there are
+    /// fewer, puts that need the disk are refused as
+    /// [`DiskFull`](crate::ErrorKind::DiskFull); deletes, reads, flushes and compactions go on, so that the
+    /// disk can be emptied by [deleting](crate::Keyspace::compact), and the
+    /// [listener](crate::StoreBuilder::listener) receives a [`DiskEvent`](crate::disk::DiskEvent). Puts are
+    /// accepted again when there is an eighth more than this. The store looks four times a second. 0 for
+    /// no reserve. Default: `None`, which is twice `write_buffer_bytes`, since so much may still come to
+    /// files and be merged, but no more than a twentieth of the file system.
+    pub disk_reserve: Option<u64>,
+    /// Calls to a disk that take longer than this are reported to the
+    /// [listener](crate::StoreBuilder::listener), as [`DiskEvent::Slow`](crate::disk::DiskEvent::Slow):
+    /// reads of keys and openings of scans, syncs of the log, and the question how much room is left. A
+    /// sync that does not return is reported while it hangs. Cost where it is set: two looks at the clock
+    /// for each read. Default: `None`, for no such reports.
+    #[serde(rename = "slow_io_ms", with = "crate::units::optional_ms")]
+    pub slow_io: Option<Duration>,
+    /// What the store does when it is asked for more than it can do. With `None` every call is worked on
+    /// at once, and waits for the others in its shard. Otherwise gets and puts in all their forms, batches,
+    /// commits of transactions and openings of scans are admitted by [its rules](crate::OverloadOptions), and
+    /// may be refused as [`Overloaded`](crate::ErrorKind::Overloaded); reads of snapshots and of transactions
+    /// are not. Cost where it is set: two short locks for each call. Default: `None`.
+    pub overload: Option<OverloadOptions>,
 }
 
 impl Default for Options {
@@ -166,6 +190,9 @@ impl Default for Options {
             log_mirror: LogMirror::default(),
             changes_keep_bytes: GIB as u64,
             changes_keep_for: None,
+            disk_reserve: None,
+            slow_io: None,
+            overload: None,
         }
     }
 }
@@ -198,7 +225,7 @@ impl Options {
         log_mirror: LogMirror,
         changes_keep_bytes: u64;
         optional heat: HeatOptions, open_files_per_shard: u32, log_directory: PathBuf,
-        changes_keep_for: Duration,
+        changes_keep_for: Duration, disk_reserve: u64, slow_io: Duration, overload: OverloadOptions,
     }
 
     /// Checks every field against its bounds.
@@ -245,6 +272,9 @@ impl Options {
                  the heat: set option heat",
             ));
         }
+        if let Some(overload) = &self.overload {
+            overload.validate()?;
+        }
         self.rebalance.validate()?;
         self.reshape.validate()
     }
@@ -269,6 +299,10 @@ impl Options {
             // Only whole segments are released.
             log_bytes_max: self.log_bytes_max(),
         }
+    }
+
+    pub(super) const fn reserve(&self) -> Reserve {
+        Reserve { option: self.disk_reserve, write_buffer_bytes: self.write_buffer_bytes as u64 }
     }
 
     fn log_bytes_max(&self) -> u64 {
@@ -311,7 +345,7 @@ mod tests {
         r#""latency_rise_max":null}},"open_files_per_shard":null,"log_damage":"refuse","#,
         r#""log_access":"mapped","log_keep_bytes":0,"log_directory":null,"#,
         r#""log_mirror":"unchanged","changes_keep_bytes":1073741824,"#,
-        r#""changes_keep_for_ms":null}"#,
+        r#""changes_keep_for_ms":null,"disk_reserve":null,"slow_io_ms":null,"overload":null}"#,
     );
 
     #[test]

@@ -1,6 +1,7 @@
 //! Snapshots: a cut over all shards at one moment.
 
 use super::core::Core;
+use super::deadline::{late_error, waits};
 use super::keyspace::Keyspace;
 use crate::catalog::View;
 use crate::engine::{Engine, Read};
@@ -16,6 +17,7 @@ use crate::sampling::ScanSampler;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Everything in the store as it was at one moment; made by
 /// [`Store::snapshot`](crate::Store::snapshot).
@@ -43,19 +45,23 @@ impl Snapshot {
     /// # Errors
     ///
     /// That of a partition that is behind the log: what the shards show of a batch may be a part of
-    /// it.
-    pub(super) fn take(core: &Core) -> Result<Self> {
-        Self::take_noting(core, |_| Ok(())).map(|(snapshot, ())| snapshot)
+    /// it. `DeadlineExceeded`.
+    pub(super) fn take(core: &Core, deadline: Option<Instant>) -> Result<Self> {
+        Self::take_noting(core, deadline, |_| Ok(())).map(|(snapshot, ())| snapshot)
     }
 
     /// Takes a snapshot, and notes something of the log while the gate is closed: all records are
     /// applied then, and no other is appended.
     pub(super) fn take_noting<T>(
         core: &Core,
+        deadline: Option<Instant>,
         note: impl FnOnce(&Arc<CommitLog>) -> Result<T>,
     ) -> Result<(Self, T)> {
         let catalog = &core.catalog;
-        let _closed = catalog.gate.close();
+        let _closed = catalog
+            .gate
+            .close(deadline)
+            .ok_or_else(|| late_error(format_args!("writes in progress{}", waits(catalog))))?;
         // IMPORTANT: take the views before the engines' snapshots. No write is in progress, so the
         // partitions of a view hold everything that was acknowledged, even if a reshape supersedes
         // them meanwhile; a target that a view shows was complete before it was shown.

@@ -1,6 +1,7 @@
 //! Statistics: what a store occupies, as plain values.
 
 use super::IndexStats;
+use super::core::Core;
 use crate::catalog::View;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -65,6 +66,32 @@ pub struct ShardStats {
     pub partitions_behind: usize,
     /// True while it is being removed: it receives nothing new.
     pub draining: bool,
+    /// True while its disk, or that of the log, has less room than the
+    /// [reserve](crate::Options::disk_reserve), so that puts are refused.
+    pub disk_full: bool,
+    /// What calls it works on, if the store [refuses what is too much](crate::Options::overload) and the
+    /// shard was asked for something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallStats>,
+}
+
+/// The calls that a shard works on, and those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CallStats {
+    /// How many it works on at most, at present.
+    pub limit: u32,
+    /// How many it works on.
+    pub in_flight: u32,
+    /// How many wait for their turn.
+    pub waiting: usize,
+}
+
+impl CallStats {
+    pub(super) fn of(core: &Core, shard: ShardId) -> Option<Self> {
+        let (limit, in_flight, waiting) = core.admission.as_ref()?.state_of(shard)?;
+        Some(Self { limit, in_flight, waiting })
+    }
 }
 
 /// What a keyspace occupies.
@@ -145,6 +172,9 @@ pub struct StoreStats {
     pub cache_bytes: usize,
     /// Bytes in write buffers, over all shards.
     pub write_buffer_bytes: usize,
+    /// Bytes of keys, values and batches in memory on behalf of calls that wait or are worked on; 0 if the
+    /// store does not [account for them](crate::OverloadOptions::memory_max).
+    pub call_bytes: usize,
     /// Bytes of the log on disk, in all its copies: what is not in files of all shards yet, rounded
     /// up to whole segments, and segments that are kept for later. It is more where a shard cannot
     /// be flushed, or while a reshape reads the log.

@@ -84,6 +84,12 @@ impl Batch {
         self.ops.len()
     }
 
+    /// Returns about how many bytes it has in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let conditions = self.conditions.iter().map(Condition::bytes);
+        self.ops.iter().map(|op| op.write.bytes()).chain(conditions).sum()
+    }
+
     /// Returns true if the batch holds no operation. It may have conditions.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::batch::{Batch, Op, Write};
 use super::condition::ConditionalWrite;
 use super::indexed::indexes_changed;
+use super::late::pass_gate;
 use super::previous::previous;
 use super::routed::{ConcreteBatch, Part, RoutedBatch, Views};
 use super::writer::{Gate, Since, Writer, not_applied};
@@ -12,10 +13,13 @@ use crate::engine::Durability;
 use crate::error::{Error, Result};
 use crate::expiry::WriteMoment;
 use crate::heat;
+use crate::id::ShardId;
 use crate::latch::{AtWork, Site, enter};
 use crate::log::{CommitLog, InFlight};
 use crate::os::failpoint;
 use crate::sampling::{SampledOperation, Sampler};
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 /// A batch that is not yet routed.
 struct BatchWrite<'a, V> {
@@ -23,6 +27,7 @@ struct BatchWrite<'a, V> {
     views: &'a V,
     batch: &'a Batch,
     gate: Gate,
+    deadline: Option<Instant>,
 }
 
 impl<V: Views> Site for BatchWrite<'_, V> {
@@ -36,12 +41,12 @@ impl<V: Views> Site for BatchWrite<'_, V> {
     where
         Self: 'a;
 
-    fn pass_gate(&self) -> Option<PassedGate<'_>> {
-        (self.gate == Gate::ToPass).then(|| self.catalog.gate.pass())
+    fn pass_gate(&self) -> Result<Option<PassedGate<'_>>> {
+        (self.gate == Gate::ToPass).then(|| pass_gate(self.catalog, self.deadline)).transpose()
     }
 
     fn route(&self) -> Result<RoutedBatch<'_>> {
-        RoutedBatch::of(self.batch, self.views)
+        RoutedBatch::of(self.batch, self.views, self.catalog, self.deadline)
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -84,6 +89,12 @@ impl Writer<'_> {
         self.commit_indexed(batch, durability)
     }
 
+    /// Returns the shards that a batch concerns, as things are now.
+    pub(crate) fn shards_of(&self, views: &impl Views, batch: &Batch) -> Result<BTreeSet<ShardId>> {
+        let routes = RoutedBatch::of(batch, views, self.catalog, None)?;
+        Ok(routes.stripes.values().map(|(partition, _)| partition.owner).collect())
+    }
+
     /// Commits a batch without conditions if no record since a position forbids it. That is decided
     /// for good where the record is appended.
     ///
@@ -115,7 +126,8 @@ impl Writer<'_> {
         since: Option<Since<'_>>,
         gate: Gate,
     ) -> Result<Option<ConditionalWrite>> {
-        let site = BatchWrite { catalog: self.catalog, views, batch, gate };
+        let deadline = self.deadline;
+        let site = BatchWrite { catalog: self.catalog, views, batch, gate, deadline };
         let unmet = enter(&site, |ticket| {
             if gate == Gate::ToPass && self.writes_indexed(&batch.ops) {
                 return Ok(None);
@@ -125,6 +137,9 @@ impl Writer<'_> {
             let unmet = routes.unmet(&moment)?;
             if !unmet.is_empty() {
                 return Ok(Some(unmet));
+            }
+            for (op, partition) in routes.puts_where_room_is_low() {
+                self.check_room(partition, op.keyspace)?;
             }
             let mut concrete = routes.concrete(&moment)?;
             if self.catalog.may_log_old_values() {

@@ -4,18 +4,19 @@ use super::batch::{Batch, Op, Write};
 use super::condition::{Condition, Unmet};
 use super::counter::{Sums, sums};
 use super::present::present;
-use crate::catalog::{KeyspaceState, Keyspaces, OpenPartition, View};
+use crate::catalog::{Catalog, KeyspaceState, Keyspaces, OpenPartition, View};
 use crate::engine::{Cursor, Direction, Engine, EngineBatch, Read, ShardEngine, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::{ExpiringValue, WriteMoment};
 use crate::id::{KeyspaceId, ShardId};
-use crate::latch::{Current, HeldStripe, Routed, StripeSet, stripe_set};
+use crate::latch::{StripeSet, stripe_set};
 use crate::log::{InFlight, Operation};
 use crate::os::failpoint;
 use crate::placement::{KeyRange, just_after};
 use crate::topology::PartitionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The value before each write of one key that logs it, by the index of the operation.
 pub(super) type Previous = BTreeMap<usize, Option<Vec<u8>>>;
@@ -39,13 +40,15 @@ impl Views for KeyspaceState {
 
 /// A batch with the partitions that it concerns.
 pub(super) struct RoutedBatch<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) deadline: Option<Instant>,
     ops: &'a [Op],
     /// Each condition with the partition of its key.
     conditions: Vec<(&'a Condition, Arc<OpenPartition>)>,
     /// For each shard the operations that concern it, by their index, with the partition.
-    writes: BTreeMap<ShardId, Vec<(usize, Arc<OpenPartition>)>>,
+    pub(super) writes: BTreeMap<ShardId, Vec<(usize, Arc<OpenPartition>)>>,
     /// The stripes to own of each partition, in lock order.
-    stripes: BTreeMap<PartitionName, (Arc<OpenPartition>, StripeSet)>,
+    pub(super) stripes: BTreeMap<PartitionName, (Arc<OpenPartition>, StripeSet)>,
     /// The partitions of each deletion of a range without an end, by its index.
     open_ranges: BTreeMap<usize, Vec<Arc<OpenPartition>>>,
 }
@@ -78,8 +81,15 @@ impl<'a> RoutedBatch<'a> {
     /// # Errors
     ///
     /// `Closed` if a keyspace was dropped.
-    pub(super) fn of(batch: &'a Batch, views: &impl Views) -> Result<Self> {
+    pub(super) fn of(
+        batch: &'a Batch,
+        views: &impl Views,
+        catalog: &'a Catalog,
+        deadline: Option<Instant>,
+    ) -> Result<Self> {
         let mut routes = Self {
+            catalog,
+            deadline,
             ops: &batch.ops,
             conditions: Vec::with_capacity(batch.conditions.len()),
             writes: BTreeMap::new(),
@@ -208,6 +218,19 @@ impl<'a> RoutedBatch<'a> {
             }
         }
         Ok(stored)
+    }
+
+    /// Returns the puts and additions to shards of which a disk has less room than the reserve.
+    pub(super) fn puts_where_room_is_low(&self) -> impl Iterator<Item = (&'a Op, &OpenPartition)> {
+        let is_low = |writes: &&Vec<(usize, Arc<OpenPartition>)>| {
+            writes.first().is_some_and(|(_, partition)| partition.shard.room().is_low())
+        };
+        let of_low = self.writes.values().filter(is_low).flatten();
+        of_low.filter_map(|(index, partition)| {
+            let op = self.ops.get(*index)?;
+            let is_put = matches!(op.write, Write::Put { .. } | Write::Add { .. });
+            is_put.then_some((op, &**partition))
+        })
     }
 
     pub(super) fn ops(&self) -> &'a [Op] {
@@ -355,33 +378,4 @@ fn end_of_rows(partition: &OpenPartition, start: &[u8]) -> Result<Option<Vec<u8>
     let cursor = partition.shard.cursor(&partition.handle, &rest, Direction::Reverse, read)?;
     cursor.status()?;
     Ok(cursor.key().map(just_after))
-}
-
-impl Current for RoutedBatch<'_> {
-    type Error = Error;
-
-    fn is_current(&self) -> Result<bool> {
-        for (partition, _) in self.stripes.values() {
-            if !partition.is_current()? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-impl Routed for RoutedBatch<'_> {
-    type Stripes<'a>
-        = Vec<HeldStripe<'a>>
-    where
-        Self: 'a;
-
-    /// Owns the stripes of all partitions, in lock order.
-    fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
-        let mut held = Vec::new();
-        for (partition, set) in self.stripes.values() {
-            partition.state.latch.own_set(*set, &mut held);
-        }
-        held
-    }
 }

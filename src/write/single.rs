@@ -1,5 +1,6 @@
 //! Writes of one key: put, delete, compare-and-swap, update.
 
+use super::late::{pass_gate, stripes_are_owned, wait_for_room};
 use super::present::present;
 use super::writer::{Writer, not_applied};
 use crate::catalog::{Catalog, KeyRoute, KeyspaceState, OpenPartition, PassedGate};
@@ -11,6 +12,7 @@ use crate::latch::{Current, HeldStripe, Routed, Site, enter};
 use crate::log::{CommitLog, InFlight, Operation};
 use crate::read::Value;
 use crate::sampling::SampleTicket;
+use std::time::Instant;
 
 /// What [`Keyspace::compare_and_swap`](crate::Keyspace::compare_and_swap) or
 /// [`Keyspace::put_if_absent`](crate::Keyspace::put_if_absent) did.
@@ -46,12 +48,13 @@ struct KeyWrite<'a> {
     catalog: &'a Catalog,
     keyspace: &'a KeyspaceState,
     key: &'a [u8],
+    deadline: Option<Instant>,
 }
 
 /// The same, routed.
 struct RoutedKey<'a> {
     route: KeyRoute,
-    key: &'a [u8],
+    write: &'a KeyWrite<'a>,
 }
 
 impl Site for KeyWrite<'_> {
@@ -66,14 +69,14 @@ impl Site for KeyWrite<'_> {
         Self: 'a;
 
     #[inline]
-    fn pass_gate(&self) -> Self::Gate<'_> {
-        self.catalog.gate.pass()
+    fn pass_gate(&self) -> Result<PassedGate<'_>> {
+        pass_gate(self.catalog, self.deadline)
     }
 
     #[inline]
     fn route(&self) -> Result<RoutedKey<'_>> {
         let route = self.keyspace.route(self.key);
-        Ok(RoutedKey { route, key: self.key })
+        Ok(RoutedKey { route, write: self })
     }
 
     #[inline]
@@ -105,8 +108,19 @@ impl Routed for RoutedKey<'_> {
         Self: 'a;
 
     #[inline]
-    fn take_stripes(&self) -> HeldStripe<'_> {
-        self.partition().state.latch.own(self.key)
+    fn has_room(&self) -> bool {
+        !self.partition().shard.is_stalled()
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
+        wait_for_room(self.write.catalog, self.partition(), self.write.deadline)
+    }
+
+    #[inline]
+    fn take_stripes(&self) -> Result<Option<HeldStripe<'_>>> {
+        let partition = self.partition();
+        let stripe = partition.state.latch.own(self.write.key, self.write.deadline);
+        stripe.map(Some).ok_or_else(|| stripes_are_owned(partition))
     }
 }
 
@@ -120,6 +134,11 @@ pub(super) struct KeyChange<'a> {
 }
 
 impl Writer<'_> {
+    #[inline]
+    fn key_write<'a>(&'a self, keyspace: &'a KeyspaceState, key: &'a [u8]) -> KeyWrite<'a> {
+        KeyWrite { catalog: self.catalog, keyspace, key, deadline: self.deadline }
+    }
+
     #[inline]
     pub(crate) fn put(
         &self,
@@ -153,13 +172,18 @@ impl Writer<'_> {
             return self.change_indexed(change);
         }
         let sampled = self.sampler.begin();
-        let site = KeyWrite { catalog: self.catalog, keyspace, key };
+        let site = self.key_write(keyspace, key);
         let written = enter(&site, |ticket| {
             if keyspace.has_indexes() {
                 // Since a moment ago.
                 return None;
             }
             let partition = ticket.routed().partition();
+            if value.is_some()
+                && let Err(error) = self.check_room(partition, keyspace.id())
+            {
+                return Some(Err(error));
+            }
             let moment = WriteMoment::default();
             let stored = value.map(|value| keyspace.store(value, lifetime, &moment));
             let change = KeyChange { value: stored.as_deref(), ..change };
@@ -185,7 +209,7 @@ impl Writer<'_> {
             return self.swap_indexed(change, expected);
         }
         let sampled = self.sampler.begin();
-        let site = KeyWrite { catalog: self.catalog, keyspace, key };
+        let site = self.key_write(keyspace, key);
         let swap = enter(&site, |ticket| {
             if keyspace.has_indexes() {
                 return Ok(None);
@@ -198,6 +222,9 @@ impl Writer<'_> {
                 drop(ticket);
                 self.record(sampled, change);
                 return Ok(Some(Swap::Found(found)));
+            }
+            if new.is_some() {
+                self.check_room(partition, keyspace.id())?;
             }
             let stored = new.map(|new| keyspace.store(new, PutLifetime::Default, &moment));
             let change = KeyChange { value: stored.as_deref(), ..change };
@@ -229,7 +256,7 @@ impl Writer<'_> {
             return self.update_indexed(keyspace, key, durability, change);
         }
         let sampled = self.sampler.begin();
-        let site = KeyWrite { catalog: self.catalog, keyspace, key };
+        let site = self.key_write(keyspace, key);
         let mut change = Some(change);
         let updated = enter(&site, |ticket| {
             let Some(change) = change.take_if(|_| !keyspace.has_indexes()) else {
@@ -241,6 +268,9 @@ impl Writer<'_> {
             let new = change(found.as_deref())?;
             let value = new.as_ref().map(AsRef::as_ref);
             self.catalog.check_value_bytes(value.map_or(0, <[u8]>::len))?;
+            if value.is_some() {
+                self.check_room(partition, keyspace.id())?;
+            }
             let store = |value| keyspace.store(value, PutLifetime::Default, &moment);
             let stored = value.map(store);
             let written = KeyChange { keyspace, key, value: stored.as_deref(), durability };

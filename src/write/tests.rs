@@ -175,7 +175,7 @@ fn a_partition_is_brought_up_when_no_write_is_in_progress() {
     let catalog = &store.core().catalog;
     let view = rows.view();
     let partition = view.partition(1).unwrap();
-    let in_progress = partition.state.latch.own(b"1/b");
+    let in_progress = partition.state.latch.own(b"1/b", None);
     let file = make_sick(directory.path(), 1);
     let other = (0..)
         .map(|n| format!("1/{n}"))

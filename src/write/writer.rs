@@ -15,15 +15,17 @@
 //! [behind](crate::catalog) until the record is applied after all ([`BringUp`](super::BringUp)), or
 //! by the next opening.
 
+use super::late::{Claim, begin};
 use crate::cache::HotCache;
-use crate::catalog::Catalog;
-use crate::engine::Durability;
+use crate::catalog::{Catalog, OpenPartition};
+use crate::engine::{Durability, Engine as _};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ShardId;
+use crate::id::{KeyspaceId, ShardId};
 use crate::index::IndexesUsed;
 use crate::log::{CommitLog, InFlight, Reader, Record};
 use crate::os::failpoint;
 use crate::sampling::Sampler;
+use std::time::Instant;
 
 /// What a write passes through.
 #[derive(Clone, Copy)]
@@ -31,6 +33,10 @@ pub(crate) struct Writer<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) cache: Option<&'a HotCache>,
     pub(crate) sampler: &'a Sampler,
+    /// Until when it waits for others. What is in the log by then is not given up.
+    pub(crate) deadline: Option<Instant>,
+    /// By which a caller may give the write up that waits for it on another thread.
+    pub(crate) claim: Option<&'a Claim>,
 }
 
 /// A place in the log up to which a batch relies on what it was made from, and whether a record
@@ -52,6 +58,23 @@ pub(super) enum Gate {
 }
 
 impl Writer<'_> {
+    /// Refuses a put to a partition if the disks that it needs have less room than the reserve. What the
+    /// store keeps for itself, such as the positions of consumers, may use the reserve: it is small, and
+    /// the log is kept until it is written.
+    ///
+    /// # Errors
+    ///
+    /// `DiskFull`.
+    #[inline]
+    pub(super) fn check_room(&self, partition: &OpenPartition, keyspace: KeyspaceId) -> Result<()> {
+        let room = partition.shard.room();
+        let leave_out = || failpoint::skip("disk-reserve");
+        if !room.is_low() || self.catalog.own_keyspaces.contains(keyspace) || leave_out() {
+            return Ok(());
+        }
+        room.check()
+    }
+
     /// Appends one record to the log by `append`, syncs it if that is asked for, and then calls
     /// `apply`, which applies it to the shards. The caller owns the stripes of all keys until this
     /// returns.
@@ -66,6 +89,7 @@ impl Writer<'_> {
         durability: Durability,
         apply: impl FnOnce(&InFlight<'_>) -> Result<()>,
     ) -> Result<()> {
+        begin(self.claim)?;
         failpoint::hit("write-before-log");
         let in_flight = append(&self.catalog.log)?;
         failpoint::hit("write-after-log");

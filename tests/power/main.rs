@@ -23,6 +23,7 @@ mod disk;
 mod faults;
 mod former;
 mod full;
+mod hangs;
 mod images;
 mod journal;
 mod kills;

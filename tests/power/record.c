@@ -13,6 +13,8 @@
 //   ANNULUS_FAULT_COUNT     a file to which it is written at the end how many calls of each kind
 //                           there were
 //   ANNULUS_RECORD_SYNC_MICROS  how long a sync takes
+//   ANNULUS_HANG_BELOW      a directory: calls that concern files below it do not return as long as the
+//   ANNULUS_HANG_WHILE      file of this name is there; other calls go on
 //
 // One lock is held over each call and its record, so the journal is a total order: what precedes a
 // note in it had been done when the note was written. A record is a header of 40 bytes and its
@@ -69,6 +71,7 @@ static useconds_t sync_micros = 0;
 static int fault_error = 0, fault_short = 0, fault_kill = 0, fault_sticky = 0, counting = 0;
 static char sick[PATH_MAX];
 static const char *fault_call = NULL;
+static const char *hang_below = NULL, *hang_while = NULL;
 
 __attribute__((constructor)) static void begin(void) {
     const char *text = getenv("ANNULUS_RECORD_BELOW");
@@ -92,6 +95,8 @@ __attribute__((constructor)) static void begin(void) {
         fault_sticky = strstr(rest, ":sticky") != NULL;
     }
     fault_call = getenv("ANNULUS_FAULT_CALL");
+    hang_below = getenv("ANNULUS_HANG_BELOW");
+    hang_while = getenv("ANNULUS_HANG_WHILE");
     if ((text = getenv("ANNULUS_FAULT_MILLIS"))) fault_millis = strtoull(text, NULL, 10);
     counting = fault_at || getenv("ANNULUS_FAULT_COUNT");
 }
@@ -206,8 +211,20 @@ static void note_fault(enum act act, enum file file, const char *path) {
     syscall(SYS_close, fd);
 }
 
+// Waits while calls like this one hang. The lock is held, except while waiting.
+static void hang(const char *path) {
+    if (!hang_below || !hang_while || strncmp(path, hang_below, strlen(hang_below))) return;
+    while (!syscall(SYS_faccessat, AT_FDCWD, hang_while, F_OK)) {
+        struct timespec pause = {0, 1000000};
+        pthread_mutex_unlock(&lock);
+        syscall(SYS_nanosleep, &pause, NULL);
+        pthread_mutex_lock(&lock);
+    }
+}
+
 // Counts a call; returns -1 with an error set if it has to fail. The lock is held.
 static int faulty(enum act act, const char *path) {
+    hang(path);
     if (!counting) return 0;
     enum file file = kind_of(path);
     counts[act][file]++;

@@ -441,7 +441,7 @@ fn a_shard_whose_disk_was_full_comes_back() {
     };
     let shard = tempfile::tempdir_in(small_disk).unwrap();
     let directory = quick_directory();
-    let options = small().write_buffer_bytes(4 << 20).heat(None);
+    let options = small().write_buffer_bytes(4 << 20).heat(None).disk_reserve(0);
     let builder = Store::builder(directory.path().join("store")).options(options);
     let builder = builder.shard(ShardSpec::new("shards/0"));
     let store = builder.shard(ShardSpec::new(shard.path().join("shard"))).open().unwrap();

@@ -55,6 +55,7 @@ fn kind(event: &Event) -> String {
         Event::Heat(HeatEvent::KeyCooled(_)) => "key cooled".into(),
         Event::Heat(HeatEvent::PartitionHot(_)) => "partition hot".into(),
         Event::Heat(HeatEvent::PartitionCooled(_)) => "partition cooled".into(),
+        Event::Disk(_) => "disk".into(),
         other => panic!("a new kind of event, to be added here: {other:?}"),
     }
 }

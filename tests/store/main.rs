@@ -20,6 +20,10 @@ mod commits;
 mod conditional;
 mod crash;
 mod damage;
+#[cfg(feature = "failpoints")]
+mod deadlines;
+#[cfg(feature = "failpoints")]
+mod disks;
 mod elle;
 mod expiry;
 mod heat;

@@ -109,7 +109,8 @@ fn state(shard: &ShardStats) -> String {
         count => Some(format!("{count} behind the log")),
     };
     let draining = shard.draining.then(|| "being removed".to_owned());
-    draining.into_iter().chain(behind).collect::<Vec<_>>().join(", ")
+    let full = shard.disk_full.then(|| "nearly full".to_owned());
+    draining.into_iter().chain(full).chain(behind).collect::<Vec<_>>().join(", ")
 }
 
 fn keyspaces(store: &Store, stats: &StoreStats) -> Table {

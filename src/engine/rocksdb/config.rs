@@ -3,6 +3,7 @@
 use super::error::context;
 use super::expire::{ExpiringPartitions, remove_expired};
 use super::names::parse_family;
+use super::stalls::MEMTABLES;
 use crate::engine::{Compression, EngineOptions, LogDamage};
 use crate::error::Result;
 use crate::os::descriptors::{raise_limit, share};
@@ -199,6 +200,7 @@ impl Resources {
     pub(super) fn column_family(&self) -> RocksOptions {
         let mut options = RocksOptions::default();
         options.set_write_buffer_size(self.memtable_bytes());
+        options.set_max_write_buffer_number(MEMTABLES);
         // The default, an eighth of the memtable, would let a shard's families claim the whole
         // budget with blocks that are nearly empty.
         options.set_arena_block_size(64 * KIB);

@@ -5,7 +5,6 @@ use super::batch::RocksDbBatch;
 use super::config::Resources;
 use super::damage::{self, Damaged};
 use super::db::Db;
-use super::error::context;
 use super::expire::{ExpiringPartitions, remove_expired};
 use super::files::{self, remove_all};
 use super::flushes::{FlushState, Flushes};
@@ -18,12 +17,16 @@ use super::mending::Opening;
 use super::names::{family, parse_family};
 use super::open::{Opened, open_database, open_database_read_only};
 use super::reads::memory_only;
+use super::stalls::Stalls;
 use super::stats;
+use crate::disk::{IoWatch, Room};
 use crate::engine::Engine as _;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::expiry::Expiring;
 use crate::log::{CommitLog, LogLoss, Position};
+use crate::os::failpoint;
 use crate::os::files::{cannot, sync_directory};
+use crate::os::helpers::Helpers;
 use crate::os::parallel;
 use crate::topology::PartitionName;
 use parking_lot::{Mutex, RwLock};
@@ -31,10 +34,14 @@ use rocksdb::{ReadOptions, WriteOptions};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The directory for files that are being brought in, below the database's own.
 const SCRATCH: &str = "scratch";
+
+/// How many threads may wait for the disk of a shard at the same time, on behalf of callers with
+/// deadlines.
+const HELPERS_MAX: usize = 16;
 
 pub(crate) struct RocksDb {
     pub(super) db: Arc<OpenDb>,
@@ -66,6 +73,14 @@ pub(crate) struct RocksDb {
     pub(super) in_memory: ReadOptions,
     /// Without a log of RocksDB's.
     pub(super) writes: WriteOptions,
+    /// Threads for calls that may hang.
+    pub(super) helpers: Helpers,
+    /// Whether writes may have to wait for room in memory.
+    pub(super) stalls: Arc<Stalls>,
+    /// Whether there is room for puts on the disk.
+    pub(super) room: Room,
+    /// Counts reads that take long; none if that is not asked for.
+    pub(super) io_watch: OnceLock<Arc<IoWatch>>,
 }
 
 impl RocksDb {
@@ -85,12 +100,13 @@ impl RocksDb {
         std::fs::create_dir_all(directory)
             .map_err(|error| cannot("create the directory", directory, error))?;
         let mut options = resources.shard_database()?;
-        let flushes = Arc::new(Flushes::default());
+        let (flushes, stalls) = (Arc::new(Flushes::default()), Arc::<Stalls>::default());
         listen(
             &mut options,
             FlushListener {
                 log: Arc::clone(log),
                 flushes: Arc::clone(&flushes),
+                stalls: Arc::clone(&stalls),
                 directory: directory.to_owned(),
             },
         );
@@ -100,7 +116,7 @@ impl RocksDb {
         for name in opened.partitions.lock().keys() {
             flushes.add(*name, || log.first());
         }
-        Ok(Self { lost, log: Some(Arc::clone(log)), flushes, ..opened })
+        Ok(Self { lost, log: Some(Arc::clone(log)), flushes, stalls, ..opened })
     }
 
     /// Opens the database in a directory read-only. Nothing is created, changed or locked: writes
@@ -150,6 +166,10 @@ impl RocksDb {
             present: ReadOptions::default(),
             in_memory: memory_only(),
             writes: writes(),
+            helpers: Helpers::new("annulus-shard-late", HELPERS_MAX),
+            stalls: Arc::default(),
+            room: Room::default(),
+            io_watch: OnceLock::new(),
         }
     }
 
@@ -166,6 +186,19 @@ impl RocksDb {
     /// Returns what is shared of the keyspace of a partition, if its rows expire.
     pub(crate) fn expiring(&self, name: PartitionName) -> Option<Arc<Expiring>> {
         self.expiring.get(name)
+    }
+
+    /// Makes a call that reads, and counts it if it takes long and that is asked for.
+    #[inline]
+    pub(super) fn watched<T>(&self, read: impl FnOnce() -> T) -> T {
+        let read = || {
+            failpoint::hang_in(&self.directory, "read");
+            read()
+        };
+        match self.io_watch.get() {
+            None => read(),
+            Some(watch) => watch.read(read),
+        }
     }
 
     /// Applies a batch.
@@ -256,7 +289,7 @@ impl RocksDb {
         const PROTECTION: &str = "log-before-arrival";
         self.check_failpoint(PROTECTION)?;
         match &self.log {
-            Some(log) if !crate::os::failpoint::skip(PROTECTION) => log.sync(),
+            Some(log) if !failpoint::skip(PROTECTION) => log.sync(),
             _ => Ok(()),
         }
     }
@@ -315,7 +348,7 @@ impl RocksDb {
     pub(super) fn sync_after_arrival(&self) -> Result<()> {
         const PROTECTION: &str = "sync-directory-after-arrival";
         self.check_failpoint(PROTECTION)?;
-        match crate::os::failpoint::skip(PROTECTION) {
+        match failpoint::skip(PROTECTION) {
             true => Ok(()),
             false => sync_directory(&self.directory),
         }
@@ -331,40 +364,6 @@ impl RocksDb {
         again.err().is_none_or(|error| format!("{error:#}").contains("already dropped"))
     }
 
-    /// Returns the error of an operation that a test makes fail.
-    #[inline]
-    pub(super) fn check_failpoint(&self, operation: &str) -> Result<()> {
-        if crate::os::failpoint::fails_in(&self.directory, operation) {
-            let place = self.directory.display();
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!("a {operation} in {place} failed, as a test asked"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Adds to an error what failed and where; the text is made only if the operation fails.
-    pub(super) fn failed(&self, doing: &'static str) -> impl FnOnce(rocksdb::Error) -> Error {
-        move |error| context(format_args!("{doing} in {} failed", self.directory.display()))(error)
-    }
-
-    /// The same for a partition.
-    pub(super) fn failed_in(
-        &self,
-        partition: &Arc<ColumnFamily>,
-        doing: &'static str,
-    ) -> impl FnOnce(rocksdb::Error) -> Error {
-        move |error| {
-            let name = self.name_of(partition);
-            let of = name.map(|name| format!(" of partition {name}")).unwrap_or_default();
-            let found = name.and_then(|name| self.damaged.get(&name));
-            let found = found.map(|why| format!(" (damaged: {why})")).unwrap_or_default();
-            let place = self.directory.display();
-            context(format_args!("{doing}{of}{found} in {place} failed"))(error)
-        }
-    }
-
     /// Reads every block on disk, and compares it with its checksum.
     ///
     /// # Errors
@@ -374,11 +373,6 @@ impl RocksDb {
         let verified = import::verify_checksums(&self.db);
         verified.map_err(|error| self.describe("checking the files", error))
     }
-
-    /// The same for an error of the C interface.
-    pub(super) fn describe(&self, doing: &str, error: Error) -> Error {
-        describe(&self.directory, doing, error)
-    }
 }
 
 /// Returns the options of writes, which go to no log of RocksDB's.
@@ -386,10 +380,4 @@ pub(super) fn writes() -> WriteOptions {
     let mut writes = WriteOptions::default();
     writes.disable_wal(true);
     writes
-}
-
-/// Adds to an error of the C interface what failed and where.
-pub(super) fn describe(directory: &Path, doing: &str, error: Error) -> Error {
-    let message = format!("{doing} in {} failed", directory.display());
-    Error::new(error.kind(), message).with_source(error)
 }

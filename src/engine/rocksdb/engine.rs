@@ -10,8 +10,11 @@ use super::handles::{ColumnFamily, Handle, Pinned, Snapshot};
 use super::names::family;
 use super::reads::{limits, memory_only, with_options};
 use super::{import, ingest, stats};
+use crate::disk::{IoWatch, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Position;
+use crate::os::helpers::Helpers;
+use crate::os::space::space;
 use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, FlushOptions};
@@ -83,8 +86,8 @@ impl Engine for RocksDb {
         key: &[u8],
         read: Read<'_, Snapshot>,
     ) -> Result<Option<Pinned>> {
-        with_options(&self.present, read, |options| Pinned::get(partition, key, options))
-            .map_err(self.failed_in(partition, "a read"))
+        let get = || with_options(&self.present, read, |it| Pinned::get(partition, key, it));
+        self.watched(get).map_err(self.failed_in(partition, "a read"))
     }
 
     #[inline]
@@ -115,8 +118,8 @@ impl Engine for RocksDb {
         keys: &[&[u8]],
         read: Read<'_, Snapshot>,
     ) -> Result<Vec<Option<Pinned>>> {
-        with_options(&self.present, read, |options| Pinned::get_many(partition, keys, options))
-            .map_err(self.failed_in(partition, "a read"))
+        let get = || with_options(&self.present, read, |it| Pinned::get_many(partition, keys, it));
+        self.watched(get).map_err(self.failed_in(partition, "a read"))
     }
 
     fn cursor(
@@ -126,7 +129,7 @@ impl Engine for RocksDb {
         direction: Direction,
         read: Read<'_, Snapshot>,
     ) -> Result<RocksDbCursor> {
-        RocksDbCursor::open(partition, range, direction, read, limits(read))
+        self.watched(|| RocksDbCursor::open(partition, range, direction, read, limits(read)))
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -229,7 +232,25 @@ impl Engine for RocksDb {
         if crate::os::failpoint::fails_in(&self.directory, "room") {
             return Some(0);
         }
-        ingest::bytes_free(&self.directory)
+        space(&self.directory).map(|space| space.free)
+    }
+
+    fn helpers(&self) -> &Helpers {
+        &self.helpers
+    }
+
+    #[inline]
+    fn is_stalled(&self) -> bool {
+        self.stalls.may_be() && self.confirm_stall()
+    }
+
+    #[inline]
+    fn room(&self) -> &Room {
+        &self.room
+    }
+
+    fn watch(&self, watch: &Arc<IoWatch>) {
+        let _ = self.io_watch.set(Arc::clone(watch));
     }
 
     fn unflushed_from(&self) -> Position {

@@ -189,15 +189,3 @@ pub(super) fn same_filesystem(one: &Path, other: &Path) -> bool {
     let device = |path: &Path| FileId::at(path).filter(|_| cfg!(unix)).map(|id| id.device);
     matches!((device(one), device(other)), (Some(one), Some(other)) if one == other)
 }
-
-/// Returns the bytes that a directory's filesystem has left for this process.
-#[cfg(unix)]
-pub(super) fn bytes_free(directory: &Path) -> Option<u64> {
-    let free = rustix::fs::statvfs(directory).ok()?;
-    free.f_bavail.checked_mul(free.f_frsize)
-}
-
-#[cfg(not(unix))]
-pub(super) fn bytes_free(_: &Path) -> Option<u64> {
-    None
-}

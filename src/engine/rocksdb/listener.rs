@@ -9,6 +9,7 @@
 use super::flushes::Flushes;
 use super::import::check;
 use super::names::parse_family;
+use super::stalls::Stalls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::CommitLog;
 use crate::os::failpoint;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub(super) struct FlushListener {
     pub(super) log: Arc<CommitLog>,
     pub(super) flushes: Arc<Flushes>,
+    pub(super) stalls: Arc<Stalls>,
     pub(super) directory: PathBuf,
 }
 
@@ -31,6 +33,7 @@ impl FlushListener {
     /// Syncs the log up to its present end: the memtables that a flush takes were chosen before,
     /// and what they hold was in the log before it was in them.
     fn before_files(&self) -> Result<()> {
+        failpoint::hang_in(&self.directory, "flush");
         if failpoint::fails_in(&self.directory, "log-before-files") {
             let place = self.directory.display();
             return Err(Error::new(
@@ -51,6 +54,7 @@ pub(super) fn listen(options: &mut Options, listener: FlushListener) {
         flush_completed: on_flush_completed,
         background_error: ignore_error,
         memtable_sealed: on_memtable_sealed,
+        stall_changed: on_stall_changed,
     };
     add(options, &callbacks);
 }
@@ -65,6 +69,7 @@ pub(super) fn bear_damage(options: &mut Options) {
         flush_completed: ignore_flush,
         background_error: on_background_error,
         memtable_sealed: ignore_memtable,
+        stall_changed: ignore_stall,
     };
     add(options, &callbacks);
 }
@@ -80,6 +85,7 @@ struct Callbacks {
     flush_completed: OnFlush,
     background_error: unsafe extern "C" fn(*mut c_void, u32, *mut ffi::rocksdb_status_ptr_t),
     memtable_sealed: unsafe extern "C" fn(*mut c_void, *const ffi::rocksdb_memtableinfo_t),
+    stall_changed: unsafe extern "C" fn(*mut c_void, *const ffi::rocksdb_writestallinfo_t),
 }
 
 fn add(options: &mut Options, callbacks: &Callbacks) {
@@ -98,7 +104,7 @@ fn add(options: &mut Options, callbacks: &Callbacks) {
             Some(ignore_part),
             Some(ignore_ingestion),
             Some(callbacks.background_error),
-            Some(ignore_stall),
+            Some(callbacks.stall_changed),
             Some(callbacks.memtable_sealed),
         );
         let options = AsRawPtr::<ffi::rocksdb_options_t>::as_raw_ptr(options);
@@ -169,7 +175,15 @@ unsafe extern "C" fn on_memtable_sealed(
     };
     if let Some(name) = name {
         listener.flushes.seal(name, first, || listener.log.applied());
+        listener.stalls.note_sealed(name);
     }
+}
+
+/// Called when writes of a family begin to be slowed down or stopped, and when that ends.
+unsafe extern "C" fn on_stall_changed(state: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {
+    // SAFETY: the state is that of `listen`.
+    let listener = unsafe { &*state.cast::<FlushListener>() };
+    listener.stalls.note();
 }
 
 /// Returns the partition whose family has this name.

@@ -3,8 +3,8 @@
 
 use super::config::Resources;
 use super::cursor::RocksDbCursor;
-use super::database::describe;
 use super::error::context;
+use super::failures::describe;
 use super::files::remove_all;
 use super::handles::{ColumnFamily, LockGuard, OpenDb, Pinned};
 use super::import;

@@ -10,6 +10,7 @@ mod db;
 mod engine;
 mod error;
 mod expire;
+mod failures;
 mod files;
 mod flushes;
 mod handles;
@@ -24,6 +25,7 @@ mod open;
 mod overlay;
 mod overlay_cursor;
 mod reads;
+mod stalls;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ impl Store {
             if early && !found.is_current()? {
                 continue;
             }
-            let stripe = partition.state.latch.own(&[stripe]);
+            let stripe = partition.state.latch.own(&[stripe], None);
             if !early && !found.is_current()? {
                 continue;
             }

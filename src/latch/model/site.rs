@@ -36,8 +36,8 @@ impl Site for ModelWrite<'_> {
     where
         Self: 'a;
 
-    fn pass_gate(&self) -> Self::Gate<'_> {
-        self.store.gate.read().unwrap_or_else(PoisonError::into_inner)
+    fn pass_gate(&self) -> Result<Self::Gate<'_>, Closed> {
+        Ok(self.store.gate.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn route(&self) -> Result<RoutedWrites<'_>, Closed> {
@@ -121,18 +121,27 @@ impl Routed for RoutedWrites<'_> {
     where
         Self: 'a;
 
-    fn take_stripes(&self) -> Vec<HeldStripe<'_>> {
+    /// The model's shards have room for everything.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn wait_for_room(&self) -> Result<(), Closed> {
+        Ok(())
+    }
+
+    fn take_stripes(&self) -> Result<Option<Vec<HeldStripe<'_>>>, Closed> {
         let mut held = Vec::new();
         for (partition, set) in self.stripes.values() {
             let latch = &partition.state.latch;
             if self.write.store.broken == Broken::LookBetweenStripes {
                 let keys = self.write.writes.iter().filter(|(key, _)| partition.has(*key));
-                held.extend(keys.map(|(key, _)| latch.own(&[*key])));
+                held.extend(keys.filter_map(|(key, _)| latch.own(&[*key], None)));
             } else {
-                latch.own_set(*set, &mut held);
+                held.extend(latch.own_set(*set, None).into_iter().flatten());
             }
         }
-        held
+        Ok(Some(held))
     }
 }
 

@@ -118,7 +118,13 @@ impl Index {
 
     fn add(&self, keys: &BTreeSet<Vec<u8>>) -> Result<()> {
         failpoint::hit("index-build");
-        self.rows.core().writer().reindex(self.rows.state(), &self.declared, keys, &[], true)?;
+        self.rows.core().writer(None, None).reindex(
+            self.rows.state(),
+            &self.declared,
+            keys,
+            &[],
+            true,
+        )?;
         Ok(())
     }
 

@@ -45,7 +45,7 @@ impl Index {
     /// [`Store::snapshot`](crate::Store::snapshot) and of scans. What is wrong with the index is in the
     /// report and is not an error.
     pub fn verify(&self) -> Result<IndexVerification> {
-        let snapshot = Snapshot::take(self.rows.core())?;
+        let snapshot = Snapshot::take(self.rows.core(), None)?;
         Ok(self.compare(&snapshot)?.0)
     }
 
@@ -56,9 +56,9 @@ impl Index {
     ///
     /// Those of `verify` and of [`build`](Self::build).
     pub fn repair(&self) -> Result<IndexVerification> {
-        let snapshot = Snapshot::take(self.rows.core())?;
+        let snapshot = Snapshot::take(self.rows.core(), None)?;
         let (mut report, broken) = self.compare(&snapshot)?;
-        let (writer, state) = (self.rows.core().writer(), self.rows.state());
+        let (writer, state) = (self.rows.core().writer(None, None), self.rows.state());
         // First, so that what a row lacks is not taken by an entry that is about to go.
         for StaleEntry { row, entry } in broken.stale {
             let rows = row.into_iter().collect();

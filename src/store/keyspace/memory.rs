@@ -81,7 +81,7 @@ impl Keyspace {
     }
 
     #[inline]
-    fn get_routed_from_memory(&self, key: &[u8]) -> Result<Option<Option<EngineValue>>> {
+    pub(super) fn get_routed_from_memory(&self, key: &[u8]) -> Result<Option<Option<EngineValue>>> {
         loop {
             let route = self.state.route(key);
             let partition = route.partition();

@@ -2,6 +2,7 @@
 //! `write.rs` and `update.rs`.
 
 mod count;
+mod late;
 mod memory;
 mod read;
 mod update;
@@ -13,11 +14,14 @@ use super::core::Core;
 use crate::catalog::{KeyspaceState, View};
 use crate::heat::Operation;
 use crate::id::KeyspaceId;
+use crate::overload::Priority;
 use crate::read::Value;
 use crate::sampling::{SampleTicket, SampledOperation, Sampler};
 use crate::topology::{self, TimeToLive};
+use crate::write::Claim;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The handle of a keyspace. Cheap to clone; every method may be called from any thread.
 ///
@@ -41,11 +45,41 @@ use std::sync::Arc;
 pub struct Keyspace {
     core: Arc<Core>,
     state: Arc<KeyspaceState>,
+    /// When its calls give up.
+    deadline: Option<Instant>,
+    /// How important they are.
+    priority: Priority,
+    /// By which a write of this handle can be given up that is made on another thread.
+    claim: Option<Arc<Claim>>,
 }
 
 impl Keyspace {
     pub(super) fn new(core: &Arc<Core>, state: &Arc<KeyspaceState>) -> Self {
-        Self { core: Arc::clone(core), state: Arc::clone(state) }
+        Self {
+            core: Arc::clone(core),
+            state: Arc::clone(state),
+            deadline: None,
+            priority: Priority::default(),
+            claim: None,
+        }
+    }
+
+    /// Returns the same with another deadline.
+    pub(super) fn with(&self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Returns the same with another priority.
+    pub(super) fn with_priority_of(&self, priority: Priority) -> Self {
+        Self { priority, ..self.clone() }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        self.priority
     }
 
     /// Returns the keyspace's number in the store.

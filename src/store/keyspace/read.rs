@@ -1,6 +1,7 @@
 //! Reads of a keyspace: keys, several keys, ranges.
 
 use super::Keyspace;
+use super::late::get_many_by;
 use crate::cache::{Found, HotCache};
 use crate::engine::{Engine, EngineValue, Read, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
@@ -62,12 +63,13 @@ impl Keyspace {
         key: &[u8],
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
     ) -> Result<Option<Value>> {
+        let _permit = self.admit(key, 0)?;
         let sampled = self.sampler().begin();
-        let value = match &self.core.hot_cache {
-            Some(cache) if read.deadline.is_none() && !read.bypass_cache => {
-                self.get_hot(cache, key, sampled)?
-            }
-            _ => self.get_routed(key, read)?.map(Value::new),
+        let read = self.in_time(read);
+        let value = match (&self.core.hot_cache, read.deadline) {
+            (Some(cache), None) if !read.bypass_cache => self.get_hot(cache, key, sampled)?,
+            (_, None) => self.get_routed(key, read)?.map(Value::new),
+            (_, Some(deadline)) => self.get_by(key, deadline, read.bypass_cache)?.map(Value::new),
         };
         let value = self.unless_expired(value)?;
         self.record_read(sampled, key, value.as_ref());
@@ -85,7 +87,7 @@ impl Keyspace {
 
     /// Reads a value from the shard.
     #[inline]
-    fn get_routed(
+    pub(super) fn get_routed(
         &self,
         key: &[u8],
         read: Read<'_, <ShardEngine as Engine>::Snapshot>,
@@ -155,8 +157,9 @@ impl Keyspace {
         keys: impl IntoIterator<Item = K>,
         options: ReadOptions,
     ) -> Result<Vec<Option<Value>>> {
-        let read = read(options, "get_many")?;
+        let read = self.in_time(read(options, "get_many")?);
         let keys: Vec<K> = keys.into_iter().collect();
+        let _permits = self.admit_all(Some(&mut keys.iter().map(AsRef::as_ref)))?;
         let mut values: Vec<Option<Value>> =
             std::iter::repeat_with(|| None).take(keys.len()).collect();
         match &self.core.hot_cache {
@@ -234,7 +237,10 @@ impl Keyspace {
         for (index, asked) in by_partition {
             let partition = view.partition(index)?;
             let asked_keys: Vec<&[u8]> = asked.iter().map(|(_, key)| *key).collect();
-            let read = || partition.shard.get_many(&partition.handle, &asked_keys, read);
+            let read = || match read.deadline {
+                None => partition.shard.get_many(&partition.handle, &asked_keys, read),
+                Some(by) => get_many_by(partition, &asked_keys, by, read.bypass_cache),
+            };
             let Some(found) = partition.read(read)? else {
                 again.extend(asked.into_iter().map(|(position, _)| position));
                 continue;
@@ -295,11 +301,19 @@ impl Keyspace {
     /// Those of [`scan`](Self::scan).
     pub fn scan_with(&self, range: impl KeyBounds, options: ScanOptions) -> Result<Scan> {
         let bounds = Bounds::of(&range)?;
+        let _permits = self.admit_all(None)?;
+        match self.deadline {
+            None => self.open_scan(&bounds, options),
+            Some(deadline) => self.scan_by(deadline, bounds, options),
+        }
+    }
+
+    pub(super) fn open_scan(&self, bounds: &Bounds, options: ScanOptions) -> Result<Scan> {
         let threads = self.core.options.scan_threads;
         loop {
             let watch = ScanSampler::begin(self.sampler(), self.id());
             let at = self.state.expiring().map(|expiring| expiring.now());
-            let scan = Scan::open(&self.view(), &bounds, options, None, at, threads, watch)?;
+            let scan = Scan::open(&self.view(), bounds, options, None, at, threads, watch)?;
             if let Some(scan) = scan {
                 return Ok(scan);
             }

@@ -89,7 +89,17 @@ impl Keyspace {
         new: Option<&[u8]>,
         durability: Durability,
     ) -> Result<Swap> {
-        self.core.writer().compare_and_swap(&self.state, key.as_ref(), expected, new, durability)
+        let key = key.as_ref();
+        let _permit = self.admit(key, new.map_or(0, <[u8]>::len))?;
+        let Some(deadline) = self.sync_deadline(durability) else {
+            return self.writer().compare_and_swap(&self.state, key, expected, new, durability);
+        };
+        let ((this, claim), key) = (self.claiming(), key.to_vec());
+        let (expected, new) = (expected.map(<[u8]>::to_vec), new.map(<[u8]>::to_vec));
+        self.core.write_by(deadline, &claim, move || {
+            let (expected, new) = (expected.as_deref(), new.as_deref());
+            this.writer().compare_and_swap(&this.state, &key, expected, new, durability)
+        })
     }
 
     /// Replaces a key's value by what `change` makes of it, in one step: no other write of the key
@@ -151,7 +161,8 @@ impl Keyspace {
         change: impl FnOnce(Option<&[u8]>) -> Result<Option<V>>,
     ) -> Result<Option<V>> {
         let durability = durability.unwrap_or(self.core.options.durability);
-        self.core.writer().update(&self.state, key, durability, change)
+        let _permit = self.admit(key, 0)?;
+        self.writer().update(&self.state, key, durability, change)
     }
 
     /// Adds to a counter, in one step, and returns what it is then. A counter is a value of 8
@@ -194,7 +205,16 @@ impl Keyspace {
         n: i64,
         durability: Durability,
     ) -> Result<i64> {
-        let (key, mut after) = (counter.as_ref(), 0);
+        let key = counter.as_ref();
+        let Some(deadline) = self.sync_deadline(durability) else {
+            return self.add_to(key, n, durability);
+        };
+        let ((this, claim), key) = (self.claiming(), key.to_vec());
+        self.core.write_by(deadline, &claim, move || this.add_to(&key, n, durability))
+    }
+
+    fn add_to(&self, key: &[u8], n: i64, durability: Durability) -> Result<i64> {
+        let mut after = 0;
         self.try_update(key, Some(durability), |old| {
             after = sum(key, old, n)?;
             Ok(Some(after.to_le_bytes()))

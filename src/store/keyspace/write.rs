@@ -47,7 +47,9 @@ impl Keyspace {
     /// the write, the store takes no more of them, and the next opening finds out whether it is in
     /// the log. [`InDoubt`](crate::ErrorKind::InDoubt) if the shard refuses the write, which is in
     /// the log then: it is applied when the shard takes writes again, or by the next opening; or
-    /// while the store refuses writes. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an
+    /// while the store refuses writes. [`DiskFull`](crate::ErrorKind::DiskFull) if the disk of the
+    /// shard or of the log has less room than the [reserve](crate::Options::disk_reserve): nothing was
+    /// written. [`Busy`](crate::ErrorKind::Busy) if the shard has refused an
     /// earlier write of the partition, until that is applied: nothing was written, try again.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
@@ -67,7 +69,7 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.core.writer().put(&self.state, key, value, PutLifetime::Default, durability)
+        self.put_stored(key, value, PutLifetime::Default, durability)
     }
 
     /// Sets a key to a value for a time, whatever the keyspace's [default](Self::time_to_live) is:
@@ -123,7 +125,7 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<()> {
         let (key, value) = (key.as_ref(), value.as_ref());
-        self.core.writer().put(&self.state, key, value, PutLifetime::For(lifetime), durability)
+        self.put_stored(key, value, PutLifetime::For(lifetime), durability)
     }
 
     /// Sets a key to a value until a time, whatever the keyspace's
@@ -175,7 +177,7 @@ impl Keyspace {
         durability: Durability,
     ) -> Result<()> {
         let (key, value, until) = (key.as_ref(), value.as_ref(), PutLifetime::until(until.into()));
-        self.core.writer().put(&self.state, key, value, until, durability)
+        self.put_stored(key, value, until, durability)
     }
 
     /// Reclaims the space of expired rows at once, by compacting the whole keyspace; this also
@@ -196,9 +198,38 @@ impl Keyspace {
     /// expire; [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly), and
     /// [`Io`](crate::ErrorKind::Io) if a shard cannot write what it has in memory.
     pub fn reclaim_expired(&self) -> Result<()> {
-        if !self.rows_expire() {
-            return Err(does_not_expire(self.name()));
-        }
+        if self.rows_expire() { self.compact() } else { Err(does_not_expire(self.name())) }
+    }
+
+    /// Rewrites all files of the keyspace without what was overwritten, deleted or has expired, which gives
+    /// its space back at once. Without this call, compactions come to deleted rows with time: within
+    /// seconds where many follow one another, otherwise when files of the same keys are merged.
+    ///
+    /// What a snapshot or a transaction that is open could still read stays, and so does what it
+    /// holds for [other reasons](crate::Store::snapshot).
+    ///
+    /// Cost: all files of the keyspace are read and written, one partition after the other; other reads and
+    /// writes go on. Needs as much room as the largest partition has rows that stay: where a
+    /// [disk is nearly full](crate::Options::disk_reserve), the reserve is meant for that. If the process
+    /// ends meanwhile, nothing is lost, and some space is not back.
+    ///
+    /// ```
+    /// # use annulus::{Store, topology::KeyspaceSpec};
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let store = Store::open(directory.path().join("store"))?;
+    /// # let events = store.create_keyspace("events", KeyspaceSpec::range())?;
+    /// events.delete_range(.."2026-07")?;
+    /// events.compact()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](crate::ErrorKind::Closed), [`ReadOnly`](crate::ErrorKind::ReadOnly), and
+    /// [`Io`](crate::ErrorKind::Io) if a shard cannot write what it has in memory.
+    pub fn compact(&self) -> Result<()> {
         for partition in &self.view().partitions {
             self.core.catalog.check_writable()?;
             partition.shard.compact(&partition.handle)?;
@@ -237,7 +268,14 @@ impl Keyspace {
     ///
     /// Those of [`put`](Self::put).
     pub fn delete_with(&self, key: impl AsRef<[u8]>, durability: Durability) -> Result<()> {
-        self.core.writer().delete(&self.state, key.as_ref(), durability)
+        let key = key.as_ref();
+        let _permit = self.admit(key, 0)?;
+        let Some(deadline) = self.sync_deadline(durability) else {
+            return self.writer().delete(&self.state, key, durability);
+        };
+        let ((this, claim), key) = (self.claiming(), key.to_vec());
+        self.core
+            .write_by(deadline, &claim, move || this.writer().delete(&this.state, &key, durability))
     }
 
     /// Deletes all keys of a range, in one step, over all partitions.
@@ -278,7 +316,14 @@ impl Keyspace {
     pub fn delete_range_with(&self, range: impl KeyBounds, durability: Durability) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete_range(self, range);
-        self.core.writer().commit(&*self.state, batch, durability)
+        let _permits = self.admit_all(None)?;
+        let Some(deadline) = self.sync_deadline(durability) else {
+            return self.writer().commit(&*self.state, batch, durability);
+        };
+        let (this, claim) = self.claiming();
+        self.core.write_by(deadline, &claim, move || {
+            this.writer().commit(&*this.state, batch, durability)
+        })
     }
 
     /// Sets whether each write of this keyspace logs the value that its key had before, for

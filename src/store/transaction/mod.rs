@@ -13,17 +13,20 @@ pub use scan::TransactionScan;
 use super::core::Core;
 use super::keyspace::Keyspace;
 use super::snapshot::Snapshot;
+use crate::engine::Durability;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::KeyspaceId;
 use crate::index::IndexesUsed;
 use crate::log::Reader;
+use crate::overload::Priority;
 use crate::placement::KeyRange;
 use crate::read::FirstExpiry;
 use crate::transaction::{Footprint, Isolation, Pending, TransactionOptions};
-use crate::write::Since;
+use crate::write::{Claim, Since};
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Reads and writes over any keyspaces and shards that take effect together, or not at all; begun
 /// by [`Store::begin`](crate::Store::begin), or by [`Store::transact`](crate::Store::transact),
@@ -67,6 +70,8 @@ pub struct Transaction {
     core: Arc<Core>,
     snapshot: Snapshot,
     options: TransactionOptions,
+    deadline: Option<Instant>,
+    priority: Priority,
     state: RefCell<State>,
 }
 
@@ -92,11 +97,16 @@ struct OpenScan {
 }
 
 impl Transaction {
-    fn begin(core: &Arc<Core>, options: TransactionOptions) -> Result<Self> {
+    fn begin(
+        core: &Arc<Core>,
+        deadline: Option<Instant>,
+        priority: Priority,
+        options: TransactionOptions,
+    ) -> Result<Self> {
         options.validate()?;
         core.catalog.check_open()?;
         // With the gate closed, the snapshot has the records before the end, and no others.
-        let (snapshot, reader) = Snapshot::take_noting(core, |log| log.read(log.end()))?;
+        let (snapshot, reader) = Snapshot::take_noting(core, deadline, |log| log.read(log.end()))?;
         let state = State {
             reader,
             reads: Footprint::default(),
@@ -104,7 +114,8 @@ impl Transaction {
             scans: Vec::new(),
             indexes: IndexesUsed::new(),
         };
-        Ok(Self { core: Arc::clone(core), snapshot, options, state: RefCell::new(state) })
+        let state = RefCell::new(state);
+        Ok(Self { core: Arc::clone(core), snapshot, options, deadline, priority, state })
     }
 
     /// Commits: all that was written takes effect, or nothing. After a crash of the process or a
@@ -120,7 +131,21 @@ impl Transaction {
     /// on: nothing was written; run it again. Otherwise those of
     /// [`Store::write`](crate::Store::write).
     pub fn commit(self) -> Result<()> {
-        let Self { core, snapshot, options, state } = self;
+        let durability = self.options.durability.unwrap_or(self.core.options.durability);
+        match self.deadline {
+            Some(deadline) if durability == Durability::Synced => {
+                let (core, claim) = (Arc::clone(&self.core), Arc::new(Claim::default()));
+                let mine = Arc::clone(&claim);
+                core.write_by(deadline, &claim, move || {
+                    self.commit_in_time(durability, Some(&mine))
+                })
+            }
+            _ => self.commit_in_time(durability, None),
+        }
+    }
+
+    fn commit_in_time(self, durability: Durability, claim: Option<&Claim>) -> Result<()> {
+        let Self { core, snapshot, options, deadline, priority, state } = self;
         let State { mut reader, mut reads, pending, scans, indexes } = state.into_inner();
         if pending.is_empty() {
             return Ok(());
@@ -139,7 +164,6 @@ impl Transaction {
             }
         }
         let batch = pending.into_batch(core.catalog.home.id);
-        let durability = options.durability.unwrap_or(core.options.durability);
         // Most of it before anything is locked.
         let admit = |record: &crate::log::Record<'_>| reads.admit(record);
         reader.pass(admit)?;
@@ -148,13 +172,19 @@ impl Transaction {
             true => reads.check_time(core.catalog.home.horizon.now()),
             false => Ok(()),
         };
+        let _permits = core.admit_batch(&batch, priority, deadline)?;
         let since = Since {
             reader: &mut reader,
             admit: &admit,
             check_time: &check_time,
             indexes: &indexes,
         };
-        core.writer().commit_since(&**core.catalog.keyspaces(), batch, durability, since)
+        core.writer(deadline, claim).commit_since(
+            &**core.catalog.keyspaces(),
+            batch,
+            durability,
+            since,
+        )
     }
 
     pub(crate) const fn isolation(&self) -> Isolation {

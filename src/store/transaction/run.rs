@@ -3,6 +3,7 @@
 use super::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
+use crate::store::deadline::late_error;
 use crate::transaction::{Attempts, TransactionOptions};
 
 impl Store {
@@ -24,7 +25,7 @@ impl Store {
     /// Those of [`begin`](Self::begin), and [`InvalidArgument`](ErrorKind::InvalidArgument) for
     /// options that are out of bounds.
     pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction> {
-        Transaction::begin(self.core(), options)
+        Transaction::begin(self.core(), self.deadline, self.priority, options)
     }
 
     /// Runs a transaction with the default options, and runs it again after a conflict. Returns
@@ -91,7 +92,12 @@ impl Store {
         let mut attempts = Attempts::new(options);
         loop {
             let gate = &self.core().catalog.gate;
-            let exclusive = attempts.is_exclusive().then(|| gate.exclude());
+            let exclude = || {
+                let late =
+                    || late_error("other writes, all of which the transaction is to keep waiting");
+                gate.exclude(self.deadline).ok_or_else(late)
+            };
+            let exclusive = attempts.is_exclusive().then(exclude).transpose()?;
             let transaction = self.begin_with(options)?;
             let committed = match run(&transaction) {
                 Ok(returned) => transaction.commit().map(|()| returned),

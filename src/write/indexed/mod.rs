@@ -18,6 +18,7 @@ mod single;
 
 use super::batch::{Batch, Op, Write};
 use super::condition::{Condition, ConditionalWrite, Expect, Unmet};
+use super::late::{late, pass_gate};
 use super::writer::{Gate, Since, Writer};
 use crate::catalog::{Catalog, KeyspaceState};
 use crate::engine::Durability;
@@ -120,12 +121,16 @@ impl Writer<'_> {
         rows: impl Iterator<Item = (KeyspaceId, StripeSet)>,
         write: impl FnOnce(&Indexed) -> Result<T>,
     ) -> Result<T> {
-        let _gate = self.catalog.gate.pass();
+        let _gate = pass_gate(self.catalog, self.deadline)?;
         let indexed = indexed(self.catalog, rows);
         let mut held = Vec::new();
         if !failpoint::skip("index-rows") {
-            for (_, indexes, stripes) in indexed.values() {
-                indexes.rows.own_set(*stripes, &mut held);
+            for (keyspace, indexes, stripes) in indexed.values() {
+                let stripes = indexes.rows.own_set(*stripes, self.deadline).ok_or_else(|| {
+                    let name = keyspace.name();
+                    late(format_args!("others that write the same rows of keyspace `{name}`"))
+                })?;
+                held.extend(stripes);
             }
         }
         write(&indexed)
