@@ -55,6 +55,7 @@
 //!   [`report`].
 //! * [`Store::changes`], [`Consumer`], [`Store::watch`]: every write in order, for applications that
 //!   follow. The types are in [`changes`].
+//! * [`Store::backup`]: a backup while the application writes; [`mod@backup`] has what becomes of it.
 //! * [`log`]: every write in order, to look at, to follow, and to bring a copy of a store to a moment.
 //! * [`placement`]: the ring, the range map, partial-key hashing. Pure, usable alone.
 //! * [`topology`]: the immutable value that says who owns what, and its invariants.
@@ -97,6 +98,9 @@
     )
 )]
 
+#[cfg(feature = "rocksdb")]
+#[expect(clippy::disallowed_methods, reason = "acts: it draws names of temporary directories")]
+pub mod backup;
 #[cfg(feature = "rocksdb")]
 mod cache;
 #[cfg(feature = "rocksdb")]

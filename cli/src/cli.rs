@@ -1,9 +1,9 @@
 //! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
-    bench, changes, consumer, delete, demo, explain, export, get, heatmap, hot, init, keyspace,
-    load, log, log_place, map, migrations, partition, plan, put, rebalance, recover, replay,
-    report, scan, shard, stats, verify,
+    backup, bench, changes, consumer, delete, demo, explain, export, get, heatmap, hot, init,
+    keyspace, load, log, log_place, map, migrations, partition, plan, put, rebalance, recover,
+    replay, report, scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Changes(changes::Args),
     Consumer(consumer::Args),
     Recover(recover::Args),
+    Backup(backup::Args),
     Verify(verify::Args),
     Demo(demo::Args),
     Bench(bench::Args),
@@ -86,6 +87,7 @@ impl Command {
             Self::Changes(args) => changes::run(&args, output),
             Self::Consumer(args) => consumer::run(&args, output),
             Self::Recover(args) => recover::run(&args, output),
+            Self::Backup(args) => backup::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
             Self::Bench(args) => bench::run(&args, output),

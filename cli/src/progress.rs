@@ -54,6 +54,12 @@ pub(crate) fn reshape(shown: bool, what: impl Into<Cow<'static, str>>) -> Progre
     bar(shown, Some(0), template).with_prefix(text::plain_line(&what.into()).into_owned())
 }
 
+/// Follows bytes, of which there may come to be more.
+pub(crate) fn bytes(shown: bool, what: &'static str) -> ProgressBar {
+    let template = "{prefix} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}";
+    bar(shown, Some(0), template).with_prefix(what)
+}
+
 /// Follows something whose end is not known; the message shows everything.
 pub(crate) fn run(shown: bool) -> ProgressBar {
     bar(shown, None, "{spinner} {elapsed}  {msg}")

@@ -15,11 +15,11 @@ use crate::topology::{decode, decode_topology, encode, encode_topology};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const TOPOLOGY_KEY: &[u8] = b"topology";
-const STORE_KEY: &[u8] = b"store";
-const LOG_COPIES_KEY: &[u8] = b"log-copies";
+pub(super) const TOPOLOGY_KEY: &[u8] = b"topology";
+pub(super) const STORE_KEY: &[u8] = b"store";
+pub(super) const LOG_COPIES_KEY: &[u8] = b"log-copies";
 const LOG_COPIES_RECORD: &str = "the record of the log's copies in the metadata";
-const FIRST_SHARDS_KEY: &[u8] = b"first-shards";
+pub(super) const FIRST_SHARDS_KEY: &[u8] = b"first-shards";
 const SPEC_PREFIX: &[u8] = b"spec/";
 
 pub(crate) struct Metadata {
@@ -39,7 +39,7 @@ impl Metadata {
         let metadata = Self::open(directory, None, LogDamage::Refuse)?;
         let mut others = MetadataBatch::default();
         others.put(STORE_KEY, &store.to_be_bytes());
-        others.put(LOG_COPIES_KEY, &encode(LOG_COPIES_RECORD, &log_copies.bits())?);
+        Self::put_log_copies(&mut others, log_copies)?;
         let shards: Vec<&ShardInfo> = topology.shards().collect();
         others.put(FIRST_SHARDS_KEY, &encode("the list of a store's first shards", &shards)?);
         metadata.commit(&encode_topology(topology)?, others)
@@ -98,6 +98,12 @@ impl Metadata {
             let text = format!("the metadata in {place} names no copy of the log; restore it");
             Error::new(ErrorKind::Damaged, text)
         })
+    }
+
+    /// Adds to a commit which copies of the log have everything.
+    pub(super) fn put_log_copies(batch: &mut MetadataBatch, copies: CopySet) -> Result<()> {
+        batch.put(LOG_COPIES_KEY, &encode(LOG_COPIES_RECORD, &copies.bits())?);
+        Ok(())
     }
 
     /// Returns what records which copies of the log have everything: on the disk when it returns.

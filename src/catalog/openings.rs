@@ -24,7 +24,7 @@ use crate::os::parallel;
 use crate::topology::{decode, encode};
 use std::path::{Path, PathBuf};
 
-const ACCEPTED_KEY: &[u8] = b"openings";
+pub(super) const ACCEPTED_KEY: &[u8] = b"openings";
 const FILE: &str = "OPENED";
 
 /// What a part of a store knows of its last opening.

@@ -3,6 +3,9 @@
 use crate::id::PartitionId;
 use crate::topology::PartitionName;
 
+/// How the keys of directories of removed shards begin.
+pub(crate) const RETIRED: &[u8] = b"retired/";
+
 pub(crate) fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
     [prefix, &number.to_be_bytes()].concat()
 }

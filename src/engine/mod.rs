@@ -7,7 +7,8 @@ mod options;
 mod rocksdb;
 
 pub(crate) use self::rocksdb::{
-    HARDWARE_CHECKSUMS, LockGuard, MetadataBatch, MetadataEngine, Resources, RocksDb as ShardEngine,
+    HARDWARE_CHECKSUMS, LinkedFiles, LockGuard, MetadataBatch, MetadataEngine, Resources,
+    RocksDb as ShardEngine,
 };
 pub(crate) use crate::log::{LogDamage, LogLoss};
 pub(crate) use options::EngineOptions;
@@ -184,6 +185,10 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// Starts flushes, without waiting for them, of the partitions of which memory alone holds
     /// something that was written before a position.
     fn begin_flush_before(&self, position: Position) -> Result<()>;
+    /// Links the files that the shard consists of into a directory of their own, which is removed with
+    /// the result. What is in memory only is not in them: the log has it from
+    /// [`unflushed_from`](Self::unflushed_from) on, as that was before the call.
+    fn link_files(&self) -> Result<LinkedFiles>;
     /// Moves what is in memory into files, so that the log before this call is no longer needed.
     fn flush(&self) -> Result<()>;
     /// The same for one partition.

@@ -64,13 +64,13 @@ const RECOVERING: &str = "recovering";
 /// What is to be added to the log of a copy.
 #[derive(Debug)]
 pub(crate) struct Continuation {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     /// Which copy of the copy's log is continued.
-    copy: u32,
+    pub(super) copy: u32,
     /// The segments of the original, of which the first is the copy's last.
-    segments: Vec<LogSegment>,
+    pub(super) segments: Vec<LogSegment>,
     /// From where on the copy's files need the log.
-    first: Position,
+    pub(super) first: Position,
     pub(crate) recovery: LogRecovery,
 }
 
@@ -179,14 +179,14 @@ fn content(segment: &LogSegment, end: Position) -> Result<Vec<u8>> {
     ))
 }
 
-/// Changes the marks of a segment so that none says that the log is needed only from a later
-/// position on.
+/// Changes the marks of a segment so that all say from where on the copy's files need the log: those
+/// of the original say it of its own files, or said it when they needed more.
 fn state_first(content: &mut [u8], first: Position) {
     let seed = seed(content);
     let mut at = CONTENT as usize;
     while let Some((header, payload)) = content.get(at..).and_then(|it| record::decode(it, seed)) {
         let stated = record::stated_first(payload).filter(|_| header.kind == Kind::Mark);
-        if stated.is_some_and(|stated| stated > first.0) {
+        if stated.is_some_and(|stated| stated != first.0) {
             let payload = first.0.to_le_bytes();
             let payload_check = crc32c::crc32c_append(seed, &payload);
             let fields = Header { payload_check, ..header }.encode(seed);
@@ -317,7 +317,7 @@ fn last_write(copy: &LogView, end: Position) -> Result<(Position, SystemTime)> {
 }
 
 /// Goes through the records from a position to the target.
-fn find_end(
+pub(super) fn find_end(
     log: &LogView,
     target: RecoveryTarget,
     from: Position,

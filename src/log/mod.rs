@@ -19,6 +19,7 @@
 //!
 //! `docs/log.md` has the format, the protocol, and the arguments for both.
 
+mod archive;
 mod bell;
 mod change;
 mod choose;
@@ -62,6 +63,7 @@ mod view;
 mod walk;
 mod writer;
 
+pub(crate) use archive::{ArchivedPart, LogFiles, last_of_archive, tidy_archive};
 pub(crate) use change::changes;
 pub use change::{Change, OldValue};
 pub(crate) use continuation::Continuation;

@@ -175,6 +175,11 @@ impl Segment {
         }
     }
 
+    /// Copies bytes of the file that is read, whatever they are.
+    pub(super) fn copy_out(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        self.readable().0.read(at, out)
+    }
+
     /// Returns the path of the file that is read.
     pub(super) fn path(&self) -> &Path {
         &self.readable().0.path

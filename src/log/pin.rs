@@ -50,6 +50,16 @@ impl Inner {
         Pin { inner: Arc::clone(self), position }
     }
 
+    /// Pins the log from where it is kept now.
+    pub(super) fn pin_first(self: &Arc<Self>) -> Pin {
+        let mut pins = self.pins.lock();
+        // Under the lock, as above.
+        let position = self.first.load(Ordering::Acquire);
+        pins.add(position);
+        drop(pins);
+        Pin { inner: Arc::clone(self), position }
+    }
+
     /// Pins the log at a position that is not released; returns `None` if it is.
     pub(super) fn pin_at(self: &Arc<Self>, position: u64) -> Option<Pin> {
         let mut pins = self.pins.lock();

@@ -11,7 +11,7 @@ use super::options::Transport;
 use super::outcome::Outcome;
 use super::phase::Phase;
 use crate::catalog::Metadata;
-use crate::catalog::record_key::{numbered, of_partition, parse_number, parse_partition};
+use crate::catalog::record_key::{RETIRED, numbered, of_partition, parse_number, parse_partition};
 use crate::engine::{Durability, MetadataBatch};
 use crate::error::Result;
 use crate::id::ShardId;
@@ -24,7 +24,6 @@ use std::time::{Duration, SystemTime};
 const INTENT: &[u8] = b"reshape/";
 const FOREIGN: &[u8] = b"foreign/";
 const HISTORY: &[u8] = b"history/";
-const RETIRED: &[u8] = b"retired/";
 
 /// How many ended reshapes are remembered.
 pub(crate) const HISTORY_MAX: usize = 256;

@@ -57,6 +57,8 @@ pub use plan::{PlannedStep, ReshapePlan};
 pub use totals::ReshapeStats;
 
 pub(crate) use event::Listener;
+pub(crate) use foreground::Foreground;
+pub(crate) use limiter::Pacer;
 pub(crate) use plan::annotate;
 pub(crate) use purpose::{Purpose, Steps};
 pub(crate) use registry::Registry;

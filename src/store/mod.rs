@@ -1,5 +1,6 @@
 //! The store, which an application opens.
 
+mod backup;
 mod batch;
 mod builder;
 mod changes;

@@ -118,6 +118,12 @@ impl Topology {
         }
     }
 
+    /// Returns this topology with its shards changed in what placement does not depend on.
+    pub(crate) fn with_shards(&self, change: impl Fn(&ShardInfo) -> ShardInfo) -> Self {
+        let shards = self.shards.iter().map(|(id, shard)| (*id, change(shard))).collect();
+        Self { shards, ..self.clone() }
+    }
+
     /// Returns true if a partition's number was ever assigned, in this topology or an earlier one.
     pub(crate) fn has_given(&self, id: PartitionId) -> bool {
         id < self.next_partition

@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Outcome<Exit> {
     Ok(Exit::Fine)
 }
 
-fn target(argument: &str) -> Outcome<RecoveryTarget> {
+/// Parses a position, a time or `end`.
+pub(super) fn target(argument: &str) -> Outcome<RecoveryTarget> {
     if argument == "end" {
         return Ok(RecoveryTarget::End);
     }

@@ -16,7 +16,7 @@ use annulus::reshape::{Job, ReshapePlan};
 use annulus::{CreateMode, Store};
 pub(crate) use ask::{AddShard, Ask, Merge, Move, RemoveShard, Reweigh, Split};
 pub(crate) use interrupt::Interrupt;
-pub(crate) use options::HowArgs;
+pub(crate) use options::{HowArgs, throttle};
 pub(crate) use outcomes::{Done, Totals, happened, table, totals};
 use std::time::Instant;
 pub(crate) use trims::Trims;

@@ -55,7 +55,7 @@ enum CheckArg {
 }
 
 /// Parses bytes a second, with the unit `/s` or without.
-fn throttle(text: &str) -> Result<u64, String> {
+pub(crate) fn throttle(text: &str) -> Result<u64, String> {
     checked::bytes(text.strip_suffix("/s").unwrap_or(text))
 }
 

@@ -7,6 +7,7 @@ use super::cursor::RocksDbCursor;
 use super::database::{self, RocksDb};
 use super::error::is_not_in_memory;
 use super::handles::{ColumnFamily, Handle, Pinned, Snapshot};
+use super::links::{self, LinkedFiles};
 use super::names::family;
 use super::reads::{limits, memory_only, with_options};
 use super::{import, ingest, stats};
@@ -263,6 +264,10 @@ impl Engine for RocksDb {
             }
         }
         Ok(())
+    }
+
+    fn link_files(&self) -> Result<LinkedFiles> {
+        links::link(self)
     }
 
     fn flush(&self) -> Result<()> {

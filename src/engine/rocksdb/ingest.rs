@@ -26,10 +26,15 @@ pub(super) struct Scratch(PathBuf);
 impl Scratch {
     /// Claims a name under which there is nothing. What an earlier attempt left there is removed.
     pub(super) fn claim(parent: &Path, name: PartitionName) -> Result<Self> {
-        let path = parent.join(family(name));
+        Self::claim_named(parent, &family(name))
+    }
+
+    /// The same for what is not of one partition.
+    pub(super) fn claim_named(parent: &Path, name: &str) -> Result<Self> {
+        let path = parent.join(name);
         remove_all(&path)?;
         // RocksDB links into a directory of this name first.
-        remove_all(&parent.join(format!("{}.tmp", family(name))))?;
+        remove_all(&parent.join(format!("{name}.tmp")))?;
         create_dir_all(parent).map_err(|error| cannot("create", parent, error))?;
         Ok(Self(path))
     }
