@@ -171,9 +171,9 @@ pub use {
     log::{LogAccess, LogDamage, LogMirror},
     read::{KeyBounds, MemoryRead, Prefix, ReadOptions, Scan, ScanOptions, Value},
     store::{
-        ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Index, IndexEntry, IndexProgress,
-        IndexReader, IndexRow, IndexRows, IndexScan, Keyspace, Once, Options, ShardSpec, Snapshot,
-        Store, StoreBuilder, Transaction, TransactionScan,
+        AdoptOptions, ChangesBuilder, Consumer, ConsumerInfo, CreateMode, Index, IndexEntry,
+        IndexProgress, IndexReader, IndexRow, IndexRows, IndexScan, Keyspace, Once, Options,
+        ShardSpec, Snapshot, Store, StoreBuilder, Transaction, TransactionScan,
     },
     transaction::{Isolation, TransactionOptions},
     write::{Batch, ConditionalWrite, Expect, Swap, Unmet},

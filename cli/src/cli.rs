@@ -1,9 +1,9 @@
 //! The command line as a whole. Each command's own arguments are defined with the command.
 
 use crate::commands::{
-    backup, bench, changes, consumer, delete, demo, explain, export, get, heatmap, hot, init,
-    keyspace, load, log, log_place, map, migrations, partition, plan, put, rebalance, recover,
-    replay, report, scan, shard, stats, verify,
+    adopt_copy, backup, bench, changes, consumer, delete, demo, explain, export, get, heatmap, hot,
+    init, keyspace, load, log, log_place, map, migrations, partition, plan, put, rebalance,
+    recover, replay, report, scan, shard, stats, verify,
 };
 use crate::exit::{EXIT_CODES, Exit, Outcome};
 use crate::output::Output;
@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Consumer(consumer::Args),
     Recover(recover::Args),
     Backup(backup::Args),
+    AdoptCopy(adopt_copy::Args),
     Verify(verify::Args),
     Demo(demo::Args),
     Bench(bench::Args),
@@ -88,6 +89,7 @@ impl Command {
             Self::Consumer(args) => consumer::run(&args, output),
             Self::Recover(args) => recover::run(&args, output),
             Self::Backup(args) => backup::run(&args, output),
+            Self::AdoptCopy(args) => adopt_copy::run(&args, output),
             Self::Verify(args) => verify::run(&args, output),
             Self::Demo(args) => demo::run(&args, output),
             Self::Bench(args) => bench::run(&args, output),

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/basic.rs"]
 mod basic;
 #[path = "cli/bench.rs"]

@@ -49,7 +49,8 @@ pub(crate) fn create(source: &Source<'_>, path: &Path, options: &BackupOptions) 
     let mut copied_bytes = 0;
     let part = part_of_log(&repository, number, before, &log)?;
     let from = if part == number { first } else { before.map_or(first, |it| it.cut().min(first)) };
-    log.copy_to(&repository.log(part), from, cut, &mut |bytes| {
+    let known = before.filter(|_| part != number).map(Manifest::cut);
+    log.copy_to(&repository.log(part), from, cut, known, &mut |bytes| {
         copied_bytes += bytes;
         meter.expect(bytes);
         meter.took(bytes)

@@ -80,22 +80,25 @@ impl Manifest {
         encode(&format!("the manifest of backup {}", self.number), self)
     }
 
-    /// Reads the manifest of the backup with a number.
+    /// Reads the manifest of the backup of a store with a number.
     ///
     /// # Errors
     ///
     /// `Damaged`, `Incompatible`, naming the file.
-    pub(super) fn read(path: &Path, number: u64) -> Result<Self> {
+    pub(super) fn read(path: &Path, number: u64, store: u128) -> Result<Self> {
         let what = format!("the manifest {} of a backup", path.display());
         let record = std::fs::read(path).map_err(|error| {
             Error::new(ErrorKind::Io, format!("cannot read {what}")).with_source(error)
         })?;
         let manifest: Self = decode(&what, &record)?;
-        if manifest.number == number {
+        let why = if manifest.store != store {
+            "belongs to the repository of another store; put it there".to_owned()
+        } else if manifest.number != number {
+            format!("is that of backup {}; rename it", manifest.number)
+        } else {
             return Ok(manifest);
-        }
-        let text = format!("{what} is that of backup {}; rename it", manifest.number);
-        Err(Error::new(ErrorKind::Damaged, text))
+        };
+        Err(Error::new(ErrorKind::Damaged, format!("{what} {why}")))
     }
 
     /// Returns what is said of it in public.

@@ -127,7 +127,7 @@ impl Repository {
             let path = entry.map_err(failed)?.path();
             let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
             if let Some(number) = number {
-                manifests.push((number, Manifest::read(&path, number)));
+                manifests.push((number, Manifest::read(&path, number, self.store)));
             }
         }
         manifests.sort_by_key(|(number, _)| *number);

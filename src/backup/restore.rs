@@ -82,6 +82,10 @@ impl Repository {
         let log = store.join("log");
         let continuation = Continuation::of_archive(&archive, part, options.to, &log, knows)?;
         check_outside_shards("the store", store)?;
+        for shard in moved.shards() {
+            let directory = store.join(&shard.directory);
+            check_outside_shards(&format!("shard {}", shard.id), &directory)?;
+        }
         check_overlaps(store, [None, None], moved.shards().map(|it| (it.id, &*it.directory)))?;
         let identity = Identity { store: manifest.store, shard: None };
         let _store_lock = begin(store, identity, moved.shards())?;
@@ -130,7 +134,7 @@ fn choose(manifests: &[(u64, Result<Manifest>)], options: &RestoreOptions) -> Re
                 return Err(Error::new(ErrorKind::NotFound, text));
             }
         },
-        None => sound().filter(is_before).last().cloned().ok_or_else(|| {
+        None => sound().filter(is_before).next_back().cloned().ok_or_else(|| {
             let text =
                 "no backup of the repository was made before that moment; list those there are";
             Error::new(ErrorKind::NotFound, text)
@@ -151,7 +155,7 @@ fn choose(manifests: &[(u64, Result<Manifest>)], options: &RestoreOptions) -> Re
     if sound().any(|manifest| manifest.log == chosen.log && reaches(manifest)) {
         return Ok(chosen);
     }
-    let last = sound().filter(|manifest| manifest.log == chosen.log).last().unwrap_or(&chosen);
+    let last = sound().filter(|manifest| manifest.log == chosen.log).next_back().unwrap_or(&chosen);
     Err(Error::invalid(format!(
         "the repository has the log after backup {} only up to position {}, the moment of backup {}: \
          restore that, and apply the rest with the store's own log, if it has it",

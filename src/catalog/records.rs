@@ -29,6 +29,21 @@ impl Metadata {
         records.retain(|(key, _)| !is_own(key));
         Ok(Records(records))
     }
+
+    /// Makes these the metadata of another store, whose shards are in other directories: durable when it
+    /// returns. What is not true of a copy goes.
+    pub(crate) fn adopt(
+        &self,
+        store: u128,
+        directory_of: impl Fn(&ShardInfo) -> PathBuf,
+    ) -> Result<()> {
+        let (topology, mut others) = self.records_for_copy()?.of_store(store, directory_of)?;
+        others.delete(ACCEPTED_KEY);
+        for (key, _) in self.records(record_key::RETIRED, |key| Some(key.to_vec()))? {
+            others.delete(&[record_key::RETIRED, key.as_slice()].concat());
+        }
+        self.commit(&topology, others)
+    }
 }
 
 impl Records {
@@ -56,9 +71,21 @@ impl Records {
         store: u128,
         directory_of: impl Fn(&ShardInfo) -> PathBuf,
     ) -> Result<()> {
+        let (topology, others) = self.of_store(store, directory_of)?;
+        let metadata = Metadata::open(directory, None, LogDamage::Refuse)?;
+        metadata.commit(&topology, others)
+    }
+
+    /// Returns the encoded topology and the other records as those of a store with a number, whose
+    /// shards are in other directories, and whose log has one copy.
+    fn of_store(
+        &self,
+        store: u128,
+        directory_of: impl Fn(&ShardInfo) -> PathBuf,
+    ) -> Result<(Vec<u8>, MetadataBatch)> {
         let moved =
             |shard: &ShardInfo| ShardInfo { directory: directory_of(shard), ..shard.clone() };
-        let topology = self.topology()?.with_shards(&moved);
+        let topology = self.topology()?.with_shards(moved);
         let mut others = MetadataBatch::default();
         for (key, record) in &self.0 {
             others.put(key, record);
@@ -70,7 +97,6 @@ impl Records {
         }
         others.put(STORE_KEY, &store.to_be_bytes());
         Metadata::put_log_copies(&mut others, CopySet::FIRST)?;
-        let metadata = Metadata::open(directory, None, LogDamage::Refuse)?;
-        metadata.commit(&encode_topology(&topology)?, others)
+        Ok((encode_topology(&topology)?, others))
     }
 }

@@ -88,8 +88,9 @@ impl LogFiles {
     }
 
     /// Copies into an archive what lies between a position and another one: whole segments, and of
-    /// the last one what is before the end. Those that are there already with the same records are
-    /// left alone, except for the last of them. On the disk when it returns.
+    /// the last one what is before the end. `known` is up to where the archive has the same records:
+    /// segments before that are left alone, and what the one there has is copied within the archive. On
+    /// the disk when it returns.
     ///
     /// # Errors
     ///
@@ -99,6 +100,7 @@ impl LogFiles {
         directory: &Path,
         from: Position,
         until: Position,
+        known: Option<Position>,
         took: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
         let there = judge::list(directory, SEGMENT)?;
@@ -107,7 +109,8 @@ impl LogFiles {
             let wanted = segment.end() > from.0 && segment.first < until.0;
             let is_there = there.iter().any(|(number, _)| *number == segment.number);
             if wanted && !(is_there && segment.number < last_there) {
-                copy(segment, directory, until.0, took)?;
+                let known = known.filter(|_| is_there).map_or(segment.first, |known| known.0);
+                copy(segment, directory, known.min(until.0), until.0, took)?;
                 failpoint::hit("backup-segment");
             }
         }
@@ -115,10 +118,12 @@ impl LogFiles {
     }
 }
 
-/// Copies the records of a segment that are before a position into a file of the same length.
+/// Copies the records of a segment that are before a position into a file of the same length. Those
+/// before `known` are in the file that is replaced.
 fn copy(
     segment: &Segment,
     directory: &Path,
+    known: u64,
     until: u64,
     took: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
@@ -128,17 +133,27 @@ fn copy(
     let file = file.map_err(|error| cannot("create", &arriving, error))?;
     let failed = |error| cannot("write", &arriving, error);
     file.set_len(segment.file_bytes).map_err(failed)?;
-    let end = segment.offset(segment.end().min(until));
-    in_pieces(0, end, |at, piece, _| {
+    // The rest is a hole, which reads as zeros.
+    let put = |at: u64, piece: &[u8]| match piece.iter().any(|byte| *byte != 0) {
+        true => file.write_all_at(piece, at).map_err(failed),
+        false => Ok(()),
+    };
+    let path = directory.join(format!("{:010}.{SEGMENT}", segment.number));
+    let mut copied = 0;
+    if known > segment.first {
+        copied = segment.offset(known.min(segment.end()));
+        let before = File::open(&path).map_err(|error| cannot("open", &path, error))?;
+        in_pieces(0, copied, |at, piece, _| {
+            before.read_exact_at(piece, at).map_err(|error| cannot("read", &path, error))?;
+            put(at, piece)
+        })?;
+    }
+    in_pieces(copied, segment.offset(segment.end().min(until)), |at, piece, _| {
         segment.copy_out(at, piece)?;
-        // The rest is a hole, which reads as zeros.
-        if piece.iter().any(|byte| *byte != 0) {
-            file.write_all_at(piece, at).map_err(failed)?;
-        }
+        put(at, piece)?;
         took(piece.len() as u64)
     })?;
     file.sync_all().map_err(|error| cannot("sync", &arriving, error))?;
-    let path = directory.join(format!("{:010}.{SEGMENT}", segment.number));
     std::fs::rename(&arriving, &path).map_err(|error| cannot("rename", &arriving, error))
 }
 

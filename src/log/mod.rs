@@ -82,7 +82,9 @@ pub(crate) use reader::Reader;
 pub use reader::Record;
 pub(crate) use record::Operations;
 pub use repair::CopyRepair;
-pub(crate) use transfer::{check_owner, copy_segments, is_segment, remove_segments};
+pub(crate) use transfer::{
+    check_owner, copy_segments, copy_segments_as, is_segment, remove_segments,
+};
 pub use view::{LogCopy, LogReader, LogSegment, LogView, SegmentState};
 
 pub use crate::expiry::ExpiringValue;

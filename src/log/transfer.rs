@@ -57,6 +57,42 @@ pub(crate) fn copy_segments(from: &Path, to: &Path) -> Result<()> {
     sync_directory(to)
 }
 
+/// Writes the segments of a directory, which are those of one of two stores, into another directory, as
+/// those of a store with a number, and of the first copy of its log. On the disk when it returns. What
+/// was there of segments is removed first.
+///
+/// # Errors
+///
+/// `Damaged`, naming the file; `NotFound` if there is none.
+pub(crate) fn copy_segments_as(from: &Path, to: &Path, of: [u128; 2], store: u128) -> Result<()> {
+    remove_segments(to)?;
+    let segments = judge::list(from, SEGMENT)?;
+    if segments.is_empty() {
+        let text = format!("there are no segments of a log in {}; check the path", from.display());
+        return Err(Error::new(ErrorKind::NotFound, text));
+    }
+    for (number, path) in segments {
+        let page =
+            judge::first_pages(&open_to_read(&path).map_err(|error| cannot("open", &path, error))?);
+        let page = page.map_err(|error| cannot("read", &path, error))?;
+        let header = SegmentHeader::decode(&page).map_err(|_| unreadable(&path))?;
+        if !of.contains(&header.store) {
+            let text = format!("the log {} belongs to another store", path.display());
+            return Err(Error::new(ErrorKind::Damaged, text));
+        }
+        let bytes = path.metadata().map_err(|error| cannot("look at", &path, error))?.len();
+        let copy = u32::from(CopyNumber::FIRST.0);
+        copy_segment(
+            &path,
+            bytes,
+            to,
+            number,
+            Some(&|header| SegmentHeader { store, copy, ..header }),
+        )?;
+    }
+    sync_directory(to)
+}
+
 /// Makes a copy of a log equal to what was accepted of another one. On the disk when it returns.
 ///
 /// IMPORTANT: a copy that was sound before, and the beginning of the other one, is both all the way:
@@ -79,7 +115,9 @@ pub(super) fn rebuild(from: &[Kept], to: &Place) -> Result<()> {
         }
         failpoint::hit("log-rebuild");
         let until = kept.end - kept.first + CONTENT;
-        copy_segment(&kept.found.path, until, directory, number, Some(to.copy))?;
+        let copy = u32::from(to.copy.0);
+        let restate = |header| SegmentHeader { copy, ..header };
+        copy_segment(&kept.found.path, until, directory, number, Some(&restate))?;
         to.sync_directory()?;
     }
     let others = judge::list(directory, SEGMENT)?.into_iter();
@@ -125,15 +163,15 @@ pub(super) fn is_same_content(one: &Path, other: &Path, until: u64) -> Result<bo
     Ok(true)
 }
 
-/// Copies the first bytes of a segment, and its length; as one of another copy of the log if that
-/// is given. The name is on the disk when the directory has been synced, and names the whole at any
+/// Copies the first bytes of a segment, and its length; with another header if a function is given that
+/// makes it of the one that is there. The name is on the disk when the directory has been synced, and names the whole at any
 /// time.
 fn copy_segment(
     from: &Path,
     until: u64,
     to: &Path,
     number: u64,
-    copy: Option<CopyNumber>,
+    restate: Option<&dyn Fn(SegmentHeader) -> SegmentHeader>,
 ) -> Result<()> {
     let arriving = to.join(format!("{number:010}.{ARRIVING}"));
     let source = File::open(from).map_err(|error| cannot("open", from, error))?;
@@ -150,9 +188,9 @@ fn copy_segment(
         let wanted = usize::try_from(until - at).unwrap_or(PIECE).min(PIECE);
         let part = piece.get_mut(..wanted).unwrap_or_default();
         source.read_exact_at(part, at).map_err(|error| cannot("read", from, error))?;
-        if let (0, Some(copy)) = (at, copy) {
+        if let (0, Some(restate)) = (at, restate) {
             let header = SegmentHeader::decode(part).map_err(|_| unreadable(from))?;
-            let header = SegmentHeader { copy: u32::from(copy.0), ..header }.encode_fields();
+            let header = restate(header).encode_fields();
             part.iter_mut().zip(header).for_each(|(byte, new)| *byte = new);
         }
         // The blocks hold zeros already.

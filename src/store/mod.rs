@@ -1,5 +1,6 @@
 //! The store, which an application opens.
 
+mod adopt;
 mod backup;
 mod batch;
 mod builder;
@@ -34,6 +35,7 @@ mod threads;
 mod transaction;
 mod verify;
 
+pub use adopt::AdoptOptions;
 pub use builder::{CreateMode, StoreBuilder};
 pub use changes::ChangesBuilder;
 pub use consumers::{Consumer, ConsumerInfo};
@@ -135,6 +137,72 @@ impl Store {
     /// Those of [`StoreBuilder::open`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         Self::builder(path).open()
+    }
+
+    /// Opens the store in a directory only for reading, with the default options: without creating,
+    /// changing or locking a file, so on a read-only disk, too, and while another process has the store
+    /// open. It shows everything as it was at one moment during the call, over all shards; see
+    /// [`StoreBuilder::read_only`].
+    ///
+    /// Cost: that of an opening; what is only in the log is read into memory.
+    ///
+    /// ```
+    /// use annulus::{ErrorKind, Store, topology::KeyspaceSpec};
+    ///
+    /// # fn main() -> annulus::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let path = directory.path().join("store");
+    /// let store = Store::open(&path)?;
+    /// let users = store.keyspace_or_create("users", KeyspaceSpec::hash())?;
+    /// users.put("ada", "countess")?;
+    /// let reader = Store::open_read_only(&path)?.keyspace("users")?;
+    /// users.delete("ada")?;
+    /// assert_eq!(reader.get("ada")?.as_deref(), Some(&b"countess"[..]));
+    /// assert_eq!(reader.put("ada", "?").unwrap_err().kind(), ErrorKind::ReadOnly);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StoreBuilder::open`]; [`NotFound`](ErrorKind::NotFound) if there is no store;
+    /// [`Busy`](ErrorKind::Busy) if another process released a part of the log again and again: try
+    /// again.
+    pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::builder(path).create(CreateMode::Never).read_only(true).open()
+    }
+
+    /// Makes a copy of a store a store of its own: one that was made with all its shards and its log
+    /// while the store was closed, or as one snapshot of the file system. It gets a number of its own, and
+    /// names its own directories, so that it and the original can be opened side by side; without this,
+    /// whichever is opened second is refused. Returns the directories of its shards. The original is not
+    /// touched.
+    ///
+    /// If it is interrupted, no call opens the copy until the same call has completed it.
+    ///
+    /// Cost: writes the segments of the log, and some small files; not the data.
+    ///
+    /// ```no_run
+    /// use annulus::{AdoptOptions, ShardId, Store};
+    ///
+    /// # fn main() -> annulus::Result<()> {
+    /// // cp -a /data/store /copy/store; cp -a /disk2/annulus /copy/annulus
+    /// let options = AdoptOptions::new().shard(ShardId(1), "/copy/annulus");
+    /// Store::adopt_copy("/copy/store", options)?;
+    /// let copy = Store::open("/copy/store")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Before anything is changed: [`NotFound`](ErrorKind::NotFound) if there is no copy, or a
+    /// directory is missing; [`InvalidArgument`](ErrorKind::InvalidArgument) if a shard or the log is
+    /// where the original's is, and no copy of it is named;
+    /// [`Damaged`](ErrorKind::Damaged) if the parts do not belong together;
+    /// [`InUse`](ErrorKind::InUse) if one is open. Then [`Io`](ErrorKind::Io).
+    pub fn adopt_copy(path: impl AsRef<Path>, options: AdoptOptions) -> Result<Vec<PathBuf>> {
+        adopt::adopt(path.as_ref(), &options)
     }
 
     /// Returns a builder for everything that can be specified about an opening: options, shards,

@@ -10,6 +10,7 @@
     reason = "a test that fails panics"
 )]
 
+mod adopt;
 mod backup;
 mod bank;
 mod basic;

@@ -143,7 +143,7 @@ struct RestoreArgs {
 }
 
 /// Parses `N=DIR`.
-fn shard(text: &str) -> Result<(ShardId, PathBuf), String> {
+pub(super) fn shard(text: &str) -> Result<(ShardId, PathBuf), String> {
     let parsed =
         text.split_once('=').and_then(|(id, directory)| Some((id.parse().ok()?, directory)));
     match parsed {

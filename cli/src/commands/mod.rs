@@ -1,5 +1,6 @@
 //! The commands, a file or a folder for each: its arguments, with help and examples, and its work.
 
+pub(crate) mod adopt_copy;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod changes;

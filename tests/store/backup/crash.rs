@@ -4,7 +4,7 @@
 //! step; the parent checks all of it, and goes on.
 
 use super::{assert_sound, files, fill, open_sound, restored, rows_of};
-use crate::basic::{both, reopen, small};
+use crate::basic::{both, small};
 use annulus::backup::{Repository, RestoreOptions};
 use annulus::{ErrorKind, Store};
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,6 +13,12 @@ use std::process::{Command, Stdio};
 
 const DIRECTORY: &str = "ANNULUS_TEST_BACKUP_DIRECTORY";
 const WHAT: &str = "ANNULUS_TEST_BACKUP_WHAT";
+
+/// Opens the store, which keeps its log for backups.
+fn open(directory: &Path) -> Store {
+    let builder = Store::builder(directory.join("store")).shards(3);
+    builder.options(small().log_keep_bytes(1 << 30)).open().unwrap()
+}
 
 /// Lets a child do something until it dies at a step. Returns false if it did not.
 fn dies(directory: &Path, what: &str, place: &str) -> bool {
@@ -36,12 +42,11 @@ fn child() {
     let backups = directory.join("backups");
     match std::env::var(WHAT).unwrap().as_str() {
         "backup" => {
-            let builder = Store::builder(directory.join("store")).shards(3);
-            let store = builder.options(small().log_keep_bytes(1 << 30)).open().unwrap();
+            let store = open(&directory);
             let [hash, range] = both(&store);
             let seed = fastrand::u64(..);
             fill(&hash, 0..30, seed);
-            fill(&range, 0..150, seed);
+            fill(&range, 0..250, seed);
             store.backup(&backups).unwrap();
         }
         "prune" => {
@@ -63,7 +68,7 @@ fn tables(backups: &Path) -> usize {
 fn a_backup_that_dies_at_any_step_leaves_earlier_ones_and_the_store_as_they_were() {
     let directory = tempfile::tempdir().unwrap();
     let backups = directory.path().join("backups");
-    let store = reopen(&directory);
+    let store = open(directory.path());
     fill(&both(&store)[0], 0..30, 7);
     store.backup(&backups).unwrap();
     store.close().unwrap();
@@ -89,7 +94,7 @@ fn a_backup_that_dies_at_any_step_leaves_earlier_ones_and_the_store_as_they_were
         let is_there = ["backup-named", "backup-collect"].contains(&place);
         assert_eq!(now.len(), known.len() + usize::from(is_there), "{place}");
         assert_sound(&backups);
-        let store = reopen(&directory);
+        let store = open(directory.path());
         assert!(store.verify().unwrap().is_sound(), "{place}");
         let copy = directory.path().join("copy");
         let last = now.last().unwrap().number;
@@ -118,7 +123,7 @@ fn a_backup_that_dies_at_any_step_leaves_earlier_ones_and_the_store_as_they_were
 fn a_removal_that_dies_is_completed_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
     let backups = directory.path().join("backups");
-    let store = reopen(&directory);
+    let store = open(directory.path());
     for place in ["backup-removed", "backup-collect", "backup-collect@3"] {
         for round in 0..3 {
             fill(&both(&store)[0], 0..40, round);
@@ -140,7 +145,7 @@ fn a_removal_that_dies_is_completed_by_the_next() {
 fn a_restoring_that_dies_leaves_no_store_and_begins_again() {
     let directory = tempfile::tempdir().unwrap();
     let backups = directory.path().join("backups");
-    let store = reopen(&directory);
+    let store = open(directory.path());
     let [hash, range] = both(&store);
     fill(&hash, 0..40, 1);
     fill(&range, 0..40, 2);

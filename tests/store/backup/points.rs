@@ -46,7 +46,7 @@ fn write(store: &Store, clock: &ManualClock, writes: &mut Vec<Write>, count: usi
         let key = format!("{:03}", (writes.len() + n) % 40);
         let mut batch = Batch::new();
         for keyspace in &keyspaces {
-            batch.put(keyspace, &key, vec![n as u8; 60_000]);
+            batch.put(keyspace, &key, vec![n as u8; 30_000]);
             batch.delete(keyspace, format!("{:03}", (n * 7) % 40));
         }
         store.write(batch).unwrap();
