@@ -7,6 +7,7 @@
 use super::{assert_sound, restored};
 use crate::basic::{both, quick_store};
 use crate::churn::{Churn, Stop, seed};
+use annulus::topology::KeyspaceSpec;
 use annulus::{Batch, Keyspace, Store};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -74,7 +75,22 @@ fn rows_of(store: &Store, number: usize) -> u64 {
     rows
 }
 
-fn run(reshapes: bool) {
+/// What changes the topology while backups are made.
+enum Changes {
+    None,
+    Reshapes,
+    Keyspaces,
+}
+
+/// Creates keyspaces and drops them.
+fn come_and_go(store: &Store, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) {
+        store.create_keyspace("passing", KeyspaceSpec::hash().arcs_per_shard(1)).unwrap();
+        store.drop_keyspace("passing").unwrap();
+    }
+}
+
+fn run(changes: Changes) {
     let (directory, store) = quick_store();
     let backups = directory.path().join("backups");
     let keyspaces = both(&store);
@@ -87,9 +103,16 @@ fn run(reshapes: bool) {
             let (store, keyspaces, stop) = (&store, &keyspaces, &stop);
             scope.spawn(move || writer.run(number, keyspaces, store, stop));
         }
-        if reshapes {
-            let (store, stop) = (&store, &stop);
-            scope.spawn(move || Churn::new(seed()).shards_percent(20).run(store, stop));
+        let (changed, stopped) = (&store, &stop);
+        match changes {
+            Changes::None => {}
+            Changes::Reshapes => {
+                let mut churn = Churn::new(seed()).shards_percent(20);
+                scope.spawn(move || churn.run(changed, stopped));
+            }
+            Changes::Keyspaces => {
+                scope.spawn(move || come_and_go(changed, stopped));
+            }
         }
         let read = |of: fn(&Writer) -> &AtomicU64| {
             writers.each_ref().map(|writer| of(writer).load(Ordering::Acquire))
@@ -118,12 +141,17 @@ fn run(reshapes: bool) {
 
 #[test]
 fn a_backup_is_one_moment_while_writers_go_on() {
-    run(false);
+    run(Changes::None);
 }
 
 #[test]
 fn a_backup_is_one_moment_while_partitions_move_and_shards_come_and_go() {
-    run(true);
+    run(Changes::Reshapes);
+}
+
+#[test]
+fn a_backup_is_one_moment_while_keyspaces_come_and_go() {
+    run(Changes::Keyspaces);
 }
 
 /// Without each of the steps that its argument needs, the tests above fail.

@@ -122,7 +122,8 @@ fn every_position_and_time_between_backups_can_be_restored() {
     let copy = directory.path().join("from-the-first");
     let options = to(third.position).backup(1);
     let done = Repository::open(&backups).unwrap().restore(&copy, options).unwrap();
-    assert_eq!((done.records, done.position), (60, third.position));
+    // The backup's position is beyond a mark that follows the last of them.
+    assert!(done.records == 60 && done.position <= third.position, "{done:?}, {third:?}");
     assert!(rows_of(&open_sound(&copy)) == end);
 
     // What old backups needed of the log goes with them, and the rest stays.
