@@ -1,13 +1,15 @@
 //! A keyspace as readers and writers see it: the partitions of one topology with their handles.
 
 use super::behind::Behind;
-use crate::engine::{EnginePartition, ShardEngine};
+use crate::engine::{Engine as _, EnginePartition, EngineSnapshot, ShardEngine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::Expiring;
 use crate::id::ShardId;
 use crate::latch::{Current, PartitionState, PartitionStatus};
 use crate::placement::KeyRange;
 use crate::topology::{self, PartitionName, Partitioning};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::{Bound, Range};
 use std::sync::{Arc, OnceLock};
 
@@ -43,6 +45,21 @@ impl OpenPartition {
             state: PartitionState::default(),
             behind: OnceLock::new(),
             out_of_range_permille: 0,
+        }
+    }
+
+    /// Returns the snapshot of the partition's shard in a cut, and takes it if the cut has none yet.
+    ///
+    /// # Errors
+    ///
+    /// That of the shard.
+    pub(crate) fn snapshot_in<'c>(
+        &self,
+        cut: &'c mut BTreeMap<ShardId, EngineSnapshot>,
+    ) -> Result<&'c EngineSnapshot> {
+        match cut.entry(self.owner) {
+            Entry::Occupied(taken) => Ok(taken.into_mut()),
+            Entry::Vacant(missing) => Ok(missing.insert(self.shard.snapshot()?)),
         }
     }
 

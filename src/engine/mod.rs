@@ -1,8 +1,12 @@
 //! The interface between the store and a shard: one trait, and nothing of the engine behind it.
 //!
 //! [`ShardEngine`] names the engine in use. The store's modules call only what [`Engine`] promises,
-//! so another engine can replace it by implementing this file.
+//! which `conformance` has as tests for every engine.
 
+#[cfg(test)]
+mod conformance;
+mod expiring;
+mod flushes;
 mod options;
 mod rocksdb;
 
@@ -20,13 +24,12 @@ use crate::placement::KeyRange;
 use crate::topology::PartitionName;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// The engine's types, under the names that the store uses.
-pub(crate) type EnginePartition = Arc<<ShardEngine as Engine>::Partition>;
+pub(crate) type EnginePartition = <ShardEngine as Engine>::Partition;
 pub(crate) type EngineValue = <ShardEngine as Engine>::Value;
-pub(crate) type EngineSnapshot = Arc<<ShardEngine as Engine>::Snapshot>;
+pub(crate) type EngineSnapshot = <ShardEngine as Engine>::Snapshot;
 pub(crate) type EngineCursor = <ShardEngine as Engine>::Cursor;
 pub(crate) type EngineBatch = <ShardEngine as Engine>::WriteBatch;
 
@@ -41,7 +44,7 @@ pub(crate) enum Direction {
 /// The settings of one read.
 pub(crate) struct Read<'a, S> {
     /// The cut to read from; the present state if there is none.
-    pub(crate) at: Option<&'a Arc<S>>,
+    pub(crate) at: Option<&'a S>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) bypass_cache: bool,
     /// How many bytes a cursor reads from a file at once where a block is not in the cache; if
@@ -83,18 +86,20 @@ pub(crate) struct Usage {
 /// stay in memory until a flush; what a crash takes from there is in the store's log, which is
 /// synced before the engine makes a file: no file holds what a power cut can take from the log.
 pub(crate) trait Engine: Sized + Send + Sync + 'static {
-    /// A handle that keeps its partition readable, even after it is dropped from the shard.
-    type Partition: Send + Sync + 'static;
-    type Snapshot: Send + Sync + 'static;
+    /// A handle that keeps its partition readable, even after it is dropped from the shard. Clones
+    /// are the same handle, and cost no more than counting them.
+    type Partition: Clone + Send + Sync + 'static;
+    /// A cut of the shard, which a clone shares.
+    type Snapshot: Clone + Send + Sync + 'static;
     type Value: Deref<Target = [u8]> + Send + Sync + 'static;
     type Cursor: Cursor;
     type WriteBatch: WriteBatch<Partition = Self::Partition>;
 
     /// Returns the partitions on disk.
     fn partitions(&self) -> Vec<PartitionName>;
-    fn partition(&self, name: PartitionName) -> Option<Arc<Self::Partition>>;
+    fn partition(&self, name: PartitionName) -> Option<Self::Partition>;
     /// Creates an empty partition; durable when it returns.
-    fn create_partition(&self, name: PartitionName) -> Result<Arc<Self::Partition>>;
+    fn create_partition(&self, name: PartitionName) -> Result<Self::Partition>;
     /// Returns true if an error has left something under this name that can be neither used nor
     /// removed before the next opening: the caller must take another name.
     fn is_stranded(&self, name: PartitionName) -> bool;
@@ -103,7 +108,7 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 
     fn get(
         &self,
-        partition: &Arc<Self::Partition>,
+        partition: &Self::Partition,
         key: &[u8],
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Option<Self::Value>>;
@@ -111,26 +116,34 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
     /// in the cache. `None` if it is not known without reading one.
     fn get_from_memory(
         &self,
-        partition: &Arc<Self::Partition>,
+        partition: &Self::Partition,
         key: &[u8],
-        at: Option<&Arc<Self::Snapshot>>,
+        at: Option<&Self::Snapshot>,
     ) -> Result<Option<Option<Self::Value>>>;
     /// Returns the values of several keys of one partition, in the order of the keys.
     fn get_many(
         &self,
-        partition: &Arc<Self::Partition>,
+        partition: &Self::Partition,
         keys: &[&[u8]],
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Vec<Option<Self::Value>>>;
     /// Opens a cursor that stands on the first row of the range, in its direction.
     fn cursor(
         &self,
-        partition: &Arc<Self::Partition>,
+        partition: &Self::Partition,
         range: &KeyRange,
         direction: Direction,
         read: Read<'_, Self::Snapshot>,
     ) -> Result<Self::Cursor>;
-    fn snapshot(&self) -> Arc<Self::Snapshot>;
+    /// Returns a cut of the shard: everything that has been applied to it, and no part of a batch.
+    ///
+    /// # Errors
+    ///
+    /// Those of a shard that cannot be reached; RocksDB has none.
+    fn snapshot(&self) -> Result<Self::Snapshot>;
+
+    /// Returns an empty batch for this shard.
+    fn batch(&self) -> Self::WriteBatch;
 
     /// Applies a write that is in the log.
     fn put(&self, partition: &Self::Partition, key: &[u8], value: &[u8]) -> Result<()>;
@@ -148,14 +161,14 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
         &self,
         name: PartitionName,
         source: &Self::Partition,
-    ) -> Result<Arc<Self::Partition>>;
+    ) -> Result<Self::Partition>;
     /// Makes a partition of rows that `fill` passes in strictly ascending order of keys, written as
     /// files that survive a power cut.
     fn load_partition(
         &self,
         name: PartitionName,
         fill: impl FnOnce(&mut PutRow<'_>) -> Result<()>,
-    ) -> Result<Arc<Self::Partition>>;
+    ) -> Result<Self::Partition>;
     /// Returns about how many bytes of files hold the keys of a range.
     fn bytes_in(&self, partition: &Self::Partition, range: &KeyRange) -> Result<u64>;
     /// Returns some keys of a partition, ascending and spread over its files; none if it has few.
@@ -203,7 +216,7 @@ pub(crate) trait Engine: Sized + Send + Sync + 'static {
 }
 
 /// Several writes to one shard that take effect together.
-pub(crate) trait WriteBatch: Default {
+pub(crate) trait WriteBatch {
     type Partition;
     fn put(&mut self, partition: &Self::Partition, key: &[u8], value: &[u8]);
     fn delete(&mut self, partition: &Self::Partition, key: &[u8]);

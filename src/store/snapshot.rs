@@ -66,7 +66,7 @@ impl Snapshot {
         for partition in views.values().flat_map(|view| view.partitions.iter()) {
             // With the gate closed, so that no write is between the log and its partitions.
             partition.check_up_to_date()?;
-            cut.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+            partition.snapshot_in(&mut cut)?;
         }
         let noted = note(&catalog.log)?;
         let expires = views.values().any(|view| view.expiring().is_some());

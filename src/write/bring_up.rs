@@ -133,7 +133,7 @@ fn read(
     part: &Range<Position>,
 ) -> Result<(EngineBatch, u64)> {
     let partition = view.partition(index)?;
-    let (mut batch, mut operations, mut bytes) = (EngineBatch::default(), 0, 0);
+    let (mut batch, mut operations, mut bytes) = (partition.shard.batch(), 0, 0);
     let mut reader = catalog.log.read(part.start)?;
     while reader.position() < part.end {
         let Some(record) = reader.next()? else { break };

@@ -162,7 +162,7 @@ impl<'scope> Lane<'scope> {
         });
         Self {
             shard: Arc::clone(shard),
-            batch: EngineBatch::default(),
+            batch: shard.batch(),
             bytes: 0,
             thread: thread.map(|thread| (sender, thread)),
         }
@@ -174,7 +174,7 @@ impl<'scope> Lane<'scope> {
             return Ok(());
         }
         self.bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::replace(&mut self.batch, self.shard.batch());
         let sent = match &self.thread {
             None => return self.shard.write(batch),
             Some((sender, _)) => sender.send(batch).is_ok(),

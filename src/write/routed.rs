@@ -242,7 +242,7 @@ impl<'a> RoutedBatch<'a> {
                 let part = part.get_or_insert_with(|| Part {
                     shard: *shard,
                     engine: Arc::clone(&partition.shard),
-                    batch: EngineBatch::default(),
+                    batch: partition.shard.batch(),
                 });
                 add(&mut part.batch, partition, operation);
             }

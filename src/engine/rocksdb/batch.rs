@@ -39,23 +39,23 @@ impl RocksDbBatch {
 }
 
 impl WriteBatch for RocksDbBatch {
-    type Partition = ColumnFamily;
+    type Partition = Arc<ColumnFamily>;
 
-    fn put(&mut self, partition: &ColumnFamily, key: &[u8], value: &[u8]) {
+    fn put(&mut self, partition: &Arc<ColumnFamily>, key: &[u8], value: &[u8]) {
         match partition.overlay() {
             None => self.writes.put_cf(partition.handle(), key, value),
             Some(overlay) => self.note(overlay, Overlaying::Put(key.into(), value.into())),
         }
     }
 
-    fn delete(&mut self, partition: &ColumnFamily, key: &[u8]) {
+    fn delete(&mut self, partition: &Arc<ColumnFamily>, key: &[u8]) {
         match partition.overlay() {
             None => self.writes.delete_cf(partition.handle(), key),
             Some(overlay) => self.note(overlay, Overlaying::Delete(key.into())),
         }
     }
 
-    fn delete_range(&mut self, partition: &ColumnFamily, start: &[u8], end: &[u8]) {
+    fn delete_range(&mut self, partition: &Arc<ColumnFamily>, start: &[u8], end: &[u8]) {
         match partition.overlay() {
             None => self.writes.delete_range_cf(partition.handle(), start, end),
             Some(overlay) => self.note(overlay, Overlaying::DeleteRange(start.into(), end.into())),

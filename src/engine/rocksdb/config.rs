@@ -1,8 +1,9 @@
 //! The options of Annulus in RocksDB's terms.
 
 use super::error::context;
-use super::expire::{ExpiringPartitions, remove_expired};
+use super::expire::remove_expired;
 use super::names::parse_family;
+use crate::engine::expiring::ExpiringPartitions;
 use crate::engine::{Compression, EngineOptions, LogDamage};
 use crate::error::Result;
 use crate::os::descriptors::{raise_limit, share};

@@ -21,7 +21,7 @@ impl RocksDbCursor {
         partition: &Arc<ColumnFamily>,
         range: &KeyRange,
         direction: Direction,
-        read: Read<'_, Snapshot>,
+        read: Read<'_, Arc<Snapshot>>,
         mut options: ReadOptions,
     ) -> Result<Self> {
         if !range.start.is_empty() {
@@ -115,7 +115,7 @@ mod tests {
     use super::super::overlay::tests::{Change, any_changes, any_key};
     use super::super::{Resources, RocksDb};
     use super::*;
-    use crate::engine::{Engine, EngineBatch, EngineOptions, WriteBatch as _};
+    use crate::engine::{Engine, EngineOptions, WriteBatch as _};
     use crate::log::{CommitLog, CopyOptions, LogAccess, LogDamage, LogOptions};
     use crate::topology::PartitionName;
     use proptest::collection::{btree_map, vec};
@@ -156,7 +156,7 @@ mod tests {
     fn apply(db: &RocksDb, changes: &[Change], at_once: usize) {
         let partition = db.partition(NAME).unwrap();
         for changes in changes.chunks(at_once) {
-            let mut batch = EngineBatch::default();
+            let mut batch = db.batch();
             for change in changes {
                 match change {
                     Change::Put(key, value) if at_once == 1 => {
@@ -176,7 +176,7 @@ mod tests {
         db: &RocksDb,
         range: &KeyRange,
         direction: Direction,
-        read: Read<'_, Snapshot>,
+        read: Read<'_, Arc<Snapshot>>,
     ) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut cursor = db.cursor(&db.partition(NAME).unwrap(), range, direction, read).unwrap();
         let mut rows = Vec::new();
@@ -210,7 +210,7 @@ mod tests {
             let grows = changes.iter().any(|change| matches!(change, Change::Put(..)));
             prop_assert!(after > before || !grows);
 
-            let snapshot = db.snapshot();
+            let snapshot = db.snapshot().unwrap();
             let of_snapshot = Read { at: Some(&snapshot), ..Read::PRESENT };
             let keys: Vec<&[u8]> = asked.iter().map(Vec::as_slice).collect();
             let mut range = KeyRange::new(start, end);

@@ -19,8 +19,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Engine for RocksDb {
-    type Partition = ColumnFamily;
-    type Snapshot = Snapshot;
+    type Partition = Arc<ColumnFamily>;
+    type Snapshot = Arc<Snapshot>;
     type Value = Pinned;
     type Cursor = RocksDbCursor;
     type WriteBatch = RocksDbBatch;
@@ -81,7 +81,7 @@ impl Engine for RocksDb {
         &self,
         partition: &Arc<ColumnFamily>,
         key: &[u8],
-        read: Read<'_, Snapshot>,
+        read: Read<'_, Arc<Snapshot>>,
     ) -> Result<Option<Pinned>> {
         with_options(&self.present, read, |options| Pinned::get(partition, key, options))
             .map_err(self.failed_in(partition, "a read"))
@@ -113,7 +113,7 @@ impl Engine for RocksDb {
         &self,
         partition: &Arc<ColumnFamily>,
         keys: &[&[u8]],
-        read: Read<'_, Snapshot>,
+        read: Read<'_, Arc<Snapshot>>,
     ) -> Result<Vec<Option<Pinned>>> {
         with_options(&self.present, read, |options| Pinned::get_many(partition, keys, options))
             .map_err(self.failed_in(partition, "a read"))
@@ -124,17 +124,22 @@ impl Engine for RocksDb {
         partition: &Arc<ColumnFamily>,
         range: &KeyRange,
         direction: Direction,
-        read: Read<'_, Snapshot>,
+        read: Read<'_, Arc<Snapshot>>,
     ) -> Result<RocksDbCursor> {
         RocksDbCursor::open(partition, range, direction, read, limits(read))
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::new(Snapshot::new(&self.db))
+    fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        Ok(Arc::new(Snapshot::new(&self.db)))
     }
 
     #[inline]
-    fn put(&self, partition: &ColumnFamily, key: &[u8], value: &[u8]) -> Result<()> {
+    fn batch(&self) -> RocksDbBatch {
+        RocksDbBatch::default()
+    }
+
+    #[inline]
+    fn put(&self, partition: &Arc<ColumnFamily>, key: &[u8], value: &[u8]) -> Result<()> {
         if let Some(overlay) = partition.overlay() {
             return overlay.put(key, value);
         }
@@ -145,7 +150,7 @@ impl Engine for RocksDb {
     }
 
     #[inline]
-    fn delete(&self, partition: &ColumnFamily, key: &[u8]) -> Result<()> {
+    fn delete(&self, partition: &Arc<ColumnFamily>, key: &[u8]) -> Result<()> {
         if let Some(overlay) = partition.overlay() {
             return overlay.delete(key);
         }
@@ -172,7 +177,7 @@ impl Engine for RocksDb {
     fn link_partition(
         &self,
         name: PartitionName,
-        source: &ColumnFamily,
+        source: &Arc<ColumnFamily>,
     ) -> Result<Arc<ColumnFamily>> {
         let scratch = ingest::Scratch::claim(&self.scratch, name)?;
         let export = source.export(scratch.path())?;
@@ -217,7 +222,7 @@ impl Engine for RocksDb {
         Ok(partition)
     }
 
-    fn bytes_in(&self, partition: &ColumnFamily, range: &KeyRange) -> Result<u64> {
+    fn bytes_in(&self, partition: &Arc<ColumnFamily>, range: &KeyRange) -> Result<u64> {
         Ok(stats::bytes_in(&self.db, partition, range))
     }
 
@@ -237,13 +242,13 @@ impl Engine for RocksDb {
         families.iter().map(|family| family.before).min().unwrap_or(applied)
     }
 
-    fn follow(&self, partition: &ColumnFamily, from: Position) {
+    fn follow(&self, partition: &Arc<ColumnFamily>, from: Position) {
         if let Some(name) = self.name_of(partition) {
             self.flushes.follow(name, from);
         }
     }
 
-    fn stop_following(&self, partition: &ColumnFamily) {
+    fn stop_following(&self, partition: &Arc<ColumnFamily>) {
         if let Some(name) = self.name_of(partition) {
             self.flushes.stop_following(name);
         }
@@ -273,17 +278,17 @@ impl Engine for RocksDb {
         self.flush_and_note(flush, |name| partitions.contains_key(&name))
     }
 
-    fn flush_partition(&self, partition: &ColumnFamily) -> Result<()> {
+    fn flush_partition(&self, partition: &Arc<ColumnFamily>) -> Result<()> {
         let name = self.name_of(partition);
         let flush = || self.db.flush_cf_opt(partition.handle(), &waiting());
         self.flush_and_note(flush, |flushed| Some(flushed) == name)
     }
 
-    fn usage(&self, partition: &ColumnFamily) -> Result<Usage> {
+    fn usage(&self, partition: &Arc<ColumnFamily>) -> Result<Usage> {
         stats::usage(&self.db, partition).map_err(self.failed("reading a property"))
     }
 
-    fn compact(&self, partition: &ColumnFamily) -> Result<()> {
+    fn compact(&self, partition: &Arc<ColumnFamily>) -> Result<()> {
         self.flush_partition(partition)?;
         let mut all = CompactOptions::default();
         all.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
@@ -293,7 +298,7 @@ impl Engine for RocksDb {
         Ok(())
     }
 
-    fn set_few_first_level_files(&self, partition: &ColumnFamily, few: bool) -> Result<()> {
+    fn set_few_first_level_files(&self, partition: &Arc<ColumnFamily>, few: bool) -> Result<()> {
         let files = if few { FEW_FIRST_LEVEL_FILES } else { FIRST_LEVEL_FILES };
         self.db
             .set_options_cf(partition.handle(), &[("level0_file_num_compaction_trigger", files)])

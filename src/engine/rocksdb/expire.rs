@@ -10,11 +10,8 @@
 
 use crate::expiry::{Counts, Expiring, ExpiringValue, Moment};
 use crate::os::failpoint;
-use crate::topology::PartitionName;
-use parking_lot::Mutex;
 use rocksdb::compaction_filter::{CompactionFilter, Decision};
 use rocksdb::compaction_filter_factory::{CompactionFilterContext, CompactionFilterFactory};
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,26 +26,6 @@ const PERIOD_MAX: Duration = Duration::from_secs(7 * 86_400);
 const PERIOD_USUAL: Duration = Duration::from_secs(86_400);
 
 const NAME: &CStr = c"annulus.expired";
-
-/// The partitions of a store whose rows expire.
-#[derive(Debug, Default)]
-pub(crate) struct ExpiringPartitions(Mutex<BTreeMap<PartitionName, Arc<Expiring>>>);
-
-impl ExpiringPartitions {
-    /// Notes that the rows of a partition expire. IMPORTANT: before the partition is made or
-    /// opened.
-    pub(crate) fn add(&self, name: PartitionName, expiring: &Arc<Expiring>) {
-        self.0.lock().insert(name, Arc::clone(expiring));
-    }
-
-    pub(crate) fn get(&self, name: PartitionName) -> Option<Arc<Expiring>> {
-        self.0.lock().get(&name).cloned()
-    }
-
-    pub(super) fn remove(&self, name: PartitionName) {
-        self.0.lock().remove(&name);
-    }
-}
 
 /// Sets up the removal of expired rows in a family.
 pub(super) fn remove_expired(options: &mut rocksdb::Options, expiring: &Arc<Expiring>) {

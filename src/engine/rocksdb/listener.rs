@@ -6,9 +6,9 @@
 
 #![expect(unsafe_code, reason = "callbacks of the C interface, each with its argument")]
 
-use super::flushes::Flushes;
 use super::import::check;
 use super::names::parse_family;
+use crate::engine::flushes::Flushes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::CommitLog;
 use crate::os::failpoint;

@@ -11,7 +11,6 @@ mod engine;
 mod error;
 mod expire;
 mod files;
-mod flushes;
 mod handles;
 mod import;
 mod ingest;

@@ -3,6 +3,7 @@
 use super::handles::Snapshot;
 use crate::engine::Read;
 use rocksdb::{ReadOptions, ReadTier};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs a read with the options it asks for. The usual cases, the present state or a snapshot
@@ -10,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[inline]
 pub(super) fn with_options<T>(
     present: &ReadOptions,
-    read: Read<'_, Snapshot>,
+    read: Read<'_, Arc<Snapshot>>,
     run: impl FnOnce(&ReadOptions) -> T,
 ) -> T {
     match read {
@@ -29,7 +30,7 @@ pub(super) fn with_options<T>(
 }
 
 /// Returns new options with a read's deadline and its use of cache and files.
-pub(super) fn limits(read: Read<'_, Snapshot>) -> ReadOptions {
+pub(super) fn limits(read: Read<'_, Arc<Snapshot>>) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_readahead_size(read.read_ahead.unwrap_or(0));
     options.fill_cache(!read.bypass_cache);

@@ -2,6 +2,7 @@
 
 use super::context::{Endpoint, Reshape, ReshapePair, Tally};
 use super::follow::{Change, Changes, Follower, may_meet};
+use crate::catalog::OpenPartition;
 use crate::engine::{Engine, EngineBatch, WriteBatch as _};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ShardId;
@@ -109,12 +110,12 @@ impl ReshapePair {
         match change {
             Change::Put { key, value } => {
                 let target = &side_of(&self.targets, key)?.partition;
-                batches.entry(target.owner).or_default().put(&target.handle, key, value);
+                batch_of(batches, target).put(&target.handle, key, value);
                 Ok(key.len() + value.len())
             }
             Change::Delete { key } => {
                 let target = &side_of(&self.targets, key)?.partition;
-                batches.entry(target.owner).or_default().delete(&target.handle, key);
+                batch_of(batches, target).delete(&target.handle, key);
                 Ok(key.len())
             }
             // Not cut to the targets' ranges: the other rows that a target may have, in files that
@@ -123,8 +124,7 @@ impl ReshapePair {
                 let mut met = self.targets.iter().filter(|side| may_meet(&side.filter, start, end));
                 let first = met.next().ok_or_else(|| without_target(start))?;
                 for Endpoint { partition, .. } in std::iter::once(first).chain(met) {
-                    let batch = batches.entry(partition.owner).or_default();
-                    batch.delete_range(&partition.handle, start, end);
+                    batch_of(batches, partition).delete_range(&partition.handle, start, end);
                 }
                 Ok(start.len() + end.len())
             }
@@ -145,6 +145,14 @@ impl ReshapePair {
         }
         Ok(())
     }
+}
+
+/// Returns the batch of a partition's shard among those of all shards.
+fn batch_of<'b>(
+    batches: &'b mut BTreeMap<ShardId, EngineBatch>,
+    partition: &OpenPartition,
+) -> &'b mut EngineBatch {
+    batches.entry(partition.owner).or_insert_with(|| partition.shard.batch())
 }
 
 #[cfg(test)]

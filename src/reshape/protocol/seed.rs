@@ -141,8 +141,7 @@ fn copy(
     let mut snapshots: BTreeMap<ShardId, EngineSnapshot> = BTreeMap::new();
     let mut cursors = Vec::with_capacity(sources.len());
     for Endpoint { partition, filter } in sources {
-        let snapshot =
-            snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+        let snapshot = partition.snapshot_in(&mut snapshots)?;
         let read = Read { at: Some(snapshot), bypass_cache: true, expired_at, ..Read::PRESENT };
         let range = range_of(&target.range);
         let filter = narrower(filter, target);

@@ -134,7 +134,7 @@ fn take(
     let (mut budget, mut wait) = (RetryBudget::new(), SNAPSHOT_PAUSE);
     while budget.allows_another() {
         let begun = Instant::now();
-        let cut = cut(sides, follower, begun + pause / 5);
+        let cut = cut(sides, follower, begun + pause / 5)?;
         longest = longest.max(begun.elapsed());
         if let Some((snapshots, end)) = cut {
             let pending = follower.follow_all(end, || pace(0))?;
@@ -159,15 +159,15 @@ fn cut(
     sides: &ReshapePair,
     follower: &Follower,
     deadline: Instant,
-) -> Option<(BTreeMap<ShardId, EngineSnapshot>, Position)> {
+) -> Result<Option<(BTreeMap<ShardId, EngineSnapshot>, Position)>> {
     let sealed: Option<Vec<_>> =
         sides.sources.iter().map(|side| side.partition.state.seal(Some(deadline))).collect();
-    let _sealed = sealed?;
+    let Some(_sealed) = sealed else { return Ok(None) };
     let mut snapshots = BTreeMap::new();
     for Endpoint { partition, .. } in sides.sources.iter().chain(&sides.targets) {
-        snapshots.entry(partition.owner).or_insert_with(|| partition.shard.snapshot());
+        partition.snapshot_in(&mut snapshots)?;
     }
-    Some((snapshots, follower.end()))
+    Ok(Some((snapshots, follower.end())))
 }
 
 /// Returns the rows of one side in a range, as of the moment, in order.
