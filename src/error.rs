@@ -34,6 +34,12 @@ pub enum ErrorKind {
     Busy,
     /// Other writes have changed what a transaction relies on; nothing was written. Run it again.
     Conflict,
+    /// A shard's object store has not answered by a deadline, and is tried no further by this call;
+    /// try again when it answers. What was acknowledged is not lost.
+    Unavailable,
+    /// Another process has taken a shard over, and this one can make nothing durable in it any more;
+    /// close the store, and open it again where it is to be written from.
+    Fenced,
     /// The operating system refused: permissions, a full disk, a path that is not there.
     Io,
     /// Data on disk fails its checks; restore the named file from a copy.
@@ -67,6 +73,8 @@ impl ErrorKind {
             Self::Aborted => "aborted",
             Self::Busy => "busy",
             Self::Conflict => "conflict",
+            Self::Unavailable => "unavailable",
+            Self::Fenced => "fenced",
             Self::Io => "io",
             Self::Damaged => "damaged",
             Self::Incompatible => "incompatible",
@@ -142,7 +150,13 @@ impl Error {
     /// Returns true if the same call may succeed when it is made again, with nothing else changed.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Busy | ErrorKind::Conflict | ErrorKind::DeadlineExceeded)
+        matches!(
+            self.kind,
+            ErrorKind::Busy
+                | ErrorKind::Conflict
+                | ErrorKind::DeadlineExceeded
+                | ErrorKind::Unavailable
+        )
     }
 }
 

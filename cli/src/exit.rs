@@ -61,10 +61,11 @@ impl Exit {
             ErrorKind::InvalidArgument | ErrorKind::ReadOnly | ErrorKind::WrongType => Self::Usage,
             ErrorKind::NotFound | ErrorKind::Gone => Self::NotFound,
             ErrorKind::AlreadyExists => Self::Exists,
-            ErrorKind::InUse => Self::InUse,
+            ErrorKind::InUse | ErrorKind::Fenced => Self::InUse,
             ErrorKind::Closed
             | ErrorKind::DeadlineExceeded
             | ErrorKind::Busy
+            | ErrorKind::Unavailable
             | ErrorKind::Conflict => Self::Later,
             ErrorKind::Io => Self::Io,
             ErrorKind::Damaged | ErrorKind::Incompatible => Self::Damaged,

@@ -32,7 +32,7 @@ impl End {
     fn is_after(&self, start: &[u8], key: &[u8]) -> bool {
         match self {
             Self::OfKey => start == key,
-            Self::Before(end) => key < end,
+            Self::Before(end) => *key < **end,
             Self::Open => true,
         }
     }

@@ -84,6 +84,10 @@ pub(crate) struct Resources {
     open_files: Option<u32>,
     /// The partitions whose rows expire.
     pub(crate) expiring: Arc<ExpiringPartitions>,
+    /// What shards on SlateDB share.
+    #[cfg(feature = "slatedb")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no store opens a shard on it yet"))]
+    pub(in crate::engine) slatedb: crate::engine::slatedb::Shared,
 }
 
 impl Resources {
@@ -99,7 +103,16 @@ impl Resources {
             options: *options,
             open_files: options.open_files_per_shard.or_else(|| share(raise_limit(), shards)),
             expiring: Arc::default(),
+            #[cfg(feature = "slatedb")]
+            slatedb: crate::engine::slatedb::Shared::default(),
         }
+    }
+
+    /// Returns the settings of all engines.
+    #[cfg(feature = "slatedb")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "no store opens a shard on SlateDB yet"))]
+    pub(in crate::engine) fn options(&self) -> &EngineOptions {
+        &self.options
     }
 
     /// Returns the number of threads that its instances share.

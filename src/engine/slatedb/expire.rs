@@ -8,7 +8,7 @@
 //! [horizon](crate::expiry::Horizon): a compaction asks for it once, when it begins, and leaves
 //! what expires later.
 
-use super::names::name_of;
+use super::names::{name_of, own_key};
 use crate::engine::expiring::ExpiringPartitions;
 use crate::expiry::{Counts, Expiring, ExpiringValue, Moment};
 use crate::topology::PartitionName;
@@ -89,13 +89,12 @@ impl CompactionFilter for Filter {
             self.of = name;
             self.rule = name.and_then(|name| self.partitions.get(name)).map(Rule::of);
         }
-        Ok(match (&mut self.rule, &row.value) {
-            (Some(rule), ValueDeletable::Value(value))
-                if rule.removes(super::names::own_key(&row.key), value) =>
-            {
-                CompactionFilterDecision::Modify(ValueDeletable::Tombstone)
-            }
-            _ => CompactionFilterDecision::Keep,
+        let (Some(rule), ValueDeletable::Value(value)) = (&mut self.rule, &row.value) else {
+            return Ok(CompactionFilterDecision::Keep);
+        };
+        Ok(match rule.removes(own_key(&row.key), value) {
+            true => CompactionFilterDecision::Modify(ValueDeletable::Tombstone),
+            false => CompactionFilterDecision::Keep,
         })
     }
 

@@ -80,7 +80,7 @@ impl Drop for OpenDb {
         let closed = self.place.threads.wait(Some(Instant::now() + CLOSE_MAX), closing);
         match closed {
             Some(Ok(())) => {}
-            // Of one that has ended by an error; whoever called then has got it.
+            // Of one that has ended by an error; its caller has got it then.
             Some(Err(error)) => tracing::debug!(%error, place = %self.place, "closed"),
             None => tracing::warn!(place = %self.place, "a shard's database takes long to close"),
         }

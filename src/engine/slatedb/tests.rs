@@ -134,8 +134,7 @@ fn a_store_that_ignores_conditions_is_refused_by_name() {
     assert!(lists::probe(&place).is_err());
 }
 
-/// The manifest, and the list of partitions, were written, and the writer was told that they were
-/// not.
+/// The manifest, and the list of partitions, are written, and the requests fail all the same.
 #[test]
 fn answers_that_are_lost_change_nothing() {
     let case = Case::new();

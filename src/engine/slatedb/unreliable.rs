@@ -20,7 +20,7 @@ pub(super) struct Unreliable {
     pub(super) inner: InMemory,
     /// Requests wait for as long as this is set.
     pub(super) is_away: AtomicBool,
-    /// So many answers of creations are lost: the object is there, and the request failed.
+    /// The number of answers of creations that are lost: the object is there, and the request failed.
     pub(super) answers_lost: AtomicUsize,
     /// An object is created though there is one.
     ignores_conditions: bool,
