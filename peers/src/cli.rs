@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::engines::{Fjall, Lmdb, Redb, Sled, SledAlpha, SurrealKv};
+use crate::engines::{Fjall, Redb, Sled};
 use annulus_workload::engines::{Plain, StoreArgs};
 use annulus_workload::{Args, Candidate};
 use clap::{Parser, ValueEnum};
@@ -19,7 +19,7 @@ pub(crate) struct Cli {
         value_name = "LIST",
         value_enum,
         value_delimiter = ',',
-        default_value = "annulus,rocksdb,fjall,surrealkv,redb,lmdb,sled,sled-alpha"
+        default_value = "annulus,rocksdb,fjall,redb,sled"
     )]
     engine: Vec<Name>,
 
@@ -42,16 +42,10 @@ enum Name {
     Rocksdb,
     /// An LSM tree in Rust
     Fjall,
-    /// An LSM tree in Rust, with asynchronous commits
-    Surrealkv,
     /// A copy-on-write B+ tree
     Redb,
-    /// A copy-on-write B+ tree in a mapped file, in C, by `heed`
-    Lmdb,
-    /// A lock-free tree on a log, in its last stable release
+    /// A lock-free tree on a log
     Sled,
-    /// A B+ tree in a heap of files: the next sled, in its last alpha release
-    SledAlpha,
 }
 
 impl Cli {
@@ -74,11 +68,8 @@ impl Cli {
             }
             Name::Rocksdb => vec![Box::new(Plain)],
             Name::Fjall => vec![Box::new(Fjall)],
-            Name::Surrealkv => vec![Box::new(SurrealKv)],
             Name::Redb => vec![Box::new(Redb)],
-            Name::Lmdb => vec![Box::new(Lmdb)],
             Name::Sled => vec![Box::new(Sled)],
-            Name::SledAlpha => vec![Box::new(SledAlpha)],
         }
     }
 }

@@ -11,18 +11,8 @@ pub(super) fn identity(engine: &str) -> Identity {
     Identity { engine: engine.into(), partitioning: "none".into(), shards: 1 }
 }
 
-/// Returns the version that this program was built with; the first of several.
+/// Returns the version that this program was built with.
 pub(super) fn version(package: &str) -> String {
-    version_in(include_str!("../../Cargo.lock"), package)
-}
-
-/// Returns the second of two versions that this program was built with.
-pub(super) fn second_version(package: &str) -> String {
-    let name = format!("name = \"{package}\"");
-    let after_first = include_str!("../../Cargo.lock").split_once(&name);
-    version_in(after_first.map_or("", |(_, rest)| rest), package)
-}
-
-fn version_in(lock: &str, package: &str) -> String {
-    format!("{package} {}", locked_version(lock, package).unwrap_or("of unknown version"))
+    let locked = locked_version(include_str!("../../Cargo.lock"), package);
+    format!("{package} {}", locked.unwrap_or("of unknown version"))
 }
