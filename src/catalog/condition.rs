@@ -1,4 +1,4 @@
-//! Whether an open store takes writes, and in which condition its shards are.
+//! The condition of an open store: whether it takes writes, and the health of its shards.
 
 use super::Catalog;
 use super::missing::MissingShards;
@@ -25,7 +25,7 @@ impl Catalog {
         self.home.places.check().inspect_err(|error| self.displace(error))
     }
 
-    /// The same, at most once a second.
+    /// Does what [`check_places`](Self::check_places) does, at most once a second.
     pub(crate) fn watch_places(&self) {
         if let Err(error) = self.home.places.check_if_due() {
             tracing::error!(error = format_args!("{error:#}"), "the store takes no more writes");
@@ -90,7 +90,7 @@ impl Catalog {
 
 /// Its shards.
 impl Catalog {
-    /// The same, of a store that some shards are missing of.
+    /// Returns the catalog of a store of which these shards are missing.
     pub(crate) fn without(mut self, missing: MissingShards) -> Self {
         missing.iter().for_each(|(shard, missing)| self.note_missing(*shard, &missing.cause));
         self.missing = Arc::new(missing);
@@ -136,7 +136,7 @@ impl Catalog {
         inner.observe(&self.shards_behind());
     }
 
-    /// The same where nothing was marked: a shard whose partitions have been brought up, or dropped,
+    /// Does so where nothing was marked: a shard whose partitions have been brought up, or dropped,
     /// serves again.
     pub(crate) fn observe_recovered_shards(&self) {
         let mut inner = self.shard_healths.inner.lock();
@@ -145,7 +145,7 @@ impl Catalog {
         }
     }
 
-    /// Notes that a shard has refused again, so many times in a row, what its partitions lack.
+    /// Notes that a shard has refused what its partitions lack, for the `refusals`th time in a row.
     pub(crate) fn note_refusal(&self, shard: ShardId, refusals: u32, cause: &Error) {
         self.shard_healths.inner.lock().note_refusal(shard, refusals, cause);
     }

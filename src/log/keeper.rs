@@ -68,8 +68,8 @@ impl Inner {
     }
 
     /// Makes the pages in front of the end present, if what is appended is not synced soon: a page
-    /// that is present is dirty, and each sync writes it. Called once for each step that the end
-    /// has gone, it does two, until as much is present as there should be.
+    /// that is present is dirty, and each sync writes it. It is called once for each step by which
+    /// the end moves, and takes two, until as much is present as there should be.
     fn populate(&self, populated: &mut Populated) {
         let tail = self.tail.lock();
         let Some((segment, _)) = &tail.active else { return };

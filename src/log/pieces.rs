@@ -82,8 +82,8 @@ impl<'p> Pieces<'p> {
     /// hole and of the data after it. Returns where they end.
     ///
     /// IMPORTANT: a hole is zeros, and is not read. A page of one that has been read is in the page
-    /// cache, and is no hole any more for who looks for the next one: read with the few bytes that
-    /// reach into it, each page made the next one data.
+    /// cache, and counts as data when the next hole is looked for: a few bytes that reach into each
+    /// page would make data of one page after the other.
     fn fetch(&mut self, offset: u64, place: u64, until: u64) -> Result<u64> {
         let data = self.data(place);
         let from = data.start.clamp(place, until);

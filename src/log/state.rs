@@ -19,8 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 /// How much of a segment is ready for writing in front of the end.
 pub(super) const POPULATED_AHEAD: u64 = 1 << 20;
-/// How much of it is made ready at once. It takes a processor for that long, in which a writer may
-/// have to wait for it: some 40 µs.
+/// How much of it is made ready at once: little, since a writer may have to wait for the processor that
+/// this takes.
 pub(super) const POPULATED_STEP: u64 = 64 << 10;
 
 /// An open log. Locks are taken in the order in which they stand here.

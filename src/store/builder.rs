@@ -178,8 +178,8 @@ impl StoreBuilder {
     /// causes it: a worker of a reshape, the rebalancer's thread, or a thread of the application
     /// that asks for the [load](Store::heat) or a [plan](crate::rebalancer::Rebalancer::plan), or
     /// closes the store; a change of a shard's [health](crate::report::ShardHealth) has a thread of
-    /// its own, a tenth of a second later at most. That thread waits for the listener, so it should be quick. A panic in it
-    /// is caught.
+    /// its own, a tenth of a second later at most. That thread waits for the listener, so it should be
+    /// quick. A panic in it is caught.
     ///
     /// No lock of the store is held during the call, so the listener may call the store: read,
     /// write, commit batches, scan, take snapshots, sync, flush, verify; ask for statistics, load,
@@ -191,9 +191,9 @@ impl StoreBuilder {
     /// While the store is being closed, calls from the listener may return
     /// [`Closed`](ErrorKind::Closed).
     ///
-    /// The events of one reshape are delivered in order, and so are the events of the load,
-    /// and those of shards; there is no order between the kinds, nor between reshapes. Load events that the listener's own
-    /// calls bring to light are delivered after it has returned.
+    /// The events of one reshape are delivered in order, and so are the events of the load, and those
+    /// of shards; there is no order between the kinds, nor between reshapes. Load events that the
+    /// listener's own calls bring to light are delivered after it has returned.
     ///
     /// A listener that owns a handle of its store keeps the store open: give it a handle that can
     /// be taken away, and when you drop or close the store, hold no lock that the listener waits

@@ -36,7 +36,7 @@ impl HealthTeller {
         Self { registry: Arc::clone(registry), queue: Arc::default() }
     }
 
-    /// Has the listener told what has changed since the last call.
+    /// Tells the listener what has changed since the last call.
     pub(super) fn tell_changes(&mut self, catalog: &Catalog) {
         let changes = catalog.take_health_changes();
         if changes.is_empty() || !self.registry.has_listener() {
@@ -59,7 +59,7 @@ impl HealthTeller {
         });
         match spawned {
             Ok(_) => queue.is_telling = true,
-            // They are told with the next change.
+            // The next change reports them, too.
             Err(error) => tracing::warn!(%error, "cannot start the thread that tells a listener"),
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct FoundShards {
     pub(super) there: Vec<FoundShard>,
     /// Those that are not, with the reasons.
     missing: BTreeMap<ShardId, Error>,
-    /// Whether the opening may do without some.
+    /// Whether the opening goes on without those that are missing.
     may_do_without: bool,
 }
 
@@ -83,14 +83,12 @@ impl FoundShards {
 
     /// Refuses to open a store of which no shard is there.
     fn check_any(&mut self) -> Result<()> {
-        match self.missing.pop_first() {
-            Some((_, error)) if self.there.is_empty() => Err(error),
-            Some((id, error)) => {
-                self.missing.insert(id, error);
-                Ok(())
-            }
-            None => Ok(()),
+        if self.there.is_empty()
+            && let Some((_, error)) = self.missing.pop_first()
+        {
+            return Err(error);
         }
+        Ok(())
     }
 
     /// Locks those that are there.

@@ -1,4 +1,4 @@
-//! Which families have so much in memory, or so many files, that RocksDB has writers wait.
+//! The families whose writers RocksDB delays or stops, for their memory or the number of their files.
 
 use crate::topology::PartitionName;
 use parking_lot::Mutex;
