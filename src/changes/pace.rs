@@ -1,14 +1,14 @@
 //! How often a reader has writers wake it, and how often it syncs for them. Pure.
 //!
-//! To wake a thread costs a writer about as much as a put. A reader that waits for each commit while
+//! To wake a thread costs a writer a call of the system. A reader that waits for each commit while
 //! commits come without a pause would have each of them pay for it. So it is woken at once as long as
 //! that is seldom; after some times in a row it pauses by itself, for at most as long as the interval
 //! below, and reads all that has come meanwhile.
 
 use std::time::{Duration, Instant};
 
-/// After a sync a reader rests this many times as long as the sync has taken: a sync makes writers slower,
-/// since it takes the log's pages from under their hands and the disk's journal for itself.
+/// After a sync a reader rests this many times as long as the sync has taken: meanwhile writers may wait for
+/// pages of the log that are being written, and for the file system's journal.
 const RESTS: u32 = 4;
 /// It never rests longer than this many times the time for which it waits for others to sync.
 const WAITS_MAX: u32 = 8;
